@@ -1,0 +1,65 @@
+# One way to run things; CI calls the same. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+# A server on PostgreSQL needs a driver more; on SQLite, the default, it is not installed.
+RUN_LOCK := $(if $(filter postgres%,$(DATABASE_URL)),postgres,run)
+UV := $(or $(shell command -v uv),.make/uv/bin/uv)
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/$(RUN_LOCK).stamp ## set up what is missing, then serve (DATABASE_URL, PORT, … as in the README)
+	@$(BIN)/paidonce dev
+
+test: .venv/dev.stamp ## the whole suite, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: .venv/dev.stamp ## lint, format, types, and which module may import which
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/dev.stamp ## put the code into the house's format and mend what ruff can mend
+	@$(BIN)/ruff check --fix --exit-zero --quiet
+	@$(BIN)/ruff format
+
+bench: .venv/dev.stamp ## measure (PEER=… beside another service)
+	@$(BIN)/python -m bench $(if $(PEER),--peer $(PEER))
+
+lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
+	@mkdir -p requirements
+	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --extra postgres --constraints requirements/run.txt --output-file requirements/postgres.txt
+	@$(LOCK) --extra postgres --group dev --constraints requirements/postgres.txt --output-file requirements/dev.txt
+
+clean: ## remove what was set up and cached; databases stay
+	@rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+# Each lock holds the one before: run ⊂ postgres ⊂ dev. A stamp says which is installed.
+# pip from outside the environment, where it is new enough, saves installing pip itself: 5 of 12 seconds.
+.venv/%.stamp: requirements/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "paidonce needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up .venv from requirements/$*.txt (once) …"
+	@set -e; \
+	if $(PYTHON) -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (22, 3))' 2>/dev/null; then \
+		test -x $(BIN)/python || $(PYTHON) -m venv --without-pip .venv; \
+		pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	else \
+		test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv; \
+		pip="$(BIN)/python -m pip"; \
+	fi; \
+	options="-qq --disable-pip-version-check --no-input --no-compile --no-deps"; \
+	$$pip install $$options --require-hashes --requirement requirements/$*.txt; \
+	$$pip install $$options --no-build-isolation --editable .
+	@touch $(if $(filter dev,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter postgres,$*),.venv/run.stamp) $@
+
+.make/uv/bin/uv:
+	@$(PYTHON) -m venv .make/uv
+	@.make/uv/bin/pip install -qq --disable-pip-version-check uv

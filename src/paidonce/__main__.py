@@ -1,0 +1,5 @@
+"""``python -m paidonce`` is ``paidonce``."""
+
+from paidonce.cli import main
+
+main(prog_name="paidonce")

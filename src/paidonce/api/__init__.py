@@ -1,0 +1,1 @@
+"""The HTTP contract: controllers, bodies, headers, and the answer to every error."""

@@ -1,0 +1,138 @@
+"""What answers say, and how they are encoded."""
+
+from typing import Final
+
+import msgspec
+
+from paidonce.checkouts.model import ATTEMPTS_MAX, Checkout, LatestAttempt
+from paidonce.clock import format_instant
+from paidonce.events.model import Event
+
+encode: Final = msgspec.json.Encoder().encode
+
+EMPTY_OBJECT: Final = msgspec.Raw(b"{}")
+
+
+class AttemptAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """An attempt to pay. ``status`` is READY, SENT, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED."""
+
+    id: str
+    status: str
+    provider: str
+    provider_reference: str | None
+    decline_code: str | None
+    created_at: str
+    settled_at: str | None
+
+
+class CheckoutAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds."""
+
+    id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    idempotency_key: str
+    status: str
+    capture_method: str
+    amount_captured: int
+    amount_refunded: int
+    attempts_left: int
+    attempt: AttemptAnswer | None
+    description: str | None
+    metadata: msgspec.Raw
+    success_url: str | None
+    cancel_url: str | None
+    created_at: str
+    updated_at: str
+    expires_at: str
+
+
+class CheckoutPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of checkouts, newest first."""
+
+    data: list[CheckoutAnswer]
+    has_more: bool
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that happened to a checkout, and why."""
+
+    id: str
+    type: str
+    cause: str
+    attempt_id: str | None
+    provider_reference: str | None
+    decline_code: str | None
+    reason: str | None
+    request_id: str | None
+    idempotency_key: str | None
+    created_at: str
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Everything that happened to a checkout, oldest first."""
+
+    data: list[TimelineEntry]
+
+
+def checkout_answer(checkout: Checkout) -> CheckoutAnswer:
+    """Show a checkout."""
+    return CheckoutAnswer(
+        checkout.id,
+        checkout.merchant_id,
+        checkout.amount,
+        checkout.currency,
+        checkout.idempotency_key,
+        checkout.status,
+        checkout.capture_method,
+        checkout.amount_captured,
+        checkout.amount_refunded,
+        ATTEMPTS_MAX - checkout.attempt_count,
+        _attempt_answer(checkout.attempt) if checkout.attempt else None,
+        checkout.description,
+        msgspec.Raw(checkout.metadata.encode()) if checkout.metadata else EMPTY_OBJECT,
+        checkout.success_url,
+        checkout.cancel_url,
+        format_instant(checkout.created_at),
+        format_instant(checkout.updated_at),
+        format_instant(checkout.expires_at),
+    )
+
+
+def _attempt_answer(attempt: LatestAttempt) -> AttemptAnswer:
+    return AttemptAnswer(
+        attempt.id,
+        attempt.status,
+        attempt.provider,
+        attempt.provider_reference,
+        attempt.decline_code,
+        format_instant(attempt.created_at),
+        None if attempt.settled_at is None else format_instant(attempt.settled_at),
+    )
+
+
+def timeline_entry(event: Event) -> TimelineEntry:
+    """Show an event in its checkout's timeline."""
+    detail: dict[str, str] = msgspec.json.decode(event.detail) if event.detail else {}
+    return TimelineEntry(
+        event.id,
+        event.type,
+        event.cause,
+        event.attempt_id,
+        detail.get("providerReference"),
+        detail.get("declineCode"),
+        detail.get("reason"),
+        event.request_id,
+        detail.get("idempotencyKey"),
+        format_instant(event.created_at),
+    )
+
+
+class Health(msgspec.Struct, frozen=True, rename="camel"):
+    """How the service is; ``database`` says where its data is and ``schema`` which migration that has."""
+
+    status: str
+    version: str
+    database: str | None = None
+    schema: str | None = None

@@ -1,0 +1,131 @@
+"""What requests may say. Types and ranges are in the annotations; rules beyond those are in ``checks``."""
+
+import re
+from typing import Annotated, ClassVar, Final, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from paidonce.api.reading import Fields
+from paidonce.checkouts.model import EXPIRES_IN_SECONDS_MAX, EXPIRES_IN_SECONDS_MIN
+from paidonce.clock import parse_instant
+from paidonce.money import AMOUNT_MAX, CURRENCIES
+
+CARD_NUMBER: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
+
+MerchantId = Annotated[
+    str, Meta(pattern=r"^[!-~]{1,128}$", description="The merchant: 1 to 128 printable ASCII characters, no space.")
+]
+IdempotencyKey = Annotated[
+    str,
+    Meta(
+        pattern=r"^[ -~]{1,255}$",
+        description="Names this purchase for its merchant, for ever: 1 to 255 printable ASCII characters.",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[!-~]+$", description="An absolute http or https URL.")]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
+MetadataValue = Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$")]
+Token = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,254}$",
+        description="A token from the provider, never a card number. The simulator's are listed in its reference.",
+    ),
+]
+
+
+def check_currency(code: str) -> str | None:
+    """Refuse a code that is not in use."""
+    return None if code in CURRENCIES else f"{code} is not an active ISO 4217 currency with a minor unit."
+
+
+def check_url(url: str) -> str | None:
+    """Refuse a URL without a host, or with a port that is none."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        return "This is not a URL."
+    return None if parts.hostname else "This URL has no host."
+
+
+def check_token(token: str) -> str | None:
+    """Refuse what looks like a card number, so that none is ever stored."""
+    for found in CARD_NUMBER.finditer(token):
+        if _passes_luhn(re.sub(r"[ -]", "", found[0])):
+            return "This looks like a card number; send a token from the provider."
+    return None
+
+
+def _passes_luhn(digits: str) -> bool:
+    doubled = [int(digit) * (1 + position % 2) for position, digit in enumerate(reversed(digits))]
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0  # noqa: PLR2004 - Luhn's own 9
+
+
+def check_instant(text: str) -> str | None:
+    """Refuse what is no RFC 3339 time."""
+    try:
+        parse_instant(text)
+    except (ValueError, OverflowError):
+        return "This is not an RFC 3339 time such as 2026-01-02T03:04:05Z."
+    return None
+
+
+class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
+    """A checkout to create. ``idempotencyKey`` may come in the Idempotency-Key header instead."""
+
+    merchant_id: MerchantId
+    amount: Annotated[
+        int, Meta(ge=1, le=AMOUNT_MAX, description="In the currency's minor unit: 1000 USD is 10.00, 1000 JPY is 1000.")
+    ]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217, active, upper case.")]
+    idempotency_key: IdempotencyKey | None = None
+    description: Text | None = None
+    metadata: (
+        Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=50, description="Yours: at most 50 pairs.")] | None
+    ) = None
+    expires_in: Annotated[
+        int, Meta(ge=EXPIRES_IN_SECONDS_MIN, le=EXPIRES_IN_SECONDS_MAX, description="Seconds from now; default 86400.")
+    ] = 86_400
+    capture_method: Annotated[
+        Literal["automatic", "manual"], Meta(description="`manual` holds the money until it is captured.")
+    ] = "automatic"
+    success_url: Url | None = None
+    cancel_url: Url | None = None
+
+    checks: ClassVar = {"currency": check_currency, "successUrl": check_url, "cancelUrl": check_url}
+
+
+class PayBody(Fields, frozen=True, kw_only=True):
+    """How to pay; the whole body may be absent."""
+
+    payment_method: Token = "tok_success"
+    provider: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")] = "simulator"
+
+    checks: ClassVar = {"paymentMethod": check_token}
+
+
+class CancelBody(Fields, frozen=True, kw_only=True):
+    """Nothing needs saying; the body may be absent or ``{}``."""
+
+
+class ListParameters(Fields, frozen=True, kw_only=True):
+    """Which checkouts to list, newest first. ``startingAfter`` and ``endingBefore`` are ids, and exclude each other."""
+
+    merchant_id: MerchantId | None = None
+    status: Literal["PENDING", "PROCESSING", "AUTHORIZED", "COMPLETED", "FAILED", "CANCELED", "EXPIRED"] | None = None
+    created_after: Annotated[str, Meta(max_length=40, description="RFC 3339; created later than this.")] | None = None
+    created_before: Annotated[str, Meta(max_length=40, description="RFC 3339; created earlier than this.")] | None = (
+        None
+    )
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    starting_after: Annotated[str, Meta(pattern=r"^chk_[0-9a-v]{26}$")] | None = None
+    ending_before: Annotated[str, Meta(pattern=r"^chk_[0-9a-v]{26}$")] | None = None
+
+    checks: ClassVar = {"createdAfter": check_instant, "createdBefore": check_instant}
+
+
+class NoParameters(Fields, frozen=True, kw_only=True):
+    """This call takes no parameters."""

@@ -1,0 +1,133 @@
+"""The checkout calls: each reads its request, hands it to a use case, and shows the outcome."""
+
+import msgspec
+from litestar import Controller, Response, get, post
+
+from paidonce import ids
+from paidonce.api import operations
+from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, encode, timeline_entry
+from paidonce.api.bodies import CancelBody, CreateCheckoutBody, ListParameters, PayBody
+from paidonce.api.exchange import AnyRequest, find, origin_of, read, refuse_parameters, show, show_when_settled
+from paidonce.api.headers import agree_on_key
+from paidonce.api.operations import described
+from paidonce.api.reading import read_parameters
+from paidonce.checkouts.actions import (
+    CancelCheckout,
+    Created,
+    cancel_checkouts,
+    create_checkouts,
+    list_checkouts,
+    read_timelines,
+)
+from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.store import CheckoutFilter
+from paidonce.clock import parse_instant
+from paidonce.errors import FieldError, InvalidRequest
+from paidonce.events.model import Origin
+from paidonce.payments.actions import PaymentReplayed, StartPayment
+from paidonce.service import Service
+
+
+class CheckoutController(Controller):
+    """What a client does with checkouts."""
+
+    path = "/checkouts"
+
+    @post(opt=described(operations.CREATE_CHECKOUT))
+    async def create_checkout(self, request: AnyRequest, service: Service) -> Response[bytes]:
+        """Create a checkout, or give back the one that this key created."""
+        said = await read(CreateCheckoutBody, request)
+        outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said))
+        assert not isinstance(outcome, Exception)  # The batcher raises those.
+        headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
+        if not isinstance(outcome, Created):
+            headers["Idempotent-Replayed"] = "true"
+        return show(outcome.checkout, 201, headers)
+
+    @get(opt=described(operations.LIST_CHECKOUTS))
+    async def list_checkouts(self, request: AnyRequest, service: Service) -> Response[bytes]:
+        """Show a page of checkouts."""
+        said = read_parameters(ListParameters, request.query_params.multi_items())
+        page, has_more = await service.reader.submit(list_checkouts, _filter(said))
+        answer = CheckoutPage([checkout_answer(checkout) for checkout in page], has_more)
+        return Response(encode(answer), media_type="application/json")
+
+    @get("/{checkout_id:str}", opt=described(operations.GET_CHECKOUT))
+    async def get_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+        """Show a checkout, at once or when it has left PROCESSING."""
+        refuse_parameters(request)
+        return await show_when_settled(request, service, await find(service, checkout_id), 200, {})
+
+    @post("/{checkout_id:str}/pay", opt=described(operations.PAY_CHECKOUT))
+    async def pay_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+        """Start a payment, or show the one that is under way."""
+        said = await read(PayBody, request)
+        if said.provider not in service.providers:
+            detail = f"There is no provider {said.provider}; there is {', '.join(sorted(service.providers))}."
+            raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+        outcome = await service.worker.pay(
+            StartPayment(
+                attempt_id=ids.new_id(ids.ATTEMPT),
+                checkout_id=checkout_id,
+                payment_method=said.payment_method,
+                provider=said.provider,
+                origin=origin_of(request),
+            )
+        )
+        headers = {"Location": f"/checkouts/{checkout_id}", "Retry-After": "1"}
+        if isinstance(outcome, PaymentReplayed):
+            headers["Idempotent-Replayed"] = "true"
+        return await show_when_settled(request, service, outcome.checkout, 202, headers)
+
+    @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
+    async def cancel_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+        """Cancel a checkout that nobody has paid."""
+        await read(CancelBody, request)
+        outcome = await service.writer.submit(cancel_checkouts, CancelCheckout(checkout_id, origin_of(request)))
+        assert not isinstance(outcome, Exception)  # The batcher raises those.
+        return show(outcome, 200, {})
+
+    @get("/{checkout_id:str}/timeline", opt=described(operations.GET_TIMELINE))
+    async def get_timeline(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+        """Show everything that happened to a checkout."""
+        refuse_parameters(request)
+        events = await service.reader.submit(read_timelines, checkout_id)
+        assert not isinstance(events, Exception)  # The batcher raises those.
+        return Response(encode(Timeline([timeline_entry(event) for event in events])), media_type="application/json")
+
+
+def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:
+    key = agree_on_key(request.headers.get("idempotency-key"), said.idempotency_key)
+    if key is None:
+        detail = "This field is required, unless the Idempotency-Key header is there."
+        raise InvalidRequest([FieldError("/idempotencyKey", "missing", detail)])
+    return NewCheckout(
+        id=ids.new_id(ids.CHECKOUT),
+        merchant_id=said.merchant_id,
+        idempotency_key=key,
+        amount=said.amount,
+        currency=said.currency,
+        expires_in_seconds=said.expires_in,
+        capture_method=said.capture_method,
+        description=said.description,
+        # Sorted, so that the same pairs in another order are the same body.
+        metadata=msgspec.json.encode(said.metadata, order="sorted").decode() if said.metadata else None,
+        success_url=said.success_url,
+        cancel_url=said.cancel_url,
+        origin=Origin(request.scope["state"]["request_id"], key),
+    )
+
+
+def _filter(said: ListParameters) -> CheckoutFilter:
+    if said.starting_after and said.ending_before:
+        detail = "Give startingAfter or endingBefore, not both."
+        raise InvalidRequest([FieldError("endingBefore", "contradiction", detail)])
+    return CheckoutFilter(
+        limit=said.limit,
+        merchant_id=said.merchant_id,
+        status=said.status,
+        created_after=parse_instant(said.created_after) if said.created_after else None,
+        created_before=parse_instant(said.created_before) if said.created_before else None,
+        starting_after=said.starting_after,
+        ending_before=said.ending_before,
+    )

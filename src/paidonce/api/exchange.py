@@ -1,0 +1,63 @@
+"""What the handlers of all calls share: reading a request, and showing a checkout."""
+
+from typing import Any, TypeAlias, TypeVar
+
+from litestar import Request, Response
+
+from paidonce.api.answers import checkout_answer, encode
+from paidonce.api.bodies import NoParameters
+from paidonce.api.headers import read_idempotency_key, read_wait_seconds
+from paidonce.api.reading import Fields, read_body, read_parameters
+from paidonce.checkouts.actions import read_checkouts
+from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.events.model import Origin
+from paidonce.service import Service
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+T = TypeVar("T", bound=Fields)
+
+
+async def read(kind: type[T], request: AnyRequest) -> T:
+    """Read the body; raises what ``read_body`` raises. Query parameters are refused."""
+    refuse_parameters(request)
+    return read_body(kind, await request.body(), request.headers.get("content-type", ""))
+
+
+def refuse_parameters(request: AnyRequest) -> None:
+    """Refuse query parameters where a call takes none."""
+    if request.scope["query_string"]:
+        read_parameters(NoParameters, request.query_params.multi_items())
+
+
+def origin_of(request: AnyRequest) -> Origin:
+    """Tell where a change comes from: the request's id and, if it bears one, its idempotency key."""
+    return Origin(request.scope["state"]["request_id"], read_idempotency_key(request.headers.get("idempotency-key")))
+
+
+async def find(service: Service, checkout_id: str) -> Checkout:
+    """Read a checkout; raises CheckoutNotFound."""
+    found = await service.reader.submit(read_checkouts, checkout_id)
+    assert not isinstance(found, Exception)  # The batcher raises those.
+    return found
+
+
+def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Response[bytes]:
+    """Answer with a checkout."""
+    return Response(
+        encode(checkout_answer(checkout)), status_code=status, media_type="application/json", headers=headers
+    )
+
+
+async def show_when_settled(
+    request: AnyRequest, service: Service, checkout: Checkout, status: int, headers: dict[str, str]
+) -> Response[bytes]:
+    """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING."""
+    seconds = read_wait_seconds(request.headers.get("prefer"))
+    if seconds:
+        headers["Preference-Applied"] = f"wait={seconds}"
+        if checkout.status == CheckoutStatus.PROCESSING:
+            checkout = await service.watch.settled(
+                checkout, lambda checkout_id: find(service, checkout_id), seconds=seconds
+            )
+    return show(checkout, status, headers)

@@ -1,0 +1,39 @@
+"""Request headers that mean something here: X-Request-Id, Idempotency-Key, Prefer."""
+
+import re
+from typing import Final
+
+from paidonce.errors import InvalidIdempotencyKey
+
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE)
+WAIT_SECONDS_MAX: Final = 30
+
+
+def read_idempotency_key(header: str | None) -> str | None:
+    """Read the ``Idempotency-Key`` header, quoted or bare; raises InvalidIdempotencyKey. None where it is absent."""
+    if header is None:
+        return None
+    key = header.strip()
+    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not IDEMPOTENCY_KEY.fullmatch(key) or not key.strip():
+        message = "The Idempotency-Key header takes 1 to 255 printable ASCII characters."
+        raise InvalidIdempotencyKey(message)
+    return key
+
+
+def agree_on_key(header: str | None, body: str | None) -> str | None:
+    """Join the header's key and the body's: the same thing; raises InvalidIdempotencyKey where they differ."""
+    key = read_idempotency_key(header)
+    if key is not None and body is not None and key != body:
+        message = "The Idempotency-Key header and the body's idempotencyKey differ; send one, or the same twice."
+        raise InvalidIdempotencyKey(message)
+    return body if key is None else key
+
+
+def read_wait_seconds(prefer: str | None) -> int:
+    """Read ``Prefer: wait=N``, N up to 30; 0 where it is absent. What is not understood is ignored."""
+    found = PREFER_WAIT.search(prefer) if prefer else None
+    return min(int(found[1]), WAIT_SECONDS_MAX) if found else 0

@@ -1,0 +1,242 @@
+"""The OpenAPI 3.1 document, made from what each handler says of itself and from the types it reads and answers with."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from paidonce import __version__
+from paidonce.api.problems import ANSWERS, PROBLEM_JSON, InternalError, Problem
+from paidonce.api.reading import Fields
+from paidonce.errors import (
+    BodyTooLarge,
+    DatabaseUnavailable,
+    InvalidIdempotencyKey,
+    InvalidRequest,
+    MalformedBody,
+    Overloaded,
+    PaidonceError,
+    UnsupportedMediaType,
+)
+
+Json: TypeAlias = dict[str, Any]
+
+COMPONENTS: Final = "#/components/schemas/{name}"
+
+INTRODUCTION: Final = """\
+One purchase, one charge: whatever crashes, retries, time-outs or duplicates happen, nothing acknowledged is lost,
+nobody is charged twice, no payment is stuck.
+
+Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
+answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause.
+"""
+
+REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
+
+HEADERS: Final[dict[str, Json]] = {
+    "Location": {"description": "The checkout's path.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` where the same request was answered before.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+    "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
+    "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
+}
+
+PARAMETER_HEADERS: Final[dict[str, Json]] = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "1 to 255 printable ASCII characters, quoted or bare.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=N`: answer as soon as it leaves PROCESSING, and after N seconds (30 at most) anyway.",
+        "schema": {"type": "string"},
+        "example": "wait=10",
+    },
+}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is no error: what it says, and the headers that it may bear."""
+
+    description: str
+    kind: type | None = None
+    headers: Sequence[str] = ()
+    media_type: str = "application/json"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler says of itself, in its ``opt``."""
+
+    id: str
+    summary: str
+    description: str = ""
+    tag: str = "Checkouts"
+    answers: dict[int, Answer]
+    errors: Sequence[type[PaidonceError]] = ()
+    body: type[Fields] | None = None
+    body_required: bool = False
+    body_example: Json | None = None
+    parameters: type[Fields] | None = None
+    headers: Sequence[str] = ()
+    touches_database: bool = True
+
+
+def build_document(app: Litestar) -> Json:
+    """Make the document from the routes of an application."""
+    operations = list(_operations(app))
+    kinds: set[type] = {Problem}
+    for _, _, operation in operations:
+        kinds |= {answer.kind for answer in operation.answers.values() if answer.kind}
+        kinds |= {operation.body} if operation.body else set()
+    _, schemas = msgspec.json.schema_components(sorted(kinds, key=lambda kind: kind.__name__), ref_template=COMPONENTS)
+    _refine(schemas)
+    paths: Json = {}
+    for path, method, operation in operations:
+        paths.setdefault(path, {})[method] = _describe(path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "paidonce",
+            "version": __version__,
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}],
+        "tags": [
+            {"name": "Checkouts", "description": "What is bought, and how it is paid."},
+            {"name": "Service", "description": "Whether the service lives, and what it can do."},
+        ],
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": dict(sorted(schemas.items()))},
+    }
+
+
+def _operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                operation: Operation | None = handler.opt.get("operation")
+                if operation is not None:
+                    for method in sorted(handler.http_methods):
+                        yield route.path_format, method.lower(), operation
+
+
+def _refine(schemas: Json) -> None:
+    """Say what the types cannot: metadata is an object of strings."""
+    for schema in schemas.values():
+        metadata = schema.get("properties", {}).get("metadata")
+        if metadata == {}:
+            metadata |= {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def _describe(path: str, operation: Operation) -> Json:
+    said: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": _responses(operation),
+    }
+    if operation.description:
+        said["description"] = operation.description
+    parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
+    parameters += [PARAMETER_HEADERS[name] for name in operation.headers]
+    if parameters:
+        said["parameters"] = parameters
+    if operation.body:
+        content: Json = {"schema": {"$ref": COMPONENTS.format(name=operation.body.__name__)}}
+        if operation.body_example is not None:
+            content["example"] = operation.body_example
+        said["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    return said
+
+
+def _path_parameters(path: str) -> Iterable[Json]:
+    if "{checkout_id}" in path:
+        yield {
+            "name": "checkout_id",
+            "in": "path",
+            "required": True,
+            "description": "The checkout's id.",
+            "schema": {"type": "string"},
+            "example": "chk_06f0q0h7pvsnb2c9vq3k1jv2rg",
+        }
+
+
+def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
+    if kind is None:
+        return
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    for name, parameter in schema["properties"].items():
+        allowed = [one for one in parameter.get("anyOf", [parameter]) if one.get("type") != "null"]
+        shown = {key: value for key, value in allowed[0].items() if key not in ("description", "default")}
+        said = {"name": name, "in": "query", "schema": shown}
+        description = parameter.get("description") or allowed[0].get("description")
+        yield said | ({"description": description} if description else {})
+
+
+def _responses(operation: Operation) -> Json:
+    responses: Json = {}
+    for status, answer in operation.answers.items():
+        response: Json = {"description": answer.description, "headers": {"X-Request-Id": REQUEST_ID_HEADER}}
+        response["headers"] |= {name: HEADERS[name] for name in answer.headers}
+        if answer.kind is not None:
+            response["content"] = {
+                answer.media_type: {"schema": {"$ref": COMPONENTS.format(name=answer.kind.__name__)}}
+            }
+        elif answer.media_type != "application/json":
+            response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+        responses[str(status)] = response
+    for status, causes in _errors_by_status(operation).items():
+        responses[str(status)] = _problem(causes) if str(status) not in responses else responses[str(status)]
+    return dict(sorted(responses.items()))
+
+
+def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:
+    causes: list[type[PaidonceError]] = [*operation.errors, InternalError]
+    if operation.parameters is not None:
+        causes.append(InvalidRequest)
+    if operation.body is not None:
+        causes += [MalformedBody, InvalidRequest, InvalidIdempotencyKey, BodyTooLarge, UnsupportedMediaType]
+    if operation.touches_database:
+        causes += [Overloaded, DatabaseUnavailable]
+    by_status: dict[int, list[type[PaidonceError]]] = {}
+    for cause in dict.fromkeys(causes):
+        by_status.setdefault(ANSWERS[cause].status, []).append(cause)
+    return by_status
+
+
+def _problem(causes: list[type[PaidonceError]]) -> Json:
+    status = ANSWERS[causes[0]].status
+    headers = {"X-Request-Id": REQUEST_ID_HEADER}
+    if status == 503:  # noqa: PLR2004 - the status code is its own name
+        headers |= {"Retry-After": HEADERS["Retry-After"]}
+    examples = {
+        cause.code: {
+            "summary": (cause.__doc__ or "").strip(),
+            "value": {
+                "type": f"/docs#{cause.code}",
+                "title": ANSWERS[cause].title,
+                "status": status,
+                "detail": ANSWERS[cause].title + ".",
+                "instance": "/checkouts",
+                "code": cause.code,
+                "requestId": "req_06f0q0h7pvsnb2c9vq3k1jv2rg",
+                "retryable": cause.retryable,
+            },
+        }
+        for cause in causes
+    }
+    return {
+        "description": " ".join(f"`{cause.code}`: {(cause.__doc__ or '').strip()}" for cause in causes),
+        "headers": headers,
+        "content": {PROBLEM_JSON: {"schema": {"$ref": COMPONENTS.format(name="Problem")}, "examples": examples}},
+    }

@@ -1,0 +1,130 @@
+"""What each call says of itself in the OpenAPI document."""
+
+from typing import Any, Final
+
+from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, Timeline
+from paidonce.api.bodies import CancelBody, CreateCheckoutBody, ListParameters, NoParameters, PayBody
+from paidonce.api.openapi import Answer, Operation
+from paidonce.errors import (
+    AttemptsExhausted,
+    CheckoutExpired,
+    CheckoutNotFound,
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    InvalidState,
+    PaymentInProgress,
+)
+
+CREATE_CHECKOUT: Final = Operation(
+    id="createCheckout",
+    summary="Create a checkout",
+    description="The same merchant, key and body give the same checkout for ever, from any number of clients at once; "
+    "another body with the key is refused.",
+    body=CreateCheckoutBody,
+    body_required=True,
+    body_example={"merchantId": "m123", "amount": 1000, "currency": "USD", "idempotencyKey": "abc123"},
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={
+        201: Answer(
+            description="The checkout: new, or as it is now.",
+            kind=CheckoutAnswer,
+            headers=["Location", "Idempotent-Replayed"],
+        )
+    },
+    errors=[IdempotencyKeyReused],
+)
+
+LIST_CHECKOUTS: Final = Operation(
+    id="listCheckouts",
+    summary="List checkouts",
+    description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
+    parameters=ListParameters,
+    answers={200: Answer(description="A page.", kind=CheckoutPage)},
+)
+
+GET_CHECKOUT: Final = Operation(
+    id="getCheckout",
+    summary="Get a checkout",
+    parameters=NoParameters,
+    headers=["Prefer"],
+    answers={200: Answer(description="As it is now.", kind=CheckoutAnswer, headers=["Preference-Applied"])},
+    errors=[CheckoutNotFound],
+)
+
+PAY_CHECKOUT: Final = Operation(
+    id="payCheckout",
+    summary="Pay a checkout",
+    description="Asynchronous: the answer shows PROCESSING, and only the provider's proof ends that. The same pay "
+    "again is answered with the same attempt: never a second charge.",
+    body=PayBody,
+    body_example={"paymentMethod": "tok_success"},
+    parameters=NoParameters,
+    headers=["Idempotency-Key", "Prefer"],
+    answers={
+        202: Answer(
+            description="Under way, or what it came to while the client waited.",
+            kind=CheckoutAnswer,
+            headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
+        )
+    },
+    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired],
+)
+
+CANCEL_CHECKOUT: Final = Operation(
+    id="cancelCheckout",
+    summary="Cancel a checkout",
+    description="A canceled checkout stays canceled; canceling it again is answered the same.",
+    body=CancelBody,
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer)},
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
+)
+
+GET_TIMELINE: Final = Operation(
+    id="getTimeline",
+    summary="See what happened to a checkout",
+    description="Every transition, attempt and provider answer with its cause, oldest first.",
+    parameters=NoParameters,
+    answers={200: Answer(description="Everything that happened so far.", kind=Timeline)},
+    errors=[CheckoutNotFound],
+)
+
+LIVE: Final = Operation(
+    id="live",
+    tag="Service",
+    summary="Does the process live?",
+    answers={200: Answer(description="It does.", kind=Health)},
+    touches_database=False,
+)
+
+READY: Final = Operation(
+    id="ready",
+    tag="Service",
+    summary="Can it take requests?",
+    description="It can when the database answers and has every migration.",
+    answers={200: Answer(description="It can.", kind=Health)},
+    errors=[DatabaseUnavailable],
+)
+
+OPENAPI: Final = Operation(
+    id="openapi",
+    tag="Service",
+    summary="This document",
+    answers={200: Answer(description="OpenAPI 3.1.", kind=dict)},
+    touches_database=False,
+)
+
+DOCS: Final = Operation(
+    id="docs",
+    tag="Service",
+    summary="This document for people",
+    answers={200: Answer(description="A page that needs no other host.", media_type="text/html")},
+    touches_database=False,
+)
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    """Put a description where the document looks for it: in the handler's ``opt``."""
+    return {"operation": operation}

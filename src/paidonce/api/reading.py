@@ -1,0 +1,135 @@
+"""Reading bodies and parameters strictly. msgspec stops at the first error, so the failing path looks at each field."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar, Final, TypeVar, get_type_hints
+
+import msgspec
+
+from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+
+T = TypeVar("T", bound="Fields")
+
+Check = Callable[[Any], str | None]
+"""A rule beyond types and ranges: returns the sentence that says what is wrong, or None."""
+
+CODES: Final = (
+    (re.compile(r"matching regex"), "wrong_format"),
+    (re.compile(r"length [<>]=|to have length"), "wrong_length"),
+    (re.compile(r"[<>]=? -?[0-9]"), "out_of_range"),
+    (re.compile(r"Invalid enum value"), "unknown_value"),
+    (re.compile(r"missing required"), "missing"),
+    (re.compile(r"unknown field"), "unknown_field"),
+)
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A body or a set of parameters. ``checks`` holds each field's rules beyond its type, by its name on the wire."""
+
+    checks: ClassVar[Mapping[str, Check]] = {}
+
+
+@cache
+def _decoder(kind: type[Fields]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def read_body(kind: type[T], body: bytes, content_type: str) -> T:
+    """Read a JSON body; raises UnsupportedMediaType, MalformedBody, or InvalidRequest with all failing fields.
+
+    An absent body means ``{}``: what then is missing is named as such.
+    """
+    if not body:
+        return _checked(kind, {})
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        message = "Send the body with Content-Type: application/json."
+        raise UnsupportedMediaType(message)
+    try:
+        read: T = _decoder(kind).decode(body)
+    except msgspec.ValidationError:
+        return _checked(kind, _decode_any(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from error
+    wrong = list(_wrong_by_rule(kind, {name: getattr(read, field) for name, field in _names(kind).items()}))
+    if wrong:
+        raise InvalidRequest(wrong)
+    return read
+
+
+def read_parameters(kind: type[T], given: Iterable[tuple[str, str]]) -> T:
+    """Read query parameters; raises InvalidRequest with all that do not fit. An empty value is an absent one."""
+    values: dict[str, str] = {}
+    repeated = []
+    for name, value in given:
+        if name in values:
+            repeated.append(FieldError(name, "repeated", "Give this parameter once."))
+        elif value:
+            values[name] = value
+    return _checked(kind, values, strict=False, already=repeated, pointer="")
+
+
+def _decode_any(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from error
+
+
+def _malformed(error: Exception) -> MalformedBody:
+    return MalformedBody(f"The body is not JSON: {error}." if isinstance(error, msgspec.DecodeError) else "Not JSON.")
+
+
+def _names(kind: type[Fields]) -> dict[str, str]:
+    return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+
+
+def _checked(
+    kind: type[T], values: object, *, strict: bool = True, already: list[FieldError] | None = None, pointer: str = "/"
+) -> T:
+    """Convert field by field, gather everything that is wrong, and raise it; or make the whole."""
+    if not isinstance(values, dict):
+        raise InvalidRequest([FieldError("", "wrong_type", "The body must be a JSON object.")])
+    names = _names(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    wrong = list(already or [])
+    wrong += [
+        FieldError(f"{pointer}{_escape(name)}", "unknown_field", "There is no such field.")
+        for name in values
+        if name not in names
+    ]
+    read = {}
+    for field in msgspec.structs.fields(kind):
+        where = f"{pointer}{field.encode_name}"
+        if field.encode_name not in values:
+            if field.required:
+                wrong.append(FieldError(where, "missing", "This field is required."))
+            continue
+        try:
+            read[field.encode_name] = msgspec.convert(values[field.encode_name], hints[field.name], strict=strict)
+        except msgspec.ValidationError as error:
+            wrong.append(_field_error(where, str(error)))
+    wrong += _wrong_by_rule(kind, read, pointer)
+    if wrong:
+        raise InvalidRequest(wrong)
+    return kind(**{names[name]: value for name, value in read.items()})
+
+
+def _wrong_by_rule(kind: type[Fields], values: Mapping[str, Any], pointer: str = "/") -> Iterable[FieldError]:
+    for name, check in kind.checks.items():
+        value = values.get(name)
+        problem = check(value) if value is not None else None
+        if problem is not None:
+            yield FieldError(f"{pointer}{name}", "invalid_value", problem)
+
+
+def _field_error(where: str, message: str) -> FieldError:
+    text, _, path = message.partition(" - at `")
+    inner = path.removesuffix("`").removeprefix("key in ").removeprefix("$").replace("[...]", "")
+    code = next((code for pattern, code in CODES if pattern.search(text)), "wrong_type")
+    return FieldError(f"{where}{inner.replace('.', '/')}", code, f"{text.rstrip('.')}.")
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

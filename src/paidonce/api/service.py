@@ -1,0 +1,52 @@
+"""What the service says of itself: health, the OpenAPI document, and that document for people."""
+
+from collections.abc import Sequence
+
+from litestar import Controller, Response, get
+
+from paidonce import __version__
+from paidonce.api import operations
+from paidonce.api.answers import Health, encode
+from paidonce.api.docs import render_docs
+from paidonce.api.exchange import AnyRequest
+from paidonce.api.openapi import build_document
+from paidonce.api.operations import described
+from paidonce.database.migrate import schema_version
+from paidonce.database.schema import SCHEMA_VERSION
+from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable
+from paidonce.service import Service
+
+
+def read_schema_versions(transaction: Transaction, requests: Sequence[None]) -> list[str | None]:
+    """Read which migration the database has."""
+    version = schema_version(transaction.connection)
+    return [version for _ in requests]
+
+
+class ServiceController(Controller):
+    """Health and documentation."""
+
+    @get("/health/live", opt=described(operations.LIVE))
+    async def live(self) -> Response[bytes]:
+        """Say that the process lives."""
+        return Response(encode(Health("live", __version__)), media_type="application/json")
+
+    @get("/health/ready", opt=described(operations.READY))
+    async def ready(self, service: Service) -> Response[bytes]:
+        """Say whether the database answers and has every migration."""
+        version = await service.reader.submit(read_schema_versions, None)
+        if version != SCHEMA_VERSION:
+            raise DatabaseUnavailable
+        health = Health("ready", __version__, service.database.url.shown, version)
+        return Response(encode(health), media_type="application/json")
+
+    @get("/openapi.json", opt=described(operations.OPENAPI), cache=True)
+    async def openapi(self, request: AnyRequest) -> Response[bytes]:
+        """Show the OpenAPI document."""
+        return Response(encode(build_document(request.app)), media_type="application/json")
+
+    @get("/docs", opt=described(operations.DOCS))
+    async def docs(self, request: AnyRequest) -> Response[str]:
+        """Show the OpenAPI document as a page."""
+        return Response(render_docs(build_document(request.app)), media_type="text/html")

@@ -1,0 +1,79 @@
+"""The composition root: the one place where parts are put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from paidonce.checkouts.watch import Watch
+from paidonce.clock import system_clock
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import open_database
+from paidonce.database.migrate import prepare_schema
+from paidonce.events.store import write_events
+from paidonce.ids import system_chance
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.providers.base import Provider
+from paidonce.providers.simulator.books import make_books
+from paidonce.providers.simulator.provider import Simulator
+from paidonce.service import Service
+from paidonce.settings import Settings
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, *, with_worker: bool, migrating: bool = False) -> AsyncIterator[Service]:
+    """Open the database, start the batchers, the simulator and the worker; on leaving, end them in the right order.
+
+    Raises DatabaseInUse, DatabaseUnavailable, or SchemaOutdated where the schema is another release's and
+    ``migrating`` does not ask for it to be brought up to date.
+    """
+    clock = system_clock
+    database = open_database(settings.database, clock=clock, before_commit=write_events)
+    prepare_schema(database, migrating=migrating)
+    books = open_database(settings.simulator_books, clock=clock, exclusive=False)
+    make_books(books)
+    batchers = [_batcher(database.write, "writer", settings), _batcher(books.write, "simulator", settings)]
+    writer, bookkeeper = batchers
+    reader = writer
+    if database.reads_beside_writes:
+        reader = _batcher(database.read, "reader", settings)
+        batchers.append(reader)
+    for batcher in batchers:
+        batcher.start()
+    simulator = Simulator(bookkeeper, latency_ms=settings.simulator_latency_ms)
+    providers: dict[str, Provider] = {simulator.name: simulator}
+    watch = Watch(poll_seconds=settings.poll_seconds)
+    worker = Worker(
+        writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
+    )
+    try:
+        if with_worker:
+            await worker.start(alone=database.exclusive)
+        yield Service(settings, database, writer, reader, watch, worker, providers, clock)
+    finally:
+        watch.close()
+        await worker.stop(grace_seconds=settings.shutdown_seconds)
+        for batcher in batchers:
+            await batcher.stop()
+        database.close()
+        books.close()
+
+
+def _batcher(begin: object, name: str, settings: Settings) -> Batcher:
+    return Batcher(
+        begin,  # type: ignore[arg-type]
+        name=name,
+        queue_limit=settings.queue_limit,
+        batch_limit=settings.batch_limit,
+        chance=system_chance,
+    )
+
+
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """Take the worker's part of the settings."""
+    return WorkerSettings(
+        lease_seconds=settings.lease_seconds,
+        provider_timeout_seconds=settings.provider_timeout_seconds,
+        provider_concurrency=settings.provider_concurrency,
+        poll_seconds=settings.poll_seconds,
+        schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
+    )

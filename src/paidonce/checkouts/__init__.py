@@ -1,0 +1,1 @@
+"""What is bought: a checkout's states, rules, use cases and statements."""

@@ -1,0 +1,204 @@
+"""Statements over checkouts. Each runs over a batch and is compiled once for each database."""
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, Update, and_, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
+
+from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutMove, CheckoutStatus, LatestAttempt, NewCheckout
+from paidonce.clock import Instant
+from paidonce.database.schema import attempt, checkout
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.transaction import AnyRow, Transaction
+from paidonce.events.model import NewEvent
+
+_CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
+_ATTEMPT_COLUMNS: Final = [attempt.c[name].label(f"attempt_{name}") for name in LatestAttempt.__struct_fields__]
+
+_WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from(
+    checkout.outerjoin(
+        attempt, and_(attempt.c.id == checkout.c.attempt_id, attempt.c.merchant_id == checkout.c.merchant_id)
+    )
+)
+
+
+def _insert(dialect: str) -> ReturningInsert[Any]:
+    statement = postgresql.insert(checkout) if dialect == "postgresql" else sqlite.insert(checkout)
+    # RETURNING is silent about rows that were there: those are read back by key.
+    return statement.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"]).returning(checkout.c.id)
+
+
+def _by_id(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str)
+    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id)
+
+
+def _by_key(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", merchant_id=str, idempotency_key=str)
+    return _WITH_ATTEMPT.where(
+        checkout.c.merchant_id == wanted.c.merchant_id, checkout.c.idempotency_key == wanted.c.idempotency_key
+    )
+
+
+def _move(dialect: str) -> Update:
+    wanted = given_rows(
+        dialect,
+        "wanted",
+        checkout_id=str,
+        merchant_id=str,
+        source=str,
+        target=str,
+        attempt_count=int,
+        new_attempt_id=str,
+        attempts_added=int,
+        captured=int,
+    )
+    statement = update(checkout).where(
+        checkout.c.id == wanted.c.checkout_id,
+        checkout.c.merchant_id == wanted.c.merchant_id,
+        checkout.c.status == wanted.c.source,
+        checkout.c.attempt_count == wanted.c.attempt_count,
+    )
+    changes = statement.values(
+        status=wanted.c.target,
+        attempt_count=checkout.c.attempt_count + wanted.c.attempts_added,
+        attempt_id=func.coalesce(wanted.c.new_attempt_id, checkout.c.attempt_id),
+        amount_captured=checkout.c.amount_captured + wanted.c.captured,
+        updated_at=bindparam("now"),
+    )
+    return changes.returning(checkout.c.id)
+
+
+_INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
+_BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
+_BY_KEY: Final = {dialect: _by_key(dialect) for dialect in DIALECTS}
+_MOVE: Final = {dialect: _move(dialect) for dialect in DIALECTS}
+_EXPIRED: Final = (
+    _WITH_ATTEMPT.where(
+        checkout.c.status.in_((CheckoutStatus.PENDING, CheckoutStatus.FAILED)),
+        checkout.c.expires_at <= bindparam("now"),
+    )
+    .order_by(checkout.c.expires_at)
+    .limit(bindparam("limit"))
+)
+
+
+def _checkout(row: AnyRow) -> Checkout:
+    of_checkout, of_attempt = row[: len(_CHECKOUT_COLUMNS)], row[len(_CHECKOUT_COLUMNS) :]
+    newest = None if of_attempt[0] is None else LatestAttempt(*of_attempt)
+    return Checkout(*(*of_checkout, newest))
+
+
+def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set[str]:
+    """Insert checkouts whose merchant and idempotency key are new; returns the ids that were inserted."""
+    rows = [_new_row(request, transaction.now) for request in requests]
+    return {row.id for row in transaction.rows(_INSERT[transaction.connection.dialect.name], rows)}
+
+
+def _new_row(request: NewCheckout, now: Instant) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "merchant_id": request.merchant_id,
+        "idempotency_key": request.idempotency_key,
+        "amount": request.amount,
+        "currency": request.currency,
+        "status": CheckoutStatus.PENDING.value,
+        "capture_method": request.capture_method,
+        "description": request.description,
+        "metadata": request.metadata,
+        "success_url": request.success_url,
+        "cancel_url": request.cancel_url,
+        "created_at": now,
+        "updated_at": now,
+        "expires_at": now + request.expires_in_seconds * 1000,
+    }
+
+
+def read_by_id(transaction: Transaction, checkout_ids: Iterable[str]) -> dict[str, Checkout]:
+    """Read checkouts with their newest attempt; those that are not there are left out."""
+    statement = _BY_ID[transaction.connection.dialect.name]
+    rows = transaction.rows(statement, {"wanted": encode_rows({"id": one} for one in checkout_ids)})
+    return {row.id: _checkout(row) for row in rows}
+
+
+def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkout]:
+    """Read checkouts by (merchant id, idempotency key)."""
+    wanted = encode_rows({"merchant_id": merchant, "idempotency_key": key} for merchant, key in keys)
+    rows = transaction.rows(_BY_KEY[transaction.connection.dialect.name], {"wanted": wanted})
+    return {(row.merchant_id, row.idempotency_key): _checkout(row) for row in rows}
+
+
+def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
+    """Read at most ``limit`` checkouts whose time is over, the longest over first."""
+    return [_checkout(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
+
+
+class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which checkouts a page shows: newest first, or, with ``ending_before``, those just newer than an id."""
+
+    limit: int
+    merchant_id: str | None = None
+    status: str | None = None
+    created_after: Instant | None = None
+    created_before: Instant | None = None
+    starting_after: str | None = None
+    ending_before: str | None = None
+
+
+def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Checkout], bool]:
+    """Read one page, newest first, and whether more lies beyond it."""
+    statement = _WITH_ATTEMPT.limit(wanted.limit + 1)
+    backwards = wanted.ending_before is not None
+    statement = statement.order_by(checkout.c.id.asc() if backwards else checkout.c.id.desc())
+    for column, holds, value in (
+        (checkout.c.merchant_id, operator.eq, wanted.merchant_id),
+        (checkout.c.status, operator.eq, wanted.status),
+        (checkout.c.created_at, operator.gt, wanted.created_after),
+        (checkout.c.created_at, operator.lt, wanted.created_before),
+        (checkout.c.id, operator.lt, wanted.starting_after),
+        (checkout.c.id, operator.gt, wanted.ending_before),
+    ):
+        if value is not None:
+            statement = statement.where(holds(column, value))
+    found = [_checkout(row) for row in transaction.rows(statement)]
+    page = found[: wanted.limit]
+    return (page[::-1] if backwards else page), len(found) > wanted.limit
+
+
+def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> set[str]:
+    """Carry out transitions, each with its event; returns the ids of those whose checkout was still as they saw it."""
+    if not moves:
+        return set()
+    rows = encode_rows(
+        {
+            "checkout_id": move.checkout_id,
+            "merchant_id": move.merchant_id,
+            "source": move.source,
+            "target": move.target,
+            "attempt_count": move.attempt_count,
+            "new_attempt_id": move.attempt_id if move.new_attempt else None,
+            "attempts_added": int(move.new_attempt),
+            "captured": move.captured,
+        }
+        for move in moves
+    )
+    statement = _MOVE[transaction.connection.dialect.name]
+    moved = {row.id for row in transaction.rows(statement, {"wanted": rows, "now": transaction.now})}
+    transaction.events.extend(
+        NewEvent(
+            type=EVENT_OF[move.target],
+            cause=move.cause,
+            merchant_id=move.merchant_id,
+            checkout_id=move.checkout_id,
+            attempt_id=move.attempt_id,
+            origin=move.origin,
+            detail=move.detail,
+        )
+        for move in moves
+        if move.checkout_id in moved
+    )
+    return moved

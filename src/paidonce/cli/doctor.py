@@ -1,0 +1,7 @@
+"""doctor."""
+
+from paidonce.settings import Settings
+
+
+def examine(settings: Settings, *, as_json: bool) -> None:
+    """X"""

@@ -1,0 +1,45 @@
+"""``paidonce db``: upgrade and status."""
+
+import json
+import sys
+
+import click
+
+from paidonce.cli.opening import failing_clearly
+from paidonce.clock import system_clock
+from paidonce.database.engine import open_database
+from paidonce.database.migrate import migrate, schema_version
+from paidonce.database.schema import SCHEMA_VERSION
+from paidonce.settings import Settings
+
+
+def upgrade_schema(settings: Settings) -> None:
+    """Bring the schema up to this release and say what was done."""
+    place = settings.database.shown
+    with failing_clearly(place):
+        database = open_database(settings.database, clock=system_clock)
+        try:
+            changed = migrate(database)
+        finally:
+            database.close()
+    click.echo(f"{place} {'now has' if changed else 'already had'} schema {SCHEMA_VERSION}.")
+
+
+def show_schema_status(settings: Settings, *, as_json: bool) -> None:
+    """Tell which migration the database has; exit 1 if it is not this release's."""
+    place = settings.database
+    version = None
+    if place.path is None or place.path.exists():
+        with failing_clearly(place.shown):
+            database = open_database(place, clock=system_clock, exclusive=False)
+            with database.reads.connect() as connection:
+                version = schema_version(connection)
+            database.close()
+    if as_json:
+        click.echo(json.dumps({"database": place.shown, "schema": version, "wanted": SCHEMA_VERSION}))
+    elif version == SCHEMA_VERSION:
+        click.echo(f"{place.shown} has schema {version}, this release's.")
+    else:
+        click.echo(f"{place.shown} has schema {version or 'none'}; this release wants {SCHEMA_VERSION}.")
+        click.echo("Run: paidonce db upgrade")
+    sys.exit(0 if version == SCHEMA_VERSION else 1)

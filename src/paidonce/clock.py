@@ -1,0 +1,38 @@
+"""Time. An instant is Unix time in milliseconds, in code and in both databases; on the wire it is RFC 3339."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TypeAlias
+
+Instant: TypeAlias = int
+"""Unix time in milliseconds."""
+
+Clock: TypeAlias = Callable[[], Instant]
+"""Tells the present instant; handed in, so that a test can hold it still."""
+
+
+def system_clock() -> Instant:
+    """Tell the present instant by the machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def format_instant(instant: Instant) -> str:
+    """Write an instant as RFC 3339 in UTC with milliseconds: ``2026-01-02T03:04:05.678Z``."""
+    seconds, milliseconds = divmod(instant, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+def parse_instant(text: str) -> Instant:
+    """Read an RFC 3339 time with an offset; raises ValueError on anything else."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or "T" not in text.upper():
+        message = "a time needs a date, a time of day and an offset, as in 2026-01-02T03:04:05Z"
+        raise ValueError(message)
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""Where it is kept: engine, schema, migrations, and the batches in which everything is written."""

@@ -1,0 +1,174 @@
+"""Opening a database: the engine for writing, the engine for reading, and the guarantees that are read back."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pysqlite3.dbapi2
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from paidonce.clock import Clock
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import DatabaseUrl
+from paidonce.errors import DatabaseInUse, DatabaseUnavailable
+
+SQLITE_BUSY_MS: Final = 5000
+SQLITE_CACHE_KIB: Final = 65_536
+SYNCHRONOUS_FULL: Final = 2
+SYNCHRONOUS_EXTRA: Final = 3
+
+# A dead network is noticed within seconds; no statement and no lock is waited for without end.
+POSTGRESQL_CONNECT: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "paidonce",
+    "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+}
+
+BeforeCommit = Callable[[Transaction], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database. ``write()`` is one durable transaction, ``read()`` a consistent view without a lock."""
+
+    url: DatabaseUrl
+    writes: Engine
+    reads: Engine
+    clock: Clock
+    before_commit: BeforeCommit
+    lock: int | None = None
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other process can be writing: then every lease that is found at start is a dead one's."""
+        return self.url.dialect == "sqlite"
+
+    @property
+    def reads_beside_writes(self) -> bool:
+        """Whether reading has connections of its own; SQLite in memory has a single one for everything."""
+        return self.reads is not self.writes
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Run one write transaction: what was yielded is on disk when the block has ended without an exception."""
+        with self.writes.begin() as connection:
+            transaction = Transaction(connection, self.clock())
+            yield transaction
+            self.before_commit(transaction)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Run statements that only read."""
+        with self.reads.connect() as connection:
+            yield Transaction(connection, self.clock())
+
+    def close(self) -> None:
+        """Close every connection and let go of the file."""
+        self.reads.dispose()
+        self.writes.dispose()
+        if self.lock is not None:
+            os.close(self.lock)
+
+
+def nothing_more(_transaction: Transaction) -> None:
+    """Do nothing before the commit: for databases without an event log."""
+
+
+def open_database(
+    url: DatabaseUrl, *, clock: Clock, before_commit: BeforeCommit = nothing_more, exclusive: bool = True
+) -> Database:
+    """Open a database; raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
+
+    ``exclusive=False`` opens a SQLite file beside the process that serves it: for looking, or for shared books.
+    """
+    if url.dialect == "postgresql":
+        return _open_postgresql(url, clock, before_commit)
+    lock = _lock_file(url.path) if url.path and exclusive else None
+    writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
+    reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
+    _read_back_durability(url, writes)
+    return Database(url, writes, reads, clock, before_commit, lock)
+
+
+def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
+    server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
+    engine = create_engine(
+        server, connect_args=POSTGRESQL_CONNECT, pool_size=4, max_overflow=4, pool_timeout=5, pool_recycle=1800
+    )
+
+    @event.listens_for(engine, "connect")
+    def _keep_commits_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+        # A database whose default is "off" would acknowledge what a crash can take back; a stronger level stays.
+        connection.autocommit = True
+        if connection.execute("SHOW synchronous_commit").fetchone()[0] == "off":
+            connection.execute("SET synchronous_commit = on")
+        connection.autocommit = False
+
+    return Database(url, engine, engine.execution_options(isolation_level="AUTOCOMMIT"), clock, before_commit)
+
+
+def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:
+    options: dict[str, Any] = {} if url.path else {"poolclass": StaticPool}
+    engine = create_engine(
+        f"sqlite+pysqlite:///{url.path or ':memory:'}",
+        module=pysqlite3.dbapi2,
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+        **options,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={SQLITE_BUSY_MS}",
+            f"cache_size=-{SQLITE_CACHE_KIB}",
+            f"query_only={'ON' if query_only else 'OFF'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own type
+        # A deferred transaction that turns into a write fails at once with SQLITE_BUSY, whatever the timeout says.
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _read_back_durability(url: DatabaseUrl, engine: Engine) -> None:
+    try:
+        with engine.connect() as connection:
+            journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+            synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    except pysqlite3.dbapi2.Error as error:
+        raise DatabaseUnavailable from error
+    durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)
+    if url.path and not durable:
+        message = f"{url.shown} answers journal_mode={journal}, synchronous={synchronous}; it would lose commits."
+        raise RuntimeError(message)
+
+
+def _lock_file(path: Path) -> int:
+    """Take the server's lock on a SQLite file. The kernel lets go of it when the process dies, however it dies."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        message = (
+            f"{path} is served by another process. One process serves a SQLite file; "
+            "to run several, set DATABASE_URL to a PostgreSQL database."
+        )
+        raise DatabaseInUse(message) from None
+    return descriptor

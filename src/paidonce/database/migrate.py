@@ -1,0 +1,50 @@
+"""Migrating a database, and telling whether it is migrated."""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from paidonce.database.engine import Database
+from paidonce.database.schema import SCHEMA_VERSION
+from paidonce.errors import SchemaOutdated
+
+FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+def schema_version(connection: Connection) -> str | None:
+    """Read which migration the database has; None before the first."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def is_migrated(database: Database) -> bool:
+    """Tell whether the database has every migration of this release."""
+    with database.writes.connect() as connection:
+        return schema_version(connection) == SCHEMA_VERSION
+
+
+def migrate(database: Database) -> bool:
+    """Bring the schema up to this release, in one transaction a migration; returns whether there was anything to do."""
+    if is_migrated(database):
+        return False
+    # Here, because they take a third of the start and are needed once in a database's life.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    with database.writes.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return True
+
+
+def prepare_schema(database: Database, *, migrating: bool) -> None:
+    """Migrate if ``migrating``, else raise SchemaOutdated where the database is not migrated."""
+    if migrating:
+        migrate(database)
+    elif not is_migrated(database):
+        message = f"{database.url.shown} has not this release's schema. Run: paidonce db upgrade"
+        raise SchemaOutdated(message)

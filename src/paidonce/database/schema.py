@@ -1,0 +1,162 @@
+"""The tables, once, for both databases.
+
+Rules that keep a distributed PostgreSQL one setting away: ``merchant_id`` is in every primary key, unique constraint
+and foreign key; ids are ours; no sequences, triggers, advisory locks. Instants are BIGINT, Unix time in milliseconds.
+The CHECKs say what a final row looks like, a second time beside the tables of states in Python.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_VERSION: Final = "0001"  # The newest migration; a test compares it with the folder.
+
+metadata = MetaData()
+
+# Ids are compared byte by byte, so that they sort by time under every locale.
+Id = Text().with_variant(Text(collation="C"), "postgresql")
+
+UNDER_WAY: Final = "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW')"
+
+merchant = Table(
+    "merchant",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("event_sequence", BigInteger, nullable=False, comment="number of the newest event"),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checkout = Table(
+    "checkout",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("idempotency_key", Id, nullable=False),
+    Column("amount", BigInteger, nullable=False, comment="minor units"),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("capture_method", Text, nullable=False),
+    Column("amount_captured", BigInteger, nullable=False, server_default="0"),
+    Column("amount_refunded", BigInteger, nullable=False, server_default="0"),
+    Column("amount_refund_pending", BigInteger, nullable=False, server_default="0"),
+    Column("attempt_count", Integer, nullable=False, server_default="0"),
+    Column("attempt_id", Id, comment="the newest attempt"),
+    Column("description", Text),
+    Column("metadata", Text, comment="a JSON object of strings"),
+    Column("success_url", Text),
+    Column("cancel_url", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", "merchant_id", name="checkout_pkey"),
+    UniqueConstraint("merchant_id", "idempotency_key", name="checkout_idempotency_key"),
+    CheckConstraint(
+        "status IN ('PENDING', 'PROCESSING', 'AUTHORIZED', 'COMPLETED', 'FAILED', 'CANCELED', 'EXPIRED')",
+        name="checkout_status",
+    ),
+    CheckConstraint("capture_method IN ('automatic', 'manual')", name="checkout_capture_method"),
+    CheckConstraint("amount BETWEEN 1 AND 999999999999", name="checkout_amount"),
+    CheckConstraint("amount_captured BETWEEN 0 AND amount", name="checkout_amount_captured"),
+    CheckConstraint(
+        "amount_refunded >= 0 AND amount_refund_pending >= 0"
+        " AND amount_refunded + amount_refund_pending <= amount_captured",
+        name="checkout_amount_refunded",
+    ),
+    CheckConstraint("status <> 'COMPLETED' OR amount_captured > 0", name="checkout_completed_is_captured"),
+    CheckConstraint("(status = 'PENDING') <= (attempt_count = 0)", name="checkout_pending_is_untried"),
+    Index("checkout_by_merchant", "merchant_id", "id"),
+    Index(
+        "checkout_to_expire",
+        "expires_at",
+        sqlite_where=text("status IN ('PENDING', 'FAILED')"),
+        postgresql_where=text("status IN ('PENDING', 'FAILED')"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("checkout_id", Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_key", Id, nullable=False, comment="the idempotency key that the provider sees, fixed here"),
+    Column("payment_method", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False, comment="minor units"),
+    Column("currency", Text, nullable=False),
+    Column("due_at", BigInteger, comment="when a worker should take it; the end of the lease while one has it"),
+    Column("fence", Integer, nullable=False, comment="counts the workers that had it; each writes under its own"),
+    Column("lookup_count", Integer, nullable=False, server_default="0"),
+    Column("provider_reference", Text),
+    Column("decline_code", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    PrimaryKeyConstraint("id", "merchant_id", name="attempt_pkey"),
+    ForeignKeyConstraint(
+        ["checkout_id", "merchant_id"], ["checkout.id", "checkout.merchant_id"], name="attempt_checkout_fkey"
+    ),
+    CheckConstraint("kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND')", name="attempt_kind"),
+    CheckConstraint(
+        "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW', 'SUCCEEDED', 'DECLINED')", name="attempt_status"
+    ),
+    CheckConstraint(
+        "(settled_at IS NOT NULL) = (status IN ('SUCCEEDED', 'DECLINED'))", name="attempt_settled_is_final"
+    ),
+    CheckConstraint("(due_at IS NOT NULL) = (status IN ('READY', 'SENT', 'UNKNOWN'))", name="attempt_due_is_open"),
+    CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
+    CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
+    Index("attempt_by_checkout", "checkout_id", "merchant_id"),
+    # At most one attempt under way for each checkout; refunds are resources of their own and may be several.
+    Index(
+        "attempt_one_under_way",
+        "checkout_id",
+        "merchant_id",
+        unique=True,
+        sqlite_where=text(f"{UNDER_WAY} AND kind <> 'REFUND'"),
+        postgresql_where=text(f"{UNDER_WAY} AND kind <> 'REFUND'"),
+    ),
+    Index(
+        "attempt_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("sequence", BigInteger, nullable=False, comment="gap-free for each merchant"),
+    Column("checkout_id", Id, nullable=False),
+    Column("attempt_id", Id),
+    Column("type", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("detail", Text, comment="a JSON object: what changed, beyond the type"),
+    Column("request_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
+    UniqueConstraint("merchant_id", "sequence", name="event_sequence"),
+    Index("event_by_checkout", "checkout_id", "merchant_id"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,33 @@
+"""Many rows as one parameter, so that a statement over a batch is compiled once, whatever the batch's size."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.selectable import FromClause
+
+DIALECTS: Final = ("sqlite", "postgresql")
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def given_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]) -> FromClause:
+    """Make a table of the rows in a JSON parameter, to join with: ``given_rows("sqlite", "wanted", id=str)``."""
+    types = {name: Text() if kind is str else BigInteger() for name, kind in columns.items()}
+    document = bindparam(parameter, type_=Text())
+    if dialect == "postgresql":
+        made = func.jsonb_to_recordset(cast(document, JSONB)).table_valued(
+            *(column(name, kind) for name, kind in types.items())
+        )
+        return made.render_derived(name=parameter, with_types=True)
+    each = func.json_each(document).table_valued("value", name="each")
+    return select(
+        *(func.json_extract(each.c.value, f"$.{name}", type_=kind).label(name) for name, kind in types.items())
+    ).subquery(parameter)
+
+
+def encode_rows(rows: Iterable[Any]) -> str:
+    """Encode rows (structs or dicts whose names are the columns') for ``given_rows``."""
+    return _encode(list(rows)).decode()

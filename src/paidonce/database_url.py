@@ -1,0 +1,60 @@
+"""What ``DATABASE_URL`` may say. ``file:`` means what it means to Prisma: a path from the working folder, or memory."""
+
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+FORMS: Final = (
+    "file:./dev.db, file:./dev.db?mode=memory&cache=shared, sqlite:///dev.db or postgresql://user:password@host/name"
+)
+
+
+class DatabaseUrl(NamedTuple):
+    """A database's place: a SQLite file, SQLite in memory (``path`` is None), or a PostgreSQL server's URL."""
+
+    dialect: Literal["sqlite", "postgresql"]
+    path: Path | None = None
+    server: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The place for people and logs, without the password."""
+        if self.dialect == "sqlite":
+            return f"SQLite in {self.path or 'memory'}"
+        parts = urlsplit(self.server)
+        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        return f"PostgreSQL at {host or 'the local socket'}{parts.path}"
+
+
+def parse_database_url(text: str) -> DatabaseUrl:
+    """Read a database URL; raises ValueError, whose text says what would be right."""
+    scheme = text.partition(":")[0].lower()
+    if scheme == "file":
+        return _sqlite(text.removeprefix("file:").removeprefix("//"))
+    if scheme == "sqlite" and text.startswith("sqlite://"):
+        return _sqlite(text.removeprefix("sqlite://").removeprefix("/"))
+    if scheme in ("postgresql", "postgres") and "://" in text:
+        server = f"postgresql://{text.partition('://')[2]}"
+        try:
+            _ = urlsplit(server).port
+        except ValueError as error:
+            message = f"its port is no number from 0 to 65535 ({FORMS})"
+            raise ValueError(message) from error
+        return DatabaseUrl("postgresql", server=server)
+    message = f"it begins with none of file:, sqlite:///, postgresql:// (write {FORMS})"
+    raise ValueError(message)
+
+
+def _sqlite(rest: str) -> DatabaseUrl:
+    path, _, query = rest.partition("?")
+    options = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    mode, cache = options.pop("mode", "rwc"), options.pop("cache", "private")
+    if options or mode not in ("rwc", "memory") or cache not in ("shared", "private"):
+        message = "a SQLite URL takes ?mode=memory&cache=shared and nothing else"
+        raise ValueError(message)
+    if mode == "memory" or path in ("", ":memory:"):
+        return DatabaseUrl("sqlite")
+    if "\x00" in unquote(path):
+        message = "its path holds a NUL"
+        raise ValueError(message)
+    return DatabaseUrl("sqlite", path=Path(unquote(path)))

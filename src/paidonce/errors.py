@@ -1,0 +1,185 @@
+"""What can go wrong, as facts. ``api/problems.py`` says what each becomes in HTTP.
+
+PaidonceError
+├── InvalidSettings            the process cannot start like this
+├── InvalidRequest             fields that do not fit, all of them
+├── MalformedBody              not JSON
+├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
+├── InvalidIdempotencyKey      the header is no idempotency key
+├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
+├── InvalidState · AttemptsExhausted · CheckoutExpired
+├── Overloaded                 refused before anything was done
+├── DatabaseUnavailable        nothing was acknowledged
+├── DatabaseInUse              another server process has the SQLite file
+└── SchemaOutdated             the database is not migrated to this release
+"""
+
+from typing import ClassVar, NamedTuple
+
+
+class PaidonceError(Exception):
+    """A fact that stops a request. ``code`` names it for ever; ``retryable``: the same call may succeed later."""
+
+    code: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field: where (a JSON pointer, or a parameter's name), what kind, and a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class InvalidSettings(PaidonceError):
+    """Settings from which no service can start; names everything that is wrong."""
+
+    code = "invalid_settings"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class InvalidRequest(PaidonceError):
+    """Well-formed, but fields are missing, unknown or out of range; ``fields`` names all of them."""
+
+    code = "invalid_request"
+
+    def __init__(self, fields: list[FieldError]) -> None:
+        what = "One field does" if len(fields) == 1 else f"{len(fields)} fields do"
+        super().__init__(f"{what} not fit: see errors.")
+        self.fields = fields
+
+
+class MalformedBody(PaidonceError):
+    """The body is not JSON."""
+
+    code = "malformed_body"
+
+
+class BodyTooLarge(PaidonceError):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaType(PaidonceError):
+    """The body is not declared as JSON."""
+
+    code = "unsupported_media_type"
+
+
+class RouteNotFound(PaidonceError):
+    """No such path."""
+
+    code = "route_not_found"
+
+
+class MethodNotAllowed(PaidonceError):
+    """The path is there, but not for this method; ``allowed`` lists those it has."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(f"{method} is not allowed here; {', '.join(allowed)} is.")
+        self.allowed = allowed
+
+
+class InvalidIdempotencyKey(PaidonceError):
+    """The Idempotency-Key header is not 1 to 255 printable ASCII characters, or contradicts the body."""
+
+    code = "invalid_idempotency_key"
+
+
+class CheckoutNotFound(PaidonceError):
+    """There is no such checkout for this caller."""
+
+    code = "checkout_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no checkout with this id.")
+
+
+class IdempotencyKeyReused(PaidonceError):
+    """The key belongs to a checkout that was created from another body; ``fields`` names what differs."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__(f"This idempotency key belongs to a checkout with another {', '.join(fields)}.")
+        self.fields = fields
+
+
+class PaymentInProgress(PaidonceError):
+    """A payment with another payment method or provider is under way."""
+
+    code = "payment_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__("A payment with another payment method is under way; wait for its end.")
+
+
+class InvalidState(PaidonceError):
+    """The checkout's status does not allow this."""
+
+    code = "invalid_state"
+
+    def __init__(self, current_status: str, wish: str) -> None:
+        super().__init__(f"A checkout that is {current_status} cannot be {wish}.")
+        self.current_status = current_status
+
+
+class AttemptsExhausted(PaidonceError):
+    """Every attempt that the checkout allows was declined."""
+
+    code = "attempts_exhausted"
+
+    def __init__(self, attempts_max: int) -> None:
+        super().__init__(f"All {attempts_max} attempts to pay this checkout were declined; create another.")
+
+
+class CheckoutExpired(PaidonceError):
+    """The checkout's time is over."""
+
+    code = "checkout_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This checkout has expired; create another.")
+
+
+class Overloaded(PaidonceError):
+    """More waits than can be answered in time; nothing was done."""
+
+    code = "overloaded"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests are waiting; nothing was done. Try again.")
+
+
+class DatabaseUnavailable(PaidonceError):
+    """The database does not answer or cannot write; nothing was acknowledged."""
+
+    code = "database_unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The database is not available; nothing was acknowledged. Try again.")
+
+
+class DatabaseInUse(PaidonceError):
+    """Another server process has this SQLite file."""
+
+    code = "database_in_use"
+
+
+class SchemaOutdated(PaidonceError):
+    """The database has not this release's schema."""
+
+    code = "schema_outdated"

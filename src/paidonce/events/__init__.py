@@ -1,0 +1,1 @@
+"""What happened: the log that is written with every transition, in its transaction."""

@@ -1,0 +1,17 @@
+"""Money: an integer in a currency's minor unit, and the currency."""
+
+from typing import Final, NamedTuple
+
+import iso4217
+
+AMOUNT_MAX: Final = 999_999_999_999  # The contract's limit: nearly ten billion in a currency with two decimals.
+
+# Active codes that have a minor unit; without one (XAU, XXX, …) "1000" would mean nothing.
+CURRENCIES: Final = frozenset(currency.code for currency in iso4217.Currency if currency.exponent is not None)
+
+
+class Money(NamedTuple):
+    """``amount`` in minor units (1000 USD is 10.00, 1000 JPY is 1000) and an ISO 4217 code."""
+
+    amount: int
+    currency: str

@@ -1,0 +1,1 @@
+"""How it is paid: attempts, evidence, the reducer, and the worker that asks the provider."""

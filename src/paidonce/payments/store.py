@@ -1,0 +1,162 @@
+"""Statements over attempts. A write is guarded by the fence: a worker that lost its lease changes no row."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, Update, bindparam, case, func, insert, select, tuple_, update
+
+from paidonce.clock import Instant
+from paidonce.database.schema import attempt
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.transaction import Transaction
+from paidonce.payments.model import FINAL, Attempt, AttemptStatus, Verdict
+
+_COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
+_INSERT: Final = insert(attempt)
+_RELEASE_ALL: Final = (
+    update(attempt)
+    .where(attempt.c.status == AttemptStatus.SENT, attempt.c.due_at > bindparam("now"))
+    .values(due_at=bindparam("now"))
+)
+
+
+def _claim(dialect: str) -> Update:
+    due = (
+        select(attempt.c.id, attempt.c.merchant_id)
+        .where(attempt.c.due_at <= bindparam("now"))
+        .order_by(attempt.c.due_at)
+        .limit(bindparam("limit"))
+    )
+    if dialect == "postgresql":
+        due = due.with_for_update(skip_locked=True)  # So that workers do not queue for the same rows.
+    statement = update(attempt).where(
+        tuple_(attempt.c.id, attempt.c.merchant_id).in_(due),
+        attempt.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
+    )
+    changes = statement.values(
+        status=case((attempt.c.status == AttemptStatus.READY, AttemptStatus.SENT), else_=attempt.c.status),
+        fence=attempt.c.fence + 1,
+        due_at=bindparam("lease_until"),
+        updated_at=bindparam("now"),
+    )
+    return changes.returning(*_COLUMNS)
+
+
+def _by_id(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id)
+
+
+def _settle(dialect: str) -> Update:
+    wanted = given_rows(
+        dialect,
+        "wanted",
+        id=str,
+        merchant_id=str,
+        fence=int,
+        status=str,
+        due_at=int,
+        lookup_count=int,
+        provider_reference=str,
+        decline_code=str,
+        settled_at=int,
+    )
+    statement = update(attempt).where(
+        attempt.c.id == wanted.c.id,
+        attempt.c.merchant_id == wanted.c.merchant_id,
+        attempt.c.fence == wanted.c.fence,
+        attempt.c.status.not_in(sorted(FINAL)),
+    )
+    changes = statement.values(
+        status=wanted.c.status,
+        due_at=wanted.c.due_at,
+        lookup_count=wanted.c.lookup_count,
+        provider_reference=func.coalesce(wanted.c.provider_reference, attempt.c.provider_reference),
+        decline_code=wanted.c.decline_code,
+        settled_at=wanted.c.settled_at,
+        updated_at=bindparam("now"),
+    )
+    return changes.returning(attempt.c.id)
+
+
+def _release(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    return (
+        update(attempt)
+        .where(
+            attempt.c.id == wanted.c.id,
+            attempt.c.merchant_id == wanted.c.merchant_id,
+            attempt.c.fence == wanted.c.fence,
+            attempt.c.due_at > bindparam("now"),
+        )
+        .values(due_at=bindparam("now"))
+    )
+
+
+_CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
+_BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
+_SETTLE: Final = {dialect: _settle(dialect) for dialect in DIALECTS}
+_RELEASE: Final = {dialect: _release(dialect) for dialect in DIALECTS}
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An attempt in the hands of the owner that has this fence."""
+
+    id: str
+    merchant_id: str
+    fence: int
+
+
+def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> None:
+    """Insert attempts: the intent, committed before the provider hears of it."""
+    transaction.run(_INSERT, [msgspec.structs.asdict(one) for one in attempts])
+
+
+def claim_due(transaction: Transaction, *, limit: int, lease_until: Instant) -> list[Attempt]:
+    """Claim at most ``limit`` due attempts until ``lease_until``; returns them with their new fence."""
+    found = transaction.rows(
+        _CLAIM[transaction.connection.dialect.name],
+        {"now": transaction.now, "limit": limit, "lease_until": lease_until},
+    )
+    return [Attempt(*row) for row in found]
+
+
+def read_attempts(transaction: Transaction, held: Iterable[Held]) -> dict[str, Attempt]:
+    """Read attempts by id."""
+    wanted = encode_rows({"id": one.id, "merchant_id": one.merchant_id} for one in held)
+    return {
+        row.id: Attempt(*row)
+        for row in transaction.rows(_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
+    }
+
+
+def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Held, Verdict]]) -> set[str]:
+    """Write verdicts under their fences; returns the ids of the attempts that were still in these hands."""
+    wanted = encode_rows(
+        {
+            "id": held.id,
+            "merchant_id": held.merchant_id,
+            "fence": held.fence,
+            "status": verdict.status,
+            "due_at": verdict.due_at,
+            "lookup_count": verdict.lookup_count,
+            "provider_reference": verdict.provider_reference,
+            "decline_code": verdict.decline_code,
+            "settled_at": transaction.now if verdict.status in FINAL else None,
+        }
+        for held, verdict in verdicts
+    )
+    statement = _SETTLE[transaction.connection.dialect.name]
+    return {row.id for row in transaction.rows(statement, {"wanted": wanted, "now": transaction.now})}
+
+
+def release(transaction: Transaction, held: Iterable[Held]) -> None:
+    """Make attempts due at once that are still in these hands."""
+    wanted = encode_rows(held)
+    transaction.run(_RELEASE[transaction.connection.dialect.name], {"wanted": wanted, "now": transaction.now})
+
+
+def release_all(transaction: Transaction) -> None:
+    """Make every leased attempt due at once: for the start of a process that knows that no other is running."""
+    transaction.run(_RELEASE_ALL, {"now": transaction.now})

@@ -1,0 +1,1 @@
+"""Who moves the money: the Provider protocol, and one folder for each provider."""

@@ -1,0 +1,80 @@
+"""The Provider protocol: what moves the money, as this service sees it. A connector is one folder that keeps to it.
+
+Every operation bears ``key``, our idempotency key, which was committed before the first call. An answer is evidence: a
+type of its own for each thing that can be known. A time-out, a refused connection or a 500 is ``Unknown``, never an
+exception that somebody may take for a failure.
+"""
+
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from paidonce.money import Money
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do; what may be done about an unknown outcome follows from it."""
+
+    deduplicates_by_key: bool
+    key_lifetime_seconds: int  # How long it remembers a key; after that a resend could charge again.
+    can_be_asked_by_key: bool
+    manual_capture: bool
+
+
+class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge (``capture=True``) or an authorization that holds the money (``capture=False``)."""
+
+    key: str
+    money: Money
+    payment_method: str
+    capture: bool
+    checkout_id: str
+    merchant_id: str
+
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """Proof: it took place. ``reference`` is the provider's name for it."""
+
+    reference: str
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """Proof: it did not take place and will not; ``code`` is the decline code."""
+
+    code: str
+    reference: str | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """No proof: a time-out, a lost answer, an error. It may or may not have taken place."""
+
+    reason: str
+
+
+class NotFound(msgspec.Struct, frozen=True):
+    """The provider, asked about a key, knows nothing of it now. A call on its way may still arrive: no proof either."""
+
+
+Evidence: TypeAlias = Succeeded | Declined | Unknown | NotFound
+
+
+class Provider(Protocol):
+    """A payment provider. No method raises for what a provider or a network does: that is ``Unknown``."""
+
+    @property
+    def name(self) -> str:
+        """The name in settings, rows and requests."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this provider can do."""
+        ...
+
+    async def charge(self, request: ChargeRequest) -> Succeeded | Declined | Unknown:
+        """Charge or authorize; the same key again must be answered as the first time, where keys deduplicate."""
+        ...
+
+    async def look_up(self, key: str) -> Evidence:
+        """Ask what became of the operation with this key."""
+        ...

@@ -1,0 +1,56 @@
+"""What the test payment methods and magic amounts do. Everything that is not named here succeeds."""
+
+import re
+from enum import Enum
+from typing import Final, NamedTuple
+
+DECLINE: Final = re.compile(r"tok_declined_([a-z][a-z0-9_]{0,63})")
+DELAY: Final = re.compile(r"tok_delay_([0-9]{1,6})")
+DELAY_MS_MAX: Final = 600_000
+
+# For clients that send no method: the last four digits of the amount.
+MAGIC_AMOUNTS: Final = {4002: "do_not_honor", 4995: "insufficient_funds"}
+
+
+class Fault(Enum):
+    """What goes wrong with the first call of a key; the books stay right."""
+
+    NONE = "the answer arrives"
+    TIMEOUT = "the answer never arrives, though the books have it"
+    ERROR_BEFORE = "a 500 before anything is booked"
+    ERROR_AFTER = "a 500 after it is booked"
+    HIDDEN = "a 500 after it is booked, and look-ups know nothing of it for a while"
+
+
+FAULTS: Final = {
+    "tok_timeout_then_success": Fault.TIMEOUT,
+    "tok_timeout_then_decline": Fault.TIMEOUT,
+    "tok_error_then_success": Fault.ERROR_BEFORE,
+    "tok_error_after_charge": Fault.ERROR_AFTER,
+    "tok_unknown_then_success": Fault.HIDDEN,
+}
+
+
+class Behaviour(NamedTuple):
+    """How a charge goes: its decline code if it is declined, its fault, and its latency where the method sets one."""
+
+    decline_code: str | None
+    fault: Fault
+    latency_ms: int | None
+
+
+def behaviour_of(payment_method: str, amount: int) -> Behaviour:
+    """Tell how a charge of ``amount`` minor units with this method goes."""
+    declined = DECLINE.fullmatch(payment_method)
+    delayed = DELAY.fullmatch(payment_method)
+    if declined:
+        decline_code: str | None = declined[1]
+    elif payment_method == "tok_timeout_then_decline":
+        decline_code = "do_not_honor"
+    else:
+        decline_code = MAGIC_AMOUNTS.get(amount % 10_000) if payment_method == "tok_success" else None
+    return Behaviour(
+        decline_code,
+        FAULTS.get(payment_method, Fault.NONE),
+        min(int(delayed[1]), DELAY_MS_MAX) if delayed else None,
+    )

@@ -1,0 +1,25 @@
+"""The running parts of the service, as the API is handed them."""
+
+from dataclasses import dataclass
+
+from paidonce.checkouts.watch import Watch
+from paidonce.clock import Clock
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import Database
+from paidonce.payments.worker import Worker
+from paidonce.providers.base import Provider
+from paidonce.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What ``app.open_service`` puts together. ``reader`` runs actions that only read; ``writer`` those that commit."""
+
+    settings: Settings
+    database: Database
+    writer: Batcher
+    reader: Batcher
+    watch: Watch
+    worker: Worker
+    providers: dict[str, Provider]
+    clock: Clock

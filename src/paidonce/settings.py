@@ -1,0 +1,163 @@
+"""Settings: from the environment, then from ``.env``; docs/reference/settings.md lists them and a test compares."""
+
+import ipaddress
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from paidonce.database_url import DatabaseUrl, parse_database_url
+from paidonce.errors import InvalidSettings
+
+PREFIX: Final = "PAIDONCE_"
+UNPREFIXED: Final = ("DATABASE_URL", "HOST", "PORT")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that an operator can set; ``environment_name`` tells what each is called in the environment."""
+
+    database_url: Annotated[str, Meta(description="Where the data is: a SQLite file, memory, or PostgreSQL.")] = (
+        "file:./dev.db"
+    )
+    host: Annotated[str, Meta(description="Address to listen on. Loopback only while authentication is off.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 3000
+    auth: Annotated[
+        Literal["off"], Meta(description="Who may call. `off` takes `merchantId` at its word, on loopback only.")
+    ] = "off"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "console", "json"], Meta(description="`auto` is console on a terminal, else json.")
+    ] = "auto"
+    lease_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="How long a worker owns an attempt before another may take it over.")
+    ] = 30.0
+    provider_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="How long a provider may take to answer; then the outcome is unknown.")
+    ] = 20.0
+    provider_concurrency: Annotated[
+        int, Meta(ge=1, le=100_000, description="Calls to a provider under way at once, in one process.")
+    ] = 5000
+    poll_seconds: Annotated[
+        float, Meta(gt=0, le=60, description="How often a worker looks for due work that nobody told it of.")
+    ] = 0.5
+    reconcile_first_seconds: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="When an unknown outcome is first asked about; later ones scale with it."),
+    ] = 5.0
+    shutdown_seconds: Annotated[
+        float, Meta(ge=0, le=600, description="How long a stop waits for what is in flight before it gives it back.")
+    ] = 10.0
+    queue_limit: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests that may wait for the database; more are refused with 503.")
+    ] = 10_000
+    batch_limit: Annotated[int, Meta(ge=1, le=1000, description="Requests that commit together at the most.")] = 256
+    simulator_latency_ms: Annotated[
+        int, Meta(ge=0, le=600_000, description="How long the simulated provider takes to answer, in milliseconds.")
+    ] = 1000
+    simulator_database: Annotated[
+        str, Meta(description="The simulated provider's own books; empty: a SQLite file beside the database.")
+    ] = ""
+
+    @property
+    def database(self) -> DatabaseUrl:
+        """The parsed ``database_url``."""
+        return parse_database_url(self.database_url)
+
+    @property
+    def simulator_books(self) -> DatabaseUrl:
+        """Where the simulated provider keeps its books: a SQLite file of its own, never our tables."""
+        if self.simulator_database:
+            return parse_database_url(self.simulator_database)
+        place = self.database
+        if place.dialect == "postgresql":
+            return DatabaseUrl("sqlite", path=Path("simulator.db"))
+        return DatabaseUrl("sqlite", path=place.path and place.path.with_suffix(".simulator.db"))
+
+
+def environment_name(field: str) -> str:
+    """Name the environment variable of a field: ``port`` is PORT, ``lease_seconds`` is PAIDONCE_LEASE_SECONDS."""
+    name = field.upper()
+    return name if name in UNPREFIXED else PREFIX + name
+
+
+def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Read the settings; raises InvalidSettings, which names everything that is wrong and not only the first."""
+    said: dict[str, str] = {}
+    if dotenv is not None and dotenv.is_file():
+        said |= {name: value or "" for name, value in dotenv_values(dotenv).items()}
+    said |= environment
+    hints = get_type_hints(Settings, include_extras=True)
+    names = {environment_name(field.name): field.name for field in msgspec.structs.fields(Settings)}
+    problems = [_unknown(name, names) for name in sorted(said) if name.startswith(PREFIX) and name not in names]
+    values = {}
+    for name, field in names.items():
+        if name in said and said[name] != "":
+            try:
+                values[field] = msgspec.convert(said[name].strip(), hints[field], strict=False)
+            except msgspec.ValidationError as error:
+                problems.append(f"{name}={said[name]}: {error}")
+    settings = Settings(**values)
+    problems += _contradictions(settings)
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def _unknown(name: str, names: Mapping[str, str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"{name}: there is no such setting{f'; did you mean {near[0]}?' if near else ''}"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = _wrong_urls(settings)
+    if not is_loopback(settings.host):
+        problems.append(
+            f"HOST={settings.host}: without authentication the service listens on loopback only "
+            "(127.0.0.1, ::1 or localhost)"
+        )
+    if settings.lease_seconds <= settings.provider_timeout_seconds:
+        problems.append(
+            f"PAIDONCE_LEASE_SECONDS={settings.lease_seconds:g} must be longer than "
+            f"PAIDONCE_PROVIDER_TIMEOUT_SECONDS={settings.provider_timeout_seconds:g}: "
+            "else an attempt is taken over while its worker still waits for the answer"
+        )
+    return problems
+
+
+def _wrong_urls(settings: Settings) -> list[str]:
+    problems = []
+    try:
+        parse_database_url(settings.database_url)
+    except ValueError as error:
+        problems.append(f"DATABASE_URL={_masked(settings.database_url)}: {error}")
+    try:
+        books = parse_database_url(settings.simulator_database or "file:unused")
+    except ValueError as error:
+        problems.append(f"PAIDONCE_SIMULATOR_DATABASE={_masked(settings.simulator_database)}: {error}")
+    else:
+        if books.dialect != "sqlite":
+            problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator keeps its books in SQLite")
+    return problems
+
+
+def _masked(url: str) -> str:
+    before, at, after = url.rpartition("@")
+    return f"{before.partition(':')[0]}://…@{after}" if at else url
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

