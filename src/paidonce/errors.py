@@ -107,12 +107,12 @@ class CheckoutNotFound(PaidonceError):
 
 
 class IdempotencyKeyReused(PaidonceError):
-    """The key belongs to a checkout that was created from another body; ``fields`` names what differs."""
+    """The key belongs to a request with another body; ``fields`` names what differs."""
 
     code = "idempotency_key_reused"
 
     def __init__(self, fields: list[str]) -> None:
-        super().__init__(f"This idempotency key belongs to a checkout with another {', '.join(fields)}.")
+        super().__init__(f"This idempotency key belongs to a request with another {', '.join(fields)}.")
         self.fields = fields
 
 
@@ -151,6 +151,33 @@ class CheckoutExpired(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("This checkout has expired; create another.")
+
+
+class RefundNotFound(PaidonceError):
+    """There is no such refund for this caller."""
+
+    code = "refund_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no refund with this id.")
+
+
+class AmountExceedsCapturable(PaidonceError):
+    """More is to be captured than is held."""
+
+    code = "amount_exceeds_capturable"
+
+    def __init__(self, capturable: int) -> None:
+        super().__init__(f"{capturable} minor units are held; capture at the most that.")
+
+
+class AmountExceedsRefundable(PaidonceError):
+    """More is to be refunded than is left: refunds under way are counted as done."""
+
+    code = "amount_exceeds_refundable"
+
+    def __init__(self, refundable: int) -> None:
+        super().__init__(f"{refundable} minor units can be refunded still; refund at the most that.")
 
 
 class Overloaded(PaidonceError):

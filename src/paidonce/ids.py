@@ -16,6 +16,7 @@ REFUND: Final = "ref"
 EVENT: Final = "evt"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
+CHANGE: Final = "cg"
 
 NewId: TypeAlias = Callable[[str], str]
 """Makes an id of the kind that the prefix names."""

@@ -7,6 +7,7 @@ import msgspec
 from paidonce.checkouts.model import ATTEMPTS_MAX, Checkout, LatestAttempt
 from paidonce.clock import format_instant
 from paidonce.events.model import Event
+from paidonce.payments.model import Attempt, AttemptStatus
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -14,9 +15,13 @@ EMPTY_OBJECT: Final = msgspec.Raw(b"{}")
 
 
 class AttemptAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """An attempt to pay. ``status`` is READY, SENT, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED."""
+    """The newest attempt that moves a checkout: CHARGE, AUTHORIZE, CAPTURE or VOID.
+
+    ``status`` is READY, SENT, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED.
+    """
 
     id: str
+    kind: str
     status: str
     provider: str
     provider_reference: str | None
@@ -70,6 +75,28 @@ class TimelineEntry(msgspec.Struct, frozen=True, rename="camel"):
     created_at: str
 
 
+class RefundAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A refund. ``status`` is PENDING until the provider proves SUCCEEDED or FAILED."""
+
+    id: str
+    checkout_id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    decline_code: str | None
+    provider_reference: str | None
+    created_at: str
+    updated_at: str
+
+
+class RefundList(msgspec.Struct, frozen=True):
+    """All refunds of a checkout, oldest first."""
+
+    data: list[RefundAnswer]
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """Everything that happened to a checkout, oldest first."""
 
@@ -103,12 +130,33 @@ def checkout_answer(checkout: Checkout) -> CheckoutAnswer:
 def _attempt_answer(attempt: LatestAttempt) -> AttemptAnswer:
     return AttemptAnswer(
         attempt.id,
+        attempt.kind,
         attempt.status,
         attempt.provider,
         attempt.provider_reference,
         attempt.decline_code,
         format_instant(attempt.created_at),
         None if attempt.settled_at is None else format_instant(attempt.settled_at),
+    )
+
+
+REFUND_STATUS: Final = {AttemptStatus.SUCCEEDED: "SUCCEEDED", AttemptStatus.DECLINED: "FAILED"}
+
+
+def refund_answer(refund: Attempt) -> RefundAnswer:
+    """Show a refund."""
+    return RefundAnswer(
+        refund.id,
+        refund.checkout_id,
+        refund.merchant_id,
+        refund.amount,
+        refund.currency,
+        REFUND_STATUS.get(AttemptStatus(refund.status), "PENDING"),
+        refund.reason,
+        refund.decline_code,
+        refund.provider_reference,
+        format_instant(refund.created_at),
+        format_instant(refund.updated_at),
     )
 
 

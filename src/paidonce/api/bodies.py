@@ -107,6 +107,19 @@ class PayBody(Fields, frozen=True, kw_only=True):
     checks: ClassVar = {"paymentMethod": check_token}
 
 
+class CaptureBody(Fields, frozen=True, kw_only=True):
+    """How much to capture of what is held; without an amount all of it."""
+
+    amount: Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="Minor units.")] | None = None
+
+
+class RefundBody(Fields, frozen=True, kw_only=True):
+    """How much to refund of what was captured; without an amount all that is left."""
+
+    amount: Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="Minor units.")] | None = None
+    reason: Text | None = None
+
+
 class CancelBody(Fields, frozen=True, kw_only=True):
     """Nothing needs saying; the body may be absent or ``{}``."""
 

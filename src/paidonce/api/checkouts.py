@@ -6,25 +6,29 @@ from litestar import Controller, Response, get, post
 from paidonce import ids
 from paidonce.api import operations
 from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, encode, timeline_entry
-from paidonce.api.bodies import CancelBody, CreateCheckoutBody, ListParameters, PayBody
-from paidonce.api.exchange import AnyRequest, find, origin_of, read, refuse_parameters, show, show_when_settled
+from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
+from paidonce.api.exchange import (
+    AnyRequest,
+    find,
+    origin_of,
+    provider_of,
+    read,
+    refuse_parameters,
+    show,
+    show_under_way,
+    show_when_settled,
+)
 from paidonce.api.headers import agree_on_key
 from paidonce.api.operations import described
 from paidonce.api.reading import read_parameters
-from paidonce.checkouts.actions import (
-    CancelCheckout,
-    Created,
-    cancel_checkouts,
-    create_checkouts,
-    list_checkouts,
-    read_timelines,
-)
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.actions import Created, create_checkouts, list_checkouts, read_timelines
+from paidonce.checkouts.model import CheckoutStatus, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
 from paidonce.clock import parse_instant
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.model import Origin
-from paidonce.payments.actions import PaymentReplayed, StartPayment
+from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.service import Service
 
 
@@ -65,27 +69,38 @@ class CheckoutController(Controller):
         if said.provider not in service.providers:
             detail = f"There is no provider {said.provider}; there is {', '.join(sorted(service.providers))}."
             raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
-        outcome = await service.worker.pay(
-            StartPayment(
-                attempt_id=ids.new_id(ids.ATTEMPT),
-                checkout_id=checkout_id,
-                payment_method=said.payment_method,
-                provider=said.provider,
-                origin=origin_of(request),
-            )
+        wish = StartPayment(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout_id=checkout_id,
+            payment_method=said.payment_method,
+            provider=said.provider,
+            origin=origin_of(request),
         )
-        headers = {"Location": f"/checkouts/{checkout_id}", "Retry-After": "1"}
-        if isinstance(outcome, PaymentReplayed):
-            headers["Idempotent-Replayed"] = "true"
-        return await show_when_settled(request, service, outcome.checkout, 202, headers)
+        outcome = await service.worker.begin(start_payments, wish, said.provider)
+        return await show_under_way(request, service, outcome)
+
+    @post("/{checkout_id:str}/capture", opt=described(operations.CAPTURE_CHECKOUT))
+    async def capture_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+        """Capture what is held, or a part of it."""
+        said = await read(CaptureBody, request)
+        wish = StartCapture(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout_id=checkout_id,
+            amount=said.amount,
+            origin=origin_of(request),
+        )
+        outcome = await service.worker.begin(start_captures, wish, await provider_of(service, checkout_id))
+        return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
     async def cancel_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
-        """Cancel a checkout that nobody has paid."""
+        """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
         await read(CancelBody, request)
-        outcome = await service.writer.submit(cancel_checkouts, CancelCheckout(checkout_id, origin_of(request)))
-        assert not isinstance(outcome, Exception)  # The batcher raises those.
-        return show(outcome, 200, {})
+        wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
+        outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, checkout_id))
+        if outcome.checkout.status == CheckoutStatus.CANCELED:
+            return show(outcome.checkout, 200, {})
+        return show(outcome.checkout, 202, {"Retry-After": "1"})
 
     @get("/{checkout_id:str}/timeline", opt=described(operations.GET_TIMELINE))
     async def get_timeline(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:

@@ -11,6 +11,7 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.events.model import Origin
+from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
@@ -61,3 +62,17 @@ async def show_when_settled(
                 checkout, lambda checkout_id: find(service, checkout_id), seconds=seconds
             )
     return show(checkout, status, headers)
+
+
+async def show_under_way(request: AnyRequest, service: Service, outcome: Started | Repeated) -> Response[bytes]:
+    """Answer a call that began something at the provider, or that repeats one that did."""
+    headers = {"Location": f"/checkouts/{outcome.checkout.id}", "Retry-After": "1"}
+    if isinstance(outcome, Repeated):
+        headers["Idempotent-Replayed"] = "true"
+    return await show_when_settled(request, service, outcome.checkout, 202, headers)
+
+
+async def provider_of(service: Service, checkout_id: str) -> str:
+    """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
+    checkout = await find(service, checkout_id)
+    return checkout.attempt.provider if checkout.attempt else ""

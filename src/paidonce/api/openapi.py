@@ -113,6 +113,7 @@ def build_document(app: Litestar) -> Json:
         "security": [{}],
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
+            {"name": "Refunds", "description": "What is given back."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
         "paths": dict(sorted(paths.items())),
@@ -168,6 +169,15 @@ def _path_parameters(path: str) -> Iterable[Json]:
             "description": "The checkout's id.",
             "schema": {"type": "string"},
             "example": "chk_06f0q0h7pvsnb2c9vq3k1jv2rg",
+        }
+    if "{refund_id}" in path:
+        yield {
+            "name": "refund_id",
+            "in": "path",
+            "required": True,
+            "description": "The refund's id.",
+            "schema": {"type": "string"},
+            "example": "ref_06f0q0h7pvsnb2c9vq3k1jv2rg",
         }
 
 

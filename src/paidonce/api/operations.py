@@ -2,10 +2,20 @@
 
 from typing import Any, Final
 
-from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, Timeline
-from paidonce.api.bodies import CancelBody, CreateCheckoutBody, ListParameters, NoParameters, PayBody
+from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, RefundAnswer, RefundList, Timeline
+from paidonce.api.bodies import (
+    CancelBody,
+    CaptureBody,
+    CreateCheckoutBody,
+    ListParameters,
+    NoParameters,
+    PayBody,
+    RefundBody,
+)
 from paidonce.api.openapi import Answer, Operation
 from paidonce.errors import (
+    AmountExceedsCapturable,
+    AmountExceedsRefundable,
     AttemptsExhausted,
     CheckoutExpired,
     CheckoutNotFound,
@@ -13,6 +23,7 @@ from paidonce.errors import (
     IdempotencyKeyReused,
     InvalidState,
     PaymentInProgress,
+    RefundNotFound,
 )
 
 CREATE_CHECKOUT: Final = Operation(
@@ -74,12 +85,73 @@ PAY_CHECKOUT: Final = Operation(
 CANCEL_CHECKOUT: Final = Operation(
     id="cancelCheckout",
     summary="Cancel a checkout",
-    description="A canceled checkout stays canceled; canceling it again is answered the same.",
+    description="A canceled checkout stays canceled; canceling it again is answered the same. Held money is let go "
+    "first: 202, and CANCELED when the provider has proven that.",
     body=CancelBody,
     parameters=NoParameters,
     headers=["Idempotency-Key"],
-    answers={200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer)},
+    answers={
+        200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer),
+        202: Answer(description="The held money is being let go.", kind=CheckoutAnswer, headers=["Retry-After"]),
+    },
     errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
+)
+
+CAPTURE_CHECKOUT: Final = Operation(
+    id="captureCheckout",
+    summary="Capture a held amount",
+    description="Asynchronous: the checkout goes through PROCESSING to COMPLETED, or back to AUTHORIZED where the "
+    "provider declines. What is not captured is let go.",
+    body=CaptureBody,
+    body_example={"amount": 800},
+    parameters=NoParameters,
+    headers=["Idempotency-Key", "Prefer"],
+    answers={
+        202: Answer(
+            description="Under way, or what it came to while the client waited.",
+            kind=CheckoutAnswer,
+            headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
+        )
+    },
+    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
+)
+
+CREATE_REFUND: Final = Operation(
+    id="createRefund",
+    tag="Refunds",
+    summary="Refund a checkout",
+    description="Several refunds may be under way at once; in all they are never more than was captured. The same "
+    "Idempotency-Key gives the same refund.",
+    body=RefundBody,
+    body_example={"amount": 300, "reason": "returned"},
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={
+        202: Answer(
+            description="Under way, or as it is now.",
+            kind=RefundAnswer,
+            headers=["Location", "Retry-After", "Idempotent-Replayed"],
+        )
+    },
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, IdempotencyKeyReused],
+)
+
+LIST_REFUNDS: Final = Operation(
+    id="listRefunds",
+    tag="Refunds",
+    summary="List a checkout's refunds",
+    parameters=NoParameters,
+    answers={200: Answer(description="All of them, oldest first.", kind=RefundList)},
+    errors=[CheckoutNotFound],
+)
+
+GET_REFUND: Final = Operation(
+    id="getRefund",
+    tag="Refunds",
+    summary="Get a refund",
+    parameters=NoParameters,
+    answers={200: Answer(description="As it is now.", kind=RefundAnswer)},
+    errors=[RefundNotFound],
 )
 
 GET_TIMELINE: Final = Operation(

@@ -81,6 +81,7 @@ def _as_created(request: NewCheckout, now: Instant) -> Checkout:
         capture_method=request.capture_method,
         amount_captured=0,
         amount_refunded=0,
+        amount_refund_pending=0,
         attempt_count=0,
         description=request.description,
         metadata=request.metadata,
@@ -121,14 +122,14 @@ def cancel_checkouts(transaction: Transaction, requests: Sequence[CancelCheckout
     """Cancel checkouts that are not paid; a canceled one stays so. Against a pay at the same time one wins."""
     seen = store.read_by_id(transaction, {request.checkout_id for request in requests})
     wanted = {
-        request.checkout_id: _move(seen[request.checkout_id], CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
+        request.checkout_id: _move(checkout, CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
         for request in requests
-        if request.checkout_id in seen
-        and seen[request.checkout_id].status in PAYABLE
-        and seen[request.checkout_id].expires_at > transaction.now
+        if (checkout := seen.get(request.checkout_id)) and checkout.status in PAYABLE
     }
-    store.move_checkouts(transaction, list(wanted.values()))
-    _expire(transaction, [one for one in seen.values() if one.status in PAYABLE and one.id not in wanted])
+    wanted |= {one.id: _expiry(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now}
+    moved = store.move_checkouts(transaction, list(wanted.values()))
+    if len(moved) < len(wanted):  # Another process moved one meanwhile: look again.
+        return cancel_checkouts(transaction, requests)
     now = store.read_by_id(transaction, seen)
     return [_canceled(now.get(request.checkout_id)) for request in requests]
 
@@ -145,12 +146,15 @@ def _canceled(checkout: Checkout | None) -> Checkout | PaidonceError:
 
 def expire_checkouts(transaction: Transaction, limits: Sequence[int]) -> list[list[str]]:
     """Expire checkouts whose time is over, at most ``limit`` for each request; returns their ids."""
-    return [_expire(transaction, store.read_expired(transaction, limit)) for limit in limits]
+    expired = []
+    for limit in limits:
+        over = [one for one in store.read_expired(transaction, limit) if one.status in PAYABLE]
+        expired.append(sorted(store.move_checkouts(transaction, [_expiry(checkout) for checkout in over])))
+    return expired
 
 
-def _expire(transaction: Transaction, over: Sequence[Checkout]) -> list[str]:
-    moves = [_move(checkout, CheckoutStatus.EXPIRED, Cause.CLOCK, Origin()) for checkout in over]
-    return sorted(store.move_checkouts(transaction, moves))
+def _expiry(checkout: Checkout) -> CheckoutMove:
+    return _move(checkout, CheckoutStatus.EXPIRED, Cause.CLOCK, Origin())
 
 
 def _move(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Origin) -> CheckoutMove:
@@ -159,7 +163,7 @@ def _move(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Orig
         merchant_id=checkout.merchant_id,
         source=CheckoutStatus(checkout.status),
         target=target,
-        attempt_count=checkout.attempt_count,
+        seen_attempt_id=checkout.attempt.id if checkout.attempt else None,
         cause=cause,
         origin=origin,
     )

@@ -51,16 +51,25 @@ EVENT_OF: Final = {
 
 
 class LatestAttempt(msgspec.Struct, frozen=True):
-    """The newest attempt to pay a checkout, as much of it as a checkout shows."""
+    """The newest attempt that moves a checkout, as much of it as a checkout shows."""
 
     id: str
+    kind: str
     status: str
     provider: str
     payment_method: str
+    amount: int
+    idempotency_key: str | None
+    charge_reference: str | None
     provider_reference: str | None
     decline_code: str | None
     created_at: Instant
     settled_at: Instant | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether a proof ended it."""
+        return self.settled_at is not None
 
 
 class Checkout(msgspec.Struct, frozen=True):
@@ -75,6 +84,7 @@ class Checkout(msgspec.Struct, frozen=True):
     capture_method: str
     amount_captured: int
     amount_refunded: int
+    amount_refund_pending: int
     attempt_count: int
     description: str | None
     metadata: str | None
@@ -84,6 +94,11 @@ class Checkout(msgspec.Struct, frozen=True):
     updated_at: Instant
     expires_at: Instant
     attempt: LatestAttempt | None = None
+
+    @property
+    def refundable(self) -> int:
+        """What can still be refunded, in minor units: refunds under way are counted as done."""
+        return self.amount_captured - self.amount_refunded - self.amount_refund_pending
 
 
 class NewCheckout(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,23 +119,29 @@ class NewCheckout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckoutMove(msgspec.Struct, frozen=True, kw_only=True):
-    """A transition that is wanted: it takes place only where status and attempt count are still as seen."""
+    """A transition that is wanted: it takes place only where status and newest attempt are still as seen.
+
+    ``attempt_id`` is the attempt that the event tells of; ``starts`` makes it the checkout's newest, and ``counts``
+    makes it one of the tries to pay. ``captured`` is what is taken, in minor units.
+    """
 
     checkout_id: str
     merchant_id: str
     source: CheckoutStatus
     target: CheckoutStatus
-    attempt_count: int
+    seen_attempt_id: str | None
     cause: Cause
     origin: Origin = Origin()
     attempt_id: str | None = None
-    new_attempt: bool = False
+    starts: bool = False
+    counts: bool = False
     captured: int = 0
     detail: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a transition that the table does not know: that is a defect, whoever asks for it."""
-        assert self.target in ALLOWED[self.source], f"no transition from {self.source} to {self.target}"
+        stays = self.source is self.target and self.starts  # A void: the money is held until it is proven.
+        assert stays or self.target in ALLOWED[self.source], f"no transition from {self.source} to {self.target}"
 
 
 def differing_fields(stored: Checkout, wanted: NewCheckout) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, and_, bindparam, func, select, update
+from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -14,7 +14,7 @@ from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows
 from paidonce.database.transaction import AnyRow, Transaction
-from paidonce.events.model import NewEvent
+from paidonce.events.model import EventType, NewEvent
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name].label(f"attempt_{name}") for name in LatestAttempt.__struct_fields__]
@@ -52,7 +52,7 @@ def _move(dialect: str) -> Update:
         merchant_id=str,
         source=str,
         target=str,
-        attempt_count=int,
+        seen_attempt_id=str,
         new_attempt_id=str,
         attempts_added=int,
         captured=int,
@@ -61,7 +61,7 @@ def _move(dialect: str) -> Update:
         checkout.c.id == wanted.c.checkout_id,
         checkout.c.merchant_id == wanted.c.merchant_id,
         checkout.c.status == wanted.c.source,
-        checkout.c.attempt_count == wanted.c.attempt_count,
+        checkout.c.attempt_id.is_not_distinct_from(wanted.c.seen_attempt_id),
     )
     changes = statement.values(
         status=wanted.c.target,
@@ -73,14 +73,41 @@ def _move(dialect: str) -> Update:
     return changes.returning(checkout.c.id)
 
 
+def _add_refunds(dialect: str) -> Update:
+    wanted = given_rows(
+        dialect,
+        "wanted",
+        checkout_id=str,
+        merchant_id=str,
+        pending=int,
+        refunded=int,
+        seen_refunded=int,
+        seen_pending=int,
+    )
+    statement = update(checkout).where(
+        checkout.c.id == wanted.c.checkout_id,
+        checkout.c.merchant_id == wanted.c.merchant_id,
+        checkout.c.amount_refunded == wanted.c.seen_refunded,
+        checkout.c.amount_refund_pending == wanted.c.seen_pending,
+    )
+    changes = statement.values(
+        amount_refund_pending=checkout.c.amount_refund_pending + wanted.c.pending,
+        amount_refunded=checkout.c.amount_refunded + wanted.c.refunded,
+        updated_at=bindparam("now"),
+    )
+    return changes.returning(checkout.c.id)
+
+
 _INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
 _BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
 _BY_KEY: Final = {dialect: _by_key(dialect) for dialect in DIALECTS}
 _MOVE: Final = {dialect: _move(dialect) for dialect in DIALECTS}
+_ADD_REFUNDS: Final = {dialect: _add_refunds(dialect) for dialect in DIALECTS}
 _EXPIRED: Final = (
     _WITH_ATTEMPT.where(
-        checkout.c.status.in_((CheckoutStatus.PENDING, CheckoutStatus.FAILED)),
+        checkout.c.status.in_((CheckoutStatus.PENDING, CheckoutStatus.FAILED, CheckoutStatus.AUTHORIZED)),
         checkout.c.expires_at <= bindparam("now"),
+        or_(checkout.c.attempt_id.is_(None), attempt.c.settled_at.is_not(None)),
     )
     .order_by(checkout.c.expires_at)
     .limit(bindparam("limit"))
@@ -133,7 +160,7 @@ def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> di
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
-    """Read at most ``limit`` checkouts whose time is over, the longest over first."""
+    """Read at most ``limit`` checkouts whose time is over and that nothing moves, the longest over first."""
     return [_checkout(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
 
 
@@ -179,9 +206,9 @@ def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> s
             "merchant_id": move.merchant_id,
             "source": move.source,
             "target": move.target,
-            "attempt_count": move.attempt_count,
-            "new_attempt_id": move.attempt_id if move.new_attempt else None,
-            "attempts_added": int(move.new_attempt),
+            "seen_attempt_id": move.seen_attempt_id,
+            "new_attempt_id": move.attempt_id if move.starts else None,
+            "attempts_added": int(move.counts),
             "captured": move.captured,
         }
         for move in moves
@@ -190,7 +217,7 @@ def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> s
     moved = {row.id for row in transaction.rows(statement, {"wanted": rows, "now": transaction.now})}
     transaction.events.extend(
         NewEvent(
-            type=EVENT_OF[move.target],
+            type=EVENT_OF[move.target] if move.source is not move.target else EventType.ATTEMPT_STARTED,
             cause=move.cause,
             merchant_id=move.merchant_id,
             checkout_id=move.checkout_id,
@@ -202,3 +229,30 @@ def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> s
         if move.checkout_id in moved
     )
     return moved
+
+
+class RefundSums(msgspec.Struct, frozen=True, kw_only=True):
+    """What is added to a checkout's sums of refunds, in minor units, if they are still as seen."""
+
+    checkout: Checkout
+    pending: int
+    refunded: int = 0
+
+
+def add_refunds(transaction: Transaction, sums: Sequence[RefundSums]) -> set[str]:
+    """Change the sums of refunds, one row a checkout; returns the ids of those that were still as seen."""
+    if not sums:
+        return set()
+    wanted = encode_rows(
+        {
+            "checkout_id": one.checkout.id,
+            "merchant_id": one.checkout.merchant_id,
+            "pending": one.pending,
+            "refunded": one.refunded,
+            "seen_refunded": one.checkout.amount_refunded,
+            "seen_pending": one.checkout.amount_refund_pending,
+        }
+        for one in sums
+    )
+    statement = _ADD_REFUNDS[transaction.connection.dialect.name]
+    return {row.id for row in transaction.rows(statement, {"wanted": wanted, "now": transaction.now})}

@@ -29,7 +29,10 @@ metadata = MetaData()
 # Ids are compared byte by byte, so that they sort by time under every locale.
 Id = Text().with_variant(Text(collation="C"), "postgresql")
 
-UNDER_WAY: Final = "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW')"
+# An attempt that is under way and, when it ends, moves its checkout.
+MOVES_ITS_CHECKOUT: Final = (
+    "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind NOT IN ('REFUND', 'REVERSAL')"
+)
 
 merchant = Table(
     "merchant",
@@ -82,8 +85,8 @@ checkout = Table(
     Index(
         "checkout_to_expire",
         "expires_at",
-        sqlite_where=text("status IN ('PENDING', 'FAILED')"),
-        postgresql_where=text("status IN ('PENDING', 'FAILED')"),
+        sqlite_where=text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
+        postgresql_where=text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
     ),
     sqlite_with_rowid=False,
 )
@@ -104,6 +107,9 @@ attempt = Table(
     Column("due_at", BigInteger, comment="when a worker should take it; the end of the lease while one has it"),
     Column("fence", Integer, nullable=False, comment="counts the workers that had it; each writes under its own"),
     Column("lookup_count", Integer, nullable=False, server_default="0"),
+    Column("charge_reference", Text, comment="the provider's charge that this changes"),
+    Column("idempotency_key", Id, comment="the client's, where it repeats this request"),
+    Column("reason", Text, comment="the client's, for a refund"),
     Column("provider_reference", Text),
     Column("decline_code", Text),
     Column("created_at", BigInteger, nullable=False),
@@ -113,7 +119,7 @@ attempt = Table(
     ForeignKeyConstraint(
         ["checkout_id", "merchant_id"], ["checkout.id", "checkout.merchant_id"], name="attempt_checkout_fkey"
     ),
-    CheckConstraint("kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND')", name="attempt_kind"),
+    CheckConstraint("kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND', 'REVERSAL')", name="attempt_kind"),
     CheckConstraint(
         "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW', 'SUCCEEDED', 'DECLINED')", name="attempt_status"
     ),
@@ -130,11 +136,22 @@ attempt = Table(
         "checkout_id",
         "merchant_id",
         unique=True,
-        sqlite_where=text(f"{UNDER_WAY} AND kind <> 'REFUND'"),
-        postgresql_where=text(f"{UNDER_WAY} AND kind <> 'REFUND'"),
+        sqlite_where=text(MOVES_ITS_CHECKOUT),
+        postgresql_where=text(MOVES_ITS_CHECKOUT),
+    ),
+    Index(
+        "attempt_idempotency_key",
+        "merchant_id",
+        "checkout_id",
+        "kind",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
     Index(
         "attempt_due",
+        "provider",
         "due_at",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),

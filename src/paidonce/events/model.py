@@ -9,7 +9,7 @@ from paidonce.clock import Instant
 
 
 class EventType(StrEnum):
-    """Every kind of event. Those of a checkout are transitions; ``attempt.*`` tell why one is still under way."""
+    """Every kind of event. Those of a checkout are transitions; ``attempt.*`` tell of a try that moves none yet."""
 
     CHECKOUT_CREATED = "checkout.created"
     CHECKOUT_PROCESSING = "checkout.processing"
@@ -18,6 +18,10 @@ class EventType(StrEnum):
     CHECKOUT_FAILED = "checkout.failed"
     CHECKOUT_CANCELED = "checkout.canceled"
     CHECKOUT_EXPIRED = "checkout.expired"
+    REFUND_CREATED = "refund.created"
+    REFUND_SUCCEEDED = "refund.succeeded"
+    REFUND_FAILED = "refund.failed"
+    ATTEMPT_STARTED = "attempt.started"
     ATTEMPT_UNKNOWN = "attempt.unknown"
     ATTEMPT_NEEDS_REVIEW = "attempt.needs_review"
 
@@ -28,6 +32,8 @@ class Cause(StrEnum):
     REQUEST = "request"
     PROVIDER_ANSWER = "provider_answer"
     LOOKUP = "lookup"
+    WEBHOOK = "webhook"
+    OPERATOR = "operator"
     CLOCK = "clock"
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from paidonce.checkouts.model import CheckoutStatus
+from paidonce.checkouts.model import Checkout, CheckoutStatus, LatestAttempt
 from paidonce.clock import Instant
-from paidonce.providers.base import Declined, Evidence, NotFound, Succeeded, Unknown
+from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 
 
 class AttemptKind(StrEnum):
@@ -19,6 +19,10 @@ class AttemptKind(StrEnum):
 
     CHARGE = "CHARGE"
     AUTHORIZE = "AUTHORIZE"
+    CAPTURE = "CAPTURE"
+    VOID = "VOID"
+    REFUND = "REFUND"
+    REVERSAL = "REVERSAL"  # The refund of a charge that was proven too late for its checkout.
 
 
 class AttemptStatus(StrEnum):
@@ -32,30 +36,36 @@ class AttemptStatus(StrEnum):
     DECLINED = "DECLINED"
 
 
+_BY_EVIDENCE: Final = {
+    AttemptStatus.SUCCEEDED,
+    AttemptStatus.DECLINED,
+    AttemptStatus.UNKNOWN,
+    AttemptStatus.NEEDS_REVIEW,
+}
+
 ALLOWED: Final = {
-    # Committed, and certainly not sent by anybody.
-    AttemptStatus.READY: {AttemptStatus.SENT},
+    # Committed, and not sent by anybody that we know of; a claim makes it SENT.
+    AttemptStatus.READY: {AttemptStatus.SENT, *_BY_EVIDENCE},
     # From here money may have moved: only the provider's proof ends it.
-    AttemptStatus.SENT: {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED, AttemptStatus.UNKNOWN},
-    AttemptStatus.UNKNOWN: {
-        AttemptStatus.UNKNOWN,
-        AttemptStatus.SUCCEEDED,
-        AttemptStatus.DECLINED,
-        AttemptStatus.NEEDS_REVIEW,
-    },
+    AttemptStatus.SENT: _BY_EVIDENCE,
+    AttemptStatus.UNKNOWN: _BY_EVIDENCE,
     AttemptStatus.NEEDS_REVIEW: {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED},
     AttemptStatus.SUCCEEDED: set[AttemptStatus](),
-    AttemptStatus.DECLINED: set[AttemptStatus](),
+    # A charge whose success is proven after all: its checkout is completed, or the money goes back at once.
+    AttemptStatus.DECLINED: {AttemptStatus.SUCCEEDED},
 }
 
 FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 
-# Where a proof leads the attempt's checkout.
+# Where a proof leads the attempt's checkout from PROCESSING. A void and the refunds do not pass through PROCESSING.
 CHECKOUT_AFTER: Final = {
     (AttemptKind.CHARGE, AttemptStatus.SUCCEEDED): CheckoutStatus.COMPLETED,
     (AttemptKind.CHARGE, AttemptStatus.DECLINED): CheckoutStatus.FAILED,
     (AttemptKind.AUTHORIZE, AttemptStatus.SUCCEEDED): CheckoutStatus.AUTHORIZED,
     (AttemptKind.AUTHORIZE, AttemptStatus.DECLINED): CheckoutStatus.FAILED,
+    (AttemptKind.CAPTURE, AttemptStatus.SUCCEEDED): CheckoutStatus.COMPLETED,
+    # The money is held still: it may be captured again, or let go.
+    (AttemptKind.CAPTURE, AttemptStatus.DECLINED): CheckoutStatus.AUTHORIZED,
 }
 
 MINUTE: Final = 60
@@ -85,6 +95,9 @@ class Attempt(msgspec.Struct, frozen=True):
     lookup_count: int
     provider_reference: str | None
     decline_code: str | None
+    charge_reference: str | None
+    idempotency_key: str | None
+    reason: str | None
     created_at: Instant
     updated_at: Instant
     settled_at: Instant | None
@@ -125,22 +138,93 @@ def judge(
 ) -> Verdict | None:
     """Decide what evidence does to an attempt; None where it changes nothing.
 
-    Proof ends an attempt that is open or in review. Nothing changes one that is final, so the same evidence twice is
-    evidence once. What is no proof only sets the time of the next look-up, or, when those are used up, asks for review.
+    Proof ends an attempt that is open or in review, and success outranks a decline of a charge. What is no proof only
+    sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
     """
-    status = AttemptStatus(attempt.status)
+    status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
+    proof = _proof(kind, evidence)
     if status in FINAL:
-        return None
+        late = status is AttemptStatus.DECLINED and kind is AttemptKind.CHARGE
+        return proof if late and proof and proof.status is AttemptStatus.SUCCEEDED else None
+    if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
+        return proof
+    if isinstance(evidence, Unknown | NotFound):
+        return _ask_again(attempt, _reason(evidence), schedule.next_due_at(now, attempt.lookup_count, chance))
+    return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
+
+
+def _proof(kind: AttemptKind, evidence: Evidence) -> Verdict | None:
+    """Tell how evidence ends an attempt of this kind; None where it is no proof of that."""
     match evidence:
         case Succeeded(reference):
             return Verdict(AttemptStatus.SUCCEEDED, provider_reference=reference)
-        case Declined(code, reference):
+        case Authorized(reference) if kind is AttemptKind.AUTHORIZE:
+            return Verdict(AttemptStatus.SUCCEEDED, provider_reference=reference)
+        # Money that is not given back is a person's business, not the end of the matter.
+        case Declined(code, reference) if kind not in (AttemptKind.VOID, AttemptKind.REVERSAL):
             return Verdict(AttemptStatus.DECLINED, provider_reference=reference, decline_code=code)
-        case Unknown() | NotFound() if status is AttemptStatus.NEEDS_REVIEW:
+        case _:
             return None
-        case Unknown() | NotFound():
-            reason = evidence.reason if isinstance(evidence, Unknown) else "the provider knows nothing of it yet"
-            due_at = schedule.next_due_at(now, attempt.lookup_count, chance)
-            if due_at is None:
-                return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
-            return Verdict(AttemptStatus.UNKNOWN, due_at=due_at, lookup_count=attempt.lookup_count + 1, reason=reason)
+
+
+def _reason(evidence: Evidence) -> str:
+    match evidence:
+        case Unknown(reason) | RequiresReview(reason):
+            return reason
+        case NotFound():
+            return "the provider knows nothing of it yet"
+        case Declined(code):
+            return f"the provider does not give the money back: {code}"
+        case Authorized() | Succeeded():
+            return "the provider holds money that it was asked to move"
+
+
+def _ask_again(attempt: Attempt, reason: str, due_at: Instant | None) -> Verdict:
+    if due_at is None:
+        return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
+    return Verdict(AttemptStatus.UNKNOWN, due_at=due_at, lookup_count=attempt.lookup_count + 1, reason=reason)
+
+
+def new_attempt(
+    attempt_id: str,
+    checkout: Checkout,
+    kind: AttemptKind,
+    *,
+    now: Instant,
+    lease_ms: int,
+    amount: int,
+    **said: str | None,
+) -> Attempt:
+    """Make an attempt that is to be committed: READY, or SENT in the hands of the process that commits it.
+
+    ``said`` may set payment_method, provider, charge_reference, idempotency_key and reason.
+    """
+    newest = checkout.attempt
+    return Attempt(
+        id=attempt_id,
+        merchant_id=checkout.merchant_id,
+        checkout_id=checkout.id,
+        kind=kind,
+        status=AttemptStatus.SENT if lease_ms else AttemptStatus.READY,
+        provider=said.get("provider") or (newest.provider if newest else ""),
+        provider_key=attempt_id,
+        payment_method=said.get("payment_method") or (newest.payment_method if newest else ""),
+        amount=amount,
+        currency=checkout.currency,
+        due_at=now + lease_ms,
+        fence=1 if lease_ms else 0,
+        lookup_count=0,
+        provider_reference=None,
+        decline_code=None,
+        charge_reference=said.get("charge_reference"),
+        idempotency_key=said.get("idempotency_key"),
+        reason=said.get("reason"),
+        created_at=now,
+        updated_at=now,
+        settled_at=None,
+    )
+
+
+def as_latest(attempt: Attempt) -> LatestAttempt:
+    """Show an attempt as its checkout does."""
+    return LatestAttempt(*(getattr(attempt, name) for name in LatestAttempt.__struct_fields__))

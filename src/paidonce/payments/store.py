@@ -10,7 +10,7 @@ from paidonce.clock import Instant
 from paidonce.database.schema import attempt
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows
 from paidonce.database.transaction import Transaction
-from paidonce.payments.model import FINAL, Attempt, AttemptStatus, Verdict
+from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
 _INSERT: Final = insert(attempt)
@@ -24,7 +24,7 @@ _RELEASE_ALL: Final = (
 def _claim(dialect: str) -> Update:
     due = (
         select(attempt.c.id, attempt.c.merchant_id)
-        .where(attempt.c.due_at <= bindparam("now"))
+        .where(attempt.c.provider == bindparam("at_provider"), attempt.c.due_at <= bindparam("now"))
         .order_by(attempt.c.due_at)
         .limit(bindparam("limit"))
     )
@@ -44,8 +44,8 @@ def _claim(dialect: str) -> Update:
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
-    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id)
+    wanted = given_rows(dialect, "wanted", id=str)
+    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id)
 
 
 def _settle(dialect: str) -> Update:
@@ -55,6 +55,7 @@ def _settle(dialect: str) -> Update:
         id=str,
         merchant_id=str,
         fence=int,
+        source=str,
         status=str,
         due_at=int,
         lookup_count=int,
@@ -66,7 +67,7 @@ def _settle(dialect: str) -> Update:
         attempt.c.id == wanted.c.id,
         attempt.c.merchant_id == wanted.c.merchant_id,
         attempt.c.fence == wanted.c.fence,
-        attempt.c.status.not_in(sorted(FINAL)),
+        attempt.c.status == wanted.c.source,
     )
     changes = statement.values(
         status=wanted.c.status,
@@ -94,6 +95,18 @@ def _release(dialect: str) -> Update:
     )
 
 
+_REFUNDS: Final = (
+    select(*_COLUMNS)
+    .where(attempt.c.checkout_id == bindparam("checkout_id"), attempt.c.kind == AttemptKind.REFUND)
+    .order_by(attempt.c.id)
+)
+_BY_STATUS: Final = (
+    select(*_COLUMNS)
+    .where(attempt.c.status == bindparam("status"))
+    .order_by(attempt.c.created_at)
+    .limit(bindparam("limit"))
+)
+
 _CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
 _BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
 _SETTLE: Final = {dialect: _settle(dialect) for dialect in DIALECTS}
@@ -110,34 +123,39 @@ class Held(msgspec.Struct, frozen=True):
 
 def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> None:
     """Insert attempts: the intent, committed before the provider hears of it."""
-    transaction.run(_INSERT, [msgspec.structs.asdict(one) for one in attempts])
+    rows = [msgspec.structs.asdict(one) for one in attempts]
+    if rows:
+        transaction.run(_INSERT, rows)
 
 
-def claim_due(transaction: Transaction, *, limit: int, lease_until: Instant) -> list[Attempt]:
-    """Claim at most ``limit`` due attempts until ``lease_until``; returns them with their new fence."""
+def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_until: Instant) -> list[Attempt]:
+    """Claim at most ``limit`` due attempts of a provider until ``lease_until``; returns them with their new fence."""
     found = transaction.rows(
         _CLAIM[transaction.connection.dialect.name],
-        {"now": transaction.now, "limit": limit, "lease_until": lease_until},
+        {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until},
     )
     return [Attempt(*row) for row in found]
 
 
-def read_attempts(transaction: Transaction, held: Iterable[Held]) -> dict[str, Attempt]:
+def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:
     """Read attempts by id."""
-    wanted = encode_rows({"id": one.id, "merchant_id": one.merchant_id} for one in held)
+    wanted = encode_rows({"id": one} for one in attempt_ids)
     return {
         row.id: Attempt(*row)
         for row in transaction.rows(_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
     }
 
 
-def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Held, Verdict]]) -> set[str]:
-    """Write verdicts under their fences; returns the ids of the attempts that were still in these hands."""
+def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Attempt, Verdict]]) -> set[str]:
+    """Write verdicts, one an attempt; returns the ids of those whose fence and status were still as seen."""
+    if not verdicts:
+        return set()
     wanted = encode_rows(
         {
-            "id": held.id,
-            "merchant_id": held.merchant_id,
-            "fence": held.fence,
+            "id": attempt.id,
+            "merchant_id": attempt.merchant_id,
+            "fence": attempt.fence,
+            "source": attempt.status,
             "status": verdict.status,
             "due_at": verdict.due_at,
             "lookup_count": verdict.lookup_count,
@@ -145,7 +163,7 @@ def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Held, Verd
             "decline_code": verdict.decline_code,
             "settled_at": transaction.now if verdict.status in FINAL else None,
         }
-        for held, verdict in verdicts
+        for attempt, verdict in verdicts
     )
     statement = _SETTLE[transaction.connection.dialect.name]
     return {row.id for row in transaction.rows(statement, {"wanted": wanted, "now": transaction.now})}
@@ -160,3 +178,13 @@ def release(transaction: Transaction, held: Iterable[Held]) -> None:
 def release_all(transaction: Transaction) -> None:
     """Make every leased attempt due at once: for the start of a process that knows that no other is running."""
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
+
+
+def read_refunds(transaction: Transaction, checkout_id: str) -> list[Attempt]:
+    """Read a checkout's refunds, oldest first."""
+    return [Attempt(*row) for row in transaction.rows(_REFUNDS, {"checkout_id": checkout_id})]
+
+
+def read_by_status(transaction: Transaction, status: AttemptStatus, limit: int) -> list[Attempt]:
+    """Read at most ``limit`` attempts with a status, oldest first."""
+    return [Attempt(*row) for row in transaction.rows(_BY_STATUS, {"status": status, "limit": limit})]

@@ -1,38 +1,37 @@
-"""The worker: claims due attempts, asks the provider with bounded concurrency, records what it learned.
+"""The worker: claims due attempts, asks providers with bounded concurrency, records what it learned.
 
 No transaction is open while a provider is asked. A worker that dies leaves leases behind; when they are over, whoever
 claims the attempts asks the provider about their keys before sending anything.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import structlog
 
+from paidonce import ids
 from paidonce.checkouts.actions import expire_checkouts
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
-from paidonce.events.model import Cause
 from paidonce.ids import Chance
-from paidonce.money import Money
-from paidonce.payments.actions import (
+from paidonce.payments.asking import Asker
+from paidonce.payments.capture import VoidExpired, void_expired
+from paidonce.payments.gate import Gate
+from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.pay import Repeated, Started, StartOutcome
+from paidonce.payments.settle import (
     ClaimAttempts,
-    PaymentReplayed,
-    PaymentStarted,
     RecordEvidence,
-    StartPayment,
     claim_attempts,
     record_evidence,
     release_all_attempts,
     release_attempts,
-    start_payments,
 )
-from paidonce.payments.model import Attempt, AttemptKind, LookupSchedule
 from paidonce.payments.store import Held
-from paidonce.providers.base import ChargeRequest, Evidence, NotFound, Provider, Unknown
+from paidonce.providers.base import Provider
 
 log = structlog.get_logger()
 
@@ -50,6 +49,18 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     schedule: LookupSchedule
 
 
+class Startable(Protocol):
+    """A request that commits an attempt; ``lease_ms`` says whether it is born in this process's hands."""
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease, in milliseconds; 0 where a worker is to claim the attempt."""
+        ...
+
+
+Request = TypeVar("Request", bound=Startable)
+
+
 class Worker:
     """Attempts in the hands of this process. ``settled`` is called with the id of each checkout that changed."""
 
@@ -64,20 +75,16 @@ class Worker:
         settled: Callable[[str], None],
     ) -> None:
         self._writer = writer
-        self._providers = providers
         self._settings = settings
         self._clock = clock
         self._chance = chance
         self._settled = settled
+        self._asker = Asker(providers, timeout_seconds=settings.provider_timeout_seconds, clock=clock)
+        self._gates = {name: Gate(settings.provider_concurrency, clock=clock, chance=chance) for name in providers}
+        self._lease_ms = round(settings.lease_seconds * 1000)
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
-        self._reserved = 0
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-
-    @property
-    def in_flight(self) -> int:
-        """How many attempts are in this worker's hands now."""
-        return len(self._tasks)
 
     async def start(self, *, alone: bool) -> None:
         """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
@@ -98,35 +105,36 @@ class Worker:
         if left:
             await asyncio.gather(*left, return_exceptions=True)
             log.info("leases_given_back", attempts=len(left))
-            await self._writer.submit(release_attempts, [_held(attempt) for attempt in left.values()])
+            held = [Held(attempt.id, attempt.merchant_id, attempt.fence) for attempt in left.values()]
+            await self._writer.submit(release_attempts, held)
 
-    async def pay(self, request: StartPayment) -> PaymentStarted | PaymentReplayed:
-        """Commit the intent to pay and, where a place is free, call the provider at once: no claim is needed."""
-        free = self._loop_task is not None and self._free_places() > 0
-        self._reserved += free
+    async def begin(
+        self, action: Callable[[Any, Sequence[Request]], list[StartOutcome]], request: Request, provider: str
+    ) -> Started | Repeated:
+        """Commit an attempt by ``action`` and, where a place is free, call the provider at once: no claim is needed."""
+        gate = self._gates.get(provider)
+        taken = gate is not None and self._loop_task is not None and gate.take()
+        outcome: StartOutcome | None = None
         try:
-            lease_ms = round(self._settings.lease_seconds * 1000) if free else 0
-            outcome = await self._writer.submit(start_payments, msgspec.structs.replace(request, lease_ms=lease_ms))
+            leased = msgspec.structs.replace(request, lease_ms=self._lease_ms if taken else 0)  # type: ignore[type-var]
+            outcome = await self._writer.submit(action, leased)
         finally:
-            self._reserved -= free
-        assert not isinstance(outcome, Exception)  # The batcher raises those.
-        if isinstance(outcome, PaymentStarted):
-            if free:
+            if taken and gate is not None and not isinstance(outcome, Started):
+                gate.give_back()
+        assert isinstance(outcome, Started | Repeated)  # The batcher raises errors.
+        if isinstance(outcome, Started):
+            if taken:
                 self._attend(outcome.attempt)
             else:
                 self._wake.set()
         return outcome
-
-    def _free_places(self) -> int:
-        return self._settings.provider_concurrency - len(self._tasks) - self._reserved
 
     async def _work(self) -> None:
         while True:
             claimed = 0
             try:
                 claimed = await self._claim()
-                for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
-                    self._settled(checkout_id)
+                await self._expire()
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("worker_waits", cause=error.code)
             except Exception:
@@ -135,14 +143,27 @@ class Worker:
                 await self._pause()
 
     async def _claim(self) -> int:
-        wanted = min(CLAIM_MAX, self._free_places())
-        if wanted <= 0:
-            return 0
-        lease_ms = round(self._settings.lease_seconds * 1000)
-        attempts = await self._writer.submit(claim_attempts, ClaimAttempts(wanted, lease_ms))
-        for attempt in attempts:
-            self._attend(attempt)
-        return len(attempts)
+        """Claim for every provider that has places; returns the most that was claimed for one."""
+        most = 0
+        for name, gate in self._gates.items():
+            places = gate.take_up_to(CLAIM_MAX)
+            if not places:
+                continue
+            attempts: list[Attempt] = []
+            try:
+                attempts = await self._writer.submit(claim_attempts, ClaimAttempts(name, places, self._lease_ms))
+            finally:
+                gate.give_back(places - len(attempts))
+            most = max(most, len(attempts))
+            for attempt in attempts:
+                self._attend(attempt)
+        return most
+
+    async def _expire(self) -> None:
+        for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
+            self._settled(checkout_id)
+        if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
+            self._wake.set()
 
     async def _pause(self) -> None:
         try:
@@ -157,18 +178,21 @@ class Worker:
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        attempt = self._tasks.pop(task)
+        self._gates[attempt.provider].give_back()
         if not task.cancelled() and task.exception() is not None:
-            log.error("attempt_left_to_its_lease", exc_info=task.exception())
+            log.error("attempt_left_to_its_lease", attempt_id=attempt.id, exc_info=task.exception())
 
     async def _settle(self, attempt: Attempt) -> None:
-        evidence, cause = await self._ask(attempt)
+        evidence, cause = await self._asker.ask(attempt)
+        self._gates[attempt.provider].heard(evidence)
         request = RecordEvidence(
-            held=_held(attempt),
+            attempt_id=attempt.id,
             evidence=evidence,
             cause=cause,
             schedule=self._settings.schedule,
             chance=self._chance(),
+            fence=attempt.fence,
         )
         while not await self._recorded(request):
             if attempt.due_at is None or self._clock() >= attempt.due_at:
@@ -182,45 +206,3 @@ class Worker:
         except (DatabaseUnavailable, Overloaded):
             return False
         return True
-
-    async def _ask(self, attempt: Attempt) -> tuple[Evidence, Cause]:
-        provider = self._providers.get(attempt.provider)
-        if provider is None:
-            return Unknown(f"no provider {attempt.provider} is configured"), Cause.LOOKUP
-        try:
-            async with asyncio.timeout(self._settings.provider_timeout_seconds):
-                if attempt.may_have_been_sent:
-                    found = await provider.look_up(attempt.provider_key)
-                    if not isinstance(found, NotFound) or not self._may_resend(provider, attempt):
-                        return found, Cause.LOOKUP
-                return await self._send(provider, attempt), Cause.PROVIDER_ANSWER
-        except TimeoutError:
-            return Unknown(f"no answer within {self._settings.provider_timeout_seconds:g} s"), Cause.PROVIDER_ANSWER
-        except Exception:
-            # A defect in a connector must neither end the payment nor be taken for an answer.
-            log.exception("provider_failed", provider=attempt.provider, attempt_id=attempt.id)
-            return Unknown("the connector failed"), Cause.PROVIDER_ANSWER
-
-    async def _send(self, provider: Provider, attempt: Attempt) -> Evidence:
-        if attempt.due_at is None or self._clock() >= attempt.due_at:
-            return Unknown("the lease was over before the call")
-        return await provider.charge(
-            ChargeRequest(
-                key=attempt.provider_key,
-                money=Money(attempt.amount, attempt.currency),
-                payment_method=attempt.payment_method,
-                capture=attempt.kind == AttemptKind.CHARGE,
-                checkout_id=attempt.checkout_id,
-                merchant_id=attempt.merchant_id,
-            )
-        )
-
-    def _may_resend(self, provider: Provider, attempt: Attempt) -> bool:
-        """Whether sending the same key again cannot charge twice: the provider deduplicates and remembers it still."""
-        age_seconds = (self._clock() - attempt.created_at) / 1000
-        remembered = provider.capabilities.key_lifetime_seconds - self._settings.provider_timeout_seconds
-        return provider.capabilities.deduplicates_by_key and age_seconds < remembered
-
-
-def _held(attempt: Attempt) -> Held:
-    return Held(attempt.id, attempt.merchant_id, attempt.fence)

@@ -5,6 +5,7 @@ type of its own for each thing that can be known. A time-out, a refused connecti
 exception that somebody may take for a failure.
 """
 
+from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -19,6 +20,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     key_lifetime_seconds: int  # How long it remembers a key; after that a resend could charge again.
     can_be_asked_by_key: bool
     manual_capture: bool
+    partial_refund: bool
+    webhooks: bool
 
 
 class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +35,22 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     merchant_id: str
 
 
+class Modification(msgspec.Struct, frozen=True, kw_only=True):
+    """A capture, void or refund of the charge that the provider calls ``charge_reference``."""
+
+    key: str
+    money: Money
+    charge_reference: str
+
+
 class Succeeded(msgspec.Struct, frozen=True):
     """Proof: it took place. ``reference`` is the provider's name for it."""
+
+    reference: str
+
+
+class Authorized(msgspec.Struct, frozen=True):
+    """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization."""
 
     reference: str
 
@@ -55,11 +72,28 @@ class NotFound(msgspec.Struct, frozen=True):
     """The provider, asked about a key, knows nothing of it now. A call on its way may still arrive: no proof either."""
 
 
-Evidence: TypeAlias = Succeeded | Declined | Unknown | NotFound
+class RequiresReview(msgspec.Struct, frozen=True):
+    """The provider says something that no rule here covers; a person must look."""
+
+    reason: str
+
+
+Evidence: TypeAlias = Succeeded | Authorized | Declined | Unknown | NotFound | RequiresReview
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A webhook as its provider meant it: its own id, the key that it is about, and what it proves."""
+
+    id: str
+    key: str
+    evidence: Evidence
 
 
 class Provider(Protocol):
-    """A payment provider. No method raises for what a provider or a network does: that is ``Unknown``."""
+    """A payment provider. No method raises for what a provider or a network does: that is ``Unknown``.
+
+    The same key again must be answered as the first time, where ``capabilities`` says that keys deduplicate.
+    """
 
     @property
     def name(self) -> str:
@@ -71,10 +105,26 @@ class Provider(Protocol):
         """What this provider can do."""
         ...
 
-    async def charge(self, request: ChargeRequest) -> Succeeded | Declined | Unknown:
-        """Charge or authorize; the same key again must be answered as the first time, where keys deduplicate."""
+    async def charge(self, request: ChargeRequest) -> Evidence:
+        """Charge or authorize."""
+        ...
+
+    async def capture(self, request: Modification) -> Evidence:
+        """Take an authorized amount, or a part of it; what is not taken is let go."""
+        ...
+
+    async def void(self, request: Modification) -> Evidence:
+        """Let go of an authorized amount."""
+        ...
+
+    async def refund(self, request: Modification) -> Evidence:
+        """Give back what was charged, or a part of it."""
         ...
 
     async def look_up(self, key: str) -> Evidence:
         """Ask what became of the operation with this key."""
+        ...
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+        """Check a webhook's signature on its raw bytes and read it; None where it proves nothing to us."""
         ...

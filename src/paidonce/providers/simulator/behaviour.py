@@ -7,9 +7,17 @@ from typing import Final, NamedTuple
 DECLINE: Final = re.compile(r"tok_declined_([a-z][a-z0-9_]{0,63})")
 DELAY: Final = re.compile(r"tok_delay_([0-9]{1,6})")
 DELAY_MS_MAX: Final = 600_000
+HIDDEN_MS: Final = 3000  # How long look-ups know nothing of a charge with tok_unknown_then_success.
 
 # For clients that send no method: the last four digits of the amount.
+DEFAULT_METHOD: Final = "tok_success"
 MAGIC_AMOUNTS: Final = {4002: "do_not_honor", 4995: "insufficient_funds"}
+
+# Charges that succeed, and whose later change is declined.
+CHANGES_DECLINED: Final = {
+    "tok_capture_declined": ("CAPTURE", "authorization_expired"),
+    "tok_refund_declined": ("REFUND", "refund_refused"),
+}
 
 
 class Fault(Enum):
@@ -38,6 +46,11 @@ class Behaviour(NamedTuple):
     fault: Fault
     latency_ms: int | None
 
+    @property
+    def hidden_ms(self) -> int:
+        """How long look-ups know nothing of it."""
+        return HIDDEN_MS if self.fault is Fault.HIDDEN else 0
+
 
 def behaviour_of(payment_method: str, amount: int) -> Behaviour:
     """Tell how a charge of ``amount`` minor units with this method goes."""
@@ -48,9 +61,15 @@ def behaviour_of(payment_method: str, amount: int) -> Behaviour:
     elif payment_method == "tok_timeout_then_decline":
         decline_code = "do_not_honor"
     else:
-        decline_code = MAGIC_AMOUNTS.get(amount % 10_000) if payment_method == "tok_success" else None
+        decline_code = MAGIC_AMOUNTS.get(amount % 10_000) if payment_method == DEFAULT_METHOD else None
     return Behaviour(
         decline_code,
         FAULTS.get(payment_method, Fault.NONE),
         min(int(delayed[1]), DELAY_MS_MAX) if delayed else None,
     )
+
+
+def change_declined(payment_method: str, kind: str) -> str | None:
+    """Tell the code with which a capture or refund of a charge by this method is declined; None where it is not."""
+    declined_kind, code = CHANGES_DECLINED.get(payment_method, ("", None))
+    return code if kind == declined_kind else None

@@ -1,10 +1,10 @@
 """The provider's own books: a SQLite file that is not ours, so that what we say can be held against what it did."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from paidonce import ids
@@ -12,6 +12,7 @@ from paidonce.clock import Instant
 from paidonce.database.engine import Database
 from paidonce.database.sets import encode_rows, given_rows
 from paidonce.database.transaction import Transaction
+from paidonce.providers.simulator.behaviour import change_declined
 
 metadata = MetaData()
 
@@ -24,9 +25,26 @@ charge = Table(
     Column("merchant_id", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("payment_method", Text, nullable=False),
+    Column("status", Text, nullable=False, comment="succeeded, authorized, declined or voided"),
+    Column("booked_as", Text, nullable=False, comment="the status with which it was booked"),
     Column("decline_code", Text),
+    Column("amount_captured", BigInteger, nullable=False),
+    Column("amount_refunded", BigInteger, nullable=False),
     Column("visible_at", BigInteger, nullable=False, comment="look-ups find it from then on"),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("reference", Text, nullable=False, unique=True),
+    Column("charge_reference", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="CAPTURE, VOID or REFUND"),
+    Column("amount", BigInteger, nullable=False),
+    Column("decline_code", Text),
     Column("created_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -35,7 +53,7 @@ refused_call = Table("refused_call", metadata, Column("key", Text, primary_key=T
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """A charge as it is booked: ``succeeded``, ``authorized`` or ``declined``."""
+    """A charge as it is booked; amounts are minor units."""
 
     key: str
     reference: str
@@ -43,9 +61,25 @@ class Charge(msgspec.Struct, frozen=True):
     merchant_id: str
     amount: int
     currency: str
+    payment_method: str
     status: str
+    booked_as: str
     decline_code: str | None
+    amount_captured: int
+    amount_refunded: int
     visible_at: Instant
+    created_at: Instant
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A capture, void or refund as it is booked: done, or declined with a code."""
+
+    key: str
+    reference: str
+    charge_reference: str
+    kind: str
+    amount: int
+    decline_code: str | None
     created_at: Instant
 
 
@@ -57,9 +91,19 @@ class BookCharge(msgspec.Struct, frozen=True, kw_only=True):
     merchant_id: str
     amount: int
     currency: str
+    payment_method: str
     status: str
     decline_code: str | None
     hidden_ms: int
+
+
+class BookChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to change a charge: CAPTURE, VOID or REFUND ``amount`` of it."""
+
+    key: str
+    charge_reference: str
+    kind: str
+    amount: int
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -71,7 +115,11 @@ class Booked(msgspec.Struct, frozen=True):
 
 _WANTED: Final = given_rows("sqlite", "wanted", key=str)
 _INSERT: Final = sqlite.insert(charge).on_conflict_do_nothing(index_elements=["key"]).returning(charge.c.key)
-_BY_KEY: Final = select(*(charge.c[name] for name in Charge.__struct_fields__)).where(charge.c.key == _WANTED.c.key)
+_CHARGE: Final = select(*(charge.c[name] for name in Charge.__struct_fields__))
+_CHANGE: Final = select(*(change.c[name] for name in Change.__struct_fields__))
+_CHARGES_BY_KEY: Final = _CHARGE.where(charge.c.key == _WANTED.c.key)
+_CHARGE_BY_REFERENCE: Final = _CHARGE.where(charge.c.reference == bindparam("reference"))
+_CHANGE_BY_KEY: Final = _CHANGE.where(change.c.key == bindparam("key"))
 _REFUSED: Final = select(refused_call.c.key).where(refused_call.c.key == bindparam("key"))
 
 
@@ -91,8 +139,12 @@ def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> li
             "merchant_id": one.merchant_id,
             "amount": one.amount,
             "currency": one.currency,
+            "payment_method": one.payment_method,
             "status": one.status,
+            "booked_as": one.status,
             "decline_code": one.decline_code,
+            "amount_captured": one.amount if one.status == "succeeded" else 0,
+            "amount_refunded": 0,
             "visible_at": transaction.now + one.hidden_ms,
             "created_at": transaction.now,
         }
@@ -107,15 +159,67 @@ def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> li
     return answers
 
 
-def find_charges(transaction: Transaction, keys: Sequence[str]) -> list[Charge | None]:
-    """Find charges by key, those that are still hidden left out."""
+def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Charge | Change | None]:
+    """Find charges and changes by key, charges that are still hidden left out."""
     booked = _read(transaction, set(keys))
-    return [one if (one := booked.get(key)) and one.visible_at <= transaction.now else None for key in keys]
+    return [
+        (one if one.visible_at <= transaction.now else None)
+        if (one := booked.get(key))
+        else _read_change(transaction, key)
+        for key in keys
+    ]
 
 
-def _read(transaction: Transaction, keys: set[str]) -> dict[str, Charge]:
+def _read(transaction: Transaction, keys: Iterable[str]) -> dict[str, Charge]:
     wanted = encode_rows({"key": key} for key in keys)
-    return {row.key: Charge(*row) for row in transaction.rows(_BY_KEY, {"wanted": wanted})}
+    return {row.key: Charge(*row) for row in transaction.rows(_CHARGES_BY_KEY, {"wanted": wanted})}
+
+
+def _read_change(transaction: Transaction, key: str) -> Change | None:
+    rows = transaction.rows(_CHANGE_BY_KEY, {"key": key})
+    return Change(*rows[0]) if rows else None
+
+
+def book_changes(transaction: Transaction, requests: Sequence[BookChange]) -> list[Change]:
+    """Capture, void and refund, each key once; a key that is booked already is answered as it was booked."""
+    return [_read_change(transaction, one.key) or _book_change(transaction, one) for one in requests]
+
+
+def _book_change(transaction: Transaction, request: BookChange) -> Change:
+    found = transaction.rows(_CHARGE_BY_REFERENCE, {"reference": request.charge_reference})
+    decline_code = _refusal(Charge(*found[0]), request) if found else "charge_not_found"
+    if decline_code is None:
+        wanted = update(charge).where(charge.c.reference == request.charge_reference)
+        match request.kind:
+            case "CAPTURE":
+                transaction.run(wanted.values(status="succeeded", amount_captured=request.amount))
+            case "VOID":
+                transaction.run(wanted.values(status="voided"))
+            case _:
+                transaction.run(wanted.values(amount_refunded=charge.c.amount_refunded + request.amount))
+    booked = Change(
+        key=request.key,
+        reference=ids.new_id(ids.CHANGE),
+        charge_reference=request.charge_reference,
+        kind=request.kind,
+        amount=request.amount,
+        decline_code=decline_code,
+        created_at=transaction.now,
+    )
+    transaction.run(insert(change), msgspec.structs.asdict(booked))
+    return booked
+
+
+def _refusal(booked: Charge, request: BookChange) -> str | None:
+    """Tell why a charge cannot be changed like this; None where it can."""
+    if request.kind == "REFUND":
+        left = booked.amount_captured - booked.amount_refunded
+        return "amount_exceeds_charge" if request.amount > left else change_declined(booked.payment_method, "REFUND")
+    if booked.status != "authorized":
+        return f"charge_is_{booked.status}"
+    if request.amount > booked.amount:
+        return "amount_exceeds_authorization"
+    return change_declined(booked.payment_method, request.kind)
 
 
 def refuse_first_calls(transaction: Transaction, keys: Sequence[str]) -> list[bool]:

@@ -6,6 +6,8 @@ from alembic import op
 # Ids are compared byte by byte, so that they sort by time under every locale.
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
+MOVES_ITS_CHECKOUT = "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind NOT IN ('REFUND', 'REVERSAL')"
+
 revision = "0001"
 down_revision = None
 
@@ -64,8 +66,8 @@ def _create_checkout() -> None:
         "checkout",
         ["expires_at"],
         unique=False,
-        sqlite_where=sa.text("status IN ('PENDING', 'FAILED')"),
-        postgresql_where=sa.text("status IN ('PENDING', 'FAILED')"),
+        sqlite_where=sa.text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
+        postgresql_where=sa.text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
     )
 
 
@@ -123,6 +125,9 @@ def _create_attempt() -> None:
             "fence", sa.Integer(), nullable=False, comment="counts the workers that had it; each writes under its own"
         ),
         sa.Column("lookup_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("charge_reference", sa.Text(), nullable=True, comment="the provider's charge that this changes"),
+        sa.Column("idempotency_key", Id, nullable=True, comment="the client's, where it repeats this request"),
+        sa.Column("reason", sa.Text(), nullable=True, comment="the client's, for a refund"),
         sa.Column("provider_reference", sa.Text(), nullable=True),
         sa.Column("decline_code", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -136,7 +141,9 @@ def _create_attempt() -> None:
             "(settled_at IS NOT NULL) = (status IN ('SUCCEEDED', 'DECLINED'))", name="attempt_settled_is_final"
         ),
         sa.CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
-        sa.CheckConstraint("kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND')", name="attempt_kind"),
+        sa.CheckConstraint(
+            "kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND', 'REVERSAL')", name="attempt_kind"
+        ),
         sa.CheckConstraint(
             "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW', 'SUCCEEDED', 'DECLINED')", name="attempt_status"
         ),
@@ -150,7 +157,7 @@ def _create_attempt() -> None:
     op.create_index(
         "attempt_due",
         "attempt",
-        ["due_at"],
+        ["provider", "due_at"],
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
@@ -160,6 +167,14 @@ def _create_attempt() -> None:
         "attempt",
         ["checkout_id", "merchant_id"],
         unique=True,
-        sqlite_where=sa.text("status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind <> 'REFUND'"),
-        postgresql_where=sa.text("status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind <> 'REFUND'"),
+        sqlite_where=sa.text(MOVES_ITS_CHECKOUT),
+        postgresql_where=sa.text(MOVES_ITS_CHECKOUT),
+    )
+    op.create_index(
+        "attempt_idempotency_key",
+        "attempt",
+        ["merchant_id", "checkout_id", "kind", "idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )

@@ -1,0 +1,192 @@
+"""Held money: capturing it, and letting it go because a client cancels or the checkout expires."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from paidonce.checkouts import store as checkouts
+from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
+from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
+from paidonce.clock import Instant
+from paidonce.database.transaction import Transaction
+from paidonce.errors import (
+    AmountExceedsCapturable,
+    CheckoutExpired,
+    CheckoutNotFound,
+    InvalidState,
+    PaymentInProgress,
+)
+from paidonce.events.model import Cause, Origin
+from paidonce.ids import ATTEMPT, NewId
+from paidonce.payments import store
+from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
+from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
+
+
+class StartCapture(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to capture; without ``amount`` all that is held. What is not captured is let go by the provider."""
+
+    attempt_id: str
+    checkout_id: str
+    amount: int | None = None
+    lease_ms: int = 0
+    origin: Origin = Origin()
+
+
+class StartCancel(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to cancel: a checkout whose money is held is canceled when the void is proven."""
+
+    attempt_id: str
+    checkout_id: str
+    lease_ms: int = 0
+    origin: Origin = Origin()
+
+
+class VoidExpired(msgspec.Struct, frozen=True):
+    """A wish to let go of the money that expired checkouts hold, at most ``limit`` of them."""
+
+    limit: int
+    new_id: NewId
+
+
+def start_captures(transaction: Transaction, requests: Sequence[StartCapture]) -> list[StartOutcome]:
+    """Move AUTHORIZED checkouts to PROCESSING and commit the attempts that capture."""
+    return [_start_capture(transaction, request) for request in requests]
+
+
+def _start_capture(transaction: Transaction, request: StartCapture) -> StartOutcome:
+    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    if checkout is None or checkout.attempt is None:
+        return InvalidState(checkout.status, "captured") if checkout else CheckoutNotFound()
+    amount = checkout.amount if request.amount is None else request.amount
+    if checkout.attempt.kind == AttemptKind.CAPTURE and _repeats(checkout, request, amount):
+        return Repeated(checkout)
+    if checkout.status != CheckoutStatus.AUTHORIZED:
+        return InvalidState(checkout.status, "captured")
+    if not checkout.attempt.ended:
+        return PaymentInProgress()  # A void is under way.
+    if checkout.expires_at <= transaction.now:
+        return CheckoutExpired()
+    if amount > checkout.amount:
+        return AmountExceedsCapturable(checkout.amount)
+    attempt = _change(
+        checkout,
+        AttemptKind.CAPTURE,
+        attempt_id=request.attempt_id,
+        now=transaction.now,
+        lease_ms=request.lease_ms,
+        amount=amount,
+        idempotency_key=request.origin.idempotency_key,
+    )
+    if not _commit(
+        transaction, checkout, attempt, CheckoutStatus.PROCESSING, cause=Cause.REQUEST, origin=request.origin
+    ):
+        return _start_capture(transaction, request)  # Another process moved it meanwhile: look again.
+    return Started(processing(checkout, attempt), attempt)
+
+
+def _repeats(checkout: Checkout, request: StartCapture, amount: int) -> bool:
+    """Whether this is the capture that was asked for before: under way, or named by its idempotency key."""
+    newest = checkout.attempt
+    assert newest is not None
+    same_key = request.origin.idempotency_key is not None and newest.idempotency_key == request.origin.idempotency_key
+    return newest.amount == amount and (checkout.status == CheckoutStatus.PROCESSING or same_key)
+
+
+def start_cancels(transaction: Transaction, requests: Sequence[StartCancel]) -> list[StartOutcome]:
+    """Cancel checkouts; for those whose money is held commit the attempts that void."""
+    return [_start_cancel(transaction, request) for request in requests]
+
+
+def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcome:
+    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    if checkout is None or checkout.status != CheckoutStatus.AUTHORIZED or checkout.attempt is None:
+        outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout_id, request.origin)])[0]
+        return Repeated(outcome) if isinstance(outcome, Checkout) else outcome
+    if not checkout.attempt.ended:  # A void is under way already.
+        return Repeated(checkout)
+    cause = Cause.CLOCK if checkout.expires_at <= transaction.now else Cause.REQUEST
+    started = _start_void(transaction, checkout, request, cause)
+    return started or _start_cancel(transaction, request)  # Another process moved it meanwhile: look again.
+
+
+def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> list[int]:
+    """Commit the voids of checkouts that hold money and whose time is over; returns how many for each request."""
+    counts = []
+    for request in requests:
+        held = [
+            one for one in checkouts.read_expired(transaction, request.limit) if one.status == CheckoutStatus.AUTHORIZED
+        ]
+        voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout_id=one.id) for one in held]
+        started = [
+            _start_void(transaction, checkout, void, Cause.CLOCK) for checkout, void in zip(held, voids, strict=True)
+        ]
+        counts.append(sum(one is not None for one in started))
+    return counts
+
+
+def _start_void(transaction: Transaction, checkout: Checkout, request: StartCancel, cause: Cause) -> Started | None:
+    attempt = _change(
+        checkout,
+        AttemptKind.VOID,
+        attempt_id=request.attempt_id,
+        now=transaction.now,
+        lease_ms=request.lease_ms,
+        amount=checkout.amount,
+    )
+    if not _commit(transaction, checkout, attempt, CheckoutStatus.AUTHORIZED, cause=cause, origin=request.origin):
+        return None
+    return Started(msgspec.structs.replace(checkout, attempt=as_latest(attempt)), attempt)
+
+
+def _change(
+    checkout: Checkout,
+    kind: AttemptKind,
+    *,
+    attempt_id: str,
+    now: Instant,
+    lease_ms: int,
+    amount: int,
+    idempotency_key: str | None = None,
+) -> Attempt:
+    newest = checkout.attempt
+    assert newest is not None, "held money has the attempt that holds it"
+    return new_attempt(
+        attempt_id,
+        checkout,
+        kind,
+        now=now,
+        lease_ms=lease_ms,
+        amount=amount,
+        # After a capture that was declined, the newest attempt names the charge that it was to capture.
+        charge_reference=newest.charge_reference or newest.provider_reference,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _commit(
+    transaction: Transaction,
+    checkout: Checkout,
+    attempt: Attempt,
+    target: CheckoutStatus,
+    *,
+    cause: Cause,
+    origin: Origin,
+) -> bool:
+    """Commit an attempt that changes held money; False where the checkout is not as it was seen."""
+    move = CheckoutMove(
+        checkout_id=checkout.id,
+        merchant_id=checkout.merchant_id,
+        source=CheckoutStatus.AUTHORIZED,
+        target=target,
+        seen_attempt_id=checkout.attempt.id if checkout.attempt else None,
+        attempt_id=attempt.id,
+        starts=True,
+        cause=cause,
+        origin=origin,
+        detail={"kind": attempt.kind},
+    )
+    moved = bool(checkouts.move_checkouts(transaction, [move]))
+    if moved:
+        store.insert_attempts(transaction, [attempt])
+    return moved

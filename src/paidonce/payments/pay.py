@@ -1,0 +1,150 @@
+"""Paying: a checkout goes to PROCESSING and its attempt is committed, before the provider hears of it."""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from paidonce.checkouts import store as checkouts
+from paidonce.checkouts.model import ATTEMPTS_MAX, PAYABLE, Checkout, CheckoutMove, CheckoutStatus
+from paidonce.clock import Instant
+from paidonce.database.transaction import Transaction
+from paidonce.errors import (
+    AttemptsExhausted,
+    CheckoutExpired,
+    CheckoutNotFound,
+    InvalidState,
+    PaidonceError,
+    PaymentInProgress,
+)
+from paidonce.events.model import Cause, Origin
+from paidonce.payments import store
+from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
+
+# Each round decides at least the requests whose checkout nobody else moved meanwhile; more rounds than transitions
+# that a checkout can make would be a defect.
+ROUNDS_MAX: Final = 2 * ATTEMPTS_MAX + 2
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A new attempt is committed; ``checkout`` is as it is now."""
+
+    checkout: Checkout
+    attempt: Attempt
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The same was asked for before; ``attempt`` is the one that was made then, where the caller needs it."""
+
+    checkout: Checkout
+    attempt: Attempt | None = None
+
+
+StartOutcome: TypeAlias = Started | Repeated | PaidonceError
+
+
+class StartPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request."""
+
+    attempt_id: str
+    checkout_id: str
+    payment_method: str
+    provider: str
+    lease_ms: int = 0
+    origin: Origin = Origin()
+
+
+def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -> list[StartOutcome]:
+    """Move checkouts to PROCESSING and commit their attempts. Of several pays of one checkout the first starts it."""
+    outcomes: dict[int, StartOutcome] = {}
+    for _ in range(ROUNDS_MAX):
+        undecided = [(index, one) for index, one in enumerate(requests) if index not in outcomes]
+        if not undecided:
+            return [outcomes[index] for index in range(len(requests))]
+        seen = checkouts.read_by_id(transaction, {one.checkout_id for _, one in undecided})
+        starting: dict[str, tuple[int, StartPayment]] = {}
+        for index, request in undecided:
+            outcome = _decide(seen.get(request.checkout_id), request, transaction.now)
+            if outcome is None:
+                starting.setdefault(request.checkout_id, (index, request))
+            else:
+                outcomes[index] = outcome
+        outcomes |= _start(transaction, seen, starting)
+    raise RuntimeError("a checkout changed its status more often than its table of transitions allows")
+
+
+def _decide(checkout: Checkout | None, request: StartPayment, now: Instant) -> StartOutcome | None:
+    """Answer a pay, or None where a new attempt is to be made."""
+    if checkout is None:
+        return CheckoutNotFound()
+    if checkout.status in PAYABLE:
+        if checkout.expires_at <= now:
+            return CheckoutExpired()
+        return AttemptsExhausted(ATTEMPTS_MAX) if checkout.attempt_count >= ATTEMPTS_MAX else None
+    if checkout.status == CheckoutStatus.EXPIRED:
+        return CheckoutExpired()
+    attempt = checkout.attempt
+    if checkout.status != CheckoutStatus.PROCESSING or attempt is None or attempt.kind == AttemptKind.CAPTURE:
+        return InvalidState(checkout.status, "paid")
+    if attempt.id == request.attempt_id:  # Our own, from a commit whose answer was lost.
+        return Started(checkout, _attempt(checkout, request, attempt.created_at))
+    if (attempt.payment_method, attempt.provider) != (request.payment_method, request.provider):
+        return PaymentInProgress()
+    return Repeated(checkout)
+
+
+def _start(
+    transaction: Transaction, seen: dict[str, Checkout], starting: dict[str, tuple[int, StartPayment]]
+) -> dict[int, StartOutcome]:
+    moves = [_move(seen[checkout_id], request) for checkout_id, (_, request) in starting.items()]
+    moved = checkouts.move_checkouts(transaction, moves)
+    attempts = {
+        checkout_id: _attempt(seen[checkout_id], request, transaction.now)
+        for checkout_id, (_, request) in starting.items()
+        if checkout_id in moved
+    }
+    store.insert_attempts(transaction, attempts.values())
+    return {
+        index: Started(processing(seen[checkout_id], attempts[checkout_id]), attempts[checkout_id])
+        for checkout_id, (index, _) in starting.items()
+        if checkout_id in moved
+    }
+
+
+def _move(checkout: Checkout, request: StartPayment) -> CheckoutMove:
+    return CheckoutMove(
+        checkout_id=checkout.id,
+        merchant_id=checkout.merchant_id,
+        source=CheckoutStatus(checkout.status),
+        target=CheckoutStatus.PROCESSING,
+        seen_attempt_id=checkout.attempt.id if checkout.attempt else None,
+        attempt_id=request.attempt_id,
+        starts=True,
+        counts=True,
+        cause=Cause.REQUEST,
+        origin=request.origin,
+    )
+
+
+def _attempt(checkout: Checkout, request: StartPayment, now: Instant) -> Attempt:
+    return new_attempt(
+        request.attempt_id,
+        checkout,
+        AttemptKind.AUTHORIZE if checkout.capture_method == "manual" else AttemptKind.CHARGE,
+        now=now,
+        lease_ms=request.lease_ms,
+        amount=checkout.amount,
+        payment_method=request.payment_method,
+        provider=request.provider,
+    )
+
+
+def processing(checkout: Checkout, attempt: Attempt) -> Checkout:
+    """Show a checkout as it is when this attempt has just been committed."""
+    return msgspec.structs.replace(
+        checkout,
+        status=CheckoutStatus.PROCESSING,
+        attempt_count=checkout.attempt_count + (attempt.kind in (AttemptKind.CHARGE, AttemptKind.AUTHORIZE)),
+        updated_at=attempt.created_at,
+        attempt=as_latest(attempt),
+    )

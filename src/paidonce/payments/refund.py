@@ -1,0 +1,113 @@
+"""Refunds: several at once, in part, never more in all than was captured, also when they race."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from paidonce.checkouts import store as checkouts
+from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.store import RefundSums
+from paidonce.database.transaction import Transaction
+from paidonce.errors import (
+    AmountExceedsRefundable,
+    CheckoutNotFound,
+    IdempotencyKeyReused,
+    InvalidState,
+    RefundNotFound,
+)
+from paidonce.events.model import Cause, EventType, NewEvent, Origin
+from paidonce.payments import store
+from paidonce.payments.model import Attempt, AttemptKind, new_attempt
+from paidonce.payments.pay import Repeated, Started, StartOutcome
+
+
+class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to refund; without ``amount`` all that can still be refunded."""
+
+    attempt_id: str
+    checkout_id: str
+    amount: int | None = None
+    reason: str | None = None
+    lease_ms: int = 0
+    origin: Origin = Origin()
+
+
+def start_refunds(transaction: Transaction, requests: Sequence[StartRefund]) -> list[StartOutcome]:
+    """Reserve refunds on their checkouts and commit their attempts; the same idempotency key gives the same refund."""
+    return [_start_refund(transaction, request) for request in requests]
+
+
+def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcome:
+    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    if checkout is None:
+        return CheckoutNotFound()
+    before = _before(transaction, request)
+    if before is not None:
+        return _compare(checkout, before, request)
+    if checkout.status != CheckoutStatus.COMPLETED or checkout.attempt is None:
+        return InvalidState(checkout.status, "refunded")
+    amount = checkout.refundable if request.amount is None else request.amount
+    if not 0 < amount <= checkout.refundable:
+        return AmountExceedsRefundable(checkout.refundable)
+    if not checkouts.add_refunds(transaction, [RefundSums(checkout=checkout, pending=amount)]):
+        return _start_refund(transaction, request)  # Another process refunded meanwhile: look again.
+    attempt = new_attempt(
+        request.attempt_id,
+        checkout,
+        AttemptKind.REFUND,
+        now=transaction.now,
+        lease_ms=request.lease_ms,
+        amount=amount,
+        charge_reference=checkout.attempt.charge_reference or checkout.attempt.provider_reference,
+        idempotency_key=request.origin.idempotency_key,
+        reason=request.reason,
+    )
+    store.insert_attempts(transaction, [attempt])
+    transaction.events.append(_created(attempt, request.origin))
+    return Started(checkout, attempt)
+
+
+def _before(transaction: Transaction, request: StartRefund) -> Attempt | None:
+    """Find the refund that this request made before: by our own id after a lost commit, or by the client's key."""
+    key = request.origin.idempotency_key
+    for refund in store.read_refunds(transaction, request.checkout_id):
+        if refund.id == request.attempt_id or (key is not None and refund.idempotency_key == key):
+            return refund
+    return None
+
+
+def _compare(checkout: Checkout, before: Attempt, request: StartRefund) -> StartOutcome:
+    if before.id == request.attempt_id:
+        return Started(checkout, before)
+    pairs = {"amount": (before.amount, request.amount), "reason": (before.reason, request.reason)}
+    if request.amount is None:  # "All that is left" is what it was then.
+        del pairs["amount"]
+    differing = [name for name, (then, now) in pairs.items() if then != now]
+    return IdempotencyKeyReused(differing) if differing else Repeated(checkout, before)
+
+
+def _created(attempt: Attempt, origin: Origin) -> NewEvent:
+    return NewEvent(
+        type=EventType.REFUND_CREATED,
+        cause=Cause.REQUEST,
+        merchant_id=attempt.merchant_id,
+        checkout_id=attempt.checkout_id,
+        attempt_id=attempt.id,
+        origin=origin,
+        detail={"amount": str(attempt.amount)},
+    )
+
+
+def read_refunds(transaction: Transaction, checkout_ids: Sequence[str]) -> list[list[Attempt] | CheckoutNotFound]:
+    """Read the refunds of checkouts, oldest first."""
+    seen = checkouts.read_by_id(transaction, set(checkout_ids))
+    return [store.read_refunds(transaction, one) if one in seen else CheckoutNotFound() for one in checkout_ids]
+
+
+def find_refunds(transaction: Transaction, refund_ids: Sequence[str]) -> list[Attempt | RefundNotFound]:
+    """Read refunds by id."""
+    found = store.read_attempts(transaction, set(refund_ids))
+    return [
+        one if (one := found.get(refund_id)) and one.kind == AttemptKind.REFUND else RefundNotFound()
+        for refund_id in refund_ids
+    ]

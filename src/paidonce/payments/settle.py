@@ -1,0 +1,239 @@
+"""Settling: claiming what is due, and writing what evidence leads to: attempt, checkout, sums, event, all or none."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from paidonce import ids
+from paidonce.checkouts import store as checkouts
+from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
+from paidonce.checkouts.store import RefundSums
+from paidonce.database.transaction import Transaction
+from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.payments import store
+from paidonce.payments.model import (
+    CHECKOUT_AFTER,
+    FINAL,
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    LookupSchedule,
+    Verdict,
+    judge,
+    new_attempt,
+)
+from paidonce.payments.store import Held
+from paidonce.providers.base import Evidence
+
+
+class ClaimAttempts(msgspec.Struct, frozen=True):
+    """A worker's wish for work at one provider."""
+
+    provider: str
+    limit: int
+    lease_ms: int
+
+
+def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) -> list[list[Attempt]]:
+    """Claim due attempts for workers: READY ones, and those whose lease is over, whoever had it."""
+    return [
+        store.claim_due(transaction, one.provider, limit=one.limit, lease_until=transaction.now + one.lease_ms)
+        for one in requests
+    ]
+
+
+def release_attempts(transaction: Transaction, requests: Sequence[Sequence[Held]]) -> list[None]:
+    """Give leases back, so that another worker need not wait for their end."""
+    store.release(transaction, [held for request in requests for held in request])
+    return [None for _ in requests]
+
+
+def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> list[None]:
+    """Give back every lease: a process that is alone with its database knows that their owners are dead."""
+    store.release_all(transaction)
+    return list(requests)
+
+
+class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Something learned about an attempt. A worker writes under its ``fence``; a webhook or an operator needs none.
+
+    ``chance`` in [0, 1) spreads the next look-up.
+    """
+
+    attempt_id: str
+    evidence: Evidence
+    cause: Cause
+    schedule: LookupSchedule
+    chance: float
+    fence: int | None = None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What evidence came to: the attempt as it was, and the verdict, or None where nothing changed."""
+
+    attempt: Attempt | None
+    verdict: Verdict | None
+
+
+def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
+    """Judge evidence and write what follows. Where another worker holds the attempt by now, nothing does."""
+    attempts = store.read_attempts(transaction, {request.attempt_id for request in requests})
+    judged: dict[str, tuple[RecordEvidence, Attempt, Verdict]] = {}
+    outcomes = []
+    for request in requests:
+        attempt = attempts.get(request.attempt_id)
+        verdict = None if attempt is None else _judge(attempt, request, transaction)
+        if attempt is not None and verdict is not None and attempt.id not in judged:
+            judged[attempt.id] = (request, attempt, verdict)
+        outcomes.append(Settled(attempt, verdict))
+    applied = store.apply_verdicts(transaction, [(attempt, verdict) for _, attempt, verdict in judged.values()])
+    _follow(transaction, [one for attempt_id, one in judged.items() if attempt_id in applied])
+    missed = [
+        index
+        for index, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
+        if outcome.verdict is not None
+        and (request.attempt_id not in applied or judged[request.attempt_id][0] is not request)
+    ]
+    if missed:  # A second piece of evidence in this batch, or an attempt that another process moved: look again.
+        for index, outcome in zip(missed, record_evidence(transaction, [requests[one] for one in missed]), strict=True):
+            outcomes[index] = outcome
+    return outcomes
+
+
+def _judge(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Verdict | None:
+    if request.fence is not None and request.fence != attempt.fence:
+        return None
+    return judge(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
+
+
+Judged = tuple[RecordEvidence, Attempt, Verdict]
+
+
+def _follow(transaction: Transaction, judged: Sequence[Judged]) -> None:
+    """Write what verdicts mean for checkouts: by the table where one is moved, by its sums where one is refunded."""
+    moving: list[Judged] = []
+    refunds: list[Judged] = []
+    for one in judged:
+        _, attempt, verdict = one
+        if verdict.status not in FINAL:
+            transaction.events.append(_event(EventType(f"attempt.{verdict.status.lower()}"), one))
+        elif attempt.kind == AttemptKind.REFUND:
+            refunds.append(one)
+        elif attempt.kind == AttemptKind.REVERSAL:
+            transaction.events.append(_event(_refund_event(verdict), one))
+        else:
+            moving.append(one)
+    _add_refunds(transaction, refunds)
+    _move_checkouts(transaction, moving)
+
+
+def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
+    if not judged:
+        return
+    seen = checkouts.read_by_id(transaction, {attempt.checkout_id for _, attempt, _ in judged})
+    moves = []
+    for one in judged:
+        _, attempt, _ = one
+        checkout = seen[attempt.checkout_id]
+        if attempt.status == AttemptStatus.DECLINED:
+            _keep_late_success(transaction, checkout, one)
+        elif attempt.kind == AttemptKind.VOID:
+            over = attempt.created_at >= checkout.expires_at
+            target = CheckoutStatus.EXPIRED if over else CheckoutStatus.CANCELED
+            moves.append(_move(checkout, one, CheckoutStatus.AUTHORIZED, target))
+        else:
+            target = CHECKOUT_AFTER[AttemptKind(attempt.kind), one[2].status]
+            moves.append(_move(checkout, one, CheckoutStatus.PROCESSING, target))
+    moved = checkouts.move_checkouts(transaction, moves)
+    # The attempt was under way, so nothing else may have moved its checkout: the partial unique index sees to it.
+    assert len(moved) == len(moves), "an attempt ended whose checkout was not waiting for it"
+
+
+def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Judged) -> None:
+    """Complete a checkout whose last attempt was thought declined; where that is too late, give the money back."""
+    request, attempt, verdict = judged
+    if checkout.status == CheckoutStatus.FAILED and checkout.attempt and checkout.attempt.id == attempt.id:
+        again = _move(checkout, judged, CheckoutStatus.FAILED, CheckoutStatus.PROCESSING)
+        done = _move(checkout, judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)
+        if checkouts.move_checkouts(transaction, [again]):
+            checkouts.move_checkouts(transaction, [done])
+            return
+    reversal = new_attempt(
+        ids.new_id(ids.ATTEMPT),
+        checkout,
+        AttemptKind.REVERSAL,
+        now=transaction.now,
+        lease_ms=0,
+        amount=attempt.amount,
+        provider=attempt.provider,
+        charge_reference=verdict.provider_reference,
+        reason="the proof of success came too late for the checkout",
+    )
+    store.insert_attempts(transaction, [reversal])
+    transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
+
+
+def _move(checkout: Checkout, judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
+    request, attempt, verdict = judged
+    return CheckoutMove(
+        checkout_id=checkout.id,
+        merchant_id=checkout.merchant_id,
+        source=source,
+        target=target,
+        seen_attempt_id=attempt.id,
+        attempt_id=attempt.id,
+        cause=request.cause,
+        captured=attempt.amount if target is CheckoutStatus.COMPLETED else 0,
+        detail=_detail(verdict),
+    )
+
+
+def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
+    """Take ended refunds from what is pending and add those that succeeded, one row a checkout."""
+    ended: defaultdict[str, list[Judged]] = defaultdict(list)
+    for one in judged:
+        ended[one[1].checkout_id].append(one)
+        transaction.events.append(_event(_refund_event(one[2]), one))
+    while ended:
+        seen = checkouts.read_by_id(transaction, ended)
+        added = checkouts.add_refunds(
+            transaction,
+            [
+                RefundSums(
+                    checkout=seen[checkout_id],
+                    pending=-sum(attempt.amount for _, attempt, _ in group),
+                    refunded=sum(
+                        attempt.amount for _, attempt, verdict in group if verdict.status is AttemptStatus.SUCCEEDED
+                    ),
+                )
+                for checkout_id, group in ended.items()
+            ],
+        )
+        for checkout_id in added:
+            del ended[checkout_id]
+
+
+def _refund_event(verdict: Verdict) -> EventType:
+    return EventType.REFUND_SUCCEEDED if verdict.status is AttemptStatus.SUCCEEDED else EventType.REFUND_FAILED
+
+
+def _event(kind: EventType, judged: Judged) -> NewEvent:
+    request, attempt, verdict = judged
+    return NewEvent(
+        type=kind,
+        cause=request.cause,
+        merchant_id=attempt.merchant_id,
+        checkout_id=attempt.checkout_id,
+        attempt_id=attempt.id,
+        detail=_detail(verdict),
+    )
+
+
+def _detail(verdict: Verdict) -> dict[str, str]:
+    told = {
+        "providerReference": verdict.provider_reference,
+        "declineCode": verdict.decline_code,
+        "reason": verdict.reason,
+    }
+    return {name: value for name, value in told.items() if value is not None}
