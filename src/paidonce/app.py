@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from paidonce.checkouts.watch import Watch
-from paidonce.clock import system_clock
+from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import prepare_schema
@@ -17,6 +17,7 @@ from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.webhooks.inbox import Inbox
 
 
 @asynccontextmanager
@@ -29,32 +30,76 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
     clock = system_clock
     database = open_database(settings.database, clock=clock, before_commit=write_events)
     prepare_schema(database, migrating=migrating)
-    books = open_database(settings.simulator_books, clock=clock, exclusive=False)
-    make_books(books)
-    batchers = [_batcher(database.write, "writer", settings), _batcher(books.write, "simulator", settings)]
-    writer, bookkeeper = batchers
-    reader = writer
+    batchers = [_batcher(database.write, "writer", settings)]
+    writer = reader = batchers[0]
     if database.reads_beside_writes:
         reader = _batcher(database.read, "reader", settings)
         batchers.append(reader)
     for batcher in batchers:
         batcher.start()
-    simulator = Simulator(bookkeeper, latency_ms=settings.simulator_latency_ms)
-    providers: dict[str, Provider] = {simulator.name: simulator}
     watch = Watch(poll_seconds=settings.poll_seconds)
-    worker = Worker(
-        writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
-    )
+    async with _open_simulator(settings, clock) as simulator:
+        providers = {simulator.name: simulator}
+        worker = Worker(
+            writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
+        )
+        inbox = Inbox(
+            writer,
+            reader,
+            schedule=worker_settings(settings).schedule,
+            poll_seconds=settings.poll_seconds,
+            chance=system_chance,
+            settled=watch.notify,
+        )
+        try:
+            if with_worker:
+                await worker.start(alone=database.exclusive)
+                inbox.start()
+            yield Service(settings, database, writer, reader, watch, worker, inbox, providers, clock)
+        finally:
+            watch.close()
+            await inbox.stop()
+            await worker.stop(grace_seconds=settings.shutdown_seconds)
+            for batcher in batchers:
+                await batcher.stop()
+            database.close()
+
+
+@asynccontextmanager
+async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Provider]:
+    """Open the simulated provider: over HTTP where the settings say where it is, else in this process."""
+    if settings.simulator_url:
+        # Here, because httpx takes a third of a second to import and only this needs it.
+        from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
+
+        connector = SimulatorConnector(
+            ConnectorSettings(
+                url=settings.simulator_url,
+                timeout_seconds=settings.provider_timeout_seconds,
+                webhook_secret=settings.simulator_webhook_secret,
+                deduplicates=settings.simulator_deduplicates,
+                key_lifetime_seconds=settings.simulator_key_lifetime_seconds,
+            ),
+            clock=clock,
+        )
+        try:
+            yield connector
+        finally:
+            await connector.close()
+        return
+    books = open_database(settings.simulator_books, clock=clock, exclusive=False)
+    make_books(books)
+    bookkeeper = _batcher(books.write, "simulator", settings)
+    bookkeeper.start()
     try:
-        if with_worker:
-            await worker.start(alone=database.exclusive)
-        yield Service(settings, database, writer, reader, watch, worker, providers, clock)
+        yield Simulator(
+            bookkeeper,
+            latency_ms=settings.simulator_latency_ms,
+            webhook_secret=settings.simulator_webhook_secret,
+            clock=clock,
+        )
     finally:
-        watch.close()
-        await worker.stop(grace_seconds=settings.shutdown_seconds)
-        for batcher in batchers:
-            await batcher.stop()
-        database.close()
+        await bookkeeper.stop()
         books.close()
 
 

@@ -7,6 +7,7 @@ PaidonceError
 ├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
 ├── InvalidIdempotencyKey      the header is no idempotency key
 ├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
+├── ProviderNotFound · InvalidSignature
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── Overloaded                 refused before anything was done
 ├── DatabaseUnavailable        nothing was acknowledged
@@ -178,6 +179,24 @@ class AmountExceedsRefundable(PaidonceError):
 
     def __init__(self, refundable: int) -> None:
         super().__init__(f"{refundable} minor units can be refunded still; refund at the most that.")
+
+
+class ProviderNotFound(PaidonceError):
+    """There is no such payment provider."""
+
+    code = "provider_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no provider with this name.")
+
+
+class InvalidSignature(PaidonceError):
+    """The webhook is not signed, not with the right secret, or too long ago; nothing was done."""
+
+    code = "invalid_signature"
+
+    def __init__(self) -> None:
+        super().__init__("The webhook's signature is missing, wrong or too old; nothing was done.")
 
 
 class Overloaded(PaidonceError):

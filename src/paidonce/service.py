@@ -9,6 +9,7 @@ from paidonce.database.engine import Database
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
+from paidonce.webhooks.inbox import Inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +22,6 @@ class Service:
     reader: Batcher
     watch: Watch
     worker: Worker
+    inbox: Inbox
     providers: dict[str, Provider]
     clock: Clock

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -12,6 +13,7 @@ from msgspec import Meta
 
 from paidonce.database_url import DatabaseUrl, parse_database_url
 from paidonce.errors import InvalidSettings
+from paidonce.signing import read_secret
 
 PREFIX: Final = "PAIDONCE_"
 UNPREFIXED: Final = ("DATABASE_URL", "HOST", "PORT")
@@ -65,6 +67,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     simulator_database: Annotated[
         str, Meta(description="The simulated provider's own books; empty: a SQLite file beside the database.")
     ] = ""
+    simulator_url: Annotated[
+        str, Meta(description="Where `paidonce simulator` listens; empty: the simulated provider runs in this process.")
+    ] = ""
+    simulator_webhook_secret: Annotated[
+        str,
+        Meta(description="The key of the simulated provider's webhooks (`whsec_…`); empty: none is believed."),
+    ] = ""
+    simulator_deduplicates: Annotated[
+        bool,
+        Meta(description="Whether `paidonce simulator` answers a key that comes again as it did before."),
+    ] = True
+    simulator_key_lifetime_seconds: Annotated[
+        int, Meta(ge=1, description="How long `paidonce simulator` remembers a key.")
+    ] = 31_536_000
 
     @property
     def database(self) -> DatabaseUrl:
@@ -145,12 +161,38 @@ def _wrong_urls(settings: Settings) -> list[str]:
     else:
         if books.dialect != "sqlite":
             problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator keeps its books in SQLite")
+    if settings.simulator_url and not _is_http_url(settings.simulator_url):
+        problems.append(
+            f"PAIDONCE_SIMULATOR_URL={_masked(settings.simulator_url)}: this takes http://host:port or https://host:port"
+        )
+    if settings.simulator_webhook_secret:
+        try:
+            read_secret(settings.simulator_webhook_secret)
+        except ValueError as error:
+            problems.append(f"PAIDONCE_SIMULATOR_WEBHOOK_SECRET: {error}")
     return problems
 
 
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and parts.path in ("", "/")
+            and not (parts.query or parts.fragment)
+        )
+    except ValueError:
+        return False
+
+
 def _masked(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.partition(':')[0]}://…@{after}" if at else url
+    """Show a URL without anything that may be a password: of a server's only its scheme and host."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme in ("file", "sqlite"):
+        return f"…@{url.rpartition('@')[2]}" if "@" in url else url
+    return f"{scheme}://…{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def is_loopback(host: str) -> bool:

@@ -177,6 +177,12 @@ def timeline_entry(event: Event) -> TimelineEntry:
     )
 
 
+class Received(msgspec.Struct, frozen=True, rename="camel"):
+    """A webhook is stored; ``id`` is its sender's."""
+
+    id: str
+
+
 class Health(msgspec.Struct, frozen=True, rename="camel"):
     """How the service is; ``database`` says where its data is and ``schema`` which migration that has."""
 

@@ -13,25 +13,35 @@ from paidonce.money import AMOUNT_MAX, CURRENCIES
 
 CARD_NUMBER: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
 
-MerchantId = Annotated[
-    str, Meta(pattern=r"^[!-~]{1,128}$", description="The merchant: 1 to 128 printable ASCII characters, no space.")
+
+def whole(pattern: str, description: str | None = None, *, length_max: int | None = None) -> Meta:
+    """Ask for a text that fits as a whole: Python's ``$`` would let a line break follow."""
+    return Meta(pattern=rf"^{pattern}\Z", description=description, max_length=length_max)
+
+
+MerchantId = Annotated[str, whole(r"[!-~]{1,128}", "The merchant: 1 to 128 printable ASCII characters, no space.")]
+CheckoutId = Annotated[str, whole(r"chk_[0-9a-v]{26}")]
+Time = Annotated[
+    str,
+    whole(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+        "RFC 3339, with an offset.",
+    ),
+    Meta(extra_json_schema={"format": "date-time"}),
 ]
 IdempotencyKey = Annotated[
     str,
-    Meta(
-        pattern=r"^[ -~]{1,255}$",
-        description="Names this purchase for its merchant, for ever: 1 to 255 printable ASCII characters.",
-    ),
+    whole(r"[ -~]{1,255}", "Names this purchase for its merchant, for ever: 1 to 255 printable ASCII characters."),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
-Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[!-~]+$", description="An absolute http or https URL.")]
+Url = Annotated[str, whole(r"https?://[!-~]+", "An absolute http or https URL.", length_max=2048)]
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\x00]*$")]
 MetadataValue = Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$")]
 Token = Annotated[
     str,
-    Meta(
-        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,254}$",
-        description="A token from the provider, never a card number. The simulator's are listed in its reference.",
+    whole(
+        r"[A-Za-z][A-Za-z0-9_-]{0,254}",
+        "A token from the provider, never a card number. The simulator's are listed in its reference.",
     ),
 ]
 
@@ -80,7 +90,7 @@ class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
     amount: Annotated[
         int, Meta(ge=1, le=AMOUNT_MAX, description="In the currency's minor unit: 1000 USD is 10.00, 1000 JPY is 1000.")
     ]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="ISO 4217, active, upper case.")]
+    currency: Annotated[str, whole(r"[A-Z]{3}", "ISO 4217, active, upper case.")]
     idempotency_key: IdempotencyKey | None = None
     description: Text | None = None
     metadata: (
@@ -102,7 +112,7 @@ class PayBody(Fields, frozen=True, kw_only=True):
     """How to pay; the whole body may be absent."""
 
     payment_method: Token = "tok_success"
-    provider: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")] = "simulator"
+    provider: Annotated[str, whole(r"[a-z][a-z0-9_]{0,63}")] = "simulator"
 
     checks: ClassVar = {"paymentMethod": check_token}
 
@@ -129,13 +139,11 @@ class ListParameters(Fields, frozen=True, kw_only=True):
 
     merchant_id: MerchantId | None = None
     status: Literal["PENDING", "PROCESSING", "AUTHORIZED", "COMPLETED", "FAILED", "CANCELED", "EXPIRED"] | None = None
-    created_after: Annotated[str, Meta(max_length=40, description="RFC 3339; created later than this.")] | None = None
-    created_before: Annotated[str, Meta(max_length=40, description="RFC 3339; created earlier than this.")] | None = (
-        None
-    )
+    created_after: Annotated[Time, Meta(description="RFC 3339; created later than this.")] | None = None
+    created_before: Annotated[Time, Meta(description="RFC 3339; created earlier than this.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
-    starting_after: Annotated[str, Meta(pattern=r"^chk_[0-9a-v]{26}$")] | None = None
-    ending_before: Annotated[str, Meta(pattern=r"^chk_[0-9a-v]{26}$")] | None = None
+    starting_after: CheckoutId | None = None
+    ending_before: CheckoutId | None = None
 
     checks: ClassVar = {"createdAfter": check_instant, "createdBefore": check_instant}
 

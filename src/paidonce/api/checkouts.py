@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import Controller, Response, get, post
+from litestar.params import FromPath
 
 from paidonce import ids
 from paidonce.api import operations
@@ -9,6 +10,7 @@ from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, encode
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.exchange import (
     AnyRequest,
+    Injected,
     find,
     origin_of,
     provider_of,
@@ -29,7 +31,6 @@ from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.model import Origin
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.pay import StartPayment, start_payments
-from paidonce.service import Service
 
 
 class CheckoutController(Controller):
@@ -38,9 +39,10 @@ class CheckoutController(Controller):
     path = "/checkouts"
 
     @post(opt=described(operations.CREATE_CHECKOUT))
-    async def create_checkout(self, request: AnyRequest, service: Service) -> Response[bytes]:
+    async def create_checkout(self, request: AnyRequest, service: Injected) -> Response[bytes]:
         """Create a checkout, or give back the one that this key created."""
-        said = await read(CreateCheckoutBody, request)
+        header = request.headers.get("idempotency-key")
+        said = await read(CreateCheckoutBody, request, required=() if header else ("idempotencyKey",))
         outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said))
         assert not isinstance(outcome, Exception)  # The batcher raises those.
         headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
@@ -49,7 +51,7 @@ class CheckoutController(Controller):
         return show(outcome.checkout, 201, headers)
 
     @get(opt=described(operations.LIST_CHECKOUTS))
-    async def list_checkouts(self, request: AnyRequest, service: Service) -> Response[bytes]:
+    async def list_checkouts(self, request: AnyRequest, service: Injected) -> Response[bytes]:
         """Show a page of checkouts."""
         said = read_parameters(ListParameters, request.query_params.multi_items())
         page, has_more = await service.reader.submit(list_checkouts, _filter(said))
@@ -57,13 +59,13 @@ class CheckoutController(Controller):
         return Response(encode(answer), media_type="application/json")
 
     @get("/{checkout_id:str}", opt=described(operations.GET_CHECKOUT))
-    async def get_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def get_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
         """Show a checkout, at once or when it has left PROCESSING."""
         refuse_parameters(request)
         return await show_when_settled(request, service, await find(service, checkout_id), 200, {})
 
     @post("/{checkout_id:str}/pay", opt=described(operations.PAY_CHECKOUT))
-    async def pay_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def pay_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
         """Start a payment, or show the one that is under way."""
         said = await read(PayBody, request)
         if said.provider not in service.providers:
@@ -80,7 +82,9 @@ class CheckoutController(Controller):
         return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/capture", opt=described(operations.CAPTURE_CHECKOUT))
-    async def capture_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def capture_checkout(
+        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
+    ) -> Response[bytes]:
         """Capture what is held, or a part of it."""
         said = await read(CaptureBody, request)
         wish = StartCapture(
@@ -93,7 +97,9 @@ class CheckoutController(Controller):
         return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
-    async def cancel_checkout(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def cancel_checkout(
+        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
+    ) -> Response[bytes]:
         """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
         await read(CancelBody, request)
         wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
@@ -103,7 +109,7 @@ class CheckoutController(Controller):
         return show(outcome.checkout, 202, {"Retry-After": "1"})
 
     @get("/{checkout_id:str}/timeline", opt=described(operations.GET_TIMELINE))
-    async def get_timeline(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def get_timeline(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
         """Show everything that happened to a checkout."""
         refuse_parameters(request)
         events = await service.reader.submit(read_timelines, checkout_id)
@@ -113,9 +119,7 @@ class CheckoutController(Controller):
 
 def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:
     key = agree_on_key(request.headers.get("idempotency-key"), said.idempotency_key)
-    if key is None:
-        detail = "This field is required, unless the Idempotency-Key header is there."
-        raise InvalidRequest([FieldError("/idempotencyKey", "missing", detail)])
+    assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),
         merchant_id=said.merchant_id,

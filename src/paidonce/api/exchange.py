@@ -1,8 +1,10 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
+from collections.abc import Collection
 from typing import Any, TypeAlias, TypeVar
 
 from litestar import Request, Response
+from litestar.di import NamedDependency
 
 from paidonce.api.answers import checkout_answer, encode
 from paidonce.api.bodies import NoParameters
@@ -15,14 +17,16 @@ from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
+Injected: TypeAlias = NamedDependency[Service]
+"""The running service, as the web layer hands it to a handler."""
 
 T = TypeVar("T", bound=Fields)
 
 
-async def read(kind: type[T], request: AnyRequest) -> T:
+async def read(kind: type[T], request: AnyRequest, *, required: Collection[str] = ()) -> T:
     """Read the body; raises what ``read_body`` raises. Query parameters are refused."""
     refuse_parameters(request)
-    return read_body(kind, await request.body(), request.headers.get("content-type", ""))
+    return read_body(kind, await request.body(), request.headers.get("content-type", ""), required=required)
 
 
 def refuse_parameters(request: AnyRequest) -> None:

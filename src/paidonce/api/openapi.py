@@ -83,6 +83,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: Sequence[type[PaidonceError]] = ()
     body: type[Fields] | None = None
     body_required: bool = False
+    raw_body: str = ""
     body_example: Json | None = None
     parameters: type[Fields] | None = None
     headers: Sequence[str] = ()
@@ -114,11 +115,22 @@ def build_document(app: Litestar) -> Json:
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
             {"name": "Refunds", "description": "What is given back."},
+            {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
-        "paths": dict(sorted(paths.items())),
-        "components": {"schemas": dict(sorted(schemas.items()))},
+        "paths": _portable(dict(sorted(paths.items()))),
+        "components": {"schemas": _portable(dict(sorted(schemas.items())))},
     }
+
+
+def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
+    r"""Write patterns as JSON Schema does: its ``$`` is the very end of a text, for which Python has ``\Z``."""
+    if isinstance(said, dict):
+        return {
+            name: part.replace(r"\Z", "$") if name == "pattern" and isinstance(part, str) else _portable(part)
+            for name, part in said.items()
+        }
+    return [_portable(part) for part in said] if isinstance(said, list) else said
 
 
 def _operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
@@ -157,6 +169,8 @@ def _describe(path: str, operation: Operation) -> Json:
         if operation.body_example is not None:
             content["example"] = operation.body_example
         said["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    elif operation.raw_body:
+        said["requestBody"] = {"description": operation.raw_body, "content": {"application/json": {"schema": {}}}}
     return said
 
 
@@ -167,7 +181,7 @@ def _path_parameters(path: str) -> Iterable[Json]:
             "in": "path",
             "required": True,
             "description": "The checkout's id.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": "^chk_[0-9a-v]{26}$"},
             "example": "chk_06f0q0h7pvsnb2c9vq3k1jv2rg",
         }
     if "{refund_id}" in path:
@@ -176,8 +190,17 @@ def _path_parameters(path: str) -> Iterable[Json]:
             "in": "path",
             "required": True,
             "description": "The refund's id.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": "^ref_[0-9a-v]{26}$"},
             "example": "ref_06f0q0h7pvsnb2c9vq3k1jv2rg",
+        }
+    if "{provider}" in path:
+        yield {
+            "name": "provider",
+            "in": "path",
+            "required": True,
+            "description": "The provider's name.",
+            "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"},
+            "example": "simulator",
         }
 
 
@@ -199,15 +222,17 @@ def _responses(operation: Operation) -> Json:
         response: Json = {"description": answer.description, "headers": {"X-Request-Id": REQUEST_ID_HEADER}}
         response["headers"] |= {name: HEADERS[name] for name in answer.headers}
         if answer.kind is not None:
-            response["content"] = {
-                answer.media_type: {"schema": {"$ref": COMPONENTS.format(name=answer.kind.__name__)}}
-            }
+            response["content"] = {answer.media_type: {"schema": _shape(answer.kind)}}
         elif answer.media_type != "application/json":
             response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
         responses[str(status)] = response
     for status, causes in _errors_by_status(operation).items():
         responses[str(status)] = _problem(causes) if str(status) not in responses else responses[str(status)]
     return dict(sorted(responses.items()))
+
+
+def _shape(kind: type) -> Json:
+    return {"type": "object"} if kind is dict else {"$ref": COMPONENTS.format(name=kind.__name__)}
 
 
 def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, RefundAnswer, RefundList, Timeline
+from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, Received, RefundAnswer, RefundList, Timeline
 from paidonce.api.bodies import (
     CancelBody,
     CaptureBody,
@@ -17,12 +17,15 @@ from paidonce.errors import (
     AmountExceedsCapturable,
     AmountExceedsRefundable,
     AttemptsExhausted,
+    BodyTooLarge,
     CheckoutExpired,
     CheckoutNotFound,
     DatabaseUnavailable,
     IdempotencyKeyReused,
+    InvalidSignature,
     InvalidState,
     PaymentInProgress,
+    ProviderNotFound,
     RefundNotFound,
 )
 
@@ -161,6 +164,17 @@ GET_TIMELINE: Final = Operation(
     parameters=NoParameters,
     answers={200: Answer(description="Everything that happened so far.", kind=Timeline)},
     errors=[CheckoutNotFound],
+)
+
+RECEIVE_WEBHOOK: Final = Operation(
+    id="receiveWebhook",
+    tag="Providers",
+    summary="Take a provider's webhook",
+    description="For payment providers. The signature is checked over the raw bytes; what is stored once is answered "
+    "200 however often it comes, and is applied after the answer.",
+    raw_body="What the provider sends, with the headers that sign it.",
+    answers={200: Answer(description="It is stored.", kind=Received)},
+    errors=[ProviderNotFound, InvalidSignature, BodyTooLarge],
 )
 
 LIVE: Final = Operation(

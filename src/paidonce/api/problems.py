@@ -37,9 +37,11 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.MalformedBody: Answer(400, "The body is not JSON"),
     errors.InvalidRequest: Answer(400, "The request does not fit"),
     errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
+    errors.InvalidSignature: Answer(401, "The signature does not fit"),
     errors.RouteNotFound: Answer(404, "No such path"),
     errors.CheckoutNotFound: Answer(404, "No such checkout"),
     errors.RefundNotFound: Answer(404, "No such refund"),
+    errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
     errors.PaymentInProgress: Answer(409, "Another payment is under way"),
@@ -103,6 +105,8 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     headers = {}
     if isinstance(fact, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(fact.allowed)
+    if isinstance(fact, errors.InvalidSignature):
+        headers["WWW-Authenticate"] = "Signature"
     if status == 503:  # noqa: PLR2004 - the status code is its own name
         headers["Retry-After"] = RETRY_AFTER_SECONDS
     return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)

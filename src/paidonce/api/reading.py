@@ -1,7 +1,7 @@
 """Reading bodies and parameters strictly. msgspec stops at the first error, so the failing path looks at each field."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Final, TypeVar, get_type_hints
 
@@ -35,13 +35,14 @@ def _decoder(kind: type[Fields]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def read_body(kind: type[T], body: bytes, content_type: str) -> T:
+def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collection[str] = ()) -> T:
     """Read a JSON body; raises UnsupportedMediaType, MalformedBody, or InvalidRequest with all failing fields.
 
-    An absent body means ``{}``: what then is missing is named as such.
+    An absent body means ``{}``: what then is missing is named as such. ``required`` names fields that this request
+    must have, though the type lets them be absent.
     """
     if not body:
-        return _checked(kind, {})
+        return _checked(kind, {}, required=required)
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json":
         message = "Send the body with Content-Type: application/json."
@@ -49,23 +50,26 @@ def read_body(kind: type[T], body: bytes, content_type: str) -> T:
     try:
         read: T = _decoder(kind).decode(body)
     except msgspec.ValidationError:
-        return _checked(kind, _decode_any(body))
+        return _checked(kind, _decode_any(body), required=required)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
-    wrong = list(_wrong_by_rule(kind, {name: getattr(read, field) for name, field in _names(kind).items()}))
+    said = {name: getattr(read, field) for name, field in _names(kind).items()}
+    if any(said[name] is None for name in required):
+        return _checked(kind, _decode_any(body), required=required)
+    wrong = list(_wrong_by_rule(kind, said))
     if wrong:
         raise InvalidRequest(wrong)
     return read
 
 
 def read_parameters(kind: type[T], given: Iterable[tuple[str, str]]) -> T:
-    """Read query parameters; raises InvalidRequest with all that do not fit. An empty value is an absent one."""
+    """Read query parameters; raises InvalidRequest with all that do not fit."""
     values: dict[str, str] = {}
     repeated = []
     for name, value in given:
         if name in values:
             repeated.append(FieldError(name, "repeated", "Give this parameter once."))
-        elif value:
+        else:
             values[name] = value
     return _checked(kind, values, strict=False, already=repeated, pointer="")
 
@@ -81,19 +85,26 @@ def _malformed(error: Exception) -> MalformedBody:
     return MalformedBody(f"The body is not JSON: {error}." if isinstance(error, msgspec.DecodeError) else "Not JSON.")
 
 
+@cache
 def _names(kind: type[Fields]) -> dict[str, str]:
     return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
 
 
 def _checked(
-    kind: type[T], values: object, *, strict: bool = True, already: list[FieldError] | None = None, pointer: str = "/"
+    kind: type[T],
+    values: object,
+    *,
+    strict: bool = True,
+    already: Sequence[FieldError] = (),
+    pointer: str = "/",
+    required: Collection[str] = (),
 ) -> T:
     """Convert field by field, gather everything that is wrong, and raise it; or make the whole."""
     if not isinstance(values, dict):
         raise InvalidRequest([FieldError("", "wrong_type", "The body must be a JSON object.")])
     names = _names(kind)
     hints = get_type_hints(kind, include_extras=True)
-    wrong = list(already or [])
+    wrong = list(already)
     wrong += [
         FieldError(f"{pointer}{_escape(name)}", "unknown_field", "There is no such field.")
         for name in values
@@ -102,14 +113,19 @@ def _checked(
     read = {}
     for field in msgspec.structs.fields(kind):
         where = f"{pointer}{field.encode_name}"
-        if field.encode_name not in values:
-            if field.required:
+        needed = field.required or field.encode_name in required
+        if field.encode_name not in values or (needed and values[field.encode_name] is None):
+            if needed:
                 wrong.append(FieldError(where, "missing", "This field is required."))
             continue
+        value, hint = values[field.encode_name], hints[field.name]
         try:
-            read[field.encode_name] = msgspec.convert(values[field.encode_name], hints[field.name], strict=strict)
+            read[field.encode_name] = msgspec.convert(value, hint, strict=strict)
         except msgspec.ValidationError as error:
-            wrong.append(_field_error(where, str(error)))
+            wrong += _wrong_pairs(where, value, hint) or [_field_error(where, str(error))]
+        else:
+            if value is not None and read[field.encode_name] is None:
+                wrong.append(FieldError(where, "wrong_type", "Leave this parameter out instead of writing null."))
     wrong += _wrong_by_rule(kind, read, pointer)
     if wrong:
         raise InvalidRequest(wrong)
@@ -124,11 +140,21 @@ def _wrong_by_rule(kind: type[Fields], values: Mapping[str, Any], pointer: str =
             yield FieldError(f"{pointer}{name}", "invalid_value", problem)
 
 
+def _wrong_pairs(where: str, value: object, hint: object) -> list[FieldError]:
+    """Look at each pair of an object by itself; empty where it is the object as a whole that does not fit."""
+    wrong = []
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        try:
+            msgspec.convert({name: inner}, hint)
+        except msgspec.ValidationError as error:
+            wrong.append(_field_error(f"{where}/{_escape(name)}", str(error)))
+    return wrong
+
+
 def _field_error(where: str, message: str) -> FieldError:
-    text, _, path = message.partition(" - at `")
-    inner = path.removesuffix("`").removeprefix("key in ").removeprefix("$").replace("[...]", "")
+    text = message.partition(" - at `")[0].replace(r"\\Z'", "$'")
     code = next((code for pattern, code in CODES if pattern.search(text)), "wrong_type")
-    return FieldError(f"{where}{inner.replace('.', '/')}", code, f"{text.rstrip('.')}.")
+    return FieldError(where, code, f"{text.rstrip('.')}.")
 
 
 def _escape(name: str) -> str:

@@ -1,23 +1,25 @@
 """The refund calls."""
 
 from litestar import Controller, Response, get, post
+from litestar.params import FromPath
 
 from paidonce import ids
 from paidonce.api import operations
 from paidonce.api.answers import RefundList, encode, refund_answer
 from paidonce.api.bodies import RefundBody
-from paidonce.api.exchange import AnyRequest, origin_of, provider_of, read, refuse_parameters
+from paidonce.api.exchange import AnyRequest, Injected, origin_of, provider_of, read, refuse_parameters
 from paidonce.api.operations import described
 from paidonce.payments.pay import Repeated
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
-from paidonce.service import Service
 
 
 class RefundController(Controller):
     """What a client does with refunds."""
 
     @post("/checkouts/{checkout_id:str}/refunds", status_code=202, opt=described(operations.CREATE_REFUND))
-    async def create_refund(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def create_refund(
+        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
+    ) -> Response[bytes]:
         """Start a refund, or show the one that this key started."""
         said = await read(RefundBody, request)
         wish = StartRefund(
@@ -37,7 +39,7 @@ class RefundController(Controller):
         )
 
     @get("/checkouts/{checkout_id:str}/refunds", opt=described(operations.LIST_REFUNDS))
-    async def list_refunds(self, request: AnyRequest, service: Service, checkout_id: str) -> Response[bytes]:
+    async def list_refunds(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
         """Show a checkout's refunds."""
         refuse_parameters(request)
         found = await service.reader.submit(read_refunds, checkout_id)
@@ -45,7 +47,7 @@ class RefundController(Controller):
         return Response(encode(RefundList([refund_answer(one) for one in found])), media_type="application/json")
 
     @get("/refunds/{refund_id:str}", opt=described(operations.GET_REFUND))
-    async def get_refund(self, request: AnyRequest, service: Service, refund_id: str) -> Response[bytes]:
+    async def get_refund(self, request: AnyRequest, service: Injected, refund_id: FromPath[str]) -> Response[bytes]:
         """Show a refund."""
         refuse_parameters(request)
         found = await service.reader.submit(find_refunds, refund_id)

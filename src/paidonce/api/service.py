@@ -1,21 +1,24 @@
 """What the service says of itself: health, the OpenAPI document, and that document for people."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
-from litestar import Controller, Response, get
+from litestar import Controller, Litestar, Response, get
 
 from paidonce import __version__
 from paidonce.api import operations
 from paidonce.api.answers import Health, encode
 from paidonce.api.docs import render_docs
-from paidonce.api.exchange import AnyRequest
+from paidonce.api.exchange import AnyRequest, Injected
 from paidonce.api.openapi import build_document
 from paidonce.api.operations import described
 from paidonce.database.migrate import schema_version
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable
-from paidonce.service import Service
+
+PAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def read_schema_versions(transaction: Transaction, requests: Sequence[None]) -> list[str | None]:
@@ -33,7 +36,7 @@ class ServiceController(Controller):
         return Response(encode(Health("live", __version__)), media_type="application/json")
 
     @get("/health/ready", opt=described(operations.READY))
-    async def ready(self, service: Service) -> Response[bytes]:
+    async def ready(self, service: Injected) -> Response[bytes]:
         """Say whether the database answers and has every migration."""
         version = await service.reader.submit(read_schema_versions, None)
         if version != SCHEMA_VERSION:
@@ -41,12 +44,26 @@ class ServiceController(Controller):
         health = Health("ready", __version__, service.database.url.shown, version)
         return Response(encode(health), media_type="application/json")
 
-    @get("/openapi.json", opt=described(operations.OPENAPI), cache=True)
+    @get("/openapi.json", opt=described(operations.OPENAPI))
     async def openapi(self, request: AnyRequest) -> Response[bytes]:
         """Show the OpenAPI document."""
-        return Response(encode(build_document(request.app)), media_type="application/json")
+        return Response(_document(request.app), media_type="application/json")
 
     @get("/docs", opt=described(operations.DOCS))
     async def docs(self, request: AnyRequest) -> Response[str]:
-        """Show the OpenAPI document as a page."""
-        return Response(render_docs(build_document(request.app)), media_type="text/html")
+        """Show the OpenAPI document as a page, which the browser lets load nothing from anywhere."""
+        return Response(
+            _page(request.app, str(request.base_url)),
+            media_type="text/html",
+            headers={"Content-Security-Policy": PAGE_POLICY},
+        )
+
+
+@lru_cache(maxsize=1)
+def _document(app: Litestar) -> bytes:
+    return encode(build_document(app))
+
+
+@lru_cache(maxsize=8)
+def _page(app: Litestar, base_url: str) -> str:
+    return render_docs(build_document(app), base_url)

@@ -11,6 +11,7 @@ from paidonce.api.headers import REQUEST_ID
 from paidonce.api.problems import answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
+from paidonce.api.webhooks import ProviderWebhookController
 from paidonce.service import Service
 
 BODY_BYTES_MAX = 64 * 1024
@@ -25,7 +26,7 @@ def create_web_app(service: Service) -> ASGIApp:
 def create_litestar(service: Service | None) -> Litestar:
     """Make the Litestar application; without a service it can still tell its OpenAPI document."""
     return Litestar(
-        route_handlers=[CheckoutController, RefundController, ServiceController],
+        route_handlers=[CheckoutController, RefundController, ProviderWebhookController, ServiceController],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         signature_namespace={"Service": Service},

@@ -85,6 +85,128 @@ def status(*, as_json: bool) -> None:
     show_schema_status(read_settings(), as_json=as_json)
 
 
+@main.group()
+def review() -> None:
+    """Look after attempts that no provider has proven."""
+
+
+@review.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def review_list(*, as_json: bool) -> None:
+    """List attempts that need review or are still asked about, the oldest first."""
+    from paidonce.cli.reviewing import list_unproven
+
+    list_unproven(read_settings(), as_json=as_json)
+
+
+@review.command("resolve")
+@click.argument("attempt")
+@click.option("--succeeded", metavar="REFERENCE", help="It took place; the provider's name for it.")
+@click.option("--declined", metavar="CODE", help="It did not, and will not; why.")
+def review_resolve(attempt: str, *, succeeded: str | None, declined: str | None) -> None:
+    """Record what the provider told a person about an attempt."""
+    from paidonce.cli.reviewing import resolve
+
+    resolve(read_settings(), attempt, reference=succeeded, decline_code=declined)
+
+
+@main.group()
+def webhooks() -> None:
+    """Look after the webhooks that providers sent."""
+
+
+@webhooks.command("list")
+@click.option("--all", "applied_too", is_flag=True, help="Those that are applied, too.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def webhooks_list(*, applied_too: bool, limit: int, as_json: bool) -> None:
+    """List webhooks that are not applied, the newest first."""
+    from paidonce.cli.webhooks import list_webhooks
+
+    list_webhooks(read_settings(), limit=limit, applied_too=applied_too, as_json=as_json)
+
+
+@webhooks.command("replay")
+@click.argument("webhook", metavar="ID")
+@click.option("--provider", default="", help="Whose it is, where several have one with this id.")
+def webhooks_replay(webhook: str, *, provider: str) -> None:
+    """Apply a stored webhook now, also one that was applied or given up."""
+    from paidonce.cli.webhooks import replay_webhook
+
+    replay_webhook(read_settings(), webhook, provider=provider)
+
+
+@main.command()
+@click.option("--port", required=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option("--database", required=True, metavar="FILE", help="Its books: a SQLite file of its own.")
+@click.option("--latency-ms", default=0, show_default=True, type=click.IntRange(0), help="From call to answer.")
+@click.option("--deduplicate/--no-deduplicate", default=True, help="Whether a key that comes again charges again.")
+@click.option("--key-lifetime-seconds", default=31_536_000, show_default=True, type=click.IntRange(1))
+@click.option("--lookup-delay-ms", default=0, show_default=True, type=click.IntRange(0), help="Until look-ups find it.")
+@click.option("--webhook-url", default="", metavar="URL", help="Where signed webhooks go; none are sent if absent.")
+@click.option("--webhook-secret", default="", envvar="PAIDONCE_SIMULATOR_WEBHOOK_SECRET", help="whsec_ and base64.")
+@click.option(
+    "--fault-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Of calls and webhooks."
+)
+@click.option("--seed", default=0, show_default=True, help="Repeats the faults of the same calls.")
+def simulator(
+    *,
+    port: int,
+    database: str,
+    latency_ms: int,
+    deduplicate: bool,
+    key_lifetime_seconds: int,
+    lookup_delay_ms: int,
+    webhook_url: str,
+    webhook_secret: str,
+    fault_rate: float,
+    seed: int,
+) -> None:
+    """Run the simulated provider as a process of its own, for tests and proofs."""
+    from paidonce.cli.simulating import SimulatorOptions, run_simulator
+    from paidonce.providers.simulator.faults import FaultPlan
+    from paidonce.providers.simulator.simulation import Rules
+
+    rules = Rules(
+        latency_ms=latency_ms,
+        deduplicates=deduplicate,
+        key_lifetime_seconds=key_lifetime_seconds,
+        lookup_delay_ms=lookup_delay_ms,
+        faults=FaultPlan(rate=fault_rate, seed=seed),
+    )
+    books = Path(database.removeprefix("file:"))
+    options = SimulatorOptions(
+        port=port, books=books, rules=rules, webhook_url=webhook_url, webhook_secret=webhook_secret
+    )
+    run_simulator(read_settings(), options)
+
+
+@main.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long clients buy and processes are killed.")
+@click.option("--seed", type=int, help="Repeats a run's choices; drawn if absent.")
+@click.option("--database", default="", help="An empty PostgreSQL database's URL; a SQLite file of its own if absent.")
+@click.option("--workers", default=2, show_default=True, help="Worker processes (PostgreSQL).")
+@click.option("--clients", default=48, show_default=True, help="Buyers at the same time.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep databases and logs here.")
+def prove(
+    *, seconds: float, seed: int | None, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
+) -> None:
+    """Prove the promise here: real processes, kills and faults, held against the provider's books."""
+    from paidonce.cli.proving import run_proof
+    from paidonce.ids import new_seed
+
+    run_proof(
+        seconds=seconds,
+        seed=new_seed() if seed is None else seed,
+        database=database,
+        workers=workers,
+        clients=clients,
+        as_json=as_json,
+        keep=keep,
+    )
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def doctor(*, as_json: bool) -> None:

@@ -1,7 +1,118 @@
-"""doctor."""
+"""``paidonce doctor``: what would go wrong in production, each with its remedy."""
 
+import errno
+import http.client
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from paidonce.clock import system_clock
+from paidonce.database.health import Finding, Level
+from paidonce.database.health_postgresql import examine_postgresql
+from paidonce.database.health_sqlite import examine_sqlite
 from paidonce.settings import Settings
+
+PROBLEM_EXIT: Final = 1
+ANSWER_SECONDS_MAX: Final = 2.0  # For a neighbour on this machine.
+COLORS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 
 def examine(settings: Settings, *, as_json: bool) -> None:
-    """X"""
+    """Print every finding; exit 1 if one is a problem."""
+    findings = [*_examine_database(settings), *_examine_settings(settings)]
+    if as_json:
+        click.echo(msgspec.json.encode(findings).decode())
+    else:
+        _print(findings)
+    sys.exit(PROBLEM_EXIT if any(finding.level is Level.PROBLEM for finding in findings) else 0)
+
+
+def _print(findings: list[Finding]) -> None:
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = click.style(f"{finding.level:<9}", fg=COLORS[finding.level])
+        click.echo(f"{level}{finding.check:<{width}}  {finding.found}")
+        if finding.remedy:
+            click.echo(f"{'':<{width + 9}}  → {finding.remedy}")
+    problems = sum(finding.level is Level.PROBLEM for finding in findings)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
+    click.echo(f"\n{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _examine_database(settings: Settings) -> list[Finding]:
+    url = settings.database
+    if url.dialect == "sqlite":
+        return examine_sqlite(url)
+    # A lease is longer than a call to a provider by this much. Two processes that are half of it off, in opposite
+    # directions, could both have an attempt.
+    margin_ms = (settings.lease_seconds - settings.provider_timeout_seconds) * 1000
+    return examine_postgresql(url, clock=system_clock, skew_ms_max=margin_ms / 2)
+
+
+def _examine_settings(settings: Settings) -> Iterator[Finding]:
+    yield _judge_authentication(settings.auth)
+    yield _judge_providers()
+    yield _examine_dotenv(Path(".env"))
+    yield _examine_port(settings.host, settings.port)
+
+
+def _judge_authentication(auth: str) -> Finding:
+    if auth != "off":
+        return Finding("authentication", Level.OK, auth)
+    found = "off: every process on this machine, and every proxy before it, can act for every merchant"
+    return Finding("authentication", Level.WARNING, found, "let only your own backend reach the service")
+
+
+def _judge_providers() -> Finding:
+    found = "simulator, and no other: no real money moves"
+    return Finding("providers", Level.WARNING, found, "configure a real provider before real buyers pay")
+
+
+def _examine_dotenv(path: Path) -> Finding:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return Finding(".env", Level.OK, "there is none")
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        found = f"others on this machine can read it (mode {mode:o}), and it may hold passwords"
+        return Finding(".env", Level.PROBLEM, found, f"run: chmod 600 {path}")
+    return Finding(".env", Level.OK, "only its owner can read it")
+
+
+def _examine_port(host: str, port: int) -> Finding:
+    if port == 0:
+        return Finding("port", Level.OK, "any that is free")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            # As the server binds: what an ended server left behind is no hindrance.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_paidonce(host, port):
+            return Finding("port", Level.OK, f"{port}: paidonce answers there")
+        found = f"{host}:{port} cannot be listened on: {error.strerror}"
+        return Finding("port", Level.PROBLEM, found, "set PORT to a free one, or end what has it")
+    return Finding("port", Level.OK, f"{port} is free")
+
+
+def _is_paidonce(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS_MAX)
+    try:
+        connection.request("GET", "/health/live")
+        answer = msgspec.json.decode(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(answer, dict) and answer.get("status") == "live"

@@ -3,10 +3,15 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, SchemaOutdated
+
+if TYPE_CHECKING:
+    from paidonce.database.engine import Database
+    from paidonce.settings import Settings
 
 FAILURE_EXIT = 1
 
@@ -28,6 +33,23 @@ def failing_clearly(place: str) -> Iterator[None]:
         if "psycopg" not in str(error):
             raise
         _fail("PostgreSQL needs a driver: pip install 'paidonce[postgres]'")
+
+
+@contextmanager
+def database_beside(settings: "Settings") -> "Iterator[Database]":
+    """Open the service's database beside the process that may be serving it; one that is not migrated is refused."""
+    from paidonce.clock import system_clock
+    from paidonce.database.engine import open_database
+    from paidonce.database.migrate import prepare_schema
+    from paidonce.events.store import write_events
+
+    with failing_clearly(settings.database.shown):
+        database = open_database(settings.database, clock=system_clock, before_commit=write_events, exclusive=False)
+        try:
+            prepare_schema(database, migrating=False)
+            yield database
+        finally:
+            database.close()
 
 
 def _fail(message: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
 
 from paidonce.errors import DatabaseUnavailable
 from paidonce.ids import Chance
@@ -47,7 +47,8 @@ def classify(error: Exception) -> Fault:
     state = getattr(error.orig, "sqlstate", None)
     if state in POSTGRESQL_CONFLICTS:
         return Fault.CONFLICT
-    if error.connection_invalidated or (state is None and hasattr(error.orig, "sqlstate")):
+    # Without a state it is the driver's own: of a connection, or of a value that it does not take.
+    if error.connection_invalidated or (state is None and isinstance(error, OperationalError | InterfaceError)):
         return Fault.CONNECTION
     if state is not None and state.startswith(POSTGRESQL_UNAVAILABLE):
         return Fault.CONNECTION

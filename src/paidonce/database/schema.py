@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0001"  # The newest migration; a test compares it with the folder.
+SCHEMA_VERSION: Final = "0002"  # The newest migration; a test compares it with the folder.
 
 metadata = MetaData()
 
@@ -175,5 +175,38 @@ event = Table(
     PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
     UniqueConstraint("merchant_id", "sequence", name="event_sequence"),
     Index("event_by_checkout", "checkout_id", "merchant_id"),
+    sqlite_with_rowid=False,
+)
+
+# What a provider sends bears no merchant: its rows are found by its own name for them, and are no merchant's to read.
+provider_webhook = Table(
+    "provider_webhook",
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("id", Id, nullable=False, comment="the provider's"),
+    Column("attempt_key", Id, comment="the provider key of the attempt that it tells of"),
+    Column("evidence", Text, comment="a JSON object: what it proves"),
+    Column("body", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_at", BigInteger, comment="when to apply it, if it is not applied by then"),
+    Column("applied_at", BigInteger),
+    Column("result", Text),
+    PrimaryKeyConstraint("provider", "id", name="provider_webhook_pkey"),
+    CheckConstraint(
+        "(applied_at IS NOT NULL) = (result IS NOT NULL AND result IN ('CHANGED', 'KNOWN', 'NO_NEWS'))",
+        name="provider_webhook_applied_has_a_result",
+    ),
+    CheckConstraint("applied_at IS NULL OR due_at IS NULL", name="provider_webhook_applied_is_not_due"),
+    CheckConstraint(
+        "result IS NULL OR result IN ('CHANGED', 'KNOWN', 'NO_NEWS', 'ATTEMPT_NOT_FOUND', 'FAILED')",
+        name="provider_webhook_result",
+    ),
+    Index(
+        "provider_webhook_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )

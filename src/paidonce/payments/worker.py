@@ -106,7 +106,10 @@ class Worker:
             await asyncio.gather(*left, return_exceptions=True)
             log.info("leases_given_back", attempts=len(left))
             held = [Held(attempt.id, attempt.merchant_id, attempt.fence) for attempt in left.values()]
-            await self._writer.submit(release_attempts, held)
+            try:
+                await self._writer.submit(release_attempts, held)
+            except DatabaseUnavailable:
+                log.warning("leases_left_to_lapse", attempts=len(left))
 
     async def begin(
         self, action: Callable[[Any, Sequence[Request]], list[StartOutcome]], request: Request, provider: str

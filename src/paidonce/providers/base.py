@@ -43,36 +43,36 @@ class Modification(msgspec.Struct, frozen=True, kw_only=True):
     charge_reference: str
 
 
-class Succeeded(msgspec.Struct, frozen=True):
+class Succeeded(msgspec.Struct, frozen=True, tag=True):
     """Proof: it took place. ``reference`` is the provider's name for it."""
 
     reference: str
 
 
-class Authorized(msgspec.Struct, frozen=True):
+class Authorized(msgspec.Struct, frozen=True, tag=True):
     """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization."""
 
     reference: str
 
 
-class Declined(msgspec.Struct, frozen=True):
+class Declined(msgspec.Struct, frozen=True, tag=True):
     """Proof: it did not take place and will not; ``code`` is the decline code."""
 
     code: str
     reference: str | None = None
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class Unknown(msgspec.Struct, frozen=True, tag=True):
     """No proof: a time-out, a lost answer, an error. It may or may not have taken place."""
 
     reason: str
 
 
-class NotFound(msgspec.Struct, frozen=True):
+class NotFound(msgspec.Struct, frozen=True, tag=True):
     """The provider, asked about a key, knows nothing of it now. A call on its way may still arrive: no proof either."""
 
 
-class RequiresReview(msgspec.Struct, frozen=True):
+class RequiresReview(msgspec.Struct, frozen=True, tag=True):
     """The provider says something that no rule here covers; a person must look."""
 
     reason: str
@@ -82,11 +82,14 @@ Evidence: TypeAlias = Succeeded | Authorized | Declined | Unknown | NotFound | R
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A webhook as its provider meant it: its own id, the key that it is about, and what it proves."""
+    """A webhook that its provider signed: its own id, the key that it is about, and what it proves.
+
+    ``key`` and ``evidence`` are None where it tells of something that is no news about money.
+    """
 
     id: str
-    key: str
-    evidence: Evidence
+    key: str | None
+    evidence: Evidence | None
 
 
 class Provider(Protocol):
@@ -126,5 +129,5 @@ class Provider(Protocol):
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Check a webhook's signature on its raw bytes and read it; None where it proves nothing to us."""
+        """Check a webhook's signature on its raw bytes and read it; None where that is missing, wrong or too old."""
         ...

@@ -1,13 +1,13 @@
 """What the test payment methods and magic amounts do. Everything that is not named here succeeds."""
 
 import re
-from enum import Enum
 from typing import Final, NamedTuple
+
+from paidonce.providers.simulator.faults import Fate, Fault
 
 DECLINE: Final = re.compile(r"tok_declined_([a-z][a-z0-9_]{0,63})")
 DELAY: Final = re.compile(r"tok_delay_([0-9]{1,6})")
 DELAY_MS_MAX: Final = 600_000
-HIDDEN_MS: Final = 3000  # How long look-ups know nothing of a charge with tok_unknown_then_success.
 
 # For clients that send no method: the last four digits of the amount.
 DEFAULT_METHOD: Final = "tok_success"
@@ -19,37 +19,33 @@ CHANGES_DECLINED: Final = {
     "tok_refund_declined": ("REFUND", "refund_refused"),
 }
 
-
-class Fault(Enum):
-    """What goes wrong with the first call of a key; the books stay right."""
-
-    NONE = "the answer arrives"
-    TIMEOUT = "the answer never arrives, though the books have it"
-    ERROR_BEFORE = "a 500 before anything is booked"
-    ERROR_AFTER = "a 500 after it is booked"
-    HIDDEN = "a 500 after it is booked, and look-ups know nothing of it for a while"
-
-
+# What goes wrong with the first call of a key.
 FAULTS: Final = {
-    "tok_timeout_then_success": Fault.TIMEOUT,
-    "tok_timeout_then_decline": Fault.TIMEOUT,
+    "tok_timeout_then_success": Fault.TIMEOUT_AFTER,
+    "tok_timeout_then_decline": Fault.TIMEOUT_AFTER,
     "tok_error_then_success": Fault.ERROR_BEFORE,
     "tok_error_after_charge": Fault.ERROR_AFTER,
     "tok_unknown_then_success": Fault.HIDDEN,
 }
 
+# What becomes of the charge's webhook, where the provider sends any.
+FATES: Final = {
+    "tok_webhook_first": Fate.FIRST,
+    "tok_webhook_twice": Fate.TWICE,
+    "tok_webhook_never": Fate.NEVER,
+}
+
 
 class Behaviour(NamedTuple):
-    """How a charge goes: its decline code if it is declined, its fault, and its latency where the method sets one."""
+    """How a charge goes: its decline code if it is declined, what goes wrong, its webhook, and a latency of its own.
 
-    decline_code: str | None
-    fault: Fault
-    latency_ms: int | None
+    Where ``fault`` is NONE or ``fate`` is None, the fault plan decides.
+    """
 
-    @property
-    def hidden_ms(self) -> int:
-        """How long look-ups know nothing of it."""
-        return HIDDEN_MS if self.fault is Fault.HIDDEN else 0
+    decline_code: str | None = None
+    fault: Fault = Fault.NONE
+    fate: Fate | None = None
+    latency_ms: int | None = None
 
 
 def behaviour_of(payment_method: str, amount: int) -> Behaviour:
@@ -65,6 +61,7 @@ def behaviour_of(payment_method: str, amount: int) -> Behaviour:
     return Behaviour(
         decline_code,
         FAULTS.get(payment_method, Fault.NONE),
+        FATES.get(payment_method),
         min(int(delayed[1]), DELAY_MS_MAX) if delayed else None,
     )
 

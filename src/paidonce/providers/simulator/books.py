@@ -1,10 +1,13 @@
-"""The provider's own books: a SQLite file that is not ours, so that what we say can be held against what it did."""
+"""The provider's own books: a SQLite file that is not ours, so that what we say can be held against what it did.
+
+A key is no primary key: a provider that does not deduplicate, or has forgotten a key, books it once more.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, bindparam, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from paidonce import ids
@@ -19,8 +22,8 @@ metadata = MetaData()
 charge = Table(
     "charge",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("reference", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("reference", Text, primary_key=True),
     Column("checkout_id", Text, nullable=False),
     Column("merchant_id", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
@@ -33,23 +36,32 @@ charge = Table(
     Column("amount_refunded", BigInteger, nullable=False),
     Column("visible_at", BigInteger, nullable=False, comment="look-ups find it from then on"),
     Column("created_at", BigInteger, nullable=False),
+    Index("charge_by_key", "key"),
     sqlite_with_rowid=False,
 )
 
 change = Table(
     "change",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("reference", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("reference", Text, primary_key=True),
     Column("charge_reference", Text, nullable=False),
     Column("kind", Text, nullable=False, comment="CAPTURE, VOID or REFUND"),
     Column("amount", BigInteger, nullable=False),
     Column("decline_code", Text),
     Column("created_at", BigInteger, nullable=False),
+    Index("change_by_key", "key"),
     sqlite_with_rowid=False,
 )
 
-refused_call = Table("refused_call", metadata, Column("key", Text, primary_key=True), sqlite_with_rowid=False)
+call = Table(
+    "call",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -84,7 +96,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class BookCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to book a charge; ``hidden_ms`` keeps it from look-ups for a while."""
+    """A wish to book a charge; ``hidden_ms`` keeps it from look-ups for a while.
+
+    A key that was booked less than ``key_lifetime_ms`` ago is answered as it was booked then.
+    """
 
     key: str
     checkout_id: str
@@ -95,32 +110,48 @@ class BookCharge(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     decline_code: str | None
     hidden_ms: int
+    key_lifetime_ms: int
 
 
 class BookChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to change a charge: CAPTURE, VOID or REFUND ``amount`` of it."""
+    """A wish to change a charge: CAPTURE, VOID or REFUND ``amount`` of it. Keys are as with charges."""
 
     key: str
     charge_reference: str
     kind: str
     amount: int
+    key_lifetime_ms: int
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """What the books say of a key, and whether this call was the first."""
+    """What the books say of a key, and whether this call wrote it there."""
 
-    charge: Charge
+    operation: Charge | Change
     first: bool
 
 
+class ChargePage(msgspec.Struct, frozen=True):
+    """Which charges are wanted: oldest first, those behind the reference ``after``, at most ``limit`` or all."""
+
+    after: str = ""
+    limit: int | None = None
+
+
 _WANTED: Final = given_rows("sqlite", "wanted", key=str)
-_INSERT: Final = sqlite.insert(charge).on_conflict_do_nothing(index_elements=["key"]).returning(charge.c.key)
 _CHARGE: Final = select(*(charge.c[name] for name in Charge.__struct_fields__))
 _CHANGE: Final = select(*(change.c[name] for name in Change.__struct_fields__))
-_CHARGES_BY_KEY: Final = _CHARGE.where(charge.c.key == _WANTED.c.key)
+# Of several charges of one key the newest is read last, and stays.
+_CHARGES_BY_KEY: Final = _CHARGE.where(charge.c.key == _WANTED.c.key).order_by(charge.c.reference)
 _CHARGE_BY_REFERENCE: Final = _CHARGE.where(charge.c.reference == bindparam("reference"))
-_CHANGE_BY_KEY: Final = _CHANGE.where(change.c.key == bindparam("key"))
-_REFUSED: Final = select(refused_call.c.key).where(refused_call.c.key == bindparam("key"))
+_CHANGE_BY_KEY: Final = _CHANGE.where(change.c.key == bindparam("key")).order_by(change.c.reference.desc()).limit(1)
+_ALL: Final = _CHARGE.where(charge.c.reference > bindparam("after")).order_by(charge.c.reference)
+_INSERT: Final = insert(charge)
+_COUNT: Final = (
+    sqlite.insert(call)
+    .values(kind=bindparam("kind"), key=bindparam("key"), count=1)
+    .on_conflict_do_update(index_elements=["kind", "key"], set_={"count": call.c.count + 1})
+    .returning(call.c.count)
+)
 
 
 def make_books(database: Database) -> None:
@@ -130,33 +161,38 @@ def make_books(database: Database) -> None:
 
 
 def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> list[Booked]:
-    """Book charges, each key once; a key that is booked already is answered as it was booked."""
-    rows = [
-        {
-            "key": one.key,
-            "reference": ids.new_id(ids.CHARGE),
-            "checkout_id": one.checkout_id,
-            "merchant_id": one.merchant_id,
-            "amount": one.amount,
-            "currency": one.currency,
-            "payment_method": one.payment_method,
-            "status": one.status,
-            "booked_as": one.status,
-            "decline_code": one.decline_code,
-            "amount_captured": one.amount if one.status == "succeeded" else 0,
-            "amount_refunded": 0,
-            "visible_at": transaction.now + one.hidden_ms,
-            "created_at": transaction.now,
-        }
-        for one in requests
-    ]
-    new = {row.key for row in transaction.rows(_INSERT, rows)}
-    booked = _read(transaction, {one.key for one in requests})
-    answers = []
+    """Book charges; a key that the provider remembers is answered as it was booked."""
+    known = _read(transaction, {one.key for one in requests})
+    answers: list[Booked] = []
+    new: list[Charge] = []
     for one in requests:
-        answers.append(Booked(booked[one.key], first=one.key in new))
-        new.discard(one.key)  # Of several calls of one key in this batch the first is the first.
+        before = known.get(one.key)
+        if before is None or before.created_at <= transaction.now - one.key_lifetime_ms:
+            known[one.key] = _new_charge(one, transaction.now)
+            new.append(known[one.key])
+        answers.append(Booked(known[one.key], first=known[one.key] is not before))
+    if new:
+        transaction.run(_INSERT, [msgspec.structs.asdict(one) for one in new])
     return answers
+
+
+def _new_charge(wish: BookCharge, now: Instant) -> Charge:
+    return Charge(
+        key=wish.key,
+        reference=ids.new_id(ids.CHARGE),
+        checkout_id=wish.checkout_id,
+        merchant_id=wish.merchant_id,
+        amount=wish.amount,
+        currency=wish.currency,
+        payment_method=wish.payment_method,
+        status=wish.status,
+        booked_as=wish.status,
+        decline_code=wish.decline_code,
+        amount_captured=wish.amount if wish.status == "succeeded" else 0,
+        amount_refunded=0,
+        visible_at=now + wish.hidden_ms,
+        created_at=now,
+    )
 
 
 def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Charge | Change | None]:
@@ -170,6 +206,24 @@ def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Charg
     ]
 
 
+def list_charges(transaction: Transaction, requests: Sequence[ChargePage]) -> list[list[Charge]]:
+    """List charges, oldest first."""
+    return [[Charge(*row) for row in transaction.rows(_ALL.limit(one.limit), {"after": one.after})] for one in requests]
+
+
+def let_succeed(transaction: Transaction, references: Sequence[str]) -> list[Charge | None]:
+    """Turn declined charges into ones that succeeded after all; None where there is no such declined charge."""
+    answers: list[Charge | None] = []
+    for reference in references:
+        wanted = update(charge).where(charge.c.reference == reference, charge.c.status == "declined")
+        changed = wanted.values(
+            status="succeeded", booked_as="succeeded", decline_code=None, amount_captured=charge.c.amount
+        )
+        rows = transaction.rows(changed.returning(*(charge.c[name] for name in Charge.__struct_fields__)))
+        answers.append(Charge(*rows[0]) if rows else None)
+    return answers
+
+
 def _read(transaction: Transaction, keys: Iterable[str]) -> dict[str, Charge]:
     wanted = encode_rows({"key": key} for key in keys)
     return {row.key: Charge(*row) for row in transaction.rows(_CHARGES_BY_KEY, {"wanted": wanted})}
@@ -180,9 +234,16 @@ def _read_change(transaction: Transaction, key: str) -> Change | None:
     return Change(*rows[0]) if rows else None
 
 
-def book_changes(transaction: Transaction, requests: Sequence[BookChange]) -> list[Change]:
-    """Capture, void and refund, each key once; a key that is booked already is answered as it was booked."""
-    return [_read_change(transaction, one.key) or _book_change(transaction, one) for one in requests]
+def book_changes(transaction: Transaction, requests: Sequence[BookChange]) -> list[Booked]:
+    """Capture, void and refund; a key that the provider remembers is answered as it was booked."""
+    answers = []
+    for one in requests:
+        before = _read_change(transaction, one.key)
+        if before is not None and before.created_at > transaction.now - one.key_lifetime_ms:
+            answers.append(Booked(before, first=False))
+        else:
+            answers.append(Booked(_book_change(transaction, one), first=True))
+    return answers
 
 
 def _book_change(transaction: Transaction, request: BookChange) -> Change:
@@ -222,12 +283,6 @@ def _refusal(booked: Charge, request: BookChange) -> str | None:
     return change_declined(booked.payment_method, request.kind)
 
 
-def refuse_first_calls(transaction: Transaction, keys: Sequence[str]) -> list[bool]:
-    """Tell of each key whether it is called for the first time, and remember it."""
-    answers = []
-    for key in keys:
-        first = not transaction.rows(_REFUSED, {"key": key})
-        if first:
-            transaction.run(insert(refused_call), {"key": key})
-        answers.append(first)
-    return answers
+def count_calls(transaction: Transaction, calls: Sequence[tuple[str, str]]) -> list[int]:
+    """Count calls, each given by kind and key; returns the number that each has: 1 for the first."""
+    return [transaction.rows(_COUNT, {"kind": kind, "key": key})[0][0] for kind, key in calls]

@@ -4,33 +4,23 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
+from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.providers.base import (
-    Authorized,
     Capabilities,
     ChargeRequest,
-    Declined,
     Evidence,
     Modification,
     NotFound,
     Notice,
-    Succeeded,
     Unknown,
 )
-from paidonce.providers.simulator.behaviour import Fault, behaviour_of
-from paidonce.providers.simulator.books import (
-    BookChange,
-    BookCharge,
-    Change,
-    Charge,
-    book_changes,
-    book_charges,
-    find_operations,
-    refuse_first_calls,
-)
+from paidonce.providers.simulator.notices import NoticeReader
+from paidonce.providers.simulator.simulation import KEY_LIFETIME_SECONDS, Lost, Reply, Rules, Simulation
+from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, evidence_of
 
 NAME: Final = "simulator"
-KEY_LIFETIME_SECONDS: Final = 365 * 86_400
 
 
 class Simulator:
@@ -43,40 +33,30 @@ class Simulator:
         can_be_asked_by_key=True,
         manual_capture=True,
         partial_refund=True,
-        webhooks=False,
+        webhooks=False,  # In this process there is nobody who would send one; a signed one is read all the same.
     )
 
-    def __init__(self, books: Batcher, *, latency_ms: int) -> None:
-        self._books = books
-        self._latency_ms = latency_ms
+    def __init__(
+        self, books: Batcher, *, latency_ms: int, webhook_secret: str = "", clock: Clock = system_clock
+    ) -> None:
+        self._simulation = Simulation(books, Rules(latency_ms=latency_ms))
+        self._notices = NoticeReader(webhook_secret, clock=clock)
 
     async def charge(self, request: ChargeRequest) -> Evidence:
-        """Book a charge half-way through the latency, so that a crash can fall before and after it."""
-        behaviour = behaviour_of(request.payment_method, request.money.amount)
-        latency_ms = self._latency_ms if behaviour.latency_ms is None else behaviour.latency_ms
-        await asyncio.sleep(latency_ms / 2000)
-        if behaviour.fault is Fault.ERROR_BEFORE and await self._books.submit(refuse_first_calls, request.key):
-            return Unknown("the provider answered 500")
-        booked = await self._books.submit(
-            book_charges,
-            BookCharge(
-                key=request.key,
-                checkout_id=request.checkout_id,
-                merchant_id=request.merchant_id,
-                amount=request.money.amount,
-                currency=request.money.currency,
-                payment_method=request.payment_method,
-                status="declined" if behaviour.decline_code else "succeeded" if request.capture else "authorized",
-                decline_code=behaviour.decline_code,
-                hidden_ms=behaviour.hidden_ms,
-            ),
+        """Charge or authorize."""
+        wish = ChargeBody(
+            key=request.key,
+            amount=request.money.amount,
+            currency=request.money.currency,
+            payment_method=request.payment_method,
+            capture=request.capture,
+            checkout_id=request.checkout_id,
+            merchant_id=request.merchant_id,
         )
-        await asyncio.sleep(latency_ms / 2000)
-        if booked.first and behaviour.fault is Fault.TIMEOUT:
-            await asyncio.Event().wait()  # Nobody sets it: only the caller's time-out ends this.
-        if booked.first and behaviour.fault in (Fault.ERROR_AFTER, Fault.HIDDEN):
-            return Unknown("the provider answered 500")
-        return evidence_of(booked.charge)
+        try:
+            return await _heard(await self._simulation.charge(wish))
+        except (DatabaseUnavailable, Overloaded):
+            return BOOKS_CLOSED
 
     async def capture(self, request: Modification) -> Evidence:
         """Take an authorized amount, or a part of it."""
@@ -91,28 +71,30 @@ class Simulator:
         return await self._change("REFUND", request)
 
     async def _change(self, kind: str, request: Modification) -> Evidence:
-        await asyncio.sleep(self._latency_ms / 2000)
-        wish = BookChange(
-            key=request.key, charge_reference=request.charge_reference, kind=kind, amount=request.money.amount
-        )
-        booked = await self._books.submit(book_changes, wish)
-        await asyncio.sleep(self._latency_ms / 2000)
-        return evidence_of(booked)
+        wish = ChangeBody(key=request.key, amount=request.money.amount)
+        try:
+            return await _heard(await self._simulation.change(kind, request.charge_reference, wish))
+        except (DatabaseUnavailable, Overloaded):
+            return BOOKS_CLOSED
 
     async def look_up(self, key: str) -> Evidence:
         """Tell what the books say of a key."""
-        found = await self._books.submit(find_operations, key)
-        return NotFound() if found is None else evidence_of(found)
+        try:
+            found = await self._simulation.look_up(key)
+        except (DatabaseUnavailable, Overloaded):
+            return BOOKS_CLOSED
+        return NotFound() if found is None else await _heard(found)
 
-    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:  # noqa: ARG002 - the protocol's
-        """Read nothing: in this process there is nobody who would send one."""
-        return None
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+        """Check the signature and read; None where it is not signed as it should be."""
+        return self._notices.read(headers, body)
 
 
-def evidence_of(booked: Charge | Change) -> Evidence:
-    """Tell what a booking proves of the operation that it answers."""
-    if booked.decline_code is not None:
-        return Declined(booked.decline_code, booked.reference)
-    if isinstance(booked, Charge) and booked.booked_as == "authorized":
-        return Authorized(booked.reference)
-    return Succeeded(booked.reference)
+BOOKS_CLOSED: Final = Unknown("the provider's books cannot be written")
+
+
+async def _heard(reply: Reply) -> Evidence:
+    """Tell what a reply proves. Silence is silence: only the caller's time-out ends it."""
+    if reply is Lost.SILENCE:
+        await asyncio.Event().wait()  # Nobody sets it.
+    return Unknown(reply.value) if isinstance(reply, Lost) else evidence_of(reply)

@@ -153,6 +153,10 @@ def _create_attempt() -> None:
         sa.PrimaryKeyConstraint("id", "merchant_id", name="attempt_pkey"),
         sqlite_with_rowid=False,
     )
+    _create_attempt_indexes()
+
+
+def _create_attempt_indexes() -> None:
     op.create_index("attempt_by_checkout", "attempt", ["checkout_id", "merchant_id"], unique=False)
     op.create_index(
         "attempt_due",

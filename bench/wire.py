@@ -1,0 +1,163 @@
+"""A client that costs next to nothing: on two cores, a comfortable one would be what is measured."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, cast
+from urllib.parse import urlsplit
+
+ANSWER_SECONDS_MAX: Final = 30.0
+CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+class Answer(NamedTuple):
+    """A status and a body; status 0 is an answer that never came."""
+
+    status: int
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300
+
+
+NO_ANSWER: Final = Answer(0, b"")
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time, answers with a Content-Length only."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._waiting: asyncio.Future[Answer] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # What uvloop gives is one in all but name.
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received = self._received + data if self._received else data
+        end = received.find(b"\r\n\r\n")
+        if end < 0 or self._waiting is None:
+            return
+        length = CONTENT_LENGTH.search(received, 0, end)
+        needed = end + 4 + (int(length[1]) if length else 0)
+        if len(received) >= needed:
+            waiting, self._waiting, self._received = self._waiting, None, b""
+            if not waiting.done():
+                waiting.set_result(Answer(int(received[9:12]), received[end + 4 : needed]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._transport = None
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(NO_ANSWER)
+
+    async def exchange(self, request: bytes) -> Answer:
+        """Send a request and wait for its answer."""
+        if self._transport is None:
+            return NO_ANSWER
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._waiting
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used again."""
+        return self._transport is not None
+
+    def close(self) -> None:
+        """Hang up; whoever waits gets NO_ANSWER."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Client:
+    """Several connections to one service."""
+
+    def __init__(self, url: str, connections: list[Connection]) -> None:
+        self.url = url
+        self.connections = connections
+
+    async def send_all(self, requests: Iterable[bytes]) -> list[Answer]:
+        """Send every request, one at a time on each connection; the answers are in the order of the requests."""
+        numbered = enumerate(requests)
+        answers: dict[int, Answer] = {}
+
+        async def use(place: int) -> None:
+            for number, request in numbered:
+                answers[number] = await self.exchange(place, request)
+
+        await asyncio.gather(*(use(place) for place in range(len(self.connections))))
+        return [answers[number] for number in range(len(answers))]
+
+    async def exchange(self, place: int, request: bytes) -> Answer:
+        """Exchange on one of the connections, which is opened again if it was lost and ends after a time-out."""
+        connection = self.connections[place]
+        if not connection.is_open:
+            try:
+                connection = self.connections[place] = await open_connection(self.url)
+            except OSError:
+                return NO_ANSWER
+        deadline = asyncio.get_running_loop().call_later(ANSWER_SECONDS_MAX, connection.close)
+        try:
+            return await connection.exchange(request)
+        finally:
+            deadline.cancel()
+
+
+async def open_connection(url: str) -> Connection:
+    """Connect to a service; raises OSError."""
+    parts = urlsplit(url)
+    _, connection = await asyncio.get_running_loop().create_connection(
+        Connection, parts.hostname or "127.0.0.1", parts.port or 80
+    )
+    return connection
+
+
+@asynccontextmanager
+async def connect(url: str, connections: int) -> AsyncIterator[Client]:
+    """Connect ``connections`` times, and hang up afterwards."""
+    client = Client(url, [await open_connection(url) for _ in range(connections)])
+    try:
+        yield client
+    finally:
+        for connection in client.connections:
+            connection.close()
+
+
+class Calls:
+    """Makes the bytes of the demo's three calls, as every target understands them."""
+
+    def __init__(self, url: str) -> None:
+        self._host = urlsplit(url).netloc
+
+    def creates(self, key_prefix: str, count: int, *, merchants: int) -> Iterator[bytes]:
+        """Create ``count`` checkouts, each with a key of its own."""
+        for number in range(count):
+            body = (
+                f'{{"merchantId":"m{number % merchants}","amount":1000,"currency":"USD",'
+                f'"idempotencyKey":"{key_prefix}{number}"}}'
+            )
+            yield (
+                f"POST /checkouts HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+
+    def get(self, checkout_id: str) -> bytes:
+        """Read a checkout."""
+        return f"GET /checkouts/{checkout_id} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
+
+    def pay(self, checkout_id: str) -> bytes:
+        """Pay a checkout, with no body."""
+        return f"POST /checkouts/{checkout_id}/pay HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def errors_of(answers: Sequence[Answer]) -> dict[str, int]:
+    """Count what was refused (``status``) and what was never answered (``socket``)."""
+    return {
+        "status": sum(1 for answer in answers if answer.status and not answer.ok),
+        "socket": sum(1 for answer in answers if not answer.status),
+    }

@@ -1,0 +1,51 @@
+"""``paidonce prove``: the promise, put to the test on the machine where it is to hold."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from paidonce.proving.plan import Plan
+from paidonce.proving.report import render
+from paidonce.proving.run import prove
+
+VIOLATION_EXIT = 1
+
+
+def run_proof(
+    *, seconds: float, seed: int, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
+) -> None:
+    """Run a proof, print its report, and exit with 1 on any violation."""
+    with _folder(keep) as folder:
+        plan = Plan(
+            seconds=seconds,
+            seed=seed,
+            database_url=database or f"file:{folder}/paidonce.db",
+            workers=workers,
+            clients=clients,
+            folder=folder,
+        )
+        with click.progressbar(length=1000, label="Proving", file=sys.stderr, item_show_func=str) as bar:
+
+            def progress(what: str, part: float) -> None:
+                bar.update(max(0, round(part * 1000) - bar.pos), what)
+
+            outcome = asyncio.run(prove(plan, progress))
+    click.echo(json.dumps(msgspec.to_builtins(outcome), indent=2) if as_json else render(outcome))
+    sys.exit(0 if outcome.holds else VIOLATION_EXIT)
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="paidonce-prove-") as folder:
+        yield Path(folder)

@@ -1,0 +1,99 @@
+"""``paidonce review``: attempts without a proof, and what a person found out about them."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from paidonce.cli.opening import failing_clearly
+from paidonce.clock import format_instant, system_clock
+from paidonce.database.engine import Database, open_database
+from paidonce.events.model import Cause
+from paidonce.events.store import write_events
+from paidonce.payments.model import Attempt, AttemptStatus, LookupSchedule
+from paidonce.payments.settle import RecordEvidence, record_evidence
+from paidonce.payments.store import read_by_status
+from paidonce.providers.base import Declined, Evidence, Succeeded
+from paidonce.settings import Settings
+
+LIST_MAX = 1000
+NOTHING_CHANGED_EXIT = 1
+
+
+def list_unproven(settings: Settings, *, as_json: bool) -> None:
+    """List what needs review, then what is still asked about, each oldest first."""
+    with _database(settings) as database, database.read() as transaction:
+        attempts = [
+            *read_by_status(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
+            *read_by_status(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
+        ]
+        now = transaction.now
+    if as_json:
+        click.echo(json.dumps([_row(attempt, now) for attempt in attempts], indent=2))
+        return
+    if not attempts:
+        click.echo("Every attempt has its proof.")
+        return
+    oldest = max(now - attempt.created_at for attempt in attempts)
+    click.echo(f"{len(attempts)} without a proof, the oldest for {oldest // 1000} s:")
+    for attempt in attempts:
+        row = _row(attempt, now)
+        click.echo(
+            f"  {row['attempt']}  {row['status']:<12}  {row['kind']:<9}  {row['amount']:>12} {row['currency']}"
+            f"  {row['checkout']}  asked {row['lookups']} times"
+        )
+    click.echo(
+        "When the provider has told you: paidonce review resolve ATTEMPT --succeeded REFERENCE | --declined CODE"
+    )
+
+
+def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decline_code: str | None) -> None:
+    """Record what a person learned from the provider about an attempt."""
+    if (reference is None) == (decline_code is None):
+        raise click.UsageError("Say either --succeeded REFERENCE or --declined CODE.")
+    evidence: Evidence = Succeeded(reference) if reference is not None else Declined(decline_code or "")
+    request = RecordEvidence(
+        attempt_id=attempt_id,
+        evidence=evidence,
+        cause=Cause.OPERATOR,
+        schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
+        chance=0.0,
+    )
+    with _database(settings) as database, database.write() as transaction:
+        settled = record_evidence(transaction, [request])[0]
+    if settled.attempt is None:
+        click.echo(f"There is no attempt {attempt_id}.", err=True)
+        sys.exit(NOTHING_CHANGED_EXIT)
+    if settled.verdict is None:
+        click.echo(f"{attempt_id} is {settled.attempt.status} and stays so.", err=True)
+        sys.exit(NOTHING_CHANGED_EXIT)
+    click.echo(f"{attempt_id} is {settled.verdict.status} now.")
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    """Open the database beside the process that serves it."""
+    with failing_clearly(settings.database.shown):
+        database = open_database(settings.database, clock=system_clock, before_commit=write_events, exclusive=False)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def _row(attempt: Attempt, now: int) -> dict[str, str | int]:
+    return {
+        "attempt": attempt.id,
+        "kind": attempt.kind,
+        "status": attempt.status,
+        "checkout": attempt.checkout_id,
+        "merchant": attempt.merchant_id,
+        "provider": attempt.provider,
+        "amount": attempt.amount,
+        "currency": attempt.currency,
+        "since": format_instant(attempt.created_at),
+        "ageSeconds": (now - attempt.created_at) // 1000,
+        "lookups": attempt.lookup_count,
+    }

@@ -1,0 +1,93 @@
+"""``paidonce webhooks``: what providers sent, and applying it once more."""
+
+import sys
+
+import click
+import msgspec
+
+from paidonce.cli.opening import database_beside
+from paidonce.clock import format_instant
+from paidonce.ids import system_chance
+from paidonce.payments.model import LookupSchedule
+from paidonce.settings import Settings
+from paidonce.webhooks.actions import ApplyWebhook, apply_webhooks
+from paidonce.webhooks.model import APPLIED, ProviderWebhook, WebhookResult
+from paidonce.webhooks.store import WebhookName, find_by_id, read_newest
+
+NOT_APPLIED_EXIT = 1
+
+
+class ShownWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A webhook as the command shows it to machines."""
+
+    provider: str
+    id: str
+    attempt: str | None
+    result: str | None
+    tries: int
+    received_at: str
+    applied_at: str | None
+    next_try_at: str | None
+    body: str
+
+
+def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json: bool) -> None:
+    """Print webhooks, newest first."""
+    with database_beside(settings) as database, database.read() as transaction:
+        found = read_newest(transaction, limit=limit, applied_too=applied_too)
+    if as_json:
+        click.echo(msgspec.json.encode([_shown(one) for one in found]).decode())
+        return
+    for one in found:
+        shown = _shown(one)
+        what = shown.result or "WAITING"
+        after = f"  next try {shown.next_try_at}" if shown.next_try_at else ""
+        click.echo(f"{shown.received_at}  {one.provider}  {one.id}  {one.attempt_key or '-'}  {what}{after}")
+    if not found:
+        click.echo("There is none." if applied_too else "There is none that is not applied.")
+
+
+def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
+    """Apply a stored webhook; exit 1 where there is none or it could not be applied."""
+    with database_beside(settings) as database, database.write() as transaction:
+        found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
+        if len(found) > 1:
+            raise click.UsageError(f"Say whose: --provider {' or '.join(sorted(one.provider for one in found))}.")
+        wishes = [
+            ApplyWebhook(
+                name=WebhookName(one.provider, one.id),
+                schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
+                chance=system_chance(),
+                again=True,
+            )
+            for one in found
+        ]
+        applied = [one for one in apply_webhooks(transaction, wishes) if one is not None]
+    if not applied:
+        click.echo(f"paidonce: there is no webhook {webhook_id}", err=True)
+        sys.exit(NOT_APPLIED_EXIT)
+    click.echo(MEANINGS[applied[0].result].format(checkout=applied[0].checkout_id))
+    sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
+
+
+MEANINGS = {
+    WebhookResult.CHANGED: "Applied: it ended an attempt of {checkout}.",
+    WebhookResult.KNOWN: "Applied: what it proves of {checkout} was known before.",
+    WebhookResult.NO_NEWS: "Applied: it is no news about money.",
+    WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: there is no attempt that it could be about.",
+    WebhookResult.FAILED: "Not applied: see the log.",
+}
+
+
+def _shown(webhook: ProviderWebhook) -> ShownWebhook:
+    return ShownWebhook(
+        provider=webhook.provider,
+        id=webhook.id,
+        attempt=webhook.attempt_key,
+        result=webhook.result,
+        tries=webhook.tries,
+        received_at=format_instant(webhook.received_at),
+        applied_at=None if webhook.applied_at is None else format_instant(webhook.applied_at),
+        next_try_at=None if webhook.due_at is None else format_instant(webhook.due_at),
+        body=webhook.body,
+    )

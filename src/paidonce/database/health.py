@@ -1,0 +1,32 @@
+"""What an examination of a database finds: each finding with what to do about it."""
+
+from enum import StrEnum
+
+import msgspec
+
+from paidonce.database.schema import SCHEMA_VERSION
+
+
+class Level(StrEnum):
+    """How bad a finding is: a warning is a choice to make with open eyes, a problem goes wrong in production."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a check found; ``remedy`` is empty where all is well."""
+
+    check: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def judge_schema(version: str | None) -> Finding:
+    """Judge which migration the database has."""
+    if version == SCHEMA_VERSION:
+        return Finding("schema", Level.OK, f"{version}, this release's")
+    found = f"{version or 'none'}; this release wants {SCHEMA_VERSION}, and `paidonce serve` refuses to start"
+    return Finding("schema", Level.PROBLEM, found, "run: paidonce db upgrade")

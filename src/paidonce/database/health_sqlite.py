@@ -1,0 +1,147 @@
+"""Examines SQLite: its version, the place of the file, and whether a commit there is on the disk."""
+
+import shutil
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pysqlite3.dbapi2
+
+from paidonce.database.engine import SQLITE_BUSY_MS, SYNCHRONOUS_EXTRA, SYNCHRONOUS_FULL
+from paidonce.database.health import Finding, Level, judge_schema
+from paidonce.database_url import DatabaseUrl
+
+MOUNTS: Final = Path("/proc/self/mounts")
+
+# Before these, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug".
+WAL_RESET_FIXED: Final = (3, 51, 3)
+WAL_RESET_FIXED_IN_OLDER: Final = {(3, 50): 7, (3, 44): 6}
+
+# WAL keeps its index in shared memory and trusts file locks: over a network neither holds.
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"}
+    | {"prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"}
+)
+VOLATILE_FILE_SYSTEMS: Final = frozenset({"devtmpfs", "ramfs", "tmpfs"})
+LAYERED_FILE_SYSTEMS: Final = frozenset({"aufs", "overlay"})
+
+FREE_MIB_MIN: Final = 100  # The WAL alone grows to some megabytes between checkpoints; without room commits fail.
+FREE_MIB_WARNING: Final = 1024  # About a million checkouts.
+MIB: Final = 1024 * 1024
+
+_HAS_SCHEMA: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+_SCHEMA: Final = "SELECT max(version_num) FROM alembic_version"
+
+
+def examine_sqlite(url: DatabaseUrl) -> list[Finding]:
+    """Examine a SQLite file beside whoever serves it: no lock is taken, and a file that is not there is not made."""
+    version = judge_sqlite_version(pysqlite3.dbapi2.sqlite_version_info)
+    if url.path is None:
+        found = "in memory: every checkout is gone when the process ends"
+        remedy = "set DATABASE_URL to a file (file:./paidonce.db) or to PostgreSQL"
+        return [version, Finding("database file", Level.PROBLEM, found, remedy)]
+    folder = url.path.absolute().parent
+    if not folder.is_dir():
+        return [version, Finding("folder", Level.PROBLEM, f"{folder} is not there", f"run: mkdir -p {folder}")]
+    mounts = MOUNTS.read_text() if MOUNTS.exists() else ""
+    return [
+        version,
+        judge_file_system(file_system_of(folder.resolve(), mounts)),
+        judge_free_space(shutil.disk_usage(folder).free // MIB),
+        _examine_folder(folder),
+        *_examine_file(url.path),
+    ]
+
+
+def judge_sqlite_version(version: tuple[int, int, int]) -> Finding:
+    """Judge whether this SQLite keeps what it commits."""
+    shown = ".".join(map(str, version))
+    patch = WAL_RESET_FIXED_IN_OLDER.get(version[:2])
+    if version >= WAL_RESET_FIXED or (patch is not None and version[2] >= patch):
+        return Finding("SQLite", Level.OK, shown)
+    found = f"{shown} can lose commits in WAL mode (the WAL-reset bug)"
+    return Finding("SQLite", Level.PROBLEM, found, "run: pip install --upgrade pysqlite3, which brings its own SQLite")
+
+
+def file_system_of(folder: Path, mounts: str) -> str:
+    """Find the type of file system that a resolved folder is on, in the text of /proc/mounts; empty if unknown."""
+    found, depth = "", -1
+    for line in mounts.splitlines():
+        _, point, kind = line.split(" ")[:3]
+        mounted = PurePosixPath(point.encode().decode("unicode_escape"))  # A space is written as \040.
+        if folder.is_relative_to(mounted) and len(mounted.parts) >= depth:
+            found, depth = kind, len(mounted.parts)
+    return found
+
+
+def judge_file_system(kind: str) -> Finding:
+    """Judge whether a SQLite file is safe on this type of file system."""
+    check = "file system"
+    if kind in NETWORK_FILE_SYSTEMS:
+        found = f"{kind}: locks and shared memory do not hold over a network, and the file gets corrupt"
+        return Finding(check, Level.PROBLEM, found, "put the file on a local disk, or use PostgreSQL")
+    if kind in VOLATILE_FILE_SYSTEMS:
+        found = f"{kind}: it is memory, and every checkout is gone after a restart of the machine"
+        return Finding(check, Level.PROBLEM, found, "put the file on a disk")
+    if kind in LAYERED_FILE_SYSTEMS:
+        found = f"{kind}: a container's own layer, which goes when the container goes"
+        return Finding(check, Level.WARNING, found, "mount a volume, and put the file there")
+    if kind.startswith("fuse."):
+        found = f"{kind}: it is not known to keep what is synced, and locks"
+        return Finding(check, Level.WARNING, found, "put the file on a local disk, or use PostgreSQL")
+    return Finding(check, Level.OK, kind or "unknown: this system does not tell")
+
+
+def judge_free_space(free_mib: int) -> Finding:
+    """Judge the room that is left beside the file."""
+    if free_mib >= FREE_MIB_WARNING:
+        return Finding("free space", Level.OK, f"{free_mib // 1024} GiB")
+    level = Level.PROBLEM if free_mib < FREE_MIB_MIN else Level.WARNING
+    found = f"{free_mib} MiB; when it is used up, every write is refused with 503"
+    return Finding("free space", level, found, "make room, or move the file to a larger disk")
+
+
+def _examine_folder(folder: Path) -> Finding:
+    try:
+        with TemporaryDirectory(prefix=".paidonce-doctor-", dir=folder):
+            return Finding("folder", Level.OK, f"{folder} can be written")
+    except OSError as error:
+        found = f"{folder} cannot be written: {error.strerror}; SQLite keeps its log beside the file"
+        return Finding("folder", Level.PROBLEM, found, f"give this user the folder: chown {folder}")
+
+
+def _examine_file(path: Path) -> list[Finding]:
+    if path.exists():
+        return _open(path)
+    try:
+        # The same, in a file of our own: the file itself is for `paidonce db upgrade` to make.
+        with TemporaryDirectory(prefix=".paidonce-doctor-", dir=path.absolute().parent) as folder:
+            return _open(Path(folder, "probe.db"))
+    except OSError:
+        return []  # The folder was found to be read-only before.
+
+
+def _open(path: Path) -> list[Finding]:
+    """Ask the file for what the service asks it for, and read back what it grants. No transaction waits for this."""
+    try:
+        connection = pysqlite3.dbapi2.connect(path, timeout=SQLITE_BUSY_MS / 1000, isolation_level=None)
+        try:
+            (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = FULL")
+            (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+            (has_schema,) = connection.execute(_HAS_SCHEMA).fetchone()
+            (version,) = connection.execute(_SCHEMA).fetchone() if has_schema else (None,)
+        finally:
+            connection.close()
+    except pysqlite3.dbapi2.Error as error:
+        found, remedy = f"{path} cannot be used: {error}", "is it a SQLite file, and yours to write?"
+        return [Finding("durability", Level.PROBLEM, found, remedy)]
+    return [judge_durability(journal, synchronous), judge_schema(version)]
+
+
+def judge_durability(journal: str, synchronous: int) -> Finding:
+    """Judge whether a commit is on the disk before it is answered."""
+    found = f"journal_mode={journal}, synchronous={synchronous}"
+    if journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA):
+        return Finding("durability", Level.OK, f"{found}: every commit is synced")
+    return Finding("durability", Level.PROBLEM, f"{found}: it would lose commits", "put the file on a local disk")

@@ -1,0 +1,112 @@
+"""Sending the simulated provider's webhooks: signed, again until somebody takes them, and as badly as faults ask."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+
+from paidonce.clock import Clock, format_instant
+from paidonce.providers.simulator.faults import LATE_MS_MAX, Fate, WebhookDraw
+from paidonce.providers.simulator.wire import Operation, WebhookBody
+from paidonce.signing import read_secret, signed_headers
+
+log = structlog.get_logger()
+
+ANSWER_SECONDS_MAX: Final = 5.0
+CONNECTIONS_MAX: Final = 32
+RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 16, 32, 60)  # Two minutes in all: a service that is restarted is back.
+
+
+class WebhookSender:
+    """Sends to one URL. A webhook keeps its id over all tries, and gets a new time and signature for each."""
+
+    def __init__(self, url: str, secret: str, *, clock: Clock) -> None:
+        self._url = url
+        self._key = read_secret(secret)
+        self._clock = clock
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(ANSWER_SECONDS_MAX, pool=None),
+            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+            trust_env=False,  # A proxy that others are reached by is none of a test provider's business.
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._overtaken: list[tuple[str, bytes]] = []
+
+    async def tell(self, operation: Operation, draw: WebhookDraw) -> None:
+        """Send what tells of an operation; one that comes FIRST is delivered, or was tried, when this returns."""
+        message = self._message(operation)
+        match draw.fate:
+            case Fate.FIRST:
+                if not await self._try(*message):
+                    self._send(*message)
+            case Fate.OVERTAKEN:
+                self._overtaken.append(message)
+                self._start(self._release(message))
+            case Fate.LATE:
+                self._send(*message, delay_seconds=draw.extent * LATE_MS_MAX / 1000)
+            case Fate.TWICE:
+                self._send(*message)
+                self._send(*message)
+            case Fate.ONCE:
+                self._send(*message, then=self._overtaken)
+                self._overtaken = []
+            case Fate.NEVER:
+                pass
+
+    async def close(self) -> None:
+        """Send nothing more: whoever waits for a webhook has to ask."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    def _message(self, operation: Operation) -> tuple[str, bytes]:
+        body = WebhookBody(
+            type=f"{operation.kind}.{operation.outcome}", timestamp=format_instant(self._clock()), data=operation
+        )
+        return f"msg_{operation.reference}_{operation.outcome}", msgspec.json.encode(body)
+
+    def _send(
+        self, message_id: str, body: bytes, *, delay_seconds: float = 0.0, then: list[tuple[str, bytes]] | None = None
+    ) -> None:
+        self._start(self._deliver(message_id, body, delay_seconds, then or []))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _release(self, message: tuple[str, bytes]) -> None:
+        """Send a webhook that waits to be overtaken, where nothing came that could."""
+        await asyncio.sleep(LATE_MS_MAX / 1000)
+        if message in self._overtaken:
+            self._overtaken.remove(message)
+            self._send(*message)
+
+    async def _deliver(self, message_id: str, body: bytes, delay_seconds: float, then: list[tuple[str, bytes]]) -> None:
+        await asyncio.sleep(delay_seconds)
+        for pause in (*RETRY_SECONDS, None):
+            if await self._try(message_id, body):
+                break
+            if pause is None:
+                log.warning("webhook_given_up", webhook_id=message_id)
+                break
+            await asyncio.sleep(pause)
+        for overtaken in then:
+            self._send(*overtaken)
+
+    async def _try(self, message_id: str, body: bytes) -> bool:
+        headers = signed_headers(self._key, message_id=message_id, now=self._clock(), body=body)
+        try:
+            answer = await self._http.post(
+                self._url, content=body, headers={**headers, "content-type": "application/json"}
+            )
+        except httpx.HTTPError as error:
+            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(error) or type(error).__name__)
+            return False
+        if not answer.is_success:
+            log.debug("webhook_not_taken", webhook_id=message_id, status=answer.status_code)
+        return answer.is_success

@@ -1,0 +1,122 @@
+"""What the simulated provider says on the wire, and what that proves. Its own calls and ours are of the same types."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from paidonce.clock import format_instant
+from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded
+from paidonce.providers.simulator.books import Change, Charge
+
+OperationKind = Literal["charge", "capture", "void", "refund"]
+
+
+class ChargeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /charges``: charge, or hold the money where ``capture`` is false. ``amount`` is minor units."""
+
+    key: str
+    amount: int
+    currency: str
+    payment_method: str
+    capture: bool
+    checkout_id: str
+    merchant_id: str
+
+
+class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /charges/{reference}/capture``, ``/void`` or ``/refunds``; ``amount`` is minor units."""
+
+    key: str
+    amount: int
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What came of a call: the same for its answer, for a look-up of its key, and for a webhook."""
+
+    key: str
+    kind: OperationKind
+    reference: str
+    outcome: Literal["succeeded", "authorized", "declined"]
+    amount: int
+    decline_code: str | None = None
+
+
+class ChargeLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A line of the books as ``GET /charges`` shows it; ``status`` is as the charge stands now."""
+
+    key: str
+    reference: str
+    checkout_id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: str
+    amount_refunded: int
+    created_at: str
+
+
+class ChargeList(msgspec.Struct, frozen=True, rename="camel"):
+    """Charges, oldest first; the last one's reference is the next page's ``after``."""
+
+    data: list[ChargeLine]
+    has_more: bool
+
+
+class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook, in the form that Standard Webhooks suggests: ``type`` is such as ``charge.declined``."""
+
+    type: str
+    timestamp: str
+    data: Operation
+
+
+KINDS: Final[dict[str, OperationKind]] = {"CAPTURE": "capture", "VOID": "void", "REFUND": "refund"}
+
+# The type of what is no news about money, and changes nothing here.
+PING: Final = "ping"
+
+
+def operation_of(booked: Charge | Change) -> Operation:
+    """Show what is booked, as it was booked: what came after it is told under keys of its own."""
+    if isinstance(booked, Charge):
+        outcome: Literal["succeeded", "authorized", "declined"] = (
+            "declined" if booked.decline_code else "authorized" if booked.booked_as == "authorized" else "succeeded"
+        )
+        kind: OperationKind = "charge"
+    else:
+        outcome = "declined" if booked.decline_code else "succeeded"
+        kind = KINDS[booked.kind]
+    return Operation(
+        key=booked.key,
+        kind=kind,
+        reference=booked.reference,
+        outcome=outcome,
+        amount=booked.amount,
+        decline_code=booked.decline_code,
+    )
+
+
+def evidence_of(operation: Operation) -> Evidence:
+    """Tell what an operation proves of the call that bore its key."""
+    match operation.outcome:
+        case "succeeded":
+            return Succeeded(operation.reference)
+        case "authorized":
+            return Authorized(operation.reference)
+        case "declined":
+            return Declined(operation.decline_code or "declined", operation.reference)
+
+
+def line_of(booked: Charge) -> ChargeLine:
+    """Show a charge as a line of the books."""
+    return ChargeLine(
+        key=booked.key,
+        reference=booked.reference,
+        checkout_id=booked.checkout_id,
+        merchant_id=booked.merchant_id,
+        amount=booked.amount,
+        currency=booked.currency,
+        status=booked.status,
+        amount_refunded=booked.amount_refunded,
+        created_at=format_instant(booked.created_at),
+    )

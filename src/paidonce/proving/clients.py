@@ -1,0 +1,153 @@
+"""The clients of a proof: they buy, they repeat what was not answered, and they remember what was acknowledged."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from paidonce.ids import Draw, seeded
+from paidonce.proving.plan import METHODS
+
+CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
+HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
+REFUND_SHARE: Final = 0.10  # … and how many are refunded in part when they are completed.
+RETRY_SECONDS: Final = 0.05
+MERCHANTS: Final = 8
+
+
+class Purchase(msgspec.Struct, kw_only=True):
+    """What a client was told about one purchase; an id or a time is there only if it was acknowledged."""
+
+    key: str
+    merchant_id: str
+    amount: int
+    method: str
+    checkout_id: str | None = None
+    paid_at: float | None = None
+    capture_acknowledged: bool = False
+    cancel_acknowledged: bool = False
+    refund_ids: set[str] = msgspec.field(default_factory=set)
+
+
+class Clients:
+    """Concurrent buyers against one URL. ``purchases`` is their memory."""
+
+    def __init__(self, url: str, seed: int, concurrency: int) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=httpx.Timeout(5.0), limits=httpx.Limits(max_connections=concurrency * 2)
+        )
+        self._seed = seed
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+        self.purchases: list[Purchase] = []
+        self.requests = 0
+        self.repeats = 0
+        self.unexpected: list[str] = []
+
+    async def run(self) -> None:
+        """Buy until ``stop``; what was begun is finished, however often it must be repeated."""
+        await asyncio.gather(*(self._buy(number) for number in range(self._concurrency)))
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _buy(self, number: int) -> None:
+        draw = seeded(f"{self._seed}/{number}")
+        count = 0
+        while not self._stopping.is_set():
+            count += 1
+            purchase = Purchase(
+                key=f"{number}-{count}",
+                merchant_id=f"merchant-{draw.randrange(MERCHANTS)}",
+                amount=draw.randrange(100, 100_000) // 10_000 * 10_000 + 100,
+                method=draw.choices(list(METHODS), weights=list(METHODS.values()))[0],
+            )
+            self.purchases.append(purchase)
+            await self._purchase(purchase, draw)
+
+    async def _purchase(self, purchase: Purchase, draw: Draw) -> None:
+        held = draw.random() < HOLD_SHARE
+        created = await self._until_answered(
+            "POST",
+            "/checkouts",
+            {
+                "merchantId": purchase.merchant_id,
+                "amount": purchase.amount,
+                "currency": "EUR",
+                "idempotencyKey": purchase.key,
+                "captureMethod": "manual" if held else "automatic",
+            },
+            expected={201},
+        )
+        purchase.checkout_id = created["id"]
+        path = f"/checkouts/{purchase.checkout_id}"
+        pay = self._until_answered("POST", f"{path}/pay", {"paymentMethod": purchase.method}, expected={202, 409, 410})
+        if draw.random() < CANCEL_SHARE:
+            paid, canceled = await asyncio.gather(
+                pay, self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
+            )
+            purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
+        else:
+            paid = await pay
+        if "attempt" in paid:
+            purchase.paid_at = time.monotonic()
+        if held or draw.random() < REFUND_SHARE:
+            await self._follow_up(purchase, path, held=held)
+
+    async def _follow_up(self, purchase: Purchase, path: str, *, held: bool) -> None:
+        """Capture what is held, or refund what is completed several times at once, repeating under the same keys."""
+        wanted = "AUTHORIZED" if held else "COMPLETED"
+        settled = await self._until_answered("GET", path, None, expected={200}, wait=2)
+        if settled["status"] != wanted:
+            return
+        if held:
+            answer = await self._until_answered(
+                "POST", f"{path}/capture", {"amount": purchase.amount // 2}, expected={202, 409, 410}, key="capture"
+            )
+            purchase.capture_acknowledged = "attempt" in answer
+            return
+        half = {"amount": purchase.amount // 2}
+        answers = await asyncio.gather(
+            *(
+                self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=key)
+                for key in ("refund-1", "refund-2", "refund-2", "refund-3")
+            )
+        )
+        purchase.refund_ids |= {answer["id"] for answer in answers if "id" in answer}
+
+    async def _until_answered(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        *,
+        expected: set[int],
+        wait: int = 0,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """Repeat a request until something answers it: no answer, 503 and 500 are no answers."""
+        headers = {"Prefer": f"wait={wait}"} if wait else {}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        while True:
+            self.requests += 1
+            try:
+                response = await self._http.request(method, path, json=body, headers=headers)
+            except httpx.HTTPError:
+                response = None
+            if response is not None and response.status_code < 500:  # noqa: PLR2004 - the status code is its own name
+                answer: dict[str, Any] = response.json()
+                if response.status_code not in expected:
+                    self.unexpected.append(f"{method} {path}: {response.status_code} {answer.get('code')}")
+                return answer
+            if response is not None and response.status_code == 500:  # noqa: PLR2004 - the status code is its own name
+                self.unexpected.append(f"{method} {path}: 500")
+            self.repeats += 1
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,85 @@
+"""The processes of a proof: started, killed, stopped and continued by their own ids, and never left behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+START_SECONDS_MAX: Final = 30.0
+
+
+class Process:
+    """One process that runs ``paidonce …`` until it is killed or ended."""
+
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.name = name
+        self.kills = 0
+        self.stops = 0
+        self._arguments = arguments
+        self._environment = environment
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; its output goes to a file of its name."""
+        with (self._folder / f"{self.name}.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "paidonce",
+                *self._arguments,
+                env={**os.environ, **self._environment},
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    def send(self, what: signal.Signals) -> None:
+        """Send a signal; nothing happens where it has ended."""
+        if self.running and self._process is not None:
+            self.kills += what is signal.SIGKILL
+            self.stops += what is signal.SIGSTOP
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(what)
+
+    async def kill(self) -> None:
+        """Kill it without a word, and wait until the system has taken it away."""
+        self.send(signal.SIGKILL)
+        if self._process is not None:
+            await self._process.wait()
+
+    async def end_by_itself(self) -> None:
+        """Wait until it has done what it was started for; raises RuntimeError where it fails."""
+        assert self._process is not None, "it was not started"
+        if await asyncio.wait_for(self._process.wait(), START_SECONDS_MAX):
+            message = f"{self.name} failed: see {self._folder / self.name}.log"
+            raise RuntimeError(message)
+
+    async def end(self) -> int:
+        """Ask it to end, kill it if it does not; returns its exit code."""
+        if self._process is None:
+            return 0
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(self._process.wait(), START_SECONDS_MAX)
+        except TimeoutError:
+            self._process.kill()
+            return await self._process.wait()
+
+
+def free_port() -> int:
+    """Find a port on loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""Webhooks: the inbox of those that providers send."""

@@ -1,0 +1,108 @@
+"""The doctor: findings for people and for machines, and an exit status that says whether one is a problem."""
+
+import json
+import socket
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import Result
+from psycopg import sql
+
+from tests.service import processes
+
+Run = Callable[..., Result]
+
+
+def findings(result: Result) -> dict[str, dict[str, Any]]:
+    listed = json.loads(result.stdout)
+    assert [one for one in listed if one.keys() != {"check", "level", "found", "remedy"}] == []
+    return {one["check"]: one for one in listed}
+
+
+def problems(result: Result) -> set[str]:
+    return {check for check, one in findings(result).items() if one["level"] == "problem"}
+
+
+@pytest.fixture
+def migrated_url(run: Run, database_url: str) -> str:
+    assert run("db", "upgrade", DATABASE_URL=database_url).exit_code == 0
+    return database_url
+
+
+def test_a_healthy_database_gives_warnings_about_the_settings_only_and_exit_0(run: Run, migrated_url: str) -> None:
+    result = run("doctor", "--json", DATABASE_URL=migrated_url, PORT="0")
+    assert result.exit_code == 0
+    assert {check for check, one in findings(result).items() if one["level"] != "ok"} == {"authentication", "providers"}
+    assert [check for check, one in findings(result).items() if bool(one["remedy"]) == (one["level"] == "ok")] == []
+
+
+def test_a_database_that_is_not_migrated_is_a_problem_and_exit_1(run: Run, database_url: str) -> None:
+    result = run("doctor", "--json", DATABASE_URL=database_url, PORT="0")
+    assert result.exit_code == 1
+    assert problems(result) == {"schema"}
+    assert findings(result)["schema"]["remedy"] == "run: paidonce db upgrade"
+
+
+def test_people_read_aligned_lines_with_the_remedy_below(run: Run, database_url: str) -> None:
+    result = run("doctor", DATABASE_URL=database_url, PORT="0")
+    lines = result.stdout.splitlines()
+    (schema,) = [index for index, line in enumerate(lines) if line.startswith("problem  schema ")]
+    assert lines[schema + 1].strip() == "→ run: paidonce db upgrade"
+    assert lines[-1] == "1 problem, 2 warnings"
+    columns = {line.index(word) for line in lines for word in ("none; this release", "simulator, and") if word in line}
+    assert len(columns) == 1
+    assert lines[schema + 1].index("→") in columns
+
+
+def test_an_examination_leaves_nothing_behind(run: Run, sqlite_url: str, tmp_path: Path) -> None:
+    run("doctor", DATABASE_URL=sqlite_url, PORT="0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commits_that_a_crash_takes_back_are_a_problem(run: Run, postgres_url: str) -> None:
+    run("db", "upgrade", DATABASE_URL=postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(name))
+    result = run("doctor", "--json", DATABASE_URL=postgres_url, PORT="0")
+    assert (result.exit_code, problems(result)) == (1, {"synchronous_commit"})
+
+
+def test_a_server_that_is_not_there_is_a_problem_and_no_crash(run: Run) -> None:
+    result = run("doctor", "--json", DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/shop", PORT="0")
+    assert (result.exit_code, problems(result)) == (1, {"server"})
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(("mode", "found"), [(0o644, {".env"}), (0o640, {".env"}), (0o600, set()), (0o400, set())])
+def test_a_dotenv_that_others_can_read_is_a_problem(run: Run, tmp_path: Path, mode: int, found: set[str]) -> None:
+    (tmp_path / ".env").write_text("PORT=0\nDATABASE_URL=file:./paid.db\n")
+    (tmp_path / ".env").chmod(mode)
+    run("db", "upgrade")
+    result = run("doctor", "--json")
+    assert problems(result) == found
+    assert result.exit_code == (1 if found else 0)
+
+
+def test_a_port_that_another_program_has_is_a_problem_until_it_ends(
+    run: Run, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doctor = import_module("paidonce.cli.doctor")  # By name, for the package calls its command the same.
+    monkeypatch.setattr(doctor, "ANSWER_SECONDS_MAX", 0.05)  # The other program will not answer.
+    run("db", "upgrade", DATABASE_URL=sqlite_url)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert problems(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT=port)) == {"port"}
+    assert problems(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT=port)) == set()
+
+
+def test_a_port_on_which_paidonce_answers_is_as_it_should_be(run: Run, sqlite_url: str, tmp_path: Path) -> None:
+    with processes(tmp_path) as start:
+        server = start("dev", DATABASE_URL=sqlite_url)
+        result = run("doctor", "--json", DATABASE_URL=sqlite_url, PORT=server.url.rpartition(":")[2])
+    assert findings(result)["port"]["found"].endswith("paidonce answers there")
+    assert problems(result) == set()

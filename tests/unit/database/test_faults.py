@@ -1,0 +1,195 @@
+"""What a database error means: told by real errors of both databases, and by every code that has a meaning here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+
+from paidonce.clock import system_clock
+from paidonce.database.engine import Database, open_database
+from paidonce.database.faults import BACKOFF_SECONDS, TRIES_MAX, Fault, classify, with_retries
+from paidonce.database_url import DatabaseUrl, parse_database_url
+from paidonce.errors import CheckoutNotFound, DatabaseUnavailable
+
+
+@contextmanager
+def opened(url: str | DatabaseUrl) -> Iterator[Database]:
+    database = open_database(parse_database_url(url) if isinstance(url, str) else url, clock=system_clock)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def fault_of(database: Database, *statements: str, **parameters: object) -> Fault:
+    try:
+        with database.writes.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement), parameters)
+    except DBAPIError as error:
+        return classify(error)
+    pytest.fail("nothing went wrong")
+
+
+def test_a_broken_constraint_and_a_bad_statement_are_ours(database_url: str) -> None:
+    with opened(database_url) as database:
+        with database.writes.begin() as connection:
+            connection.execute(text("CREATE TABLE kept (n INTEGER PRIMARY KEY CHECK (n > 0))"))
+        assert fault_of(database, "INSERT INTO kept VALUES (1)", "INSERT INTO kept VALUES (1)") is Fault.OURS
+        assert fault_of(database, "INSERT INTO kept VALUES (-1)") is Fault.OURS
+        assert fault_of(database, "SELEKT 1") is Fault.OURS
+        assert fault_of(database, "SELECT * FROM nowhere") is Fault.OURS
+
+
+def test_a_value_that_the_database_does_not_take_is_ours_and_no_lost_connection(postgres_url: str) -> None:
+    with opened(postgres_url) as database:
+        assert fault_of(database, "SELECT CAST(:value AS text)", value="a\x00b") is Fault.OURS
+        assert fault_of(database, "SELECT CAST(:value AS jsonb)", value='["\\u0000"]') is Fault.OURS
+
+
+def test_a_locked_sqlite_file_is_a_conflict(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database, database.writes.begin() as writing, database.reads.connect() as other:
+        writing.execute(text("CREATE TABLE kept (n INTEGER)"))
+        other.exec_driver_sql("PRAGMA busy_timeout = 0")
+        other.exec_driver_sql("PRAGMA query_only = OFF")
+        with pytest.raises(DBAPIError) as raised:
+            other.exec_driver_sql("CREATE TABLE lost (n INTEGER)")
+    assert classify(raised.value) is Fault.CONFLICT
+
+
+def test_a_full_disk_makes_sqlite_unavailable(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        with database.writes.begin() as connection:
+            connection.execute(text("CREATE TABLE kept (t TEXT)"))
+            connection.execute(text("PRAGMA max_page_count = 8"))
+        full = fault_of(database, "INSERT INTO kept VALUES (:value)", value="x" * 100_000)
+    assert full is Fault.UNAVAILABLE
+
+
+def test_a_sqlite_file_that_may_only_be_read_is_unavailable(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database, database.reads.connect() as reading:
+        with pytest.raises(DBAPIError) as raised:
+            reading.execute(text("CREATE TABLE kept (t TEXT)"))
+        assert classify(raised.value) is Fault.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("state", "fault"),
+    [
+        ("40001", Fault.CONFLICT),
+        ("40P01", Fault.CONFLICT),
+        ("55P03", Fault.CONFLICT),
+        ("08006", Fault.CONNECTION),
+        ("53100", Fault.CONNECTION),
+        ("53300", Fault.CONNECTION),
+        ("57014", Fault.CONNECTION),
+        ("57P01", Fault.CONNECTION),
+        ("57P03", Fault.CONNECTION),
+        ("58030", Fault.CONNECTION),
+        ("25006", Fault.CONNECTION),
+        ("22P05", Fault.OURS),
+        ("23505", Fault.OURS),
+        ("42601", Fault.OURS),
+        ("25001", Fault.OURS),
+        ("P0001", Fault.OURS),
+    ],
+)
+def test_every_code_of_postgresql_has_its_meaning(postgres_url: str, state: str, fault: Fault) -> None:
+    with opened(postgres_url) as database:
+        assert fault_of(database, f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$") is fault
+
+
+def test_a_connection_that_the_server_ended_is_lost(postgres_url: str) -> None:
+    with opened(postgres_url) as database:
+        assert fault_of(database, "SELECT pg_terminate_backend(pg_backend_pid())") is Fault.CONNECTION
+
+
+def test_a_server_that_is_not_there_is_a_lost_connection() -> None:
+    with opened("postgresql://nobody@127.0.0.1:1/nowhere") as database:
+        assert fault_of(database, "SELECT 1") is Fault.CONNECTION
+
+
+def test_a_pool_without_a_free_connection_is_unavailable_and_any_other_error_ours() -> None:
+    assert classify(PoolTimeoutError()) is Fault.UNAVAILABLE
+    assert classify(ValueError()) is Fault.OURS
+
+
+class Trouble(Exception):
+    """What a driver raises, as far as it matters here."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.sqlite_errorcode = code
+
+
+def run(times: int, code: int) -> tuple[int, list[float]]:
+    """Run work that fails so many times; returns how often it ran, and the pauses between."""
+    ran, pauses = 0, list[float]()
+
+    def work() -> int:
+        nonlocal ran
+        ran += 1
+        if ran <= times:
+            raise DBAPIError("SELECT 1", None, Trouble(code))
+        return ran
+
+    with_retries(work, chance=lambda: 0.5, sleep=pauses.append)
+    return ran, pauses
+
+
+def never(_seconds: float) -> None:
+    pytest.fail("it paused, to try again")
+
+
+BUSY, FULL, CONSTRAINT = 5, 13, 19
+
+
+def test_a_conflict_runs_again_after_pauses_that_grow() -> None:
+    assert run(0, BUSY) == (1, [])
+    assert run(TRIES_MAX - 1, BUSY) == (TRIES_MAX, list(BACKOFF_SECONDS))
+
+
+def test_a_conflict_that_does_not_end_is_given_up() -> None:
+    with pytest.raises(DatabaseUnavailable) as raised:
+        run(TRIES_MAX, BUSY)
+    assert isinstance(raised.value.__cause__, DBAPIError)
+
+
+def test_what_is_unavailable_is_given_up_at_once() -> None:
+    ran = 0
+
+    def work() -> None:
+        nonlocal ran
+        ran += 1
+        raise DBAPIError("SELECT 1", None, Trouble(FULL))
+
+    with pytest.raises(DatabaseUnavailable):
+        with_retries(work, chance=lambda: 0.5, sleep=never)
+    assert ran == 1
+
+
+def test_a_fault_of_ours_is_raised_as_it_is_and_never_repeated() -> None:
+    with pytest.raises(DBAPIError):
+        run(1, CONSTRAINT)
+
+
+def test_a_fact_about_the_request_passes_through() -> None:
+    def work() -> None:
+        raise CheckoutNotFound
+
+    with pytest.raises(CheckoutNotFound):
+        with_retries(work, chance=lambda: 0.5, sleep=never)
+
+
+@pytest.mark.parametrize(("chance", "scale"), [(0.0, 0.5), (0.999, 1.499)])
+def test_chance_spreads_the_pauses(chance: float, scale: float) -> None:
+    pauses: list[float] = []
+
+    def work() -> None:
+        raise DBAPIError("SELECT 1", None, Trouble(BUSY))
+
+    with pytest.raises(DatabaseUnavailable):
+        with_retries(work, chance=lambda: chance, sleep=pauses.append)
+    assert pauses == pytest.approx([pause * scale for pause in BACKOFF_SECONDS])

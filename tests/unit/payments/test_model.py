@@ -1,0 +1,243 @@
+"""The reducer: what each evidence does to each kind of attempt in each state. Without proof it only asks again."""
+
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from paidonce.checkouts.model import ALLOWED as CHECKOUT_ALLOWED, CheckoutStatus
+from paidonce.payments.model import (
+    ALLOWED,
+    CHECKOUT_AFTER,
+    FINAL,
+    LOOKUP_DELAYS_SECONDS,
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    LookupSchedule,
+    Verdict,
+    judge,
+)
+from paidonce.providers.base import (
+    Authorized,
+    Declined,
+    Evidence,
+    NotFound,
+    RequiresReview,
+    Succeeded,
+    Unknown,
+)
+
+NOW = 1_767_323_045_678
+SCHEDULE = LookupSchedule()
+LOOKUPS_MAX = len(LOOKUP_DELAYS_SECONDS)
+DAY_SECONDS = 86_400
+MONEY_GOES_BACK = (AttemptKind.VOID, AttemptKind.REVERSAL)
+
+KINDS = st.sampled_from(AttemptKind)
+STATUSES = st.sampled_from(AttemptStatus)
+LOOKUPS = st.integers(min_value=0, max_value=LOOKUPS_MAX)
+CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
+NO_PROOF: st.SearchStrategy[Evidence] = st.one_of(
+    st.builds(Unknown, st.text(min_size=1)), st.just(NotFound()), st.builds(RequiresReview, st.text(min_size=1))
+)
+EVIDENCE: st.SearchStrategy[Evidence] = NO_PROOF | st.one_of(
+    st.builds(Succeeded, st.text(min_size=1)),
+    st.builds(Authorized, st.text(min_size=1)),
+    st.builds(Declined, st.text(min_size=1), st.none() | st.text(min_size=1)),
+)
+EXAMPLES: list[Evidence] = [
+    Succeeded("ch_9"),
+    Authorized("ch_9"),
+    Declined("expired_card", "ch_9"),
+    Unknown("the provider answered 500"),
+    NotFound(),
+    RequiresReview("the provider speaks of a dispute"),
+]
+
+
+def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) -> Attempt:
+    settled = status in FINAL
+    return Attempt(
+        id="att_1",
+        merchant_id="m123",
+        checkout_id="chk_1",
+        kind=kind,
+        status=status,
+        provider="simulator",
+        provider_key="att_1",
+        payment_method="tok_success",
+        amount=1000,
+        currency="USD",
+        due_at=None if settled or status is AttemptStatus.NEEDS_REVIEW else NOW + 1,
+        fence=0 if status is AttemptStatus.READY else 1,
+        lookup_count=lookup_count,
+        provider_reference="ch_1" if settled else None,
+        decline_code="do_not_honor" if status is AttemptStatus.DECLINED else None,
+        charge_reference=None,
+        idempotency_key=None,
+        reason=None,
+        created_at=NOW - 1000,
+        updated_at=NOW - 1000,
+        settled_at=NOW - 1 if settled else None,
+    )
+
+
+def verdict_on(
+    kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0, chance: float = 0.5
+) -> Verdict | None:
+    attempt = attempt_in(kind, status, lookup_count)
+    return judge(attempt, evidence, now=NOW, schedule=SCHEDULE, chance=chance)
+
+
+def status_after(kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0) -> AttemptStatus:
+    verdict = verdict_on(kind, status, evidence, lookup_count)
+    return status if verdict is None else verdict.status
+
+
+def proven(kind: AttemptKind, evidence: Evidence) -> AttemptStatus | None:
+    """The table of proofs: how evidence ends an attempt of this kind."""
+    match evidence:
+        case Succeeded():
+            return AttemptStatus.SUCCEEDED
+        case Authorized():
+            return AttemptStatus.SUCCEEDED if kind is AttemptKind.AUTHORIZE else None
+        case Declined():
+            return None if kind in MONEY_GOES_BACK else AttemptStatus.DECLINED
+        case _:
+            return None
+
+
+def wanted(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> AttemptStatus:
+    """The table of everything else."""
+    proof = proven(kind, evidence)
+    if status is AttemptStatus.SUCCEEDED:
+        return status
+    if status is AttemptStatus.DECLINED:
+        late = kind is AttemptKind.CHARGE and proof is AttemptStatus.SUCCEEDED
+        return AttemptStatus.SUCCEEDED if late else status
+    if proof is not None:
+        return proof
+    if isinstance(evidence, Unknown | NotFound) and status is not AttemptStatus.NEEDS_REVIEW:
+        return AttemptStatus.UNKNOWN
+    return AttemptStatus.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize("evidence", EXAMPLES, ids=lambda evidence: type(evidence).__name__)
+@pytest.mark.parametrize("status", AttemptStatus)
+@pytest.mark.parametrize("kind", AttemptKind)
+def test_every_evidence_is_decided_for_every_kind_in_every_status(
+    kind: AttemptKind, status: AttemptStatus, evidence: Evidence
+) -> None:
+    after = status_after(kind, status, evidence)
+    assert after == wanted(kind, status, evidence)
+    assert after == status or after in ALLOWED[status]
+
+
+def test_no_kind_of_evidence_is_missing_here() -> None:
+    assert {type(evidence) for evidence in EXAMPLES} == set(Evidence.__args__)
+
+
+@given(KINDS, LOOKUPS, EVIDENCE)
+def test_success_is_final(kind: AttemptKind, lookup_count: int, evidence: Evidence) -> None:
+    assert verdict_on(kind, AttemptStatus.SUCCEEDED, evidence, lookup_count) is None
+
+
+@given(KINDS, LOOKUPS, EVIDENCE)
+def test_only_the_proof_of_a_charge_outranks_a_decline(
+    kind: AttemptKind, lookup_count: int, evidence: Evidence
+) -> None:
+    outranked = verdict_on(kind, AttemptStatus.DECLINED, evidence, lookup_count) is not None
+    assert outranked == (kind is AttemptKind.CHARGE and isinstance(evidence, Succeeded))
+
+
+@given(KINDS, STATUSES, LOOKUPS, EVIDENCE)
+def test_the_same_proof_twice_is_proof_once(
+    kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence
+) -> None:
+    after = status_after(kind, status, evidence, lookup_count)
+    if proven(kind, evidence) is not None:
+        assert after in FINAL
+        assert verdict_on(kind, after, evidence, lookup_count) is None
+
+
+@given(KINDS, STATUSES.filter(lambda status: status not in FINAL), LOOKUPS, NO_PROOF, CHANCE)
+def test_what_is_no_proof_never_ends_an_attempt(
+    kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence, chance: float
+) -> None:
+    verdict = verdict_on(kind, status, evidence, lookup_count, chance)
+    if verdict is not None:
+        assert verdict.status in (AttemptStatus.UNKNOWN, AttemptStatus.NEEDS_REVIEW)
+        assert (verdict.provider_reference, verdict.decline_code) == (None, None)
+        assert (verdict.due_at is not None) == (verdict.status is AttemptStatus.UNKNOWN)
+        assert verdict.reason
+
+
+@given(KINDS, STATUSES, LOOKUPS, EVIDENCE, CHANCE)
+def test_the_reducer_is_a_function_of_what_it_is_given(
+    kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence, chance: float
+) -> None:
+    assert verdict_on(kind, status, evidence, lookup_count, chance) == verdict_on(
+        kind, status, evidence, lookup_count, chance
+    )
+
+
+@given(KINDS, st.permutations(EXAMPLES))
+def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: AttemptKind, told: list[Evidence]) -> None:
+    said = [one for one in told if kind is AttemptKind.CHARGE or not isinstance(one, Declined)]
+    status, lookup_count = AttemptStatus.SENT, 0
+    for evidence in said:
+        verdict = verdict_on(kind, status, evidence, lookup_count)
+        if verdict is not None:
+            status, lookup_count = verdict.status, verdict.lookup_count
+    assert status is AttemptStatus.SUCCEEDED
+
+
+def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:
+    charge, unknown = AttemptKind.CHARGE, AttemptStatus.UNKNOWN
+    assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX - 1) is AttemptStatus.UNKNOWN
+    assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX) is AttemptStatus.NEEDS_REVIEW
+    assert status_after(charge, unknown, Succeeded("ch_9"), LOOKUPS_MAX) is AttemptStatus.SUCCEEDED
+
+
+@given(CHANCE, st.floats(min_value=0.01, max_value=3600))
+def test_an_unknown_outcome_is_asked_about_ever_more_rarely_and_not_for_ever(chance: float, first: float) -> None:
+    schedule = LookupSchedule(first_seconds=first)
+    due = [schedule.next_due_at(NOW, count, chance) for count in range(LOOKUPS_MAX)]
+    delays = [instant - NOW for instant in due if instant is not None]
+    assert len(delays) == LOOKUPS_MAX
+    assert delays == sorted(delays)
+    assert delays[0] >= 1
+    assert delays[-1] <= 1.1 * DAY_SECONDS * 1000 * first / 5 + 1
+    assert schedule.next_due_at(NOW, LOOKUPS_MAX, chance) is None
+
+
+@given(LOOKUPS.filter(lambda count: count < LOOKUPS_MAX), CHANCE)
+def test_chance_moves_a_look_up_by_a_tenth_at_the_most(lookup_count: int, chance: float) -> None:
+    due = SCHEDULE.next_due_at(NOW, lookup_count, chance)
+    assert due is not None
+    assert abs((due - NOW) / 1000 / LOOKUP_DELAYS_SECONDS[lookup_count] - 1) <= 0.1 + 1e-6
+
+
+def test_the_first_look_ups_come_within_minutes_and_the_last_after_a_month() -> None:
+    assert LOOKUP_DELAYS_SECONDS[:5] == (5, 30, 120, 600, 3600)
+    assert 30 <= sum(LOOKUP_DELAYS_SECONDS) / DAY_SECONDS <= 32
+
+
+def test_the_table_of_transitions_has_every_status_and_lets_nothing_leave_a_success() -> None:
+    assert set(ALLOWED) == set(AttemptStatus)
+    assert ALLOWED[AttemptStatus.SUCCEEDED] == set()
+    assert ALLOWED[AttemptStatus.DECLINED] == {AttemptStatus.SUCCEEDED}
+
+
+def test_every_proof_of_what_passes_through_processing_leads_the_checkout_on_from_there() -> None:
+    passing = {AttemptKind.CHARGE, AttemptKind.AUTHORIZE, AttemptKind.CAPTURE}
+    assert set(CHECKOUT_AFTER) == set(itertools.product(passing, FINAL))
+    assert set(CHECKOUT_AFTER.values()) <= CHECKOUT_ALLOWED[CheckoutStatus.PROCESSING]
+
+
+@pytest.mark.parametrize(("fence", "asked_first"), [(0, False), (1, False), (2, True), (9, True)])
+def test_whoever_takes_an_attempt_over_asks_before_sending(fence: int, *, asked_first: bool) -> None:
+    attempt = msgspec.structs.replace(attempt_in(AttemptKind.CHARGE, AttemptStatus.SENT), fence=fence)
+    assert attempt.may_have_been_sent is asked_first

@@ -1,0 +1,219 @@
+"""The provider itself, on books of its own: what is booked, what is answered, and what of it is told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from paidonce.clock import Instant
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import open_database
+from paidonce.database_url import DatabaseUrl
+from paidonce.ids import system_chance
+from paidonce.providers.simulator.behaviour import FATES, FAULTS
+from paidonce.providers.simulator.books import ChargePage, make_books
+from paidonce.providers.simulator.faults import Fate, Fault, FaultPlan, WebhookDraw
+from paidonce.providers.simulator.simulation import Lost, Rules, Simulation, Tell, tell_nobody
+from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
+
+NOW = 1_700_000_000_000
+
+
+class Provider:
+    """A simulation whose clock stands still until it is moved."""
+
+    def __init__(self, path: Path) -> None:
+        self.now: Instant = NOW
+        self.told: list[tuple[str, Fate]] = []
+        self.database = open_database(DatabaseUrl("sqlite", path=path), clock=lambda: self.now, exclusive=False)
+        make_books(self.database)
+        self.books = Batcher(self.database.write, name="books", queue_limit=1000, batch_limit=64, chance=system_chance)
+        self.books.start()
+
+    def simulation(self, rules: Rules, tell: Tell | None = None) -> Simulation:
+        async def remember(operation: Operation, draw: WebhookDraw) -> None:
+            self.told.append((operation.outcome, draw.fate))
+
+        return Simulation(self.books, rules, tell=tell or remember)
+
+    async def close(self) -> None:
+        await self.books.stop()
+        self.database.close()
+
+
+@pytest.fixture
+async def provider(tmp_path: Path) -> AsyncIterator[Provider]:
+    one = Provider(tmp_path / "books.db")
+    yield one
+    await one.close()
+
+
+def wish(key: str = "att_1", method: str = "tok_success", *, capture: bool = True, amount: int = 1000) -> ChargeBody:
+    return ChargeBody(
+        key=key,
+        amount=amount,
+        currency="USD",
+        payment_method=method,
+        capture=capture,
+        checkout_id="chk_1",
+        merchant_id="m1",
+    )
+
+
+async def booked(simulation: Simulation) -> Counter[str]:
+    return Counter(line.status for line in await simulation.charges(ChargePage()))
+
+
+async def test_a_key_that_comes_again_at_once_or_later_charges_once(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    answers = await asyncio.gather(*(simulation.charge(wish()) for _ in range(20)))
+    assert len({str(answer) for answer in (*answers, await simulation.charge(wish(method="tok_other")))}) == 1
+    assert await booked(simulation) == {"succeeded": 1}
+
+
+async def test_without_deduplication_each_call_charges(provider: Provider) -> None:
+    simulation = provider.simulation(Rules(deduplicates=False))
+    answers = await asyncio.gather(*(simulation.charge(wish()) for _ in range(5)))
+    assert len({answer.reference for answer in answers if isinstance(answer, Operation)}) == 5
+    assert await booked(simulation) == {"succeeded": 5}
+
+
+async def test_a_key_is_forgotten_when_its_life_is_over(provider: Provider) -> None:
+    simulation = provider.simulation(Rules(key_lifetime_seconds=60))
+    first = await simulation.charge(wish())
+    provider.now += 59_999
+    assert await simulation.charge(wish()) == first
+    provider.now += 1
+    assert await simulation.charge(wish()) != first
+    assert await booked(simulation) == {"succeeded": 2}
+
+
+async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    charge = await simulation.charge(wish())
+    assert isinstance(charge, Operation)
+    bodies = [ChangeBody(key=f"ref_{number % 4}", amount=300) for number in range(8)]
+    answers = await asyncio.gather(*(simulation.change("REFUND", charge.reference, one) for one in bodies))
+    outcomes = {one.key: one.outcome for one in answers if isinstance(one, Operation)}
+    assert Counter(outcomes.values()) == {"succeeded": 3, "declined": 1}
+    (line,) = await simulation.charges(ChargePage())
+    assert line.amount_refunded == 900
+
+
+async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    held = await simulation.charge(wish(capture=False))
+    assert isinstance(held, Operation)
+    assert held.outcome == "authorized"
+    captured = await simulation.change("CAPTURE", held.reference, ChangeBody(key="cap", amount=800))
+    voided = await simulation.change("VOID", held.reference, ChangeBody(key="void", amount=1000))
+    assert isinstance(captured, Operation)
+    assert isinstance(voided, Operation)
+    assert (captured.outcome, voided.outcome, voided.decline_code) == ("succeeded", "declined", "charge_is_succeeded")
+    # What became of the authorization is still told as it was; the capture has a key of its own.
+    assert await simulation.look_up(held.key) == held
+
+
+@pytest.mark.parametrize("method", FAULTS)
+async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Provider, method: str) -> None:
+    simulation = provider.simulation(Rules())
+    first, second = await simulation.charge(wish(method=method)), await simulation.charge(wish(method=method))
+    assert isinstance(first, Lost)
+    assert isinstance(second, Operation)
+    assert (await booked(simulation)).total() == 1
+    assert simulation.counts == {FAULTS[method].name.lower(): 1}
+
+
+async def test_a_hidden_charge_is_found_after_a_while(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    await simulation.charge(wish(method="tok_unknown_then_success"))
+    assert await simulation.look_up("att_1") is None
+    provider.now += 3000
+    assert isinstance(await simulation.look_up("att_1"), Operation)
+
+
+async def test_look_ups_lag_behind_where_the_rules_say_so(provider: Provider) -> None:
+    simulation = provider.simulation(Rules(lookup_delay_ms=500))
+    await simulation.charge(wish())
+    assert await simulation.look_up("att_1") is None
+    provider.now += 500
+    assert isinstance(await simulation.look_up("att_1"), Operation)
+
+
+@pytest.mark.parametrize("method", FATES)
+async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_is(
+    provider: Provider, method: str
+) -> None:
+    simulation = provider.simulation(Rules())
+    for _ in range(3):
+        await simulation.charge(wish(method=method))
+    fate = FATES[method]
+    assert provider.told == ([] if fate is Fate.NEVER else [("succeeded", fate)])
+    assert simulation.counts == {f"webhook_{fate.name.lower()}": 1}
+
+
+async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provider: Provider) -> None:
+    delivered, answered = asyncio.Event(), asyncio.Event()
+
+    async def deliver(_operation: Operation, _draw: WebhookDraw) -> None:
+        assert not answered.is_set()
+        delivered.set()
+
+    simulation = provider.simulation(Rules(), deliver)
+    await simulation.charge(wish(method="tok_webhook_first"))
+    answered.set()
+    assert delivered.is_set()
+
+
+async def test_an_answer_that_is_lost_is_told_all_the_same(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    assert await simulation.charge(wish(method="tok_timeout_then_decline")) is Lost.SILENCE
+    assert provider.told == [("declined", Fate.ONCE)]
+
+
+async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always_had(provider: Provider) -> None:
+    simulation = provider.simulation(Rules())
+    declined = await simulation.charge(wish(method="tok_declined_expired_card"))
+    assert isinstance(declined, Operation)
+    succeeded = await simulation.succeed_late(declined.reference)
+    assert succeeded is not None
+    assert (succeeded.key, succeeded.reference, succeeded.outcome) == ("att_1", declined.reference, "succeeded")
+    assert await simulation.look_up("att_1") == succeeded
+    assert await simulation.succeed_late(declined.reference) is None
+    assert provider.told == [("declined", Fate.ONCE), ("succeeded", Fate.ONCE)]
+
+
+async def faulty_run(folder: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
+    """Make calls of 300 keys at a provider where each is hit; returns answers, counts, and books by status."""
+    async with opened(folder / f"{seed}-{calls}-{len(list(folder.iterdir()))}.db") as make:
+        simulation = make(Rules(faults=FaultPlan(rate=1.0, seed=seed)))
+        answers = [
+            answer.outcome if isinstance(answer, Operation) else answer.name
+            for key in range(100)
+            for number in range(calls)
+            if (answer := await simulation.charge(wish(f"att_{key}")))
+        ]
+        await simulation.close()
+        return answers, simulation.counts, await booked(simulation)
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Callable[[Rules], Simulation]]:
+    async with AsyncExitStack() as stack:
+        one = Provider(path)
+        stack.push_async_callback(one.close)
+        yield lambda rules: one.simulation(rules, tell_nobody)
+
+
+async def test_the_same_seed_brings_the_same_faults_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paidonce.providers.simulator.simulation.SLOW_MS_MAX", 0)
+    one, again, other = [await faulty_run(tmp_path, seed, 4) for seed in (1, 1, 2)]
+    assert one[:2] == again[:2]
+    assert one[:2] != other[:2]
+    # Every kind of fault came; what was called again came through, and was charged once.
+    assert set(one[1]) == {fault.name.lower() for fault in Fault} - {"none"}
+    assert one[0][3::4] == ["succeeded"] * 100
+    assert one[2] == {"succeeded": 100}

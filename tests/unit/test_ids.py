@@ -1,0 +1,44 @@
+"""Ids: a prefix, 26 characters that sort by time, and never one twice."""
+
+import re
+from base64 import b32hexdecode
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from paidonce import ids
+from paidonce.clock import system_clock
+
+PREFIXES = [value for name, value in vars(ids).items() if name.isupper() and isinstance(value, str) and len(value) < 5]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_an_id_is_its_prefix_and_26_characters_of_base32(prefix: str) -> None:
+    assert re.fullmatch(rf"{prefix}_[0-9a-v]{{26}}", ids.new_id(prefix))
+
+
+def test_no_two_kinds_share_a_prefix() -> None:
+    assert len(set(PREFIXES)) == len(PREFIXES)
+
+
+def test_ids_sort_in_the_order_in_which_they_were_made() -> None:
+    made = [ids.new_id(ids.CHECKOUT) for _ in range(20_000)]
+    assert made == sorted(made)
+
+
+def test_no_id_is_made_twice_by_threads_at_once() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda _: ids.new_id(ids.EVENT), range(20_000)))
+    assert len(set(made)) == len(made)
+
+
+def test_an_id_begins_with_the_millisecond_in_which_it_was_made() -> None:
+    before = system_clock()
+    uuid = b32hexdecode(ids.new_id(ids.ATTEMPT).removeprefix("att_").upper() + "======")
+    assert before <= int.from_bytes(uuid[:6]) <= system_clock()
+
+
+def test_chance_is_at_least_0_and_below_1() -> None:
+    drawn = [ids.system_chance() for _ in range(1000)]
+    assert all(0 <= one < 1 for one in drawn)
+    assert len(set(drawn)) > 900
