@@ -17,7 +17,7 @@ run: .venv/$(RUN_LOCK).stamp ## set up what is missing, then serve (DATABASE_URL
 	@$(BIN)/paidonce dev
 
 test: .venv/dev.stamp ## the whole suite, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: .venv/dev.stamp ## lint, format, types, and which module may import which
 	@$(BIN)/ruff check

@@ -55,7 +55,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(gt=0, le=3600, description="When an unknown outcome is first asked about; later ones scale with it."),
     ] = 5.0
     shutdown_seconds: Annotated[
-        float, Meta(ge=0, le=600, description="How long a stop waits for what is in flight before it gives it back.")
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="How long a stop waits for requests in flight, and then for payments, which it then gives back.",
+        ),
     ] = 10.0
     queue_limit: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests that may wait for the database; more are refused with 503.")

@@ -42,6 +42,7 @@ class CheckoutAnswer(msgspec.Struct, frozen=True, rename="camel"):
     capture_method: str
     amount_captured: int
     amount_refunded: int
+    amount_refund_pending: int
     attempts_left: int
     attempt: AttemptAnswer | None
     description: str | None
@@ -115,6 +116,7 @@ def checkout_answer(checkout: Checkout) -> CheckoutAnswer:
         checkout.capture_method,
         checkout.amount_captured,
         checkout.amount_refunded,
+        checkout.amount_refund_pending,
         ATTEMPTS_MAX - checkout.attempt_count,
         _attempt_answer(checkout.attempt) if checkout.attempt else None,
         checkout.description,

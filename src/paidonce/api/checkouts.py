@@ -1,12 +1,12 @@
 """The checkout calls: each reads its request, hands it to a use case, and shows the outcome."""
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, get, post
 from litestar.params import FromPath
 
 from paidonce import ids
 from paidonce.api import operations
-from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, encode, timeline_entry
+from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, timeline_entry
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.exchange import (
     AnyRequest,
@@ -23,6 +23,7 @@ from paidonce.api.exchange import (
 from paidonce.api.headers import agree_on_key
 from paidonce.api.operations import described
 from paidonce.api.reading import read_parameters
+from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import Created, create_checkouts, list_checkouts, read_timelines
 from paidonce.checkouts.model import CheckoutStatus, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
@@ -39,7 +40,7 @@ class CheckoutController(Controller):
     path = "/checkouts"
 
     @post(opt=described(operations.CREATE_CHECKOUT))
-    async def create_checkout(self, request: AnyRequest, service: Injected) -> Response[bytes]:
+    async def create_checkout(self, request: AnyRequest, service: Injected) -> Reply:
         """Create a checkout, or give back the one that this key created."""
         header = request.headers.get("idempotency-key")
         said = await read(CreateCheckoutBody, request, required=() if header else ("idempotencyKey",))
@@ -51,21 +52,21 @@ class CheckoutController(Controller):
         return show(outcome.checkout, 201, headers)
 
     @get(opt=described(operations.LIST_CHECKOUTS))
-    async def list_checkouts(self, request: AnyRequest, service: Injected) -> Response[bytes]:
+    async def list_checkouts(self, request: AnyRequest, service: Injected) -> Reply:
         """Show a page of checkouts."""
         said = read_parameters(ListParameters, request.query_params.multi_items())
         page, has_more = await service.reader.submit(list_checkouts, _filter(said))
         answer = CheckoutPage([checkout_answer(checkout) for checkout in page], has_more)
-        return Response(encode(answer), media_type="application/json")
+        return reply(answer)
 
     @get("/{checkout_id:str}", opt=described(operations.GET_CHECKOUT))
-    async def get_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
+    async def get_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Show a checkout, at once or when it has left PROCESSING."""
         refuse_parameters(request)
         return await show_when_settled(request, service, await find(service, checkout_id), 200, {})
 
     @post("/{checkout_id:str}/pay", opt=described(operations.PAY_CHECKOUT))
-    async def pay_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
+    async def pay_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Start a payment, or show the one that is under way."""
         said = await read(PayBody, request)
         if said.provider not in service.providers:
@@ -82,9 +83,7 @@ class CheckoutController(Controller):
         return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/capture", opt=described(operations.CAPTURE_CHECKOUT))
-    async def capture_checkout(
-        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def capture_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Capture what is held, or a part of it."""
         said = await read(CaptureBody, request)
         wish = StartCapture(
@@ -97,9 +96,7 @@ class CheckoutController(Controller):
         return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
-    async def cancel_checkout(
-        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def cancel_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
         await read(CancelBody, request)
         wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
@@ -109,12 +106,12 @@ class CheckoutController(Controller):
         return show(outcome.checkout, 202, {"Retry-After": "1"})
 
     @get("/{checkout_id:str}/timeline", opt=described(operations.GET_TIMELINE))
-    async def get_timeline(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
+    async def get_timeline(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Show everything that happened to a checkout."""
         refuse_parameters(request)
         events = await service.reader.submit(read_timelines, checkout_id)
         assert not isinstance(events, Exception)  # The batcher raises those.
-        return Response(encode(Timeline([timeline_entry(event) for event in events])), media_type="application/json")
+        return reply(Timeline([timeline_entry(event) for event in events]))
 
 
 def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:

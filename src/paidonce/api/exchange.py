@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from typing import Any, TypeAlias, TypeVar
 
-from litestar import Request, Response
+from litestar import Request
 from litestar.di import NamedDependency
 
-from paidonce.api.answers import checkout_answer, encode
+from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
 from paidonce.api.reading import Fields, read_body, read_parameters
+from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.events.model import Origin
@@ -47,16 +48,14 @@ async def find(service: Service, checkout_id: str) -> Checkout:
     return found
 
 
-def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Response[bytes]:
+def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Reply:
     """Answer with a checkout."""
-    return Response(
-        encode(checkout_answer(checkout)), status_code=status, media_type="application/json", headers=headers
-    )
+    return reply(checkout_answer(checkout), status, headers)
 
 
 async def show_when_settled(
     request: AnyRequest, service: Service, checkout: Checkout, status: int, headers: dict[str, str]
-) -> Response[bytes]:
+) -> Reply:
     """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING."""
     seconds = read_wait_seconds(request.headers.get("prefer"))
     if seconds:
@@ -68,7 +67,7 @@ async def show_when_settled(
     return show(checkout, status, headers)
 
 
-async def show_under_way(request: AnyRequest, service: Service, outcome: Started | Repeated) -> Response[bytes]:
+async def show_under_way(request: AnyRequest, service: Service, outcome: Started | Repeated) -> Reply:
     """Answer a call that began something at the provider, or that repeats one that did."""
     headers = {"Location": f"/checkouts/{outcome.checkout.id}", "Retry-After": "1"}
     if isinstance(outcome, Repeated):

@@ -1,14 +1,15 @@
 """The refund calls."""
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, get, post
 from litestar.params import FromPath
 
 from paidonce import ids
 from paidonce.api import operations
-from paidonce.api.answers import RefundList, encode, refund_answer
+from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
 from paidonce.api.exchange import AnyRequest, Injected, origin_of, provider_of, read, refuse_parameters
 from paidonce.api.operations import described
+from paidonce.api.reply import Reply, reply
 from paidonce.payments.pay import Repeated
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 
@@ -17,9 +18,7 @@ class RefundController(Controller):
     """What a client does with refunds."""
 
     @post("/checkouts/{checkout_id:str}/refunds", status_code=202, opt=described(operations.CREATE_REFUND))
-    async def create_refund(
-        self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]
-    ) -> Response[bytes]:
+    async def create_refund(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Start a refund, or show the one that this key started."""
         said = await read(RefundBody, request)
         wish = StartRefund(
@@ -34,22 +33,20 @@ class RefundController(Controller):
         headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
         if isinstance(outcome, Repeated):
             headers["Idempotent-Replayed"] = "true"
-        return Response(
-            encode(refund_answer(outcome.attempt)), status_code=202, media_type="application/json", headers=headers
-        )
+        return reply(refund_answer(outcome.attempt), 202, headers)
 
     @get("/checkouts/{checkout_id:str}/refunds", opt=described(operations.LIST_REFUNDS))
-    async def list_refunds(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Response[bytes]:
+    async def list_refunds(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Show a checkout's refunds."""
         refuse_parameters(request)
         found = await service.reader.submit(read_refunds, checkout_id)
         assert not isinstance(found, Exception)  # The batcher raises those.
-        return Response(encode(RefundList([refund_answer(one) for one in found])), media_type="application/json")
+        return reply(RefundList([refund_answer(one) for one in found]))
 
     @get("/refunds/{refund_id:str}", opt=described(operations.GET_REFUND))
-    async def get_refund(self, request: AnyRequest, service: Injected, refund_id: FromPath[str]) -> Response[bytes]:
+    async def get_refund(self, request: AnyRequest, service: Injected, refund_id: FromPath[str]) -> Reply:
         """Show a refund."""
         refuse_parameters(request)
         found = await service.reader.submit(find_refunds, refund_id)
         assert not isinstance(found, Exception)  # The batcher raises those.
-        return Response(encode(refund_answer(found)), media_type="application/json")
+        return reply(refund_answer(found))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from litestar import Controller, Litestar, Response, get
+from litestar import Controller, Litestar, get
 
 from paidonce import __version__
 from paidonce.api import operations
@@ -13,6 +13,7 @@ from paidonce.api.docs import render_docs
 from paidonce.api.exchange import AnyRequest, Injected
 from paidonce.api.openapi import build_document
 from paidonce.api.operations import described
+from paidonce.api.reply import Reply, reply
 from paidonce.database.migrate import schema_version
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.database.transaction import Transaction
@@ -31,32 +32,29 @@ class ServiceController(Controller):
     """Health and documentation."""
 
     @get("/health/live", opt=described(operations.LIVE))
-    async def live(self) -> Response[bytes]:
+    async def live(self) -> Reply:
         """Say that the process lives."""
-        return Response(encode(Health("live", __version__)), media_type="application/json")
+        return reply(Health("live", __version__))
 
     @get("/health/ready", opt=described(operations.READY))
-    async def ready(self, service: Injected) -> Response[bytes]:
+    async def ready(self, service: Injected) -> Reply:
         """Say whether the database answers and has every migration."""
         version = await service.reader.submit(read_schema_versions, None)
         if version != SCHEMA_VERSION:
             raise DatabaseUnavailable
         health = Health("ready", __version__, service.database.url.shown, version)
-        return Response(encode(health), media_type="application/json")
+        return reply(health)
 
     @get("/openapi.json", opt=described(operations.OPENAPI))
-    async def openapi(self, request: AnyRequest) -> Response[bytes]:
+    async def openapi(self, request: AnyRequest) -> Reply:
         """Show the OpenAPI document."""
-        return Response(_document(request.app), media_type="application/json")
+        return Reply(_document(request.app))
 
     @get("/docs", opt=described(operations.DOCS))
-    async def docs(self, request: AnyRequest) -> Response[str]:
+    async def docs(self, request: AnyRequest) -> Reply:
         """Show the OpenAPI document as a page, which the browser lets load nothing from anywhere."""
-        return Response(
-            _page(request.app, str(request.base_url)),
-            media_type="text/html",
-            headers={"Content-Security-Policy": PAGE_POLICY},
-        )
+        page = _page(request.app, str(request.base_url)).encode()
+        return Reply(page, 200, {"Content-Security-Policy": PAGE_POLICY}, b"text/html; charset=utf-8")
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,8 @@ _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
 _INSERT: Final = insert(attempt)
 _RELEASE_ALL: Final = (
     update(attempt)
-    .where(attempt.c.status == AttemptStatus.SENT, attempt.c.due_at > bindparam("now"))
+    # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
+    .where(attempt.c.status.in_((AttemptStatus.SENT, AttemptStatus.UNKNOWN)), attempt.c.due_at > bindparam("now"))
     .values(due_at=bindparam("now"))
 )
 

@@ -85,6 +85,7 @@ class Worker:
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._stopping = False
 
     async def start(self, *, alone: bool) -> None:
         """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
@@ -94,9 +95,10 @@ class Worker:
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Claim nothing more, wait for what is in flight, then give back the leases of what is not done."""
+        self._stopping = True
+        self._wake.set()
         if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
+            await self._loop_task  # Not cancelled: a claim that is being committed must come to somebody's hands.
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         left = dict(self._tasks)
@@ -116,7 +118,8 @@ class Worker:
     ) -> Started | Repeated:
         """Commit an attempt by ``action`` and, where a place is free, call the provider at once: no claim is needed."""
         gate = self._gates.get(provider)
-        taken = gate is not None and self._loop_task is not None and gate.take()
+        working = self._loop_task is not None and not self._stopping
+        taken = gate is not None and working and gate.take()
         outcome: StartOutcome | None = None
         try:
             leased = msgspec.structs.replace(request, lease_ms=self._lease_ms if taken else 0)  # type: ignore[type-var]
@@ -133,7 +136,7 @@ class Worker:
         return outcome
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping:
             claimed = 0
             try:
                 claimed = await self._claim()

@@ -13,7 +13,7 @@ from paidonce.proving.plan import METHODS
 CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
 HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
 REFUND_SHARE: Final = 0.10  # … and how many are refunded in part when they are completed.
-RETRY_SECONDS: Final = 0.05
+RETRY_SECONDS: Final = 0.2  # Sooner would take from the machine what the service needs to come back.
 MERCHANTS: Final = 8
 
 

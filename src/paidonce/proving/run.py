@@ -179,6 +179,8 @@ def _has_ended(checkout: dict[str, Any] | None) -> bool:
     if checkout is None or checkout["status"] not in ENDED:
         return False
     attempt = checkout["attempt"]
+    if checkout["amountRefundPending"]:
+        return False
     return attempt is None or attempt["settledAt"] is not None
 
 

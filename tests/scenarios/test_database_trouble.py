@@ -1,0 +1,89 @@
+"""A database that goes away or fills up under load: 503 until it is back, and nothing acknowledged is lost."""
+
+import asyncio
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import httpx
+import psycopg
+
+from tests.buyers import Buyers
+from tests.oracle import broken_invariants
+from tests.service import Paidonce
+from tests.shop import Shop, is_replayed
+
+KILL_CONNECTIONS = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+async def test_connections_to_postgresql_that_are_killed_under_load_cost_no_acknowledged_write(
+    start: Callable[..., Paidonce], postgres_url: str, chance: Random
+) -> None:
+    service = start("dev", DATABASE_URL=postgres_url).wait_until_ready()
+    buyers = Buyers(chance)
+    buying = asyncio.create_task(buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 300))
+    killed = 0
+    for answers in range(20, 500, 20):  # At least two answers stand behind each of the 300 payments.
+        await buyers.until(lambda answers=answers: buyers.answers.total() >= answers)  # type: ignore[misc]
+        killed += await asyncio.to_thread(kill_connections, postgres_url)
+    await buying  # Has failed on an answer that was neither an acknowledgement nor a 503 with Retry-After.
+    assert killed >= 20  # A connection may be on its way, and not yet to be seen, when they are killed.
+    assert await buyers.lost(service.url) == []
+    assert broken_invariants(postgres_url, service.books) == []
+    assert service.process.poll() is None
+
+
+def kill_connections(url: str) -> int:
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(KILL_CONNECTIONS).fetchone()
+        assert row is not None
+        count: int = row[0]
+        return count
+
+
+async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_loses_nothing(
+    start: Callable[..., Paidonce], sqlite_url: str, chance: Random
+) -> None:
+    service = start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
+    buyers = Buyers(chance)
+    await buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 10)
+    before = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE)
+    async with Shop(service.url) as shop:
+        under_way = await shop.created()
+        await shop.pay(under_way, "tok_delay_1500")
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (largest_file(service.folder), before[1]))
+    async with Shop(service.url) as shop:
+        key, refused, acknowledged = await create_until_refused(shop)
+        problem = refused.json()
+        assert (refused.status_code, problem["code"], problem["retryable"]) == (503, "database_unavailable", True)
+        assert "Retry-After" in refused.headers
+        assert [(await shop.get(one))["id"] for one in acknowledged] == acknowledged  # Reading needs no room.
+        # The provider has answered within this time: there is no room to write down what.
+        assert (await shop.get(under_way, wait_seconds=3))["status"] == "PROCESSING"
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, before)
+        again = await shop.create(key)
+        assert (again.status_code, is_replayed(again)) == (201, False)
+        assert [(await shop.get(one))["status"] for one in acknowledged] == ["PENDING"] * len(acknowledged)
+        assert (await shop.get(under_way, wait_seconds=20))["status"] == "COMPLETED"
+    await buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 20)
+    assert await buyers.lost(service.url) == []
+    assert broken_invariants(sqlite_url, service.books) == []
+
+
+async def create_until_refused(shop: Shop) -> tuple[str, httpx.Response, list[str]]:
+    """Create until that is refused; returns the key and the answer of the refusal, and what was acknowledged before."""
+    acknowledged: list[str] = []
+    while True:
+        key = f"key{len(acknowledged)}"
+        answer = await shop.create(key)
+        if answer.status_code != 201:
+            return key, answer, acknowledged
+        acknowledged.append(answer.json()["id"])
+
+
+def largest_file(folder: Path) -> int:
+    return max(path.stat().st_size for path in folder.iterdir())

@@ -1,0 +1,48 @@
+"""kill -9 at any moment: nothing acknowledged is lost, every payment ends, nobody is charged twice."""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from tests.buyers import Buyers
+from tests.oracle import attempts_of, broken_invariants
+from tests.service import Paidonce, wait_until
+from tests.shop import Shop
+
+KILLS = 10
+
+
+@pytest.mark.timeout(180)  # Eleven starts, of two seconds each where nothing else runs.
+async def test_however_often_the_process_is_killed_what_it_acknowledged_holds_and_nobody_pays_twice(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    buyers = Buyers(chance)
+    for _ in range(KILLS):
+        service = start("dev", DATABASE_URL=database_url).wait_until_ready()
+        asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.6), service.process.kill)
+        await buyers.buy(service.url)
+        assert service.wait_for_end() == -9
+    service = start("dev", DATABASE_URL=database_url)
+    await buyers.buy(service.url, enough=lambda: not buyers.unanswered)
+    assert await buyers.lost(service.url) == []
+    assert broken_invariants(database_url, service.books) == []
+    assert len(buyers.paid) > KILLS
+
+
+@pytest.mark.parametrize("method", ["tok_success", "tok_error_then_success"])
+async def test_after_a_kill_the_next_process_on_a_sqlite_file_waits_for_no_lease_of_the_dead(
+    start: Callable[..., Paidonce], sqlite_url: str, method: str
+) -> None:
+    long_leases = {"PAIDONCE_LEASE_SECONDS": "100", "PAIDONCE_SIMULATOR_LATENCY_MS": "1500"}
+    service = start("dev", DATABASE_URL=sqlite_url, **long_leases)
+    async with Shop(service.url) as shop:
+        checkout_id = await shop.created()
+        await shop.pay(checkout_id, method)
+    # After an error the payment is taken up again, with its outcome still unknown: that is a lease like any other.
+    taken = 1 if method == "tok_success" else 2
+    wait_until(lambda: attempts_of(sqlite_url, [checkout_id])[0].fence == taken)
+    service.kill()
+    async with Shop(start("dev", DATABASE_URL=sqlite_url, **long_leases).url) as shop:
+        assert (await shop.get(checkout_id, wait_seconds=15))["status"] == "COMPLETED"

@@ -1,0 +1,86 @@
+"""A provider that fails in every way, by a seed: all payments end, and its own books say that nobody paid twice."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import httpx
+
+from tests.oracle import attempts_of, broken_invariants
+from tests.provider import Pair, start_pair
+from tests.service import Paidonce
+from tests.shop import Json, Shop, a_few_at_a_time, at_once
+
+PAYMENTS = 200
+METHODS = (
+    *["tok_success"] * 6,
+    "tok_declined_expired_card",
+    "tok_timeout_then_success",
+    "tok_timeout_then_decline",
+    "tok_error_then_success",
+    "tok_error_after_charge",
+    "tok_webhook_first",
+    "tok_webhook_twice",
+    "tok_webhook_never",
+)
+QUICK = {"PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1", "PAIDONCE_LEASE_SECONDS": "2"}
+
+
+async def test_two_hundred_payments_at_a_provider_where_every_third_call_fails_end_and_charge_once(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    seed = str(chance.randrange(10**6))
+    pair = start_pair(start, database_url, "--fault-rate", "0.33", "--seed", seed, "--latency-ms", "20", **QUICK)
+    async with Shop(pair.service.url) as shop:
+        ended = await pay(shop, [chance.choice(METHODS) for _ in range(PAYMENTS)])
+    assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "FAILED"}
+    compare_with_the_books(pair, ended)
+    assert broken_invariants(pair.service.database_url, pair.service.books) == []
+    faults = httpx.get(f"{pair.provider_url}/faults").json()["data"]
+    # Of every family of faults some came: otherwise this proves nothing.
+    for family in ("timeout", "error", "dropped", "slow", "hidden", "booked_late", "look_up", "webhook"):
+        assert any(name.startswith(family) for name in faults), f"no {family} among {faults}"
+
+
+async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    seed = str(chance.randrange(10**6))
+    options = ("--no-deduplicate", "--fault-rate", "0.33", "--seed", seed, "--latency-ms", "20")
+    pair = start_pair(start, database_url, *options, PAIDONCE_SIMULATOR_DEDUPLICATES="false", **QUICK)
+    async with Shop(pair.service.url) as shop:
+        ids = await at_once(shop.created() for _ in range(60))
+        await a_few_at_a_time(lambda one: shop.pay(one, "tok_success"), ids)
+        ended = await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=12), ids, limit=60)
+    # What never arrived waits for a person: it must not be sent again, however long nothing is found.
+    assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "PROCESSING"}
+    keys = Counter(one["key"] for one in pair.charges())
+    assert max(keys.values()) == 1
+    assert {row.status for row in attempts_of(pair.service.database_url, ids)} <= {"SUCCEEDED", "UNKNOWN", "SENT"}
+    assert broken_invariants(pair.service.database_url, pair.service.books) == []
+
+
+async def test_the_books_betray_a_double_charge_where_the_service_was_told_a_lie(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    """A negative control: with a provider that does not keep the promise in the settings, these tests would fail."""
+    pair = start_pair(start, database_url, "--no-deduplicate", tells=False, **QUICK)
+    async with Shop(pair.service.url) as shop:
+        checkout_id = await shop.created()
+        await shop.paid(checkout_id, "tok_unknown_then_success")
+    assert [one["status"] for one in pair.charges_of(checkout_id)] == ["succeeded"] * 2
+    assert any(broken.startswith("1.") for broken in broken_invariants(database_url, pair.service.books))
+
+
+async def pay(shop: Shop, methods: list[str]) -> list[Json]:
+    """Create and pay a checkout by each method, and wait for the ends."""
+    ids = await at_once(shop.created() for _ in methods)
+    answers = await at_once(shop.pay(one, method) for one, method in zip(ids, methods, strict=True))
+    assert {answer.status_code for answer in answers} == {202}
+    return await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=30), ids, limit=len(ids))
+
+
+def compare_with_the_books(pair: Pair, ended: list[Json]) -> None:
+    charged = Counter(one["checkoutId"] for one in pair.charges() if one["status"] == "succeeded")
+    assert charged == Counter(one["id"] for one in ended if one["status"] == "COMPLETED")
+    assert len({one["key"] for one in pair.charges()}) == len(pair.charges())

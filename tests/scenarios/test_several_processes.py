@@ -1,0 +1,126 @@
+"""Two servers and two workers on one PostgreSQL: what holds for one process holds for four."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import func, select
+
+from paidonce.database.schema import attempt
+from tests.databases import fresh_database
+from tests.oracle import attempts_of, broken_invariants, charges_of, database
+from tests.service import Paidonce, processes, wait_until
+from tests.shop import Shop, a_few_at_a_time, at_once, is_replayed
+
+HELD_MAX = 20  # Payments in the hands of one worker at once, so that one worker cannot take all of them.
+SETTINGS = {"PAIDONCE_PROVIDER_CONCURRENCY": str(HELD_MAX), "PAIDONCE_SIMULATOR_LATENCY_MS": "300"}
+
+
+class Fleet(NamedTuple):
+    """Two servers that settle nothing themselves, and two workers that serve nobody."""
+
+    servers: list[Paidonce]
+    workers: list[Paidonce]
+    start: Callable[..., Paidonce]
+
+    @property
+    def database_url(self) -> str:
+        return self.servers[0].database_url
+
+    @property
+    def books(self) -> Path:
+        return self.servers[0].books
+
+
+@pytest.fixture(scope="module")
+def fleet(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with (
+        fresh_database(postgres_server_url) as url,
+        processes(tmp_path_factory.mktemp("fleet")) as start,
+    ):
+        settings = {"DATABASE_URL": url, **SETTINGS}
+        assert start("db", "upgrade", **settings).wait_for_end() == 0
+        servers = [start("serve", "--no-worker", **settings) for _ in range(2)]
+        workers = [start("worker", **settings) for _ in range(2)]
+        for one in (*servers, *workers):
+            one.wait_until_ready()
+        yield Fleet(servers, workers, start)
+
+
+async def test_racing_creates_at_two_servers_give_one_checkout_for_each_key(fleet: Fleet) -> None:
+    one, other = [Shop(server.url, "m_of_two_servers") for server in fleet.servers]
+    async with one, other:
+        # Each shop takes the keys in an order of its own: servers that lock rows in these orders would deadlock.
+        keys = [f"key{number}" for number in range(10)]
+        calls = [
+            shop.create(key) for _ in range(10) for shop, order in ((one, 1), (other, -1)) for key in keys[::order]
+        ]
+        answers = await at_once(calls)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({(answer.json()["idempotencyKey"], answer.json()["id"]) for answer in answers}) == len(keys)
+    assert sum(not is_replayed(answer) for answer in answers) == len(keys)
+    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
+
+
+async def test_racing_pays_and_cancels_at_two_servers_have_one_winner_for_each_checkout(fleet: Fleet) -> None:
+    one, other = [Shop(server.url, "m_of_two_winners") for server in fleet.servers]
+    async with one, other:
+        ids = await at_once(one.created() for _ in range(10))
+        pays = await at_once(shop.pay(each) for each in ids[:5] for shop in (one, other) * 5)
+        pays_or_cancels = await at_once(
+            call for each in ids[5:] for shop in (one, other) for call in (shop.cancel(each), shop.pay(each))
+        )
+        ended = await a_few_at_a_time(lambda each: other.get(each, wait_seconds=20), ids)
+    assert {answer.status_code for answer in pays} == {202}
+    assert sum(not is_replayed(answer) for answer in pays) == 5
+    assert {answer.status_code for answer in pays_or_cancels} <= {200, 202, 409}
+    assert {checkout["status"] for checkout in ended} <= {"COMPLETED", "CANCELED"}
+    for checkout in ended:
+        assert len(charges_of(fleet.books, checkout["id"])) == (checkout["status"] == "COMPLETED")
+    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
+
+
+async def test_a_client_that_waits_at_one_server_sees_what_another_process_settled(fleet: Fleet) -> None:
+    async with Shop(fleet.servers[0].url) as one, Shop(fleet.servers[1].url) as other:
+        checkout_id = await one.created()
+        began = time.monotonic()
+        paid, seen = await asyncio.gather(one.paid(checkout_id), wait_for_payment(other, checkout_id))
+        took_seconds = time.monotonic() - began
+    assert (paid["status"], seen) == ("COMPLETED", "COMPLETED")
+    assert took_seconds < 15  # They would have waited for 20.
+
+
+async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settles_every_payment_once(
+    fleet: Fleet,
+) -> None:
+    async with Shop(fleet.servers[0].url) as shop:
+        ids = await at_once(shop.created() for _ in range(200))
+        answers = await at_once(shop.pay(each) for each in ids)
+        assert {answer.status_code for answer in answers} == {202}
+        # More are held than one worker can hold: each of the two holds some.
+        wait_until(lambda: held(fleet.database_url) > HELD_MAX)
+        fleet.workers[0].kill()
+        ended = await a_few_at_a_time(lambda each: shop.get(each, wait_seconds=30), ids)
+    assert {checkout["status"] for checkout in ended} == {"COMPLETED"}
+    taken_over = [row for row in attempts_of(fleet.database_url, ids) if row.fence > 1]
+    assert 1 <= len(taken_over) <= HELD_MAX
+    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
+
+
+async def wait_for_payment(shop: Shop, checkout_id: str) -> str:
+    """Read again and again, as long as nobody has paid; then wait for the outcome."""
+    checkout = await shop.get(checkout_id)
+    while checkout["status"] in ("PENDING", "PROCESSING"):
+        checkout = await shop.get(checkout_id, wait_seconds=20)
+    status: str = checkout["status"]
+    return status
+
+
+def held(url: str) -> int:
+    """Count the attempts that are in a worker's hands."""
+    with database(url) as connection:
+        count: int = connection.execute(select(func.count()).where(attempt.c.status == "SENT")).scalar_one()
+    return count

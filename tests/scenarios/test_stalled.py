@@ -1,0 +1,66 @@
+"""A machine that stalls past its leases and goes on as if nothing had been: it changes nothing, and charges nothing."""
+
+from collections.abc import Callable
+
+from paidonce.clock import system_clock
+from tests.oracle import attempts_of, broken_invariants, charges_of
+from tests.service import Paidonce, wait_until
+from tests.shop import Shop
+
+# Within the provider's time-out of two seconds: whoever takes over is in the middle of its call for long enough.
+SLOW = "tok_delay_1800"
+
+
+async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another_took_over(
+    start: Callable[..., Paidonce], postgres_url: str
+) -> None:
+    assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
+    server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
+    stalling = start("worker", DATABASE_URL=postgres_url).wait_until_ready()
+    async with Shop(server.url) as shop:
+        ids = [await shop.created() for _ in range(5)]
+        for checkout_id in ids:
+            await shop.pay(checkout_id, SLOW)
+        wait_until(lambda: fences(postgres_url, ids) == [1] * 5)
+        stalling.stop()
+        other = start("worker", DATABASE_URL=postgres_url).wait_until_ready()
+        wait_until(lambda: fences(postgres_url, ids) == [2] * 5)
+        stalling.resume()  # Its calls have timed out: it believes that the outcome is unknown.
+        ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
+        timelines = [await shop.timeline(checkout_id) for checkout_id in ids]
+    for worker in (stalling, other):  # Ends when nothing is in its hands any more.
+        worker.terminate()
+        assert worker.wait_for_end() == 0
+    assert [checkout["status"] for checkout in ended] == ["COMPLETED"] * 5
+    assert {entry["type"] for entries in timelines for entry in entries} == {
+        "checkout.created",
+        "checkout.processing",
+        "checkout.completed",
+    }
+    attempts = attempts_of(postgres_url, ids)
+    assert [(row.status, row.fence, row.lookup_count) for row in attempts] == [("SUCCEEDED", 2, 0)] * 5
+    assert [len(charges_of(server.books, checkout_id)) for checkout_id in ids] == [1] * 5
+    assert broken_invariants(postgres_url, server.books) == []
+
+
+async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_with_one_charge(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    service = start("dev", DATABASE_URL=database_url)
+    async with Shop(service.url) as shop:
+        ids = [await shop.created() for _ in range(5)]
+        for checkout_id in ids:
+            await shop.pay(checkout_id, SLOW)
+        leases_end_at = max(row.due_at for row in attempts_of(database_url, ids))
+        service.stop()
+        wait_until(lambda: system_clock() > leases_end_at)
+        service.resume()
+        ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
+    assert [checkout["status"] for checkout in ended] == ["COMPLETED"] * 5
+    assert [len(charges_of(service.books, checkout_id)) for checkout_id in ids] == [1] * 5
+    assert broken_invariants(database_url, service.books) == []
+
+
+def fences(url: str, ids: list[str]) -> list[int]:
+    """Read how often each payment was taken by a worker."""
+    return [row.fence for row in attempts_of(url, ids)]

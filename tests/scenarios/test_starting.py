@@ -1,0 +1,40 @@
+"""Starts that must not be: each is refused with one clear line that says what to do."""
+
+from collections.abc import Callable
+
+from tests.service import Paidonce
+from tests.shop import Shop
+
+
+def test_a_second_process_on_the_same_sqlite_file_is_refused_with_a_clear_message(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
+    second = start("serve", DATABASE_URL=sqlite_url)
+    assert second.wait_for_end() == 1
+    (line,) = second.lines
+    assert "is served by another process" in line
+    assert "PostgreSQL" in line
+
+
+async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    first = start("dev", DATABASE_URL=sqlite_url)
+    async with Shop(first.url) as shop:
+        checkout_id = await shop.created()
+    first.kill()
+    async with Shop(start("serve", DATABASE_URL=sqlite_url).url) as shop:
+        assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
+
+
+def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_remedy_works(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    refused = start("serve", DATABASE_URL=database_url)
+    assert refused.wait_for_end() == 1
+    (line,) = refused.lines
+    assert line.endswith("Run: paidonce db upgrade")
+    remedy = start("db", "upgrade", DATABASE_URL=database_url)
+    assert remedy.wait_for_end() == 0, remedy.said
+    start("serve", DATABASE_URL=database_url).wait_until_ready()

@@ -1,0 +1,59 @@
+"""SIGTERM under load, as at every deployment: a quick end with 0, and nothing is lost or left hanging."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+
+from paidonce.clock import system_clock
+from tests.buyers import Buyers
+from tests.oracle import attempts_of, broken_invariants
+from tests.service import Paidonce
+from tests.shop import Shop
+
+SHUTDOWN_SECONDS = 1
+LEASES = {"PAIDONCE_LEASE_SECONDS": "100", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "50"}
+SLOW = "tok_delay_45000"  # Under way for longer than the shutdown waits.
+
+
+async def test_a_process_that_is_terminated_under_load_ends_in_time_and_gives_back_its_leases(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    service = start(
+        "dev", DATABASE_URL=database_url, PAIDONCE_SHUTDOWN_SECONDS=str(SHUTDOWN_SECONDS), **LEASES
+    ).wait_until_ready()
+    buyers = Buyers(chance, slow=SLOW)
+    buying = asyncio.create_task(buyers.buy(service.url))
+    async with Shop(service.url) as shop:
+        slow = await shop.created()
+        waiting = asyncio.create_task(shop.pay(slow, SLOW, wait_seconds=30))
+        await buyers.until(lambda: len(buyers.paid) >= 100)
+        service.terminate()
+        terminated_at = time.monotonic()
+        answer = await waiting
+    status = await asyncio.to_thread(service.wait_for_end)
+    took_seconds = time.monotonic() - terminated_at
+    await buying
+    assert (answer.status_code, answer.json()["status"]) == (202, "PROCESSING")  # Told what is true, not cut off.
+    assert status == 0, service.said
+    assert took_seconds < SHUTDOWN_SECONDS + 4
+    left = [row for row in attempts_of(database_url, [*buyers.paid, slow]) if row.due_at is not None]
+    assert len(left) > 1
+    assert max(row.due_at for row in left) <= system_clock()
+
+
+async def test_after_a_termination_the_next_process_settles_at_once_what_was_under_way(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    service = start("dev", DATABASE_URL=database_url, PAIDONCE_SHUTDOWN_SECONDS="0", **LEASES).wait_until_ready()
+    buyers = Buyers(chance, slow="tok_delay_1500")
+    buying = asyncio.create_task(buyers.buy(service.url))
+    await buyers.until(lambda: len(buyers.paid) >= 60)
+    service.terminate()
+    await buying
+    assert service.wait_for_end() == 0, service.said
+    assert any(row.due_at is not None for row in attempts_of(database_url, list(buyers.paid)))
+    service = start("dev", DATABASE_URL=database_url, **LEASES)
+    await buyers.buy(service.url, enough=lambda: not buyers.unanswered)
+    assert await buyers.lost(service.url) == []
+    assert broken_invariants(database_url, service.books) == []

@@ -1,0 +1,160 @@
+"""paidonce as its users run it: processes of their own, which can be asked, stopped, and killed at any moment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Final
+
+# The service's own settings, but quick: what takes seconds in production takes tenths of them here.
+QUICK: Final = {
+    "PORT": "0",
+    "PAIDONCE_SIMULATOR_LATENCY_MS": "200",
+    "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "2",
+    "PAIDONCE_LEASE_SECONDS": "3",
+    "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.2",
+    "PAIDONCE_POLL_SECONDS": "0.1",
+}
+
+START_SECONDS_MAX: Final = 40.0  # Two seconds on an idle machine.
+END_SECONDS_MAX: Final = 30.0
+
+
+class Paidonce:
+    """One process. ``lines`` is all that it has said, on standard output and standard error."""
+
+    def __init__(self, *arguments: str, folder: Path, **settings: str) -> None:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("DATABASE_URL", "HOST", "PORT") and not name.startswith("PAIDONCE_")
+        }
+        self.arguments = arguments
+        self.folder = folder
+        self.settings = {**QUICK, "PAIDONCE_SIMULATOR_DATABASE": f"file:{folder}/books.db", **settings}
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "paidonce", *arguments],
+            cwd=folder,  # Its .env, if there is one, and its relative paths are the test's own.
+            env={**inherited, **self.settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._changed = Condition()
+        self._ended = False
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                with self._changed:
+                    self.lines.append(line.rstrip("\n"))
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def said(self) -> str:
+        """All that it has said, as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def url(self) -> str:
+        """Where it listens; waits until it does."""
+        return self.wait_for_line("paidonce is at").rpartition(" ")[2]
+
+    @property
+    def database_url(self) -> str:
+        return self.settings["DATABASE_URL"]
+
+    @property
+    def books(self) -> Path:
+        """The file of the simulated provider's books."""
+        return Path(self.settings["PAIDONCE_SIMULATOR_DATABASE"].removeprefix("file:"))
+
+    def wait_for_line(self, text: str) -> str:
+        """Wait until it has said ``text``, and return that line."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if text in line), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or self._ended, START_SECONDS_MAX)
+            line = found()
+        assert line is not None, f"paidonce {' '.join(self.arguments)} never said {text!r}:\n{self.said}"
+        return line
+
+    def wait_until_ready(self) -> "Paidonce":
+        """Wait until it answers, or, as a worker, until it works."""
+        if self.arguments[0] == "worker":
+            self.wait_for_line('"working"')
+        else:
+            self.wait_for_line("paidonce is at")
+        return self
+
+    def wait_for_end(self) -> int:
+        """Wait until it has ended by itself; returns its exit status."""
+        status = self.process.wait(END_SECONDS_MAX)
+        self._listener.join(END_SECONDS_MAX)
+        return status
+
+    def kill(self) -> None:
+        """Kill it as a power cut would: it has no chance to do anything more."""
+        self.process.kill()
+        self.wait_for_end()
+
+    def terminate(self) -> None:
+        """Ask it to end, as a deployment does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Stop it where it stands, until ``resume``: a stalled machine."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on as if no time had passed."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[Callable[..., Paidonce]]:
+    """Yield what starts processes of paidonce; on leaving, none is left, and what they said is there for a failure."""
+    started: list[Paidonce] = []
+
+    def start(*arguments: str, **settings: str) -> Paidonce:
+        one = Paidonce(*arguments, folder=folder, **settings)
+        started.append(one)
+        return one
+
+    try:
+        yield start
+    finally:
+        for one in started:
+            one.kill()
+            show(one)
+
+
+def show(one: Paidonce, since_line: int = 0) -> None:
+    """Print what a process said; pytest shows it beside a failure and nowhere else."""
+    said = "\n".join(one.lines[since_line:])
+    sys.stdout.write(f"--- paidonce {' '.join(one.arguments)} (pid {one.process.pid}) said:\n{said}\n")
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Wait for a condition, looking again and again; fails when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    pause = Condition()
+    with pause:
+        while not condition():
+            assert time.monotonic() < deadline, f"this did not come true within {seconds:g} s"
+            pause.wait(0.01)

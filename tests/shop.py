@@ -1,0 +1,106 @@
+"""A shop that sells through paidonce: a client that tells apart what was acknowledged and what was not."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+
+ANSWER_SECONDS_MAX: Final = 30.0  # "Never a hang": whatever takes longer has failed.
+CONNECTIONS_MAX: Final = 250
+
+Json = dict[str, Any]
+
+
+class Shop:
+    """One merchant's client. Its calls return the raw answers, and raise httpx.TransportError where none comes."""
+
+    def __init__(self, url: str, merchant_id: str | None = None) -> None:
+        self.merchant_id = merchant_id or f"m_{secrets.token_hex(6)}"
+        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
+        self.http = httpx.AsyncClient(base_url=url, limits=limits, timeout=ANSWER_SECONDS_MAX, verify=False)
+
+    async def __aenter__(self) -> Self:
+        await self.http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.__aexit__(kind, error, trace)
+
+    def body(self, key: str | None = None, **fields: object) -> Json:
+        """Make the body of a create: 10.00 USD unless said otherwise."""
+        return {
+            "merchantId": self.merchant_id,
+            "amount": 1000,
+            "currency": "USD",
+            "idempotencyKey": key or secrets.token_hex(8),
+            **fields,
+        }
+
+    async def create(self, key: str | None = None, **fields: object) -> httpx.Response:
+        return await self.http.post("/checkouts", json=self.body(key, **fields))
+
+    async def created(self, key: str | None = None, **fields: object) -> str:
+        """Create a checkout that nothing stands against; returns its id."""
+        answer = await self.create(key, **fields)
+        assert answer.status_code == 201, answer.text
+        checkout_id: str = answer.json()["id"]
+        return checkout_id
+
+    async def pay(self, checkout_id: str, method: str | None = None, *, wait_seconds: int = 0) -> httpx.Response:
+        """Pay; without a method the body is absent, as in the demo."""
+        body = {} if method is None else {"json": {"paymentMethod": method}}
+        return await self.http.post(f"/checkouts/{checkout_id}/pay", headers=prefer(wait_seconds), **body)  # type: ignore[arg-type]
+
+    async def paid(self, checkout_id: str, method: str | None = None) -> Json:
+        """Pay, and wait for what comes of it."""
+        answer = await self.pay(checkout_id, method, wait_seconds=20)
+        assert answer.status_code == 202, answer.text
+        checkout: Json = answer.json()
+        return checkout
+
+    async def cancel(self, checkout_id: str) -> httpx.Response:
+        return await self.http.post(f"/checkouts/{checkout_id}/cancel")
+
+    async def get(self, checkout_id: str, *, wait_seconds: int = 0) -> Json:
+        """Read a checkout that must be there."""
+        answer = await self.http.get(f"/checkouts/{checkout_id}", headers=prefer(wait_seconds))
+        assert answer.status_code == 200, answer.text
+        checkout: Json = answer.json()
+        return checkout
+
+    async def timeline(self, checkout_id: str) -> list[Json]:
+        answer = await self.http.get(f"/checkouts/{checkout_id}/timeline")
+        assert answer.status_code == 200, answer.text
+        entries: list[Json] = answer.json()["data"]
+        return entries
+
+
+def prefer(wait_seconds: int) -> dict[str, str]:
+    return {"Prefer": f"wait={wait_seconds}"} if wait_seconds else {}
+
+
+def is_replayed(answer: httpx.Response) -> bool:
+    return "true" in answer.headers.get_list("Idempotent-Replayed")
+
+
+async def at_once(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """Make all calls at the same time."""
+    return await asyncio.gather(*calls)
+
+
+async def a_few_at_a_time(call: Callable[[str], Awaitable[T]], ids: Sequence[str], *, limit: int = 32) -> list[T]:
+    """Make a call for each id, ``limit`` at a time: many checks need not be a load."""
+    places = asyncio.Semaphore(limit)
+
+    async def one(checkout_id: str) -> T:
+        async with places:
+            return await call(checkout_id)
+
+    return await at_once(one(checkout_id) for checkout_id in ids)
