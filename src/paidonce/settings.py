@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=0,
             le=600,
-            description="How long a stop waits for requests in flight, and then for payments, which it then gives back.",
+            description="How long a stop waits for requests in flight, then for payments, before it gives those back.",
         ),
     ] = 10.0
     queue_limit: Annotated[

@@ -10,9 +10,6 @@ from paidonce.api.openapi import build_document
 from paidonce.api.web import create_litestar
 from paidonce.errors import PaidonceError
 
-# Until the handlers say NamedDependency and FromPath.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(Inferred dependency|deprecated inferred style)")
-
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:

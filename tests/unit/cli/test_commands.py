@@ -41,8 +41,6 @@ except SystemExit:
     print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
 """
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*(Inferred dependency|deprecated inferred style)")
-
 
 def test_the_version_is_told(run: Run) -> None:
     result = run("--version")

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -186,31 +185,21 @@ async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always
     assert provider.told == [("declined", Fate.ONCE), ("succeeded", Fate.ONCE)]
 
 
-async def faulty_run(folder: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
-    """Make calls of 300 keys at a provider where each is hit; returns answers, counts, and books by status."""
-    async with opened(folder / f"{seed}-{calls}-{len(list(folder.iterdir()))}.db") as make:
-        simulation = make(Rules(faults=FaultPlan(rate=1.0, seed=seed)))
-        answers = [
-            answer.outcome if isinstance(answer, Operation) else answer.name
-            for key in range(100)
-            for number in range(calls)
-            if (answer := await simulation.charge(wish(f"att_{key}")))
-        ]
-        await simulation.close()
-        return answers, simulation.counts, await booked(simulation)
-
-
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Callable[[Rules], Simulation]]:
-    async with AsyncExitStack() as stack:
-        one = Provider(path)
-        stack.push_async_callback(one.close)
-        yield lambda rules: one.simulation(rules, tell_nobody)
+async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
+    """Make calls of 100 keys at a provider where each is hit; returns answers, counts, and books by status."""
+    provider = Provider(path)
+    simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), tell_nobody)
+    replies = [await simulation.charge(wish(f"att_{key}")) for key in range(100) for _ in range(calls)]
+    answers = [one.outcome if isinstance(one, Operation) else one.name for one in replies]
+    await simulation.close()
+    found = answers, simulation.counts, await booked(simulation)
+    await provider.close()
+    return found
 
 
 async def test_the_same_seed_brings_the_same_faults_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("paidonce.providers.simulator.simulation.SLOW_MS_MAX", 0)
-    one, again, other = [await faulty_run(tmp_path, seed, 4) for seed in (1, 1, 2)]
+    one, again, other = [await faulty_run(tmp_path / f"{run}.db", seed, 4) for run, seed in enumerate((1, 1, 2))]
     assert one[:2] == again[:2]
     assert one[:2] != other[:2]
     # Every kind of fault came; what was called again came through, and was charged once.
