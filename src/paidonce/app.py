@@ -29,7 +29,11 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
     """
     clock = system_clock
     database = open_database(settings.database, clock=clock, before_commit=write_events)
-    prepare_schema(database, migrating=migrating)
+    try:
+        prepare_schema(database, migrating=migrating)
+    except BaseException:
+        database.close()
+        raise
     batchers = [_batcher(database.write, "writer", settings)]
     writer = reader = batchers[0]
     if database.reads_beside_writes:

@@ -30,9 +30,9 @@ def parse_database_url(text: str) -> DatabaseUrl:
     """Read a database URL; raises ValueError, whose text says what would be right."""
     scheme = text.partition(":")[0].lower()
     if scheme == "file":
-        return _sqlite(text.removeprefix("file:").removeprefix("//"))
-    if scheme == "sqlite" and text.startswith("sqlite://"):
-        return _sqlite(text.removeprefix("sqlite://").removeprefix("/"))
+        return _sqlite(text[len("file:") :].removeprefix("//"))
+    if scheme == "sqlite" and text[len("sqlite") :].startswith("://"):
+        return _sqlite(text[len("sqlite://") :].removeprefix("/"))
     if scheme in ("postgresql", "postgres") and "://" in text:
         server = f"postgresql://{text.partition('://')[2]}"
         try:

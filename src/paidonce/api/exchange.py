@@ -1,7 +1,8 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
+import re
 from collections.abc import Collection
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from litestar import Request
 from litestar.di import NamedDependency
@@ -13,6 +14,7 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.errors import CheckoutNotFound, PaidonceError, RefundNotFound
 from paidonce.events.model import Origin
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
@@ -22,6 +24,18 @@ Injected: TypeAlias = NamedDependency[Service]
 """The running service, as the web layer hands it to a handler."""
 
 T = TypeVar("T", bound=Fields)
+
+IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
+    "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
+    "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
+}
+
+
+async def refuse_strange_ids(request: AnyRequest) -> None:
+    """Answer at once where an id in the path cannot be one; PostgreSQL would not even take a NUL."""
+    for name, (pattern, not_found) in IDS_IN_PATHS.items():
+        if name in request.path_params and not pattern.fullmatch(request.path_params[name]):
+            raise not_found
 
 
 async def read(kind: type[T], request: AnyRequest, *, required: Collection[str] = ()) -> T:

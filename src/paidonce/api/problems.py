@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from paidonce import errors
@@ -117,7 +117,7 @@ def _fact(request: Request[Any, Any, Any], error: Exception) -> PaidonceError:
         case PaidonceError() if type(error) in ANSWERS:
             return error
         case MethodNotAllowedException():
-            return errors.MethodNotAllowed(request.method, _allowed(request))
+            return errors.MethodNotAllowed(request.method, allowed_methods(request.app, request.scope["path"]))
         case NotFoundException():
             return errors.RouteNotFound("There is nothing at this path.")
         case HTTPException(status_code=413):
@@ -130,11 +130,11 @@ def _fact(request: Request[Any, Any, Any], error: Exception) -> PaidonceError:
     return InternalError()
 
 
-def _allowed(request: Request[Any, Any, Any]) -> list[str]:
-    """Find the methods that the request's path has: the router's error does not tell them."""
-    here = request.scope["path"].strip("/").split("/")
+def allowed_methods(app: Litestar, path: str) -> list[str]:
+    """Find the methods that a path has: neither the router's error nor its answer to OPTIONS tells them all."""
+    here = path.strip("/").split("/")
     allowed: set[str] = set()
-    for route in request.app.routes:
+    for route in app.routes:
         there = route.path.strip("/").split("/")
         if len(here) == len(there) and all(
             part == other or other.startswith("{") for part, other in zip(here, there, strict=True)

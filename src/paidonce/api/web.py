@@ -7,8 +7,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
 from paidonce.api.checkouts import CheckoutController
+from paidonce.api.exchange import refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
-from paidonce.api.problems import answer_error
+from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
 from paidonce.api.webhooks import ProviderWebhookController
@@ -20,7 +21,26 @@ BODY_BYTES_MAX = 64 * 1024
 def create_web_app(service: Service) -> ASGIApp:
     """Make the ASGI application for a running service."""
     app = create_litestar(service)
-    return name_exchanges(app)
+    return name_exchanges(tell_methods(app))
+
+
+def tell_methods(app: Litestar) -> ASGIApp:
+    """Answer OPTIONS with every method of a path; Litestar's own answer has those that were registered first."""
+
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = (
+            allowed_methods(app, scope["path"])
+            if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS"
+            else []
+        )
+        if allowed:
+            headers = [(b"allow", ", ".join(allowed).encode())]
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await app(scope, receive, send)
+
+    return gateway
 
 
 def create_litestar(service: Service | None) -> Litestar:
@@ -29,6 +49,7 @@ def create_litestar(service: Service | None) -> Litestar:
         route_handlers=[CheckoutController, RefundController, ProviderWebhookController, ServiceController],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
+        before_request=refuse_strange_ids,
         signature_namespace={"Service": Service},
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

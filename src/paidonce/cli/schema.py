@@ -32,9 +32,11 @@ def show_schema_status(settings: Settings, *, as_json: bool) -> None:
     if place.path is None or place.path.exists():
         with failing_clearly(place.shown):
             database = open_database(place, clock=system_clock, exclusive=False)
-            with database.reads.connect() as connection:
-                version = schema_version(connection)
-            database.close()
+            try:
+                with database.reads.connect() as connection:
+                    version = schema_version(connection)
+            finally:
+                database.close()
     if as_json:
         click.echo(json.dumps({"database": place.shown, "schema": version, "wanted": SCHEMA_VERSION}))
     elif version == SCHEMA_VERSION:

@@ -59,6 +59,7 @@ class Batcher:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to work for the running event loop."""
@@ -67,6 +68,7 @@ class Batcher:
 
     async def stop(self) -> None:
         """Finish what waits, then end the thread."""
+        self._stopped = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -76,7 +78,7 @@ class Batcher:
         Raises Overloaded where too much waits, DatabaseUnavailable where nothing could be committed.
         """
         assert self._loop is not None, "the batcher was not started"
-        if self._queue.qsize() >= self._queue_limit:
+        if self._stopped or self._queue.qsize() >= self._queue_limit:
             raise Overloaded
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._queue.put(_Job(action, request, future))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pysqlite3.dbapi2
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from paidonce.clock import Clock
@@ -120,7 +120,7 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
 def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:
     options: dict[str, Any] = {} if url.path else {"poolclass": StaticPool}
     engine = create_engine(
-        f"sqlite+pysqlite:///{url.path or ':memory:'}",
+        URL.create("sqlite+pysqlite", database=str(url.path or ":memory:")),
         module=pysqlite3.dbapi2,
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
         **options,

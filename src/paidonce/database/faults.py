@@ -16,6 +16,8 @@ T = TypeVar("T")
 POSTGRESQL_CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 # Connection exception, insufficient resources, operator intervention, system error; 25006: read only after a failover.
 POSTGRESQL_UNAVAILABLE: Final = ("08", "53", "57", "58", "25006")
+# A statement over its time limit: to run it again would keep the client waiting as long again.
+POSTGRESQL_TOO_SLOW: Final = frozenset({"57014"})
 SQLITE_CONFLICTS: Final = frozenset({5, 6})  # BUSY, LOCKED
 SQLITE_UNAVAILABLE: Final = frozenset({7, 8, 10, 11, 13, 14, 26})  # NOMEM READONLY IOERR CORRUPT FULL CANTOPEN NOTADB
 
@@ -47,6 +49,8 @@ def classify(error: Exception) -> Fault:
     state = getattr(error.orig, "sqlstate", None)
     if state in POSTGRESQL_CONFLICTS:
         return Fault.CONFLICT
+    if state in POSTGRESQL_TOO_SLOW:
+        return Fault.UNAVAILABLE
     # Without a state it is the driver's own: of a connection, or of a value that it does not take.
     if error.connection_invalidated or (state is None and isinstance(error, OperationalError | InterfaceError)):
         return Fault.CONNECTION

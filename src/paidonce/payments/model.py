@@ -51,11 +51,14 @@ ALLOWED: Final = {
     AttemptStatus.UNKNOWN: _BY_EVIDENCE,
     AttemptStatus.NEEDS_REVIEW: {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED},
     AttemptStatus.SUCCEEDED: set[AttemptStatus](),
-    # A charge whose success is proven after all: its checkout is completed, or the money goes back at once.
+    # Money that moved after all: the checkout follows it, or the money goes back at once.
     AttemptStatus.DECLINED: {AttemptStatus.SUCCEEDED},
 }
 
 FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
+
+# Whose success is never lost, however late its proof comes after a decline.
+MOVES_MONEY: Final = frozenset({AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND})
 
 # Where a proof leads the attempt's checkout from PROCESSING. A void and the refunds do not pass through PROCESSING.
 CHECKOUT_AFTER: Final = {
@@ -138,13 +141,13 @@ def judge(
 ) -> Verdict | None:
     """Decide what evidence does to an attempt; None where it changes nothing.
 
-    Proof ends an attempt that is open or in review, and success outranks a decline of a charge. What is no proof only
+    Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
     sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
     """
     status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
     proof = _proof(kind, evidence)
     if status in FINAL:
-        late = status is AttemptStatus.DECLINED and kind is AttemptKind.CHARGE
+        late = status is AttemptStatus.DECLINED and kind in MOVES_MONEY
         return proof if late and proof and proof.status is AttemptStatus.SUCCEEDED else None
     if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
         return proof

@@ -153,8 +153,9 @@ def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
 def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Judged) -> None:
     """Complete a checkout whose last attempt was thought declined; where that is too late, give the money back."""
     request, attempt, verdict = judged
-    if checkout.status == CheckoutStatus.FAILED and checkout.attempt and checkout.attempt.id == attempt.id:
-        again = _move(checkout, judged, CheckoutStatus.FAILED, CheckoutStatus.PROCESSING)
+    left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
+    if checkout.status == left and checkout.attempt and checkout.attempt.id == attempt.id:
+        again = _move(checkout, judged, left, CheckoutStatus.PROCESSING)
         done = _move(checkout, judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)
         if checkouts.move_checkouts(transaction, [again]):
             checkouts.move_checkouts(transaction, [done])
@@ -167,7 +168,7 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
         lease_ms=0,
         amount=attempt.amount,
         provider=attempt.provider,
-        charge_reference=verdict.provider_reference,
+        charge_reference=attempt.charge_reference or verdict.provider_reference,
         reason="the proof of success came too late for the checkout",
     )
     store.insert_attempts(transaction, [reversal])
@@ -197,21 +198,18 @@ def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
         transaction.events.append(_event(_refund_event(one[2]), one))
     while ended:
         seen = checkouts.read_by_id(transaction, ended)
-        added = checkouts.add_refunds(
-            transaction,
-            [
-                RefundSums(
-                    checkout=seen[checkout_id],
-                    pending=-sum(attempt.amount for _, attempt, _ in group),
-                    refunded=sum(
-                        attempt.amount for _, attempt, verdict in group if verdict.status is AttemptStatus.SUCCEEDED
-                    ),
-                )
-                for checkout_id, group in ended.items()
-            ],
-        )
-        for checkout_id in added:
+        sums = [_refund_sums(seen[checkout_id], group) for checkout_id, group in ended.items()]
+        for checkout_id in checkouts.add_refunds(transaction, sums):
             del ended[checkout_id]
+
+
+def _refund_sums(checkout: Checkout, ended: Sequence[Judged]) -> RefundSums:
+    """Sum up a checkout's ended refunds. One that was thought declined is no longer pending, and may not fit any more:
+    then more was given back than was taken, which only the events tell.
+    """
+    pending = sum(attempt.amount for _, attempt, _ in ended if attempt.status != AttemptStatus.DECLINED)
+    refunded = sum(attempt.amount for _, attempt, verdict in ended if verdict.status is AttemptStatus.SUCCEEDED)
+    return RefundSums(checkout=checkout, pending=-pending, refunded=min(refunded, checkout.refundable + pending))
 
 
 def _refund_event(verdict: Verdict) -> EventType:

@@ -84,7 +84,7 @@ def test_a_sqlite_file_that_may_only_be_read_is_unavailable(sqlite_url: str) -> 
         ("08006", Fault.CONNECTION),
         ("53100", Fault.CONNECTION),
         ("53300", Fault.CONNECTION),
-        ("57014", Fault.CONNECTION),
+        ("57014", Fault.UNAVAILABLE),
         ("57P01", Fault.CONNECTION),
         ("57P03", Fault.CONNECTION),
         ("58030", Fault.CONNECTION),

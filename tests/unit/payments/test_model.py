@@ -56,6 +56,9 @@ EXAMPLES: list[Evidence] = [
     RequiresReview("the provider speaks of a dispute"),
 ]
 
+# Whose success is never lost, however late its proof.
+MOVES_MONEY = {AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND}
+
 
 def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) -> Attempt:
     settled = status in FINAL
@@ -115,7 +118,7 @@ def wanted(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> Atte
     if status is AttemptStatus.SUCCEEDED:
         return status
     if status is AttemptStatus.DECLINED:
-        late = kind is AttemptKind.CHARGE and proof is AttemptStatus.SUCCEEDED
+        late = kind in MOVES_MONEY and proof is AttemptStatus.SUCCEEDED
         return AttemptStatus.SUCCEEDED if late else status
     if proof is not None:
         return proof
@@ -145,11 +148,11 @@ def test_success_is_final(kind: AttemptKind, lookup_count: int, evidence: Eviden
 
 
 @given(KINDS, LOOKUPS, EVIDENCE)
-def test_only_the_proof_of_a_charge_outranks_a_decline(
+def test_only_the_proof_that_money_moved_outranks_a_decline(
     kind: AttemptKind, lookup_count: int, evidence: Evidence
 ) -> None:
     outranked = verdict_on(kind, AttemptStatus.DECLINED, evidence, lookup_count) is not None
-    assert outranked == (kind is AttemptKind.CHARGE and isinstance(evidence, Succeeded))
+    assert outranked == (kind in MOVES_MONEY and isinstance(evidence, Succeeded))
 
 
 @given(KINDS, STATUSES, LOOKUPS, EVIDENCE)
@@ -185,7 +188,7 @@ def test_the_reducer_is_a_function_of_what_it_is_given(
 
 @given(KINDS, st.permutations(EXAMPLES))
 def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: AttemptKind, told: list[Evidence]) -> None:
-    said = [one for one in told if kind is AttemptKind.CHARGE or not isinstance(one, Declined)]
+    said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined)]
     status, lookup_count = AttemptStatus.SENT, 0
     for evidence in said:
         verdict = verdict_on(kind, status, evidence, lookup_count)

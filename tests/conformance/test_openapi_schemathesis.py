@@ -1,0 +1,55 @@
+"""schemathesis reads the service's own document and tries everything in it, well-formed and not, with every check.
+
+``FUZZ_EXAMPLES=300 make test ARGS="-k schemathesis"`` tries for minutes what ``make test`` tries for seconds.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.service import processes
+
+HERE: Final = Path(__file__).parent
+EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+# A fixed one, so that the suite finds the same each time; the long run is there to find something new.
+SEED: Final = ["--seed", os.environ.get("FUZZ_SEED", "1")] if EXAMPLES == 10 or "FUZZ_SEED" in os.environ else []
+CASES_MIN: Final = max(300, 5 * EXAMPLES)
+SECONDS_MAX: Final = 120 + EXAMPLES  # Some 10 to 50 cases a second, and 4 to 8 for each example.
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_schemathesis_finds_no_500_and_no_answer_that_the_document_does_not_know(
+    database_url: str, tmp_path: Path
+) -> None:
+    with processes(tmp_path) as start:
+        service = start("dev", DATABASE_URL=database_url, PAIDONCE_SIMULATOR_LATENCY_MS="20")
+        tried = try_everything(f"{service.url}/openapi.json", tmp_path)
+        errors = [line for line in service.lines if '"level": "error"' in line]
+    assert tried.returncode == 0, tried.stdout
+    assert errors == []
+    generated = re.search(r"(\d+) generated", tried.stdout)
+    assert generated is not None, tried.stdout
+    assert int(generated[1]) >= CASES_MIN, tried.stdout
+
+
+def try_everything(document_url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--continue-on-failure", *SEED]
+    program = Path(sys.executable).with_name("schemathesis")
+    return subprocess.run(
+        [program, "--config-file", HERE / "schemathesis.toml", "run", document_url, *options],
+        check=False,
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(HERE.parent.parent),
+            "SCHEMATHESIS_HOOKS": "tests.conformance.schemathesis_hooks",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -1,0 +1,121 @@
+"""The connector before a provider that answers oddly: only a whole, plain answer about our key is proof."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from paidonce.clock import system_clock
+from paidonce.money import Money
+from paidonce.providers.base import ChargeRequest, Declined, Evidence, Modification, NotFound, Succeeded, Unknown
+from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
+
+OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "succeeded", "amount": 1000}
+DECLINED = {**OPERATION, "outcome": "declined", "declineCode": "expired_card"}
+
+
+def answer(status: str, said: object, *, length: int | None = None) -> bytes:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n".encode() + body
+
+
+@asynccontextmanager
+async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
+    """Connect to a server that sends these bytes, whatever it is asked, and then hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        await writer.drain()
+        if raw:
+            writer.write_eof()
+            await reader.read()
+        else:
+            await reader.read()  # Silence, until the other side gives up.
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connector = SimulatorConnector(
+        ConnectorSettings(url=f"http://127.0.0.1:{port}", timeout_seconds=0.5), clock=system_clock
+    )
+    try:
+        yield connector
+    finally:
+        await connector.close()
+        server.close()
+
+
+async def every_call(connector: SimulatorConnector) -> list[Evidence]:
+    money = Money(1000, "USD")
+    charge = ChargeRequest(
+        key="att_1", money=money, payment_method="tok", capture=True, checkout_id="chk_1", merchant_id="m1"
+    )
+    change = Modification(key="att_1", money=money, charge_reference="ch_1")
+    return [
+        await connector.charge(charge),
+        await connector.capture(change),
+        await connector.void(change),
+        await connector.refund(change),
+        await connector.look_up("att_1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (answer("200 OK", OPERATION), Succeeded("ch_1")),
+        (answer("402 Payment Required", DECLINED), Declined("expired_card", "ch_1")),
+        (answer("200 OK", DECLINED), Declined("expired_card", "ch_1")),
+    ],
+)
+async def test_a_plain_answer_is_proof(raw: bytes, expected: Evidence) -> None:
+    async with connected(raw) as connector:
+        assert await every_call(connector) == [expected] * 5
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="silence"),
+        pytest.param(answer("500 Oops", OPERATION), id="500 with the body of a success"),
+        pytest.param(answer("503 Busy", b""), id="503"),
+        pytest.param(answer("400 Bad", {}), id="400"),
+        pytest.param(answer("401 Who", {}), id="401"),
+        pytest.param(answer("429 Slower", {}), id="429"),
+        pytest.param(answer("302 Elsewhere", OPERATION), id="a redirect"),
+        pytest.param(answer("201 Created", OPERATION), id="a status that was not agreed"),
+        pytest.param(answer("200 OK", b"<html>"), id="no JSON"),
+        pytest.param(answer("200 OK", b"\xff\xfe"), id="no UTF-8"),
+        pytest.param(answer("200 OK", []), id="another shape"),
+        pytest.param(answer("200 OK", {**OPERATION, "outcome": "maybe"}), id="an outcome that nobody knows"),
+        pytest.param(answer("200 OK", {**OPERATION, "key": "att_2"}), id="about another key"),
+        pytest.param(answer("402 Payment Required", OPERATION), id="a contradiction"),
+        pytest.param(answer("402 Payment Required", {"error": "declined"}), id="a decline of nothing"),
+        pytest.param(answer("200 OK", json.dumps(OPERATION).encode(), length=9999), id="broken off"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", id="broken off in the head"),
+        pytest.param(b"\x00\x01\x02 nonsense\r\n\r\n", id="no HTTP"),
+    ],
+)
+async def test_whatever_else_comes_proves_nothing(raw: bytes) -> None:
+    async with connected(raw) as connector:
+        assert {type(one) for one in await every_call(connector)} == {Unknown}
+
+
+async def test_not_found_says_something_for_a_look_up_only() -> None:
+    async with connected(answer("404 Not Found", {})) as connector:
+        assert [type(one) for one in await every_call(connector)] == [*[Unknown] * 4, NotFound]
+
+
+async def test_where_nobody_listens_nothing_is_proven_and_nothing_raises() -> None:
+    async with connected(b"") as connector:
+        pass
+    gone = SimulatorConnector(
+        ConnectorSettings(url=str(connector._http.base_url), timeout_seconds=0.5),  # noqa: SLF001 - where nobody listens now
+        clock=system_clock,
+    )
+    assert {type(one) for one in await every_call(gone)} == {Unknown}
+    await gone.close()

@@ -1,0 +1,248 @@
+"""The inbox on both databases: stored once, applied in any order, tried again, replayed."""
+
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import select
+
+from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts, create_checkouts, read_timelines
+from paidonce.checkouts.model import NewCheckout
+from paidonce.cli import main
+from paidonce.clock import Instant
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import attempt, checkout, provider_webhook
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.events.store import write_events
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.providers.base import Declined, Evidence, NotFound, Notice, Succeeded, Unknown
+from paidonce.webhooks.actions import (
+    Applied,
+    ApplyWebhook,
+    ReceivedWebhook,
+    apply_webhooks,
+    fail_webhooks,
+    find_due_webhooks,
+    store_webhooks,
+)
+from paidonce.webhooks.model import RETRY_SECONDS
+from paidonce.webhooks.store import WebhookName
+
+NOW: Final = 1_700_000_000_000
+SUCCESS: Final = Succeeded("ch_1")
+DECLINE: Final = Declined("expired_card", "ch_1")
+
+
+class Shop:
+    """A database with a clock that stands still until it is moved, and the actions of one merchant on it."""
+
+    def __init__(self, url: str) -> None:
+        self.now: Instant = NOW
+        self.url = url
+        self.database: Database = open_database(
+            parse_database_url(url), clock=lambda: self.now, before_commit=write_events
+        )
+        migrate(self.database)
+
+    def do(self, action: Callable[[Transaction, Any], Any], *requests: object) -> list[Any]:
+        with self.database.write() as transaction:
+            return list(action(transaction, requests))
+
+    def pays(self, name: str, attempt_id: str) -> str:
+        """Have a checkout whose payment is under way."""
+        wish = NewCheckout(id=f"chk_{name}", merchant_id="m1", idempotency_key=name, amount=1000, currency="USD")
+        self.do(create_checkouts, wish)
+        self.pay(f"chk_{name}", attempt_id)
+        return f"chk_{name}"
+
+    def pay(self, checkout_id: str, attempt_id: str) -> None:
+        wish = StartPayment(
+            attempt_id=attempt_id,
+            checkout_id=checkout_id,
+            payment_method="tok",
+            provider="simulator",
+            lease_ms=30_000,
+        )
+        self.do(start_payments, wish)
+
+    def receive(
+        self, evidence: Evidence | None, key: str = "att_1", webhook_id: str = "msg_1", provider: str = "simulator"
+    ) -> WebhookName:
+        received = ReceivedWebhook(provider, Notice(webhook_id, key, evidence), b'{"a":1}')
+        name: WebhookName = self.do(store_webhooks, received)[0]
+        return name
+
+    def apply(self, *names: WebhookName) -> list[str | None]:
+        wishes = [ApplyWebhook(name=name, schedule=LookupSchedule(), chance=0.5) for name in names]
+        applied: list[Applied | None] = self.do(apply_webhooks, *wishes)
+        return [None if one is None else str(one.result) for one in applied]
+
+    def row(self, webhook_id: str = "msg_1") -> Any:  # noqa: ANN401 - a row
+        with self.database.read() as transaction:
+            return transaction.rows(select(provider_webhook).where(provider_webhook.c.id == webhook_id))[0]
+
+    def status(self, checkout_id: str) -> str:
+        with self.database.read() as transaction:
+            found: str = transaction.rows(select(checkout.c.status).where(checkout.c.id == checkout_id))[0][0]
+        return found
+
+    def attempts(self, checkout_id: str) -> list[tuple[str, str]]:
+        wanted = select(attempt.c.kind, attempt.c.status).where(attempt.c.checkout_id == checkout_id)
+        with self.database.read() as transaction:
+            return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
+
+    def history(self, checkout_id: str) -> list[tuple[str, str]]:
+        return [(event.type, event.cause) for event in self.do(read_timelines, checkout_id)[0]]
+
+    def due(self) -> list[str]:
+        return [name.id for name in self.do(find_due_webhooks, 10)[0]]
+
+
+@pytest.fixture
+def shop(database_url: str) -> Iterator[Shop]:
+    one = Shop(database_url)
+    yield one
+    one.database.close()
+
+
+def test_a_webhook_ends_a_payment_and_the_timeline_says_that_it_did(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS)) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+    assert shop.history(checkout_id)[-1] == ("checkout.completed", "webhook")
+    assert (shop.row().applied_at, shop.row().due_at, shop.row().body) == (NOW, None, '{"a":1}')
+
+
+def test_the_same_webhook_is_stored_once_and_applied_once(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    names = [shop.receive(SUCCESS) for _ in range(3)]
+    assert shop.apply(*names) == ["CHANGED"] * 3
+    history = shop.history(checkout_id)
+    assert shop.apply(shop.receive(SUCCESS)) == [None]
+    assert shop.history(checkout_id) == history
+    assert shop.row().tries == 1
+
+
+def test_the_same_proof_under_another_id_changes_nothing_more(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    names = [shop.receive(SUCCESS, webhook_id=f"msg_{number}") for number in range(3)]
+    assert sorted(str(one) for one in shop.apply(*names)) == ["CHANGED", "KNOWN", "KNOWN"]
+    assert [kind for kind, _ in shop.history(checkout_id)].count("checkout.completed") == 1
+
+
+@pytest.mark.parametrize("order", list(permutations(["decline", "success", "success again"])))
+def test_in_whatever_order_they_come_the_end_is_the_same(shop: Shop, order: tuple[str, ...]) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    for what in order:
+        shop.apply(shop.receive(DECLINE if what == "decline" else SUCCESS, webhook_id=what))
+    assert shop.status(checkout_id) == "COMPLETED"
+    assert shop.attempts(checkout_id) == [("CHARGE", "SUCCEEDED")]
+
+
+def test_a_success_that_is_proven_too_late_for_its_checkout_is_given_back_at_once(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    shop.apply(shop.receive(DECLINE, webhook_id="declined"))
+    shop.do(cancel_checkouts, CancelCheckout(checkout_id))
+    assert shop.apply(shop.receive(SUCCESS, webhook_id="late")) == ["CHANGED"]
+    assert shop.status(checkout_id) == "CANCELED"
+    assert sorted(shop.attempts(checkout_id)) == [("CHARGE", "SUCCEEDED"), ("REVERSAL", "READY")]
+    assert shop.apply(shop.receive(SUCCESS, webhook_id="later")) == ["KNOWN"]
+    assert len(shop.attempts(checkout_id)) == 2
+
+
+@pytest.mark.parametrize("evidence", [None, Unknown("pending"), NotFound()])
+def test_what_is_no_news_changes_nothing(shop: Shop, evidence: Evidence | None) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    history = shop.history(checkout_id)
+    assert shop.apply(shop.receive(evidence)) == ["NO_NEWS"]
+    assert (shop.attempts(checkout_id), shop.history(checkout_id)) == ([("CHARGE", "SENT")], history)
+
+
+def test_a_provider_says_nothing_about_the_attempts_of_another(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS, provider="elsewhere")) == ["ATTEMPT_NOT_FOUND"]
+    assert shop.status(checkout_id) == "PROCESSING"
+
+
+def test_two_providers_may_give_the_same_id(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS, provider="elsewhere")) == ["ATTEMPT_NOT_FOUND"]
+    assert shop.apply(shop.receive(SUCCESS)) == ["CHANGED"]
+
+
+def test_a_webhook_that_nobody_applied_is_due_soon(shop: Shop) -> None:
+    shop.receive(SUCCESS)
+    assert shop.due() == []
+    shop.now += RETRY_SECONDS[0] * 1000
+    assert shop.due() == ["msg_1"]
+
+
+def test_a_webhook_without_its_attempt_is_tried_less_and_less_often_and_then_left_to_an_operator(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    pauses = []
+    while (due_at := shop.row().due_at) is not None:
+        pauses.append((due_at - shop.now) // 1000)
+        shop.now = due_at
+        assert shop.due() == ["msg_1"]
+        assert shop.apply(name) == ["ATTEMPT_NOT_FOUND"]
+    assert tuple(pauses) == RETRY_SECONDS
+    assert (shop.row().result, shop.row().applied_at) == ("ATTEMPT_NOT_FOUND", None)
+
+
+def test_a_webhook_that_came_before_its_attempt_is_applied_when_the_attempt_is_there(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    assert shop.apply(name) == ["ATTEMPT_NOT_FOUND"]
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(name) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+def test_a_webhook_that_fails_is_put_off_and_stays_visible(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    shop.do(fail_webhooks, name)
+    assert (shop.row().result, shop.row().tries, shop.row().applied_at) == ("FAILED", 1, None)
+    assert shop.row().due_at == NOW + RETRY_SECONDS[1] * 1000
+
+
+def test_of_many_webhooks_at_once_each_is_applied_to_its_own(shop: Shop) -> None:
+    ids = [shop.pays(str(number), f"att_{number}") for number in range(20)]
+    names = [shop.receive(SUCCESS, key=f"att_{number}", webhook_id=f"msg_{number}") for number in range(20)]
+    assert shop.apply(*names, *names) == ["CHANGED"] * 40
+    assert {shop.status(one) for one in ids} == {"COMPLETED"}
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a command beside whoever has the database."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("operator"))
+    return lambda *arguments: CliRunner().invoke(main, ["webhooks", *arguments], env={"DATABASE_URL": shop.url})
+
+
+def test_an_operator_sees_what_was_not_applied_and_applies_it(shop: Shop, run: Run) -> None:
+    assert shop.apply(shop.receive(SUCCESS)) == ["ATTEMPT_NOT_FOUND"]
+    listed = run("list")
+    assert (listed.exit_code, "msg_1" in listed.output, "ATTEMPT_NOT_FOUND" in listed.output) == (0, True, True)
+    refused = run("replay", "msg_1")
+    assert (refused.exit_code, refused.output) == (1, "Not applied: there is no attempt that it could be about.\n")
+    checkout_id = shop.pays("one", "att_1")
+    replayed = run("replay", "msg_1")
+    assert (replayed.exit_code, replayed.output) == (0, f"Applied: it ended an attempt of {checkout_id}.\n")
+    assert (shop.status(checkout_id), run("list").output) == ("COMPLETED", "There is none that is not applied.\n")
+    assert '"result":"CHANGED"' in run("list", "--all", "--json").output
+    again = run("replay", "msg_1")
+    assert (again.exit_code, again.output) == (0, f"Applied: what it proves of {checkout_id} was known before.\n")
+
+
+def test_an_operator_is_told_what_there_is_not_or_what_is_not_plain(shop: Shop, run: Run) -> None:
+    assert run("replay", "msg_9").exit_code == 1
+    shop.receive(SUCCESS)
+    shop.receive(SUCCESS, provider="elsewhere")
+    assert (run("replay", "msg_1").exit_code, run("replay", "msg_1", "--provider", "simulator").exit_code) == (2, 1)
