@@ -8,7 +8,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench prove fuzz lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ format: .venv/dev.stamp ## put the code into the house's format and mend what ru
 
 bench: .venv/dev.stamp ## measure (PEER=… beside another service)
 	@$(BIN)/python -m bench $(if $(PEER),--peer $(PEER))
+
+prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts, mutants, then kills (SECONDS=60)
+	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 1800 tests/proof
+	@$(BIN)/paidonce prove --seconds $(or $(SECONDS),60)
+
+fuzz: .venv/dev.stamp ## the long fuzzing of the API, on both databases (FUZZ_EXAMPLES=300)
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
 
 lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
 	@mkdir -p requirements
