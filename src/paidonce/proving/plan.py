@@ -55,7 +55,7 @@ def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[
         "PAIDONCE_SIMULATOR_WEBHOOK_SECRET": secret,
         "PAIDONCE_LEASE_SECONDS": str(LEASE_SECONDS),
         "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
-        "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.2",
+        "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.02",
         "PAIDONCE_POLL_SECONDS": "0.1",
         "PAIDONCE_SHUTDOWN_SECONDS": "5",
         "PAIDONCE_LOG_LEVEL": "warning",

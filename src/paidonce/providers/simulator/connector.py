@@ -3,6 +3,7 @@
 Only what the provider says about our key is proof. Whatever else happens on the way, or comes back, is ``Unknown``.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation,
 log = structlog.get_logger()
 
 NAME: Final = "simulator"
-CONNECTIONS_MAX: Final = 256  # Further calls wait for one; the pool gets slow where it holds many more.
+CONNECTIONS_MAX: Final = 256  # The pool looks at each for every call, and gets slow where it holds many more.
 
 
 class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +57,12 @@ class SimulatorConnector:
             webhooks=bool(settings.webhook_secret),
         )
         self._notices = NoticeReader(settings.webhook_secret, clock=clock)
+        self._timeout_seconds = settings.timeout_seconds
+        # Further calls wait here: waiting in the pool, they would cost every other call time.
+        self._places = asyncio.Semaphore(CONNECTIONS_MAX)
         self._http = httpx.AsyncClient(
             base_url=settings.url,
-            timeout=settings.timeout_seconds,
+            timeout=None,  # noqa: S113 - each call has one of its own, for all that it waits for together
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
             trust_env=False,  # Where money moves, an environment variable does not choose the way.
         )
@@ -114,8 +118,9 @@ class SimulatorConnector:
     async def _ask(self, method: str, path: str, body: bytes | None = None) -> httpx.Response | Unknown:
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
-            return await self._http.request(method, path, content=body, headers=headers)
-        except httpx.TimeoutException:
+            async with asyncio.timeout(self._timeout_seconds), self._places:
+                return await self._http.request(method, path, content=body, headers=headers)
+        except TimeoutError:
             return Unknown("no answer in time")
         except httpx.HTTPError as error:
             # The connection was refused or it broke: before or after it was booked, who knows.
