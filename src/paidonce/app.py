@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
-from paidonce.database.engine import open_database
+from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
@@ -24,12 +24,13 @@ from paidonce.webhooks.inbox import Inbox
 async def open_service(settings: Settings, *, with_worker: bool, migrating: bool = False) -> AsyncIterator[Service]:
     """Open the database, start the batchers, the simulator and the worker; on leaving, end them in the right order.
 
-    Raises DatabaseInUse, DatabaseUnavailable, or SchemaOutdated where the schema is another release's and
+    Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or SchemaOutdated where the schema is another release's and
     ``migrating`` does not ask for it to be brought up to date.
     """
     clock = system_clock
     database = open_database(settings.database, clock=clock, before_commit=write_events)
     try:
+        require_durable_server(database)
         prepare_schema(database, migrating=migrating)
     except BaseException:
         database.close()

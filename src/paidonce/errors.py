@@ -9,10 +9,12 @@ PaidonceError
 ├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
 ├── ProviderNotFound · InvalidSignature
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
+├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── Overloaded                 refused before anything was done
 ├── DatabaseUnavailable        nothing was acknowledged
 ├── DatabaseInUse              another server process has the SQLite file
-└── SchemaOutdated             the database is not migrated to this release
+├── SchemaOutdated             the database is not migrated to this release
+└── NotDurable                 the database would lose what it acknowledged
 """
 
 from typing import ClassVar, NamedTuple
@@ -229,3 +231,9 @@ class SchemaOutdated(PaidonceError):
     """The database has not this release's schema."""
 
     code = "schema_outdated"
+
+
+class NotDurable(PaidonceError):
+    """The database is set to lose, in a crash, what it said is committed."""
+
+    code = "not_durable"

@@ -58,7 +58,9 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
 }
 
 # Errors of the process, not of a request: they end a command and never reach a client.
-NOT_ANSWERED: Final = frozenset({errors.InvalidSettings, errors.DatabaseInUse, errors.SchemaOutdated})
+NOT_ANSWERED: Final = frozenset(
+    {errors.InvalidSettings, errors.DatabaseInUse, errors.SchemaOutdated, errors.NotDurable}
+)
 
 
 class ProblemField(msgspec.Struct, frozen=True):

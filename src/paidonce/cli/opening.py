@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paidonce.errors import DatabaseInUse, DatabaseUnavailable, SchemaOutdated
+from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable, SchemaOutdated
 
 if TYPE_CHECKING:
     from paidonce.database.engine import Database
@@ -23,7 +23,7 @@ def failing_clearly(place: str) -> Iterator[None]:
 
     try:
         yield
-    except (DatabaseInUse, SchemaOutdated) as error:
+    except (DatabaseInUse, SchemaOutdated, NotDurable) as error:
         _fail(error.detail)
     except DatabaseUnavailable as error:
         _fail(f"{place} cannot be used: {error.__cause__ or error.detail}")

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 from paidonce.clock import Clock
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
-from paidonce.errors import DatabaseInUse, DatabaseUnavailable
+from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
 
 SQLITE_BUSY_MS: Final = 5000
 SQLITE_CACHE_KIB: Final = 65_536
@@ -156,7 +156,24 @@ def _read_back_durability(url: DatabaseUrl, engine: Engine) -> None:
     durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)
     if url.path and not durable:
         message = f"{url.shown} answers journal_mode={journal}, synchronous={synchronous}; it would lose commits."
-        raise RuntimeError(message)
+        raise NotDurable(message)
+
+
+def require_durable_server(database: Database) -> None:
+    """Raise NotDurable where a PostgreSQL server runs without what makes a commit survive a crash."""
+    if database.url.dialect != "postgresql":
+        return
+    with database.reads.connect() as connection:
+        set_to = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "full_page_writes")}
+    refuse_what_loses(database.url.shown, set_to)
+
+
+def refuse_what_loses(place: str, set_to: Mapping[str, str | None]) -> None:
+    """Raise NotDurable where one of a server's settings is off; names all of them."""
+    off = [name for name, value in set_to.items() if value != "on"]
+    if off:
+        message = f"{place} runs with {' and '.join(f'{name}=off' for name in off)}; it would lose commits. Turn it on."
+        raise NotDurable(message)
 
 
 def _lock_file(path: Path) -> int:
