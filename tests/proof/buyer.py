@@ -1,0 +1,128 @@
+"""A client that comes back: what it was told is written down, and what it asks twice it asks in the same words."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from paidonce import ids
+from paidonce.checkouts.actions import create_checkouts, read_checkouts
+from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
+from paidonce.clock import Instant
+from paidonce.errors import PaidonceError
+from paidonce.events.model import Origin
+from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.model import Attempt
+from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
+from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
+from paidonce.service import Service
+
+WAIT_SECONDS_MAX: Final = 6.0
+SIMULATOR: Final = "simulator"
+
+
+class ShiftedClock:
+    """The machine's clock, moved on: a lease of seconds need not be waited for."""
+
+    def __init__(self, shift_seconds: int) -> None:
+        self.shift_ms = shift_seconds * 1000
+
+    def __call__(self) -> Instant:
+        """Tell the present instant."""
+        return time.time_ns() // 1_000_000 + self.shift_ms
+
+
+class Buyer:
+    """One merchant's client. ``told`` is a file that outlives the process: every acknowledgement, a line of JSON."""
+
+    def __init__(
+        self, service: Service, merchant_id: str, told: Path, *, clock: ShiftedClock, arm: Callable[[], None]
+    ) -> None:
+        self.service = service
+        self.merchant_id = merchant_id
+        self.clock = clock
+        self.arm = arm
+        self.leaving_at_once = False
+        self._told = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def _note(self, **fact: object) -> None:
+        os.write(self._told, json.dumps(fact).encode() + b"\n")
+
+    async def create(self, **fields: Any) -> Checkout:  # noqa: ANN401 - the fields of NewCheckout
+        wish = NewCheckout(
+            id=ids.new_id(ids.CHECKOUT),
+            merchant_id=self.merchant_id,
+            idempotency_key="the-purchase",
+            **{"amount": 1000, "currency": "USD", **fields},
+        )
+        outcome = await self.service.writer.submit(create_checkouts, wish)
+        assert not isinstance(outcome, PaidonceError)
+        self._note(checkout=outcome.checkout.id)
+        return outcome.checkout
+
+    async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
+        wish = StartPayment(
+            attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id, payment_method=method, provider=SIMULATOR
+        )
+        await self._begin(start_payments, wish)
+
+    async def capture(self, checkout: Checkout, amount: int) -> None:
+        wish = StartCapture(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id, amount=amount)
+        await self._begin(start_captures, wish)
+
+    async def cancel(self, checkout: Checkout) -> None:
+        await self._begin(start_cancels, StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id))
+
+    async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
+        wish = StartRefund(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout_id=checkout.id,
+            amount=amount,
+            origin=Origin(idempotency_key=key),
+        )
+        await self._begin(start_refunds, wish)
+
+    async def _begin(self, action: Any, wish: Any) -> None:  # noqa: ANN401 - any of the four above
+        """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
+        try:
+            outcome: Started | Repeated = await self.service.worker.begin(action, wish, SIMULATOR)
+        except PaidonceError as error:
+            self._note(refused=error.code)
+            return
+        if isinstance(outcome, Started):
+            self._note(attempt=outcome.attempt.id)
+
+    async def read(self, checkout_id: str) -> Checkout:
+        found = await self.service.reader.submit(read_checkouts, checkout_id)
+        assert isinstance(found, Checkout)
+        return found
+
+    async def until(self, checkout: Checkout, *wanted: CheckoutStatus) -> Checkout:
+        """Wait until the checkout has one of these statuses; what a client saw is acknowledged."""
+
+        async def look() -> Checkout | None:
+            seen = await self.read(checkout.id)
+            return seen if seen.status in wanted else None
+
+        seen: Checkout = await self.come_true(look)
+        self._note(checkout=seen.id, seen=str(seen.status), captured=seen.amount_captured)
+        return seen
+
+    async def until_refunded(self, checkout: Checkout, count: int) -> None:
+        async def look() -> list[Attempt] | None:
+            found = await self.service.reader.submit(read_refunds, checkout.id)
+            assert isinstance(found, list)
+            return found if sum(one.settled_at is not None for one in found) == count else None
+
+        for one in await self.come_true(look):
+            self._note(attempt=one.id, ended=str(one.status))
+
+    async def come_true(self, look: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``look`` finds
+        """Look again and again until there is something; a payment that is stuck is a failure."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not (found := await look()):  # noqa: ASYNC110 - other processes change it too
+                await asyncio.sleep(0.005)
+        return found

@@ -1,0 +1,76 @@
+"""A life of the service in a process of its own: it opens, a story is told, and it ends or dies at a point."""
+
+import asyncio
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+import paidonce.app
+from paidonce.providers.simulator import provider
+from paidonce.providers.simulator.provider import Simulator
+from paidonce.providers.simulator.simulation import Rules
+from paidonce.settings import Settings
+from tests.proof.beside import opened
+from tests.proof.buyer import Buyer, ShiftedClock
+from tests.proof.dying import Points, wrap
+from tests.proof.invariants import read_told, take_picture, violations
+from tests.proof.stories import STORIES
+
+LEASE_SECONDS: Final = 20
+SHIFT_SECONDS: Final = LEASE_SECONDS + 5  # Between two lives, so that the leases of the dead one are over.
+
+
+def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Tell the story, then hold everything against the books; returns the points that were reached, and violations.
+
+    ``life`` holds its number, the story, where to die (``die_at``, None: at the end), and url, books, merchant, told.
+    """
+    os.dup2(2, 1)  # The parent's standard output is for answers.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    if not life.pop("deduplicates", True):
+        _forget_keys()
+    points = Points(life["die_at"], nth)
+    wrap(points)
+    if from_the_start or STORIES[life["story"]].from_the_start:
+        points.arm()
+    asyncio.run(_serve(life, points))
+    return {"reached": points.reached, "violations": judge(life)}
+
+
+def _forget_keys() -> None:
+    """Let the provider be one that books a key as often as it is sent, and says so."""
+    forgetful = msgspec.structs.replace(Simulator.capabilities, deduplicates_by_key=False)
+    Simulator.capabilities = forgetful  # type: ignore[misc]
+    vars(provider)["Rules"] = partial(Rules, deduplicates=False)
+
+
+async def _serve(life: dict[str, Any], points: Points) -> None:
+    clock = ShiftedClock(SHIFT_SECONDS * life["number"])
+    paidonce.app.system_clock = clock  # type: ignore[attr-defined]
+    settings = Settings(
+        database_url=life["url"],
+        simulator_database=f"file:{life['books']}",
+        simulator_latency_ms=0,
+        lease_seconds=LEASE_SECONDS,
+        provider_timeout_seconds=LEASE_SECONDS / 2,
+        reconcile_first_seconds=0.01,
+        poll_seconds=0.02,
+        shutdown_seconds=0,
+    )
+    async with paidonce.app.open_service(settings, with_worker=True, migrating=True) as service:
+        buyer = Buyer(service, life["merchant"], Path(life["told"]), clock=clock, arm=points.arm)
+        await STORIES[life["story"]].tell(buyer)
+
+
+def judge(life: dict[str, Any]) -> list[str]:
+    """Say what does not hold after this life, and where the story came to another end than it must."""
+    with opened(life["url"]) as database, opened(f"file:{life['books']}") as books:
+        picture = take_picture(database, books, life["merchant"])
+    broken = violations(picture, read_told(Path(life["told"])))
+    story = STORIES[life["story"]]
+    ends = [(row.status, (row.amount_captured, row.amount_refunded)) for row in picture.checkouts]
+    return [*broken, *([] if ends == [(story.status, story.money)] else [f"The story ends with {ends}"])]

@@ -1,0 +1,77 @@
+"""How long the proof takes: the quick part belongs to ``make test``, the long one is ``make prove``."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from secrets import randbelow
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.proof.parent import Zygote, zygote
+from tests.proof.part import Part
+
+
+@pytest.fixture(scope="session")
+def part() -> Part:
+    """Tell which part runs: a sample, or everything with ``PAIDONCE_PROOF=long``."""
+    return Part(os.environ.get("PAIDONCE_PROOF", "quick"))
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The number that repeats a run: ``TEST_SEED=…``."""
+    return int(os.environ.get("TEST_SEED") or randbelow(2**32))
+
+
+@pytest.fixture
+def chance(seed: int) -> Random:
+    """Draw lots by the seed."""
+    return Random(seed)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Zygote]:
+    """Share a warm parent of children that have paidonce imported."""
+    with zygote() as parent:
+        yield parent
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a figure: it stands in the test's output, and at the end of the session."""
+
+    def say(figure: str) -> None:
+        record_property("figure", figure)
+        sys.stdout.write(figure + "\n")
+
+    return say
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the proof."""
+    figures = [
+        value
+        for reports in terminalreporter.stats.values()
+        for one in reports
+        if getattr(one, "when", "") == "call"
+        for name, value in one.user_properties
+        if name == "figure"
+    ]
+    if figures:
+        terminalreporter.section("the proof")
+        for figure in sorted(set(figures)):
+            terminalreporter.line(figure)
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """Lend a folder that is quick to write: for tests in which processes die and the machine does not."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="paidonce-", dir=shared) as folder:
+        yield Path(folder)

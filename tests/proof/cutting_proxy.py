@@ -1,0 +1,81 @@
+"""A proxy before PostgreSQL that cuts the connection at a COMMIT: before the server has it, or before its answer."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+SOCKET: Final = ".s.PGSQL.5432"
+CHUNK_BYTES: Final = 65_536
+
+
+class CuttingProxy:
+    """Listens in ``folder`` for the server whose socket is in ``server``; cuts each n-th COMMIT as ``every`` says."""
+
+    def __init__(self, folder: Path, server: Path) -> None:
+        self._server = server / SOCKET
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / SOCKET))
+        self._listener.listen(64)
+        self._commits = 0
+        self.every = 0
+        self.cut_before = 0
+        self.cut_after = 0
+        Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections; those that are there end with their client."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                try:
+                    server.connect(str(self._server))
+                except OSError:
+                    server.close()
+                    client.close()
+                    continue
+                Thread(target=self._to_server, args=(client, server), daemon=True).start()
+
+    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what the client says and the server answers; a COMMIT whose turn it is is cut."""
+        back = Thread(target=_pass_on, args=(server, client), daemon=True)
+        back.start()
+        with client, server:
+            with suppress(OSError):
+                while said := client.recv(CHUNK_BYTES):
+                    if b"COMMIT" in said and self._is_its_turn():
+                        self._cut(said, client, server)
+                        break
+                    server.sendall(said)
+                server.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def _is_its_turn(self) -> bool:
+        self._commits += 1
+        return self.every > 0 and self._commits % self.every == 0
+
+    def _cut(self, said: bytes, client: socket.socket, server: socket.socket) -> None:
+        if (self.cut_before + self.cut_after) % 3 == 0:
+            self.cut_before += 1
+            client.shutdown(socket.SHUT_RDWR)
+            return
+        self.cut_after += 1
+        client.shutdown(socket.SHUT_RDWR)  # Whatever the server answers from here on is lost.
+        server.sendall(said)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Pass on until the source has ended, also where the target takes nothing any more."""
+    with suppress(OSError):
+        while said := source.recv(CHUNK_BYTES):
+            with suppress(OSError):
+                target.sendall(said)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)

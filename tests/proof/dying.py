@@ -1,0 +1,119 @@
+"""Points at which a process dies, wrapped around the code from outside: every commit and every call to a provider."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from threading import Event, Lock, local
+from types import FrameType
+from typing import Any, Final
+
+import sqlalchemy
+from sqlalchemy import Engine
+
+from paidonce.database import engine as database_engine
+from paidonce.database.batcher import Batcher
+from paidonce.providers.simulator.provider import Simulator
+from tests.proof.points import provider_points
+
+KILLED: Final = 137  # The status of a process that was killed by signal 9.
+LAST_WORDS_SECONDS: Final = 0.02  # An answer that was given too early gets to its client.
+CALLS: Final = sorted({name.partition(":")[0] for name in provider_points()})  # Here, once for all children.
+
+
+class Points:
+    """What was reached since ``arm``, in order; the process dies at the ``nth`` time that it reaches ``die_at``."""
+
+    def __init__(self, die_at: str | None, nth: int = 1) -> None:
+        self.die_at = die_at
+        self.left = nth
+        self.armed = False
+        self.reached: list[str] = []
+        self._lock = Lock()
+
+    def arm(self) -> None:
+        """Begin to count: what happens before is not what is tried."""
+        self.armed = True
+
+    def reach(self, name: str) -> None:
+        """Note a point, or die at it."""
+        with self._lock:
+            if not self.armed:
+                return
+            self.reached.append(name)
+            if name == self.die_at:
+                self.left -= 1
+                if self.left == 0:
+                    Event().wait(LAST_WORDS_SECONDS)
+                    os._exit(KILLED)
+
+
+_running = local()
+
+
+def wrap(points: Points) -> None:
+    """Put a point before and after every COMMIT and every call to the simulator. For one process, once."""
+    _name_batches()
+    _wrap_commits(points)
+    for method in CALLS:
+        _wrap_call(points, Simulator, method)
+
+
+def _name_batches() -> None:
+    commit = Batcher._commit  # noqa: SLF001 - from outside, so that the code need not know of it
+
+    @wraps(commit)
+    def named(self: Batcher, jobs: Sequence[Any]) -> Any:  # noqa: ANN401 - as it is
+        _running.actions = sorted({getattr(job.action, "__name__", "?") for job in jobs})
+        try:
+            return commit(self, jobs)  # type: ignore[arg-type]
+        finally:
+            _running.actions = None
+
+    Batcher._commit = named  # type: ignore[method-assign]  # noqa: SLF001 - as above
+
+
+def _wrap_commits(points: Points) -> None:
+    make = sqlalchemy.create_engine
+
+    def make_with_points(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401 - as SQLAlchemy's
+        engine = make(*arguments, **options)
+        commit = engine.dialect.do_commit
+
+        def do_commit(connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+            names = getattr(_running, "actions", None) or [_committer()]
+            for name in names:
+                points.reach(f"{name}:before_commit")
+            commit(connection)
+            for name in names:
+                points.reach(f"{name}:after_commit")
+
+        engine.dialect.do_commit = do_commit  # type: ignore[method-assign,assignment]
+        return engine
+
+    vars(database_engine)["create_engine"] = make_with_points
+
+
+def _committer() -> str:
+    """Name the function of paidonce that commits outside a batcher."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to ask who calls
+    while frame is not None:
+        where = frame.f_globals.get("__name__", "")
+        inside = where.startswith("paidonce.") and where != database_engine.__name__
+        if inside and not where.endswith("migrations.env") and frame.f_code.co_name != "<module>":
+            return frame.f_code.co_name
+        frame = frame.f_back
+    return "?"
+
+
+def _wrap_call(points: Points, kind: type, method: str) -> None:
+    call: Callable[..., Any] = getattr(kind, method)
+
+    @wraps(call)
+    async def with_points(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as it is
+        points.reach(f"{method}:before")
+        evidence = await call(*arguments, **named)
+        points.reach(f"{method}:after")
+        return evidence
+
+    setattr(kind, method, with_points)

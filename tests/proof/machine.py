@@ -1,0 +1,248 @@
+"""Clients, workers, a provider and a clock in any order: after each step all that must hold holds, on a real SQLite."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from sqlalchemy import delete
+
+from paidonce import ids
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts, expire_checkouts
+from paidonce.checkouts.model import NewCheckout
+from paidonce.database.engine import Database
+from paidonce.database.schema import attempt, checkout, event, merchant
+from paidonce.errors import IdempotencyKeyReused
+from paidonce.events.model import Cause, Origin
+from paidonce.payments.asking import Asker
+from paidonce.payments.capture import (
+    StartCancel,
+    StartCapture,
+    VoidExpired,
+    start_cancels,
+    start_captures,
+    void_expired,
+)
+from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.providers.base import Evidence, NotFound, Succeeded
+from tests.proof.invariants import Picture, take_picture, violations
+from tests.proof.pretended_provider import Going, PretendedProvider
+from tests.proof.virtual_time import VirtualLoop
+
+LEASE_MS = 30_000
+KEYS = st.sampled_from(["k1", "k2"])  # Few, so that requests meet.
+AMOUNTS = st.sampled_from([1000, 700])
+WHICH = st.integers(0, 20)
+
+
+class Answer(NamedTuple):
+    """What a worker learned and has not written yet."""
+
+    attempt: Attempt
+    evidence: Evidence
+    cause: Cause
+
+
+class Clock:
+    now = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Machine(RuleBasedStateMachine):
+    """The reference model is small: which key has which checkout, and the provider's books."""
+
+    database: Database
+    clock: Clock
+    loop: VirtualLoop
+
+    @initialize()
+    def begin(self) -> None:
+        with self.database.writes.begin() as connection:
+            for table in (event, attempt, checkout, merchant):
+                connection.execute(delete(table))
+        self.clock.now = Clock.now
+        self.going = Going.WELL
+        self.provider = PretendedProvider(self.clock, lambda: self.going)
+        self.asker = Asker({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
+        self.checkouts: dict[str, tuple[str, int]] = {}
+        self.held: list[Attempt] = []
+        self.answers: list[Answer] = []
+        for key, method in (("k1", "automatic"), ("k2", "manual")):
+            self.make(key, 1000, method)
+        for which in range(2):
+            self.pay_for(which, leased=True)
+
+    def run(self, action: Callable[..., Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+        with self.database.write() as transaction:
+            return action(transaction, [request])[0]
+
+    @rule(key=st.sampled_from(["k1", "k2", "k3"]), amount=AMOUNTS, method=st.sampled_from(["automatic", "manual"]))
+    def create(self, key: str, amount: int, method: str) -> None:
+        self.make(key, amount, method)
+
+    def make(self, key: str, amount: int, method: str) -> None:
+        wish = NewCheckout(
+            id=ids.new_id(ids.CHECKOUT),
+            merchant_id="m",
+            idempotency_key=key,
+            amount=amount,
+            currency="USD",
+            capture_method=method,
+        )
+        outcome = self.run(create_checkouts, wish)
+        if key not in self.checkouts:
+            assert isinstance(outcome, Created)
+            self.checkouts[key] = (wish.id, amount)
+        elif isinstance(outcome, Replayed):
+            assert (outcome.checkout.id, outcome.checkout.amount) == self.checkouts[key]
+        else:
+            assert isinstance(outcome, IdempotencyKeyReused)
+
+    def start(self, action: Callable[..., Any], request: Any) -> None:  # noqa: ANN401 - one of four
+        outcome = self.run(action, request)
+        if isinstance(outcome, Started) and request.lease_ms:
+            self.held.append(outcome.attempt)
+
+    @precondition(lambda self: self.checkouts)
+    @rule(which=WHICH, leased=st.booleans())
+    def pay(self, which: int, leased: bool) -> None:  # noqa: FBT001 - Hypothesis gives it by name
+        self.pay_for(which, leased=leased)
+
+    def pay_for(self, which: int, *, leased: bool) -> None:
+        wish = StartPayment(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout_id=self.one(which),
+            payment_method="tok_success",
+            provider="simulator",
+            lease_ms=LEASE_MS * leased,
+        )
+        self.start(start_payments, wish)
+
+    @precondition(lambda self: self.checkouts)
+    @rule(
+        which=WHICH,
+        amount=st.sampled_from([None, 300, 700]),
+        key=KEYS,
+        kind=st.sampled_from(["capture", "refund", "cancel"]),
+    )
+    def change(self, which: int, amount: int | None, key: str, kind: str) -> None:
+        attempt_id, origin = ids.new_id(ids.ATTEMPT), Origin(idempotency_key=key)
+        told = {"attempt_id": attempt_id, "checkout_id": self.one(which), "lease_ms": LEASE_MS, "origin": origin}
+        if kind == "cancel":
+            self.start(start_cancels, StartCancel(**told))  # type: ignore[arg-type]
+        elif kind == "capture":
+            self.start(start_captures, StartCapture(amount=amount, **told))  # type: ignore[arg-type]
+        else:
+            self.start(start_refunds, StartRefund(amount=amount, **told))  # type: ignore[arg-type]
+
+    @rule()
+    def claim(self) -> None:
+        self.held += self.run(claim_attempts, ClaimAttempts("simulator", 2, LEASE_MS))
+
+    @rule()
+    def take_over(self) -> None:
+        """Whoever holds an attempt stalls until it is in other hands."""
+        self.clock.now += LEASE_MS + 1000
+        self.held += self.run(claim_attempts, ClaimAttempts("simulator", 5, LEASE_MS))
+
+    @precondition(lambda self: self.held)
+    @rule(which=WHICH, going=st.sampled_from(Going))
+    def pay_on(self, which: int, going: Going) -> None:
+        """Ask and write at once, as happens most of the time."""
+        self.ask(which, going)
+        answer = self.answers.pop()
+        self.record(answer.attempt.id, answer.evidence, answer.cause, answer.attempt.fence)
+
+    @precondition(lambda self: self.held)
+    @rule(which=WHICH, going=st.sampled_from(Going))
+    def stall_after_asking(self, which: int, going: Going) -> None:
+        self.ask(which, going)
+
+    def ask(self, which: int, going: Going) -> None:
+        self.going = going
+        mine = self.held.pop(which % len(self.held))
+        self.answers.append(Answer(mine, *self.loop.run_until_complete(self.asker.ask(mine))))
+
+    @precondition(lambda self: self.held)
+    @rule(which=WHICH)
+    def die(self, which: int) -> None:
+        self.held.pop(which % len(self.held))
+
+    @precondition(lambda self: self.answers)
+    @rule(which=WHICH, again=st.booleans())
+    def answer(self, which: int, again: bool) -> None:  # noqa: FBT001 - as above
+        answer = self.answers.pop(which % len(self.answers))
+        for _ in range(1 + again):
+            self.record(answer.attempt.id, answer.evidence, answer.cause, answer.attempt.fence)
+
+    def record(self, attempt_id: str, evidence: Evidence, cause: Cause, fence: int | None = None) -> None:
+        wish = RecordEvidence(
+            attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, fence=fence
+        )
+        settled = self.run(record_evidence, wish)
+        if fence is not None and settled.attempt.fence != fence:
+            assert settled.verdict is None, "a stale worker changed a row"
+
+    @precondition(lambda self: self.provider.charges)
+    @rule(which=WHICH, cause=st.sampled_from([Cause.WEBHOOK, Cause.OPERATOR]))
+    def tell(self, which: int, cause: Cause) -> None:
+        keys = [*(one.key for one in self.provider.charges), *(one.key for one in self.provider.changes)]
+        key = keys[which % len(keys)]
+        evidence = self.provider.evidence(key)
+        if not isinstance(evidence, NotFound):
+            self.record(key, evidence, cause)
+
+    @precondition(lambda self: any(one.status == "declined" for one in self.provider.charges))
+    @rule()
+    def succeed_late(self) -> None:
+        line = next(one for one in self.provider.charges if one.status == "declined")
+        row = next(one for one in self.picture().attempts if one.id == line.key)
+        if row.kind == "CHARGE" and row.status == "DECLINED":
+            line.status, line.decline_code, line.amount_captured = "succeeded", None, line.amount
+            self.record(line.key, Succeeded(line.reference), Cause.WEBHOOK)
+
+    @rule(seconds=st.sampled_from([1, 6, 20, 90_000]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.clock.now += seconds * 1000
+        self.run(expire_checkouts, 10)
+        self.run(void_expired, VoidExpired(10, ids.new_id))
+
+    def one(self, which: int) -> str:
+        known = [checkout_id for checkout_id, _ in self.checkouts.values()]
+        return known[which % len(known)]
+
+    def picture(self) -> Picture:
+        with self.database.writes.connect() as connection:
+            rows = take_picture(connection, None)
+        return rows._replace(charges=self.provider.charges, changes=self.provider.changes)
+
+    @invariant()
+    def all_that_must_hold_holds(self) -> None:
+        if hasattr(self, "provider"):
+            assert violations(self.picture(), ended=False) == []
+
+    def teardown(self) -> None:
+        """Let everybody be well, and everything must end."""
+        if not hasattr(self, "provider"):
+            return
+        self.going = Going.WELL
+        self.held.clear()
+        for _ in range(60):
+            self.clock.now += 86_400_000
+            for mine in self.run(claim_attempts, ClaimAttempts("simulator", 50, LEASE_MS)):
+                evidence, cause = self.loop.run_until_complete(self.asker.ask(mine))
+                self.record(mine.id, evidence, cause, mine.fence)
+            if not any(row.due_at is not None for row in self.picture().attempts):
+                break
+        assert violations(self.picture(), ended=True) == []

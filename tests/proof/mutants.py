@@ -1,0 +1,165 @@
+"""The code with one safeguard taken out: each of these must be noticed, or the proof proves nothing."""
+
+import shutil
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.proof.points import SOURCE
+
+
+class Edit(NamedTuple):
+    """A text that stands in a file as often as ``times``, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+    times: int = 1
+
+
+class Mutant(NamedTuple):
+    """``layer`` is the one that must notice; ``where`` are a story and the points at which processes die."""
+
+    without: str
+    layer: str
+    edits: tuple[Edit, ...]
+    where: tuple[str, ...] = ()
+    deduplicates: bool = True
+
+
+MIGRATION: Final = "database/migrations/versions/0001_checkouts_attempts_and_events.py"
+CONFLICT: Final = '.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"])'
+PARTIAL_INDEX: Final = (
+    '        "attempt_one_under_way",\n        "attempt",\n        ["checkout_id", "merchant_id"],\n        unique='
+)
+READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
+EVENTS: Final = "            self.before_commit(transaction)\n"
+ANSWERS: Final = "                answers.extend(zip(group, outcomes, strict=True))\n"
+
+_NO_PARTIAL_INDEX: Final = Edit(MIGRATION, f"{PARTIAL_INDEX}True", f"{PARTIAL_INDEX}False")
+_NO_STATUS_GUARD: Final = Edit("checkouts/store.py", "        checkout.c.status == wanted.c.source,\n", "")
+_NO_READ_BACK: Final = Edit("database/engine.py", READ_BACK, 'durable = journal == "wal"')
+
+MUTANTS: Final = (
+    Mutant(
+        "the unique index on (merchant_id, idempotency_key)",
+        "crash points",
+        (
+            Edit(
+                MIGRATION,
+                '        sa.UniqueConstraint("merchant_id", "idempotency_key", name="checkout_idempotency_key"),\n',
+                "",
+            ),
+            Edit("checkouts/store.py", CONFLICT, ""),
+        ),
+        ("create", "create_checkouts:after_commit"),
+    ),
+    Mutant(
+        "the fence of the worker that answers",
+        "stale worker",
+        (
+            Edit(
+                "payments/settle.py",
+                "if request.fence is not None and request.fence != attempt.fence:",
+                "if request.fence is not None and request.fence < 0:",
+            ),
+        ),
+    ),
+    Mutant(
+        "the fence in the statement",
+        "races",
+        (
+            Edit(
+                "payments/store.py",
+                "        attempt.c.fence == wanted.c.fence,\n        attempt.c.status",
+                "        attempt.c.status",
+            ),
+        ),
+    ),
+    Mutant(
+        "the provider key (a new key at each send)",
+        "crash points",
+        (Edit("payments/asking.py", "key=attempt.provider_key,", "key=f'{attempt.provider_key}{attempt.fence}',", 2),),
+        ("pay", "charge:after"),
+    ),
+    Mutant("the partial unique index", "constraints", (_NO_PARTIAL_INDEX,)),
+    Mutant("the status guard", "races", (_NO_STATUS_GUARD,)),
+    Mutant("the partial unique index and the status guard", "races", (_NO_PARTIAL_INDEX, _NO_STATUS_GUARD)),
+    Mutant(
+        "the look-up before a resend, where the provider does not deduplicate",
+        "crash points",
+        (Edit("payments/asking.py", "if not attempt.may_have_been_sent:", "if attempt.id:"),),
+        ("pay", "charge:after"),
+        deduplicates=False,
+    ),
+    Mutant(
+        "the rule that only a provider that deduplicates is sent a key again",
+        "stories",
+        (Edit("payments/asking.py", "return provider.capabilities.deduplicates_by_key and ", "return "),),
+        ("hidden",),
+        deduplicates=False,
+    ),
+    Mutant(
+        "the rule that an unknown outcome is no decline",
+        "stories",
+        (
+            Edit(
+                "payments/model.py",
+                "        case _:\n            return None\n",
+                '        case _:\n            return Verdict(AttemptStatus.DECLINED, decline_code="error")\n',
+            ),
+        ),
+        ("answer_lost",),
+    ),
+    Mutant(
+        "fsync at each commit, and the reading back of that",
+        "power loss",
+        (Edit("database/engine.py", '"synchronous=FULL"', '"synchronous=NORMAL"'), _NO_READ_BACK),
+    ),
+    Mutant(
+        "fsync at all, and the reading back of that",
+        "power loss",
+        (Edit("database/engine.py", '"synchronous=FULL"', '"synchronous=OFF"'), _NO_READ_BACK),
+    ),
+    Mutant(
+        "fsync at each commit",
+        "refusal to start",
+        (Edit("database/engine.py", '"synchronous=FULL"', '"synchronous=NORMAL"'),),
+        ("create",),
+    ),
+    Mutant(
+        "the wait for the commit before the answer",
+        "crash points",
+        (
+            Edit(
+                "database/batcher.py",
+                ANSWERS,
+                f"{ANSWERS}            self._loop.call_soon_threadsafe(_answer, list(answers))\n",
+            ),
+        ),
+        ("create", "create_checkouts:before_commit"),
+    ),
+    Mutant(
+        "one transaction for a transition and its event",
+        "crash points",
+        (
+            Edit(
+                "database/engine.py",
+                EVENTS,
+                "        with self.writes.begin() as connection:\n"
+                "            self.before_commit(Transaction(connection, transaction.now, transaction.events))\n",
+            ),
+        ),
+        ("create", "create_checkouts:after_commit"),
+    ),
+)
+
+
+def build(mutant: Mutant, folder: Path) -> Path:
+    """Write a copy of the source without the safeguard; returns the folder from which to import it."""
+    shutil.copytree(SOURCE, folder / SOURCE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for edit in mutant.edits:
+        path = folder / SOURCE.name / edit.file
+        text = path.read_text()
+        assert text.count(edit.old) == edit.times, f"{edit.file} has changed: mend the mutant without {mutant.without}"
+        path.write_text(text.replace(edit.old, edit.new))
+    return folder

@@ -1,0 +1,65 @@
+"""The living side: it sends requests to the zygote and gets to know how its children ended."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.proof.dying import KILLED
+
+ROOT = Path(__file__).parents[2]
+
+
+class End(NamedTuple):
+    """How a child ended: its status (KILLED at a point), and what it handed back if it did."""
+
+    status: int
+    result: Any
+
+    @property
+    def died(self) -> bool:
+        """Whether it died where it was told to."""
+        return self.status == KILLED
+
+
+class Zygote:
+    """A warm process that forks children; see zygote.py."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.count = 0
+
+    def fork(self, function: str, *, source: Path | None = None, **arguments: Any) -> End:  # noqa: ANN401 - JSON
+        """Run ``module:function`` in a child; ``source`` is a folder that comes first where it imports."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.count += 1
+        request = {"function": function, "source": str(source) if source else None, "arguments": arguments}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return End(**json.loads(self._process.stdout.readline()))
+
+
+@contextmanager
+def zygote(*, hot: bool = True) -> Iterator[Zygote]:
+    """Start a warm parent; on leaving, it and its children are gone. ``hot``: it has imported paidonce already."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.proof.zygote", *(["hot"] if hot else [])],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield Zygote(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,186 @@
+"""A provider in memory, with books, whose faults are drawn or told: for proofs that do a thousand payments a second."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from paidonce.clock import Clock, Instant
+from paidonce.providers.base import (
+    Authorized,
+    Capabilities,
+    ChargeRequest,
+    Declined,
+    Evidence,
+    Modification,
+    NotFound,
+    Succeeded,
+    Unknown,
+)
+
+CAPABILITIES: Final = Capabilities(
+    deduplicates_by_key=True,
+    key_lifetime_seconds=365 * 86_400,
+    can_be_asked_by_key=True,
+    manual_capture=True,
+    partial_refund=True,
+    webhooks=True,
+)
+
+
+class Going(Enum):
+    """How a call goes."""
+
+    WELL = "it is booked and answered"
+    DECLINED = "it is declined"
+    LOST = "it never arrives"
+    UNANSWERED = "it is booked, and the answer is lost"
+    SILENT = "it is booked, and no answer ever comes"
+    HIDDEN = "it is booked, the answer is lost, and look-ups know nothing of it for a while"
+
+
+class Line(msgspec.Struct):
+    """A charge in the books; its fields are named as in the simulator's."""
+
+    key: str
+    reference: str
+    checkout_id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: str
+    decline_code: str | None
+    amount_captured: int
+    amount_refunded: int
+    created_at: Instant
+    visible_at: Instant
+
+
+class Change(NamedTuple):
+    """A change of a charge in the books."""
+
+    key: str
+    reference: str
+    charge_reference: str
+    kind: str
+    amount: int
+    decline_code: str | None
+    created_at: Instant
+
+
+class PretendedProvider:
+    """``going`` tells how the next call goes, ``latency`` half its seconds, ``hidden_ms`` how long one hides."""
+
+    name: Final = "simulator"
+
+    def __init__(
+        self,
+        clock: Clock,
+        going: Callable[[], Going],
+        *,
+        latency: Callable[[], float] = float,
+        capabilities: Capabilities = CAPABILITIES,
+        hidden_ms: int = 3000,
+    ) -> None:
+        self.capabilities: Final = capabilities
+        self.charges: list[Line] = []
+        self.changes: list[Change] = []
+        self._by_key: dict[str, Line | Change] = {}
+        self._clock = clock
+        self._going = going
+        self._latency = latency
+        self._hidden_ms = hidden_ms
+        self.calls = 0
+
+    def evidence(self, key: str) -> Evidence:
+        """Tell what the books prove of a key."""
+        found = self._by_key.get(key)
+        if found is None or (isinstance(found, Line) and found.visible_at > self._clock()):
+            return NotFound()
+        if found.decline_code is not None:
+            return Declined(found.decline_code, found.reference)
+        held = isinstance(found, Line) and found.status in ("authorized", "voided")
+        return Authorized(found.reference) if held else Succeeded(found.reference)
+
+    async def charge(self, request: ChargeRequest) -> Evidence:
+        def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> Line:
+            status = "declined" if decline else "succeeded" if request.capture else "authorized"
+            line = Line(
+                key=key,
+                reference=reference,
+                checkout_id=request.checkout_id,
+                merchant_id=request.merchant_id,
+                amount=request.money.amount,
+                currency=request.money.currency,
+                status=status,
+                decline_code="do_not_honor" if decline else None,
+                amount_captured=request.money.amount if status == "succeeded" else 0,
+                amount_refunded=0,
+                created_at=self._clock(),
+                visible_at=visible_at,
+            )
+            self.charges.append(line)
+            return line
+
+        evidence = await self._call(request.key, book)
+        # The answer to an authorization stays that of an authorization, whatever became of it since.
+        return Authorized(evidence.reference) if isinstance(evidence, Succeeded) and not request.capture else evidence
+
+    async def capture(self, request: Modification) -> Evidence:
+        return await self._change("CAPTURE", request)
+
+    async def void(self, request: Modification) -> Evidence:
+        return await self._change("VOID", request)
+
+    async def refund(self, request: Modification) -> Evidence:
+        return await self._change("REFUND", request)
+
+    async def _change(self, kind: str, request: Modification) -> Evidence:
+        line = next(one for one in self.charges if one.reference == request.charge_reference)
+
+        def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> Change:  # noqa: ARG001 - as above
+            code = "refused" if self._refuses(kind, line, request.money.amount, decline=decline) else None
+            if code is None and kind == "CAPTURE":
+                line.status, line.amount_captured = "succeeded", request.money.amount
+            elif code is None and kind == "VOID":
+                line.status = "voided"
+            elif code is None:
+                line.amount_refunded += request.money.amount
+            change = Change(key, reference, line.reference, kind, request.money.amount, code, self._clock())
+            self.changes.append(change)
+            return change
+
+        return await self._call(request.key, book)
+
+    @staticmethod
+    def _refuses(kind: str, line: Line, amount: int, *, decline: bool) -> bool:
+        if kind == "REFUND":
+            return decline or amount > line.amount_captured - line.amount_refunded
+        return line.status != "authorized" or (decline and kind == "CAPTURE")
+
+    async def _call(self, key: str, book: Callable[..., Any]) -> Evidence:
+        going = self._going()
+        self.calls += 1
+        await asyncio.sleep(self._latency())
+        if going is Going.LOST:
+            return Unknown("the call was lost")
+        if not (self.capabilities.deduplicates_by_key and key in self._by_key):
+            visible_at = self._clock() + (self._hidden_ms if going is Going.HIDDEN else 0)
+            reference = f"ref_{len(self.charges) + len(self.changes)}"
+            self._by_key[key] = book(key, reference, decline=going is Going.DECLINED, visible_at=visible_at)
+        await asyncio.sleep(self._latency())
+        if going is Going.SILENT:
+            await asyncio.Event().wait()
+        if going in (Going.UNANSWERED, Going.HIDDEN):
+            return Unknown("the answer was lost")
+        return self.evidence(key)
+
+    async def look_up(self, key: str) -> Evidence:
+        going = self._going()
+        await asyncio.sleep(self._latency())
+        return Unknown("the look-up was lost") if going in (Going.LOST, Going.UNANSWERED) else self.evidence(key)
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> None:  # noqa: ARG002 - the protocol's
+        return None

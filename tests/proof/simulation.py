@@ -1,0 +1,204 @@
+"""The worker, the gate, the asker and the reducer as they are, over rows in memory, on a virtual clock, by a seed."""
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from paidonce.clock import Clock
+from paidonce.payments.model import FINAL, Attempt, LookupSchedule, judge
+from paidonce.payments.pay import Started
+from paidonce.payments.settle import ClaimAttempts, RecordEvidence
+from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.providers.base import Capabilities
+from tests.proof.pretended_provider import CAPABILITIES, Going, PretendedProvider
+from tests.proof.virtual_time import VirtualLoop, run
+
+LEASE_SECONDS: Final = 30.0
+SETTINGS: Final = WorkerSettings(
+    lease_seconds=LEASE_SECONDS,
+    provider_timeout_seconds=20.0,
+    provider_concurrency=200,
+    poll_seconds=0.5,
+    schedule=LookupSchedule(),
+)
+FAULTS_SECONDS: Final = 120  # So long the workers are killed and the provider is sick; then everything must end.
+END_SECONDS_MAX: Final = 45 * 86_400  # Of the virtual clock: what nobody can prove is asked about for a month.
+CALM: Final = msgspec.structs.replace(SETTINGS, poll_seconds=600.0)  # Nobody looks twice a second for a month.
+WORKERS: Final = 3
+
+
+class Outcome(NamedTuple):
+    """What a run came to: equal for equal seeds. ``wrong`` must be empty."""
+
+    payments: int
+    ends: Counter[str]
+    kills: int
+    calls: int
+    seconds: float
+    wrong: list[str]
+
+
+class Rows:
+    """The attempts' table in memory, with the statements that a worker runs; stands in for the writer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.attempts: dict[str, Attempt] = {}
+        self._due: list[tuple[int, str]] = []
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - the batcher's
+        await asyncio.sleep(0.001)  # A commit takes a while: others come in between.
+        outcome = getattr(self, action.__name__)(request)
+        await asyncio.sleep(0.001)  # So does the way back; who dies here has committed.
+        return outcome
+
+    def put(self, attempt: Attempt) -> None:
+        self.attempts[attempt.id] = attempt
+        if attempt.due_at is not None:
+            heapq.heappush(self._due, (attempt.due_at, attempt.id))
+
+    def start(self, attempt: Attempt) -> Started:
+        self.put(attempt)
+        return Started(None, attempt)  # type: ignore[arg-type]  # no checkout is asked for here
+
+    def claim_attempts(self, request: ClaimAttempts) -> list[Attempt]:
+        now = self._clock()
+        claimed: list[Attempt] = []
+        while self._due and self._due[0][0] <= now and len(claimed) < request.limit:
+            due_at, attempt_id = heapq.heappop(self._due)
+            attempt = self.attempts[attempt_id]
+            if attempt.due_at == due_at:  # Else it was settled or claimed since.
+                status = "SENT" if attempt.status == "READY" else attempt.status
+                taken = {"status": status, "fence": attempt.fence + 1, "due_at": now + request.lease_ms}
+                claimed.append(msgspec.structs.replace(attempt, **taken))
+                self.put(claimed[-1])
+        return claimed
+
+    def record_evidence(self, request: RecordEvidence) -> None:
+        attempt, now = self.attempts[request.attempt_id], self._clock()
+        if request.fence is not None and request.fence != attempt.fence:
+            return
+        verdict = judge(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
+        if verdict is not None:
+            ended = {"settled_at": now if verdict.status in FINAL else None}
+            written = {name: value for name, value in msgspec.structs.asdict(verdict).items() if name != "reason"}
+            self.put(msgspec.structs.replace(attempt, **{**written, **ended}))
+
+    def expire_checkouts(self, _limit: int) -> list[str]:
+        return []
+
+    def void_expired(self, _request: object) -> int:
+        return 0
+
+
+def simulate(seed: int, *, payments: int, capabilities: Capabilities = CAPABILITIES) -> Outcome:
+    """Let workers that are killed ask a provider that is sick about so many payments; then let everybody be well."""
+    return run(lambda loop: _simulate(loop, Random(seed), payments, capabilities))
+
+
+async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabilities: Capabilities) -> Outcome:
+    goings = list(Going)
+
+    def going() -> Going:
+        sick = loop.time() < FAULTS_SECONDS and chance.random() < 0.3
+        return chance.choice(goings) if sick else Going.WELL
+
+    provider = PretendedProvider(
+        loop.clock, going, latency=lambda: chance.expovariate(2.0), capabilities=capabilities, hidden_ms=20_000
+    )
+    rows = Rows(loop.clock)
+    workers = [await _start(rows, provider, loop, chance, SETTINGS) for _ in range(WORKERS)]
+    kills = 0
+    per_round = max(1, payments // FAULTS_SECONDS)
+    while len(rows.attempts) < payments or loop.time() < FAULTS_SECONDS:
+        for _ in range(min(per_round, payments - len(rows.attempts))):
+            attempt = _new_attempt(len(rows.attempts), loop.clock(), leased=chance.random() < 0.5)
+            rows.put(attempt)
+            if attempt.fence:
+                chance.choice(workers)._attend(attempt)  # noqa: SLF001 - it was born in this worker's hands
+        await asyncio.sleep(1)
+        if chance.random() < 0.2:
+            kills += 1
+            number = chance.randrange(WORKERS)
+            await _kill(workers[number])
+            workers[number] = await _start(rows, provider, loop, chance, SETTINGS)
+    for worker in workers:
+        await _kill(worker)
+    workers = [await _start(rows, provider, loop, chance, CALM)]
+    while any(one.due_at is not None for one in rows.attempts.values()) and loop.time() < END_SECONDS_MAX:  # noqa: ASYNC110
+        await asyncio.sleep(600)
+    for worker in workers:
+        await _kill(worker)
+    ends = Counter(one.status for one in rows.attempts.values())
+    wrong = _wrong(list(rows.attempts.values()), provider)
+    return Outcome(len(rows.attempts), ends, kills, provider.calls, round(loop.time(), 3), wrong)
+
+
+async def _start(
+    rows: Rows, provider: PretendedProvider, loop: VirtualLoop, chance: Random, settings: WorkerSettings
+) -> Worker:
+    worker = Worker(
+        rows,  # type: ignore[arg-type]
+        {provider.name: provider},
+        settings,
+        clock=loop.clock,
+        chance=chance.random,
+        settled=lambda _checkout_id: None,
+    )
+    await worker.start(alone=False)
+    return worker
+
+
+async def _kill(worker: Worker) -> None:
+    """End everything where it stands: nothing is written, no lease is given back."""
+    tasks = [one for one in (worker._loop_task, *worker._tasks) if one is not None]  # noqa: SLF001 - from outside
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _new_attempt(number: int, now: int, *, leased: bool) -> Attempt:
+    return Attempt(
+        id=f"att_{number}",
+        merchant_id="m",
+        checkout_id=f"chk_{number}",
+        kind="CHARGE",
+        status="SENT" if leased else "READY",
+        provider="simulator",
+        provider_key=f"att_{number}",
+        payment_method="tok_success",
+        amount=1000,
+        currency="USD",
+        due_at=now + round(LEASE_SECONDS * 1000) if leased else now,
+        fence=int(leased),
+        lookup_count=0,
+        provider_reference=None,
+        decline_code=None,
+        charge_reference=None,
+        idempotency_key=None,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+        settled_at=None,
+    )
+
+
+def _wrong(attempts: Sequence[Attempt], provider: PretendedProvider) -> list[str]:
+    charged = Counter(one.checkout_id for one in provider.charges if one.status == "succeeded")
+    booked = {one.key for one in provider.charges}
+    wrong = [f"1. {checkout_id} is charged {times} times" for checkout_id, times in charged.items() if times > 1]
+    for one in attempts:
+        if one.status == "SUCCEEDED" and not charged[one.checkout_id]:
+            wrong.append(f"3. {one.id} succeeded, and nothing is charged")
+        if one.status == "DECLINED" and charged[one.checkout_id]:
+            wrong.append(f"4. {one.id} was declined, and is charged")
+        if one.due_at is not None:
+            wrong.append(f"16. {one.id} is {one.status} still")
+        if one.status == "NEEDS_REVIEW" and (one.provider_key in booked or provider.capabilities.deduplicates_by_key):
+            wrong.append(f"16. {one.id} needs a person, though it could be found out")
+    return wrong

@@ -1,0 +1,75 @@
+"""A process dies before and after every commit and every call to a provider, in every operation, on both databases."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.databases import fresh_database
+from tests.proof.crashes import Crashes, choose, places_of
+from tests.proof.parent import Zygote
+from tests.proof.part import Part
+from tests.proof.points import commit_points, provider_points
+from tests.proof.stories import STORIES
+
+PAIRS_SAMPLED = 6
+SECONDS = int(os.environ.get("PAIDONCE_PROOF_SECONDS") or 1200)  # For one database; then no further pair is tried.
+LONG_SECONDS_MAX = 4 * SECONDS
+
+# A process on PostgreSQL is never alone, so it never gives back the leases of others.
+ONLY_ON_SQLITE = {"release_all_attempts:before_commit", "release_all_attempts:after_commit"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def postgres_or_memory(request: pytest.FixtureRequest, memory: Path) -> str:
+    """Name an empty database of each kind in turn; SQLite's is in a folder that is quick to write."""
+    if request.param == "sqlite":
+        return f"file:{memory}/paidonce.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def crashes(postgres_or_memory: str, warm: Zygote, memory: Path, request: pytest.FixtureRequest) -> Crashes:
+    """Crash on one kind of database, then on the other."""
+    fresh: Callable[[], AbstractContextManager[str]]
+    if postgres_or_memory.startswith("file:"):
+        fresh = lambda: nullcontext(f"file:{memory}/{secrets.token_hex(4)}.db")  # noqa: E731 - one of two
+    else:
+        server = request.getfixturevalue("postgres_server_url")
+        fresh = lambda: fresh_database(server)  # noqa: E731 - one of two
+    return Crashes(warm, postgres_or_memory, memory, fresh)
+
+
+@pytest.mark.timeout(LONG_SECONDS_MAX)
+def test_a_process_that_dies_at_any_point_and_again_in_its_recovery_breaks_nothing(
+    crashes: Crashes, chance: Random, seed: int, part: Part, report: Callable[[str], None]
+) -> None:
+    began = time.monotonic()
+    traces = {story: crashes.trace(story) for story in STORIES}
+    recoveries = {place: crashes.crash(*place) for place in choose(traces, chance, all_of_them=part is Part.LONG)}
+    pairs = [(*place, point) for place, reached in recoveries.items() for point in reached]
+    chance.shuffle(pairs)
+    tried = 0
+    for pair in pairs if part is Part.LONG else pairs[:PAIRS_SAMPLED]:
+        if time.monotonic() - began > SECONDS:
+            break
+        crashes.crash(*pair)
+        tried += 1
+    total = commit_points() | provider_points()
+    if not crashes.url.startswith("file:"):
+        total -= ONLY_ON_SQLITE
+    # What depends on who is quicker need not come about the first time.
+    for place in places_of(total - crashes.died, traces):
+        crashes.crash(*place)
+    report(
+        f"crash points {len(total & crashes.died)}/{len(total)}, {crashes.count} crashes in {len(traces)} stories, "
+        f"pairs {tried}/{len(pairs)}, {time.monotonic() - began:.1f} s, TEST_SEED={seed}"
+    )
+    assert crashes.broken[:5] == []
+    assert total - crashes.died == set(), "no story reaches these points: write one"

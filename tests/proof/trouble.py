@@ -1,0 +1,164 @@
+"""Stories in which the world outside does something late, twice, or not at all."""
+
+import asyncio
+from contextlib import AbstractContextManager, suppress
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from paidonce import ids
+from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.cli.reviewing import resolve
+from paidonce.cli.webhooks import replay_webhook
+from paidonce.database.schema import attempt, provider_webhook
+from paidonce.events.model import Cause
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.settle import RecordEvidence, record_evidence
+from paidonce.providers.base import Evidence, Notice, RequiresReview, Succeeded
+from paidonce.providers.simulator.books import ChargePage, charge
+from tests.proof.beside import opened
+from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
+
+EXPIRES_IN_SECONDS: Final = 300
+STATUS = CheckoutStatus
+ENDED: Final = (STATUS.COMPLETED, STATUS.FAILED, STATUS.CANCELED, STATUS.EXPIRED)
+
+
+async def leave(buyer: Buyer) -> None:
+    """The service is stopped while the provider takes its time: the lease is given back."""
+    checkout = await buyer.create()
+    buyer.arm()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout, "tok_delay_400")
+        buyer.leaving_at_once = True
+    else:
+        await buyer.until(checkout, STATUS.COMPLETED)
+
+
+async def review(buyer: Buyer) -> None:
+    """Nobody can prove what became of an attempt, and a person finds out."""
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        wish = StartPayment(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout_id=checkout.id,
+            payment_method="tok_success",
+            provider=SIMULATOR,
+            lease_ms=10**9,  # In nobody's hands: the worker leaves it alone.
+        )
+        assert isinstance(await buyer.service.writer.submit(start_payments, wish), Started)
+        await learn(buyer, wish.attempt_id, RequiresReview("the answer makes no sense"))
+    buyer.arm()
+    checkout = await buyer.read(checkout.id)
+    if checkout.status == STATUS.PROCESSING:
+        assert checkout.attempt is not None
+        await asyncio.to_thread(
+            resolve, buyer.service.settings, checkout.attempt.id, reference=None, decline_code="not_charged"
+        )
+    await buyer.until(checkout, STATUS.FAILED)
+
+
+async def late_success(buyer: Buyer) -> None:
+    """The provider declined, and says later that it charged after all: the checkout is completed."""
+    checkout = await declined(buyer)
+    buyer.arm()
+    await charge_after_all(buyer, checkout)
+    await buyer.until(checkout, STATUS.COMPLETED)
+
+
+async def late_success_of_a_canceled_one(buyer: Buyer) -> None:
+    """As above, and nobody wants the goods any more: the money goes back."""
+    checkout = await declined(buyer)
+    await buyer.cancel(checkout)
+    buyer.arm()
+    await charge_after_all(buyer, checkout)
+    await buyer.come_true(lambda: reversed_in_full(buyer, checkout))
+
+
+async def declined(buyer: Buyer) -> Checkout:
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout, "tok_declined_do_not_honor")
+    return await buyer.until(checkout, *ENDED)
+
+
+async def charge_after_all(buyer: Buyer, checkout: Checkout) -> None:
+    """Let the provider charge what it had declined, and say so in a webhook, twice."""
+    newest = checkout.attempt
+    assert newest is not None
+    assert newest.provider_reference is not None
+    simulation = buyer.service.providers[SIMULATOR]._simulation  # type: ignore[attr-defined]  # noqa: SLF001 - its operator's hand
+    await simulation.succeed_late(newest.provider_reference)
+    assert await simulation.charges(ChargePage(limit=5))
+    for _ in range(2):
+        notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
+        await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+
+
+async def reversed_in_full(buyer: Buyer, checkout: Checkout) -> bool:
+    await asyncio.sleep(0)
+    with books_of(buyer) as books:
+        rows = books.execute(charge.select().where(charge.c.checkout_id == checkout.id)).all()
+    return [row.amount_refunded for row in rows] == [checkout.amount] and nothing_open(buyer, checkout)
+
+
+def books_of(buyer: Buyer) -> AbstractContextManager[Connection]:
+    """Lay a hand on the provider's books."""
+    return opened(f"file:{buyer.service.settings.simulator_books.path}")
+
+
+def nothing_open(buyer: Buyer, checkout: Checkout) -> bool:
+    open_attempts = select(attempt.c.id).where(attempt.c.checkout_id == checkout.id, attempt.c.settled_at.is_(None))
+    with buyer.service.database.read() as transaction:
+        return not transaction.rows(open_attempts)
+
+
+async def unreadable_webhook(buyer: Buyer) -> None:
+    """A webhook that cannot be applied is put off, and an operator replays it once it is mended."""
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout)
+    checkout = await buyer.until(checkout, STATUS.COMPLETED)
+    newest = checkout.attempt
+    assert newest is not None
+    notice = Notice(f"msg_{newest.id}", newest.id, Succeeded("the same again"))
+    await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+    await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
+    evidence = spoil(buyer, notice.id)
+    buyer.arm()
+    await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
+    with opened(buyer.service.settings.database_url) as beside:
+        beside.execute(provider_webhook.update().where(provider_webhook.c.id == notice.id).values(evidence=evidence))
+    await asyncio.to_thread(replay, buyer, notice.id)
+
+
+def replay(buyer: Buyer, webhook_id: str) -> None:
+    with suppress(SystemExit):  # It is a command.
+        replay_webhook(buyer.service.settings, webhook_id, provider=SIMULATOR)
+
+
+def spoil(buyer: Buyer, webhook_id: str) -> str:
+    """Make a webhook due whose evidence nobody can read; returns what it was."""
+    row = provider_webhook.c.id == webhook_id
+    with opened(buyer.service.settings.database_url) as beside:
+        evidence: str = beside.execute(select(provider_webhook.c.evidence).where(row)).scalar_one()
+        changes = {"evidence": "nonsense", "applied_at": None, "result": None, "tries": 0, "due_at": 1}
+        beside.execute(provider_webhook.update().where(row).values(changes))
+    return evidence if evidence != "nonsense" else '{"type":"Succeeded","reference":"again"}'
+
+
+async def webhook_tried(buyer: Buyer, webhook_id: str) -> bool:
+    await asyncio.sleep(0)
+    tries = select(provider_webhook.c.tries).where(provider_webhook.c.id == webhook_id)
+    with buyer.service.database.read() as transaction:
+        return bool(transaction.rows(tries)[0].tries)
+
+
+async def learn(buyer: Buyer, attempt_id: str, evidence: Evidence) -> None:
+    """Record what somebody other than a worker found out."""
+    wish = RecordEvidence(
+        attempt_id=attempt_id, evidence=evidence, cause=Cause.WEBHOOK, schedule=LookupSchedule(), chance=0.5
+    )
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await buyer.service.writer.submit(record_evidence, wish)
