@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.proof.part import Part
 
+from tests.proof.part import Part
 from tests.proof.power_cuts import cut_the_power
 
 
