@@ -32,9 +32,9 @@ format: .venv/dev.stamp ## put the code into the house's format and mend what ru
 bench: .venv/dev.stamp ## measure (PEER=… beside another service)
 	@$(BIN)/python -m bench $(if $(PEER),--peer $(PEER))
 
-prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts, mutants, then kills (SECONDS=60)
-	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 1800 tests/proof
-	@$(BIN)/paidonce prove --seconds $(or $(SECONDS),60)
+prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
+	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
+	@$(BIN)/paidonce prove
 
 fuzz: .venv/dev.stamp ## the long fuzzing of the API, on both databases (FUZZ_EXAMPLES=300)
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance

@@ -58,6 +58,8 @@ def _start_capture(transaction: Transaction, request: StartCapture) -> StartOutc
     checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
     if checkout is None or checkout.attempt is None:
         return InvalidState(checkout.status, "captured") if checkout else CheckoutNotFound()
+    if checkout.attempt.id == request.attempt_id:
+        return _ours(transaction, checkout, request.attempt_id)
     amount = checkout.amount if request.amount is None else request.amount
     if checkout.attempt.kind == AttemptKind.CAPTURE and _repeats(checkout, request, amount):
         return Repeated(checkout)
@@ -103,11 +105,18 @@ def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcom
     if checkout is None or checkout.status != CheckoutStatus.AUTHORIZED or checkout.attempt is None:
         outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout_id, request.origin)])[0]
         return Repeated(outcome) if isinstance(outcome, Checkout) else outcome
+    if checkout.attempt.id == request.attempt_id:
+        return _ours(transaction, checkout, request.attempt_id)
     if not checkout.attempt.ended:  # A void is under way already.
         return Repeated(checkout)
     cause = Cause.CLOCK if checkout.expires_at <= transaction.now else Cause.REQUEST
     started = _start_void(transaction, checkout, request, cause)
     return started or _start_cancel(transaction, request)  # Another process moved it meanwhile: look again.
+
+
+def _ours(transaction: Transaction, checkout: Checkout, attempt_id: str) -> Started:
+    """Find the attempt that this very request committed, when the answer to its commit was lost."""
+    return Started(checkout, store.read_attempts(transaction, [attempt_id])[attempt_id])
 
 
 def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> list[int]:
