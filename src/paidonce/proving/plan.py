@@ -55,7 +55,9 @@ def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[
         "PAIDONCE_SIMULATOR_WEBHOOK_SECRET": secret,
         "PAIDONCE_LEASE_SECONDS": str(LEASE_SECONDS),
         "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
-        "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.02",
+        # All delays scale with the first. A call and its look-ups may fail six times in a row by the simulator's plan:
+        # the sixth look-up must still come within the time that a payment has to end.
+        "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.005",
         "PAIDONCE_POLL_SECONDS": "0.1",
         "PAIDONCE_SHUTDOWN_SECONDS": "5",
         "PAIDONCE_LOG_LEVEL": "warning",
