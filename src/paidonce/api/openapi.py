@@ -174,34 +174,25 @@ def _describe(path: str, operation: Operation) -> Json:
     return said
 
 
+# What a path may hold: its description, its pattern, an example.
+PATH_PARAMETERS: Final = {
+    "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
+}
+
+
 def _path_parameters(path: str) -> Iterable[Json]:
-    if "{checkout_id}" in path:
-        yield {
-            "name": "checkout_id",
-            "in": "path",
-            "required": True,
-            "description": "The checkout's id.",
-            "schema": {"type": "string", "pattern": "^chk_[0-9a-v]{26}$"},
-            "example": "chk_06f0q0h7pvsnb2c9vq3k1jv2rg",
-        }
-    if "{refund_id}" in path:
-        yield {
-            "name": "refund_id",
-            "in": "path",
-            "required": True,
-            "description": "The refund's id.",
-            "schema": {"type": "string", "pattern": "^ref_[0-9a-v]{26}$"},
-            "example": "ref_06f0q0h7pvsnb2c9vq3k1jv2rg",
-        }
-    if "{provider}" in path:
-        yield {
-            "name": "provider",
-            "in": "path",
-            "required": True,
-            "description": "The provider's name.",
-            "schema": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"},
-            "example": "simulator",
-        }
+    for name, (description, pattern, example) in PATH_PARAMETERS.items():
+        if f"{{{name}}}" in path:
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": description,
+                "schema": {"type": "string", "pattern": pattern},
+                "example": example,
+            }
 
 
 def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
