@@ -1,13 +1,14 @@
 """The composition root: the one place where parts are put together."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
+from paidonce.database.transaction import Transaction
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.payments.model import LookupSchedule
@@ -108,9 +109,9 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         books.close()
 
 
-def _batcher(begin: object, name: str, settings: Settings) -> Batcher:
+def _batcher(begin: Callable[[], AbstractContextManager[Transaction]], name: str, settings: Settings) -> Batcher:
     return Batcher(
-        begin,  # type: ignore[arg-type]
+        begin,
         name=name,
         queue_limit=settings.queue_limit,
         batch_limit=settings.batch_limit,

@@ -2,16 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
-from paidonce.cli.opening import failing_clearly
-from paidonce.clock import format_instant, system_clock
-from paidonce.database.engine import Database, open_database
+from paidonce.cli.opening import database_beside
+from paidonce.clock import format_instant
 from paidonce.events.model import Cause
-from paidonce.events.store import write_events
 from paidonce.payments.model import Attempt, AttemptStatus, LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_by_status
@@ -24,7 +20,7 @@ NOTHING_CHANGED_EXIT = 1
 
 def list_unproven(settings: Settings, *, as_json: bool) -> None:
     """List what needs review, then what is still asked about, each oldest first."""
-    with _database(settings) as database, database.read() as transaction:
+    with database_beside(settings) as database, database.read() as transaction:
         attempts = [
             *read_by_status(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
             *read_by_status(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
@@ -61,7 +57,7 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
         schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
         chance=0.0,
     )
-    with _database(settings) as database, database.write() as transaction:
+    with database_beside(settings) as database, database.write() as transaction:
         settled = record_evidence(transaction, [request])[0]
     if settled.attempt is None:
         click.echo(f"There is no attempt {attempt_id}.", err=True)
@@ -70,17 +66,6 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
         click.echo(f"{attempt_id} is {settled.attempt.status} and stays so.", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
     click.echo(f"{attempt_id} is {settled.verdict.status} now.")
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
-    """Open the database beside the process that serves it."""
-    with failing_clearly(settings.database.shown):
-        database = open_database(settings.database, clock=system_clock, before_commit=write_events, exclusive=False)
-        try:
-            yield database
-        finally:
-            database.close()
 
 
 def _row(attempt: Attempt, now: int) -> dict[str, str | int]:

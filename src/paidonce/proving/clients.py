@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpx
@@ -142,12 +143,12 @@ class Clients:
                 response = await self._http.request(method, path, json=body, headers=headers)
             except httpx.HTTPError:
                 response = None
-            if response is not None and response.status_code < 500:  # noqa: PLR2004 - the status code is its own name
+            if response is not None and not response.is_server_error:
                 answer: dict[str, Any] = response.json()
                 if response.status_code not in expected:
                     self.unexpected.append(f"{method} {path}: {response.status_code} {answer.get('code')}")
                 return answer
-            if response is not None and response.status_code == 500:  # noqa: PLR2004 - the status code is its own name
+            if response is not None and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
                 self.unexpected.append(f"{method} {path}: 500")
             self.repeats += 1
             await asyncio.sleep(RETRY_SECONDS)

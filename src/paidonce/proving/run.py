@@ -12,7 +12,7 @@ import msgspec
 
 from paidonce.ids import seeded
 from paidonce.proving.clients import Clients
-from paidonce.proving.plan import LEASE_SECONDS, Plan, environment
+from paidonce.proving.plan import LATENCY_MS, LEASE_SECONDS, Plan, environment
 from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.verdict import ENDED, Violations, judge_purchases
 
@@ -111,7 +111,7 @@ def _simulator_arguments(plan: Plan, port: int, url: str, secret: str) -> list[s
         "simulator",
         *("--port", str(port)),
         *("--database", str(plan.folder / "simulator.db")),
-        *("--latency-ms", "50"),
+        *("--latency-ms", str(LATENCY_MS)),
         *("--webhook-url", f"{url}/providers/simulator/webhooks"),
         *("--webhook-secret", secret),
         *("--fault-rate", str(FAULT_RATE)),
@@ -167,7 +167,7 @@ async def _let_it_end(url: str, clients: Clients, plan: Plan) -> tuple[dict[str,
         while wanted:
             for checkout_id in sorted(filter(None, wanted)):
                 response = await http.get(f"/checkouts/{checkout_id}")
-                if response.status_code == 200:  # noqa: PLR2004 - the status code is its own name
+                if response.is_success:
                     checkouts[checkout_id] = response.json()
             wanted = {one for one in wanted if not one or not _has_ended(checkouts.get(one))}
             if time.monotonic() > deadline:
