@@ -11,6 +11,7 @@ from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
+from paidonce.inbox.inbox import Inbox
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
@@ -18,7 +19,6 @@ from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.webhooks.inbox import Inbox
 
 
 @asynccontextmanager

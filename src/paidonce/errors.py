@@ -8,6 +8,7 @@ PaidonceError
 ├── InvalidIdempotencyKey      the header is no idempotency key
 ├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
 ├── ProviderNotFound · InvalidSignature
+├── WrongMerchant
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── Overloaded                 refused before anything was done
@@ -199,6 +200,15 @@ class InvalidSignature(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("The webhook's signature is missing, wrong or too old; nothing was done.")
+
+
+class WrongMerchant(PaidonceError):
+    """The request names a merchant that is not the caller's."""
+
+    code = "wrong_merchant"
+
+    def __init__(self) -> None:
+        super().__init__("This key is another merchant's; leave merchantId out, or name your own.")
 
 
 class Overloaded(PaidonceError):

@@ -6,10 +6,10 @@ from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
+from paidonce.inbox.inbox import Inbox
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
-from paidonce.webhooks.inbox import Inbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from paidonce import ids
 from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.cli.inbox import replay_webhook
 from paidonce.cli.reviewing import resolve
-from paidonce.cli.webhooks import replay_webhook
 from paidonce.database.schema import attempt, provider_webhook
 from paidonce.events.model import Cause
 from paidonce.payments.model import LookupSchedule

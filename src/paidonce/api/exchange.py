@@ -14,8 +14,9 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.errors import CheckoutNotFound, PaidonceError, RefundNotFound
+from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
 from paidonce.events.model import Origin
+from paidonce.merchants.model import Caller
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 
@@ -48,6 +49,25 @@ def refuse_parameters(request: AnyRequest) -> None:
     """Refuse query parameters where a call takes none."""
     if request.scope["query_string"]:
         read_parameters(NoParameters, request.query_params.multi_items())
+
+
+def caller_of(request: AnyRequest) -> Caller:
+    """Tell who makes this request."""
+    caller: Caller = request.scope["state"]["caller"]
+    return caller
+
+
+def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId") -> str:
+    """Tell which merchant a request is about: the caller's own, or, for a caller without one, that which it names.
+
+    ``where`` points to the field that names it. Raises WrongMerchant, or InvalidRequest where none is named.
+    """
+    if said is not None and caller.merchant_id not in (None, said):
+        raise WrongMerchant
+    merchant_id = said or caller.merchant_id
+    if merchant_id is None:
+        raise InvalidRequest([FieldError(where, "missing", "This field is required.")])
+    return merchant_id
 
 
 def origin_of(request: AnyRequest) -> Origin:

@@ -20,6 +20,7 @@ from paidonce.errors import (
     PaidonceError,
     UnsupportedMediaType,
 )
+from paidonce.merchants.model import Scope
 
 Json: TypeAlias = dict[str, Any]
 
@@ -73,12 +74,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler says of itself, in its ``opt``."""
+    """What a handler says of itself, in its ``opt``. Without a ``scope`` it is open to everybody."""
 
     id: str
     summary: str
     description: str = ""
     tag: str = "Checkouts"
+    scope: Scope | None = None
     answers: dict[int, Answer]
     errors: Sequence[type[PaidonceError]] = ()
     body: type[Fields] | None = None

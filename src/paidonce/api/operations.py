@@ -28,9 +28,11 @@ from paidonce.errors import (
     ProviderNotFound,
     RefundNotFound,
 )
+from paidonce.merchants.model import Scope
 
 CREATE_CHECKOUT: Final = Operation(
     id="createCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
     summary="Create a checkout",
     description="The same merchant, key and body give the same checkout for ever, from any number of clients at once; "
     "another body with the key is refused.",
@@ -51,6 +53,7 @@ CREATE_CHECKOUT: Final = Operation(
 
 LIST_CHECKOUTS: Final = Operation(
     id="listCheckouts",
+    scope=Scope.CHECKOUTS_READ,
     summary="List checkouts",
     description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
     parameters=ListParameters,
@@ -59,6 +62,7 @@ LIST_CHECKOUTS: Final = Operation(
 
 GET_CHECKOUT: Final = Operation(
     id="getCheckout",
+    scope=Scope.CHECKOUTS_READ,
     summary="Get a checkout",
     parameters=NoParameters,
     headers=["Prefer"],
@@ -68,6 +72,7 @@ GET_CHECKOUT: Final = Operation(
 
 PAY_CHECKOUT: Final = Operation(
     id="payCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
     summary="Pay a checkout",
     description="Asynchronous: the answer shows PROCESSING, and only the provider's proof ends that. The same pay "
     "again is answered with the same attempt: never a second charge.",
@@ -87,6 +92,7 @@ PAY_CHECKOUT: Final = Operation(
 
 CANCEL_CHECKOUT: Final = Operation(
     id="cancelCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
     summary="Cancel a checkout",
     description="A canceled checkout stays canceled; canceling it again is answered the same. Held money is let go "
     "first: 202, and CANCELED when the provider has proven that.",
@@ -102,6 +108,7 @@ CANCEL_CHECKOUT: Final = Operation(
 
 CAPTURE_CHECKOUT: Final = Operation(
     id="captureCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
     summary="Capture a held amount",
     description="Asynchronous: the checkout goes through PROCESSING to COMPLETED, or back to AUTHORIZED where the "
     "provider declines. What is not captured is let go.",
@@ -121,6 +128,7 @@ CAPTURE_CHECKOUT: Final = Operation(
 
 CREATE_REFUND: Final = Operation(
     id="createRefund",
+    scope=Scope.REFUNDS_WRITE,
     tag="Refunds",
     summary="Refund a checkout",
     description="Several refunds may be under way at once; in all they are never more than was captured. The same "
@@ -141,6 +149,7 @@ CREATE_REFUND: Final = Operation(
 
 LIST_REFUNDS: Final = Operation(
     id="listRefunds",
+    scope=Scope.CHECKOUTS_READ,
     tag="Refunds",
     summary="List a checkout's refunds",
     parameters=NoParameters,
@@ -150,6 +159,7 @@ LIST_REFUNDS: Final = Operation(
 
 GET_REFUND: Final = Operation(
     id="getRefund",
+    scope=Scope.CHECKOUTS_READ,
     tag="Refunds",
     summary="Get a refund",
     parameters=NoParameters,
@@ -159,6 +169,7 @@ GET_REFUND: Final = Operation(
 
 GET_TIMELINE: Final = Operation(
     id="getTimeline",
+    scope=Scope.CHECKOUTS_READ,
     summary="See what happened to a checkout",
     description="Every transition, attempt and provider answer with its cause, oldest first.",
     parameters=NoParameters,

@@ -38,6 +38,7 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.InvalidRequest: Answer(400, "The request does not fit"),
     errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
     errors.InvalidSignature: Answer(401, "The signature does not fit"),
+    errors.WrongMerchant: Answer(403, "Another merchant's"),
     errors.RouteNotFound: Answer(404, "No such path"),
     errors.CheckoutNotFound: Answer(404, "No such checkout"),
     errors.RefundNotFound: Answer(404, "No such refund"),

@@ -9,10 +9,11 @@ from paidonce import ids
 from paidonce.api.checkouts import CheckoutController
 from paidonce.api.exchange import refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
+from paidonce.api.inbox import ProviderWebhookController
 from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
-from paidonce.api.webhooks import ProviderWebhookController
+from paidonce.merchants.model import ANYBODY
 from paidonce.service import Service
 
 BODY_BYTES_MAX = 64 * 1024
@@ -67,7 +68,7 @@ def name_exchanges(app: ASGIApp) -> ASGIApp:
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if not REQUEST_ID.fullmatch(request_id):
             request_id = ids.new_id(ids.REQUEST).encode()
-        scope["state"] = {"request_id": request_id.decode()}
+        scope["state"] = {"request_id": request_id.decode(), "caller": ANYBODY}
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":

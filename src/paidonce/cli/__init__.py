@@ -111,27 +111,27 @@ def review_resolve(attempt: str, *, succeeded: str | None, declined: str | None)
 
 
 @main.group()
-def webhooks() -> None:
+def inbox() -> None:
     """Look after the webhooks that providers sent."""
 
 
-@webhooks.command("list")
+@inbox.command("list")
 @click.option("--all", "applied_too", is_flag=True, help="Those that are applied, too.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def webhooks_list(*, applied_too: bool, limit: int, as_json: bool) -> None:
+def inbox_list(*, applied_too: bool, limit: int, as_json: bool) -> None:
     """List webhooks that are not applied, the newest first."""
-    from paidonce.cli.webhooks import list_webhooks
+    from paidonce.cli.inbox import list_webhooks
 
     list_webhooks(read_settings(), limit=limit, applied_too=applied_too, as_json=as_json)
 
 
-@webhooks.command("replay")
+@inbox.command("replay")
 @click.argument("webhook", metavar="ID")
 @click.option("--provider", default="", help="Whose it is, where several have one with this id.")
-def webhooks_replay(webhook: str, *, provider: str) -> None:
+def inbox_replay(webhook: str, *, provider: str) -> None:
     """Apply a stored webhook now, also one that was applied or given up."""
-    from paidonce.cli.webhooks import replay_webhook
+    from paidonce.cli.inbox import replay_webhook
 
     replay_webhook(read_settings(), webhook, provider=provider)
 

@@ -9,9 +9,7 @@ import structlog
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
-from paidonce.payments.model import LookupSchedule
-from paidonce.providers.base import Notice
-from paidonce.webhooks.actions import (
+from paidonce.inbox.actions import (
     ApplyWebhook,
     ReceivedWebhook,
     apply_webhooks,
@@ -19,8 +17,10 @@ from paidonce.webhooks.actions import (
     find_due_webhooks,
     store_webhooks,
 )
-from paidonce.webhooks.model import WebhookResult
-from paidonce.webhooks.store import WebhookName
+from paidonce.inbox.model import WebhookResult
+from paidonce.inbox.store import WebhookName
+from paidonce.payments.model import LookupSchedule
+from paidonce.providers.base import Notice
 
 log = structlog.get_logger()
 

@@ -18,10 +18,7 @@ from paidonce.database.schema import attempt, checkout, provider_webhook
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
-from paidonce.payments.model import LookupSchedule
-from paidonce.payments.pay import StartPayment, start_payments
-from paidonce.providers.base import Declined, Evidence, NotFound, Notice, Succeeded, Unknown
-from paidonce.webhooks.actions import (
+from paidonce.inbox.actions import (
     Applied,
     ApplyWebhook,
     ReceivedWebhook,
@@ -30,8 +27,11 @@ from paidonce.webhooks.actions import (
     find_due_webhooks,
     store_webhooks,
 )
-from paidonce.webhooks.model import RETRY_SECONDS
-from paidonce.webhooks.store import WebhookName
+from paidonce.inbox.model import RETRY_SECONDS
+from paidonce.inbox.store import WebhookName
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.providers.base import Declined, Evidence, NotFound, Notice, Succeeded, Unknown
 
 NOW: Final = 1_700_000_000_000
 SUCCESS: Final = Succeeded("ch_1")
@@ -223,7 +223,7 @@ Run = Callable[..., Result]
 def run(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run a command beside whoever has the database."""
     monkeypatch.chdir(tmp_path_factory.mktemp("operator"))
-    return lambda *arguments: CliRunner().invoke(main, ["webhooks", *arguments], env={"DATABASE_URL": shop.url})
+    return lambda *arguments: CliRunner().invoke(main, ["inbox", *arguments], env={"DATABASE_URL": shop.url})
 
 
 def test_an_operator_sees_what_was_not_applied_and_applies_it(shop: Shop, run: Run) -> None:

@@ -12,7 +12,7 @@ from paidonce.clock import Instant
 from paidonce.database.schema import provider_webhook
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows
 from paidonce.database.transaction import Transaction
-from paidonce.webhooks.model import ProviderWebhook
+from paidonce.inbox.model import ProviderWebhook
 
 _COLUMNS: Final = [provider_webhook.c[name] for name in ProviderWebhook.__struct_fields__]
 

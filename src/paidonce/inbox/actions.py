@@ -8,13 +8,13 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause
+from paidonce.inbox import store
+from paidonce.inbox.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
+from paidonce.inbox.store import WebhookMark, WebhookName
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Evidence, NotFound, Notice, Unknown
-from paidonce.webhooks import store
-from paidonce.webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
-from paidonce.webhooks.store import WebhookMark, WebhookName
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Evidence).decode

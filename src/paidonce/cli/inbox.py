@@ -1,4 +1,4 @@
-"""``paidonce webhooks``: what providers sent, and applying it once more."""
+"""``paidonce inbox``: what providers sent, and applying it once more."""
 
 import sys
 
@@ -8,11 +8,11 @@ import msgspec
 from paidonce.cli.opening import database_beside
 from paidonce.clock import format_instant
 from paidonce.ids import system_chance
+from paidonce.inbox.actions import ApplyWebhook, apply_webhooks
+from paidonce.inbox.model import APPLIED, ProviderWebhook, WebhookResult
+from paidonce.inbox.store import WebhookName, find_by_id, read_newest
 from paidonce.payments.model import LookupSchedule
 from paidonce.settings import Settings
-from paidonce.webhooks.actions import ApplyWebhook, apply_webhooks
-from paidonce.webhooks.model import APPLIED, ProviderWebhook, WebhookResult
-from paidonce.webhooks.store import WebhookName, find_by_id, read_newest
 
 NOT_APPLIED_EXIT = 1
 

@@ -1,0 +1,1 @@
+"""The inbox: what providers tell by webhook."""

@@ -1,0 +1,1 @@
+"""Who sells: merchants and the keys that they call with."""

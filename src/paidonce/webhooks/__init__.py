@@ -1,1 +1,0 @@
-"""Webhooks: the inbox of those that providers send."""
