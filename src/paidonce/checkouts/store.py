@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutMove, CheckoutStatus, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
 
@@ -26,8 +25,27 @@ _WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from
 )
 
 
+class NewRow(msgspec.Struct, frozen=True):
+    """A checkout's columns when it is created; the others have their defaults."""
+
+    id: str
+    merchant_id: str
+    idempotency_key: str
+    amount: int
+    currency: str
+    status: CheckoutStatus
+    capture_method: str
+    description: str | None
+    metadata: str | None
+    success_url: str | None
+    cancel_url: str | None
+    created_at: Instant
+    updated_at: Instant
+    expires_at: Instant
+
+
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = postgresql.insert(checkout) if dialect == "postgresql" else sqlite.insert(checkout)
+    statement = insert_given(dialect, checkout, *NewRow.__struct_fields__)
     # RETURNING is silent about rows that were there: those are read back by key.
     return statement.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"]).returning(checkout.c.id)
 
@@ -122,27 +140,27 @@ def _checkout(row: AnyRow) -> Checkout:
 
 def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set[str]:
     """Insert checkouts whose merchant and idempotency key are new; returns the ids that were inserted."""
-    rows = [_new_row(request, transaction.now) for request in requests]
-    return {row.id for row in transaction.rows(_INSERT[transaction.connection.dialect.name], rows)}
+    rows = encode_rows(_new_row(request, transaction.now) for request in requests)
+    return {row.id for row in transaction.rows(_INSERT[transaction.connection.dialect.name], {"rows": rows})}
 
 
-def _new_row(request: NewCheckout, now: Instant) -> dict[str, Any]:
-    return {
-        "id": request.id,
-        "merchant_id": request.merchant_id,
-        "idempotency_key": request.idempotency_key,
-        "amount": request.amount,
-        "currency": request.currency,
-        "status": CheckoutStatus.PENDING.value,
-        "capture_method": request.capture_method,
-        "description": request.description,
-        "metadata": request.metadata,
-        "success_url": request.success_url,
-        "cancel_url": request.cancel_url,
-        "created_at": now,
-        "updated_at": now,
-        "expires_at": now + request.expires_in_seconds * 1000,
-    }
+def _new_row(request: NewCheckout, now: Instant) -> NewRow:
+    return NewRow(
+        request.id,
+        request.merchant_id,
+        request.idempotency_key,
+        request.amount,
+        request.currency,
+        CheckoutStatus.PENDING,
+        request.capture_method,
+        request.description,
+        request.metadata,
+        request.success_url,
+        request.cancel_url,
+        now,
+        now,
+        now + request.expires_in_seconds * 1000,
+    )
 
 
 def read_by_id(transaction: Transaction, checkout_ids: Iterable[str]) -> dict[str, Checkout]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Text, bindparam, cast, column, func, select
+from sqlalchemy import BigInteger, Integer, Table, Text, bindparam, cast, column, func, select, true
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import FromClause
 
@@ -26,6 +27,22 @@ def given_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]
     return select(
         *(func.json_extract(each.c.value, f"$.{name}", type_=kind).label(name) for name, kind in types.items())
     ).subquery(parameter)
+
+
+def insert_given(dialect: str, table: Table, *columns: str) -> postgresql.Insert | sqlite.Insert:
+    """Insert the rows in the JSON parameter ``rows``, in the order of the primary key; they name these columns.
+
+    One parameter and not one a value: the driver reads it while other threads run, where filling in each value would
+    hold them up (docs/decisions/0012).
+    """
+    kinds: dict[str, type[str | int]] = {
+        name: int if isinstance(table.c[name].type, Integer) else str for name in columns
+    }
+    given = given_rows(dialect, "rows", **kinds)
+    # Without a WHERE, SQLite would take ON CONFLICT for a join's ON.
+    wanted = select(*(given.c[name] for name in columns)).where(true())
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return insert.from_select(list(columns), wanted)
 
 
 def encode_rows(rows: Iterable[Any]) -> str:

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import Select, Update, bindparam, case, func, select, tuple_, update
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
 from paidonce.database.transaction import Transaction
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
-_INSERT: Final = insert(attempt)
+_INSERT: Final = {dialect: insert_given(dialect, attempt, *Attempt.__struct_fields__) for dialect in DIALECTS}
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
@@ -124,9 +124,9 @@ class Held(msgspec.Struct, frozen=True):
 
 def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> None:
     """Insert attempts: the intent, committed before the provider hears of it."""
-    rows = [msgspec.structs.asdict(one) for one in attempts]
+    rows = list(attempts)
     if rows:
-        transaction.run(_INSERT, rows)
+        transaction.run(_INSERT[transaction.connection.dialect.name], {"rows": encode_rows(rows)})
 
 
 def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_until: Instant) -> list[Attempt]:
