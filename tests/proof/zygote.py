@@ -17,7 +17,6 @@ WARM: Final = (
     "alembic.command",
     "asyncio",
     "iso4217",
-    "litestar",
     "msgspec",
     "psycopg",
     "pysqlite3.dbapi2",

@@ -9,8 +9,6 @@ from paidonce.clock import format_instant
 from paidonce.events.model import Event
 from paidonce.payments.model import Attempt, AttemptStatus
 
-encode: Final = msgspec.json.Encoder().encode
-
 EMPTY_OBJECT: Final = msgspec.Raw(b"{}")
 
 

@@ -1,28 +1,23 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
 import re
-from collections.abc import Collection
-from typing import Any, Final, TypeAlias, TypeVar
-
-from litestar import Request
-from litestar.di import NamedDependency
+from collections.abc import Collection, Sequence
+from typing import Final, TypeVar
 
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
 from paidonce.api.reading import Fields, read_body, read_parameters
-from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
 from paidonce.events.model import Origin
-from paidonce.merchants.model import Caller
+from paidonce.merchants.model import ANYBODY, Caller
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
-
-AnyRequest: TypeAlias = Request[Any, Any, Any]
-Injected: TypeAlias = NamedDependency[Service]
-"""The running service, as the web layer hands it to a handler."""
+from paidonce.web.reply import Reply, reply
+from paidonce.web.request import Request
+from paidonce.web.routing import Route
 
 T = TypeVar("T", bound=Fields)
 
@@ -32,29 +27,34 @@ IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
 }
 
 
-async def refuse_strange_ids(request: AnyRequest) -> None:
-    """Answer at once where an id in the path cannot be one; PostgreSQL would not even take a NUL."""
-    for name, (pattern, not_found) in IDS_IN_PATHS.items():
-        if name in request.path_params and not pattern.fullmatch(request.path_params[name]):
-            raise not_found
+def admit(request: Request, route: Route, values: Sequence[str]) -> None:
+    """Say who makes a request, and answer at once where an id in its path cannot be one.
+
+    PostgreSQL would not even take a NUL.
+    """
+    request.caller = ANYBODY
+    for name, value in zip(route.names, values, strict=True):
+        known = IDS_IN_PATHS.get(name)
+        if known is not None and not known[0].fullmatch(value):
+            raise known[1]
 
 
-async def read(kind: type[T], request: AnyRequest, *, required: Collection[str] = ()) -> T:
+async def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
     """Read the body; raises what ``read_body`` raises. Query parameters are refused."""
     refuse_parameters(request)
-    return read_body(kind, await request.body(), request.headers.get("content-type", ""), required=required)
+    return read_body(kind, await request.body(), request.header("content-type") or "", required=required)
 
 
-def refuse_parameters(request: AnyRequest) -> None:
+def refuse_parameters(request: Request) -> None:
     """Refuse query parameters where a call takes none."""
     if request.scope["query_string"]:
-        read_parameters(NoParameters, request.query_params.multi_items())
+        read_parameters(NoParameters, request.parameters)
 
 
-def caller_of(request: AnyRequest) -> Caller:
+def caller_of(request: Request) -> Caller:
     """Tell who makes this request."""
-    caller: Caller = request.scope["state"]["caller"]
-    return caller
+    assert isinstance(request.caller, Caller), "a request is admitted before a handler sees it"
+    return request.caller
 
 
 def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId") -> str:
@@ -70,9 +70,9 @@ def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId")
     return merchant_id
 
 
-def origin_of(request: AnyRequest) -> Origin:
+def origin_of(request: Request) -> Origin:
     """Tell where a change comes from: the request's id and, if it bears one, its idempotency key."""
-    return Origin(request.scope["state"]["request_id"], read_idempotency_key(request.headers.get("idempotency-key")))
+    return Origin(request.id, read_idempotency_key(request.header("idempotency-key")))
 
 
 async def find(service: Service, checkout_id: str) -> Checkout:
@@ -88,10 +88,10 @@ def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Reply:
 
 
 async def show_when_settled(
-    request: AnyRequest, service: Service, checkout: Checkout, status: int, headers: dict[str, str]
+    request: Request, service: Service, checkout: Checkout, status: int, headers: dict[str, str]
 ) -> Reply:
     """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING."""
-    seconds = read_wait_seconds(request.headers.get("prefer"))
+    seconds = read_wait_seconds(request.header("prefer"))
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
@@ -101,7 +101,7 @@ async def show_when_settled(
     return show(checkout, status, headers)
 
 
-async def show_under_way(request: AnyRequest, service: Service, outcome: Started | Repeated) -> Reply:
+async def show_under_way(request: Request, service: Service, outcome: Started | Repeated) -> Reply:
     """Answer a call that began something at the provider, or that repeats one that did."""
     headers = {"Location": f"/checkouts/{outcome.checkout.id}", "Retry-After": "1"}
     if isinstance(outcome, Repeated):

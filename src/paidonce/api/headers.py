@@ -1,11 +1,10 @@
-"""Request headers that mean something here: X-Request-Id, Idempotency-Key, Prefer."""
+"""Request headers that mean something here: Idempotency-Key, Prefer."""
 
 import re
 from typing import Final
 
 from paidonce.errors import InvalidIdempotencyKey
 
-REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE)
 WAIT_SECONDS_MAX: Final = 30

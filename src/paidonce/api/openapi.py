@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from litestar import Litestar
-from litestar.routes import HTTPRoute
 
 from paidonce import __version__
 from paidonce.api.problems import ANSWERS, PROBLEM_JSON, InternalError, Problem
@@ -21,6 +19,7 @@ from paidonce.errors import (
     UnsupportedMediaType,
 )
 from paidonce.merchants.model import Scope
+from paidonce.web.routing import Route
 
 Json: TypeAlias = dict[str, Any]
 
@@ -73,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a handler says of itself, in its ``opt``. Without a ``scope`` it is open to everybody."""
 
     id: str
@@ -92,9 +91,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     touches_database: bool = True
 
 
-def build_document(app: Litestar) -> Json:
-    """Make the document from the routes of an application."""
-    operations = list(_operations(app))
+def build_document(routes: Sequence[Route]) -> Json:
+    """Make the document from a table of routes, each with its operation."""
+    operations: list[tuple[str, str, Operation]] = [(one.path, one.method.lower(), one.operation) for one in routes]
     kinds: set[type] = {Problem}
     for _, _, operation in operations:
         kinds |= {answer.kind for answer in operation.answers.values() if answer.kind}
@@ -133,16 +132,6 @@ def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
             for name, part in said.items()
         }
     return [_portable(part) for part in said] if isinstance(said, list) else said
-
-
-def _operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
-    for route in app.routes:
-        if isinstance(route, HTTPRoute):
-            for handler in route.route_handlers:
-                operation: Operation | None = handler.opt.get("operation")
-                if operation is not None:
-                    for method in sorted(handler.http_methods):
-                        yield route.path_format, method.lower(), operation
 
 
 def _refine(schemas: Json) -> None:
@@ -263,8 +252,9 @@ def _problem(causes: list[type[PaidonceError]]) -> Json:
         }
         for cause in causes
     }
+    shape = {"$ref": COMPONENTS.format(name="Problem")}
     return {
         "description": " ".join(f"`{cause.code}`: {(cause.__doc__ or '').strip()}" for cause in causes),
         "headers": headers,
-        "content": {PROBLEM_JSON: {"schema": {"$ref": COMPONENTS.format(name="Problem")}, "examples": examples}},
+        "content": {PROBLEM_JSON.decode(): {"schema": shape, "examples": examples}},
     }

@@ -1,6 +1,6 @@
 """What each call says of itself in the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from paidonce.api.answers import CheckoutAnswer, CheckoutPage, Health, Received, RefundAnswer, RefundList, Timeline
 from paidonce.api.bodies import (
@@ -220,8 +220,3 @@ DOCS: Final = Operation(
     answers={200: Answer(description="A page that needs no other host.", media_type="text/html")},
     touches_database=False,
 )
-
-
-def described(operation: Operation) -> dict[str, Any]:
-    """Put a description where the document looks for it: in the handler's ``opt``."""
-    return {"operation": operation}

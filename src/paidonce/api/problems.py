@@ -1,18 +1,18 @@
 """What each error becomes in HTTP: an RFC 9457 problem. A test fails on an error that has no answer here."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
-from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
 from paidonce import errors
 from paidonce.errors import PaidonceError
+from paidonce.web.reply import Reply
+from paidonce.web.request import Request
 
 log = structlog.get_logger()
 
-PROBLEM_JSON: Final = "application/problem+json"
+PROBLEM_JSON: Final = b"application/problem+json"
 RETRY_AFTER_SECONDS: Final = "1"
 
 
@@ -88,7 +88,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     fields: list[str] = []
 
 
-def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def answer_error(request: Request, error: Exception) -> Reply:
     """Turn whatever went wrong into a problem; what nobody planned is logged and answered with 500."""
     fact = _fact(request, error)
     status, title = ANSWERS[type(fact)]
@@ -97,9 +97,9 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         title=title,
         status=status,
         detail=fact.detail,
-        instance=request.scope["path"],
+        instance=request.path,
         code=fact.code,
-        request_id=request.scope["state"].get("request_id", ""),
+        request_id=request.id,
         retryable=fact.retryable,
         errors=[ProblemField(*one) for one in fact.fields] if isinstance(fact, errors.InvalidRequest) else [],
         current_status=fact.current_status if isinstance(fact, errors.InvalidState) else None,
@@ -112,35 +112,12 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         headers["WWW-Authenticate"] = "Signature"
     if status == 503:  # noqa: PLR2004 - the status code is its own name
         headers["Retry-After"] = RETRY_AFTER_SECONDS
-    return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)
+    return Reply(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 
-def _fact(request: Request[Any, Any, Any], error: Exception) -> PaidonceError:
-    match error:
-        case PaidonceError() if type(error) in ANSWERS:
-            return error
-        case MethodNotAllowedException():
-            return errors.MethodNotAllowed(request.method, allowed_methods(request.app, request.scope["path"]))
-        case NotFoundException():
-            return errors.RouteNotFound("There is nothing at this path.")
-        case HTTPException(status_code=413):
-            return errors.BodyTooLarge("A body may have 64 KiB at the most.")
-        case HTTPException(status_code=400):
-            return errors.MalformedBody("The request cannot be read.")
-        case _:
-            pass
-    log.error("request_failed", path=request.scope["path"], exc_info=error)
+def _fact(request: Request, error: Exception) -> PaidonceError:
+    if type(error) in ANSWERS:
+        assert isinstance(error, PaidonceError)
+        return error
+    log.error("request_failed", path=request.path, exc_info=error)
     return InternalError()
-
-
-def allowed_methods(app: Litestar, path: str) -> list[str]:
-    """Find the methods that a path has: neither the router's error nor its answer to OPTIONS tells them all."""
-    here = path.strip("/").split("/")
-    allowed: set[str] = set()
-    for route in app.routes:
-        there = route.path.strip("/").split("/")
-        if len(here) == len(there) and all(
-            part == other or other.startswith("{") for part, other in zip(here, there, strict=True)
-        ):
-            allowed |= {str(method) for method in getattr(route, "methods", ())}
-    return sorted(allowed)

@@ -222,9 +222,9 @@ def openapi() -> None:
     import json
 
     from paidonce.api.openapi import build_document
-    from paidonce.api.web import create_litestar
+    from paidonce.api.routes import ROUTES
 
-    click.echo(json.dumps(build_document(create_litestar(None)), indent=2))
+    click.echo(json.dumps(build_document(ROUTES), indent=2))
 
 
 @main.command()

@@ -9,7 +9,8 @@ from typing import Final
 
 import uvicorn
 import uvloop
-from litestar.types import ASGIApp
+
+from paidonce.web.asgi import ASGIApp
 
 KEEP_ALIVE_SECONDS: Final = 75  # Longer than the usual 60 s of a proxy in front, so that it is the proxy that closes.
 BACKLOG: Final = 2048
@@ -41,7 +42,9 @@ def make_server(app: ASGIApp, *, host: str, port: int, grace_seconds: float, ann
         host=host,
         port=port,
         http="httptools",
+        ws="none",
         lifespan="off",
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         server_header=False,

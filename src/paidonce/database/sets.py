@@ -33,7 +33,7 @@ def insert_given(dialect: str, table: Table, *columns: str) -> postgresql.Insert
     """Insert the rows in the JSON parameter ``rows``, in the order of the primary key; they name these columns.
 
     One parameter and not one a value: the driver reads it while other threads run, where filling in each value would
-    hold them up (docs/decisions/0012).
+    hold them up (docs/decisions/0018).
     """
     kinds: dict[str, type[str | int]] = {
         name: int if isinstance(table.c[name].type, Integer) else str for name in columns

@@ -13,7 +13,7 @@ import pytest
 from paidonce.api.docs import render_docs
 from paidonce.api.openapi import build_document
 from paidonce.api.problems import ANSWERS
-from paidonce.api.web import create_litestar
+from paidonce.api.routes import ROUTES
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def document() -> Json:
-    return build_document(create_litestar(None))
+    return build_document(ROUTES)
 
 
 @pytest.fixture(scope="module")

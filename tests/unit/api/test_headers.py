@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.api.headers import (
-    REQUEST_ID,
     WAIT_SECONDS_MAX,
     agree_on_key,
     read_idempotency_key,
     read_wait_seconds,
 )
 from paidonce.errors import InvalidIdempotencyKey
+from paidonce.web.application import REQUEST_ID
 
 
 @pytest.mark.parametrize(

@@ -1,131 +1,118 @@
 """The simulated provider over HTTP: its calls, its books for everybody to see, and answers that get lost on purpose."""
 
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import msgspec
-from litestar import Controller, Litestar, Request, Response, get, post
-from litestar.di import Provide
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import __version__
+from paidonce.errors import PaidonceError
 from paidonce.providers.simulator.books import ChargePage
-from paidonce.providers.simulator.simulation import Lost, Reply, Simulation
+from paidonce.providers.simulator.simulation import Lost, Reply as SimulationReply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
+from paidonce.web.application import Application
+from paidonce.web.asgi import Send
+from paidonce.web.reply import Answer, Reply, reply
+from paidonce.web.request import Request
+from paidonce.web.routing import Route
 
-LOST: Final = b"x-simulator-lost"  # Tells the gateway what becomes of an answer; no client ever sees it.
 CHANGES: Final = {"capture": "CAPTURE", "void": "VOID", "refunds": "REFUND"}
+STATUSES: Final = {"route_not_found": 404, "method_not_allowed": 405, "body_too_large": 413}
+
+T = TypeVar("T")
 
 
-class SimulatorController(Controller):
-    """The provider's calls."""
+class LostReply:
+    """An answer that never arrives: nothing is sent until the client gives up, or the connection breaks half-way."""
 
-    @get("/health")
-    async def health(self) -> Response[bytes]:
-        """Say that the process lives."""
-        return _json({"status": "live", "version": __version__})
+    def __init__(self, how: Lost) -> None:
+        self.headers: list[tuple[bytes, bytes]] = [(b"content-length", b"16")]
+        self._how = how
 
-    @get("/faults")
-    async def faults(self, simulation: Simulation) -> Response[bytes]:
-        """Say how often each fault was dealt since the start."""
-        return _json({"data": dict(sorted(simulation.counts.items()))})
-
-    @post("/charges")
-    async def charge(self, simulation: Simulation, data: ChargeBody) -> Response[bytes]:
-        """Charge, or hold the money."""
-        return _reply(await simulation.charge(data))
-
-    @get("/charges")
-    async def charges(self, simulation: Simulation, after: str = "", limit: int | None = None) -> Response[bytes]:
-        """Show the books' charges, oldest first; all of them where there is no limit."""
-        # One more than is shown tells whether more lies beyond.
-        found = await simulation.charges(ChargePage(after, None if limit is None else max(1, limit) + 1))
-        shown = found if limit is None else found[: max(1, limit)]
-        return _json(ChargeList(shown, has_more=len(found) > len(shown)))
-
-    @post("/charges/{reference:str}/{change:str}")
-    async def change(self, simulation: Simulation, reference: str, change: str, data: ChangeBody) -> Response[bytes]:
-        """Capture, void or refund a charge."""
-        if change not in CHANGES:
-            return _json({"error": "there is no such call"}, 404)
-        return _reply(await simulation.change(CHANGES[change], reference, data))
-
-    @post("/charges/{reference:str}/late-success")
-    async def succeed_late(self, simulation: Simulation, reference: str) -> Response[bytes]:
-        """Let a declined charge succeed after all, as card networks rarely but really do; for tests."""
-        found = await simulation.succeed_late(reference)
-        return _json({"error": "there is no such declined charge"}, 404) if found is None else _json(found)
-
-    @get("/operations/{key:str}")
-    async def operation(self, simulation: Simulation, key: str) -> Response[bytes]:
-        """Tell what became of the call with a key."""
-        found = await simulation.look_up(key)
-        if found is None:
-            return _json({"error": "there is no such key"}, 404)
-        return _reply(found, looked_up=True)
-
-
-def create_simulator_app(simulation: Simulation) -> ASGIApp:
-    """Make the ASGI application of the provider."""
-    app = Litestar(
-        route_handlers=[SimulatorController],
-        dependencies={"simulation": Provide(lambda: simulation, sync_to_thread=False)},
-        signature_namespace={"Simulation": Simulation},
-        exception_handlers={Exception: _answer_error},
-        openapi_config=None,
-        logging_config=None,
-    )
-    return lose_answers(app)
-
-
-def lose_answers(app: ASGIApp) -> ASGIApp:
-    """Lose the answers that are marked: never send them, or break the connection half-way."""
-
-    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
+    async def send_to(self, send: Send, request: Request) -> None:
+        """Lose it."""
+        if self._how is Lost.SILENCE:
+            await request.disconnected()
             return
-        lost = None
-
-        async def send_or_lose(message: Message) -> None:
-            nonlocal lost
-            if message["type"] == "http.response.start":
-                lost = dict(message["headers"]).get(LOST)
-                if lost is None or lost == Lost.DROPPED.name.encode():
-                    await send(message)
-            elif lost is None:
-                await send(message)
-
-        await app(scope, receive, send_or_lose)
-        if lost == Lost.SILENCE.name.encode():
-            await _until_the_client_gives_up(receive)
         # What was begun and not completed makes the server close the connection.
-
-    return gateway
-
-
-async def _until_the_client_gives_up(receive: Receive) -> None:
-    said: str = (await receive())["type"]
-    while said != "http.disconnect":
-        said = (await receive())["type"]
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
 
 
-def _reply(reply: Reply, *, looked_up: bool = False) -> Response[bytes]:
-    if isinstance(reply, Operation):
-        declined = reply.outcome == "declined" and not looked_up
-        return _json(reply, 402 if declined else 200)
-    if reply is Lost.ERROR:
-        return _json({"error": "the provider is in trouble"}, 500)
-    return Response(
-        b'{"error": "lost"}', status_code=200, media_type="application/json", headers={LOST.decode(): reply.name}
-    )
+async def health(_request: Request, _simulation: Simulation) -> Answer:
+    """Say that the process lives."""
+    return reply({"status": "live", "version": __version__})
 
 
-def _json(said: object, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(said), status_code=status, media_type="application/json")
+async def faults(_request: Request, simulation: Simulation) -> Answer:
+    """Say how often each fault was dealt since the start."""
+    return reply({"data": dict(sorted(simulation.counts.items()))})
 
 
-def _answer_error(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+async def charge(request: Request, simulation: Simulation) -> Answer:
+    """Charge, or hold the money."""
+    return _shown(await simulation.charge(await _read(ChargeBody, request)))
+
+
+async def charges(request: Request, simulation: Simulation) -> Answer:
+    """Show the books' charges, oldest first; all of them where there is no limit."""
+    said = dict(request.parameters)
+    limit = max(1, int(said["limit"])) if "limit" in said else None
+    # One more than is shown tells whether more lies beyond.
+    found = await simulation.charges(ChargePage(said.get("after", ""), None if limit is None else limit + 1))
+    shown = found if limit is None else found[:limit]
+    return reply(ChargeList(shown, has_more=len(found) > len(shown)))
+
+
+async def change(request: Request, simulation: Simulation, reference: str, kind: str) -> Answer:
+    """Capture, void or refund a charge."""
+    if kind not in CHANGES:
+        return reply({"error": "there is no such call"}, 404)
+    return _shown(await simulation.change(CHANGES[kind], reference, await _read(ChangeBody, request)))
+
+
+async def succeed_late(_request: Request, simulation: Simulation, reference: str) -> Answer:
+    """Let a declined charge succeed after all, as card networks rarely but really do; for tests."""
+    found = await simulation.succeed_late(reference)
+    return reply({"error": "there is no such declined charge"}, 404) if found is None else reply(found)
+
+
+async def operation(_request: Request, simulation: Simulation, key: str) -> Answer:
+    """Tell what became of the call with a key."""
+    found = await simulation.look_up(key)
+    return reply({"error": "there is no such key"}, 404) if found is None else _shown(found, looked_up=True)
+
+
+ROUTES: Final = (
+    Route("GET", "/health", health),
+    Route("GET", "/faults", faults),
+    Route("POST", "/charges", charge),
+    Route("GET", "/charges", charges),
+    Route("POST", "/charges/{reference}/{kind}", change),
+    Route("POST", "/charges/{reference}/late-success", succeed_late),
+    Route("GET", "/operations/{key}", operation),
+)
+
+
+def create_simulator_app(simulation: Simulation) -> Application:
+    """Make the ASGI application of the provider."""
+    return Application(ROUTES, simulation, answer_error=_answer_error)
+
+
+async def _read(kind: type[T], request: Request) -> T:
+    return msgspec.json.decode(await request.body(), type=kind)
+
+
+def _shown(said: SimulationReply, *, looked_up: bool = False) -> Answer:
+    if isinstance(said, Operation):
+        declined = said.outcome == "declined" and not looked_up
+        return reply(said, 402 if declined else 200)
+    if said is Lost.ERROR:
+        return reply({"error": "the provider is in trouble"}, 500)
+    return LostReply(said)
+
+
+def _answer_error(_request: Request, error: Exception) -> Reply:
     """Answer what does not fit with 400, 404 and the like, and a defect or books that cannot be written with 500."""
-    status = getattr(error, "status_code", 500)
-    return _json({"error": str(getattr(error, "detail", "")) or type(error).__name__}, status)
+    if isinstance(error, msgspec.DecodeError | ValueError):
+        return reply({"error": str(error)}, 400)
+    code = error.code if isinstance(error, PaidonceError) else ""
+    return reply({"error": str(error) or type(error).__name__}, STATUSES.get(code, 500))

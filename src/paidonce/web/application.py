@@ -1,0 +1,61 @@
+"""The application: from a request to its handler, and from whatever that brings to an answer that bears the
+request's id.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from paidonce import ids
+from paidonce.web.asgi import Receive, Scope, Send
+from paidonce.web.reply import Answer, Reply
+from paidonce.web.request import ClientDisconnected, Request
+from paidonce.web.routing import Route, Router
+
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class Application:
+    """An ASGI application over a table of routes.
+
+    Every handler is given ``context``. ``admit`` may refuse a request by raising; ``answer_error`` answers whatever
+    was raised.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        context: object,
+        *,
+        answer_error: Callable[[Request, Exception], Reply],
+        admit: Callable[[Request, Route, Sequence[str]], None] | None = None,
+    ) -> None:
+        self._routes = routes
+        self._router = Router(routes)
+        self._context = context
+        self._answer_error = answer_error
+        self._admit = admit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        said = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = said if REQUEST_ID.fullmatch(said) else ids.new_id(ids.REQUEST).encode()
+        request = Request(scope, receive, request_id=request_id.decode(), routes=self._routes)
+        try:
+            answer = await self._answer(request)
+        except ClientDisconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            answer = self._answer_error(request, error)
+        answer.headers.append((b"x-request-id", request_id))
+        await answer.send_to(send, request)
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
+        route, values = self._router.find(request.method, request.path)
+        if self._admit is not None:
+            self._admit(request, route, values)
+        return await route.handler(request, self._context, *values)
