@@ -42,7 +42,7 @@ def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collec
     must have, though the type lets them be absent.
     """
     if not body:
-        return _checked(kind, {}, required=required)
+        return _checked(kind, {}, required=required) if required else _empty(kind)
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json":
         message = "Send the body with Content-Type: application/json."
@@ -53,10 +53,10 @@ def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collec
         return _checked(kind, _decode_any(body), required=required)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
-    said = {name: getattr(read, field) for name, field in _names(kind).items()}
-    if any(said[name] is None for name in required):
+    names = _names(kind)
+    if any(getattr(read, names[name]) is None for name in required):
         return _checked(kind, _decode_any(body), required=required)
-    wrong = list(_wrong_by_rule(kind, said))
+    wrong = list(_wrong_by_rule(kind, {name: getattr(read, names[name]) for name in kind.checks}))
     if wrong:
         raise InvalidRequest(wrong)
     return read
@@ -86,6 +86,16 @@ def _malformed(error: Exception) -> MalformedBody:
 
 
 @cache
+def _empty(kind: type[T]) -> T:
+    return _checked(kind, {})
+
+
+@cache
+def _hints(kind: type[Fields]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
 def _names(kind: type[Fields]) -> dict[str, str]:
     return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
 
@@ -103,7 +113,7 @@ def _checked(
     if not isinstance(values, dict):
         raise InvalidRequest([FieldError("", "wrong_type", "The body must be a JSON object.")])
     names = _names(kind)
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     wrong = list(already)
     wrong += [
         FieldError(f"{pointer}{_escape(name)}", "unknown_field", "There is no such field.")

@@ -13,9 +13,9 @@ from paidonce.database_url import DatabaseUrl
 
 MOUNTS: Final = Path("/proc/self/mounts")
 
-# Before these, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug".
-WAL_RESET_FIXED: Final = (3, 51, 3)
-WAL_RESET_FIXED_IN_OLDER: Final = {(3, 50): 7, (3, 44): 6}
+# Before it, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug". Two older lines
+# have the fix as well, but not jsonb_each, with which batches are read.
+VERSION_MIN: Final = (3, 51, 3)
 
 # WAL keeps its index in shared memory and trusts file locks: over a network neither holds.
 NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -54,12 +54,11 @@ def examine_sqlite(url: DatabaseUrl) -> list[Finding]:
 
 
 def judge_sqlite_version(version: tuple[int, int, int]) -> Finding:
-    """Judge whether this SQLite keeps what it commits."""
+    """Judge whether this SQLite keeps what it commits, and knows what our statements need."""
     shown = ".".join(map(str, version))
-    patch = WAL_RESET_FIXED_IN_OLDER.get(version[:2])
-    if version >= WAL_RESET_FIXED or (patch is not None and version[2] >= patch):
+    if version >= VERSION_MIN:
         return Finding("SQLite", Level.OK, shown)
-    found = f"{shown} can lose commits in WAL mode (the WAL-reset bug)"
+    found = f"{shown} is older than 3.51.3: it can lose commits in WAL mode (the WAL-reset bug), or lacks jsonb_each"
     return Finding("SQLite", Level.PROBLEM, found, "run: pip install --upgrade pysqlite3, which brings its own SQLite")
 
 

@@ -23,7 +23,7 @@ def given_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]
             *(column(name, kind) for name, kind in types.items())
         )
         return made.render_derived(name=parameter, with_types=True)
-    each = func.json_each(document).table_valued("value", name="each")
+    each = func.jsonb_each(document).table_valued("value", name="each")  # A row stays parsed for each of its columns.
     return select(
         *(func.json_extract(each.c.value, f"$.{name}", type_=kind).label(name) for name, kind in types.items())
     ).subquery(parameter)

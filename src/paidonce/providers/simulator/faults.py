@@ -87,6 +87,8 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def _drawn(self, kind: str, key: str, number: int) -> tuple[bool, float, float]:
         """Draw whether it is hit, by what, and how much: numbers in [0, 1)."""
+        if not self.rate:
+            return False, 0.0, 0.0
         digest = blake2b(f"{self.seed}/{kind}/{key}/{number}".encode(), digest_size=18).digest()
         hit, which, extent = (int.from_bytes(digest[at : at + 6]) / 2**48 for at in (0, 6, 12))
         return hit < self.rate and number <= FAULTY_CALLS_MAX, which, extent
