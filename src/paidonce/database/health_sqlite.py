@@ -13,8 +13,8 @@ from paidonce.database_url import DatabaseUrl
 
 MOUNTS: Final = Path("/proc/self/mounts")
 
-# Before it, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug". Two older lines
-# have the fix as well, but not jsonb_each, with which batches are read.
+# Before it, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug". Two older
+# lines have the fix as well, but not jsonb_each, with which batches are read.
 VERSION_MIN: Final = (3, 51, 3)
 
 # WAL keeps its index in shared memory and trusts file locks: over a network neither holds.

@@ -58,7 +58,8 @@ def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> 
 class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Something learned about an attempt. A worker writes under its ``fence``; a webhook or an operator needs none.
 
-    ``chance`` in [0, 1) spreads the next look-up.
+    ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it: if it is still so,
+    it need not be read.
     """
 
     attempt_id: str
@@ -67,6 +68,7 @@ class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
     schedule: LookupSchedule
     chance: float
     fence: int | None = None
+    attempt: Attempt | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -78,7 +80,10 @@ class Settled(msgspec.Struct, frozen=True):
 
 def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
     """Judge evidence and write what follows. Where another worker holds the attempt by now, nothing does."""
-    attempts = store.read_attempts(transaction, {request.attempt_id for request in requests})
+    attempts = {request.attempt_id: request.attempt for request in requests if request.attempt is not None}
+    unknown = {request.attempt_id for request in requests} - attempts.keys()
+    if unknown:
+        attempts |= store.read_attempts(transaction, unknown)
     judged: dict[str, tuple[RecordEvidence, Attempt, Verdict]] = {}
     outcomes = []
     for request in requests:
@@ -95,8 +100,9 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         if outcome.verdict is not None
         and (request.attempt_id not in applied or judged[request.attempt_id][0] is not request)
     ]
-    if missed:  # A second piece of evidence in this batch, or an attempt that another process moved: look again.
-        for index, outcome in zip(missed, record_evidence(transaction, [requests[one] for one in missed]), strict=True):
+    if missed:  # A second piece of evidence in this batch, or an attempt that is not as it was thought: look again.
+        again = [msgspec.structs.replace(requests[index], attempt=None) for index in missed]
+        for index, outcome in zip(missed, record_evidence(transaction, again), strict=True):
             outcomes[index] = outcome
     return outcomes
 
@@ -129,22 +135,20 @@ def _follow(transaction: Transaction, judged: Sequence[Judged]) -> None:
 
 
 def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
-    if not judged:
-        return
-    seen = checkouts.read_by_id(transaction, {attempt.checkout_id for _, attempt, _ in judged})
     moves = []
+    special = [one for one in judged if one[1].status == AttemptStatus.DECLINED or one[1].kind == AttemptKind.VOID]
+    seen = checkouts.read_by_id(transaction, {one[1].checkout_id for one in special}) if special else {}
     for one in judged:
-        _, attempt, _ = one
-        checkout = seen[attempt.checkout_id]
+        _, attempt, verdict = one
         if attempt.status == AttemptStatus.DECLINED:
-            _keep_late_success(transaction, checkout, one)
+            _keep_late_success(transaction, seen[attempt.checkout_id], one)
         elif attempt.kind == AttemptKind.VOID:
-            over = attempt.created_at >= checkout.expires_at
+            over = attempt.created_at >= seen[attempt.checkout_id].expires_at
             target = CheckoutStatus.EXPIRED if over else CheckoutStatus.CANCELED
-            moves.append(_move(checkout, one, CheckoutStatus.AUTHORIZED, target))
+            moves.append(_move(one, CheckoutStatus.AUTHORIZED, target))
         else:
-            target = CHECKOUT_AFTER[AttemptKind(attempt.kind), one[2].status]
-            moves.append(_move(checkout, one, CheckoutStatus.PROCESSING, target))
+            target = CHECKOUT_AFTER[AttemptKind(attempt.kind), verdict.status]
+            moves.append(_move(one, CheckoutStatus.PROCESSING, target))
     moved = checkouts.move_checkouts(transaction, moves)
     # The attempt was under way, so nothing else may have moved its checkout: the partial unique index sees to it.
     assert len(moved) == len(moves), "an attempt ended whose checkout was not waiting for it"
@@ -155,8 +159,8 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     request, attempt, verdict = judged
     left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
     if checkout.status == left and checkout.attempt and checkout.attempt.id == attempt.id:
-        again = _move(checkout, judged, left, CheckoutStatus.PROCESSING)
-        done = _move(checkout, judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)
+        again = _move(judged, left, CheckoutStatus.PROCESSING)
+        done = _move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)
         if checkouts.move_checkouts(transaction, [again]):
             checkouts.move_checkouts(transaction, [done])
             return
@@ -175,11 +179,11 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
 
 
-def _move(checkout: Checkout, judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
+def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
     request, attempt, verdict = judged
     return CheckoutMove(
-        checkout_id=checkout.id,
-        merchant_id=checkout.merchant_id,
+        checkout_id=attempt.checkout_id,
+        merchant_id=attempt.merchant_id,
         source=source,
         target=target,
         seen_attempt_id=attempt.id,

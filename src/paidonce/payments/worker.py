@@ -199,6 +199,7 @@ class Worker:
             schedule=self._settings.schedule,
             chance=self._chance(),
             fence=attempt.fence,
+            attempt=attempt,
         )
         while not await self._recorded(request):
             if attempt.due_at is None or self._clock() >= attempt.due_at:
