@@ -16,11 +16,13 @@ from paidonce.providers.simulator.simulation import Rules
 from paidonce.settings import Settings
 from tests.proof.beside import opened
 from tests.proof.buyer import Buyer, ShiftedClock
+from tests.proof.compiled import share
 from tests.proof.dying import Points, wrap
 from tests.proof.invariants import read_told, take_picture, violations
 from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
+REHEARSED: Final = ("pay", "decline", "cancel", "capture", "void_on_expiry", "expire", "refund", "answer_lost")
 SHIFT_SECONDS: Final = LEASE_SECONDS + 5  # Between two lives, so that the leases of the dead one are over.
 
 
@@ -39,6 +41,18 @@ def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str
         points.arm()
     asyncio.run(_serve(life, points))
     return {"reached": points.reached, "violations": judge(life)}
+
+
+def rehearse(*, url: str, folder: str) -> None:
+    """Tell some stories in the warm parent, so that its children need not compile the statements of their own."""
+    share()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    for story in REHEARSED:
+        merchant = f"rehearsal-{story}"
+        life = {"url": url, "books": f"{folder}/books.db", "merchant": merchant, "story": story, "number": 0}
+        life["told"] = f"{folder}/told-{merchant}"
+        asyncio.run(_serve(life, Points(None)))
+        assert judge(life) == []
 
 
 def _forget_keys() -> None:

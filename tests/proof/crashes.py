@@ -15,7 +15,7 @@ from tests.proof.stories import STORIES
 FRESH: TypeAlias = Callable[[], AbstractContextManager[str]]
 """Makes an empty database; yields its URL."""
 
-POINTS_OF_A_STORY_MIN: Final = 2  # Where a sample is tried, and not every point of every story.
+POINTS_OF_A_STORY_MIN: Final = 1  # Where a sample is tried, and not every point of every story.
 
 # What a worker does again and again, whatever the story: tried in the stories that are about it.
 POLLING: Final = {

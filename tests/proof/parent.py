@@ -34,11 +34,17 @@ class Zygote:
 
     def fork(self, function: str, *, source: Path | None = None, **arguments: Any) -> End:  # noqa: ANN401 - JSON
         """Run ``module:function`` in a child; ``source`` is a folder that comes first where it imports."""
+        self.count += 1
+        return self._ask(function=function, source=str(source) if source else None, arguments=arguments)
+
+    def rehearse(self, function: str, **arguments: Any) -> None:  # noqa: ANN401 - JSON
+        """Run ``module:function`` in the warm process itself, so that its children find ready what it made."""
+        self._ask(function=function, rehearsal=True, arguments=arguments)
+
+    def _ask(self, *, rehearsal: bool = False, **request: object) -> End:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self.count += 1
-        request = {"function": function, "source": str(source) if source else None, "arguments": arguments}
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(json.dumps({"rehearsal": rehearsal, **request}) + "\n")
         self._process.stdin.flush()
         return End(**json.loads(self._process.stdout.readline()))
 

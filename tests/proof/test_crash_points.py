@@ -17,7 +17,7 @@ from tests.proof.part import Part
 from tests.proof.points import commit_points, provider_points
 from tests.proof.stories import STORIES
 
-PAIRS_SAMPLED = 6
+PAIRS_SAMPLED = 4
 SECONDS = int(os.environ.get("PAIDONCE_PROOF_SECONDS") or 1200)  # For one database; then no further pair is tried.
 LONG_SECONDS_MAX = 4 * SECONDS
 
@@ -43,6 +43,7 @@ def crashes(postgres_or_memory: str, warm: Zygote, memory: Path, request: pytest
     else:
         server = request.getfixturevalue("postgres_server_url")
         fresh = lambda: fresh_database(server)  # noqa: E731 - one of two
+    warm.rehearse("tests.proof.child:rehearse", url=postgres_or_memory, folder=str(memory))
     return Crashes(warm, postgres_or_memory, memory, fresh)
 
 

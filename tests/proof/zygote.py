@@ -9,7 +9,9 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from typing import Any, Final
 
 # What the children need, without paidonce itself: a child may be told to take that from another folder.
@@ -35,8 +37,18 @@ def main() -> None:
         importlib.import_module(name)
     gc.freeze()  # So that the children share what they never change.
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(_fork(json.loads(line))) + "\n")
+        request = json.loads(line)
+        sys.stdout.write(json.dumps(_rehearse(request) if request["rehearsal"] else _fork(request)) + "\n")
         sys.stdout.flush()
+
+
+def _rehearse(request: dict[str, Any]) -> dict[str, Any]:
+    """Run a function in the parent itself: what it leaves in memory, every later child has."""
+    _function(request)(**request["arguments"])
+    assert threading.active_count() == 1, "a thread would be missing in the children"
+    gc.collect()
+    gc.freeze()
+    return {"status": 0, "result": None}
 
 
 def _fork(request: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +71,7 @@ def _live(request: dict[str, Any], writing: int) -> None:
         signal.alarm(CHILD_SECONDS_MAX)
         if request.get("source"):
             sys.path.insert(0, request["source"])
-        module, _, function = request["function"].partition(":")
-        result = getattr(importlib.import_module(module), function)(**request["arguments"])
+        result = _function(request)(**request["arguments"])
         with os.fdopen(writing, "wb") as answer:
             answer.write(json.dumps(result).encode())
         status = 0
@@ -69,6 +80,12 @@ def _live(request: dict[str, Any], writing: int) -> None:
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def _function(request: dict[str, Any]) -> Callable[..., Any]:
+    module, _, name = request["function"].partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """kill -9 at any moment: nothing acknowledged is lost, every payment ends, nobody is charged twice."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from random import Random
 
@@ -11,10 +12,10 @@ from tests.oracle import attempts_of, broken_invariants
 from tests.service import Paidonce, wait_until
 from tests.shop import Shop
 
-KILLS = 10
+KILLS = int(os.environ.get("KILLS") or 5)
 
 
-@pytest.mark.timeout(180)  # Eleven starts, of two seconds each where nothing else runs.
+@pytest.mark.timeout(60 + 10 * KILLS)  # A start takes a second or two where nothing else runs.
 async def test_however_often_the_process_is_killed_what_it_acknowledged_holds_and_nobody_pays_twice(
     start: Callable[..., Paidonce], database_url: str, chance: Random
 ) -> None:
@@ -35,7 +36,7 @@ async def test_however_often_the_process_is_killed_what_it_acknowledged_holds_an
 async def test_after_a_kill_the_next_process_on_a_sqlite_file_waits_for_no_lease_of_the_dead(
     start: Callable[..., Paidonce], sqlite_url: str, method: str
 ) -> None:
-    long_leases = {"PAIDONCE_LEASE_SECONDS": "100", "PAIDONCE_SIMULATOR_LATENCY_MS": "1500"}
+    long_leases = {"PAIDONCE_LEASE_SECONDS": "100", "PAIDONCE_SIMULATOR_LATENCY_MS": "800"}
     service = start("dev", DATABASE_URL=sqlite_url, **long_leases)
     async with Shop(service.url) as shop:
         checkout_id = await shop.created()

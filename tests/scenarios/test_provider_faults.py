@@ -9,31 +9,28 @@ from tests.provider import Pair, start_pair
 from tests.service import Paidonce
 from tests.shop import Json, Shop, a_few_at_a_time, at_once
 
-PAYMENTS = 200
+PAYMENTS = 100
+# What goes wrong with the calls is the seed's to say: of the rarest fault nine are dealt, on the average.
 METHODS = (
     *["tok_success"] * 6,
     "tok_declined_expired_card",
-    "tok_timeout_then_success",
-    "tok_timeout_then_decline",
-    "tok_error_then_success",
-    "tok_error_after_charge",
     "tok_webhook_first",
     "tok_webhook_twice",
     "tok_webhook_never",
 )
-# Six failures in a row happen among so many: the sixth look-up, an hour later in production, comes in 15 seconds.
+# Six failures in a row happen among so many: the sixth look-up, an hour later in production, comes in four seconds.
 QUICK = {
     "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1",
     "PAIDONCE_LEASE_SECONDS": "2",
-    "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.02",
+    "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.005",
 }
 
 
-async def test_two_hundred_payments_at_a_provider_where_every_third_call_fails_end_and_charge_once(
+async def test_a_hundred_payments_at_a_provider_where_every_second_call_fails_end_and_charge_once(
     start: Callable[..., Paidonce], database_url: str, chance: Random
 ) -> None:
     seed = str(chance.randrange(10**6))
-    pair = start_pair(start, database_url, "--fault-rate", "0.33", "--seed", seed, "--latency-ms", "20", settings=QUICK)
+    pair = start_pair(start, database_url, "--fault-rate", "0.5", "--seed", seed, "--latency-ms", "20", settings=QUICK)
     async with Shop(pair.service.url) as shop:
         ended = await pay(shop, [chance.choice(METHODS) for _ in range(PAYMENTS)])
     assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "FAILED"}
@@ -42,7 +39,7 @@ async def test_two_hundred_payments_at_a_provider_where_every_third_call_fails_e
     faults = pair.faults()
     # Of every family of faults some came: otherwise this proves nothing.
     for family in ("timeout", "error", "dropped", "slow", "hidden", "booked_late", "look_up", "webhook"):
-        assert any(name.startswith(family) for name in faults), f"no {family} among {faults}"
+        assert any(family in name for name in faults), f"no {family} among {faults}"
 
 
 async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
@@ -52,9 +49,9 @@ async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
     options = ("--no-deduplicate", "--fault-rate", "0.33", "--seed", seed, "--latency-ms", "20")
     pair = start_pair(start, database_url, *options, settings=QUICK | {"PAIDONCE_SIMULATOR_DEDUPLICATES": "false"})
     async with Shop(pair.service.url) as shop:
-        ids = await at_once(shop.created() for _ in range(60))
+        ids = await at_once(shop.created() for _ in range(40))
         await a_few_at_a_time(lambda one: shop.pay(one, "tok_success"), ids)
-        ended = await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=8), ids, limit=60)
+        ended = await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=4), ids, limit=40)
     # What never arrived waits for a person: it must not be sent again, however long nothing is found.
     assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "PROCESSING"}
     keys = Counter(one["key"] for one in pair.charges())

@@ -97,8 +97,8 @@ async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settle
     fleet: Fleet,
 ) -> None:
     async with Shop(fleet.servers[0].url) as shop:
-        ids = await at_once(shop.created() for _ in range(200))
-        answers = await at_once(shop.pay(each) for each in ids)
+        ids = await at_once(shop.created() for _ in range(3 * HELD_MAX))
+        answers = await at_once(shop.pay(each, "tok_delay_1000") for each in ids)
         assert {answer.status_code for answer in answers} == {202}
         # More are held than one worker can hold: each of the two holds some.
         wait_until(lambda: held(fleet.database_url) > HELD_MAX)

@@ -7,8 +7,9 @@ from tests.oracle import attempts_of, broken_invariants, charges_of
 from tests.service import Paidonce, wait_until
 from tests.shop import Shop
 
-# Within the provider's time-out of two seconds: whoever takes over is in the middle of its call for long enough.
-SLOW = "tok_delay_1800"
+SHORT = {"PAIDONCE_LEASE_SECONDS": "2", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1.6"}
+# Within the provider's time-out: whoever takes over is in the middle of its call for long enough.
+SLOW = "tok_delay_1300"
 
 
 async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another_took_over(
@@ -16,14 +17,14 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
 ) -> None:
     assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
     server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
-    stalling = start("worker", DATABASE_URL=postgres_url).wait_until_ready()
+    stalling = start("worker", DATABASE_URL=postgres_url, **SHORT).wait_until_ready()
     async with Shop(server.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:
             await shop.pay(checkout_id, SLOW)
         wait_until(lambda: fences(postgres_url, ids) == [1] * 5)
         stalling.stop()
-        other = start("worker", DATABASE_URL=postgres_url).wait_until_ready()
+        other = start("worker", DATABASE_URL=postgres_url, **SHORT).wait_until_ready()
         wait_until(lambda: fences(postgres_url, ids) == [2] * 5)
         stalling.resume()  # Its calls have timed out: it believes that the outcome is unknown.
         ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
@@ -46,7 +47,7 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
 async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_with_one_charge(
     start: Callable[..., Paidonce], database_url: str
 ) -> None:
-    service = start("dev", DATABASE_URL=database_url)
+    service = start("dev", DATABASE_URL=database_url, **SHORT)
     async with Shop(service.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:

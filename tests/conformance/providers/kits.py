@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy.exc import OperationalError
@@ -24,7 +24,10 @@ from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorC
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.wire import Operation, WebhookBody
 from tests.provider import SECRET, simulator_url
-from tests.service import processes
+from tests.service import Paidonce
+
+Running: TypeAlias = Callable[[], Paidonce]
+"""Gives a simulator that runs: one for all tests, and another where a test has killed that."""
 
 
 class Kit(Protocol):
@@ -77,7 +80,7 @@ class SimulatorKit:
 
 
 @asynccontextmanager
-async def in_process(folder: Path) -> AsyncIterator[Kit]:
+async def in_process(folder: Path, _running: Running) -> AsyncIterator[Kit]:
     """The simulator in the service's own process."""
     database = open_database(DatabaseUrl("sqlite", path=folder / "books.db"), clock=system_clock, exclusive=False)
     make_books(database)
@@ -104,20 +107,19 @@ def _full_disk() -> Exception:
 
 
 @asynccontextmanager
-async def over_http(folder: Path) -> AsyncIterator[Kit]:
+async def over_http(_folder: Path, running: Running) -> AsyncIterator[Kit]:
     """The connector, before a simulator that is a process of its own."""
-    with processes(folder) as start:
-        simulator = start("simulator", "--port", "0", "--database", "books.db")
-        connector = SimulatorConnector(
-            ConnectorSettings(
-                url=simulator_url(simulator), timeout_seconds=SimulatorKit.patience_seconds, webhook_secret=SECRET
-            ),
-            clock=system_clock,
-        )
-        try:
-            yield SimulatorKit(connector, simulator.kill)
-        finally:
-            await connector.close()
+    simulator = running()
+    connector = SimulatorConnector(
+        ConnectorSettings(
+            url=simulator_url(simulator), timeout_seconds=SimulatorKit.patience_seconds, webhook_secret=SECRET
+        ),
+        clock=system_clock,
+    )
+    try:
+        yield SimulatorKit(connector, simulator.kill)
+    finally:
+        await connector.close()
 
 
 KITS: Final = {"in process": in_process, "over HTTP": over_http}

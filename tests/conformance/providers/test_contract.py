@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,27 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from tests.conformance.providers.kits import KITS, Kit
+from tests.conformance.providers.kits import KITS, Kit, Running
 from tests.provider import forgeries, signed
+from tests.service import Paidonce, processes
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with processes(tmp_path_factory.mktemp("provider")) as start:
+        simulators: list[Paidonce] = []
+
+        def one() -> Paidonce:
+            if not simulators or simulators[-1].process.poll() is not None:
+                simulators.append(start("simulator", "--port", "0", "--database", "books.db"))
+            return simulators[-1]
+
+        yield one
 
 
 @pytest.fixture(params=KITS)
-async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
-    async with KITS[request.param](tmp_path) as one:
+async def kit(request: pytest.FixtureRequest, tmp_path: Path, running: Running) -> AsyncIterator[Kit]:
+    async with KITS[request.param](tmp_path, running) as one:
         yield one
 
 
