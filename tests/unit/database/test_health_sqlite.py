@@ -39,15 +39,13 @@ def problems(findings: dict[str, Finding]) -> set[str]:
     return {check for check, finding in findings.items() if finding.level is Level.PROBLEM}
 
 
-@pytest.mark.parametrize(
-    "version", [(3, 51, 3), (3, 51, 10), (3, 52, 0), (4, 0, 0), (3, 50, 7), (3, 50, 8), (3, 44, 6)]
-)
+@pytest.mark.parametrize("version", [(3, 51, 3), (3, 51, 10), (3, 52, 0), (4, 0, 0)])
 def test_a_version_with_the_correction_is_good(version: tuple[int, int, int]) -> None:
     assert judge_sqlite_version(version).level is Level.OK
 
 
 @pytest.mark.parametrize(
-    "version", [(3, 51, 2), (3, 51, 0), (3, 50, 6), (3, 49, 1), (3, 45, 3), (3, 44, 5), (3, 40, 1)]
+    "version", [(3, 51, 2), (3, 51, 0), (3, 50, 7), (3, 49, 1), (3, 45, 3), (3, 44, 5), (3, 40, 1)]
 )
 def test_a_version_with_the_wal_reset_bug_is_a_problem(version: tuple[int, int, int]) -> None:
     assert judge_sqlite_version(version).level is Level.PROBLEM
