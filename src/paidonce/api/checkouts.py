@@ -13,6 +13,7 @@ from paidonce.api.exchange import (
     Injected,
     find,
     origin_of,
+    owned,
     provider_of,
     read,
     refuse_parameters,
@@ -63,7 +64,7 @@ class CheckoutController(Controller):
     async def get_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Show a checkout, at once or when it has left PROCESSING."""
         refuse_parameters(request)
-        return await show_when_settled(request, service, await find(service, checkout_id), 200, {})
+        return await show_when_settled(request, service, await find(service, owned(request, checkout_id)), 200, {})
 
     @post("/{checkout_id:str}/pay", opt=described(operations.PAY_CHECKOUT))
     async def pay_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
@@ -74,7 +75,7 @@ class CheckoutController(Controller):
             raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
         wish = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout_id=checkout_id,
+            checkout=owned(request, checkout_id),
             payment_method=said.payment_method,
             provider=said.provider,
             origin=origin_of(request),
@@ -88,19 +89,21 @@ class CheckoutController(Controller):
         said = await read(CaptureBody, request)
         wish = StartCapture(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout_id=checkout_id,
+            checkout=owned(request, checkout_id),
             amount=said.amount,
             origin=origin_of(request),
         )
-        outcome = await service.worker.begin(start_captures, wish, await provider_of(service, checkout_id))
+        outcome = await service.worker.begin(start_captures, wish, await provider_of(service, wish.checkout))
         return await show_under_way(request, service, outcome)
 
     @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
     async def cancel_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
         await read(CancelBody, request)
-        wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
-        outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, checkout_id))
+        wish = StartCancel(
+            attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
+        )
+        outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, wish.checkout))
         if outcome.checkout.status == CheckoutStatus.CANCELED:
             return show(outcome.checkout, 200, {})
         return show(outcome.checkout, 202, {"Retry-After": "1"})
@@ -109,7 +112,7 @@ class CheckoutController(Controller):
     async def get_timeline(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Show everything that happened to a checkout."""
         refuse_parameters(request)
-        events = await service.reader.submit(read_timelines, checkout_id)
+        events = await service.reader.submit(read_timelines, owned(request, checkout_id))
         assert not isinstance(events, Exception)  # The batcher raises those.
         return reply(Timeline([timeline_entry(event) for event in events]))
 

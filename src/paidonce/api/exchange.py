@@ -14,9 +14,10 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.store import name_of
 from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
 from paidonce.events.model import Origin
-from paidonce.merchants.model import Caller
+from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 
@@ -75,9 +76,14 @@ def origin_of(request: AnyRequest) -> Origin:
     return Origin(request.scope["state"]["request_id"], read_idempotency_key(request.headers.get("idempotency-key")))
 
 
-async def find(service: Service, checkout_id: str) -> Checkout:
+def owned(request: AnyRequest, thing_id: str) -> OwnedId:
+    """Name a thing as this request's caller may: another merchant's is not found."""
+    return OwnedId(thing_id, caller_of(request).merchant_id)
+
+
+async def find(service: Service, checkout: OwnedId) -> Checkout:
     """Read a checkout; raises CheckoutNotFound."""
-    found = await service.reader.submit(read_checkouts, checkout_id)
+    found = await service.reader.submit(read_checkouts, checkout)
     assert not isinstance(found, Exception)  # The batcher raises those.
     return found
 
@@ -95,9 +101,7 @@ async def show_when_settled(
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
-            checkout = await service.watch.settled(
-                checkout, lambda checkout_id: find(service, checkout_id), seconds=seconds
-            )
+            checkout = await service.watch.settled(checkout, lambda: find(service, name_of(checkout)), seconds=seconds)
     return show(checkout, status, headers)
 
 
@@ -109,7 +113,7 @@ async def show_under_way(request: AnyRequest, service: Service, outcome: Started
     return await show_when_settled(request, service, outcome.checkout, 202, headers)
 
 
-async def provider_of(service: Service, checkout_id: str) -> str:
+async def provider_of(service: Service, wanted: OwnedId) -> str:
     """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
-    checkout = await find(service, checkout_id)
+    checkout = await find(service, wanted)
     return checkout.attempt.provider if checkout.attempt else ""

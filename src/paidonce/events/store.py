@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Insert, bindparam, insert, select
+from sqlalchemy import Insert, Text, bindparam, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paidonce import ids
@@ -30,7 +30,10 @@ _COUNT_EVENTS: Final = {dialect: _count_events(dialect) for dialect in ("sqlite"
 _INSERT_EVENTS: Final = insert(event)
 _EVENTS_OF_CHECKOUT: Final = (
     select(*(event.c[name] for name in Event.__struct_fields__))
-    .where(event.c.checkout_id == bindparam("checkout_id"))
+    .where(
+        event.c.checkout_id == bindparam("checkout_id"),
+        or_(bindparam("whose", type_=Text()).is_(None), event.c.merchant_id == bindparam("whose", type_=Text())),
+    )
     .order_by(event.c.sequence)
 )
 
@@ -71,6 +74,7 @@ def _row(new: NewEvent, number: dict[str, int], now: int) -> dict[str, object]:
     }
 
 
-def events_of_checkout(transaction: Transaction, checkout_id: str) -> Sequence[Event]:
-    """Read a checkout's events, oldest first."""
-    return [Event(*row) for row in transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id})]
+def events_of_checkout(transaction: Transaction, checkout_id: str, merchant_id: str | None) -> Sequence[Event]:
+    """Read a checkout's events, oldest first; none where it is another merchant's than the one that is named."""
+    wanted = {"checkout_id": checkout_id, "whose": merchant_id}
+    return [Event(*row) for row in transaction.rows(_EVENTS_OF_CHECKOUT, wanted)]

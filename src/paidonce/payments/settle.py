@@ -11,6 +11,7 @@ from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
 from paidonce.checkouts.store import RefundSums
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import (
     CHECKOUT_AFTER,
@@ -131,11 +132,11 @@ def _follow(transaction: Transaction, judged: Sequence[Judged]) -> None:
 def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
     if not judged:
         return
-    seen = checkouts.read_by_id(transaction, {attempt.checkout_id for _, attempt, _ in judged})
+    seen = checkouts.read_by_id(transaction, {_checkout_of(attempt) for _, attempt, _ in judged})
     moves = []
     for one in judged:
         _, attempt, _ = one
-        checkout = seen[attempt.checkout_id]
+        checkout = seen[_checkout_of(attempt)]
         if attempt.status == AttemptStatus.DECLINED:
             _keep_late_success(transaction, checkout, one)
         elif attempt.kind == AttemptKind.VOID:
@@ -175,6 +176,10 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
 
 
+def _checkout_of(attempt: Attempt) -> OwnedId:
+    return OwnedId(attempt.checkout_id, attempt.merchant_id)
+
+
 def _move(checkout: Checkout, judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
     request, attempt, verdict = judged
     return CheckoutMove(
@@ -192,15 +197,16 @@ def _move(checkout: Checkout, judged: Judged, source: CheckoutStatus, target: Ch
 
 def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
     """Take ended refunds from what is pending and add those that succeeded, one row a checkout."""
-    ended: defaultdict[str, list[Judged]] = defaultdict(list)
+    ended: defaultdict[OwnedId, list[Judged]] = defaultdict(list)
     for one in judged:
-        ended[one[1].checkout_id].append(one)
+        ended[_checkout_of(one[1])].append(one)
         transaction.events.append(_event(_refund_event(one[2]), one))
     while ended:
         seen = checkouts.read_by_id(transaction, ended)
-        sums = [_refund_sums(seen[checkout_id], group) for checkout_id, group in ended.items()]
-        for checkout_id in checkouts.add_refunds(transaction, sums):
-            del ended[checkout_id]
+        sums = [_refund_sums(seen[name], group) for name, group in ended.items()]
+        added = checkouts.add_refunds(transaction, sums)
+        for name in [name for name in ended if name.id in added]:
+            del ended[name]
 
 
 def _refund_sums(checkout: Checkout, ended: Sequence[Judged]) -> RefundSums:
