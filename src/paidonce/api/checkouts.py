@@ -11,7 +11,9 @@ from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, Lis
 from paidonce.api.exchange import (
     AnyRequest,
     Injected,
+    caller_of,
     find,
+    known_merchant_of,
     origin_of,
     owned,
     provider_of,
@@ -44,8 +46,13 @@ class CheckoutController(Controller):
     async def create_checkout(self, request: AnyRequest, service: Injected) -> Reply:
         """Create a checkout, or give back the one that this key created."""
         header = request.headers.get("idempotency-key")
-        said = await read(CreateCheckoutBody, request, required=() if header else ("idempotencyKey",))
-        outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said))
+        required = [] if header else ["idempotencyKey"]
+        if caller_of(request).merchant_id is None:
+            required.append("merchantId")
+        said = await read(CreateCheckoutBody, request, required=required)
+        merchant_id = await known_merchant_of(request, service, said.merchant_id)
+        assert merchant_id is not None, "the body must have it where the caller does not"
+        outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said, merchant_id))
         assert not isinstance(outcome, Exception)  # The batcher raises those.
         headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
         if not isinstance(outcome, Created):
@@ -56,7 +63,8 @@ class CheckoutController(Controller):
     async def list_checkouts(self, request: AnyRequest, service: Injected) -> Reply:
         """Show a page of checkouts."""
         said = read_parameters(ListParameters, request.query_params.multi_items())
-        page, has_more = await service.reader.submit(list_checkouts, _filter(said))
+        merchant_id = await known_merchant_of(request, service, said.merchant_id)
+        page, has_more = await service.reader.submit(list_checkouts, _filter(said, merchant_id))
         answer = CheckoutPage([checkout_answer(checkout) for checkout in page], has_more)
         return reply(answer)
 
@@ -117,12 +125,12 @@ class CheckoutController(Controller):
         return reply(Timeline([timeline_entry(event) for event in events]))
 
 
-def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:
+def _new_checkout(request: AnyRequest, said: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
     key = agree_on_key(request.headers.get("idempotency-key"), said.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),
-        merchant_id=said.merchant_id,
+        merchant_id=merchant_id,
         idempotency_key=key,
         amount=said.amount,
         currency=said.currency,
@@ -137,13 +145,13 @@ def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:
     )
 
 
-def _filter(said: ListParameters) -> CheckoutFilter:
+def _filter(said: ListParameters, merchant_id: str | None) -> CheckoutFilter:
     if said.starting_after and said.ending_before:
         detail = "Give startingAfter or endingBefore, not both."
         raise InvalidRequest([FieldError("endingBefore", "contradiction", detail)])
     return CheckoutFilter(
         limit=said.limit,
-        merchant_id=said.merchant_id,
+        merchant_id=merchant_id,
         status=said.status,
         created_after=parse_instant(said.created_after) if said.created_after else None,
         created_before=parse_instant(said.created_before) if said.created_before else None,

@@ -1,8 +1,7 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
-import re
 from collections.abc import Collection
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from litestar import Request
 from litestar.di import NamedDependency
@@ -15,8 +14,9 @@ from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.checkouts.store import name_of
-from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
+from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
+from paidonce.merchants.actions import find_merchants
 from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
@@ -26,18 +26,6 @@ Injected: TypeAlias = NamedDependency[Service]
 """The running service, as the web layer hands it to a handler."""
 
 T = TypeVar("T", bound=Fields)
-
-IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
-    "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
-    "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
-}
-
-
-async def refuse_strange_ids(request: AnyRequest) -> None:
-    """Answer at once where an id in the path cannot be one; PostgreSQL would not even take a NUL."""
-    for name, (pattern, not_found) in IDS_IN_PATHS.items():
-        if name in request.path_params and not pattern.fullmatch(request.path_params[name]):
-            raise not_found
 
 
 async def read(kind: type[T], request: AnyRequest, *, required: Collection[str] = ()) -> T:
@@ -68,6 +56,21 @@ def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId")
     merchant_id = said or caller.merchant_id
     if merchant_id is None:
         raise InvalidRequest([FieldError(where, "missing", "This field is required.")])
+    return merchant_id
+
+
+async def known_merchant_of(request: AnyRequest, service: Service, said: str | None) -> str | None:
+    """Tell which merchant a request is about, as ``merchant_of``; None where a caller without one names none.
+
+    Raises MerchantNotFound where an operator's key names one that is not there. While keys are off a merchant comes
+    into being by first use; and a merchant that has a key is there.
+    """
+    caller = caller_of(request)
+    if said is None and caller.merchant_id is None:
+        return None
+    merchant_id = merchant_of(caller, said)
+    if caller.merchant_id is None and caller.key_id is not None:
+        await service.reader.submit(find_merchants, merchant_id)
     return merchant_id
 
 

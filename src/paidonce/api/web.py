@@ -6,10 +6,11 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
+from paidonce.api.admission import admit
 from paidonce.api.checkouts import CheckoutController
-from paidonce.api.exchange import refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
 from paidonce.api.inbox import ProviderWebhookController
+from paidonce.api.merchants import KeyController, MerchantController
 from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
@@ -47,10 +48,17 @@ def tell_methods(app: Litestar) -> ASGIApp:
 def create_litestar(service: Service | None) -> Litestar:
     """Make the Litestar application; without a service it can still tell its OpenAPI document."""
     return Litestar(
-        route_handlers=[CheckoutController, RefundController, ProviderWebhookController, ServiceController],
+        route_handlers=[
+            CheckoutController,
+            RefundController,
+            MerchantController,
+            KeyController,
+            ProviderWebhookController,
+            ServiceController,
+        ],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
-        before_request=refuse_strange_ids,
+        before_request=admit(service),
         signature_namespace={"Service": Service},
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
