@@ -1,5 +1,6 @@
 """The composition root: the one place where parts are put together."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 
@@ -12,6 +13,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.inbox.inbox import Inbox
+from paidonce.merchants.keyring import Keyring
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
@@ -57,13 +59,15 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             chance=system_chance,
             settled=watch.notify,
         )
+        keyring = Keyring(reader, seconds=time.monotonic)
         try:
             if with_worker:
                 await worker.start(alone=database.exclusive)
                 inbox.start()
-            yield Service(settings, database, writer, reader, watch, worker, inbox, providers, clock)
+            yield Service(settings, database, writer, reader, watch, worker, inbox, keyring, providers, clock)
         finally:
             watch.close()
+            await keyring.stop()
             await inbox.stop()
             await worker.stop(grace_seconds=settings.shutdown_seconds)
             for batcher in batchers:

@@ -8,7 +8,9 @@ PaidonceError
 ├── InvalidIdempotencyKey      the header is no idempotency key
 ├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
 ├── ProviderNotFound · InvalidSignature
-├── WrongMerchant
+├── Unauthenticated            no key, or none that opens anything
+├── InsufficientScope · WrongMerchant
+├── MerchantNotFound · KeyNotFound · KeyNotActive
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── Overloaded                 refused before anything was done
@@ -200,6 +202,59 @@ class InvalidSignature(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("The webhook's signature is missing, wrong or too old; nothing was done.")
+
+
+class Unauthenticated(PaidonceError):
+    """The request bears no key, or one that is unknown, revoked or expired."""
+
+    code = "unauthenticated"
+
+    def __init__(self, *, key_given: bool) -> None:
+        super().__init__(
+            "This key is unknown, revoked or expired."
+            if key_given
+            else "Send your key: Authorization: Bearer sk_…; an operator makes one with `paidonce keys create`."
+        )
+
+
+class InsufficientScope(PaidonceError):
+    """The key does not allow this call."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str, *, key_given: bool) -> None:
+        super().__init__(
+            f"This call needs a key with the scope {scope}."
+            if key_given
+            else f"This call needs the scope {scope}, which nobody has while keys are off: use the command."
+        )
+
+
+class MerchantNotFound(PaidonceError):
+    """There is no such merchant; with keys one has to be created before anything is done for it."""
+
+    code = "merchant_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no merchant with this id; create it first.")
+
+
+class KeyNotFound(PaidonceError):
+    """There is no such key of a merchant."""
+
+    code = "key_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no key with this id.")
+
+
+class KeyNotActive(PaidonceError):
+    """The key cannot be rotated: it is revoked, expired, or was rotated before."""
+
+    code = "key_not_active"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This key {why}; rotate the one that took its place, or create another.")
 
 
 class WrongMerchant(PaidonceError):

@@ -4,6 +4,7 @@ The alphabet is RFC 4648's "extended hex" in lower case: its order is the order 
 """
 
 import random
+import secrets
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -13,9 +14,12 @@ CHECKOUT: Final = "chk"
 ATTEMPT: Final = "att"
 REFUND: Final = "ref"
 EVENT: Final = "evt"
+KEY: Final = "key"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
 CHANGE: Final = "cg"
+
+BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 # Two digits at a time takes less than half of what the standard library's encoder does, and a request makes several.
@@ -42,6 +46,11 @@ def new_id(prefix: str) -> str:
 def system_chance() -> float:
     """Draw from the process's own generator; for jitter, never for secrets."""
     return random.random()
+
+
+def draw_base62(length: int) -> str:
+    """Draw characters for a secret from the system's own source: nobody can tell them from those before."""
+    return "".join(secrets.choice(BASE62) for _ in range(length))
 
 
 def new_seed() -> int:

@@ -7,6 +7,7 @@ from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
 from paidonce.inbox.inbox import Inbox
+from paidonce.merchants.keyring import Keyring
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
@@ -23,5 +24,6 @@ class Service:
     watch: Watch
     worker: Worker
     inbox: Inbox
+    keyring: Keyring
     providers: dict[str, Provider]
     clock: Clock

@@ -25,12 +25,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_url: Annotated[str, Meta(description="Where the data is: a SQLite file, memory, or PostgreSQL.")] = (
         "file:./dev.db"
     )
-    host: Annotated[str, Meta(description="Address to listen on. Loopback only while authentication is off.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[str, Meta(description="Address to listen on. Loopback only while keys are off.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 3000
     auth: Annotated[
-        Literal["off"], Meta(description="Who may call. `off` takes `merchantId` at its word, on loopback only.")
+        Literal["keys", "off"],
+        Meta(description="`keys`: each call bears a key. `off`: `merchantId` is taken at its word, on loopback only."),
     ] = "off"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
@@ -139,10 +138,10 @@ def _unknown(name: str, names: Mapping[str, str]) -> str:
 
 def _contradictions(settings: Settings) -> list[str]:
     problems = _wrong_urls(settings)
-    if not is_loopback(settings.host):
+    if settings.auth == "off" and not is_loopback(settings.host):
         problems.append(
             f"HOST={settings.host}: without authentication the service listens on loopback only "
-            "(127.0.0.1, ::1 or localhost)"
+            "(127.0.0.1, ::1 or localhost); PAIDONCE_AUTH=keys turns it on"
         )
     if settings.lease_seconds <= settings.provider_timeout_seconds:
         problems.append(

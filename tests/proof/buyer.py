@@ -14,6 +14,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
 from paidonce.events.model import Origin
+from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
@@ -65,21 +66,26 @@ class Buyer:
 
     async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
         wish = StartPayment(
-            attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id, payment_method=method, provider=SIMULATOR
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout=OwnedId(checkout.id, None),
+            payment_method=method,
+            provider=SIMULATOR,
         )
         await self._begin(start_payments, wish)
 
     async def capture(self, checkout: Checkout, amount: int) -> None:
-        wish = StartCapture(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id, amount=amount)
+        wish = StartCapture(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None), amount=amount)
         await self._begin(start_captures, wish)
 
     async def cancel(self, checkout: Checkout) -> None:
-        await self._begin(start_cancels, StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout.id))
+        await self._begin(
+            start_cancels, StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None))
+        )
 
     async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
         wish = StartRefund(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout_id=checkout.id,
+            checkout=OwnedId(checkout.id, None),
             amount=amount,
             origin=Origin(idempotency_key=key),
         )
@@ -96,7 +102,7 @@ class Buyer:
             self._note(attempt=outcome.attempt.id)
 
     async def read(self, checkout_id: str) -> Checkout:
-        found = await self.service.reader.submit(read_checkouts, checkout_id)
+        found = await self.service.reader.submit(read_checkouts, OwnedId(checkout_id, None))
         assert isinstance(found, Checkout)
         return found
 
@@ -113,7 +119,7 @@ class Buyer:
 
     async def until_refunded(self, checkout: Checkout, count: int) -> None:
         async def look() -> list[Attempt] | None:
-            found = await self.service.reader.submit(read_refunds, checkout.id)
+            found = await self.service.reader.submit(read_refunds, OwnedId(checkout.id, None))
             assert isinstance(found, list)
             return found if sum(one.settled_at is not None for one in found) == count else None
 

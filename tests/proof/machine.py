@@ -20,6 +20,7 @@ from paidonce.database.engine import Database
 from paidonce.database.schema import attempt, checkout, event, merchant
 from paidonce.errors import IdempotencyKeyReused
 from paidonce.events.model import Cause, Origin
+from paidonce.merchants.model import OwnedId
 from paidonce.payments.asking import Asker
 from paidonce.payments.capture import (
     StartCancel,
@@ -122,7 +123,7 @@ class Machine(RuleBasedStateMachine):
     def pay_for(self, which: int, *, leased: bool) -> None:
         wish = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout_id=self.one(which),
+            checkout=OwnedId(self.one(which), None),
             payment_method="tok_success",
             provider="simulator",
             lease_ms=LEASE_MS * leased,
@@ -138,7 +139,12 @@ class Machine(RuleBasedStateMachine):
     )
     def change(self, which: int, amount: int | None, key: str, kind: str) -> None:
         attempt_id, origin = ids.new_id(ids.ATTEMPT), Origin(idempotency_key=key)
-        told = {"attempt_id": attempt_id, "checkout_id": self.one(which), "lease_ms": LEASE_MS, "origin": origin}
+        told = {
+            "attempt_id": attempt_id,
+            "checkout": OwnedId(self.one(which), None),
+            "lease_ms": LEASE_MS,
+            "origin": origin,
+        }
         if kind == "cancel":
             self.start(start_cancels, StartCancel(**told))  # type: ignore[arg-type]
         elif kind == "capture":

@@ -28,6 +28,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import DatabaseUnavailable
 from paidonce.events.model import Cause, Origin
 from paidonce.events.store import write_events
+from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
@@ -68,7 +69,7 @@ def new_checkout(key: int) -> NewCheckout:
 def new_payment(checkout_id: str) -> StartPayment:
     return StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout_id=checkout_id,
+        checkout=OwnedId(checkout_id, None),
         payment_method="tok_success",
         provider="simulator",
         lease_ms=60_000,
@@ -77,7 +78,9 @@ def new_payment(checkout_id: str) -> StartPayment:
 
 def new_refund(checkout_id: str) -> StartRefund:
     origin = Origin(idempotency_key="refund")
-    return StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, amount=400, origin=origin)
+    return StartRefund(
+        attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout_id, None), amount=400, origin=origin
+    )
 
 
 def proof(attempt_id: str) -> RecordEvidence:

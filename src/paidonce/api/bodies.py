@@ -84,9 +84,11 @@ def check_instant(text: str) -> str | None:
 
 
 class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
-    """A checkout to create. ``idempotencyKey`` may come in the Idempotency-Key header instead."""
+    """A checkout to create. ``idempotencyKey`` may come in the Idempotency-Key header instead, and ``merchantId`` from
+    a merchant's key.
+    """
 
-    merchant_id: MerchantId
+    merchant_id: MerchantId | None = None
     amount: Annotated[
         int, Meta(ge=1, le=AMOUNT_MAX, description="In the currency's minor unit: 1000 USD is 10.00, 1000 JPY is 1000.")
     ]

@@ -6,8 +6,11 @@ from paidonce import ids
 from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, timeline_entry
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.exchange import (
+    caller_of,
     find,
+    known_merchant_of,
     origin_of,
+    owned,
     provider_of,
     read,
     refuse_parameters,
@@ -33,8 +36,13 @@ from paidonce.web.request import Request
 async def create_checkout(request: Request, service: Service) -> Reply:
     """Create a checkout, or give back the one that this key created."""
     header = request.header("idempotency-key")
-    said = await read(CreateCheckoutBody, request, required=() if header else ("idempotencyKey",))
-    outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said))
+    required = [] if header else ["idempotencyKey"]
+    if caller_of(request).merchant_id is None:
+        required.append("merchantId")
+    said = await read(CreateCheckoutBody, request, required=required)
+    merchant_id = await known_merchant_of(request, service, said.merchant_id)
+    assert merchant_id is not None, "the body must have it where the caller does not"
+    outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said, merchant_id))
     assert not isinstance(outcome, Exception)  # The batcher raises those.
     headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
     if not isinstance(outcome, Created):
@@ -45,7 +53,8 @@ async def create_checkout(request: Request, service: Service) -> Reply:
 async def show_checkouts(request: Request, service: Service) -> Reply:
     """Show a page of checkouts."""
     said = read_parameters(ListParameters, request.parameters)
-    page, has_more = await service.reader.submit(list_checkouts, _filter(said))
+    merchant_id = await known_merchant_of(request, service, said.merchant_id)
+    page, has_more = await service.reader.submit(list_checkouts, _filter(said, merchant_id))
     answer = CheckoutPage([checkout_answer(checkout) for checkout in page], has_more)
     return reply(answer)
 
@@ -53,7 +62,7 @@ async def show_checkouts(request: Request, service: Service) -> Reply:
 async def get_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Show a checkout, at once or when it has left PROCESSING."""
     refuse_parameters(request)
-    return await show_when_settled(request, service, await find(service, checkout_id), 200, {})
+    return await show_when_settled(request, service, await find(service, owned(request, checkout_id)), 200, {})
 
 
 async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
@@ -64,7 +73,7 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
     wish = StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout_id=checkout_id,
+        checkout=owned(request, checkout_id),
         payment_method=said.payment_method,
         provider=said.provider,
         origin=origin_of(request),
@@ -78,19 +87,21 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
     said = await read(CaptureBody, request)
     wish = StartCapture(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout_id=checkout_id,
+        checkout=owned(request, checkout_id),
         amount=said.amount,
         origin=origin_of(request),
     )
-    outcome = await service.worker.begin(start_captures, wish, await provider_of(service, checkout_id))
+    outcome = await service.worker.begin(start_captures, wish, await provider_of(service, wish.checkout))
     return await show_under_way(request, service, outcome)
 
 
 async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
     await read(CancelBody, request)
-    wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
-    outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, checkout_id))
+    wish = StartCancel(
+        attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
+    )
+    outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, wish.checkout))
     if outcome.checkout.status == CheckoutStatus.CANCELED:
         return show(outcome.checkout, 200, {})
     return show(outcome.checkout, 202, {"Retry-After": "1"})
@@ -99,17 +110,17 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
 async def get_timeline(request: Request, service: Service, checkout_id: str) -> Reply:
     """Show everything that happened to a checkout."""
     refuse_parameters(request)
-    events = await service.reader.submit(read_timelines, checkout_id)
+    events = await service.reader.submit(read_timelines, owned(request, checkout_id))
     assert not isinstance(events, Exception)  # The batcher raises those.
     return reply(Timeline([timeline_entry(event) for event in events]))
 
 
-def _new_checkout(request: Request, said: CreateCheckoutBody) -> NewCheckout:
+def _new_checkout(request: Request, said: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
     key = agree_on_key(request.header("idempotency-key"), said.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),
-        merchant_id=said.merchant_id,
+        merchant_id=merchant_id,
         idempotency_key=key,
         amount=said.amount,
         currency=said.currency,
@@ -124,13 +135,13 @@ def _new_checkout(request: Request, said: CreateCheckoutBody) -> NewCheckout:
     )
 
 
-def _filter(said: ListParameters) -> CheckoutFilter:
+def _filter(said: ListParameters, merchant_id: str | None) -> CheckoutFilter:
     if said.starting_after and said.ending_before:
         detail = "Give startingAfter or endingBefore, not both."
         raise InvalidRequest([FieldError("endingBefore", "contradiction", detail)])
     return CheckoutFilter(
         limit=said.limit,
-        merchant_id=said.merchant_id,
+        merchant_id=merchant_id,
         status=said.status,
         created_after=parse_instant(said.created_after) if said.created_after else None,
         created_before=parse_instant(said.created_before) if said.created_before else None,

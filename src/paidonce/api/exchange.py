@@ -1,8 +1,7 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
-import re
-from collections.abc import Collection, Sequence
-from typing import Final, TypeVar
+from collections.abc import Collection
+from typing import TypeVar
 
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
@@ -10,33 +9,17 @@ from paidonce.api.headers import read_idempotency_key, read_wait_seconds
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
+from paidonce.checkouts.store import name_of
+from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
-from paidonce.merchants.model import ANYBODY, Caller
+from paidonce.merchants.actions import find_merchants
+from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
-from paidonce.web.routing import Route
 
 T = TypeVar("T", bound=Fields)
-
-IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
-    "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
-    "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
-}
-
-
-def admit(request: Request, route: Route, values: Sequence[str]) -> None:
-    """Say who makes a request, and answer at once where an id in its path cannot be one.
-
-    PostgreSQL would not even take a NUL.
-    """
-    request.caller = ANYBODY
-    for name, value in zip(route.names, values, strict=True):
-        known = IDS_IN_PATHS.get(name)
-        if known is not None and not known[0].fullmatch(value):
-            raise known[1]
 
 
 async def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
@@ -70,14 +53,34 @@ def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId")
     return merchant_id
 
 
+async def known_merchant_of(request: Request, service: Service, said: str | None) -> str | None:
+    """Tell which merchant a request is about, as ``merchant_of``; None where a caller without one names none.
+
+    Raises MerchantNotFound where an operator's key names one that is not there. While keys are off a merchant comes
+    into being by first use; and a merchant that has a key is there.
+    """
+    caller = caller_of(request)
+    if said is None and caller.merchant_id is None:
+        return None
+    merchant_id = merchant_of(caller, said)
+    if caller.merchant_id is None and caller.key_id is not None:
+        await service.reader.submit(find_merchants, merchant_id)
+    return merchant_id
+
+
 def origin_of(request: Request) -> Origin:
     """Tell where a change comes from: the request's id and, if it bears one, its idempotency key."""
     return Origin(request.id, read_idempotency_key(request.header("idempotency-key")))
 
 
-async def find(service: Service, checkout_id: str) -> Checkout:
+def owned(request: Request, thing_id: str) -> OwnedId:
+    """Name a thing as this request's caller may: another merchant's is not found."""
+    return OwnedId(thing_id, caller_of(request).merchant_id)
+
+
+async def find(service: Service, checkout: OwnedId) -> Checkout:
     """Read a checkout; raises CheckoutNotFound."""
-    found = await service.reader.submit(read_checkouts, checkout_id)
+    found = await service.reader.submit(read_checkouts, checkout)
     assert not isinstance(found, Exception)  # The batcher raises those.
     return found
 
@@ -95,9 +98,7 @@ async def show_when_settled(
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
-            checkout = await service.watch.settled(
-                checkout, lambda checkout_id: find(service, checkout_id), seconds=seconds
-            )
+            checkout = await service.watch.settled(checkout, lambda: find(service, name_of(checkout)), seconds=seconds)
     return show(checkout, status, headers)
 
 
@@ -109,7 +110,7 @@ async def show_under_way(request: Request, service: Service, outcome: Started | 
     return await show_when_settled(request, service, outcome.checkout, 202, headers)
 
 
-async def provider_of(service: Service, checkout_id: str) -> str:
+async def provider_of(service: Service, wanted: OwnedId) -> str:
     """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
-    checkout = await find(service, checkout_id)
+    checkout = await find(service, wanted)
     return checkout.attempt.provider if checkout.attempt else ""

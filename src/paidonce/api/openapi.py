@@ -11,11 +11,13 @@ from paidonce.api.reading import Fields
 from paidonce.errors import (
     BodyTooLarge,
     DatabaseUnavailable,
+    InsufficientScope,
     InvalidIdempotencyKey,
     InvalidRequest,
     MalformedBody,
     Overloaded,
     PaidonceError,
+    Unauthenticated,
     UnsupportedMediaType,
 )
 from paidonce.merchants.model import Scope
@@ -43,6 +45,8 @@ HEADERS: Final[dict[str, Json]] = {
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "`no-store`: a secret is shown once.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
 }
 
@@ -60,6 +64,14 @@ PARAMETER_HEADERS: Final[dict[str, Json]] = {
         "schema": {"type": "string"},
         "example": "wait=10",
     },
+}
+
+
+API_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "With `PAIDONCE_AUTH=keys` each call bears a key: `Authorization: Bearer sk_…`. While keys are off, "
+    "as they are at first, none is asked for, and none of the operator's calls is allowed.",
 }
 
 
@@ -116,11 +128,15 @@ def build_document(routes: Sequence[Route]) -> Json:
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
             {"name": "Refunds", "description": "What is given back."},
+            {"name": "Operator", "description": "Who sells, and with which keys. For an operator's own key."},
             {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
         "paths": _portable(dict(sorted(paths.items()))),
-        "components": {"schemas": _portable(dict(sorted(schemas.items())))},
+        "components": {
+            "schemas": _portable(dict(sorted(schemas.items()))),
+            "securitySchemes": {"apiKey": API_KEY},
+        },
     }
 
 
@@ -149,8 +165,12 @@ def _describe(path: str, operation: Operation) -> Json:
         "tags": [operation.tag],
         "responses": _responses(operation),
     }
-    if operation.description:
-        said["description"] = operation.description
+    description = operation.description
+    if operation.scope is not None:
+        description = f"{description} Scope: `{operation.scope}`.".strip()
+        said["security"] = [{}, {"apiKey": []}]
+    if description:
+        said["description"] = description
     parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
     parameters += [PARAMETER_HEADERS[name] for name in operation.headers]
     if parameters:
@@ -168,6 +188,7 @@ def _describe(path: str, operation: Operation) -> Json:
 # What a path may hold: its description, its pattern, an example.
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }
@@ -219,6 +240,8 @@ def _shape(kind: type) -> Json:
 
 def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:
     causes: list[type[PaidonceError]] = [*operation.errors, InternalError]
+    if operation.scope is not None:
+        causes += [Unauthenticated, InsufficientScope]
     if operation.parameters is not None:
         causes.append(InvalidRequest)
     if operation.body is not None:
@@ -234,6 +257,8 @@ def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError
 def _problem(causes: list[type[PaidonceError]]) -> Json:
     status = ANSWERS[causes[0]].status
     headers = {"X-Request-Id": REQUEST_ID_HEADER}
+    if status == 401:  # noqa: PLR2004 - as below
+        headers |= {"WWW-Authenticate": HEADERS["WWW-Authenticate"]}
     if status == 503:  # noqa: PLR2004 - the status code is its own name
         headers |= {"Retry-After": HEADERS["Retry-After"]}
     examples = {

@@ -24,9 +24,11 @@ from paidonce.errors import (
     IdempotencyKeyReused,
     InvalidSignature,
     InvalidState,
+    MerchantNotFound,
     PaymentInProgress,
     ProviderNotFound,
     RefundNotFound,
+    WrongMerchant,
 )
 from paidonce.merchants.model import Scope
 
@@ -48,7 +50,7 @@ CREATE_CHECKOUT: Final = Operation(
             headers=["Location", "Idempotent-Replayed"],
         )
     },
-    errors=[IdempotencyKeyReused],
+    errors=[IdempotencyKeyReused, WrongMerchant, MerchantNotFound],
 )
 
 LIST_CHECKOUTS: Final = Operation(
@@ -58,6 +60,7 @@ LIST_CHECKOUTS: Final = Operation(
     description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
     parameters=ListParameters,
     answers={200: Answer(description="A page.", kind=CheckoutPage)},
+    errors=[WrongMerchant, MerchantNotFound],
 )
 
 GET_CHECKOUT: Final = Operation(

@@ -38,14 +38,19 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.InvalidRequest: Answer(400, "The request does not fit"),
     errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
     errors.InvalidSignature: Answer(401, "The signature does not fit"),
+    errors.Unauthenticated: Answer(401, "No key that opens anything"),
+    errors.InsufficientScope: Answer(403, "The key does not allow this"),
     errors.WrongMerchant: Answer(403, "Another merchant's"),
     errors.RouteNotFound: Answer(404, "No such path"),
     errors.CheckoutNotFound: Answer(404, "No such checkout"),
+    errors.MerchantNotFound: Answer(404, "No such merchant"),
+    errors.KeyNotFound: Answer(404, "No such key"),
     errors.RefundNotFound: Answer(404, "No such refund"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
     errors.PaymentInProgress: Answer(409, "Another payment is under way"),
+    errors.KeyNotActive: Answer(409, "The key cannot be rotated"),
     errors.AttemptsExhausted: Answer(409, "No attempt is left"),
     errors.CheckoutExpired: Answer(410, "The checkout has expired"),
     errors.BodyTooLarge: Answer(413, "The body is too large"),
@@ -108,6 +113,8 @@ def answer_error(request: Request, error: Exception) -> Reply:
     headers = {}
     if isinstance(fact, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(fact.allowed)
+    if isinstance(fact, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(fact, errors.InvalidSignature):
         headers["WWW-Authenticate"] = "Signature"
     if status == 503:  # noqa: PLR2004 - the status code is its own name

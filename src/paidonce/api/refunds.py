@@ -3,7 +3,7 @@
 from paidonce import ids
 from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
-from paidonce.api.exchange import origin_of, provider_of, read, refuse_parameters
+from paidonce.api.exchange import origin_of, owned, provider_of, read, refuse_parameters
 from paidonce.payments.pay import Repeated
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 from paidonce.service import Service
@@ -16,12 +16,12 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
     said = await read(RefundBody, request)
     wish = StartRefund(
         attempt_id=ids.new_id(ids.REFUND),
-        checkout_id=checkout_id,
+        checkout=owned(request, checkout_id),
         amount=said.amount,
         reason=said.reason,
         origin=origin_of(request),
     )
-    outcome = await service.worker.begin(start_refunds, wish, await provider_of(service, checkout_id))
+    outcome = await service.worker.begin(start_refunds, wish, await provider_of(service, wish.checkout))
     assert outcome.attempt is not None, "a refund that was made before is shown"
     headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
     if isinstance(outcome, Repeated):
@@ -32,7 +32,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
 async def list_refunds(request: Request, service: Service, checkout_id: str) -> Reply:
     """Show a checkout's refunds."""
     refuse_parameters(request)
-    found = await service.reader.submit(read_refunds, checkout_id)
+    found = await service.reader.submit(read_refunds, owned(request, checkout_id))
     assert not isinstance(found, Exception)  # The batcher raises those.
     return reply(RefundList([refund_answer(one) for one in found]))
 
@@ -40,6 +40,6 @@ async def list_refunds(request: Request, service: Service, checkout_id: str) -> 
 async def get_refund(request: Request, service: Service, refund_id: str) -> Reply:
     """Show a refund."""
     refuse_parameters(request)
-    found = await service.reader.submit(find_refunds, refund_id)
+    found = await service.reader.submit(find_refunds, owned(request, refund_id))
     assert not isinstance(found, Exception)  # The batcher raises those.
     return reply(refund_answer(found))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from paidonce.api import checkouts, inbox, operations, refunds, service
+from paidonce.api import checkouts, inbox, merchants, operations, operations_merchants, refunds, service
 from paidonce.web.routing import Route
 
 ROUTES: Final = (
@@ -16,6 +16,12 @@ ROUTES: Final = (
     Route("POST", "/checkouts/{checkout_id}/refunds", refunds.create_refund, operations.CREATE_REFUND),
     Route("GET", "/checkouts/{checkout_id}/refunds", refunds.list_refunds, operations.LIST_REFUNDS),
     Route("GET", "/refunds/{refund_id}", refunds.get_refund, operations.GET_REFUND),
+    Route("POST", "/merchants", merchants.create_merchant, operations_merchants.CREATE_MERCHANT),
+    Route("GET", "/merchants", merchants.show_merchants, operations_merchants.LIST_MERCHANTS),
+    Route("POST", "/keys", merchants.create_key, operations_merchants.CREATE_KEY),
+    Route("GET", "/keys", merchants.show_keys, operations_merchants.LIST_KEYS),
+    Route("POST", "/keys/{key_id}/revoke", merchants.revoke_key, operations_merchants.REVOKE_KEY),
+    Route("POST", "/keys/{key_id}/rotate", merchants.rotate_key, operations_merchants.ROTATE_KEY),
     Route("POST", "/providers/{provider}/webhooks", inbox.receive_webhook, operations.RECEIVE_WEBHOOK),
     Route("GET", "/health/live", service.live, operations.LIVE),
     Route("GET", "/health/ready", service.ready, operations.READY),

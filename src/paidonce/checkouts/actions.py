@@ -19,6 +19,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState, PaidonceError
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import events_of_checkout
+from paidonce.merchants.model import OwnedId
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -93,10 +94,10 @@ def _as_created(request: NewCheckout, now: Instant) -> Checkout:
     )
 
 
-def read_checkouts(transaction: Transaction, checkout_ids: Sequence[str]) -> list[Checkout | CheckoutNotFound]:
+def read_checkouts(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Checkout | CheckoutNotFound]:
     """Read checkouts by id, each with its newest attempt."""
-    found = store.read_by_id(transaction, set(checkout_ids))
-    return [found.get(checkout_id) or CheckoutNotFound() for checkout_id in checkout_ids]
+    found = store.read_by_id(transaction, set(requests))
+    return [found.get(request) or CheckoutNotFound() for request in requests]
 
 
 def list_checkouts(
@@ -106,32 +107,34 @@ def list_checkouts(
     return [store.read_page(transaction, request) for request in requests]
 
 
-def read_timelines(transaction: Transaction, checkout_ids: Sequence[str]) -> list[Sequence[Event] | CheckoutNotFound]:
+def read_timelines(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Sequence[Event] | CheckoutNotFound]:
     """Read what happened to checkouts, oldest first. Every checkout has at least the event of its creation."""
-    return [events_of_checkout(transaction, checkout_id) or CheckoutNotFound() for checkout_id in checkout_ids]
+    return [
+        events_of_checkout(transaction, request.id, request.merchant_id) or CheckoutNotFound() for request in requests
+    ]
 
 
 class CancelCheckout(msgspec.Struct, frozen=True):
     """A request to cancel a checkout that nobody has paid."""
 
-    checkout_id: str
+    checkout: OwnedId
     origin: Origin = Origin()
 
 
 def cancel_checkouts(transaction: Transaction, requests: Sequence[CancelCheckout]) -> list[Checkout | PaidonceError]:
     """Cancel checkouts that are not paid; a canceled one stays so. Against a pay at the same time one wins."""
-    seen = store.read_by_id(transaction, {request.checkout_id for request in requests})
+    seen = store.read_by_id(transaction, {request.checkout for request in requests})
     wanted = {
-        request.checkout_id: _move(checkout, CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
+        checkout.id: _move(checkout, CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
         for request in requests
-        if (checkout := seen.get(request.checkout_id)) and checkout.status in PAYABLE
+        if (checkout := seen.get(request.checkout)) and checkout.status in PAYABLE
     }
     wanted |= {one.id: _expiry(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now}
     moved = store.move_checkouts(transaction, list(wanted.values()))
     if len(moved) < len(wanted):  # Another process moved one meanwhile: look again.
         return cancel_checkouts(transaction, requests)
     now = store.read_by_id(transaction, seen)
-    return [_canceled(now.get(request.checkout_id)) for request in requests]
+    return [_canceled(now.get(request.checkout)) for request in requests]
 
 
 def _canceled(checkout: Checkout | None) -> Checkout | PaidonceError:

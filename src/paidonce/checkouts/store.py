@@ -1,7 +1,7 @@
 """Statements over checkouts. Each runs over a batch and is compiled once for each database."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from paidonce.database.schema import attempt, checkout
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
+from paidonce.merchants.model import OwnedId, pick_owned
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name].label(f"attempt_{name}") for name in LatestAttempt.__struct_fields__]
@@ -51,8 +52,9 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
-    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id)
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    whose = or_(wanted.c.merchant_id.is_(None), checkout.c.merchant_id == wanted.c.merchant_id)
+    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id, whose)
 
 
 def _by_key(dialect: str) -> Select[Any]:
@@ -163,11 +165,16 @@ def _new_row(request: NewCheckout, now: Instant) -> NewRow:
     )
 
 
-def read_by_id(transaction: Transaction, checkout_ids: Iterable[str]) -> dict[str, Checkout]:
-    """Read checkouts with their newest attempt; those that are not there are left out."""
+def read_by_id(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Checkout]:
+    """Read checkouts with their newest attempt; those that are not there, or are another's, are left out."""
     statement = _BY_ID[transaction.connection.dialect.name]
-    rows = transaction.rows(statement, {"wanted": encode_rows({"id": one} for one in checkout_ids)})
-    return {row.id: _checkout(row) for row in rows}
+    found = {row.id: _checkout(row) for row in transaction.rows(statement, {"wanted": encode_rows(wanted)})}
+    return pick_owned(wanted, found)
+
+
+def name_of(checkout: Checkout) -> OwnedId:
+    """Name a checkout that was read."""
+    return OwnedId(checkout.id, checkout.merchant_id)
 
 
 def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkout]:

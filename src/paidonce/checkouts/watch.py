@@ -27,9 +27,7 @@ class Watch:
             for event in events:
                 event.set()
 
-    async def settled(
-        self, checkout: Checkout, read: Callable[[str], Awaitable[Checkout]], *, seconds: float
-    ) -> Checkout:
+    async def settled(self, checkout: Checkout, read: Callable[[], Awaitable[Checkout]], *, seconds: float) -> Checkout:
         """Return the checkout as soon as it is not PROCESSING, else as it is after ``seconds``."""
         event = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -38,7 +36,7 @@ class Watch:
         try:
             while True:
                 event.clear()  # Before reading: a change that comes after it sets the event again.
-                checkout = await read(checkout.id)
+                checkout = await read()
                 remaining = deadline - loop.time()
                 if checkout.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
                     return checkout

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from paidonce import __version__
+from paidonce.cli.key_commands import keys, merchants
 
 if TYPE_CHECKING:
     from paidonce.settings import Settings
@@ -36,6 +37,10 @@ def main() -> None:
 
     Settings come from the environment and from .env; see docs/reference/settings.md.
     """
+
+
+main.add_command(merchants)
+main.add_command(keys)
 
 
 @main.command()

@@ -67,10 +67,11 @@ def _examine_settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _judge_authentication(auth: str) -> Finding:
-    if auth != "off":
-        return Finding("authentication", Level.OK, auth)
+    if auth == "keys":
+        return Finding("authentication", Level.OK, "keys: each call bears one")
     found = "off: every process on this machine, and every proxy before it, can act for every merchant"
-    return Finding("authentication", Level.WARNING, found, "let only your own backend reach the service")
+    remedy = "set PAIDONCE_AUTH=keys, or let only your own backend reach the service"
+    return Finding("authentication", Level.WARNING, found, remedy)
 
 
 def _judge_providers() -> Finding:

@@ -38,7 +38,7 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool) -> N
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=_announce,
+            announce=_announce_open if settings.auth == "off" else _announce_closed,
         )
 
         def stop() -> None:
@@ -60,7 +60,7 @@ async def _work(settings: Settings) -> None:
     log.info("stopped")
 
 
-def _announce(url: str) -> None:
+def _announce_open(url: str) -> None:
     click.echo(
         f"""
 paidonce is at  {url}
@@ -71,5 +71,22 @@ its documents   {url}/docs
     -d '{{"merchantId":"m123","amount":1000,"currency":"USD","idempotencyKey":"abc123"}}'
   curl {url}/checkouts/<checkout_id>
   curl -X POST {url}/checkouts/<checkout_id>/pay
+"""
+    )
+
+
+def _announce_closed(url: str) -> None:
+    click.echo(
+        f"""
+paidonce is at  {url}
+its documents   {url}/docs
+
+Each call bears a key. Make one with
+  paidonce merchants create m123
+  paidonce keys create m123
+
+  curl -X POST {url}/checkouts \\
+    -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{{"amount":1000,"currency":"USD","idempotencyKey":"abc123"}}'
 """
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import Text, bindparam, or_, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce import ids
@@ -40,7 +40,10 @@ _COUNT_EVENTS: Final = {dialect: _count_events(dialect) for dialect in DIALECTS}
 _INSERT_EVENTS: Final = {dialect: insert_given(dialect, event, *Event.__struct_fields__) for dialect in DIALECTS}
 _EVENTS_OF_CHECKOUT: Final = (
     select(*(event.c[name] for name in Event.__struct_fields__))
-    .where(event.c.checkout_id == bindparam("checkout_id"))
+    .where(
+        event.c.checkout_id == bindparam("checkout_id"),
+        or_(bindparam("whose", type_=Text()).is_(None), event.c.merchant_id == bindparam("whose", type_=Text())),
+    )
     .order_by(event.c.sequence)
 )
 
@@ -78,6 +81,7 @@ def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:
     )
 
 
-def events_of_checkout(transaction: Transaction, checkout_id: str) -> Sequence[Event]:
-    """Read a checkout's events, oldest first."""
-    return [Event(*row) for row in transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id})]
+def events_of_checkout(transaction: Transaction, checkout_id: str, merchant_id: str | None) -> Sequence[Event]:
+    """Read a checkout's events, oldest first; none where it is another merchant's than the one that is named."""
+    wanted = {"checkout_id": checkout_id, "whose": merchant_id}
+    return [Event(*row) for row in transaction.rows(_EVENTS_OF_CHECKOUT, wanted)]

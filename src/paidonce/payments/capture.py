@@ -7,6 +7,7 @@ import msgspec
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
+from paidonce.checkouts.store import name_of
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
@@ -18,6 +19,7 @@ from paidonce.errors import (
 )
 from paidonce.events.model import Cause, Origin
 from paidonce.ids import ATTEMPT, NewId
+from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
@@ -27,7 +29,7 @@ class StartCapture(msgspec.Struct, frozen=True, kw_only=True):
     """A request to capture; without ``amount`` all that is held. What is not captured is let go by the provider."""
 
     attempt_id: str
-    checkout_id: str
+    checkout: OwnedId
     amount: int | None = None
     lease_ms: int = 0
     origin: Origin = Origin()
@@ -37,7 +39,7 @@ class StartCancel(msgspec.Struct, frozen=True, kw_only=True):
     """A request to cancel: a checkout whose money is held is canceled when the void is proven."""
 
     attempt_id: str
-    checkout_id: str
+    checkout: OwnedId
     lease_ms: int = 0
     origin: Origin = Origin()
 
@@ -55,7 +57,7 @@ def start_captures(transaction: Transaction, requests: Sequence[StartCapture]) -
 
 
 def _start_capture(transaction: Transaction, request: StartCapture) -> StartOutcome:
-    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None or checkout.attempt is None:
         return InvalidState(checkout.status, "captured") if checkout else CheckoutNotFound()
     if checkout.attempt.id == request.attempt_id:
@@ -101,9 +103,9 @@ def start_cancels(transaction: Transaction, requests: Sequence[StartCancel]) -> 
 
 
 def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcome:
-    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None or checkout.status != CheckoutStatus.AUTHORIZED or checkout.attempt is None:
-        outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout_id, request.origin)])[0]
+        outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout, request.origin)])[0]
         return Repeated(outcome) if isinstance(outcome, Checkout) else outcome
     if checkout.attempt.id == request.attempt_id:
         return _ours(transaction, checkout, request.attempt_id)
@@ -126,7 +128,7 @@ def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> l
         held = [
             one for one in checkouts.read_expired(transaction, request.limit) if one.status == CheckoutStatus.AUTHORIZED
         ]
-        voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout_id=one.id) for one in held]
+        voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout=name_of(one)) for one in held]
         started = [
             _start_void(transaction, checkout, void, Cause.CLOCK) for checkout, void in zip(held, voids, strict=True)
         ]

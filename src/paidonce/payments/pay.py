@@ -18,6 +18,7 @@ from paidonce.errors import (
     PaymentInProgress,
 )
 from paidonce.events.model import Cause, Origin
+from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
 
@@ -47,7 +48,7 @@ class StartPayment(msgspec.Struct, frozen=True, kw_only=True):
     """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request."""
 
     attempt_id: str
-    checkout_id: str
+    checkout: OwnedId
     payment_method: str
     provider: str
     lease_ms: int = 0
@@ -61,15 +62,16 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
         undecided = [(index, one) for index, one in enumerate(requests) if index not in outcomes]
         if not undecided:
             return [outcomes[index] for index in range(len(requests))]
-        seen = checkouts.read_by_id(transaction, {one.checkout_id for _, one in undecided})
-        starting: dict[str, tuple[int, StartPayment]] = {}
+        seen = checkouts.read_by_id(transaction, {one.checkout for _, one in undecided})
+        starting: dict[str, tuple[int, StartPayment, Checkout]] = {}
         for index, request in undecided:
-            outcome = _decide(seen.get(request.checkout_id), request, transaction.now)
-            if outcome is None:
-                starting.setdefault(request.checkout_id, (index, request))
-            else:
+            checkout = seen.get(request.checkout)
+            outcome = _decide(checkout, request, transaction.now)
+            if outcome is not None:
                 outcomes[index] = outcome
-        outcomes |= _start(transaction, seen, starting)
+            elif checkout is not None:
+                starting.setdefault(checkout.id, (index, request, checkout))
+        outcomes |= _start(transaction, starting)
     raise RuntimeError("a checkout changed its status more often than its table of transitions allows")
 
 
@@ -94,20 +96,20 @@ def _decide(checkout: Checkout | None, request: StartPayment, now: Instant) -> S
 
 
 def _start(
-    transaction: Transaction, seen: dict[str, Checkout], starting: dict[str, tuple[int, StartPayment]]
+    transaction: Transaction, starting: dict[str, tuple[int, StartPayment, Checkout]]
 ) -> dict[int, StartOutcome]:
-    moves = [_move(seen[checkout_id], request) for checkout_id, (_, request) in starting.items()]
+    moves = [_move(checkout, request) for _, request, checkout in starting.values()]
     moved = checkouts.move_checkouts(transaction, moves)
     attempts = {
-        checkout_id: _attempt(seen[checkout_id], request, transaction.now)
-        for checkout_id, (_, request) in starting.items()
-        if checkout_id in moved
+        checkout.id: _attempt(checkout, request, transaction.now)
+        for _, request, checkout in starting.values()
+        if checkout.id in moved
     }
     store.insert_attempts(transaction, attempts.values())
     return {
-        index: Started(processing(seen[checkout_id], attempts[checkout_id]), attempts[checkout_id])
-        for checkout_id, (index, _) in starting.items()
-        if checkout_id in moved
+        index: Started(processing(checkout, attempts[checkout.id]), attempts[checkout.id])
+        for index, _, checkout in starting.values()
+        if checkout.id in moved
     }
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.checkouts.store import RefundSums
+from paidonce.checkouts.store import RefundSums, name_of
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
     AmountExceedsRefundable,
@@ -16,6 +16,7 @@ from paidonce.errors import (
     RefundNotFound,
 )
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
+from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome
@@ -25,7 +26,7 @@ class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
     """A request to refund; without ``amount`` all that can still be refunded."""
 
     attempt_id: str
-    checkout_id: str
+    checkout: OwnedId
     amount: int | None = None
     reason: str | None = None
     lease_ms: int = 0
@@ -38,10 +39,10 @@ def start_refunds(transaction: Transaction, requests: Sequence[StartRefund]) -> 
 
 
 def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcome:
-    checkout = checkouts.read_by_id(transaction, [request.checkout_id]).get(request.checkout_id)
+    checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None:
         return CheckoutNotFound()
-    before = _before(transaction, request)
+    before = _before(transaction, checkout, request)
     if before is not None:
         return _compare(checkout, before, request)
     if checkout.status != CheckoutStatus.COMPLETED or checkout.attempt is None:
@@ -67,10 +68,10 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcom
     return Started(checkout, attempt)
 
 
-def _before(transaction: Transaction, request: StartRefund) -> Attempt | None:
+def _before(transaction: Transaction, checkout: Checkout, request: StartRefund) -> Attempt | None:
     """Find the refund that this request made before: by our own id after a lost commit, or by the client's key."""
     key = request.origin.idempotency_key
-    for refund in store.read_refunds(transaction, request.checkout_id):
+    for refund in store.read_refunds(transaction, name_of(checkout)):
         if refund.id == request.attempt_id or (key is not None and refund.idempotency_key == key):
             return refund
     return None
@@ -98,16 +99,16 @@ def _created(attempt: Attempt, origin: Origin) -> NewEvent:
     )
 
 
-def read_refunds(transaction: Transaction, checkout_ids: Sequence[str]) -> list[list[Attempt] | CheckoutNotFound]:
+def read_refunds(transaction: Transaction, requests: Sequence[OwnedId]) -> list[list[Attempt] | CheckoutNotFound]:
     """Read the refunds of checkouts, oldest first."""
-    seen = checkouts.read_by_id(transaction, set(checkout_ids))
-    return [store.read_refunds(transaction, one) if one in seen else CheckoutNotFound() for one in checkout_ids]
-
-
-def find_refunds(transaction: Transaction, refund_ids: Sequence[str]) -> list[Attempt | RefundNotFound]:
-    """Read refunds by id."""
-    found = store.read_attempts(transaction, set(refund_ids))
+    seen = checkouts.read_by_id(transaction, set(requests))
     return [
-        one if (one := found.get(refund_id)) and one.kind == AttemptKind.REFUND else RefundNotFound()
-        for refund_id in refund_ids
+        store.read_refunds(transaction, name_of(seen[request])) if request in seen else CheckoutNotFound()
+        for request in requests
     ]
+
+
+def find_refunds(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Attempt | RefundNotFound]:
+    """Read refunds by id."""
+    found = store.find_refunds(transaction, set(requests))
+    return [found.get(request) or RefundNotFound() for request in requests]

@@ -11,6 +11,7 @@ from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
 from paidonce.checkouts.store import RefundSums
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import (
     CHECKOUT_AFTER,
@@ -137,13 +138,13 @@ def _follow(transaction: Transaction, judged: Sequence[Judged]) -> None:
 def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
     moves = []
     special = [one for one in judged if one[1].status == AttemptStatus.DECLINED or one[1].kind == AttemptKind.VOID]
-    seen = checkouts.read_by_id(transaction, {one[1].checkout_id for one in special}) if special else {}
+    seen = checkouts.read_by_id(transaction, {_checkout_of(one[1]) for one in special}) if special else {}
     for one in judged:
         _, attempt, verdict = one
         if attempt.status == AttemptStatus.DECLINED:
-            _keep_late_success(transaction, seen[attempt.checkout_id], one)
+            _keep_late_success(transaction, seen[_checkout_of(attempt)], one)
         elif attempt.kind == AttemptKind.VOID:
-            over = attempt.created_at >= seen[attempt.checkout_id].expires_at
+            over = attempt.created_at >= seen[_checkout_of(attempt)].expires_at
             target = CheckoutStatus.EXPIRED if over else CheckoutStatus.CANCELED
             moves.append(_move(one, CheckoutStatus.AUTHORIZED, target))
         else:
@@ -179,6 +180,10 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
 
 
+def _checkout_of(attempt: Attempt) -> OwnedId:
+    return OwnedId(attempt.checkout_id, attempt.merchant_id)
+
+
 def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
     request, attempt, verdict = judged
     return CheckoutMove(
@@ -196,15 +201,16 @@ def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> Che
 
 def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
     """Take ended refunds from what is pending and add those that succeeded, one row a checkout."""
-    ended: defaultdict[str, list[Judged]] = defaultdict(list)
+    ended: defaultdict[OwnedId, list[Judged]] = defaultdict(list)
     for one in judged:
-        ended[one[1].checkout_id].append(one)
+        ended[_checkout_of(one[1])].append(one)
         transaction.events.append(_event(_refund_event(one[2]), one))
     while ended:
         seen = checkouts.read_by_id(transaction, ended)
-        sums = [_refund_sums(seen[checkout_id], group) for checkout_id, group in ended.items()]
-        for checkout_id in checkouts.add_refunds(transaction, sums):
-            del ended[checkout_id]
+        sums = [_refund_sums(seen[name], group) for name, group in ended.items()]
+        added = checkouts.add_refunds(transaction, sums)
+        for name in [name for name in ended if name.id in added]:
+            del ended[name]
 
 
 def _refund_sums(checkout: Checkout, ended: Sequence[Judged]) -> RefundSums:

@@ -1,15 +1,16 @@
 """Statements over attempts. A write is guarded by the fence: a worker that lost its lease changes no row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, case, func, select, tuple_, update
+from sqlalchemy import Select, Update, bindparam, case, func, or_, select, tuple_, update
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
 from paidonce.database.transaction import Transaction
+from paidonce.merchants.model import OwnedId, pick_owned
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
@@ -47,6 +48,12 @@ def _claim(dialect: str) -> Update:
 def _by_id(dialect: str) -> Select[Any]:
     wanted = given_rows(dialect, "wanted", id=str)
     return select(*_COLUMNS).where(attempt.c.id == wanted.c.id)
+
+
+def _refund_by_id(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    whose = or_(wanted.c.merchant_id.is_(None), attempt.c.merchant_id == wanted.c.merchant_id)
+    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, whose, attempt.c.kind == AttemptKind.REFUND)
 
 
 def _settle(dialect: str) -> Update:
@@ -98,7 +105,11 @@ def _release(dialect: str) -> Update:
 
 _REFUNDS: Final = (
     select(*_COLUMNS)
-    .where(attempt.c.checkout_id == bindparam("checkout_id"), attempt.c.kind == AttemptKind.REFUND)
+    .where(
+        attempt.c.checkout_id == bindparam("checkout_id"),
+        attempt.c.merchant_id == bindparam("whose"),
+        attempt.c.kind == AttemptKind.REFUND,
+    )
     .order_by(attempt.c.id)
 )
 _BY_STATUS: Final = (
@@ -110,6 +121,7 @@ _BY_STATUS: Final = (
 
 _CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
 _BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
+_REFUND_BY_ID: Final = {dialect: _refund_by_id(dialect) for dialect in DIALECTS}
 _SETTLE: Final = {dialect: _settle(dialect) for dialect in DIALECTS}
 _RELEASE: Final = {dialect: _release(dialect) for dialect in DIALECTS}
 
@@ -139,7 +151,7 @@ def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_unti
 
 
 def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:
-    """Read attempts by id."""
+    """Read attempts by id, for the service itself: whose they are is not asked."""
     wanted = encode_rows({"id": one} for one in attempt_ids)
     return {
         row.id: Attempt(*row)
@@ -181,9 +193,16 @@ def release_all(transaction: Transaction) -> None:
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
 
 
-def read_refunds(transaction: Transaction, checkout_id: str) -> list[Attempt]:
+def read_refunds(transaction: Transaction, checkout: OwnedId) -> list[Attempt]:
     """Read a checkout's refunds, oldest first."""
-    return [Attempt(*row) for row in transaction.rows(_REFUNDS, {"checkout_id": checkout_id})]
+    wanted = {"checkout_id": checkout.id, "whose": checkout.merchant_id}
+    return [Attempt(*row) for row in transaction.rows(_REFUNDS, wanted)]
+
+
+def find_refunds(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Attempt]:
+    """Read refunds; those that are not there, or are another's, are left out."""
+    rows = transaction.rows(_REFUND_BY_ID[transaction.connection.dialect.name], {"wanted": encode_rows(wanted)})
+    return pick_owned(wanted, {row.id: Attempt(*row) for row in rows})
 
 
 def read_by_status(transaction: Transaction, status: AttemptStatus, limit: int) -> list[Attempt]:

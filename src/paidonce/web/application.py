@@ -3,8 +3,8 @@ request's id.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
 
 from paidonce import ids
 from paidonce.web.asgi import Receive, Scope, Send
@@ -13,6 +13,10 @@ from paidonce.web.request import ClientDisconnected, Request
 from paidonce.web.routing import Route, Router
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+Admit: TypeAlias = Callable[[Request, Route, Sequence[str]], Awaitable[None]]
+"""Is given the request, its route, and the values of its path's variable parts; raises where it may not go on."""
 
 
 class Application:
@@ -28,7 +32,7 @@ class Application:
         context: object,
         *,
         answer_error: Callable[[Request, Exception], Reply],
-        admit: Callable[[Request, Route, Sequence[str]], None] | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self._routes = routes
         self._router = Router(routes)
@@ -57,5 +61,5 @@ class Application:
             return Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
         route, values = self._router.find(request.method, request.path)
         if self._admit is not None:
-            self._admit(request, route, values)
+            await self._admit(request, route, values)
         return await route.handler(request, self._context, *values)

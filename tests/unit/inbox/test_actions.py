@@ -29,6 +29,7 @@ from paidonce.inbox.actions import (
 )
 from paidonce.inbox.model import RETRY_SECONDS
 from paidonce.inbox.store import WebhookName
+from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.providers.base import Declined, Evidence, NotFound, Notice, Succeeded, Unknown
@@ -63,7 +64,7 @@ class Shop:
     def pay(self, checkout_id: str, attempt_id: str) -> None:
         wish = StartPayment(
             attempt_id=attempt_id,
-            checkout_id=checkout_id,
+            checkout=OwnedId(checkout_id, None),
             payment_method="tok",
             provider="simulator",
             lease_ms=30_000,
@@ -97,7 +98,7 @@ class Shop:
             return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
 
     def history(self, checkout_id: str) -> list[tuple[str, str]]:
-        return [(event.type, event.cause) for event in self.do(read_timelines, checkout_id)[0]]
+        return [(event.type, event.cause) for event in self.do(read_timelines, OwnedId(checkout_id, None))[0]]
 
     def due(self) -> list[str]:
         return [name.id for name in self.do(find_due_webhooks, 10)[0]]
@@ -147,7 +148,7 @@ def test_in_whatever_order_they_come_the_end_is_the_same(shop: Shop, order: tupl
 def test_a_success_that_is_proven_too_late_for_its_checkout_is_given_back_at_once(shop: Shop) -> None:
     checkout_id = shop.pays("one", "att_1")
     shop.apply(shop.receive(DECLINE, webhook_id="declined"))
-    shop.do(cancel_checkouts, CancelCheckout(checkout_id))
+    shop.do(cancel_checkouts, CancelCheckout(OwnedId(checkout_id, None)))
     assert shop.apply(shop.receive(SUCCESS, webhook_id="late")) == ["CHANGED"]
     assert shop.status(checkout_id) == "CANCELED"
     assert sorted(shop.attempts(checkout_id)) == [("CHARGE", "SUCCEEDED"), ("REVERSAL", "READY")]

@@ -11,6 +11,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
+from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -40,7 +41,7 @@ def hold_money(database: Database) -> None:
     run(
         database,
         start_payments,
-        StartPayment(attempt_id="att_1", checkout_id="chk_1", payment_method="tok", provider="simulator"),
+        StartPayment(attempt_id="att_1", checkout=OwnedId("chk_1", None), payment_method="tok", provider="simulator"),
     )
     proof = RecordEvidence(
         attempt_id="att_1",
@@ -55,8 +56,8 @@ def hold_money(database: Database) -> None:
 @pytest.mark.parametrize(
     ("action", "request_"),
     [
-        (start_captures, StartCapture(attempt_id="att_2", checkout_id="chk_1", lease_ms=30_000)),
-        (start_cancels, StartCancel(attempt_id="att_2", checkout_id="chk_1", lease_ms=30_000)),
+        (start_captures, StartCapture(attempt_id="att_2", checkout=OwnedId("chk_1", None), lease_ms=30_000)),
+        (start_cancels, StartCancel(attempt_id="att_2", checkout=OwnedId("chk_1", None), lease_ms=30_000)),
     ],
     ids=["capture", "void"],
 )

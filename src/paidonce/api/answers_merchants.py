@@ -1,0 +1,79 @@
+"""What an operator's calls answer with."""
+
+import msgspec
+
+from paidonce.clock import Instant, format_instant
+from paidonce.merchants.actions import Issued
+from paidonce.merchants.model import Key, Merchant
+
+
+class MerchantAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A merchant."""
+
+    id: str
+    created_at: str
+
+
+class MerchantPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of merchants, in the order of their ids."""
+
+    data: list[MerchantAnswer]
+    has_more: bool
+
+
+class KeyAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key without its secret. ``shown`` is how the secret begins; ``status`` is ACTIVE, EXPIRED or REVOKED."""
+
+    id: str
+    merchant_id: str
+    mode: str
+    scopes: list[str]
+    shown: str
+    status: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    replaced_by: str | None
+
+
+class IssuedKeyAnswer(KeyAnswer, frozen=True, kw_only=True, rename="camel"):
+    """A key that was just made. ``secret`` is shown here and never again."""
+
+    secret: str
+
+
+class KeyPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of keys, newest first."""
+
+    data: list[KeyAnswer]
+    has_more: bool
+
+
+def merchant_answer(merchant: Merchant) -> MerchantAnswer:
+    """Show a merchant."""
+    return MerchantAnswer(merchant.id, format_instant(merchant.created_at))
+
+
+def key_answer(key: Key, now: Instant) -> KeyAnswer:
+    """Show a key as it is now."""
+    return KeyAnswer(**_shown(key, now))  # type: ignore[arg-type]
+
+
+def issued_answer(issued: Issued, now: Instant) -> IssuedKeyAnswer:
+    """Show a key that was just made, with its secret."""
+    return IssuedKeyAnswer(secret=issued.secret, **_shown(issued.key, now))  # type: ignore[arg-type]
+
+
+def _shown(key: Key, now: Instant) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "merchant_id": key.merchant_id,
+        "mode": key.mode,
+        "scopes": key.scopes.split(),
+        "shown": key.shown,
+        "status": key.status(now).value,
+        "created_at": format_instant(key.created_at),
+        "expires_at": None if key.expires_at is None else format_instant(key.expires_at),
+        "revoked_at": None if key.revoked_at is None else format_instant(key.revoked_at),
+        "replaced_by": key.replaced_by,
+    }

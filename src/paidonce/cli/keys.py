@@ -1,0 +1,166 @@
+"""``paidonce merchants`` and ``paidonce keys``: beside a server that runs, or before the first."""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import click
+import msgspec
+
+from paidonce import ids
+from paidonce.cli.opening import database_beside
+from paidonce.clock import Instant, format_instant
+from paidonce.database.transaction import Transaction
+from paidonce.errors import PaidonceError
+from paidonce.merchants import actions
+from paidonce.merchants.actions import Issued, MerchantFilter, NewKey, RevokeKey, RotateKey
+from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Key, Mode, Scope
+from paidonce.merchants.secret import RANDOM_LENGTH
+from paidonce.merchants.store import KeyFilter
+from paidonce.settings import Settings
+
+FAILURE_EXIT: Final = 1
+PAGE: Final = 1000
+MERCHANT_ID: Final = re.compile(r"[!-~]{1,128}")  # As in a checkout's body.
+
+
+class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A key as the commands show it to machines; ``merchant_id`` is absent where it is an operator's."""
+
+    id: str
+    merchant_id: str | None = None
+    mode: str
+    scopes: list[str]
+    shown: str
+    status: str
+    created_at: str
+    expires_at: str | None = None
+    revoked_at: str | None = None
+    replaced_by: str | None = None
+    secret: str | None = None
+
+
+def create_merchant(settings: Settings, merchant_id: str) -> None:
+    """Create a merchant and say so."""
+    if not MERCHANT_ID.fullmatch(merchant_id):
+        raise click.UsageError("A merchant's id has 1 to 128 printable ASCII characters and no space.")
+    made = _run(settings, actions.create_merchants, merchant_id)
+    click.echo(f"{merchant_id} is created." if made.is_new else f"{merchant_id} is there already.")
+    click.echo(f"Next: paidonce keys create {merchant_id}")
+
+
+def list_merchants(settings: Settings, *, as_json: bool) -> None:
+    """Print every merchant."""
+    found = []
+    after, more = "", True
+    with database_beside(settings) as database, database.read() as transaction:
+        while more:
+            page, more = actions.list_merchants(transaction, [MerchantFilter(PAGE, after)])[0]
+            found += page
+            after = found[-1].id if found else ""
+    if as_json:
+        shown = [{"id": one.id, "createdAt": format_instant(one.created_at)} for one in found]
+        click.echo(msgspec.json.encode(shown).decode())
+        return
+    for one in found:
+        click.echo(f"{format_instant(one.created_at)}  {one.id}")
+    if not found:
+        click.echo("There is none: paidonce merchants create ID")
+
+
+def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
+    """Make a key and print its secret. Without a merchant it is an operator's."""
+    wanted = frozenset(Scope(one) for one in scopes) or (MERCHANT_SCOPES if merchant_id else frozenset(Scope))
+    new = NewKey(
+        id=ids.new_id(ids.KEY),
+        drawn=ids.draw_base62(RANDOM_LENGTH),
+        merchant_id=merchant_id or OPERATOR,
+        mode=Mode.LIVE if live else Mode.TEST,
+        scopes=wanted,
+    )
+    _show_issued(_run(settings, actions.create_keys, new), as_json=as_json)
+
+
+def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
+    """Print a merchant's keys, or all."""
+    found: list[Key] = []
+    before, more = None, True
+    with database_beside(settings) as database, database.read() as transaction:
+        now = transaction.now
+        while more:
+            wanted = KeyFilter(limit=PAGE, merchant_id=merchant_id or None, starting_after=before, operators=True)
+            page, more = actions.list_keys(transaction, [wanted])[0]
+            found += page
+            before = found[-1].id if found else None
+    if as_json:
+        click.echo(msgspec.json.encode([_shown(one, now) for one in found]).decode())
+        return
+    for one in found:
+        until = f" until {format_instant(one.expires_at)}" if one.expires_at is not None else ""
+        click.echo(
+            f"{one.id}  {one.shown:<14}  {one.status(now):<7}{until}  {one.merchant_id or 'operator'}  {one.scopes}"
+        )
+    if not found:
+        click.echo("There is none: paidonce keys create ID")
+
+
+def revoke_key(settings: Settings, key_id: str) -> None:
+    """Revoke a key and say so."""
+    _run(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
+    click.echo(f"{key_id} is revoked; a server that runs refuses it within 5 seconds.")
+
+
+def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json: bool) -> None:
+    """Put a new key in a key's place and print its secret."""
+    request = RotateKey(
+        id=key_id,
+        new_id=ids.new_id(ids.KEY),
+        drawn=ids.draw_base62(RANDOM_LENGTH),
+        overlap_seconds=overlap_seconds,
+        operators=True,
+    )
+    _show_issued(_run(settings, actions.rotate_keys, request), as_json=as_json)
+    if not as_json:
+        click.echo(f"{key_id} lives on for {overlap_seconds} seconds.", err=True)
+
+
+def _run(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+    with database_beside(settings) as database, database.write() as transaction:
+        outcome = action(transaction, [request])[0]
+    if isinstance(outcome, PaidonceError):
+        _fail(outcome)
+    return outcome
+
+
+def _fail(error: PaidonceError) -> NoReturn:
+    click.echo(f"paidonce: {error.detail}", err=True)
+    sys.exit(FAILURE_EXIT)
+
+
+def _show_issued(issued: Issued, *, as_json: bool) -> None:
+    key = issued.key
+    if as_json:
+        shown = msgspec.structs.replace(_shown(key, key.created_at), secret=issued.secret)
+        click.echo(msgspec.json.encode(shown).decode())
+        return
+    # The secret alone on standard output, so that a script can take it from there.
+    whose = f"of {key.merchant_id}" if key.merchant_id else "an operator's"
+    click.echo(f"{key.id}, {whose}, may: {key.scopes}", err=True)
+    click.echo("This is the key. It is shown once; only its hash is stored.", err=True)
+    click.echo(issued.secret)
+
+
+def _shown(key: Key, now: Instant) -> ShownKey:
+    return ShownKey(
+        id=key.id,
+        merchant_id=key.merchant_id or None,
+        mode=key.mode,
+        scopes=key.scopes.split(),
+        shown=key.shown,
+        status=key.status(now).value,
+        created_at=format_instant(key.created_at),
+        expires_at=None if key.expires_at is None else format_instant(key.expires_at),
+        revoked_at=None if key.revoked_at is None else format_instant(key.revoked_at),
+        replaced_by=key.replaced_by,
+    )

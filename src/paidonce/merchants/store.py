@@ -1,0 +1,161 @@
+"""Statements over merchants and their keys."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, Update, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert, ReturningInsert
+
+from paidonce.clock import Instant
+from paidonce.database.schema import api_key, merchant
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.transaction import Transaction
+from paidonce.merchants.model import OPERATOR, Key, Merchant
+
+_MERCHANT_COLUMNS: Final = [merchant.c[name] for name in Merchant.__struct_fields__]
+_KEY_COLUMNS: Final = [api_key.c[name] for name in Key.__struct_fields__]
+
+
+def _insert_merchants(dialect: str) -> ReturningInsert[Any]:
+    statement = postgresql.insert(merchant) if dialect == "postgresql" else sqlite.insert(merchant)
+    return statement.on_conflict_do_nothing(index_elements=["id"]).returning(merchant.c.id)
+
+
+def _insert_keys(dialect: str) -> Insert:
+    statement = postgresql.insert(api_key) if dialect == "postgresql" else sqlite.insert(api_key)
+    # What is there already under this id is the work of the same request, from a commit whose answer was lost.
+    return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"])
+
+
+def _merchants_by_id(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str)
+    return select(*_MERCHANT_COLUMNS).where(merchant.c.id == wanted.c.id)
+
+
+def _keys_by_hash(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", hash=str)
+    return select(*_KEY_COLUMNS).where(api_key.c.hash == wanted.c.hash)
+
+
+def _keys_by_id(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str)
+    return select(*_KEY_COLUMNS).where(api_key.c.id == wanted.c.id)
+
+
+def _end_keys(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, revoked_at=int, expires_at=int, replaced_by=str)
+    statement = update(api_key).where(
+        api_key.c.id == wanted.c.id,
+        api_key.c.merchant_id == wanted.c.merchant_id,
+        api_key.c.revoked_at.is_(None),
+        # A key is replaced once: of two rotations at the same time one counts.
+        (wanted.c.replaced_by.is_(None)) | (api_key.c.replaced_by.is_(None)),
+    )
+    changes = statement.values(
+        revoked_at=wanted.c.revoked_at,
+        expires_at=func.coalesce(wanted.c.expires_at, api_key.c.expires_at),
+        replaced_by=func.coalesce(wanted.c.replaced_by, api_key.c.replaced_by),
+    )
+    return changes.returning(api_key.c.id)
+
+
+_INSERT_MERCHANTS: Final = {dialect: _insert_merchants(dialect) for dialect in DIALECTS}
+_INSERT_KEYS: Final = {dialect: _insert_keys(dialect) for dialect in DIALECTS}
+_MERCHANTS_BY_ID: Final = {dialect: _merchants_by_id(dialect) for dialect in DIALECTS}
+_KEYS_BY_HASH: Final = {dialect: _keys_by_hash(dialect) for dialect in DIALECTS}
+_KEYS_BY_ID: Final = {dialect: _keys_by_id(dialect) for dialect in DIALECTS}
+_END_KEYS: Final = {dialect: _end_keys(dialect) for dialect in DIALECTS}
+_MERCHANTS: Final = (
+    select(*_MERCHANT_COLUMNS)
+    .where(merchant.c.id > bindparam("after"))
+    .order_by(merchant.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+class KeyEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a key ends: revoked now, or replaced, to expire when the overlap is over."""
+
+    id: str
+    merchant_id: str
+    revoked_at: Instant | None = None
+    expires_at: Instant | None = None
+    replaced_by: str | None = None
+
+
+class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys a page shows, newest first: those of a merchant, or of all; and with ``operators`` an operator's."""
+
+    limit: int
+    operators: bool
+    merchant_id: str | None = None
+    starting_after: str | None = None
+
+
+def insert_merchants(transaction: Transaction, merchant_ids: Iterable[str]) -> set[str]:
+    """Insert merchants that are not there; returns the ids that were inserted."""
+    rows = [
+        {"id": merchant_id, "event_sequence": 0, "created_at": transaction.now} for merchant_id in sorted(merchant_ids)
+    ]
+    return {row.id for row in transaction.rows(_INSERT_MERCHANTS[transaction.connection.dialect.name], rows)}
+
+
+def read_merchants(transaction: Transaction, merchant_ids: Collection[str]) -> dict[str, Merchant]:
+    """Read merchants by id; those that are not there are left out."""
+    wanted = encode_rows({"id": one} for one in merchant_ids)
+    rows = transaction.rows(_MERCHANTS_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
+    return {row.id: Merchant(*row) for row in rows}
+
+
+def read_merchant_page(transaction: Transaction, *, after: str, limit: int) -> tuple[list[Merchant], bool]:
+    """Read merchants by the order of their ids, and whether more lie beyond."""
+    found = [Merchant(*row) for row in transaction.rows(_MERCHANTS, {"after": after, "limit": limit + 1})]
+    return found[:limit], len(found) > limit
+
+
+def insert_keys(transaction: Transaction, keys: Iterable[Key]) -> None:
+    """Insert keys."""
+    rows = [msgspec.structs.asdict(key) for key in keys]
+    if rows:
+        transaction.run(_INSERT_KEYS[transaction.connection.dialect.name], rows)
+
+
+def find_by_hash(transaction: Transaction, hashes: Iterable[str]) -> dict[str, Key]:
+    """Find keys by the hashes of their secrets; those that nobody has are left out."""
+    wanted = encode_rows({"hash": one} for one in hashes)
+    rows = transaction.rows(_KEYS_BY_HASH[transaction.connection.dialect.name], {"wanted": wanted})
+    return {row.hash: _key(row) for row in rows}
+
+
+def read_keys(transaction: Transaction, key_ids: Iterable[str]) -> dict[str, Key]:
+    """Read keys by id; those that are not there are left out."""
+    wanted = encode_rows({"id": one} for one in key_ids)
+    rows = transaction.rows(_KEYS_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
+    return {row.id: _key(row) for row in rows}
+
+
+def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[Key], bool]:
+    """Read one page of keys, newest first, and whether more lies beyond it."""
+    statement = select(*_KEY_COLUMNS).order_by(api_key.c.id.desc()).limit(wanted.limit + 1)
+    if not wanted.operators:
+        statement = statement.where(api_key.c.merchant_id != OPERATOR)
+    if wanted.merchant_id is not None:
+        statement = statement.where(api_key.c.merchant_id == wanted.merchant_id)
+    if wanted.starting_after is not None:
+        statement = statement.where(api_key.c.id < wanted.starting_after)
+    found = [_key(row) for row in transaction.rows(statement)]
+    return found[: wanted.limit], len(found) > wanted.limit
+
+
+def end_keys(transaction: Transaction, ends: Sequence[KeyEnd]) -> set[str]:
+    """End keys that are not revoked, and not replaced where a rotation asks; returns the ids of those it ended."""
+    if not ends:
+        return set()
+    statement = _END_KEYS[transaction.connection.dialect.name]
+    return {row.id for row in transaction.rows(statement, {"wanted": encode_rows(ends)})}
+
+
+def _key(row: Sequence[Any]) -> Key:
+    return Key(**dict(zip(Key.__struct_fields__, row, strict=True)))

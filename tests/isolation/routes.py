@@ -1,0 +1,64 @@
+"""Every route of the OpenAPI document, and how a caller calls it.
+
+A new route needs a line here; one whose path names a new kind of thing also needs such a thing of the owner's in
+``World.settle``, under the parameter's name.
+"""
+
+from typing import Any, Final, NamedTuple
+
+Json = dict[str, Any]
+
+
+class Route(NamedTuple):
+    """``body`` is one that fits. ``parameters`` and ``fields`` could name another's thing: each with what it names."""
+
+    body: Json | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+CREATE: Final[Json] = {"amount": 1000, "currency": "USD", "idempotencyKey": "the-owners"}
+
+ROUTES: Final = {
+    "POST /checkouts": Route(body=CREATE, fields=(("merchantId", "merchant"),)),
+    "GET /checkouts": Route(
+        parameters=(
+            ("merchantId", "merchant"),
+            ("startingAfter", "checkout_id"),
+            ("endingBefore", "checkout_id"),
+        )
+    ),
+    "GET /checkouts/{checkout_id}": Route(),
+    "POST /checkouts/{checkout_id}/pay": Route(body={"paymentMethod": "tok_success"}),
+    "POST /checkouts/{checkout_id}/capture": Route(body={"amount": 100}),
+    "POST /checkouts/{checkout_id}/cancel": Route(),
+    "POST /checkouts/{checkout_id}/refunds": Route(body={"amount": 100}),
+    "GET /checkouts/{checkout_id}/refunds": Route(),
+    "GET /checkouts/{checkout_id}/timeline": Route(),
+    "GET /refunds/{refund_id}": Route(),
+    "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
+    "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
+    "POST /keys": Route(body={"merchantId": "m_other"}, fields=(("merchantId", "merchant"),)),
+    "GET /keys": Route(parameters=(("merchantId", "merchant"), ("startingAfter", "key_id"))),
+    "POST /keys/{key_id}/revoke": Route(),
+    "POST /keys/{key_id}/rotate": Route(body={"overlapSeconds": 0}),
+    "POST /providers/{provider}/webhooks": Route(body={}),
+    "GET /health/live": Route(),
+    "GET /health/ready": Route(),
+    "GET /openapi.json": Route(),
+    "GET /docs": Route(),
+}
+
+# What needs no key. Whoever adds to it says why: these know nothing of any merchant, or have a signature of their own.
+OPEN: Final = {
+    "POST /providers/{provider}/webhooks",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /openapi.json",
+    "GET /docs",
+}
+
+# Parameters of paths that name no merchant's thing.
+NOT_OWNED: Final = {"provider": "simulator"}
+
+VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

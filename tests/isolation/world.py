@@ -1,0 +1,187 @@
+"""Two merchants on one service: the owner has things in every state, and the other has some too."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from sqlalchemy import event, select
+
+from paidonce import ids
+from paidonce.api.openapi import build_document
+from paidonce.api.routes import ROUTES
+from paidonce.api.web import create_web_app
+from paidonce.app import open_service
+from paidonce.database.schema import metadata
+from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
+from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
+from paidonce.merchants.secret import RANDOM_LENGTH
+from paidonce.service import Service
+from paidonce.settings import Settings
+from tests.isolation.routes import CREATE, NOT_OWNED, Json
+
+OWNER: Final = "m_owner"
+OTHER: Final = "m_other"
+NOBODY: Final = "m_nobod"  # As long as the owner's, so that answers are, too.
+
+
+def document() -> Json:
+    """The OpenAPI document."""
+    return build_document(ROUTES)
+
+
+class World:
+    """``things`` has the ids of all that is the owner's, by the name of the parameter that takes them."""
+
+    def __init__(self, service: Service, http: httpx.AsyncClient) -> None:
+        self.service = service
+        self.http = http
+        self.things: dict[str, list[str]] = {"merchant": [OWNER]}
+
+    async def settle(self) -> None:
+        """Make both merchants and all that is theirs."""
+        for merchant_id in (OWNER, OTHER):
+            await self.service.writer.submit(create_merchants, merchant_id)
+        self.owner = await self.key(OWNER)
+        self.other = await self.key(OTHER)
+        self.admin = await self.key(OPERATOR)
+        await self._buy(self.other, "the-others", "tok_success")
+        completed = await self._buy(self.owner, "the-owners", "tok_success")
+        self.things["checkout_id"] = [
+            completed,
+            await self._buy(self.owner, "pending"),
+            await self._buy(self.owner, "failed", "tok_declined_expired_card"),
+            await self._buy(self.owner, "authorized", "tok_success", captureMethod="manual"),
+            await self._buy(self.owner, "processing", "tok_delay_500000", wait_seconds=0),
+            canceled := await self._buy(self.owner, "canceled"),
+            captured := await self._buy(self.owner, "captured", "tok_success", captureMethod="manual"),
+        ]
+        await self.called("POST", f"/checkouts/{canceled}/cancel", self.owner)
+        await self.called("POST", f"/checkouts/{captured}/capture", self.owner, headers={"Prefer": "wait=20"})
+        refund = await self.called("POST", f"/checkouts/{completed}/refunds", self.owner, json={"amount": 100})
+        self.things["refund_id"] = [refund["id"]]
+        while refund["status"] == "PENDING":
+            refund = await self.called("GET", f"/refunds/{refund['id']}", self.owner)
+            await asyncio.sleep(0.01)
+
+    async def key(self, merchant_id: str, *without: Scope) -> str:
+        """Make a key, with all scopes but these; returns its secret."""
+        scopes = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
+        new = NewKey(
+            id=ids.new_id(ids.KEY),
+            drawn=ids.draw_base62(RANDOM_LENGTH),
+            merchant_id=merchant_id,
+            mode=Mode.TEST,
+            scopes=scopes - set(without),
+        )
+        issued = await self.service.writer.submit(create_keys, new)
+        assert isinstance(issued, Issued)
+        if merchant_id == OWNER:
+            self.things.setdefault("key_id", []).append(new.id)
+        return issued.secret
+
+    async def _buy(
+        self, key: str, name: str, method: str | None = None, *, wait_seconds: int = 20, **fields: str
+    ) -> str:
+        made = await self.called("POST", "/checkouts", key, json={**CREATE, "idempotencyKey": name, **fields})
+        checkout_id: str = made["id"]
+        if method is not None:
+            wait = {"Prefer": f"wait={wait_seconds}"} if wait_seconds else {}
+            await self.called(
+                "POST", f"/checkouts/{checkout_id}/pay", key, json={"paymentMethod": method}, headers=wait
+            )
+        return checkout_id
+
+    async def called(self, method: str, path: str, key: str, **request: Any) -> Json:  # noqa: ANN401 - what httpx takes
+        """Make a call that must do what it says."""
+        answer = await self.call(method, path, key, **request)
+        assert answer.is_success, answer.text
+        said: Json = answer.json()
+        return said
+
+    async def call(self, method: str, path: str, key: str | None, **request: Any) -> httpx.Response:  # noqa: ANN401 - as above
+        """Make a call; every one bears the same request id, so that answers can be compared."""
+        headers = {"X-Request-Id": "isolation", **request.pop("headers", {})}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        return await self.http.request(method, path, headers=headers, **request)
+
+    def named_in(self, path: str) -> Iterator[tuple[str, str]]:
+        """Yield each of the owner's things that a path can name, with the parameter that takes it."""
+        for name in re.findall(r"{(.+?)}", path):
+            if name not in NOT_OWNED:
+                for thing in self.things[name]:
+                    yield name, thing
+
+    def owned_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Read everything of the owner's that any table has."""
+        with self.service.database.read() as transaction:
+            return {
+                table.name: sorted(tuple(row) for row in transaction.rows(select(table).where(whose == OWNER)))
+                for table in metadata.sorted_tables
+                if (whose := table.c.id if table.name == "merchant" else table.c.get("merchant_id")) is not None
+            }
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """See to it that nothing of the owner's changes meanwhile."""
+        before = self.owned_rows()
+        yield
+        assert self.owned_rows() == before
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Write down every statement; but keys are read when it is time, in a transaction of their own."""
+        said: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if "api_key" not in statement and not statement.startswith("BEGIN"):
+                said.append(statement)
+
+        engines = {self.service.database.writes, self.service.database.reads}
+        if not self.service.database.exclusive:  # There the one is a view of the other.
+            engines = {self.service.database.writes}
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield said
+        finally:
+            for engine in engines:
+                event.remove(engine, "before_cursor_execute", note)
+
+
+def nothing_like(thing: str) -> str:
+    """Make an id as long as another, and next to it, that nothing has."""
+    return NOBODY if thing == OWNER else thing[:-1] + ("1" if thing[-1] != "1" else "2")
+
+
+def told(answer: httpx.Response, *names: str) -> tuple[int, list[tuple[str, str]], str]:
+    """Give all that an answer tells, but for the ids that its request named."""
+    text, headers = answer.text, [(name, value) for name, value in answer.headers.items() if name != "date"]
+    for name in names:
+        text = text.replace(name, "…")
+    return answer.status_code, headers, text
+
+
+@asynccontextmanager
+async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
+    """Open a service with keys in this process, and settle it. Nothing in it moves unless it is asked to."""
+    settings = Settings(
+        database_url=database_url,
+        auth="keys",
+        simulator_database=f"file:{folder}/books.db",
+        simulator_latency_ms=0,
+        provider_timeout_seconds=600,
+        lease_seconds=3600,
+        poll_seconds=60,
+        shutdown_seconds=0,
+    )
+    async with open_service(settings, with_worker=True, migrating=True) as service:
+        transport = httpx.ASGITransport(create_web_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
+            world = World(service, http)
+            await world.settle()
+            yield world
