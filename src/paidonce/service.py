@@ -6,6 +6,7 @@ from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
+from paidonce.events.feed import Feed
 from paidonce.inbox.inbox import Inbox
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
@@ -23,5 +24,11 @@ class Service:
     watch: Watch
     worker: Worker
     inbox: Inbox
+    feed: Feed
     providers: dict[str, Provider]
     clock: Clock
+
+    def hurry(self) -> None:
+        """Answer now whoever waits for something to happen: the process is about to stop."""
+        self.watch.close()
+        self.feed.close()

@@ -45,8 +45,8 @@ def _is_right(problem: dict[str, Any]) -> bool:
 def _no_schema_can_tell(error: dict[str, str]) -> bool:
     return (
         error["code"] in RIGHT_FIELD_REFUSALS
-        # It may stand in the header instead.
-        or (error["pointer"] == "/idempotencyKey" and error["code"] == "missing")
+        # The one may stand in the header instead; the other is the key's, where there are keys.
+        or (error["pointer"] in ("/idempotencyKey", "merchantId") and error["code"] == "missing")
         # To JSON Schema 300.0 is an integer; where money moves it is a sign of a mistake.
         or error["detail"].endswith("got `float`.")
     )

@@ -6,7 +6,7 @@ from litestar.params import FromPath
 
 from paidonce import ids
 from paidonce.api import operations
-from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, timeline_entry
+from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, event_answer
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.exchange import (
     AnyRequest,
@@ -111,7 +111,7 @@ class CheckoutController(Controller):
         refuse_parameters(request)
         events = await service.reader.submit(read_timelines, checkout_id)
         assert not isinstance(events, Exception)  # The batcher raises those.
-        return reply(Timeline([timeline_entry(event) for event in events]))
+        return reply(Timeline([event_answer(event) for event in events]))
 
 
 def _new_checkout(request: AnyRequest, said: CreateCheckoutBody) -> NewCheckout:

@@ -14,7 +14,15 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
+from paidonce.errors import (
+    CheckoutNotFound,
+    EventNotFound,
+    FieldError,
+    InvalidRequest,
+    PaidonceError,
+    RefundNotFound,
+    WrongMerchant,
+)
 from paidonce.events.model import Origin
 from paidonce.merchants.model import Caller
 from paidonce.payments.pay import Repeated, Started
@@ -29,6 +37,7 @@ T = TypeVar("T", bound=Fields)
 IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
     "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
     "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
+    "event_id": (re.compile(r"evt_[0-9a-v]{26}"), EventNotFound),
 }
 
 

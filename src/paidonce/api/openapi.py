@@ -61,6 +61,12 @@ PARAMETER_HEADERS: Final[dict[str, Json]] = {
         "schema": {"type": "string"},
         "example": "wait=10",
     },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The number of the last event that was received; comes before `after`. Browsers send it.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
 }
 
 
@@ -117,6 +123,7 @@ def build_document(app: Litestar) -> Json:
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
             {"name": "Refunds", "description": "What is given back."},
+            {"name": "Events", "description": "What happened, in its order: by pages, and as it happens."},
             {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
@@ -179,6 +186,7 @@ def _describe(path: str, operation: Operation) -> Json:
 # What a path may hold: its description, its pattern, an example.
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }

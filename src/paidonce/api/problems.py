@@ -42,6 +42,7 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.RouteNotFound: Answer(404, "No such path"),
     errors.CheckoutNotFound: Answer(404, "No such checkout"),
     errors.RefundNotFound: Answer(404, "No such refund"),
+    errors.EventNotFound: Answer(404, "No such event"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
