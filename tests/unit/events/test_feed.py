@@ -1,14 +1,18 @@
 """Following the log on both databases: nothing is missed, nothing is told twice, and nobody is buffered for."""
 
 import asyncio
+from typing import cast
 
 import pytest
+from sqlalchemy import Connection
 
+from paidonce.database.transaction import Transaction
 from paidonce.errors import Overloaded
 from paidonce.events.actions import list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
+from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.events.store import EventFilter
-from tests.unit.events.newsroom import newsroom
+from tests.unit.events.newsroom import Told, newsroom
 
 
 async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_url: str) -> None:
@@ -47,6 +51,22 @@ async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> No
         telling = asyncio.create_task(follower.until(1))
         await room.happen(1)
         assert await telling == [1]  # Nobody would look again for ten minutes.
+
+
+async def test_what_is_committed_just_before_somebody_joins_is_told_at_once(database_url: str) -> None:
+    async with newsroom(database_url) as room:
+        newest = await room.feed.newest("m1")
+        await room.happen(1)  # Nobody follows yet: the feed takes no note of it.
+        assert await Told(room.feed, "m1", 0, newest).until(1) == [1]
+
+
+async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: str) -> None:
+    async with newsroom(database_url, heard=False) as room:
+        follower = await room.join(0)
+        await room.happen(3 * RECENT_MAX, at_once=64)
+        event = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1", checkout_id="chk_1")
+        room.feed.committed(Transaction(cast("Connection", None), 0, [event]))
+        assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
 async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(database_url: str) -> None:
