@@ -10,6 +10,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
+from paidonce.events.feed import Feed
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.inbox.inbox import Inbox
@@ -31,7 +32,8 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
     ``migrating`` does not ask for it to be brought up to date.
     """
     clock = system_clock
-    database = open_database(settings.database, clock=clock, before_commit=write_events)
+    feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
+    database = open_database(settings.database, clock=clock, before_commit=write_events, after_commit=feed.committed)
     try:
         require_durable_server(database)
         prepare_schema(database, migrating=migrating)
@@ -45,6 +47,7 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
         batchers.append(reader)
     for batcher in batchers:
         batcher.start()
+    feed.start(reader)
     watch = Watch(poll_seconds=settings.poll_seconds)
     async with _open_simulator(settings, clock) as simulator:
         providers = {simulator.name: simulator}
@@ -64,9 +67,10 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             if with_worker:
                 await worker.start(alone=database.exclusive)
                 inbox.start()
-            yield Service(settings, database, writer, reader, watch, worker, inbox, keyring, providers, clock)
+            yield Service(settings, database, writer, reader, watch, worker, inbox, feed, keyring, providers, clock)
         finally:
             watch.close()
+            await feed.stop()
             await keyring.stop()
             await inbox.stop()
             await worker.stop(grace_seconds=settings.shutdown_seconds)

@@ -13,6 +13,7 @@ PaidonceError
 ├── MerchantNotFound · KeyNotFound · KeyNotActive
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
+├── EventNotFound
 ├── Overloaded                 refused before anything was done
 ├── DatabaseUnavailable        nothing was acknowledged
 ├── DatabaseInUse              another server process has the SQLite file
@@ -184,6 +185,15 @@ class AmountExceedsRefundable(PaidonceError):
 
     def __init__(self, refundable: int) -> None:
         super().__init__(f"{refundable} minor units can be refunded still; refund at the most that.")
+
+
+class EventNotFound(PaidonceError):
+    """There is no such event for this caller."""
+
+    code = "event_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no event with this id.")
 
 
 class ProviderNotFound(PaidonceError):

@@ -6,6 +6,7 @@ from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
+from paidonce.events.feed import Feed
 from paidonce.inbox.inbox import Inbox
 from paidonce.merchants.keyring import Keyring
 from paidonce.payments.worker import Worker
@@ -24,6 +25,12 @@ class Service:
     watch: Watch
     worker: Worker
     inbox: Inbox
+    feed: Feed
     keyring: Keyring
     providers: dict[str, Provider]
     clock: Clock
+
+    def hurry(self) -> None:
+        """Answer now whoever waits for something to happen: the process is about to stop."""
+        self.watch.close()
+        self.feed.close()

@@ -65,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, le=1_000_000, description="Requests that may wait for the database; more are refused with 503.")
     ] = 10_000
     batch_limit: Annotated[int, Meta(ge=1, le=1000, description="Requests that commit together at the most.")] = 256
+    follower_limit: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Streams of events that one process serves; more are refused with 503."),
+    ] = 10_000
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="How long the simulated provider takes to answer, in milliseconds.")
     ] = 1000

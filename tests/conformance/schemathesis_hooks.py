@@ -46,7 +46,7 @@ def _no_schema_can_tell(error: dict[str, str]) -> bool:
     return (
         error["code"] in RIGHT_FIELD_REFUSALS
         # The one may stand in the header instead, the other come from the key.
-        or (error["pointer"] in ("/idempotencyKey", "/merchantId") and error["code"] == "missing")
+        or (error["pointer"] in ("/idempotencyKey", "/merchantId", "merchantId") and error["code"] == "missing")
         # To JSON Schema 300.0 is an integer; where money moves it is a sign of a mistake.
         or error["detail"].endswith("got `float`.")
     )

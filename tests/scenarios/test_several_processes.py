@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ from sqlalchemy import func, select
 
 from paidonce.database.schema import attempt
 from tests.databases import fresh_database
+from tests.followers import following
 from tests.oracle import attempts_of, broken_invariants, charges_of, database
 from tests.service import Paidonce, processes, wait_until
-from tests.shop import Shop, a_few_at_a_time, at_once, is_replayed
+from tests.shop import Json, Shop, a_few_at_a_time, at_once, is_replayed
 
 HELD_MAX = 20  # Payments in the hands of one worker at once, so that one worker cannot take all of them.
 SETTINGS = {"PAIDONCE_PROVIDER_CONCURRENCY": str(HELD_MAX), "PAIDONCE_SIMULATOR_LATENCY_MS": "300"}
@@ -108,6 +110,32 @@ async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settle
     taken_over = [row for row in attempts_of(fleet.database_url, ids) if row.fence > 1]
     assert 1 <= len(taken_over) <= HELD_MAX
     assert broken_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
+
+
+async def test_events_have_one_order_at_every_server_and_none_appears_behind_one_that_was_told(fleet: Fleet) -> None:
+    one, other = [Shop(server.url, "m_of_one_order") for server in fleet.servers]
+    async with one, other, AsyncExitStack() as stack:
+        # After 40 checkouts at each server, and their payments, which two workers settle.
+        last = 2 * 40 * 3
+        told = [await stack.enter_async_context(following(shop.http, shop.merchant_id)) for shop in (one, other)]
+        paging = [asyncio.create_task(page_to(shop, last)) for shop in (one, other)]
+        ids = await at_once(shop.created() for _ in range(40) for shop in (one, other))
+        await at_once(shop.pay(each) for shop, part in ((one, ids[::2]), (other, ids[1::2])) for each in part)
+        paged = await at_once(paging)
+        for follower in told:
+            await follower.until_told_number(last)
+    assert [[event["sequence"] for event in events] for events in paged] == [list(range(1, last + 1))] * 2
+    assert paged[0] == paged[1] == told[0].events == told[1].events
+
+
+async def page_to(shop: Shop, last: int) -> list[Json]:
+    """Page again and again from the last event that was seen, while others write."""
+    events: list[Json] = []
+    while len(events) < last:
+        after = events[-1]["sequence"] if events else 0
+        wanted = {"merchantId": str(shop.merchant_id), "after": after, "limit": 20}
+        events += (await shop.http.get("/events", params=wanted)).json()["data"]
+    return events
 
 
 async def wait_for_payment(shop: Shop, checkout_id: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from paidonce.api.openapi import Operation
 from paidonce.errors import (
     CheckoutNotFound,
+    EventNotFound,
     InsufficientScope,
     KeyNotFound,
     PaidonceError,
@@ -25,6 +26,7 @@ BEARER: Final = b"bearer "
 IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
     "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
     "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
+    "event_id": (re.compile(r"evt_[0-9a-v]{26}"), EventNotFound),
     "key_id": (re.compile(r"key_[0-9a-v]{26}"), KeyNotFound),
 }
 

@@ -59,13 +59,17 @@ class CheckoutPage(msgspec.Struct, frozen=True, rename="camel"):
     has_more: bool
 
 
-class TimelineEntry(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that happened to a checkout, and why."""
+class EventAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that happened, and why. ``sequence`` counts its merchant's events without a gap."""
 
     id: str
     type: str
     cause: str
+    merchant_id: str
+    sequence: int
+    checkout_id: str | None
     attempt_id: str | None
+    attempt_kind: str | None
     provider_reference: str | None
     decline_code: str | None
     reason: str | None
@@ -99,7 +103,14 @@ class RefundList(msgspec.Struct, frozen=True):
 class Timeline(msgspec.Struct, frozen=True):
     """Everything that happened to a checkout, oldest first."""
 
-    data: list[TimelineEntry]
+    data: list[EventAnswer]
+
+
+class EventPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of events, oldest first."""
+
+    data: list[EventAnswer]
+    has_more: bool
 
 
 def checkout_answer(checkout: Checkout) -> CheckoutAnswer:
@@ -160,14 +171,18 @@ def refund_answer(refund: Attempt) -> RefundAnswer:
     )
 
 
-def timeline_entry(event: Event) -> TimelineEntry:
-    """Show an event in its checkout's timeline."""
+def event_answer(event: Event) -> EventAnswer:
+    """Show an event."""
     detail: dict[str, str] = msgspec.json.decode(event.detail) if event.detail else {}
-    return TimelineEntry(
+    return EventAnswer(
         event.id,
         event.type,
         event.cause,
+        event.merchant_id,
+        event.sequence,
+        event.checkout_id,
         event.attempt_id,
+        event.attempt_kind,
         detail.get("providerReference"),
         detail.get("declineCode"),
         detail.get("reason"),

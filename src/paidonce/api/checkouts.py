@@ -3,7 +3,7 @@
 import msgspec
 
 from paidonce import ids
-from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, timeline_entry
+from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, event_answer
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.exchange import (
     caller_of,
@@ -112,7 +112,7 @@ async def get_timeline(request: Request, service: Service, checkout_id: str) -> 
     refuse_parameters(request)
     events = await service.reader.submit(read_timelines, owned(request, checkout_id))
     assert not isinstance(events, Exception)  # The batcher raises those.
-    return reply(Timeline([timeline_entry(event) for event in events]))
+    return reply(Timeline([event_answer(event) for event in events]))
 
 
 def _new_checkout(request: Request, said: CreateCheckoutBody, merchant_id: str) -> NewCheckout:

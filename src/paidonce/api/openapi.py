@@ -64,6 +64,12 @@ PARAMETER_HEADERS: Final[dict[str, Json]] = {
         "schema": {"type": "string"},
         "example": "wait=10",
     },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The number of the last event that was received; comes before `after`. Browsers send it.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
 }
 
 
@@ -129,6 +135,7 @@ def build_document(routes: Sequence[Route]) -> Json:
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
             {"name": "Refunds", "description": "What is given back."},
             {"name": "Operator", "description": "Who sells, and with which keys. For an operator's own key."},
+            {"name": "Events", "description": "What happened, in its order: by pages, and as it happens."},
             {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
@@ -189,6 +196,7 @@ def _describe(path: str, operation: Operation) -> Json:
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }

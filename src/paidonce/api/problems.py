@@ -46,6 +46,7 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.MerchantNotFound: Answer(404, "No such merchant"),
     errors.KeyNotFound: Answer(404, "No such key"),
     errors.RefundNotFound: Answer(404, "No such refund"),
+    errors.EventNotFound: Answer(404, "No such event"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from paidonce.api import checkouts, inbox, merchants, operations, operations_merchants, refunds, service
+from paidonce.api import (
+    checkouts,
+    events,
+    inbox,
+    merchants,
+    operations,
+    operations_events,
+    operations_merchants,
+    refunds,
+    service,
+)
 from paidonce.web.routing import Route
 
 ROUTES: Final = (
@@ -16,6 +26,9 @@ ROUTES: Final = (
     Route("POST", "/checkouts/{checkout_id}/refunds", refunds.create_refund, operations.CREATE_REFUND),
     Route("GET", "/checkouts/{checkout_id}/refunds", refunds.list_refunds, operations.LIST_REFUNDS),
     Route("GET", "/refunds/{refund_id}", refunds.get_refund, operations.GET_REFUND),
+    Route("GET", "/events", events.show_events, operations_events.LIST_EVENTS),
+    Route("GET", "/events/stream", events.follow_events, operations_events.FOLLOW_EVENTS),
+    Route("GET", "/events/{event_id}", events.get_event, operations_events.GET_EVENT),
     Route("POST", "/merchants", merchants.create_merchant, operations_merchants.CREATE_MERCHANT),
     Route("GET", "/merchants", merchants.show_merchants, operations_merchants.LIST_MERCHANTS),
     Route("POST", "/keys", merchants.create_key, operations_merchants.CREATE_KEY),

@@ -42,7 +42,7 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool) -> N
         )
 
         def stop() -> None:
-            service.watch.close()
+            service.hurry()
             server.should_exit = True
 
         on_signal(stop)

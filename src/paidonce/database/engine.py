@@ -35,6 +35,8 @@ POSTGRESQL_CONNECT: Final = {
 }
 
 BeforeCommit = Callable[[Transaction], None]
+AfterCommit = Callable[[Transaction], None]
+"""Told of each transaction that is committed, in the thread that committed it; it must not raise, nor take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
+    after_commit: AfterCommit | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -65,6 +68,8 @@ class Database:
             transaction = Transaction(connection, self.clock())
             yield transaction
             self.before_commit(transaction)
+        if self.after_commit is not None:
+            self.after_commit(transaction)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -85,22 +90,29 @@ def nothing_more(_transaction: Transaction) -> None:
 
 
 def open_database(
-    url: DatabaseUrl, *, clock: Clock, before_commit: BeforeCommit = nothing_more, exclusive: bool = True
+    url: DatabaseUrl,
+    *,
+    clock: Clock,
+    before_commit: BeforeCommit = nothing_more,
+    after_commit: AfterCommit | None = None,
+    exclusive: bool = True,
 ) -> Database:
     """Open a database; raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
 
     ``exclusive=False`` opens a SQLite file beside the process that serves it: for looking, or for shared books.
     """
     if url.dialect == "postgresql":
-        return _open_postgresql(url, clock, before_commit)
+        return _open_postgresql(url, clock, before_commit, after_commit)
     lock = _lock_file(url.path) if url.path and exclusive else None
     writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
     reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
     _read_back_durability(url, writes)
-    return Database(url, writes, reads, clock, before_commit, lock)
+    return Database(url, writes, reads, clock, before_commit, lock, after_commit)
 
 
-def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
+def _open_postgresql(
+    url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit, after_commit: AfterCommit | None
+) -> Database:
     server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
     engine = create_engine(
         server, connect_args=POSTGRESQL_CONNECT, pool_size=4, max_overflow=4, pool_timeout=5, pool_recycle=1800
@@ -114,7 +126,8 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
             connection.execute("SET synchronous_commit = on")
         connection.autocommit = False
 
-    return Database(url, engine, engine.execution_options(isolation_level="AUTOCOMMIT"), clock, before_commit)
+    reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return Database(url, engine, reads, clock, before_commit, after_commit=after_commit)
 
 
 def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:

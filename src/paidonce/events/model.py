@@ -57,15 +57,19 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event as it stands in the log. ``sequence`` counts its merchant's without a gap; ``detail`` is JSON text."""
+    """An event as it stands in the log. ``sequence`` counts its merchant's without a gap; ``detail`` is JSON text.
+
+    ``checkout_id`` is absent where it is about something else; ``attempt_kind`` is read beside it, from its attempt.
+    """
 
     id: str
     merchant_id: str
     sequence: int
-    checkout_id: str
+    checkout_id: str | None
     attempt_id: str | None
     type: str
     cause: str
     detail: str | None
     request_id: str | None
     created_at: Instant
+    attempt_kind: str | None = None

@@ -1,19 +1,22 @@
 """Statements of the event log."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, or_, select
+from sqlalchemy import Select, Text, and_, bindparam, or_, select, true
 from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.selectable import FromClause
 
 from paidonce import ids
 from paidonce.clock import Instant
-from paidonce.database.schema import event, merchant
-from paidonce.database.sets import DIALECTS, encode_rows, insert_given
-from paidonce.database.transaction import Transaction
+from paidonce.database.schema import attempt, event, merchant
+from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
+from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
+
+_COLUMNS: Final = Event.__struct_fields__[:-1]  # The kind of an event's attempt is that attempt's to tell.
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -36,16 +39,40 @@ def _count_events(dialect: str) -> ReturningInsert[Any]:
     ).returning(merchant.c.id, merchant.c.event_sequence)
 
 
-_COUNT_EVENTS: Final = {dialect: _count_events(dialect) for dialect in DIALECTS}
-_INSERT_EVENTS: Final = {dialect: insert_given(dialect, event, *Event.__struct_fields__) for dialect in DIALECTS}
-_EVENTS_OF_CHECKOUT: Final = (
-    select(*(event.c[name] for name in Event.__struct_fields__))
-    .where(
-        event.c.checkout_id == bindparam("checkout_id"),
-        or_(bindparam("whose", type_=Text()).is_(None), event.c.merchant_id == bindparam("whose", type_=Text())),
+def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Select[Any]:
+    """Select events, each with the kind of its attempt; ``beside`` is what they are joined to already."""
+    of_event = (events.c[name] for name in _COLUMNS)
+    same = and_(attempt.c.id == events.c.attempt_id, attempt.c.merchant_id == events.c.merchant_id)
+    return select(*of_event, attempt.c.kind).select_from(
+        (events if beside is None else beside).outerjoin(attempt, same)
     )
-    .order_by(event.c.sequence)
-)
+
+
+def _after(dialect: str) -> Select[Any]:
+    """Select what comes after a number, for each of many merchants: from the index, however many events there are."""
+    wanted = given_rows(dialect, "wanted", merchant_id=str, seen=int)
+    newer = (event.c.merchant_id == wanted.c.merchant_id, event.c.sequence > wanted.c.seen)
+    if dialect == "postgresql":
+        found = select(event).where(*newer).order_by(event.c.sequence).limit(bindparam("limit")).lateral("found")
+        return _with_attempt(found, wanted.join(found, true())).order_by(found.c.merchant_id, found.c.sequence)
+    # SQLite knows no LATERAL, and needs none: the numbers have no gaps.
+    near = event.c.sequence <= wanted.c.seen + bindparam("limit")
+    joined = wanted.join(event, and_(*newer, near))
+    return _with_attempt(event, joined).order_by(event.c.merchant_id, event.c.sequence)
+
+
+_COUNT_EVENTS: Final = {dialect: _count_events(dialect) for dialect in DIALECTS}
+_INSERT_EVENTS: Final = {dialect: insert_given(dialect, event, *_COLUMNS) for dialect in DIALECTS}
+_AFTER: Final = {dialect: _after(dialect) for dialect in DIALECTS}
+_EVENTS: Final = _with_attempt(event)
+# Where nobody is named, whose it is does not matter.
+_WHOSE: Final = bindparam("whose", type_=Text())
+_ANYBODYS_OR_THEIRS: Final = or_(_WHOSE.is_(None), event.c.merchant_id == _WHOSE)
+_EVENTS_OF_CHECKOUT: Final = _EVENTS.where(
+    event.c.checkout_id == bindparam("checkout_id"), _ANYBODYS_OR_THEIRS
+).order_by(event.c.sequence)
+_EVENT: Final = _EVENTS.where(event.c.id == bindparam("event_id"), _ANYBODYS_OR_THEIRS)
+_NEWEST: Final = select(merchant.c.event_sequence).where(merchant.c.id == bindparam("merchant_id"))
 
 
 def write_events(transaction: Transaction) -> None:
@@ -83,5 +110,54 @@ def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:
 
 def events_of_checkout(transaction: Transaction, checkout_id: str, merchant_id: str | None) -> Sequence[Event]:
     """Read a checkout's events, oldest first; none where it is another merchant's than the one that is named."""
-    wanted = {"checkout_id": checkout_id, "whose": merchant_id}
-    return [Event(*row) for row in transaction.rows(_EVENTS_OF_CHECKOUT, wanted)]
+    return _events(transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id, "whose": merchant_id}))
+
+
+def _events(rows: Iterable[AnyRow]) -> list[Event]:
+    return [Event(*row) for row in rows]
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of a merchant's events a page shows: those numbered higher than ``after``, the lowest first."""
+
+    merchant_id: str
+    limit: int
+    after: int = 0
+    types: frozenset[str] | None = None
+    checkout_id: str | None = None
+
+
+def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event], bool]:
+    """Read one page, oldest first, and whether more lies beyond it."""
+    statement = _EVENTS.where(event.c.merchant_id == wanted.merchant_id, event.c.sequence > wanted.after)
+    if wanted.types is not None:
+        statement = statement.where(event.c.type.in_(sorted(wanted.types)))
+    if wanted.checkout_id is not None:
+        statement = statement.where(event.c.checkout_id == wanted.checkout_id)
+    found = _events(transaction.rows(statement.order_by(event.c.sequence).limit(wanted.limit + 1)))
+    return found[: wanted.limit], len(found) > wanted.limit
+
+
+def read_event(transaction: Transaction, event_id: str, merchant_id: str | None) -> Event | None:
+    """Read an event by its id; None where it is another merchant's than the one that is named."""
+    found = _events(transaction.rows(_EVENT, {"event_id": event_id, "whose": merchant_id}))
+    return found[0] if found else None
+
+
+def read_newest(transaction: Transaction, merchant_id: str) -> int:
+    """Read the number of a merchant's newest event; 0 where there is none."""
+    found = transaction.rows(_NEWEST, {"merchant_id": merchant_id})
+    return int(found[0].event_sequence) if found else 0
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """How far somebody has read a merchant's events: up to the number ``seen``."""
+
+    merchant_id: str
+    seen: int
+
+
+def read_after(transaction: Transaction, seen: Sequence[Seen], limit: int) -> list[Event]:
+    """Read, for each of these merchants, at most ``limit`` events that come next; each merchant's oldest first."""
+    statement = _AFTER[transaction.connection.dialect.name]
+    return _events(transaction.rows(statement, {"wanted": encode_rows(seen), "limit": limit}))

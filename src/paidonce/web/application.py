@@ -45,15 +45,17 @@ class Application:
         if scope["type"] != "http":
             return
         said = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = said if REQUEST_ID.fullmatch(said) else ids.new_id(ids.REQUEST).encode()
-        request = Request(scope, receive, request_id=request_id.decode(), routes=self._routes)
+        request_id = said.decode() if REQUEST_ID.fullmatch(said) else ids.new_id(ids.REQUEST)
+        request = Request(scope, receive, request_id=request_id, routes=self._routes)
         try:
-            answer = await self._answer(request)
+            await self._send(await self._answer(request), send, request)
         except ClientDisconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            answer = self._answer_error(request, error)
-        answer.headers.append((b"x-request-id", request_id))
+            await self._send(self._answer_error(request, error), send, request)
+
+    async def _send(self, answer: Answer, send: Send, request: Request) -> None:
+        answer.headers.append((b"x-request-id", request.id.encode()))
         await answer.send_to(send, request)
 
     async def _answer(self, request: Request) -> Answer:

@@ -1,0 +1,70 @@
+"""The calls about events: by pages, as they happen, and one by one."""
+
+import re
+from functools import partial
+from typing import Final
+
+from paidonce.api.answers import EventPage, event_answer
+from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_parameters
+from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
+from paidonce.api.reading import read_parameters
+from paidonce.api.streaming import EventStream, Pace
+from paidonce.errors import FieldError, InvalidRequest
+from paidonce.events.actions import find_events, list_events
+from paidonce.events.store import EventFilter
+from paidonce.service import Service
+from paidonce.web.reply import Reply, reply
+from paidonce.web.request import Request
+
+SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
+
+
+async def show_events(request: Request, service: Service) -> Reply:
+    """Show a page of events."""
+    said = read_parameters(ListEventsParameters, request.parameters)
+    wanted = EventFilter(
+        merchant_id=merchant_of(caller_of(request), said.merchant_id, where="merchantId"),
+        limit=said.limit,
+        after=said.after,
+        types=_types(said.types),
+        checkout_id=said.checkout_id,
+    )
+    page, has_more = await service.reader.submit(list_events, wanted)
+    return reply(EventPage([event_answer(event) for event in page], has_more))
+
+
+async def follow_events(request: Request, service: Service) -> EventStream:
+    """Tell events as they happen, after those that happened since."""
+    said = read_parameters(FollowEventsParameters, request.parameters)
+    merchant_id = merchant_of(caller_of(request), said.merchant_id, where="merchantId")
+    position = _position(request.header("last-event-id"), said.after)
+    newest = await service.feed.newest(merchant_id)
+    after = newest if position is None else position
+    if after > newest:
+        detail = f"No event has this number yet; the newest is {newest}."
+        raise InvalidRequest([FieldError("after", "out_of_range", detail)])
+    follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
+    return EventStream(follow, types=_types(said.types), pace=Pace())
+
+
+async def get_event(request: Request, service: Service, event_id: str) -> Reply:
+    """Show an event."""
+    refuse_parameters(request)
+    found = await service.reader.submit(find_events, owned(request, event_id))
+    assert not isinstance(found, Exception)  # The batcher raises those.
+    return reply(event_answer(found))
+
+
+def _types(said: str | None) -> frozenset[str] | None:
+    return frozenset(said.split(",")) if said else None
+
+
+def _position(last_event_id: str | None, after: str) -> int | None:
+    """Tell after which number to begin; None where only what is new is wanted. The header comes first: a browser that
+    asks again repeats the address that it was given at first.
+    """
+    if not last_event_id:
+        return None if after == "newest" else int(after)
+    if not SEQUENCE.fullmatch(last_event_id.strip()):
+        raise InvalidRequest([FieldError("Last-Event-ID", "wrong_format", "This takes the number of an event.")])
+    return int(last_event_id)

@@ -1,0 +1,96 @@
+"""A merchant's events as Server-Sent Events: a reply without an end."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Final
+
+import msgspec
+import structlog
+
+from paidonce.api.answers import event_answer
+from paidonce.errors import PaidonceError
+from paidonce.events.feed import Follower
+from paidonce.events.model import Event
+from paidonce.web.asgi import Send
+from paidonce.web.reply import encode
+from paidonce.web.request import Request
+
+log = structlog.get_logger()
+
+RETRY_MS: Final = 2000  # How long a client waits before it asks again.
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # So that a proxy in front hands on each event at once.
+]
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a stream is quiet, stuck, or open, in seconds."""
+
+    heartbeat: float = 15.0  # Proxies close what is quiet for a minute.
+    stuck: float = 30.0  # A client that takes nothing for so long is let go; it knows where it was.
+    open: float = 900.0  # Then the client asks again: a key that was revoked meanwhile opens nothing.
+
+
+class EventStream:
+    """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
+
+    __slots__ = ("_follow", "_pace", "_types", "headers")
+
+    def __init__(
+        self, follow: Callable[[], AbstractContextManager[Follower]], *, types: frozenset[str] | None, pace: Pace
+    ) -> None:
+        self.headers = list(HEADERS)
+        self._follow = follow
+        self._types = types
+        self._pace = pace
+
+    async def send_to(self, send: Send, request: Request) -> None:
+        """Tell until the client has gone, the process stops, or it has been open for long."""
+        with self._follow() as follower:
+            leaving = asyncio.create_task(_wait_until_gone(request, follower))
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+                await self._tell(follower, send)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            except TimeoutError:
+                log.info("follower_let_go", position=follower.position)  # Not ended well: the server cuts it off.
+            finally:
+                leaving.cancel()
+
+    async def _tell(self, follower: Follower, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._pace.open
+        told = f"retry: {RETRY_MS}\n{_position(follower)}"
+        while True:
+            async with asyncio.timeout(self._pace.stuck):
+                await send({"type": "http.response.body", "body": told.encode(), "more_body": True})
+            if loop.time() >= until:
+                return
+            try:
+                events = await follower.read(seconds=self._pace.heartbeat)
+            except PaidonceError as error:
+                log.warning("stream_ended", cause=error.code)  # The client asks again, and is told what is true then.
+                return
+            if follower.ended:
+                return
+            told = self._shown(events) or f": \n{_position(follower)}"
+
+    def _shown(self, events: Iterable[Event]) -> str:
+        return "".join(
+            f"id: {event.sequence}\nevent: {event.type}\ndata: {encode(event_answer(event)).decode()}\n\n"
+            for event in events
+            if self._types is None or event.type in self._types
+        )
+
+
+def _position(follower: Follower) -> str:
+    """Tell the client where it is, without an event: what it asks for next begins there."""
+    return f"id: {follower.position}\n\n"
+
+
+async def _wait_until_gone(request: Request, follower: Follower) -> None:
+    await request.disconnected()
+    follower.end()

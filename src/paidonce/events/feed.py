@@ -1,0 +1,213 @@
+"""Following the log. Whoever follows has only a number: that of the last event it was told.
+
+One tail for each merchant that is followed, read once for all its followers, keeps the newest events. Who is further
+behind than those reach reads the log itself, at its own pace: nothing is buffered for anybody, and since numbers have
+no gaps nothing is told twice or left out, wherever an event was read. Commits of this process wake the tails at once;
+those of others are seen by looking again.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from paidonce.database.batcher import Batcher
+from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.events.actions import ReadOn, find_newest, read_on
+from paidonce.events.model import Event
+from paidonce.events.store import Seen
+
+log = structlog.get_logger()
+
+RECENT_MAX: Final = 64  # Events that a tail keeps: what followers that keep up miss while one answer is sent.
+PAGE_MAX: Final = 100
+LOOKING_SHARE_MAX: Final = 10  # Looking for others' commits takes at most a tenth of the time, however many follow.
+
+
+class _Tail:
+    """The end of one merchant's log: the events up to the number ``newest``, as far back as they are kept."""
+
+    __slots__ = ("followers", "newest", "recent")
+
+    def __init__(self, newest: int) -> None:
+        self.newest = newest
+        self.recent: deque[Event] = deque(maxlen=RECENT_MAX)
+        self.followers: set[Follower] = set()
+
+    def since(self, position: int) -> list[Event] | None:
+        """Tell what comes after a number; None where that is further back than is kept."""
+        if position < self.newest - len(self.recent):
+            return None
+        return [event for event in self.recent if event.sequence > position]
+
+    def append(self, events: list[Event]) -> None:
+        self.recent.extend(events)
+        self.newest = events[-1].sequence
+        for follower in self.followers:
+            follower.wake()
+
+
+class Follower:
+    """Somebody who follows a merchant's events. ``position`` is the number of the last one that it was given."""
+
+    __slots__ = ("_bell", "_feed", "_merchant_id", "_tail", "ended", "position")
+
+    def __init__(self, feed: "Feed", tail: _Tail, merchant_id: str, position: int) -> None:
+        self._feed = feed
+        self._tail = tail
+        self._merchant_id = merchant_id
+        self._bell = asyncio.Event()
+        self.position = position
+        self.ended = False
+
+    def wake(self) -> None:
+        """Look again."""
+        self._bell.set()
+
+    def end(self) -> None:
+        """Give nothing more: its client has gone, or the process is about to stop."""
+        self.ended = True
+        self._bell.set()
+
+    async def read(self, *, seconds: float) -> list[Event]:
+        """Return the events that come next, in their order; waits up to ``seconds`` for one, else returns none."""
+        self._bell.clear()  # Before looking: what comes after it sets the bell again.
+        found = self._tail.since(self.position)
+        if found is None:
+            found = await self._feed.read_history(self._merchant_id, self.position)
+        elif not found and not self.ended:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._bell.wait()
+            except TimeoutError:
+                return []
+            found = self._tail.since(self.position) or []  # Too far back: the next call reads the log.
+        if found:
+            self.position = found[-1].sequence
+        return found
+
+
+class Feed:
+    """The followers in this process, at most ``limit``."""
+
+    def __init__(self, *, poll_seconds: float, limit: int) -> None:
+        self._poll_seconds = poll_seconds
+        self._limit = limit
+        self._reader: Batcher | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._tails: dict[str, _Tail] = {}
+        self._count = 0
+        self._news: set[str] = set()  # Merchants that may have new events.
+        self._bell = asyncio.Event()
+        self._closed = False
+
+    def start(self, reader: Batcher) -> None:
+        """Begin to read for whoever follows."""
+        self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._work())
+
+    def close(self) -> None:
+        """Give nobody anything more: the process is about to stop."""
+        self._closed = True
+        for tail in self._tails.values():
+            for follower in tail.followers:
+                follower.end()
+
+    async def stop(self) -> None:
+        """Read no more."""
+        self.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def committed(self, transaction: Transaction) -> None:
+        """Learn of a commit of this process; called in the thread that made it."""
+        if self._tails and self._loop is not None and not self._loop.is_closed():
+            followed = {event.merchant_id for event in transaction.events if event.merchant_id in self._tails}
+            if followed:
+                self._loop.call_soon_threadsafe(self._hear, followed)
+
+    def _hear(self, merchant_ids: set[str]) -> None:
+        self._news |= merchant_ids
+        self._bell.set()
+
+    async def newest(self, merchant_id: str) -> int:
+        """Tell the number of a merchant's newest event, to somebody who wants to follow; raises Overloaded."""
+        self._refuse_too_many()
+        number = await self._log_reader.submit(find_newest, merchant_id)
+        self._refuse_too_many()
+        return number
+
+    def _refuse_too_many(self) -> None:
+        if self._closed or self._count >= self._limit:
+            raise Overloaded
+
+    @property
+    def _log_reader(self) -> Batcher:
+        assert self._reader is not None, "the feed was not started"
+        return self._reader
+
+    @contextmanager
+    def follow(self, merchant_id: str, *, after: int, newest: int) -> Iterator[Follower]:
+        """Follow a merchant's events from the one after the number ``after``; ``newest`` is what ``newest()`` told."""
+        tail = self._tails.get(merchant_id)
+        if tail is None:
+            tail = self._tails[merchant_id] = _Tail(newest)
+            self._hear({merchant_id})  # What was committed since ``newest`` was read.
+        follower = Follower(self, tail, merchant_id, after)
+        tail.followers.add(follower)
+        self._count += 1
+        if self._closed:
+            follower.end()
+        try:
+            yield follower
+        finally:
+            self._count -= 1
+            tail.followers.discard(follower)
+            if not tail.followers:
+                del self._tails[merchant_id]
+
+    async def read_history(self, merchant_id: str, position: int) -> list[Event]:
+        """Read from the log what comes after a number."""
+        return await self._log_reader.submit(read_on, ReadOn([Seen(merchant_id, position)], PAGE_MAX))
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._bell.clear()
+            began = loop.time()
+            try:
+                await self._read_on()
+            except (DatabaseUnavailable, Overloaded) as error:
+                log.warning("feed_waits", cause=error.code)
+            except Exception:
+                log.exception("feed_failed")
+            pause_seconds = max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
+            try:
+                async with asyncio.timeout(pause_seconds):
+                    await self._bell.wait()
+            except TimeoutError:
+                self._news |= self._tails.keys()  # Another process may have committed.
+
+    async def _read_on(self) -> None:
+        """Read what is new of the merchants that may have something, and wake those who follow them."""
+        seen = [Seen(merchant_id, self._tails[merchant_id].newest) for merchant_id in self._news & self._tails.keys()]
+        self._news.clear()
+        if not seen:
+            return
+        found: defaultdict[str, list[Event]] = defaultdict(list)
+        for event in await self._log_reader.submit(read_on, ReadOn(seen, RECENT_MAX)):
+            found[event.merchant_id].append(event)
+        for merchant_id, events in found.items():
+            tail = self._tails.get(merchant_id)
+            # The last follower may have gone meanwhile, and another come with a tail of its own.
+            if tail is not None and tail.newest == events[0].sequence - 1:
+                tail.append(events)
+            if len(events) == RECENT_MAX:
+                self._hear({merchant_id})

@@ -1,0 +1,117 @@
+"""The log over HTTP: by pages, one by one, and as it happens, also across a crash and a stop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from tests.followers import following
+from tests.service import Paidonce
+from tests.shop import Json, Shop, at_once
+
+SHUTDOWN_SECONDS = 1
+
+
+async def page(shop: Shop, **parameters: Any) -> Json:  # noqa: ANN401 - what a query can say
+    answer = await shop.http.get("/events", params={"merchantId": shop.merchant_id, **parameters})
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def test_an_event_is_the_same_in_a_page_by_itself_and_in_the_timeline(service: Paidonce) -> None:
+    async with Shop(service.url) as shop:
+        checkout_id = await shop.created("the-key")
+        await shop.paid(checkout_id)
+        events = (await page(shop))["data"]
+        one = await shop.http.get(f"/events/{events[1]['id']}")
+        assert events == await shop.timeline(checkout_id)
+        assert one.json() == events[1]
+        missing = await shop.http.get("/events/evt_" + "0" * 26)
+    assert [(event["sequence"], event["type"], event["attemptKind"]) for event in events] == [
+        (1, "checkout.created", None),
+        (2, "checkout.processing", "CHARGE"),
+        (3, "checkout.completed", "CHARGE"),
+    ]
+    assert {(event["merchantId"], event["checkoutId"]) for event in events} == {(shop.merchant_id, checkout_id)}
+    assert (events[0]["idempotencyKey"], events[0]["cause"]) == ("the-key", "request")
+    assert events[2]["providerReference"]
+    assert (missing.status_code, missing.json()["code"]) == (404, "event_not_found")
+
+
+async def test_pages_lead_through_what_is_wanted_oldest_first(service: Paidonce) -> None:
+    async with Shop(service.url) as shop, Shop(service.url) as other:
+        ids = [await shop.created() for _ in range(4)]
+        await other.created()
+        await shop.cancel(ids[1])
+        first = await page(shop, limit=3)
+        second = await page(shop, limit=3, after=first["data"][-1]["sequence"])
+        canceled = await page(shop, types="checkout.canceled,checkout.expired")
+        of_one = await page(shop, checkoutId=ids[1])
+    assert [event["checkoutId"] for event in first["data"] + second["data"]] == [*ids, ids[1]]
+    assert (first["hasMore"], second["hasMore"]) == (True, False)
+    assert [event["sequence"] for event in canceled["data"]] == [5]
+    assert [event["sequence"] for event in of_one["data"]] == [2, 5]
+
+
+async def test_what_cannot_be_wanted_is_refused_by_name(service: Paidonce) -> None:
+    async with Shop(service.url) as shop:
+        of_all = await shop.http.get("/events")
+        strange = await shop.http.get("/events", params={"merchantId": "m", "types": "checkout.eaten", "after": "-1"})
+        ahead = await shop.http.get("/events/stream", params={"merchantId": shop.merchant_id, "after": "5"})
+        garbled = await shop.http.get(
+            "/events/stream", params={"merchantId": shop.merchant_id}, headers={"Last-Event-ID": "x"}
+        )
+    wrong = [[one["pointer"] for one in answer.json()["errors"]] for answer in (of_all, strange, ahead, garbled)]
+    assert wrong == [["merchantId"], ["after", "types"], ["after"], ["Last-Event-ID"]]
+
+
+async def test_several_followers_are_told_the_same_while_payments_settle(service: Paidonce) -> None:
+    async with Shop(service.url) as shop, AsyncExitStack() as stack:
+        await shop.created()
+        everything = [
+            await stack.enter_async_context(following(shop.http, shop.merchant_id, after="0")) for _ in range(3)
+        ]
+        ends = await stack.enter_async_context(
+            following(shop.http, shop.merchant_id, types="checkout.completed,checkout.failed", after="newest")
+        )
+        ids = await at_once(shop.created() for _ in range(8))
+        await at_once(shop.pay(one, method) for one in ids for method in ["tok_success"])
+        for told in everything:
+            await told.until_told("checkout.completed", 8)
+        await ends.until_told("checkout.completed", 8)
+        listed = (await page(shop, limit=100))["data"]
+    assert [told.events for told in everything] == [listed] * 3
+    assert ends.events == [event for event in listed if event["type"] == "checkout.completed"]
+
+
+async def test_a_follower_goes_on_where_it_was_after_a_kill_and_a_stop_lets_it_go(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    settings = {"DATABASE_URL": database_url, "PAIDONCE_SHUTDOWN_SECONDS": str(SHUTDOWN_SECONDS)}
+    service = start("dev", **settings)
+    async with Shop(service.url) as shop:
+        merchant_id = shop.merchant_id
+        async with following(shop.http, merchant_id) as before:
+            ids = await at_once(shop.created() for _ in range(6))
+            await at_once(shop.pay(one) for one in ids)
+            await before.until_told("checkout.processing", 2)
+            service.kill()
+            await before.until_done()
+    service = start("dev", **settings)
+    async with Shop(service.url, merchant_id) as shop, AsyncExitStack() as stack:
+        after = await stack.enter_async_context(following(shop.http, merchant_id, position=before.position, after="0"))
+        await after.until_told(
+            "checkout.completed", 6 - sum(one["type"] == "checkout.completed" for one in before.events)
+        )
+        told = before.events + after.events
+        assert [event["sequence"] for event in told] == list(range(1, 19))
+        others = [await stack.enter_async_context(following(shop.http, merchant_id)) for _ in range(20)]
+        service.terminate()
+        began = time.monotonic()
+        for one in [after, *others]:
+            await one.until_done()
+        assert await asyncio.to_thread(service.wait_for_end) == 0, service.said
+    assert time.monotonic() - began < SHUTDOWN_SECONDS + 4
+    assert [line for line in service.lines if "without completing" in line] == []

@@ -1,0 +1,116 @@
+"""A log that is written and followed in one process, with the parts that the service is made of."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from paidonce import ids
+from paidonce.checkouts.actions import create_checkouts
+from paidonce.checkouts.model import NewCheckout
+from paidonce.clock import system_clock
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import open_database
+from paidonce.database.migrate import migrate
+from paidonce.database_url import parse_database_url
+from paidonce.events.feed import Feed, Follower
+from paidonce.events.store import write_events
+
+SECONDS_MAX: Final = 20.0
+
+
+class Newsroom:
+    """``heard`` is false where the log is written by what stands for another process: nobody tells the feed."""
+
+    def __init__(self, url: str, *, heard: bool, limit: int, poll_seconds: float) -> None:
+        self.feed = Feed(poll_seconds=poll_seconds, limit=limit)
+        self.database = open_database(
+            parse_database_url(url),
+            clock=system_clock,
+            before_commit=write_events,
+            after_commit=self.feed.committed if heard else None,
+        )
+        migrate(self.database)
+        self.writer, self.reader = (
+            Batcher(begin, name=name, queue_limit=10_000, batch_limit=64, chance=lambda: 0.5)
+            for begin, name in ((self.database.write, "writer"), (self.database.read, "reader"))
+        )
+
+    async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
+        """Have so many events happen to each merchant."""
+        wishes = [
+            NewCheckout(
+                id=ids.new_id(ids.CHECKOUT),
+                merchant_id=merchant,
+                idempotency_key=ids.new_id("key"),
+                amount=1000,
+                currency="USD",
+            )
+            for _ in range(count)
+            for merchant in merchants
+        ]
+        for start in range(0, len(wishes), at_once):
+            await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in wishes[start:][:at_once]))
+
+    async def look(self, times: int) -> tuple[int, float]:
+        """Have the feed look so many times, with nothing to see; returns what was asked of the log, and the time."""
+        asked = 0
+        enough = asyncio.Event()
+        submit = self.reader.submit
+
+        def counted(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            nonlocal asked
+            asked += 1
+            if asked >= times:
+                enough.set()
+            return submit(action, request)
+
+        began = time.process_time()
+        with patch.object(self.reader, "submit", counted):
+            await asyncio.wait_for(enough.wait(), SECONDS_MAX)
+        return asked, time.process_time() - began
+
+    async def join(self, after: int, merchant: str = "m1") -> "Told":
+        return Told(self.feed, merchant, after, await self.feed.newest(merchant))
+
+
+class Told:
+    """What a follower is told, in its order."""
+
+    def __init__(self, feed: Feed, merchant: str, after: int, newest: int) -> None:
+        self._context = feed.follow(merchant, after=after, newest=newest)
+        self.follower: Follower = self._context.__enter__()
+        self.sequences: list[int] = []
+
+    async def until(self, sequence: int) -> list[int]:
+        """Read until an event with this number was told."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while not self.sequences or self.sequences[-1] < sequence:
+                await self.read()
+        return self.sequences
+
+    async def read(self) -> None:
+        self.sequences += [event.sequence for event in await self.follower.read(seconds=SECONDS_MAX)]
+
+    def leave(self) -> None:
+        self._context.__exit__(None, None, None)
+
+
+@asynccontextmanager
+async def newsroom(
+    url: str, *, heard: bool = True, limit: int = 10_000, poll_seconds: float = 600.0
+) -> AsyncIterator[Newsroom]:
+    """Open a log and its feed; by default the feed looks so rarely that only what it is told of can wake it."""
+    room = Newsroom(url, heard=heard, limit=limit, poll_seconds=poll_seconds)
+    room.writer.start()
+    room.reader.start()
+    room.feed.start(room.reader)
+    try:
+        yield room
+    finally:
+        await room.feed.stop()
+        await room.writer.stop()
+        await room.reader.stop()
+        room.database.close()

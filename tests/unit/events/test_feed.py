@@ -1,0 +1,123 @@
+"""Following the log on both databases: nothing is missed, nothing is told twice, and nobody is buffered for."""
+
+import asyncio
+from typing import cast
+
+import pytest
+from sqlalchemy import Connection
+
+from paidonce.database.transaction import Transaction
+from paidonce.errors import Overloaded
+from paidonce.events.actions import list_events
+from paidonce.events.feed import PAGE_MAX, RECENT_MAX
+from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.events.store import EventFilter
+from tests.unit.events.newsroom import Told, newsroom
+
+
+async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_url: str) -> None:
+    async with newsroom(database_url) as room:
+        writing = asyncio.create_task(room.happen(60, merchants=["m1", "m2"]))
+        read: list[int] = []
+        while len(read) < 60:
+            wanted = EventFilter(merchant_id="m1", limit=7, after=read[-1] if read else 0)
+            page, has_more = await room.reader.submit(list_events, wanted)
+            assert has_more <= (len(page) == 7)
+            read += [event.sequence for event in page]
+        await writing
+    assert read == list(range(1, 61))
+
+
+async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_where_it_wants(
+    database_url: str,
+) -> None:
+    async with newsroom(database_url) as room:
+        await room.happen(2 * PAGE_MAX, at_once=100)
+        writing = asyncio.create_task(room.happen(200))
+        followers = []
+        for after in [*range(0, 200, 20), 199]:
+            followers.append((after, await room.join(after)))
+            await room.happen(1)
+        last = 200 + 200 + len(followers)
+        told = await asyncio.gather(*(follower.until(last) for _, follower in followers))
+        await writing
+    for (after, _), sequences in zip(followers, told, strict=True):
+        assert sequences == list(range(after + 1, last + 1))
+
+
+async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> None:
+    async with newsroom(database_url) as room:
+        follower = await room.join(0)
+        telling = asyncio.create_task(follower.until(1))
+        await room.happen(1)
+        assert await telling == [1]  # Nobody would look again for ten minutes.
+
+
+async def test_what_is_committed_just_before_somebody_joins_is_told_at_once(database_url: str) -> None:
+    async with newsroom(database_url) as room:
+        newest = await room.feed.newest("m1")
+        await room.happen(1)  # Nobody follows yet: the feed takes no note of it.
+        assert await Told(room.feed, "m1", 0, newest).until(1) == [1]
+
+
+async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: str) -> None:
+    async with newsroom(database_url, heard=False) as room:
+        follower = await room.join(0)
+        await room.happen(3 * RECENT_MAX, at_once=64)
+        event = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1", checkout_id="chk_1")
+        room.feed.committed(Transaction(cast("Connection", None), 0, [event]))
+        assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
+
+
+async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(database_url: str) -> None:
+    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+        follower = await room.join(0)
+        await room.happen(3)
+        assert await follower.until(3) == [1, 2, 3]
+
+
+async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everything_when_it_does(
+    database_url: str,
+) -> None:
+    async with newsroom(database_url) as room:
+        slow, quick = await room.join(0), await room.join(0)
+        reading = asyncio.create_task(quick.until(500))
+        await room.happen(500, at_once=50)
+        await reading
+        kept = [len(tail.recent) for tail in room.feed._tails.values()]  # noqa: SLF001 - what is kept for everybody
+        assert kept == [RECENT_MAX]
+        assert await slow.until(500) == quick.sequences == list(range(1, 501))
+
+
+async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(database_url: str) -> None:
+    async with newsroom(database_url, limit=2) as room:
+        first, _ = await room.join(0), await room.join(0, "m2")
+        with pytest.raises(Overloaded):
+            await room.join(0)
+        first.leave()
+        await room.join(0)
+
+
+async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_taken(database_url: str) -> None:
+    async with newsroom(database_url) as room:
+        follower = await room.join(0)
+        waiting = asyncio.create_task(follower.read())
+        await asyncio.sleep(0)
+        room.feed.close()
+        await waiting
+        assert follower.follower.ended
+        with pytest.raises(Overloaded):
+            await room.join(0)
+
+
+async def test_a_thousand_idle_followers_cost_one_small_read_a_look_and_are_all_told(database_url: str) -> None:
+    async with newsroom(database_url, heard=False, poll_seconds=0.02) as room:
+        merchants = [f"m{number}" for number in range(250)]
+        followers = await asyncio.gather(*(room.join(0, merchant) for merchant in merchants for _ in range(4)))
+        reading = [asyncio.create_task(follower.read()) for follower in followers]
+        looks, cpu_seconds = await room.look(10)
+        await room.happen(1, merchants=merchants, at_once=250)
+        await asyncio.gather(*reading)
+    assert {tuple(follower.sequences) for follower in followers} == {(1,)}
+    assert looks == 10
+    assert cpu_seconds / looks < 0.05
