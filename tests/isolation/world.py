@@ -21,7 +21,7 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web.asgi import ASGIApp, Message, Receive, Scope, Send
+from paidonce.web import asgi
 from tests.isolation.routes import CREATE, NOT_OWNED, Json
 
 OWNER: Final = "m_owner"
@@ -169,21 +169,21 @@ def told(answer: httpx.Response, *names: str) -> tuple[int, list[tuple[str, str]
     return answer.status_code, headers, text
 
 
-def hanging_up(application: ASGIApp) -> ASGIApp:
+def hanging_up(application: asgi.ASGIApp) -> asgi.ASGIApp:
     """Be a client that hears the beginning of a stream and hangs up: else its answer would have no end."""
 
-    async def hearing(scope: Scope, receive: Receive, send: Send) -> None:
+    async def hearing(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["path"] != "/events/stream":
             await application(scope, receive, send)
             return
         heard = asyncio.Event()
 
-        async def send_on(message: Message) -> None:
+        async def send_on(message: asgi.Message) -> None:
             await send(message)
             if message["type"] == "http.response.body":
                 heard.set()
 
-        async def hang_up() -> Message:
+        async def hang_up() -> asgi.Message:
             await heard.wait()
             return {"type": "http.disconnect"}
 
