@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 import httpx
+import pytest
 
 from paidonce.merchants.model import Scope
 from tests.isolation.routes import NOT_OWNED, OPEN, ROUTES, VERBS, Json, Route
@@ -131,6 +132,20 @@ async def test_without_a_key_that_lives_nothing_but_what_is_open_answers(world: 
                 answer = await world.call(verb, filled(path, world), key, json=route.body)
                 assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), f"{verb} {path}"
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [b"", b"\xff\x00", b"Bearer", b"Bearer ", b"Basic bTpt", b"sk_test_", b"Bearer " + b"x" * 9000, b"Bearer \xe9"],
+)
+async def test_a_strange_authorization_is_none_and_no_fault_of_ours(world: World, strange: bytes) -> None:
+    answer = await world.http.get("/checkouts", headers=[(b"authorization", strange)])
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+async def test_the_scheme_is_bearer_in_any_case(world: World) -> None:
+    answer = await world.http.get("/checkouts", headers={"Authorization": f"bEARER  {world.owner} "})
+    assert answer.status_code == 200
 
 
 async def test_anothers_thing_takes_the_same_statements_as_one_that_does_not_exist(world: World) -> None:

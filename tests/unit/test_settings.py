@@ -102,6 +102,11 @@ def test_without_authentication_no_address_but_loopback_is_listened_on(host: str
     assert problem.startswith(f"HOST={host}: without authentication")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "127.0.0.1"])
+def test_with_keys_any_address_is_listened_on(host: str) -> None:
+    assert load_settings({"HOST": host, "PAIDONCE_AUTH": "keys"}) == Settings(host=host, auth="keys")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
 def test_loopback_has_several_names(host: str) -> None:
     assert is_loopback(host)

@@ -40,6 +40,12 @@ def test_a_healthy_database_gives_warnings_about_the_settings_only_and_exit_0(ru
     assert [check for check, one in findings(result).items() if bool(one["remedy"]) == (one["level"] == "ok")] == []
 
 
+def test_with_keys_authentication_is_as_it_should_be(run: Run, sqlite_url: str) -> None:
+    run("db", "upgrade", DATABASE_URL=sqlite_url)
+    found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", PAIDONCE_AUTH="keys"))
+    assert found["authentication"]["level"] == "ok"
+
+
 def test_a_database_that_is_not_migrated_is_a_problem_and_exit_1(run: Run, database_url: str) -> None:
     result = run("doctor", "--json", DATABASE_URL=database_url, PORT="0")
     assert result.exit_code == 1

@@ -1,0 +1,206 @@
+"""Merchants and keys on both databases: made once, rotated once, revoked for good, and known by a hash only."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from paidonce import ids
+from paidonce.clock import Instant
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import api_key
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.errors import KeyNotActive, KeyNotFound, MerchantNotFound
+from paidonce.merchants.actions import (
+    Issued,
+    MerchantFilter,
+    NewKey,
+    RevokeKey,
+    RotateKey,
+    create_keys,
+    create_merchants,
+    find_living_keys,
+    find_merchants,
+    list_keys,
+    list_merchants,
+    revoke_keys,
+    rotate_keys,
+)
+from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Caller, Mode, Scope
+from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret
+from paidonce.merchants.store import KeyFilter
+
+NOW: Final = 1_700_000_000_000
+
+
+class Office:
+    """Where an operator works: a database, and a clock that stands still until it is moved."""
+
+    def __init__(self, url: str) -> None:
+        self.now: Instant = NOW
+        self.database: Database = open_database(parse_database_url(url), clock=lambda: self.now)
+        migrate(self.database)
+
+    def do(self, action: Callable[[Transaction, Any], Any], *requests: object) -> list[Any]:
+        with self.database.write() as transaction:
+            return list(action(transaction, requests))
+
+    def make(self, merchant_id: str = "m1", **said: Any) -> Any:  # noqa: ANN401 - an outcome
+        return self.do(create_keys, new_key(merchant_id, **said))[0]
+
+    def rotate(self, key_id: str, overlap_seconds: int = 60, *, operators: bool = False) -> Any:  # noqa: ANN401 - an outcome
+        return self.do(rotate_keys, rotation(key_id, overlap_seconds, operators=operators))[0]
+
+    def revoke(self, key_id: str, *, operators: bool = False) -> Any:  # noqa: ANN401 - an outcome
+        return self.do(revoke_keys, RevokeKey(id=key_id, operators=operators))[0]
+
+    def opens(self, *secrets: str) -> list[bool]:
+        """Tell which of these secrets open something."""
+        hashes = [hash_secret(one.encode()) for one in secrets]
+        living = self.do(find_living_keys, hashes)[0]
+        return [one in living for one in hashes]
+
+
+def new_key(merchant_id: str, mode: Mode = Mode.TEST, scopes: frozenset[Scope] = MERCHANT_SCOPES) -> NewKey:
+    drawn = ids.draw_base62(RANDOM_LENGTH)
+    return NewKey(id=ids.new_id(ids.KEY), drawn=drawn, merchant_id=merchant_id, mode=mode, scopes=scopes)
+
+
+def rotation(key_id: str, overlap_seconds: int, *, operators: bool = False) -> RotateKey:
+    return RotateKey(
+        id=key_id,
+        new_id=ids.new_id(ids.KEY),
+        drawn=ids.draw_base62(RANDOM_LENGTH),
+        overlap_seconds=overlap_seconds,
+        operators=operators,
+    )
+
+
+@pytest.fixture
+def office(database_url: str) -> Iterator[Office]:
+    one = Office(database_url)
+    one.do(create_merchants, "m1", "m2")
+    yield one
+    one.database.close()
+
+
+def test_a_merchant_is_made_once_and_stays_as_it_is(office: Office) -> None:
+    first = office.do(create_merchants, "m3", "m3")
+    office.now += 1000
+    again = office.do(create_merchants, "m3")[0]
+    assert {one.merchant.created_at for one in (*first, again)} == {NOW}
+    assert (first[0].is_new, again.is_new) == (True, False)
+    assert isinstance(office.do(find_merchants, "m4")[0], MerchantNotFound)
+
+
+def test_merchants_are_paged_in_the_order_of_their_ids(office: Office) -> None:
+    office.do(create_merchants, "m10", "M1", "m3")
+    (first, more), (rest, no_more) = office.do(list_merchants, MerchantFilter(3), MerchantFilter(3, "m10"))
+    assert ([one.id for one in first], more) == (["M1", "m1", "m10"], True)
+    assert ([one.id for one in rest], no_more) == (["m2", "m3"], False)
+
+
+def test_a_key_opens_its_merchants_doors_and_no_other(office: Office) -> None:
+    scopes = frozenset({Scope.CHECKOUTS_READ})
+    issued = office.make("m1", scopes=scopes)
+    living = office.do(find_living_keys, [hash_secret(issued.secret.encode())])[0]
+    assert [one.caller for one in living.values()] == [Caller("m1", scopes, issued.key.id)]
+    assert isinstance(office.make("m3"), MerchantNotFound)
+
+
+def test_an_operators_key_belongs_to_no_merchant_and_is_touched_by_its_own_shell_only(office: Office) -> None:
+    issued = office.make(OPERATOR, scopes=frozenset(Scope))
+    living = office.do(find_living_keys, [hash_secret(issued.secret.encode())])[0]
+    assert [one.caller for one in living.values()] == [Caller(None, frozenset(Scope), issued.key.id)]
+    assert isinstance(office.revoke(issued.key.id), KeyNotFound)
+    assert isinstance(office.rotate(issued.key.id), KeyNotFound)
+    assert office.do(list_keys, KeyFilter(limit=10, operators=False)) == [([], False)]
+    rotated = office.rotate(issued.key.id, 0, operators=True)
+    assert office.opens(issued.secret, rotated.secret) == [False, True]
+    office.revoke(rotated.key.id, operators=True)
+    assert office.opens(rotated.secret) == [False]
+
+
+def test_after_a_rotation_both_keys_live_until_the_overlap_is_over(office: Office) -> None:
+    old = office.make("m1", mode=Mode.LIVE, scopes=frozenset({Scope.EVENTS_READ}))
+    new = office.rotate(old.key.id, 60)
+    assert (new.key.merchant_id, new.key.mode, new.key.scopes) == ("m1", "live", "events:read")
+    assert new.secret.startswith("sk_live_")
+    office.now += 59_999
+    assert office.opens(old.secret, new.secret) == [True, True]
+    office.now += 1
+    assert office.opens(old.secret, new.secret) == [False, True]
+
+
+def test_a_key_is_replaced_once_so_that_two_at_the_most_are_alive(office: Office) -> None:
+    old = office.make()
+    outcomes = office.do(rotate_keys, rotation(old.key.id, 60), rotation(old.key.id, 60))
+    assert [type(one) for one in outcomes] == [Issued, KeyNotActive]
+    assert isinstance(office.rotate(old.key.id), KeyNotActive)
+    assert isinstance(office.rotate(outcomes[0].key.id), Issued)
+
+
+def test_a_key_that_opens_nothing_is_not_rotated(office: Office) -> None:
+    revoked, expired = office.make(), office.make()
+    office.revoke(revoked.key.id)
+    office.rotate(expired.key.id, 0)
+    assert [isinstance(office.rotate(one.key.id), KeyNotActive) for one in (revoked, expired)] == [True, True]
+    assert isinstance(office.rotate("key_none"), KeyNotFound)
+
+
+def test_revoking_is_for_good_and_revoking_again_changes_nothing(office: Office) -> None:
+    issued = office.make()
+    first = office.revoke(issued.key.id)
+    office.now += 1000
+    assert office.revoke(issued.key.id) == first
+    assert (first.revoked_at, office.opens(issued.secret)) == (NOW, [False])
+    assert isinstance(office.revoke("key_none"), KeyNotFound)
+
+
+def test_revoking_one_key_of_a_batch_leaves_the_others(office: Office) -> None:
+    one, other = office.make("m1"), office.make("m2")
+    office.do(revoke_keys, *(RevokeKey(id=name, operators=False) for name in (one.key.id, "key_none", one.key.id)))
+    assert office.opens(one.secret, other.secret) == [False, True]
+
+
+@pytest.mark.parametrize("action", ["create", "rotate"])
+def test_a_batch_that_runs_again_after_a_lost_commit_makes_no_second_key(office: Office, action: str) -> None:
+    old = office.make()
+    request: object = new_key("m1") if action == "create" else rotation(old.key.id, 0)
+    run = create_keys if action == "create" else rotate_keys
+    first, again = office.do(run, request)[0], office.do(run, request)[0]
+    (keys, _) = office.do(list_keys, KeyFilter(limit=10, operators=True))[0]
+    assert (again.key.id, again.secret, len(keys)) == (first.key.id, first.secret, 2)
+
+
+def test_keys_are_paged_newest_first_by_merchant(office: Office) -> None:
+    made = [office.make("m1" if number % 2 else "m2").key.id for number in range(6)][::-1]
+    first, rest, of_m2 = office.do(
+        list_keys,
+        KeyFilter(limit=4, operators=False),
+        KeyFilter(limit=4, operators=False, starting_after=made[3]),
+        KeyFilter(limit=4, operators=False, merchant_id="m2"),
+    )
+    assert ([one.id for one in first[0]], first[1]) == (made[:4], True)
+    assert ([one.id for one in rest[0]], rest[1]) == (made[4:], False)
+    assert [one.id for one in of_m2[0]] == made[1::2]
+
+
+def test_the_database_has_nothing_of_a_key_but_its_hash_and_its_beginning(office: Office) -> None:
+    issued = office.make()
+    with office.database.read() as transaction:
+        (row,) = transaction.rows(select(api_key))
+    assert row.hash == hash_secret(issued.secret.encode())
+    assert row.shown == f"{issued.secret[:12]}…"
+    assert not [value for value in row if isinstance(value, str) and issued.secret[12:20] in value]
+
+
+@pytest.mark.parametrize("wrong", [{"hash": "sk_test_"}, {"mode": "prod"}, {"expires_at": 1}, {"replaced_by": "key_2"}])
+def test_no_row_that_makes_no_sense_is_stored(office: Office, wrong: dict[str, Any]) -> None:
+    row = {"id": "key_1", "merchant_id": "m1", "hash": "0" * 64, "shown": "", "mode": "test", "scopes": "admin"}
+    with pytest.raises(IntegrityError), office.database.write() as transaction:
+        transaction.run(api_key.insert().values({**row, "created_at": NOW, **wrong}))

@@ -1,0 +1,221 @@
+"""The keyring on a pretended clock, over a pretended database that counts how often it is asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from paidonce import ids
+from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.merchants import keyring
+from paidonce.merchants.actions import LivingKey
+from paidonce.merchants.keyring import AGE_SECONDS_MAX, REFRESH_SECONDS, Keyring
+from paidonce.merchants.model import MERCHANT_SCOPES, Caller, Mode
+from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret, make_secret
+
+ANNA = Caller("m_anna", MERCHANT_SCOPES, "key_1")
+
+
+def new_secret() -> bytes:
+    return make_secret(Mode.TEST, ids.draw_base62(RANDOM_LENGTH)).encode()
+
+
+class Reader:
+    """Stands in for the batcher that reads. ``asked`` has the hashes of each look-up."""
+
+    def __init__(self) -> None:
+        self.living: dict[str, LivingKey] = {}
+        self.asked: list[Sequence[str]] = []
+        self.down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def let_in(self, secret: bytes, remaining_ms: int | None = None) -> None:
+        self.living[hash_secret(secret)] = LivingKey(ANNA, remaining_ms)
+
+    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, LivingKey]:
+        self.asked.append(hashes)
+        found = {one: self.living[one] for one in hashes if one in self.living}
+        await self.gate.wait()
+        if self.down:
+            raise DatabaseUnavailable
+        return found
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ring:
+    def __init__(self) -> None:
+        self.reader, self.clock = Reader(), Clock()
+        reader: Any = self.reader
+        self.ring = Keyring(reader, seconds=self.clock)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is looked up any more."""
+        while (task := self.ring._task) is not None and not task.done():  # noqa: SLF001 - there is no other way to know
+            await asyncio.wait([task])
+
+
+@pytest.fixture
+async def on(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ring]:
+    monkeypatch.setattr(keyring, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(keyring, "FAILED_PAUSE_SECONDS", 0)
+    made = Ring()
+    yield made
+    await made.ring.stop()
+
+
+async def test_a_key_is_looked_up_once_and_then_known(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    assert [await on.ring.find(secret) for _ in range(100)] == [ANNA] * 100
+    assert on.reader.asked == [[hash_secret(secret)]]
+
+
+async def test_what_is_no_key_by_its_checksum_is_never_looked_up(on: Ring) -> None:
+    for text in (b"", b"hunter2", b"sk_test_" + b"0" * 36, b"\xff\x00", new_secret()[:-1] + b"_"):
+        assert await on.ring.find(text) is None
+    assert on.reader.asked == []
+
+
+async def test_a_revoked_key_in_use_is_dead_after_the_next_refresh(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    await on.ring.find(secret)
+    on.reader.living.clear()
+    on.clock.now += REFRESH_SECONDS
+    assert await on.ring.find(secret) == ANNA  # Nobody waits for the refresh that this begins.
+    await on.quiet()
+    assert await on.ring.find(secret) is None
+
+
+async def test_nothing_is_believed_for_longer_than_its_age_even_if_the_database_is_gone(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    await on.ring.find(secret)
+    on.reader.down = True
+    on.clock.now += AGE_SECONDS_MAX - 0.01
+    assert await on.ring.find(secret) == ANNA
+    await on.quiet()
+    on.clock.now += 0.01
+    with pytest.raises(DatabaseUnavailable):
+        await on.ring.find(secret)
+
+
+async def test_a_key_dies_when_its_overlap_is_over_without_another_look_up(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret, remaining_ms=400)
+    assert await on.ring.find(secret) == ANNA
+    on.clock.now += 0.5
+    on.reader.living.clear()
+    assert await on.ring.find(secret) is None
+
+
+async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    on.reader.gate.clear()
+    finding = asyncio.create_task(on.ring.find(secret))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(on.reader.asked) == 1
+    on.clock.now += AGE_SECONDS_MAX  # A slow answer: by now the key may be long revoked.
+    on.reader.gate.set()
+    await finding
+    await on.quiet()
+    await on.ring.find(secret)
+    assert len(on.reader.asked) == 2
+
+
+async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    on.reader.gate.clear()
+    finding = asyncio.create_task(on.ring.find(secret))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(on.reader.asked) == 1
+    on.reader.living.clear()
+    on.ring.forget()
+    on.reader.gate.set()
+    assert await finding == ANNA  # It was asked before.
+    on.clock.now += 0.001
+    assert await on.ring.find(secret) is None
+
+
+async def test_many_requests_with_one_unknown_key_are_one_look_up(on: Ring) -> None:
+    secret = new_secret()
+    assert await asyncio.gather(*(on.ring.find(secret) for _ in range(50))) == [None] * 50
+    assert await on.ring.find(secret) is None
+    assert len(on.reader.asked) == 1
+
+
+async def test_guesses_share_a_look_up_and_too_many_are_sent_away(on: Ring) -> None:
+    guesses = [new_secret() for _ in range(keyring.WAITING_MAX + 50)]
+    outcomes = await asyncio.gather(*(on.ring.find(one) for one in guesses), return_exceptions=True)
+    assert sum(isinstance(one, Overloaded) for one in outcomes) == 50
+    assert [len(one) for one in on.reader.asked] == [keyring.WAITING_MAX]
+
+
+async def test_guesses_fill_no_memory_and_push_no_living_key_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "DEAD_MAX", 10)
+    secret = new_secret()
+    on.reader.let_in(secret)
+    await on.ring.find(secret)
+    await asyncio.gather(*(on.ring.find(new_secret()) for _ in range(100)))
+    await on.quiet()
+    assert len(on.ring._dead) == 10  # noqa: SLF001 - memory is seen from inside only
+    looked_up = len(on.reader.asked)
+    assert await on.ring.find(secret) == ANNA
+    assert len(on.reader.asked) == looked_up
+
+
+async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    real = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+        await real(0)
+
+    one = Ring()
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    for _ in range(20):
+        await one.ring.find(new_secret())
+    await one.quiet()
+    assert len(one.reader.asked) == len(paused) == 20
+    assert set(paused) == {keyring.PAUSE_SECONDS}
+    await one.ring.stop()
+
+
+async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "LIVING_MAX", 10)
+    for _ in range(30):
+        secret = new_secret()
+        on.reader.let_in(secret)
+        assert await on.ring.find(secret) == ANNA
+    assert len(on.ring._living) == 10  # noqa: SLF001 - as above
+
+
+async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "PLACE_LENGTH", 0)  # All keys in one place, as if their hashes began alike.
+    known, other = new_secret(), new_secret()
+    on.reader.let_in(known)
+    assert await on.ring.find(known) == ANNA
+    assert await on.ring.find(other) is None
+
+
+async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -> None:
+    on.reader.gate.clear()
+    finding = asyncio.create_task(on.ring.find(new_secret()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await on.ring.stop()
+    with pytest.raises(Overloaded):
+        await finding
