@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import __version__
 from paidonce.providers.simulator.books import ChargePage
+from paidonce.providers.simulator.faults import KINDS
 from paidonce.providers.simulator.simulation import Lost, Reply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
 
@@ -27,8 +28,8 @@ class SimulatorController(Controller):
 
     @get("/faults")
     async def faults(self, simulation: Simulation) -> Response[bytes]:
-        """Say how often each fault was dealt since the start."""
-        return _json({"data": dict(sorted(simulation.counts.items()))})
+        """Say how often each fault was dealt since the start, and which there are."""
+        return _json({"data": dict(sorted(simulation.counts.items())), "kinds": KINDS})
 
     @post("/charges")
     async def charge(self, simulation: Simulation, data: ChargeBody) -> Response[bytes]:
