@@ -76,7 +76,7 @@ async def serving(url: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     books = f"file:{folder}/books.db"
     settings = Settings(database_url=url, auth="keys", simulator_database=books)
     async with open_service(settings, with_worker=False, migrating=True) as service:
-        transport = httpx.ASGITransport(create_web_app(service))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             yield http
 

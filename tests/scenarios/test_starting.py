@@ -38,3 +38,23 @@ def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_reme
     remedy = start("db", "upgrade", DATABASE_URL=database_url)
     assert remedy.wait_for_end() == 0, remedy.said
     start("serve", DATABASE_URL=database_url).wait_until_ready()
+
+
+async def test_a_standby_waits_and_takes_the_place_of_a_server_that_is_killed(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    first = start("dev", DATABASE_URL=sqlite_url)
+    port = first.url.rpartition(":")[2]
+    standby = start("serve", "--standby", DATABASE_URL=sqlite_url, PORT=port)
+    standby.wait_for_line("standing_by")
+    async with Shop(first.url) as shop:
+        checkout_id = await shop.created()
+        await shop.pay(checkout_id)
+    first.kill()
+    async with Shop(standby.url) as shop:
+        assert standby.url == first.url
+        assert (await shop.get(checkout_id, wait_seconds=15))["status"] == "COMPLETED"
+    another = start("serve", "--standby", DATABASE_URL=sqlite_url, PORT=port)
+    another.wait_for_line("standing_by")
+    another.terminate()
+    assert another.wait_for_end() == 0

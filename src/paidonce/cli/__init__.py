@@ -53,11 +53,12 @@ def dev() -> None:
 
 @main.command()
 @click.option("--worker/--no-worker", default=True, help="Whether this process also settles payments.")
-def serve(*, worker: bool) -> None:
+@click.option("--standby", is_flag=True, help="Waits while another serves the SQLite file, and then takes its place.")
+def serve(*, worker: bool, standby: bool) -> None:
     """Serve the API from a database that is migrated."""
     from paidonce.cli.serving import run_server
 
-    run_server(read_settings(), with_worker=worker, migrating=False)
+    run_server(read_settings(), with_worker=worker, migrating=False, standby=standby)
 
 
 @main.command()
@@ -145,7 +146,7 @@ def inbox_replay(webhook: str, *, provider: str) -> None:
 @click.option("--port", required=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option("--database", required=True, metavar="FILE", help="Its books: a SQLite file of its own.")
 @click.option("--latency-ms", default=0, show_default=True, type=click.IntRange(0), help="From call to answer.")
-@click.option("--deduplicate/--no-deduplicate", default=True, help="Whether a key that comes again charges again.")
+@click.option("--deduplicate/--no-deduplicate", default=True, help="Whether a key is answered as before.")
 @click.option("--key-lifetime-seconds", default=31_536_000, show_default=True, type=click.IntRange(1))
 @click.option("--lookup-delay-ms", default=0, show_default=True, type=click.IntRange(0), help="Until look-ups find it.")
 @click.option("--webhook-url", default="", metavar="URL", help="Where signed webhooks go; none are sent if absent.")
@@ -153,6 +154,7 @@ def inbox_replay(webhook: str, *, provider: str) -> None:
 @click.option(
     "--fault-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Of calls and webhooks."
 )
+@click.option("--faulty-calls", default=3, show_default=True, type=click.IntRange(0), help="Of a key's calls, at most.")
 @click.option("--seed", default=0, show_default=True, help="Repeats the faults of the same calls.")
 def simulator(
     *,
@@ -165,6 +167,7 @@ def simulator(
     webhook_url: str,
     webhook_secret: str,
     fault_rate: float,
+    faulty_calls: int,
     seed: int,
 ) -> None:
     """Run the simulated provider as a process of its own, for tests and proofs."""
@@ -177,7 +180,7 @@ def simulator(
         deduplicates=deduplicate,
         key_lifetime_seconds=key_lifetime_seconds,
         lookup_delay_ms=lookup_delay_ms,
-        faults=FaultPlan(rate=fault_rate, seed=seed),
+        faults=FaultPlan(rate=fault_rate, seed=seed, faulty_calls_max=faulty_calls),
     )
     books = Path(database.removeprefix("file:"))
     options = SimulatorOptions(
@@ -191,7 +194,7 @@ def simulator(
 @click.option("--seed", type=int, help="Repeats a run's choices; drawn if absent.")
 @click.option("--database", default="", help="An empty PostgreSQL database's URL; a SQLite file of its own if absent.")
 @click.option("--workers", default=2, show_default=True, help="Worker processes (PostgreSQL).")
-@click.option("--clients", default=48, show_default=True, help="Buyers at the same time.")
+@click.option("--clients", default=64, show_default=True, help="Buyers at the same time.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep databases and logs here.")
 def prove(

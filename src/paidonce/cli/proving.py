@@ -11,17 +11,18 @@ from pathlib import Path
 import click
 import msgspec
 
+from paidonce.proving.outcome import Verdict
 from paidonce.proving.plan import Plan
 from paidonce.proving.report import render
 from paidonce.proving.run import prove
 
-VIOLATION_EXIT = 1
+EXITS = {Verdict.KEPT: 0, Verdict.BROKEN: 1, Verdict.NOT_PROVEN: 3}
 
 
 def run_proof(
     *, seconds: float, seed: int, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
 ) -> None:
-    """Run a proof, print its report, and exit with 1 on any violation."""
+    """Run a proof, print its report, and exit with 1 on any violation, with 3 where too little was tried."""
     with _folder(keep) as folder:
         plan = Plan(
             seconds=seconds,
@@ -37,8 +38,9 @@ def run_proof(
                 bar.update(max(0, round(part * 1000) - bar.pos), what)
 
             outcome = asyncio.run(prove(plan, progress))
-    click.echo(json.dumps(msgspec.to_builtins(outcome), indent=2) if as_json else render(outcome))
-    sys.exit(0 if outcome.holds else VIOLATION_EXIT)
+    said = {"verdict": outcome.verdict, **msgspec.to_builtins(outcome)}
+    click.echo(json.dumps(said, indent=2) if as_json else render(outcome))
+    sys.exit(EXITS[outcome.verdict])
 
 
 @contextlib.contextmanager

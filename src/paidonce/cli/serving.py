@@ -1,6 +1,8 @@
 """Serving: the API and the service in one process, from the first line on the terminal to a clean end."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from typing import Final
 
 import click
 import structlog
@@ -10,16 +12,22 @@ from paidonce.app import open_service
 from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
+from paidonce.errors import DatabaseInUse
+from paidonce.service import Service
 from paidonce.settings import Settings
 
 log = structlog.get_logger()
 
+STANDBY_POLL_SECONDS: Final = 0.02  # A look at a file's lock costs microseconds.
 
-def run_server(settings: Settings, *, with_worker: bool, migrating: bool) -> None:
-    """Serve until SIGTERM or SIGINT."""
+
+def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; a ``standby`` waits until nobody serves the SQLite file any more."""
+    if standby and settings.database.path is None:
+        raise click.UsageError("Only a SQLite file has one server at a time: on PostgreSQL run several.")
     configure_logs(settings)
     with failing_clearly(settings.database.shown):
-        run(_serve(settings, with_worker=with_worker, migrating=migrating))
+        run(_serve(settings, with_worker=with_worker, migrating=migrating, standby=standby))
 
 
 def run_worker(settings: Settings) -> None:
@@ -31,8 +39,11 @@ def run_worker(settings: Settings) -> None:
         run(_work(settings))
 
 
-async def _serve(settings: Settings, *, with_worker: bool, migrating: bool) -> None:
-    async with open_service(settings, with_worker=with_worker, migrating=migrating) as service:
+async def _serve(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool) -> None:
+    async with AsyncExitStack() as stack:
+        service = await _open(stack, settings, with_worker=with_worker, migrating=migrating, standby=standby)
+        if service is None:
+            return
         server = make_server(
             create_web_app(service),
             host=settings.host,
@@ -49,6 +60,26 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool) -> N
         log.info("serving", database=settings.database.shown, worker=with_worker)
         await server.serve()
     log.info("stopped")
+
+
+async def _open(
+    stack: AsyncExitStack, settings: Settings, *, with_worker: bool, migrating: bool, standby: bool
+) -> Service | None:
+    """Open the service on the stack, a standby's when the process before it has ended; None where it is to end too."""
+    stopping = asyncio.Event()
+    on_signal(stopping.set)
+    waits = False
+    while not stopping.is_set():
+        try:
+            return await stack.enter_async_context(open_service(settings, with_worker=with_worker, migrating=migrating))
+        except DatabaseInUse:
+            if not standby:
+                raise
+        if not waits:
+            waits = True
+            log.info("standing_by", database=settings.database.shown)
+        await asyncio.sleep(STANDBY_POLL_SECONDS)
+    return None
 
 
 async def _work(settings: Settings) -> None:

@@ -5,16 +5,19 @@ import time
 from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
 import msgspec
 
 from paidonce.ids import Draw, seeded
+from paidonce.proving.http import HttpClient, Unanswered
 from paidonce.proving.plan import METHODS
 
 CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
 HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
 REFUND_SHARE: Final = 0.10  # … and how many are refunded in part when they are completed.
-RETRY_SECONDS: Final = 0.2  # Sooner would take from the machine what the service needs to come back.
+# Sooner, and always as soon, would take from the machine what the service needs to come back.
+RETRY_SECONDS_MIN: Final = 0.05
+RETRY_SECONDS_MAX: Final = 0.4
+WAIT_SECONDS: Final = 1
 MERCHANTS: Final = 8
 
 
@@ -33,12 +36,10 @@ class Purchase(msgspec.Struct, kw_only=True):
 
 
 class Clients:
-    """Concurrent buyers against one URL. ``purchases`` is their memory."""
+    """Concurrent buyers at one server. ``purchases`` is their memory."""
 
-    def __init__(self, url: str, seed: int, concurrency: int) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url, timeout=httpx.Timeout(5.0), limits=httpx.Limits(max_connections=concurrency * 2)
-        )
+    def __init__(self, http: HttpClient, seed: int, concurrency: int) -> None:
+        self._http = http
         self._seed = seed
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
@@ -54,10 +55,6 @@ class Clients:
     def stop(self) -> None:
         """Begin nothing more."""
         self._stopping.set()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
 
     async def _buy(self, number: int) -> None:
         draw = seeded(f"{self._seed}/{number}")
@@ -99,15 +96,13 @@ class Clients:
             paid = await pay
         if "attempt" in paid:
             purchase.paid_at = time.monotonic()
-        if held or draw.random() < REFUND_SHARE:
+        # As buyers do: nobody buys again before the page tells what came of it, or after a while.
+        settled = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        if settled["status"] == ("AUTHORIZED" if held else "COMPLETED") and (held or draw.random() < REFUND_SHARE):
             await self._follow_up(purchase, path, held=held)
 
     async def _follow_up(self, purchase: Purchase, path: str, *, held: bool) -> None:
         """Capture what is held, or refund what is completed several times at once, repeating under the same keys."""
-        wanted = "AUTHORIZED" if held else "COMPLETED"
-        settled = await self._until_answered("GET", path, None, expected={200}, wait=2)
-        if settled["status"] != wanted:
-            return
         if held:
             answer = await self._until_answered(
                 "POST", f"{path}/capture", {"amount": purchase.amount // 2}, expected={202, 409, 410}, key="capture"
@@ -137,18 +132,20 @@ class Clients:
         headers = {"Prefer": f"wait={wait}"} if wait else {}
         if key is not None:
             headers["Idempotency-Key"] = key
+        pause = RETRY_SECONDS_MIN
         while True:
             self.requests += 1
             try:
-                response = await self._http.request(method, path, json=body, headers=headers)
-            except httpx.HTTPError:
+                response = await self._http.request(method, path, body, headers=headers)
+            except Unanswered:
                 response = None
-            if response is not None and not response.is_server_error:
+            if response is not None and response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 answer: dict[str, Any] = response.json()
-                if response.status_code not in expected:
-                    self.unexpected.append(f"{method} {path}: {response.status_code} {answer.get('code')}")
+                if response.status not in expected:
+                    self.unexpected.append(f"{method} {path}: {response.status} {answer.get('code')}")
                 return answer
-            if response is not None and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            if response is not None and response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
                 self.unexpected.append(f"{method} {path}: 500")
             self.repeats += 1
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY_SECONDS_MAX)

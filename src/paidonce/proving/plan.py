@@ -5,9 +5,18 @@ from typing import Final
 
 import msgspec
 
+from paidonce.database_url import DatabaseUrl, parse_database_url
+from paidonce.payments.model import LookupSchedule
+
 LEASE_SECONDS: Final = 2.0
 PROVIDER_TIMEOUT_SECONDS: Final = 1.0
-LATENCY_MS: Final = 50
+POLL_SECONDS: Final = 0.1
+LATENCY_MS: Final = 20
+FAULT_RATE: Final = 0.1
+FAULTY_CALLS_MAX: Final = 3  # Of one key, and as many of its look-ups.
+SCHEDULE: Final = LookupSchedule(first_seconds=0.001)  # All delays scale with it: the sixth is 0.7 s.
+# More calls at once, on the few processors of one machine, would time out for want of them, be made again, and so on.
+PROVIDER_CONCURRENCY: Final = 40
 
 # How often each way of paying is taken. The simulator adds faults of its own to all of them, by its seed.
 METHODS: Final = {
@@ -36,14 +45,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
 
     @property
+    def database(self) -> DatabaseUrl:
+        """What the URL means."""
+        return parse_database_url(self.database_url)
+
+    @property
     def on_postgresql(self) -> bool:
         """Whether server and workers are processes of their own."""
-        return self.database_url.startswith("postgres")
+        return self.database.dialect == "postgresql"
 
     @property
     def end_seconds_max(self) -> float:
         """How long a payment may take to end once nothing is killed any more: twice the lease and the longest fault."""
-        return 2 * LEASE_SECONDS + PROVIDER_TIMEOUT_SECONDS + 5.0
+        return 2 * LEASE_SECONDS + longest_fault_seconds()
+
+
+def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE) -> float:
+    """Tell how long the provider can keep one payment from its end: all its faulty calls and look-ups in a row, each
+    for the whole time-out, with the longest pauses between them, and the answer at the last moment.
+    """
+    faults = 2 * FAULTY_CALLS_MAX
+    pauses_ms = [schedule.next_due_at(0, number, 1.0) or 0 for number in range(faults)]
+    return (faults + 1) * PROVIDER_TIMEOUT_SECONDS + sum(pauses_ms) / 1000 + faults * POLL_SECONDS
 
 
 def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[str, str]:
@@ -55,10 +78,9 @@ def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[
         "PAIDONCE_SIMULATOR_WEBHOOK_SECRET": secret,
         "PAIDONCE_LEASE_SECONDS": str(LEASE_SECONDS),
         "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
-        # All delays scale with the first. A call and its look-ups may fail six times in a row by the simulator's plan:
-        # the sixth look-up must still come within the time that a payment has to end.
-        "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.005",
-        "PAIDONCE_POLL_SECONDS": "0.1",
+        "PAIDONCE_RECONCILE_FIRST_SECONDS": str(SCHEDULE.first_seconds),
+        "PAIDONCE_PROVIDER_CONCURRENCY": str(PROVIDER_CONCURRENCY),
+        "PAIDONCE_POLL_SECONDS": str(POLL_SECONDS),
         "PAIDONCE_SHUTDOWN_SECONDS": "5",
         "PAIDONCE_LOG_LEVEL": "warning",
         "PAIDONCE_LOG_FORMAT": "json",

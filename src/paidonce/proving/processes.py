@@ -39,6 +39,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int | None:
+        """Its id, once it has been started."""
+        return self._process.pid if self._process else None
+
+    @property
     def running(self) -> bool:
         """Whether it has been started and has not ended."""
         return self._process is not None and self._process.returncode is None

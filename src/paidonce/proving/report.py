@@ -1,6 +1,14 @@
 """The report: a page that a manager can read; ``--json`` gives the same to a machine."""
 
-from paidonce.proving.run import Outcome
+from typing import Final
+
+from paidonce.proving.outcome import Outcome, Verdict
+
+SENTENCES: Final = {
+    Verdict.KEPT: "Every promise was kept.",
+    Verdict.NOT_PROVEN: "Nothing was broken, and nothing is proven: not everything that was to be tried came about.",
+    Verdict.BROKEN: "A PROMISE WAS BROKEN. Run again with the seed to see it.",
+}
 
 
 def render(outcome: Outcome) -> str:
@@ -21,13 +29,15 @@ def render(outcome: Outcome) -> str:
         f"  Payments        {outcome.payments:>7}   each by one of {len(outcome.methods)} ways to pay",
         f"  Requests        {outcome.requests:>7}   {outcome.repeats} repeated for want of an answer",
         f"  Kills           {outcome.kills:>7}   and {outcome.stops} workers stopped past their lease",
+        f"  Without answer  {outcome.down_seconds:>7.1f}   seconds in all, after the server was killed",
         f"  Faults          {sum(outcome.faults.values()):>7}   {_shares(outcome.faults)}",
         f"  At the provider {outcome.charges:>7}   charges, declines and holds in its books; {outcome.refunds} refunds",
         f"  Last to end     {outcome.end_seconds:>7.1f}   seconds after the last blow; {limit:.0f} are allowed",
         "",
         *(f"  {name:<18}{count:>5}" for name, count in promises),
         "",
-        "Every promise was kept." if outcome.holds else "A PROMISE WAS BROKEN. Run again with the seed to see it.",
+        SENTENCES[outcome.verdict],
+        *(f"  never came about: {one}" for one in outcome.missing),
     ]
     for name in violations.__struct_fields__:
         lines += [f"  {name}: {one}" for one in getattr(violations, name)[:10]]

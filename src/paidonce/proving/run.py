@@ -1,181 +1,141 @@
-"""Running a proof: start everything, let clients buy, kill at random, let it end, and compare."""
+"""Running a proof: start everything, let clients buy, deal blows at random, let it end, and compare."""
 
 import asyncio
-import signal
 import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
-import httpx
-import msgspec
-
 from paidonce.ids import seeded
 from paidonce.proving.clients import Clients
-from paidonce.proving.plan import LATENCY_MS, LEASE_SECONDS, Plan, environment
+from paidonce.proving.fleet import Fleet
+from paidonce.proving.http import HttpClient, Unanswered
+from paidonce.proving.outcome import Outcome
+from paidonce.proving.plan import FAULT_RATE, FAULTY_CALLS_MAX, LATENCY_MS, METHODS, Plan, environment
 from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
-from paidonce.proving.verdict import ENDED, Violations, judge_purchases
+from paidonce.proving.verdict import ENDED, judge_purchases
 
-FAULT_RATE: Final = 0.1
-LIFE_SECONDS: Final = (0.05, 0.7)  # From the moment a process answers to the next blow.
-STOP_SHARE: Final = 0.15  # Of the blows at a worker, how many stop it past its lease instead of killing it.
+BLOW_SECONDS: Final = (0.5, 1.55)  # From one blow to the next: 58 in a minute.
+LIFE_SECONDS_MIN: Final = 0.1  # Where a start took longer than that, from the first answer to the next blow.
+READERS: Final = 16
+BOOKS_SECONDS_MAX: Final = 60.0  # To show the books, all of them, at once.
 
 Progress = Callable[[str, float], None]
 """Is told what goes on, and which part of the time is over, from 0 to 1."""
 
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof found."""
-
-    seed: int
-    database: str
-    seconds: float
-    checkouts: int
-    payments: int
-    requests: int
-    repeats: int
-    kills: int
-    stops: int
-    statuses: dict[str, int]
-    methods: dict[str, int]
-    faults: dict[str, int]
-    charges: int
-    refunds: int
-    end_seconds: float
-    end_seconds_max: float
-    unexpected: list[str]
-    violations: Violations
-
-    @property
-    def holds(self) -> bool:
-        """Whether every promise was kept."""
-        return not self.violations.count and not self.unexpected and self.end_seconds <= self.end_seconds_max
+Json = dict[str, Any]
 
 
 async def prove(plan: Plan, progress: Progress) -> Outcome:
     """Run a proof and return what it found."""
     port, simulator_port = free_port(), free_port()
-    url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
     secret = "whsec_" + b64encode(seeded(plan.seed).randbytes(32)).decode()
-    settings = environment(plan, port, simulator_url, secret)
-    simulator = Process("simulator", _simulator_arguments(plan, simulator_port, url, secret), {}, plan.folder)
-    targets = _service(plan, settings)
-    clients = Clients(url, plan.seed, plan.clients)
+    settings = environment(plan, port, f"http://127.0.0.1:{simulator_port}", secret)
+    simulator = Process("simulator", _simulator_arguments(plan, simulator_port, port, secret), {}, plan.folder)
+    http, provider = HttpClient(port), HttpClient(simulator_port, timeout_seconds=BOOKS_SECONDS_MAX)
+    fleet = Fleet(plan, settings, lambda: _answers(http, "/health/ready"))
+    clients = Clients(http, plan.seed, plan.clients)
     started = time.monotonic()
     try:
         progress("Starting", 0.0)
         await simulator.start()
-        await _answers(f"{simulator_url}/health")
         upgrade = Process("upgrade", ["db", "upgrade"], settings, plan.folder)
         await upgrade.start()
         await upgrade.end_by_itself()
-        for process in targets:
-            await process.start()
-        await _answers(f"{url}/health/ready")
-        await _disturb(plan, targets, url, clients, progress)
+        await _answers(provider, "/health")
+        await fleet.start()
+        await _disturb(plan, fleet, clients, progress)
         progress("Letting it end", 1.0)
         calm = time.monotonic()
-        statuses, checkouts = await _let_it_end(url, clients, plan)
+        checkouts = await _let_it_end(http, clients, plan)
         end_seconds = time.monotonic() - calm
-        charges = await _get(simulator_url, "/charges")
-        faults = await _get(simulator_url, "/faults")
+        charges = (await provider.request("GET", "/charges")).json()["data"]
+        faults = (await provider.request("GET", "/faults")).json()
     finally:
-        await clients.close()
-        for process in [*targets, simulator]:
-            await process.end()
+        http.close()
+        provider.close()
+        await fleet.end()
+        await simulator.end()
     purchases = [one for one in clients.purchases if one.checkout_id]
+    methods = _count([one.method for one in purchases if one.paid_at is not None])
     return Outcome(
         seed=plan.seed,
         database="PostgreSQL" if plan.on_postgresql else "SQLite",
         seconds=time.monotonic() - started,
         checkouts=len(purchases),
-        payments=sum(one.paid_at is not None for one in purchases),
+        payments=sum(methods.values()),
         requests=clients.requests,
         repeats=clients.repeats,
-        kills=sum(process.kills for process in targets),
-        stops=sum(process.stops for process in targets),
-        statuses=statuses,
-        methods=_count([one.method for one in purchases]),
+        kills=sum(process.kills for process in fleet.processes),
+        stops=sum(process.stops for process in fleet.processes),
+        down_seconds=fleet.down_seconds,
+        statuses=_count([one["status"] for one in checkouts.values()]),
+        methods=methods,
         faults=faults["data"],
-        charges=len(charges["data"]),
+        missing=[
+            *(kind for kind in faults["kinds"] if not faults["data"].get(kind)),
+            *(method for method in METHODS if method not in methods),
+        ],
+        charges=len(charges),
         refunds=sum(len(one.refund_ids) for one in purchases),
         end_seconds=end_seconds,
         end_seconds_max=plan.end_seconds_max,
         unexpected=clients.unexpected[:20],
-        violations=judge_purchases(purchases, checkouts, charges["data"]),
+        violations=judge_purchases(purchases, checkouts, charges),
     )
 
 
-def _simulator_arguments(plan: Plan, port: int, url: str, secret: str) -> list[str]:
+def _simulator_arguments(plan: Plan, port: int, service_port: int, secret: str) -> list[str]:
     return [
         "simulator",
         *("--port", str(port)),
         *("--database", str(plan.folder / "simulator.db")),
         *("--latency-ms", str(LATENCY_MS)),
-        *("--webhook-url", f"{url}/providers/simulator/webhooks"),
+        *("--webhook-url", f"http://127.0.0.1:{service_port}/providers/simulator/webhooks"),
         *("--webhook-secret", secret),
         *("--fault-rate", str(FAULT_RATE)),
+        *("--faulty-calls", str(FAULTY_CALLS_MAX)),
         *("--seed", str(plan.seed)),
     ]
 
 
-def _service(plan: Plan, settings: dict[str, str]) -> list[Process]:
-    if not plan.on_postgresql:
-        return [Process("server", ["serve"], settings, plan.folder)]
-    server = Process("server", ["serve", "--no-worker"], settings, plan.folder)
-    workers = [Process(f"worker-{number}", ["worker"], settings, plan.folder) for number in range(plan.workers)]
-    return [server, *workers]
-
-
-async def _disturb(plan: Plan, targets: list[Process], url: str, clients: Clients, progress: Progress) -> None:
-    """Let clients buy for the plan's time while processes are killed, or stopped past their lease and continued."""
+async def _disturb(plan: Plan, fleet: Fleet, clients: Clients, progress: Progress) -> None:
+    """Let clients buy for the plan's time while the fleet is struck."""
     buying = asyncio.create_task(clients.run())
     draw = seeded(plan.seed)
-    begun = time.monotonic()
-    waking: set[asyncio.Task[None]] = set()
-    while (elapsed := time.monotonic() - begun) < plan.seconds:
-        progress(f"{len(clients.purchases)} purchases", elapsed / plan.seconds)
-        target = draw.choice(targets)
-        if target.name.startswith("worker") and draw.random() < STOP_SHARE:
-            target.send(signal.SIGSTOP)
-            waking.add(asyncio.create_task(_continue_later(target)))
-        else:
-            await target.kill()
-            await target.start()
-            if target.name == "server":
-                await _answers(f"{url}/health/live")
-        await asyncio.sleep(draw.uniform(*LIFE_SECONDS))
+    begun = due = time.monotonic()
+    while due - begun < plan.seconds:
+        await fleet.strike(draw)
+        progress(f"{len(clients.purchases)} purchases", (due - begun) / plan.seconds)
+        due = max(due + draw.uniform(*BLOW_SECONDS), time.monotonic() + LIFE_SECONDS_MIN)
+        await asyncio.sleep(due - time.monotonic())
     clients.stop()
-    await asyncio.gather(*waking)
-    for target in targets:
-        if not target.running:
-            await target.start()
+    await fleet.recover()
     await asyncio.wait_for(buying, START_SECONDS_MAX + plan.end_seconds_max)
 
 
-async def _continue_later(process: Process) -> None:
-    await asyncio.sleep(LEASE_SECONDS * 1.5)
-    process.send(signal.SIGCONT)
-
-
-async def _let_it_end(url: str, clients: Clients, plan: Plan) -> tuple[dict[str, int], dict[str, Any]]:
-    """Read every checkout until all have ended, or until they should have; returns the count by status, and each."""
-    wanted = {one.checkout_id for one in clients.purchases if one.checkout_id}
-    checkouts: dict[str, Any] = {}
+async def _let_it_end(http: HttpClient, clients: Clients, plan: Plan) -> dict[str, Json]:
+    """Read every checkout until all have ended, or until they should have; returns each."""
+    checkouts: dict[str, Json] = {}
+    wanted = [one.checkout_id for one in clients.purchases if one.checkout_id]
     deadline = time.monotonic() + plan.end_seconds_max
-    async with httpx.AsyncClient(base_url=url, timeout=10.0) as http:
-        while wanted:
-            for checkout_id in sorted(filter(None, wanted)):
-                response = await http.get(f"/checkouts/{checkout_id}")
-                if response.is_success:
-                    checkouts[checkout_id] = response.json()
-            wanted = {one for one in wanted if not one or not _has_ended(checkouts.get(one))}
-            if time.monotonic() > deadline:
-                break
-    return _count([one["status"] for one in checkouts.values()]), checkouts
+
+    async def read(mine: list[str]) -> None:
+        for checkout_id in mine:
+            try:
+                answer = await http.request("GET", f"/checkouts/{checkout_id}")
+            except Unanswered:
+                continue
+            if answer.status < 400:  # noqa: PLR2004 - any 2xx
+                checkouts[checkout_id] = answer.json()
+
+    while wanted and time.monotonic() < deadline:
+        await asyncio.gather(*(read(wanted[number::READERS]) for number in range(READERS)))
+        wanted = [one for one in wanted if not _has_ended(checkouts.get(one))]
+    return checkouts
 
 
-def _has_ended(checkout: dict[str, Any] | None) -> bool:
+def _has_ended(checkout: Json | None) -> bool:
     if checkout is None or checkout["status"] not in ENDED:
         return False
     attempt = checkout["attempt"]
@@ -184,23 +144,17 @@ def _has_ended(checkout: dict[str, Any] | None) -> bool:
     return attempt is None or attempt["settledAt"] is not None
 
 
-async def _answers(url: str) -> None:
-    async with httpx.AsyncClient() as http:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while time.monotonic() < deadline:
-            try:
-                if (await http.get(url)).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(0.02)
-    message = f"{url} does not answer; see the logs in the folder that --keep names"
+async def _answers(http: HttpClient, path: str) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            if (await http.request("GET", path)).status < 400:  # noqa: PLR2004 - any 2xx
+                return
+        except Unanswered:
+            pass
+        await asyncio.sleep(0.02)
+    message = f"{path} does not answer; see the logs in the folder that --keep names"
     raise TimeoutError(message)
-
-
-async def _get(url: str, path: str) -> Any:  # noqa: ANN401 - JSON
-    async with httpx.AsyncClient(base_url=url, timeout=60.0) as http:
-        return (await http.get(path)).raise_for_status().json()
 
 
 def _count(names: list[str]) -> dict[str, int]:

@@ -50,6 +50,14 @@ OF_LOOK_UPS: Final = (Fault.TIMEOUT_BEFORE, Fault.ERROR_BEFORE, Fault.DROPPED_BE
 OF_WEBHOOKS: Final = tuple(fate for fate in Fate if fate is not Fate.ONCE)
 
 
+# How faults are counted, by where they happened.
+KINDS: Final = (
+    *(fault.name.lower() for fault in OF_CALLS),
+    *(f"look_up_{fault.name.lower()}" for fault in OF_LOOK_UPS),
+    *(f"webhook_{fate.name.lower()}" for fate in OF_WEBHOOKS),
+)
+
+
 class Draw(NamedTuple):
     """What a call was dealt, and a number in [0, 1) that says how long where that matters."""
 
@@ -65,10 +73,14 @@ class WebhookDraw(NamedTuple):
 
 
 class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """``rate`` is the probability, from 0 to 1, with which each call and each webhook is hit."""
+    """``rate`` is the probability, from 0 to 1, with which each call and each webhook is hit.
+
+    Of a key's calls only the first ``faulty_calls_max`` can be hit, and of its look-ups as many.
+    """
 
     rate: float = 0.0
     seed: int = 0
+    faulty_calls_max: int = FAULTY_CALLS_MAX
 
     def of_call(self, key: str, number: int) -> Draw:
         """Tell what goes wrong with the ``number``-th call (from 1) that moves money under a key."""
@@ -91,4 +103,4 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
             return False, 0.0, 0.0
         digest = blake2b(f"{self.seed}/{kind}/{key}/{number}".encode(), digest_size=18).digest()
         hit, which, extent = (int.from_bytes(digest[at : at + 6]) / 2**48 for at in (0, 6, 12))
-        return hit < self.rate and number <= FAULTY_CALLS_MAX, which, extent
+        return hit < self.rate and number <= self.faulty_calls_max, which, extent

@@ -7,6 +7,7 @@ import msgspec
 from paidonce import __version__
 from paidonce.errors import PaidonceError
 from paidonce.providers.simulator.books import ChargePage
+from paidonce.providers.simulator.faults import KINDS
 from paidonce.providers.simulator.simulation import Lost, Reply as SimulationReply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
 from paidonce.web.application import Application
@@ -43,8 +44,8 @@ async def health(_request: Request, _simulation: Simulation) -> Answer:
 
 
 async def faults(_request: Request, simulation: Simulation) -> Answer:
-    """Say how often each fault was dealt since the start."""
-    return reply({"data": dict(sorted(simulation.counts.items()))})
+    """Say how often each fault was dealt since the start, and which there are."""
+    return reply({"data": dict(sorted(simulation.counts.items())), "kinds": KINDS})
 
 
 async def charge(request: Request, simulation: Simulation) -> Answer:

@@ -1,0 +1,85 @@
+"""The processes of a service under proof, and the blows at them: each is killed, or stopped past its lease."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from paidonce.ids import Draw
+from paidonce.proving.plan import LEASE_SECONDS, Plan
+from paidonce.proving.processes import Process
+
+# So many that one has everything loaded, however soon the next blow comes.
+SERVERS_ON_SQLITE: Final = ("server-0", "server-1", "server-2")
+STANDBY_SHARE: Final = 0.1  # Of the blows on SQLite, how many meet a process that only waits.
+STOP_SHARE: Final = 0.15  # Of the blows at a worker, how many stop it past its lease instead of killing it.
+
+
+class Fleet:
+    """On SQLite a server and its standbys, on PostgreSQL a server and workers. ``answers`` waits until it is served."""
+
+    def __init__(self, plan: Plan, settings: dict[str, str], answers: Callable[[], Awaitable[None]]) -> None:
+        if plan.on_postgresql:
+            arguments = {"server": ["serve", "--no-worker"]}
+            arguments |= {f"worker-{number}": ["worker"] for number in range(plan.workers)}
+        else:
+            arguments = {name: ["serve", "--standby"] for name in SERVERS_ON_SQLITE}
+        self.processes = [Process(name, what, settings, plan.folder) for name, what in arguments.items()]
+        self.down_seconds = 0.0
+        self._lock = None if plan.on_postgresql else Path(f"{plan.database.path}.lock")
+        self._answers = answers
+        self._waking: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start all; returns when the service answers."""
+        await self.processes[0].start()
+        await self._answers()
+        for process in self.processes[1:]:
+            await process.start()
+
+    async def strike(self, draw: Draw) -> None:
+        """Deal a blow that ``draw`` chooses; returns when the service answers."""
+        serving = self._serving()
+        if self._lock is not None:
+            waiting = [one for one in self.processes if one is not serving]
+            await self._kill(draw.choice(waiting) if draw.random() < STANDBY_SHARE else serving, serving)
+            return
+        target = draw.choice(self.processes)
+        if target is not serving and draw.random() < STOP_SHARE:
+            target.send(signal.SIGSTOP)
+            self._waking.add(asyncio.create_task(_continue_later(target)))
+        else:
+            await self._kill(target, serving)
+
+    async def recover(self) -> None:
+        """Continue what was stopped; whatever has ended by itself is started again."""
+        await asyncio.gather(*self._waking)
+        for process in self.processes:
+            if not process.running:
+                await process.start()
+
+    async def end(self) -> None:
+        """Ask all to end, those that wait for their turn first."""
+        serving = self._serving()
+        for process in sorted(self.processes, key=lambda one: one is serving):
+            await process.end()
+
+    def _serving(self) -> Process:
+        """Find who serves: on SQLite whoever has written its id into the file's lock."""
+        pid = self._lock.read_text() if self._lock is not None and self._lock.exists() else ""
+        return next((one for one in self.processes if str(one.pid) == pid), self.processes[0])
+
+    async def _kill(self, target: Process, serving: Process) -> None:
+        began = time.monotonic()
+        await target.kill()
+        await target.start()
+        if target is serving:
+            await self._answers()
+            self.down_seconds += time.monotonic() - began
+
+
+async def _continue_later(process: Process) -> None:
+    await asyncio.sleep(LEASE_SECONDS * 1.5)
+    process.send(signal.SIGCONT)

@@ -1,0 +1,53 @@
+"""What a proof comes to: everything that it counted, and its verdict."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from paidonce.proving.verdict import Violations
+
+# A shorter run, for a first look, need not bring about the rarest fault.
+SECONDS_FOR_EVERYTHING: Final = 30
+
+
+class Verdict(StrEnum):
+    """Whether the promise was kept, or broken, or not put to the test as it was to be."""
+
+    KEPT = "kept"
+    NOT_PROVEN = "not proven"
+    BROKEN = "broken"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a proof found. ``missing`` are the faults and payment methods that never came about."""
+
+    seed: int
+    database: str
+    seconds: float
+    checkouts: int
+    payments: int
+    requests: int
+    repeats: int
+    kills: int
+    stops: int
+    down_seconds: float
+    statuses: dict[str, int]
+    methods: dict[str, int]
+    faults: dict[str, int]
+    missing: list[str]
+    charges: int
+    refunds: int
+    end_seconds: float
+    end_seconds_max: float
+    unexpected: list[str]
+    violations: Violations
+
+    @property
+    def verdict(self) -> Verdict:
+        """Judge it all."""
+        if self.violations.count or self.unexpected or self.end_seconds > self.end_seconds_max:
+            return Verdict.BROKEN
+        tried = self.payments > 0 and self.kills > 0
+        everything = not self.missing or self.seconds < SECONDS_FOR_EVERYTHING
+        return Verdict.KEPT if tried and everything else Verdict.NOT_PROVEN
