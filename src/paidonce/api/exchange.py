@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
+from paidonce.api.limits import stop_counting
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
@@ -32,7 +33,7 @@ IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
 }
 
 
-async def refuse_strange_ids(request: AnyRequest) -> None:
+def refuse_strange_ids(request: AnyRequest) -> None:
     """Answer at once where an id in the path cannot be one; PostgreSQL would not even take a NUL."""
     for name, (pattern, not_found) in IDS_IN_PATHS.items():
         if name in request.path_params and not pattern.fullmatch(request.path_params[name]):
@@ -95,6 +96,7 @@ async def show_when_settled(
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
+            stop_counting(request.scope)
             checkout = await service.watch.settled(
                 checkout, lambda checkout_id: find(service, checkout_id), seconds=seconds
             )

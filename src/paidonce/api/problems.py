@@ -5,7 +5,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+)
 
 from paidonce import errors
 from paidonce.errors import PaidonceError
@@ -34,6 +39,7 @@ class InternalError(PaidonceError):
 
 
 ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
+    errors.MalformedRequest: Answer(400, "Not a request that can be read"),
     errors.MalformedBody: Answer(400, "The body is not JSON"),
     errors.InvalidRequest: Answer(400, "The request does not fit"),
     errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
@@ -44,15 +50,19 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.RefundNotFound: Answer(404, "No such refund"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
+    errors.RequestTimeout: Answer(408, "The request did not arrive in time"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
     errors.PaymentInProgress: Answer(409, "Another payment is under way"),
     errors.AttemptsExhausted: Answer(409, "No attempt is left"),
     errors.CheckoutExpired: Answer(410, "The checkout has expired"),
     errors.BodyTooLarge: Answer(413, "The body is too large"),
+    errors.TargetTooLong: Answer(414, "The path and query are too long"),
     errors.UnsupportedMediaType: Answer(415, "The body is not declared as JSON"),
     errors.IdempotencyKeyReused: Answer(422, "The idempotency key belongs to another body"),
     errors.AmountExceedsCapturable: Answer(422, "More than is held"),
     errors.AmountExceedsRefundable: Answer(422, "More than is left"),
+    errors.RateLimited: Answer(429, "Too many requests"),
+    errors.HeadersTooLarge: Answer(431, "The headers are too large"),
     InternalError: Answer(500, "Our fault"),
     errors.Overloaded: Answer(503, "Too much is waiting"),
     errors.DatabaseUnavailable: Answer(503, "The database is not available"),
@@ -90,29 +100,47 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn whatever went wrong into a problem; what nobody planned is logged and answered with 500."""
-    fact = _fact(request, error)
+    told = tell_problem(_fact(request, error), request.scope["path"], request.scope["state"].get("request_id", ""))
+    return Response(told.body, status_code=told.status, media_type=PROBLEM_JSON, headers=told.headers)
+
+
+class ToldProblem(NamedTuple):
+    """A problem as it is sent: status, headers beside its media type, and body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def tell_problem(fact: PaidonceError, path: str, request_id: str) -> ToldProblem:
+    """Write an error as a problem; ``path`` is empty where no request was read so far."""
     status, title = ANSWERS[type(fact)]
     problem = Problem(
         type=f"/docs#{fact.code}",
         title=title,
         status=status,
         detail=fact.detail,
-        instance=request.scope["path"],
+        instance=path,
         code=fact.code,
-        request_id=request.scope["state"].get("request_id", ""),
+        request_id=request_id,
         retryable=fact.retryable,
         errors=[ProblemField(*one) for one in fact.fields] if isinstance(fact, errors.InvalidRequest) else [],
         current_status=fact.current_status if isinstance(fact, errors.InvalidState) else None,
         fields=fact.fields if isinstance(fact, errors.IdempotencyKeyReused) else [],
     )
     headers = {}
-    if isinstance(fact, errors.MethodNotAllowed):
-        headers["Allow"] = ", ".join(fact.allowed)
-    if isinstance(fact, errors.InvalidSignature):
-        headers["WWW-Authenticate"] = "Signature"
-    if status == 503:  # noqa: PLR2004 - the status code is its own name
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
-    return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)
+    match fact:
+        case errors.MethodNotAllowed():
+            headers["Allow"] = ", ".join(fact.allowed)
+        case errors.InvalidSignature():
+            headers["WWW-Authenticate"] = "Signature"
+        case errors.RateLimited():
+            headers["Retry-After"] = str(int(fact.wait_seconds) + 1)  # As RateLimit says it.
+        case _ if status == 503:  # noqa: PLR2004 - the status code is its own name
+            headers["Retry-After"] = RETRY_AFTER_SECONDS
+        case _:
+            pass
+    return ToldProblem(status, headers, msgspec.json.encode(problem))
 
 
 def _fact(request: Request[Any, Any, Any], error: Exception) -> PaidonceError:
@@ -125,6 +153,8 @@ def _fact(request: Request[Any, Any, Any], error: Exception) -> PaidonceError:
             return errors.RouteNotFound("There is nothing at this path.")
         case HTTPException(status_code=413):
             return errors.BodyTooLarge("A body may have 64 KiB at the most.")
+        case InternalServerException(detail="client disconnected prematurely"):
+            return errors.MalformedRequest("The client left before its request was whole.")  # Nobody reads this.
         case HTTPException(status_code=400):
             return errors.MalformedBody("The request cannot be read.")
         case _:

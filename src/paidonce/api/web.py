@@ -7,22 +7,23 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
 from paidonce.api.checkouts import CheckoutController
-from paidonce.api.exchange import refuse_strange_ids
+from paidonce.api.connection import BODY_BYTES_MAX
+from paidonce.api.exchange import AnyRequest, refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
 from paidonce.api.inbox import ProviderWebhookController
+from paidonce.api.limits import Limits, limits_of
 from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
 from paidonce.merchants.model import ANYBODY
 from paidonce.service import Service
 
-BODY_BYTES_MAX = 64 * 1024
-
 
 def create_web_app(service: Service) -> ASGIApp:
     """Make the ASGI application for a running service."""
-    app = create_litestar(service)
-    return name_exchanges(tell_methods(app))
+    limits = limits_of(service.settings)
+    app = tell_methods(create_litestar(service, limits))
+    return name_exchanges(limits.gateway(app) if limits else app)
 
 
 def tell_methods(app: Litestar) -> ASGIApp:
@@ -44,13 +45,19 @@ def tell_methods(app: Litestar) -> ASGIApp:
     return gateway
 
 
-def create_litestar(service: Service | None) -> Litestar:
+def create_litestar(service: Service | None, limits: Limits | None = None) -> Litestar:
     """Make the Litestar application; without a service it can still tell its OpenAPI document."""
+
+    async def judge(request: AnyRequest) -> None:
+        if limits is not None:
+            limits.admit(request.scope)
+        refuse_strange_ids(request)
+
     return Litestar(
         route_handlers=[CheckoutController, RefundController, ProviderWebhookController, ServiceController],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
-        before_request=refuse_strange_ids,
+        before_request=judge,
         signature_namespace={"Service": Service},
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

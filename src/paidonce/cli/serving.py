@@ -35,6 +35,7 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool) -> N
     async with open_service(settings, with_worker=with_worker, migrating=migrating) as service:
         server = make_server(
             create_web_app(service),
+            settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,

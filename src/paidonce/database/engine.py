@@ -103,7 +103,13 @@ def open_database(
 def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
     server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
     engine = create_engine(
-        server, connect_args=POSTGRESQL_CONNECT, pool_size=4, max_overflow=4, pool_timeout=5, pool_recycle=1800
+        server,
+        connect_args=POSTGRESQL_CONNECT,
+        hide_parameters=True,  # An error would carry what a merchant said into the log.
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=5,
+        pool_recycle=1800,
     )
 
     @event.listens_for(engine, "connect")
@@ -123,6 +129,7 @@ def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) ->
         URL.create("sqlite+pysqlite", database=str(url.path or ":memory:")),
         module=pysqlite3.dbapi2,
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+        hide_parameters=True,
         **options,
     )
 

@@ -1,0 +1,238 @@
+"""How much one caller may ask for: requests a second, for each key and each address, and requests at once for a key.
+
+Buckets are GCRA's: one number each, the instant at which it is full again. A flood is refused before it reaches the
+queue that all merchants share, and each refusal is held back a little, so that asking again at once costs the flood
+its own time and not ours. docs/decisions/0016 says what was measured.
+"""
+
+import asyncio
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from paidonce.api.problems import PROBLEM_JSON, tell_problem
+from paidonce.api.reply import Reply
+from paidonce.errors import RateLimited
+from paidonce.merchants.model import Caller
+from paidonce.settings import Settings
+
+BUCKETS_MAX: Final = 50_000  # About 10 MB.
+SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
+SWEEP_SECONDS: Final = 1
+REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back.
+FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
+UNAUTHORIZED: Final = 401
+TOO_MANY: Final = 429
+
+SECOND: Final = 1_000_000_000
+
+Stopwatch = Callable[[], int]
+"""Tells nanoseconds that never go back."""
+
+
+class Policy(NamedTuple):
+    """How fast a bucket fills, and how much it holds."""
+
+    name: str
+    per_second: float
+    burst: int
+
+    def described(self) -> bytes:
+        """An item of ``RateLimit-Policy``, as draft-ietf-httpapi-ratelimit-headers-11 has it."""
+        return b'"%b";q=%d;w=%d' % (self.name.encode(), self.burst, max(1, math.ceil(self.burst / self.per_second)))
+
+
+class Buckets:
+    """Token buckets by name. A bucket that is full is not kept; one that is not is never dropped to make room."""
+
+    def __init__(self, policy: Policy, stopwatch: Stopwatch) -> None:
+        self.described = policy.described()
+        self._item = b'"%b";r=%%d;t=%%d' % policy.name.encode()
+        self._stopwatch = stopwatch
+        self._interval = max(1, round(SECOND / policy.per_second))
+        self._slack = policy.burst * self._interval
+        self._full_at: dict[str, int] = {}
+        self._next_sweep = 0
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def take(self, name: str) -> tuple[float, bytes]:
+        """Take one; returns how many seconds to wait where there is none, else 0, and an item of ``RateLimit``."""
+        now = self._stopwatch()
+        full_at = self._full_at.get(name, 0)
+        if full_at <= now:
+            name, full_at = self._place(name, now)
+        used = full_at - now + self._interval  # In time: until the bucket is full again.
+        if used > self._slack:
+            wait = used - self._slack
+            return wait / SECOND, self._item % (0, wait // SECOND + 1)
+        self._full_at[name] = now + used
+        return 0.0, self._item % ((self._slack - used) // self._interval, used // SECOND + 1)
+
+    def charge(self, name: str, cost: int) -> None:
+        """Take more afterwards: as much as there is, at the most."""
+        now = self._stopwatch()
+        name, full_at = self._place(name, now)
+        self._full_at[name] = min(full_at + cost * self._interval, now + self._slack)
+
+    def _place(self, name: str, now: int) -> tuple[str, int]:
+        """Find the bucket for a name, and when it is full; a newcomer who finds no room shares one by lot."""
+        if name not in self._full_at and len(self._full_at) >= BUCKETS_MAX:
+            if now >= self._next_sweep:
+                self._next_sweep = now + SWEEP_SECONDS * SECOND
+                self._full_at = {kept: full_at for kept, full_at in self._full_at.items() if full_at > now}
+            if len(self._full_at) >= BUCKETS_MAX:
+                name = f"shared {hash(name) % SHARED_BUCKETS}"  # Seeded by the process: nobody can choose with whom.
+        return name, max(self._full_at.get(name, 0), now)
+
+
+class Visit:
+    """One request, as the limits see it: what it used of which quota, and whether it counts among its key's."""
+
+    __slots__ = ("_at_once", "_key_id", "headers")
+
+    def __init__(self, at_once: dict[str, int]) -> None:
+        self._at_once = at_once
+        self._key_id: str | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        """What the answer is to tell; several policies have a header each, which is a list all the same."""
+
+    def note(self, buckets: Buckets, item: bytes) -> None:
+        """Keep what the answer is to tell of a policy."""
+        self.headers += ((b"ratelimit-policy", buckets.described), (b"ratelimit", item))
+
+    def enter(self, key_id: str, limit: int) -> None:
+        """Count among the requests of a key that are under way; raises RateLimited."""
+        count = self._at_once.get(key_id, 0)
+        if count >= limit:
+            raise RateLimited(1.0, f"{count} requests with this key are under way; nothing was done.")
+        self._at_once[key_id] = count + 1
+        self._key_id = key_id
+
+    def leave(self) -> None:
+        """Count no longer: the request has ended, or from here on it only waits for something to happen."""
+        if self._key_id is None:
+            return
+        count = self._at_once[self._key_id] - 1
+        if count:
+            self._at_once[self._key_id] = count
+        else:
+            del self._at_once[self._key_id]
+        self._key_id = None
+
+
+class Limits(msgspec.Struct):
+    """What every request is held against. A limit that is off costs nothing."""
+
+    keys: Buckets | None
+    addresses: Buckets | None
+    at_once_max: int
+    at_once: dict[str, int]
+
+    def admit(self, scope: Scope) -> None:
+        """Count a request for its caller's key; call it once it is known whose it is. Raises RateLimited."""
+        caller: Caller = scope["state"]["caller"]
+        if caller.key_id is None:
+            return
+        visit: Visit = scope["state"]["visit"]
+        if self.keys is not None:
+            wait, item = self.keys.take(caller.key_id)
+            visit.note(self.keys, item)
+            if wait:
+                raise RateLimited(wait, "More requests with this key than are allowed; nothing was done.")
+        if self.at_once_max:
+            visit.enter(caller.key_id, self.at_once_max)
+
+    def gateway(self, app: ASGIApp) -> ASGIApp:
+        """Hold every request against its address, tell what is left, and hold refusals back."""
+
+        async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP:
+                await app(scope, receive, send)
+                return
+            visit = Visit(self.at_once)
+            scope["state"]["visit"] = visit
+            address = address_of(scope) if self.addresses is not None else ""
+
+            async def send_limited(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    if status == UNAUTHORIZED and self.addresses is not None:
+                        self.addresses.charge(address, FAILURE_COST - 1)
+                    elif status == TOO_MANY:
+                        await asyncio.sleep(REFUSAL_SECONDS)
+                    message["headers"] = [*message["headers"], *visit.headers]
+                await send(message)
+
+            wait = self._wait_for(address, visit) if self.addresses is not None else 0.0
+            if wait:
+                await _refuse(scope, wait)(scope, receive, send_limited)
+                return
+            try:
+                await app(scope, receive, send_limited)
+            finally:
+                visit.leave()
+
+        return gateway
+
+    def _wait_for(self, address: str, visit: Visit) -> float:
+        assert self.addresses is not None
+        wait, item = self.addresses.take(address)
+        visit.note(self.addresses, item)
+        return wait
+
+
+def _refuse(scope: Scope, wait: float) -> Reply:
+    fact = RateLimited(wait, "More requests from this address than are allowed; nothing was done.")
+    told = tell_problem(fact, scope["path"], scope["state"]["request_id"])
+    return Reply(told.body, told.status, told.headers, PROBLEM_JSON.encode())
+
+
+def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> Limits | None:
+    """Make the limits that the settings ask for; None where they ask for none."""
+    keys = Policy("key", settings.rate_limit_per_second, settings.rate_limit_burst)
+    addresses = Policy("address", settings.address_limit_per_second, settings.address_limit_burst)
+    authentication: str = settings.auth
+    by_key = authentication != "off" and (keys.per_second or settings.requests_at_once_limit)
+    if not (by_key or addresses.per_second):
+        return None
+    return Limits(
+        Buckets(keys, stopwatch) if keys.per_second else None,
+        Buckets(addresses, stopwatch) if addresses.per_second else None,
+        settings.requests_at_once_limit,
+        {},
+    )
+
+
+def stop_counting(scope: Scope) -> None:
+    """Let a request that only waits take no place among its key's; call it before a long wait or a stream."""
+    visit: Visit | None = scope["state"].get("visit")
+    if visit is not None:
+        visit.leave()
+
+
+def address_of(scope: Scope) -> str:
+    """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
+    client = scope.get("client")
+    return _network_of(client[0]) if client else ""
+
+
+@lru_cache(maxsize=4096)
+def _network_of(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:64]
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,231 @@
+"""What one key and one address may ask for; the application behind is pretended, its callers are set by hand."""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+import pytest
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from paidonce.api import limits as module
+from paidonce.api.limits import SECOND, Buckets, Limits, Policy, address_of, limits_of, stop_counting
+from paidonce.errors import RateLimited
+from paidonce.merchants.model import ANYBODY, Caller
+from paidonce.settings import Settings
+
+ADA: Final = Caller("m_ada", frozenset(), "key_ada")
+BOB: Final = Caller("m_bob", frozenset(), "key_bob")
+
+
+class Stopwatch:
+    """A clock that the test winds by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> int:
+        return round(self.seconds * SECOND)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REFUSAL_SECONDS", 0)
+
+
+def buckets(stopwatch: Stopwatch, per_second: float = 10, burst: int = 20) -> Buckets:
+    return Buckets(Policy("key", per_second, burst), stopwatch)
+
+
+def taken(bucket: Buckets, name: str) -> int:
+    """Take until there is none; returns how many there were."""
+    count = 0
+    while not bucket.take(name)[0]:
+        count += 1
+    return count
+
+
+def test_a_bucket_holds_its_burst_and_fills_at_its_rate() -> None:
+    stopwatch = Stopwatch()
+    bucket = buckets(stopwatch)
+    assert taken(bucket, "a") == 20
+    stopwatch.seconds += 0.5
+    assert taken(bucket, "a") == 5
+    stopwatch.seconds += 3600
+    assert taken(bucket, "a") == 20
+
+
+def test_an_empty_bucket_tells_when_there_is_one_again() -> None:
+    stopwatch = Stopwatch()
+    bucket = buckets(stopwatch, per_second=0.1, burst=1)
+    assert bucket.take("a") == (0.0, b'"key";r=0;t=11')
+    wait, item = bucket.take("a")
+    assert (wait, item) == (10.0, b'"key";r=0;t=11')
+    stopwatch.seconds += wait
+    assert bucket.take("a")[0] == 0
+
+
+def test_one_buckets_flood_takes_nothing_from_another() -> None:
+    bucket = buckets(Stopwatch())
+    assert (taken(bucket, "a"), taken(bucket, "b")) == (20, 20)
+
+
+def test_asking_while_there_is_none_does_not_make_the_wait_longer() -> None:
+    bucket = buckets(Stopwatch())
+    taken(bucket, "a")
+    assert {bucket.take("a")[0] for _ in range(100)} == {0.1}
+
+
+def test_a_million_names_take_bounded_memory_and_reset_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUCKETS_MAX", 100)
+    monkeypatch.setattr(module, "SHARED_BUCKETS", 4)
+    bucket = buckets(Stopwatch(), per_second=1, burst=5)
+    assert taken(bucket, "flooder") == 5
+    for number in range(1000):
+        bucket.take(f"made up {number}")
+    assert len(bucket) <= 104
+    assert taken(bucket, "flooder") == 0
+
+
+def test_buckets_that_are_full_again_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUCKETS_MAX", 100)
+    stopwatch = Stopwatch()
+    bucket = buckets(stopwatch)
+    for number in range(200):
+        bucket.take(f"before {number}")
+    stopwatch.seconds += 60
+    assert taken(bucket, "newcomer") == 20
+    assert len(bucket) == 1
+
+
+def limits(**settings: float) -> Limits:
+    """Make only the limits that are named."""
+    off = {"rate_limit_per_second": 0.0, "requests_at_once_limit": 0, "address_limit_per_second": 0.0}
+    found = limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
+    assert found is not None
+    return found
+
+
+class Client:
+    """Asks a pretended application behind the limits, each time as who it is told."""
+
+    def __init__(self, limited: Limits, app: ASGIApp | None = None) -> None:
+        self.limited = limited
+        self.app = limited.gateway(app or self.answer)
+        self.asked = 0
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        self.asked += 1
+        try:
+            self.limited.admit(scope)
+        except RateLimited:
+            scope["state"]["status"] = 429
+        await send({"type": "http.response.start", "status": scope["state"].get("status", 200), "headers": []})
+
+    async def ask(self, caller: Caller = ANYBODY, address: str = "192.0.2.1", **state: Any) -> Any:  # noqa: ANN401
+        """Ask once; returns the status and the headers."""
+        sent: list[Any] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope: Any = {"type": "http", "path": "/checkouts", "headers": [], "client": (address, 1)}
+        scope["state"] = {"caller": caller, "request_id": "req_1", **state}
+        await self.app(scope, None, send)  # type: ignore[arg-type] # nobody receives
+        return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+async def test_a_key_has_its_own_limit_and_each_answer_tells_it() -> None:
+    client = Client(limits(rate_limit_per_second=2.0, rate_limit_burst=2))
+    assert await client.ask(ADA) == (200, {"ratelimit-policy": '"key";q=2;w=1', "ratelimit": '"key";r=1;t=1'})
+    assert await client.ask(ADA) == (200, {"ratelimit-policy": '"key";q=2;w=1', "ratelimit": '"key";r=0;t=2'})
+    assert await client.ask(ADA) == (429, {"ratelimit-policy": '"key";q=2;w=1', "ratelimit": '"key";r=0;t=1'})
+    assert (await client.ask(BOB))[0] == 200
+    assert await client.ask(ANYBODY) == (200, {})
+
+
+async def test_an_address_is_refused_before_anything_is_asked() -> None:
+    client = Client(limits(address_limit_per_second=1.0, address_limit_burst=1))
+    assert (await client.ask(ADA))[0] == 200
+    status, headers = await client.ask(BOB)
+    assert (status, headers["retry-after"], client.asked) == (429, "2", 1)
+    assert headers["ratelimit"] == '"address";r=0;t=2'
+    assert (await client.ask(BOB, address="192.0.2.2"))[0] == 200
+
+
+async def test_a_failed_authentication_counts_for_ten_requests() -> None:
+    client = Client(limits(address_limit_per_second=1.0, address_limit_burst=20))
+    answers = [(await client.ask(status=401))[0] for _ in range(4)]
+    assert answers == [401, 401, 429, 429]
+
+
+async def test_a_key_has_only_so_many_requests_under_way() -> None:
+    limited = limits(requests_at_once_limit=2)
+    going = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        limited.admit(scope)
+        await going.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    client = Client(limited, slow)
+    first = [asyncio.ensure_future(client.ask(ADA)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimited, match="2 requests with this key are under way"):
+        await client.ask(ADA)
+    other = asyncio.ensure_future(client.ask(BOB))
+    going.set()
+    assert [answer[0] for answer in await asyncio.gather(*first, other)] == [200, 200, 200]
+    assert (await client.ask(ADA))[0] == 200
+    assert limited.at_once == {}
+
+
+async def test_who_only_waits_takes_no_place() -> None:
+    limited = limits(requests_at_once_limit=1)
+    going = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        limited.admit(scope)
+        stop_counting(scope)
+        await going.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    client = Client(limited, waiting)
+    asked = [asyncio.ensure_future(client.ask(ADA)) for _ in range(3)]
+    await asyncio.sleep(0)
+    going.set()
+    assert [answer[0] for answer in await asyncio.gather(*asked)] == [200, 200, 200]
+    assert limited.at_once == {}
+
+
+async def test_a_request_that_fails_gives_its_place_back() -> None:
+    limited = limits(requests_at_once_limit=1)
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
+        limited.admit(scope)
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await Client(limited, broken).ask(ADA)
+    assert limited.at_once == {}
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        (("192.0.2.1", 5), "192.0.2.1"),
+        (("::ffff:192.0.2.1", 5), "192.0.2.1"),
+        (("2001:db8:1:2:aaaa::1", 5), "2001:db8:1:2::/64"),
+        (("2001:db8:1:2:bbbb::2", 5), "2001:db8:1:2::/64"),
+        (("x" * 1000, 5), "x" * 64),
+        (None, ""),
+    ],
+)
+def test_an_address_is_named_by_whom_it_belongs_to(client: Any, name: str) -> None:  # noqa: ANN401 - as in a scope
+    scope: Any = {"client": client}
+    assert address_of(scope) == name
+
+
+def test_without_keys_and_without_a_limit_of_addresses_there_are_none() -> None:
+    assert limits_of(Settings()) is None
+    assert limits_of(Settings(address_limit_per_second=1.0)) is not None
