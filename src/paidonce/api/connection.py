@@ -5,7 +5,6 @@ server looks at every connection twice a second (``look``).
 """
 
 import asyncio
-from enum import Enum, auto
 from typing import Any, Final
 
 import httptools
@@ -56,14 +55,6 @@ class ConnectionConfig(uvicorn.Config):
     connection_limit: int
 
 
-class Phase(Enum):
-    """What of a request has arrived."""
-
-    NOTHING = auto()
-    HEAD = auto()
-    BODY = auto()
-
-
 class _RefusedError(Exception):
     """Stops the parser in a callback; the connection holds why."""
 
@@ -81,12 +72,12 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._phase = Phase.NOTHING
-        self._deadline: float | None = None
+        # The parser makes a scope for each request as it begins. These tell how far one has come.
+        self._begun: object = None  # Its head is not whole: not after the first packet, at least.
+        self._judged: object = None  # Its head was whole, and right.
+        self._bytes = 0  # Since one of the two became so; what came in the same packet is not counted.
         self._packet_bytes = 0
-        self._first_bytes = 0  # Of the packet in which the message began, which may hold earlier messages too.
-        self._later_bytes = 0  # Of the packets after it.
-        self._body_bytes = 0
+        self._deadline: float | None = None
         self._replay = b""
         self._fault: PaidonceError | None = None  # Why nothing more is read.
         self._lingering = False
@@ -106,15 +97,22 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived."""
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._packet_bytes = len(data)
-        self._later_bytes += len(data)
-        if self._fault is None:
-            self._read(data)
-        elif self._lingering and self._later_bytes > LINGER_BYTES_MAX:
-            self.flow.pause_reading()
-        if self._deadline is None and self._fault is None:
-            self._set_deadline()
+        self._bytes += self._packet_bytes
+        if self._fault is not None:
+            self._discard()
+            return
+        self._read(data)
+        cycle = self._newest()
+        if self.scope is not self._judged or cycle is None or cycle.more_body or cycle.response_complete:
+            self._bound(cycle)
+        else:
+            self._deadline = None  # The request is whole: from here on it is our time that runs.
+
+    def _newest(self) -> RequestResponseCycle | None:
+        return self.cycle  # uvicorn says that there is one from the start; there is not.
 
     def _read(self, data: bytes) -> None:
         try:
@@ -123,11 +121,29 @@ class Connection(HttpToolsProtocol):
             self._read_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._fault or MalformedRequest("This is not HTTP/1.1 as RFC 9112 has it."))
-        else:
-            if self._phase is Phase.HEAD and self._later_bytes > HEAD_BYTES_MAX:
+
+    def _bound(self, cycle: RequestResponseCycle | None) -> None:
+        """Bound what is still to come, in bytes and in time."""
+        if self._fault is not None:
+            return
+        if self.scope is not self._judged:
+            if self.scope is not self._begun:
+                self._begun = self.scope
+                self._bytes = 0
+                self._deadline = None
+            elif self._bytes > HEAD_BYTES_MAX:
                 self._refuse(_too_long(self.url))
-            elif self._phase is Phase.BODY and self._later_bytes > WIRE_BYTES_MAX:
-                self._refuse(_body_too_large())
+                return
+        elif self._bytes > WIRE_BYTES_MAX:
+            self._refuse(_body_too_large())
+            return
+        if self._deadline is None:
+            in_body = self.scope is self._judged and cycle is not None and cycle.more_body
+            self._deadline = self.loop.time() + (self.config.body_seconds if in_body else self.config.header_seconds)
+
+    def _discard(self) -> None:
+        if self._lingering and self._bytes > LINGER_BYTES_MAX:
+            self.flow.pause_reading()
 
     def _read_without_upgrade(self, rest: bytes) -> None:
         # The parser leaves the body of a request that offers an upgrade unread, and would take it for the next request.
@@ -135,12 +151,6 @@ class Connection(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn has it.
         self._read(self._replay + rest)
-
-    def _set_deadline(self) -> None:
-        if self._phase is Phase.BODY:
-            self._deadline = self.loop.time() + self.config.body_seconds
-        elif self._phase is Phase.HEAD or not self._is_answering():
-            self._deadline = self.loop.time() + self.config.header_seconds
 
     def pause_writing(self) -> None:
         """Note that the client does not read."""
@@ -154,14 +164,6 @@ class Connection(HttpToolsProtocol):
 
     # What the parser tells
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._phase = Phase.HEAD
-        self._deadline = None
-        self._first_bytes = self._packet_bytes
-        self._later_bytes = 0
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         """Judge the head as a whole, before anything is done for it."""
         if self.parser.should_upgrade():
@@ -171,17 +173,21 @@ class Connection(HttpToolsProtocol):
         if fault is not None:
             self._fault = fault
             raise _RefusedError
-        self._phase = Phase.BODY
+        self._judged = self.scope
+        self._bytes = 0
         self._deadline = None
-        self._body_bytes = 0
         super().on_headers_complete()
         self.headers = []  # Trailers come here, and go nowhere: the request has its own list.
+
+    def _should_upgrade(self) -> bool:
+        """Leave a request that offers an upgrade alone, for ``_read_without_upgrade``."""
+        return True
 
     def _judge_head(self) -> PaidonceError | None:
         if len(self.url) > TARGET_BYTES_MAX:
             return _too_long(self.url)
         if len(self.headers) > HEADERS_MAX or (
-            self._first_bytes + self._later_bytes > HEAD_BYTES_MAX
+            self._packet_bytes + self._bytes > HEAD_BYTES_MAX
             and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES_MAX
         ):
             return _too_long(b"")
@@ -219,36 +225,15 @@ class Connection(HttpToolsProtocol):
                 lines.append(b"%b: %b" % (name, value))
         return b"\r\n".join([*lines, b"", b""])
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body, as far as it may go."""
-        self._body_bytes += len(body)
-        if self._body_bytes > BODY_BYTES_MAX:
-            self._fault = _body_too_large()
-            raise _RefusedError
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End a request; from here on it is our time that runs."""
-        if not self.parser.should_upgrade():
-            self._phase = Phase.NOTHING
-            self._deadline = None
-            super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request, or say what was wrong with it."""
-        super().on_response_complete()
-        if self._fault is not None and not self._lingering:
-            self._refuse(self._fault)
-
     # What is refused
 
     def _refuse(self, fault: PaidonceError) -> None:
         """Read nothing more. What arrived whole is answered first and in its order; then comes the refusal."""
         self._fault = fault
         self._deadline = None
-        broken = self.cycle if self._phase is Phase.BODY else None
+        broken = self._unfinished()
         if self.transport.is_closing() or (self.pipeline if broken else self._is_answering()):
-            return  # on_response_complete comes back here.
+            return  # ``look`` comes back here.
         if broken is None:
             self._tell(fault)
         elif not broken.response_started:
@@ -260,8 +245,13 @@ class Connection(HttpToolsProtocol):
             return
         self._linger()
 
+    def _unfinished(self) -> RequestResponseCycle | None:
+        """Find the request of which the head is here, and the body is not; it may be answered already."""
+        cycle = self._newest()
+        return cycle if cycle is not None and cycle.more_body and self.scope is self._judged else None
+
     def _is_answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn says it is there from the start; it is not.
+        cycle = self._newest()
         return cycle is not None and not cycle.response_complete
 
     def _tell(self, fault: PaidonceError) -> None:
@@ -281,7 +271,7 @@ class Connection(HttpToolsProtocol):
 
     def _linger(self) -> None:
         self._lingering = True
-        self._later_bytes = 0
+        self._bytes = 0
         self._deadline = self.loop.time() + LINGER_SECONDS
         self.flow.resume_reading()
         if self.transport.can_write_eof():
@@ -298,17 +288,21 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
         elif self._stalled_since is not None and now - self._stalled_since > STALL_SECONDS_MAX:
             self.transport.abort()
+        elif self._fault is not None and not self._lingering:
+            self._refuse(self._fault)
         elif self._deadline is not None and now >= self._deadline:
             self._end()
 
     def _end(self) -> None:
+        unfinished = self._unfinished()
         if self._lingering:
             self.transport.abort()
-        elif self._phase is Phase.NOTHING:
-            self.transport.close()
+        elif self.scope is not self._judged:
+            self._refuse(RequestTimeout("The header of the request did not arrive in time; nothing was done."))
+        elif unfinished is not None and not unfinished.response_complete:
+            self._refuse(RequestTimeout("The body of the request did not arrive in time; nothing was done."))
         else:
-            what = "header" if self._phase is Phase.HEAD else "body"
-            self._refuse(RequestTimeout(f"The {what} of the request did not arrive in time; nothing was done."))
+            self.transport.close()
 
 
 def _too_long(target: bytes) -> PaidonceError:
