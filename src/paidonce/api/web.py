@@ -16,6 +16,7 @@ from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
 from paidonce.api.service import ServiceController
 from paidonce.merchants.model import ANYBODY
+from paidonce.redaction import holds_secret
 from paidonce.service import Service
 
 
@@ -66,14 +67,16 @@ def create_litestar(service: Service | None, limits: Limits | None = None) -> Li
 
 
 def name_exchanges(app: ASGIApp) -> ASGIApp:
-    """Give every exchange an id, the client's where it is well formed, and put it on the answer: errors included."""
+    """Give every exchange an id and put it on the answer: errors included. It is the client's, where that is well
+    formed and no secret: it goes into the log and the events.
+    """
 
     async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        if not REQUEST_ID.fullmatch(request_id):
+        if not REQUEST_ID.fullmatch(request_id) or holds_secret(request_id.decode()):
             request_id = ids.new_id(ids.REQUEST).encode()
         scope["state"] = {"request_id": request_id.decode(), "caller": ANYBODY}
 
