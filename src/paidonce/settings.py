@@ -81,10 +81,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_limit_burst: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests with one key that may come together after a pause.")
     ] = 2000
-    requests_at_once_limit: Annotated[
+    requests_at_once_share: Annotated[
         int,
-        Meta(ge=0, le=1_000_000, description="Requests under way at once with one key, in one process; 0: no limit."),
-    ] = 256
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Requests of one key worked on at once while other keys ask too; the rest waits its turn. "
+            "0: no limit.",
+        ),
+    ] = 16
     address_limit_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Requests a second from one address, in one process; 0: no limit.")
     ] = 0.0

@@ -1,14 +1,15 @@
-"""How much one caller may ask for: requests a second, for each key and each address, and requests at once for a key.
+"""How much one caller may ask for: requests a second, for each key and each address, and a key's share at once.
 
-Buckets are GCRA's: one number each, the instant at which it is full again. A flood is refused before it reaches the
-queue that all merchants share, and each refusal is held back a little, so that asking again at once costs the flood
-its own time and not ours. docs/decisions/0016 says what was measured.
+Buckets are GCRA's: one number each, the instant at which it is full again. A flood is refused, or waits behind itself,
+before it reaches the queue that all merchants share. Each refusal is held back a little, so that asking again at once
+costs the flood its own time and not ours. docs/decisions/0016 says what was measured.
 """
 
 import asyncio
 import ipaddress
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -27,6 +28,8 @@ BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
 REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back.
+WAITING_MAX: Final = 1000  # Of one key; more are refused.
+WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wait.
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
 UNAUTHORIZED: Final = 401
 TOO_MANY: Final = 429
@@ -94,13 +97,76 @@ class Buckets:
         return name, max(self._full_at.get(name, 0), now)
 
 
+class Turns:
+    """Requests under way, by key. Whoever is alone may have any number; as soon as another key asks too, each has its
+    share, and what is more waits for its turn behind its own: a request finds no more ahead of it than others' shares.
+    """
+
+    def __init__(self, share: int, stopwatch: Stopwatch) -> None:
+        self._share = share
+        self._stopwatch = stopwatch
+        self._under_way: dict[str, int] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._recent: set[str] = set()
+        self._before: set[str] = set()
+        self._next_second = 0
+
+    def __len__(self) -> int:
+        return sum(self._under_way.values()) + sum(map(len, self._waiting.values()))
+
+    async def enter(self, name: str) -> None:
+        """Begin, or wait for a turn; raises RateLimited where too many wait, or it took too long."""
+        now = self._stopwatch()
+        if now >= self._next_second:
+            self._next_second = now + SECOND
+            self._before, self._recent = self._recent, set()
+        self._recent.add(name)
+        count = self._under_way.get(name, 0)
+        if count < self._share or self._is_alone():
+            self._under_way[name] = count + 1
+            return
+        waiting = self._waiting.setdefault(name, deque())
+        if len(waiting) >= WAITING_MAX:
+            raise RateLimited(1.0, f"{len(waiting)} requests with this key are waiting already; nothing was done.")
+        turn = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave(name)
+            raise
+        if self._stopwatch() - now > WAIT_SECONDS_MAX * SECOND:
+            self.leave(name)
+            raise RateLimited(1.0, "This request waited too long behind others with its key; nothing was done.")
+
+    def leave(self, name: str) -> None:
+        """End one request, and let those begin whose turn it is."""
+        count = self._under_way[name] - 1
+        waiting = self._waiting.get(name)
+        while waiting and (count < self._share or self._is_alone()):
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count += 1
+        if waiting is not None and not waiting:
+            del self._waiting[name]
+        if count:
+            self._under_way[name] = count
+        else:
+            del self._under_way[name]
+
+    def _is_alone(self) -> bool:
+        return len(self._recent) <= 1 and self._before <= self._recent
+
+
 class Visit:
     """One request, as the limits see it: what it used of which quota, and whether it counts among its key's."""
 
-    __slots__ = ("_at_once", "_key_id", "headers")
+    __slots__ = ("_key_id", "_turns", "headers")
 
-    def __init__(self, at_once: dict[str, int]) -> None:
-        self._at_once = at_once
+    def __init__(self, turns: Turns | None) -> None:
+        self._turns = turns
         self._key_id: str | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         """What the answer is to tell; several policies have a header each, which is a list all the same."""
@@ -109,24 +175,17 @@ class Visit:
         """Keep what the answer is to tell of a policy."""
         self.headers += ((b"ratelimit-policy", buckets.described), (b"ratelimit", item))
 
-    def enter(self, key_id: str, limit: int) -> None:
+    async def enter(self, key_id: str) -> None:
         """Count among the requests of a key that are under way; raises RateLimited."""
-        count = self._at_once.get(key_id, 0)
-        if count >= limit:
-            raise RateLimited(1.0, f"{count} requests with this key are under way; nothing was done.")
-        self._at_once[key_id] = count + 1
-        self._key_id = key_id
+        if self._turns is not None:
+            await self._turns.enter(key_id)
+            self._key_id = key_id
 
     def leave(self) -> None:
         """Count no longer: the request has ended, or from here on it only waits for something to happen."""
-        if self._key_id is None:
-            return
-        count = self._at_once[self._key_id] - 1
-        if count:
-            self._at_once[self._key_id] = count
-        else:
-            del self._at_once[self._key_id]
-        self._key_id = None
+        if self._turns is not None and self._key_id is not None:
+            self._turns.leave(self._key_id)
+            self._key_id = None
 
 
 class Limits(msgspec.Struct):
@@ -134,10 +193,9 @@ class Limits(msgspec.Struct):
 
     keys: Buckets | None
     addresses: Buckets | None
-    at_once_max: int
-    at_once: dict[str, int]
+    turns: Turns | None
 
-    def admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> None:
         """Count a request for its caller's key; call it once it is known whose it is. Raises RateLimited."""
         caller: Caller = scope["state"]["caller"]
         if caller.key_id is None:
@@ -148,8 +206,7 @@ class Limits(msgspec.Struct):
             visit.note(self.keys, item)
             if wait:
                 raise RateLimited(wait, "More requests with this key than are allowed; nothing was done.")
-        if self.at_once_max:
-            visit.enter(caller.key_id, self.at_once_max)
+        await visit.enter(caller.key_id)
 
     def gateway(self, app: ASGIApp) -> ASGIApp:
         """Hold every request against its address, tell what is left, and hold refusals back."""
@@ -158,7 +215,7 @@ class Limits(msgspec.Struct):
             if scope["type"] != ScopeType.HTTP:
                 await app(scope, receive, send)
                 return
-            visit = Visit(self.at_once)
+            visit = Visit(self.turns)
             scope["state"]["visit"] = visit
             address = address_of(scope) if self.addresses is not None else ""
 
@@ -201,14 +258,13 @@ def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> L
     keys = Policy("key", settings.rate_limit_per_second, settings.rate_limit_burst)
     addresses = Policy("address", settings.address_limit_per_second, settings.address_limit_burst)
     authentication: str = settings.auth
-    by_key = authentication != "off" and (keys.per_second or settings.requests_at_once_limit)
+    by_key = authentication != "off" and (keys.per_second or settings.requests_at_once_share)
     if not (by_key or addresses.per_second):
         return None
     return Limits(
         Buckets(keys, stopwatch) if keys.per_second else None,
         Buckets(addresses, stopwatch) if addresses.per_second else None,
-        settings.requests_at_once_limit,
-        {},
+        Turns(settings.requests_at_once_share, stopwatch) if settings.requests_at_once_share else None,
     )
 
 

@@ -51,7 +51,7 @@ def create_litestar(service: Service | None, limits: Limits | None = None) -> Li
 
     async def judge(request: AnyRequest) -> None:
         if limits is not None:
-            limits.admit(request.scope)
+            await limits.admit(request.scope)
         refuse_strange_ids(request)
 
     return Litestar(

@@ -1,6 +1,7 @@
 """What one key and one address may ask for; the application behind is pretended, its callers are set by hand."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -99,7 +100,7 @@ def test_buckets_that_are_full_again_make_room(monkeypatch: pytest.MonkeyPatch) 
 
 def limits(**settings: float) -> Limits:
     """Make only the limits that are named."""
-    off = {"rate_limit_per_second": 0.0, "requests_at_once_limit": 0, "address_limit_per_second": 0.0}
+    off = {"rate_limit_per_second": 0.0, "requests_at_once_share": 0, "address_limit_per_second": 0.0}
     found = limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
     assert found is not None
     return found
@@ -116,7 +117,7 @@ class Client:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         self.asked += 1
         try:
-            self.limited.admit(scope)
+            await self.limited.admit(scope)
         except RateLimited:
             scope["state"]["status"] = 429
         await send({"type": "http.response.start", "status": scope["state"].get("status", 200), "headers": []})
@@ -158,56 +159,103 @@ async def test_a_failed_authentication_counts_for_ten_requests() -> None:
     assert answers == [401, 401, 429, 429]
 
 
-async def test_a_key_has_only_so_many_requests_under_way() -> None:
-    limited = limits(requests_at_once_limit=2)
-    going = asyncio.Event()
+class Door:
+    """An application that answers nobody before it is opened, and counts who is inside."""
 
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
-        limited.admit(scope)
-        await going.wait()
+    def __init__(self, *, only_waits: bool = False, **settings: float) -> None:
+        self.limited = limits(**settings)
+        self.client = Client(self.limited, self.answer)
+        self.opened = asyncio.Event()
+        self.inside: list[str | None] = []
+        self.only_waits = only_waits
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        await self.limited.admit(scope)
+        if self.only_waits:
+            stop_counting(scope)
+        self.inside.append(scope["state"]["caller"].key_id)
+        await self.opened.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    client = Client(limited, slow)
-    first = [asyncio.ensure_future(client.ask(ADA)) for _ in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(RateLimited, match="2 requests with this key are under way"):
-        await client.ask(ADA)
-    other = asyncio.ensure_future(client.ask(BOB))
-    going.set()
-    assert [answer[0] for answer in await asyncio.gather(*first, other)] == [200, 200, 200]
-    assert (await client.ask(ADA))[0] == 200
-    assert limited.at_once == {}
+    async def ask(self, *callers: Caller) -> Sequence[asyncio.Future[Any]]:
+        """Ask once as each, and let everything happen that can."""
+        asked = [asyncio.ensure_future(self.client.ask(caller)) for caller in callers]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return asked
+
+    def under_way(self) -> int:
+        assert self.limited.turns is not None
+        return len(self.limited.turns)
 
 
-async def test_who_only_waits_takes_no_place() -> None:
-    limited = limits(requests_at_once_limit=1)
-    going = asyncio.Event()
+async def test_who_is_alone_may_have_any_number_under_way() -> None:
+    door = Door(requests_at_once_share=2)
+    await door.ask(*[ADA] * 10)
+    assert door.inside == ["key_ada"] * 10
+    door.opened.set()
 
-    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
-        limited.admit(scope)
-        stop_counting(scope)
-        await going.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    client = Client(limited, waiting)
-    asked = [asyncio.ensure_future(client.ask(ADA)) for _ in range(3)]
-    await asyncio.sleep(0)
-    going.set()
-    assert [answer[0] for answer in await asyncio.gather(*asked)] == [200, 200, 200]
-    assert limited.at_once == {}
+async def test_beside_others_each_has_its_share_and_the_rest_waits_its_turn() -> None:
+    door = Door(requests_at_once_share=2)
+    asked = await door.ask(BOB, *[ADA] * 10, BOB)
+    assert door.inside == ["key_bob", "key_ada", "key_ada", "key_bob"]
+    door.opened.set()
+    assert [(await one)[0] for one in asked] == [200] * 12
+    assert door.inside.count("key_ada") == 10
+    assert door.under_way() == 0
+
+
+async def test_who_waits_and_goes_takes_nobodys_turn() -> None:
+    door = Door(requests_at_once_share=1)
+    asked = await door.ask(BOB, ADA, ADA, ADA)
+    asked[2].cancel()
+    door.opened.set()
+    assert [(await one)[0] for one in (asked[0], asked[1], asked[3])] == [200] * 3
+    assert door.under_way() == 0
+
+
+async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 2)
+    door = Door(requests_at_once_share=1)
+    asked = await door.ask(BOB, *[ADA] * 4)
+    assert isinstance(asked[4].exception(), RateLimited)
+    door.opened.set()
+    assert [(await one)[0] for one in asked[:4]] == [200] * 4
+    assert door.under_way() == 0
+
+
+async def test_who_waited_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS_MAX", -1)
+    door = Door(requests_at_once_share=1)
+    asked = await door.ask(BOB, ADA, ADA)
+    door.opened.set()
+    assert (await asked[1])[0] == 200
+    with pytest.raises(RateLimited, match="too long"):
+        await asked[2]
+    assert door.under_way() == 0
+
+
+async def test_who_only_waits_for_something_takes_no_place() -> None:
+    door = Door(requests_at_once_share=1, only_waits=True)
+    await door.ask(BOB, ADA, ADA, ADA)
+    assert door.inside.count("key_ada") == 3
+    assert door.under_way() == 0
+    door.opened.set()
 
 
 async def test_a_request_that_fails_gives_its_place_back() -> None:
-    limited = limits(requests_at_once_limit=1)
+    limited = limits(requests_at_once_share=1)
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's signature
-        limited.admit(scope)
+        await limited.admit(scope)
         raise ZeroDivisionError
 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             await Client(limited, broken).ask(ADA)
-    assert limited.at_once == {}
+    assert limited.turns is not None
+    assert len(limited.turns) == 0
 
 
 @pytest.mark.parametrize(
