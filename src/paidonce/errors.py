@@ -4,6 +4,8 @@ PaidonceError
 ├── InvalidSettings            the process cannot start like this
 ├── InvalidRequest             fields that do not fit, all of them
 ├── MalformedBody              not JSON
+├── MalformedRequest           not HTTP, or not so that everybody reads it alike
+├── TargetTooLong · HeadersTooLarge · RequestTimeout
 ├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
 ├── InvalidIdempotencyKey      the header is no idempotency key
 ├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
@@ -14,6 +16,7 @@ PaidonceError
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── EventNotFound
+├── RateLimited                more than the caller may ask for; refused before anything was done
 ├── Overloaded                 refused before anything was done
 ├── DatabaseUnavailable        nothing was acknowledged
 ├── DatabaseInUse              another server process has the SQLite file
@@ -68,6 +71,31 @@ class MalformedBody(PaidonceError):
     """The body is not JSON."""
 
     code = "malformed_body"
+
+
+class MalformedRequest(PaidonceError):
+    """What arrived is not HTTP/1.1, or could be read in more than one way."""
+
+    code = "malformed_request"
+
+
+class TargetTooLong(PaidonceError):
+    """The path and the query are longer than any that means something here."""
+
+    code = "target_too_long"
+
+
+class HeadersTooLarge(PaidonceError):
+    """The headers are more, or longer, than any client of this API needs."""
+
+    code = "headers_too_large"
+
+
+class RequestTimeout(PaidonceError):
+    """The request did not arrive whole in time; nothing was done."""
+
+    code = "request_timeout"
+    retryable = True
 
 
 class BodyTooLarge(PaidonceError):
@@ -274,6 +302,17 @@ class WrongMerchant(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("This key is another merchant's; leave merchantId out, or name your own.")
+
+
+class RateLimited(PaidonceError):
+    """The caller asks for more than it may; nothing was done. ``wait_seconds``: until there is room for one more."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, wait_seconds: float, detail: str = "More requests than are allowed; nothing was done.") -> None:
+        super().__init__(detail)
+        self.wait_seconds = wait_seconds
 
 
 class Overloaded(PaidonceError):

@@ -69,6 +69,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(ge=1, le=1_000_000, description="Streams of events that one process serves; more are refused with 503."),
     ] = 10_000
+    header_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="How long the header of a request may take to arrive; then 408.")
+    ] = 10.0
+    body_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="How long the body of a request may take to arrive; then 408.")
+    ] = 30.0
+    connection_limit: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Connections at once; more are refused with 503.")
+    ] = 10_000
+    rate_limit_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Requests a second with one key, in one process; 0: no limit.")
+    ] = 1000.0
+    rate_limit_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests with one key that may come together after a pause.")
+    ] = 2000
+    requests_at_once_share: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Requests of one key worked on at once while other keys ask too; the rest waits its turn. "
+            "0: no limit.",
+        ),
+    ] = 16
+    address_limit_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Requests a second from one address, in one process; 0: no limit.")
+    ] = 0.0
+    address_limit_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests from one address that may come together after a pause.")
+    ] = 2000
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks, "
+            "with commas between."
+        ),
+    ] = ""
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="How long the simulated provider takes to answer, in milliseconds.")
     ] = 1000
@@ -147,6 +184,11 @@ def _contradictions(settings: Settings) -> list[str]:
             f"HOST={settings.host}: without authentication the service listens on loopback only "
             "(127.0.0.1, ::1 or localhost); PAIDONCE_AUTH=keys turns it on"
         )
+    problems += [
+        f"PAIDONCE_TRUSTED_PROXIES: {place} is no address and no network"
+        for place in settings.trusted_proxies.split(",")
+        if settings.trusted_proxies and not _is_network(place.strip())
+    ]
     if settings.lease_seconds <= settings.provider_timeout_seconds:
         problems.append(
             f"PAIDONCE_LEASE_SECONDS={settings.lease_seconds:g} must be longer than "
@@ -179,6 +221,14 @@ def _wrong_urls(settings: Settings) -> list[str]:
         except ValueError as error:
             problems.append(f"PAIDONCE_SIMULATOR_WEBHOOK_SECRET: {error}")
     return problems
+
+
+def _is_network(place: str) -> bool:
+    try:
+        ipaddress.ip_network(place)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_http_url(url: str) -> bool:

@@ -162,8 +162,8 @@ def nothing_like(thing: str) -> str:
 
 
 def told(answer: httpx.Response, *names: str) -> tuple[int, list[tuple[str, str]], str]:
-    """Give all that an answer tells, but for the ids that its request named."""
-    text, headers = answer.text, [(name, value) for name, value in answer.headers.items() if name != "date"]
+    """Give all that an answer tells, but for the ids that its request named, and what is left of the caller's quota."""
+    text, headers = answer.text, [one for one in answer.headers.items() if one[0] not in ("date", "ratelimit")]
     for name in names:
         text = text.replace(name, "…")
     return answer.status_code, headers, text

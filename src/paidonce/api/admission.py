@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from paidonce.api.limits import Limits
 from paidonce.api.openapi import Operation
 from paidonce.errors import (
     CheckoutNotFound,
@@ -31,7 +32,7 @@ IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
 }
 
 
-def admit_to(service: Service) -> Admit:
+def admit_to(service: Service, limits: Limits | None) -> Admit:
     """Make the hook; while keys are off everybody is admitted to everything but an operator's calls."""
     keyring = service.keyring if service.settings.auth == "keys" else None
 
@@ -41,6 +42,8 @@ def admit_to(service: Service) -> Admit:
         if operation.scope is not None:
             if keyring is not None:
                 request.caller = await _caller(keyring, request)
+                if limits is not None:
+                    await limits.admit(request)
             if operation.scope not in request.caller.scopes:
                 raise InsufficientScope(operation.scope, key_given=keyring is not None)
         refuse_strange_ids(route, values)

@@ -10,8 +10,10 @@ from paidonce.api.reading import Fields
 from paidonce.checkouts.model import EXPIRES_IN_SECONDS_MAX, EXPIRES_IN_SECONDS_MIN
 from paidonce.clock import parse_instant
 from paidonce.money import AMOUNT_MAX, CURRENCIES
+from paidonce.redaction import GROUPED, holds_card_number, passes_luhn
 
-CARD_NUMBER: Final = re.compile(r"[0-9](?:[ -]?[0-9]){11,18}")
+DIGITS: Final = re.compile(r"[0-9](?:[ _-]?[0-9]){11,18}")
+CARD_NAME: Final = re.compile(r"card|(?:^|[^a-z])(?:pan|cc)(?:$|[^a-z])", re.IGNORECASE)
 
 
 def whole(pattern: str, description: str | None = None, *, length_max: int | None = None) -> Meta:
@@ -62,16 +64,24 @@ def check_url(url: str) -> str | None:
 
 
 def check_token(token: str) -> str | None:
-    """Refuse what looks like a card number, so that none is ever stored."""
-    for found in CARD_NUMBER.finditer(token):
-        if _passes_luhn(re.sub(r"[ -]", "", found[0])):
+    """Refuse what looks like a card number, so that none is ever stored. Here an unknown issuer is no excuse."""
+    for found in DIGITS.finditer(token):
+        if passes_luhn(re.sub(r"[ _-]", "", found[0])):
             return "This looks like a card number; send a token from the provider."
     return None
 
 
-def _passes_luhn(digits: str) -> bool:
-    doubled = [int(digit) * (1 + position % 2) for position, digit in enumerate(reversed(digits))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0  # noqa: PLR2004 - Luhn's own 9
+def check_text(text: str) -> str | None:
+    """Refuse a card number that somebody put into a sentence."""
+    return "This holds what looks like a card number; leave it out." if holds_card_number(text) else None
+
+
+def check_metadata(pairs: dict[str, str]) -> str | None:
+    """Refuse a card number that is written like one, or named so: bare digits may well be an order's number."""
+    for name, value in pairs.items():
+        if holds_card_number(value) and (GROUPED.search(value) or CARD_NAME.search(name)):
+            return "A value looks like a card number; send none. Is it something else, write it with a letter in front."
+    return None
 
 
 def check_instant(text: str) -> str | None:
@@ -107,7 +117,13 @@ class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
     success_url: Url | None = None
     cancel_url: Url | None = None
 
-    checks: ClassVar = {"currency": check_currency, "successUrl": check_url, "cancelUrl": check_url}
+    checks: ClassVar = {
+        "currency": check_currency,
+        "description": check_text,
+        "metadata": check_metadata,
+        "successUrl": check_url,
+        "cancelUrl": check_url,
+    }
 
 
 class PayBody(Fields, frozen=True, kw_only=True):
@@ -130,6 +146,8 @@ class RefundBody(Fields, frozen=True, kw_only=True):
 
     amount: Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="Minor units.")] | None = None
     reason: Text | None = None
+
+    checks: ClassVar = {"reason": check_text}
 
 
 class CancelBody(Fields, frozen=True, kw_only=True):

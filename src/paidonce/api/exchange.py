@@ -6,6 +6,7 @@ from typing import TypeVar
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
+from paidonce.api.limits import stop_counting
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
@@ -98,6 +99,7 @@ async def show_when_settled(
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
+            stop_counting(request)
             checkout = await service.watch.settled(checkout, lambda: find(service, name_of(checkout)), seconds=seconds)
     return show(checkout, status, headers)
 

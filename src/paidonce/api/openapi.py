@@ -17,6 +17,7 @@ from paidonce.errors import (
     MalformedBody,
     Overloaded,
     PaidonceError,
+    RateLimited,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -32,7 +33,8 @@ One purchase, one charge: whatever crashes, retries, time-outs or duplicates hap
 nobody is charged twice, no payment is stuck.
 
 Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
-answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause.
+answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause. What is no request, or
+arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and the connection is closed.
 """
 
 REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
@@ -47,8 +49,20 @@ HEADERS: Final[dict[str, Json]] = {
     "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "`no-store`: a secret is shown once.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {
+        "description": "The limits that this request was held against, where any are on.",
+        "schema": {"type": "string"},
+        "example": '"key";q=2000;w=2',
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r` requests, for the next `t` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";r=1999;t=1',
+    },
     "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
 }
+
+LIMIT_HEADERS: Final = {name: HEADERS[name] for name in ("RateLimit-Policy", "RateLimit")}
 
 PARAMETER_HEADERS: Final[dict[str, Json]] = {
     "Idempotency-Key": {
@@ -230,7 +244,10 @@ def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
 def _responses(operation: Operation) -> Json:
     responses: Json = {}
     for status, answer in operation.answers.items():
-        response: Json = {"description": answer.description, "headers": {"X-Request-Id": REQUEST_ID_HEADER}}
+        response: Json = {
+            "description": answer.description,
+            "headers": {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS},
+        }
         response["headers"] |= {name: HEADERS[name] for name in answer.headers}
         if answer.kind is not None:
             response["content"] = {answer.media_type: {"schema": _shape(answer.kind)}}
@@ -247,7 +264,7 @@ def _shape(kind: type) -> Json:
 
 
 def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:
-    causes: list[type[PaidonceError]] = [*operation.errors, InternalError]
+    causes: list[type[PaidonceError]] = [*operation.errors, RateLimited, InternalError]
     if operation.scope is not None:
         causes += [Unauthenticated, InsufficientScope]
     if operation.parameters is not None:
@@ -264,11 +281,11 @@ def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError
 
 def _problem(causes: list[type[PaidonceError]]) -> Json:
     status = ANSWERS[causes[0]].status
-    headers = {"X-Request-Id": REQUEST_ID_HEADER}
+    headers = {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS}
     if status == 401:  # noqa: PLR2004 - as below
-        headers |= {"WWW-Authenticate": HEADERS["WWW-Authenticate"]}
-    if status == 503:  # noqa: PLR2004 - the status code is its own name
-        headers |= {"Retry-After": HEADERS["Retry-After"]}
+        headers["WWW-Authenticate"] = HEADERS["WWW-Authenticate"]
+    if status in (429, 503):
+        headers["Retry-After"] = HEADERS["Retry-After"]
     examples = {
         cause.code: {
             "summary": (cause.__doc__ or "").strip(),

@@ -34,6 +34,7 @@ class InternalError(PaidonceError):
 
 
 ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
+    errors.MalformedRequest: Answer(400, "Not a request that can be read"),
     errors.MalformedBody: Answer(400, "The body is not JSON"),
     errors.InvalidRequest: Answer(400, "The request does not fit"),
     errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
@@ -49,16 +50,20 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.EventNotFound: Answer(404, "No such event"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
+    errors.RequestTimeout: Answer(408, "The request did not arrive in time"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
     errors.PaymentInProgress: Answer(409, "Another payment is under way"),
     errors.KeyNotActive: Answer(409, "The key cannot be rotated"),
     errors.AttemptsExhausted: Answer(409, "No attempt is left"),
     errors.CheckoutExpired: Answer(410, "The checkout has expired"),
     errors.BodyTooLarge: Answer(413, "The body is too large"),
+    errors.TargetTooLong: Answer(414, "The path and query are too long"),
     errors.UnsupportedMediaType: Answer(415, "The body is not declared as JSON"),
     errors.IdempotencyKeyReused: Answer(422, "The idempotency key belongs to another body"),
     errors.AmountExceedsCapturable: Answer(422, "More than is held"),
     errors.AmountExceedsRefundable: Answer(422, "More than is left"),
+    errors.RateLimited: Answer(429, "Too many requests"),
+    errors.HeadersTooLarge: Answer(431, "The headers are too large"),
     InternalError: Answer(500, "Our fault"),
     errors.Overloaded: Answer(503, "Too much is waiting"),
     errors.DatabaseUnavailable: Answer(503, "The database is not available"),
@@ -96,30 +101,39 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
 def answer_error(request: Request, error: Exception) -> Reply:
     """Turn whatever went wrong into a problem; what nobody planned is logged and answered with 500."""
-    fact = _fact(request, error)
+    return tell_problem(_fact(request, error), request.path, request.id)
+
+
+def tell_problem(fact: PaidonceError, path: str, request_id: str) -> Reply:
+    """Write an error as a problem; ``path`` is empty where no request was read so far."""
     status, title = ANSWERS[type(fact)]
     problem = Problem(
         type=f"/docs#{fact.code}",
         title=title,
         status=status,
         detail=fact.detail,
-        instance=request.path,
+        instance=path,
         code=fact.code,
-        request_id=request.id,
+        request_id=request_id,
         retryable=fact.retryable,
         errors=[ProblemField(*one) for one in fact.fields] if isinstance(fact, errors.InvalidRequest) else [],
         current_status=fact.current_status if isinstance(fact, errors.InvalidState) else None,
         fields=fact.fields if isinstance(fact, errors.IdempotencyKeyReused) else [],
     )
     headers = {}
-    if isinstance(fact, errors.MethodNotAllowed):
-        headers["Allow"] = ", ".join(fact.allowed)
-    if isinstance(fact, errors.Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(fact, errors.InvalidSignature):
-        headers["WWW-Authenticate"] = "Signature"
-    if status == 503:  # noqa: PLR2004 - the status code is its own name
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    match fact:
+        case errors.MethodNotAllowed():
+            headers["Allow"] = ", ".join(fact.allowed)
+        case errors.Unauthenticated():
+            headers["WWW-Authenticate"] = "Bearer"
+        case errors.InvalidSignature():
+            headers["WWW-Authenticate"] = "Signature"
+        case errors.RateLimited():
+            headers["Retry-After"] = str(int(fact.wait_seconds) + 1)  # As RateLimit says it.
+        case _ if status == 503:  # noqa: PLR2004 - the status code is its own name
+            headers["Retry-After"] = RETRY_AFTER_SECONDS
+        case _:
+            pass
     return Reply(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 

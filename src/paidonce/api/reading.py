@@ -1,5 +1,6 @@
 """Reading bodies and parameters strictly. msgspec stops at the first error, so the failing path looks at each field."""
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
@@ -10,6 +11,10 @@ import msgspec
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
 
 T = TypeVar("T", bound="Fields")
+
+ERRORS_MAX: Final = (
+    100  # More than any body has that means well; a hostile one would be answered with eight times its size.
+)
 
 Check = Callable[[Any], str | None]
 """A rule beyond types and ranges: returns the sentence that says what is wrong, or None."""
@@ -50,13 +55,16 @@ def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collec
     try:
         read: T = _decoder(kind).decode(body)
     except msgspec.ValidationError:
+        _refuse_repeated(body)
         return _checked(kind, _decode_any(body), required=required)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
-    names = _names(kind)
-    if any(getattr(read, names[name]) is None for name in required):
+    said = {name: getattr(read, field) for name, field in _names(kind).items()}
+    if body.count(b'"') != _quotes(kind, said):
+        _refuse_repeated(body)
+    if any(said[name] is None for name in required):
         return _checked(kind, _decode_any(body), required=required)
-    wrong = list(_wrong_by_rule(kind, {name: getattr(read, names[name]) for name in kind.checks}))
+    wrong = list(_wrong_by_rule(kind, said))
     if wrong:
         raise InvalidRequest(wrong)
     return read
@@ -79,6 +87,38 @@ def _decode_any(body: bytes) -> object:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
+
+
+def _quotes(kind: type[Fields], said: Mapping[str, Any]) -> int:
+    """Count the quotation marks of the shortest body that says this; one that repeats a name has more."""
+    quotes = 0
+    for name, default in _defaults(kind).items():
+        value = said[name]
+        if value is not default and value != default:
+            quotes += 2
+            if type(value) is str:
+                quotes += 2
+            elif type(value) is dict:
+                quotes += 4 * len(value)
+    return quotes
+
+
+@cache
+def _defaults(kind: type[Fields]) -> dict[str, Any]:
+    return {field.encode_name: field.default for field in msgspec.structs.fields(kind)}
+
+
+def _refuse_repeated(body: bytes) -> None:
+    """Raise MalformedBody where an object has a name twice: two readers would take two different values."""
+    try:
+        json.loads(body, object_pairs_hook=_refuse_repeated_names)
+    except (ValueError, RecursionError):  # Not JSON, which is found elsewhere.
+        return
+
+
+def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedBody("The body is not JSON that everybody reads alike: a name is there twice in one object.")
 
 
 def _malformed(error: Exception) -> MalformedBody:
@@ -138,7 +178,7 @@ def _checked(
                 wrong.append(FieldError(where, "wrong_type", "Leave this parameter out instead of writing null."))
     wrong += _wrong_by_rule(kind, read, pointer)
     if wrong:
-        raise InvalidRequest(wrong)
+        raise InvalidRequest(wrong[:ERRORS_MAX])
     return kind(**{names[name]: value for name, value in read.items()})
 
 

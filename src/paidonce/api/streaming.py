@@ -37,11 +37,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 class EventStream:
     """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
 
-    __slots__ = ("_follow", "_pace", "_types", "headers")
+    __slots__ = ("_follow", "_pace", "_types", "headers", "status")
 
     def __init__(
         self, follow: Callable[[], AbstractContextManager[Follower]], *, types: frozenset[str] | None, pace: Pace
     ) -> None:
+        self.status = 200
         self.headers = list(HEADERS)
         self._follow = follow
         self._types = types
@@ -52,7 +53,7 @@ class EventStream:
         with self._follow() as follower:
             leaving = asyncio.create_task(_wait_until_gone(request, follower))
             try:
-                await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+                await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
                 await self._tell(follower, send)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except TimeoutError:

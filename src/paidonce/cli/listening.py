@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,11 +12,15 @@ from typing import Final
 import uvicorn
 import uvloop
 
+from paidonce.api.connection import Connection, ConnectionConfig
+from paidonce.settings import Settings
 from paidonce.web.asgi import ASGIApp
 
 KEEP_ALIVE_SECONDS: Final = 75  # Longer than the usual 60 s of a proxy in front, so that it is the proxy that closes.
 BACKLOG: Final = 2048
 COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)  # Python's own are 700, 10, 10; these save a tenth of a request's CPU.
+TICKS_BETWEEN_LOOKS: Final = 5  # uvicorn's tick is a tenth of a second.
+OWN_FILES: Final = 128  # The database's and the provider's, and room to spare: clients must not starve them.
 
 
 class Server(uvicorn.Server):
@@ -30,6 +35,15 @@ class Server(uvicorn.Server):
         """Leave the signals alone."""
         yield
 
+    async def on_tick(self, counter: int) -> bool:
+        """Look at every connection now and then, as well as at what uvicorn looks at."""
+        if counter % TICKS_BETWEEN_LOOKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, Connection)
+                connection.look(now)
+        return await super().on_tick(counter)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and then tell the URL."""
         await super().startup(sockets)
@@ -37,16 +51,17 @@ class Server(uvicorn.Server):
         self._announce(f"http://{'localhost' if host in ('127.0.0.1', '::1') else host}:{port}")
 
 
-def make_server(app: ASGIApp, *, host: str, port: int, grace_seconds: float, announce: Callable[[str], None]) -> Server:
+def make_server(
+    app: ASGIApp, settings: Settings, *, host: str, port: int, grace_seconds: float, announce: Callable[[str], None]
+) -> Server:
     """Make a server for an application; ``announce`` is handed its URL when it listens."""
-    config = uvicorn.Config(
+    config = ConnectionConfig(
         app,
         host=host,
         port=port,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
-        proxy_headers=False,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -54,8 +69,24 @@ def make_server(app: ASGIApp, *, host: str, port: int, grace_seconds: float, ann
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(grace_seconds)),
+        # Whoever is not named here can write any address into X-Forwarded-For.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
     )
+    config.header_seconds = settings.header_seconds
+    config.body_seconds = settings.body_seconds
+    config.connection_limit = _make_room_for_files(settings.connection_limit)
     return Server(config, announce=announce)
+
+
+def _make_room_for_files(connections: int) -> int:
+    """Raise the process's limit of open files as far as it may be; returns how many connections there is room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < connections + OWN_FILES:
+        wanted = connections + OWN_FILES
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - OWN_FILES))
 
 
 def run(main: Coroutine[None, None, None]) -> None:

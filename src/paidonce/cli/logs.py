@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+from paidonce.redaction import redact
 from paidonce.settings import Settings
 
 
@@ -17,7 +18,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
+    renderer = _redacting(
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
@@ -33,3 +34,12 @@ def configure_logs(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _redacting(renderer: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Mask secrets in the line as it would be written: whatever brought them there, and in whichever field."""
+
+    def render(logger: structlog.typing.WrappedLogger, name: str, event: structlog.typing.EventDict) -> str:
+        return redact(str(renderer(logger, name, event)))
+
+    return render

@@ -46,6 +46,7 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool, stan
             return
         server = make_server(
             create_web_app(service),
+            settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,

@@ -47,7 +47,7 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
     # It would complain of every connection that is broken on purpose.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     with failing_clearly(str(options.books)):
-        run(_serve(options))
+        run(_serve(settings, options))
 
 
 def _refuse_a_bad_secret(secret: str) -> None:
@@ -58,7 +58,7 @@ def _refuse_a_bad_secret(secret: str) -> None:
         raise click.UsageError(message) from None
 
 
-async def _serve(options: SimulatorOptions) -> None:
+async def _serve(settings: Settings, options: SimulatorOptions) -> None:
     books = open_database(DatabaseUrl("sqlite", path=options.books), clock=system_clock, exclusive=False)
     make_books(books)
     bookkeeper = Batcher(
@@ -71,6 +71,7 @@ async def _serve(options: SimulatorOptions) -> None:
     simulation = Simulation(bookkeeper, options.rules, tell=sender.tell if sender else tell_nobody)
     server = make_server(
         create_simulator_app(simulation),
+        settings,
         host="127.0.0.1",
         port=options.port,
         grace_seconds=GRACE_SECONDS,

@@ -115,7 +115,13 @@ def _open_postgresql(
 ) -> Database:
     server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
     engine = create_engine(
-        server, connect_args=POSTGRESQL_CONNECT, pool_size=4, max_overflow=4, pool_timeout=5, pool_recycle=1800
+        server,
+        connect_args=POSTGRESQL_CONNECT,
+        hide_parameters=True,  # An error would carry what a merchant said into the log.
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=5,
+        pool_recycle=1800,
     )
 
     @event.listens_for(engine, "connect")
@@ -136,6 +142,7 @@ def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) ->
         URL.create("sqlite+pysqlite", database=str(url.path or ":memory:")),
         module=pysqlite3.dbapi2,
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+        hide_parameters=True,
         **options,
     )
 

@@ -14,6 +14,7 @@ encode: Final = msgspec.json.Encoder().encode
 class Answer(Protocol):
     """What a handler returns: something that sends itself. ``headers`` may be added to before it does."""
 
+    status: int
     headers: list[tuple[bytes, bytes]]
 
     async def send_to(self, send: Send, request: Request) -> None:

@@ -18,15 +18,18 @@ class ClientDisconnected(Exception):
 
 
 class Request:
-    """A request. ``id`` names the exchange, ``routes`` is the table that it was found in, ``caller`` who makes it."""
+    """A request. ``id`` names the exchange, ``routes`` is the table that it was found in, ``caller`` is who makes it,
+    and ``visit`` what a gate notes of it.
+    """
 
-    __slots__ = ("_headers", "_receive", "caller", "id", "routes", "scope")
+    __slots__ = ("_headers", "_receive", "caller", "id", "routes", "scope", "visit")
 
     def __init__(self, scope: Scope, receive: Receive, *, request_id: str, routes: "Sequence[Route]") -> None:
         self.scope = scope
         self.id = request_id
         self.routes = routes
         self.caller: object = None
+        self.visit: object = None
         self._receive = receive
         self._headers: dict[bytes, bytes] | None = None
 

@@ -11,6 +11,7 @@ from paidonce.api.bodies import (
     CreateCheckoutBody,
     ListParameters,
     PayBody,
+    RefundBody,
     check_currency,
     check_instant,
     check_token,
@@ -168,3 +169,26 @@ def test_a_time_that_is_iso_8601_but_not_rfc_3339_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+01:00", "0001-01-01T00:00:00-23:59"])
 def test_a_time_that_is_rfc_3339_is_accepted(text: str) -> None:
     assert read_parameters(ListParameters, [("createdAfter", text)]).created_after == text
+
+
+@pytest.mark.parametrize("text", ["paid with 4242424242424242", "4242 4242 4242 4242", "card:4242-4242-4242-4242."])
+def test_a_card_number_is_refused_in_a_sentence(text: str) -> None:
+    assert not accepts(CreateCheckoutBody, **GOOD, description=text)
+    assert not accepts(RefundBody, reason=text)
+
+
+@pytest.mark.parametrize(
+    ("pair", "accepted"),
+    [
+        ({"note": "4242 4242 4242 4242"}, False),
+        ({"cardNumber": "4242424242424242"}, False),
+        ({"CC": "4242424242424242"}, False),
+        ({"pan": "4242424242424242"}, False),
+        # One in ten numbers of sixteen digits has a right check digit: an order's number must not be refused for it.
+        ({"order": "4242424242424242"}, True),
+        ({"company": "4242424242424242"}, True),
+        ({"card": "the blue one"}, True),
+    ],
+)
+def test_metadata_holds_no_card_number_and_any_other(pair: dict[str, str], accepted: bool) -> None:  # noqa: FBT001 - a case
+    assert accepts(CreateCheckoutBody, **GOOD, metadata=pair) is accepted

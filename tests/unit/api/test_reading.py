@@ -182,3 +182,35 @@ def test_what_is_wrong_is_said_as_the_document_writes_it() -> None:
     with pytest.raises(InvalidRequest) as raised:
         read_body(CreateCheckoutBody, msgspec.json.encode(GOOD | {"currency": "usd"}), JSON)
     assert raised.value.fields[0].detail == "Expected `str` matching regex '^[A-Z]{3}$'."
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","amount":2}',
+        b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","amo\\u0075nt":2}',
+        b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","expiresIn":86400,"expiresIn":300}',
+        b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","metadata":{"a":"1","a":"2"}}',
+        b'{"merchantId":"m","amount":0,"currency":"USD","idempotencyKey":"k","amount":0}',
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(written: bytes) -> None:
+    with pytest.raises(MalformedBody, match="twice"):
+        read_body(CreateCheckoutBody, written, JSON)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"description": 'he said "amount" twice: "amount"'},
+        {"metadata": {"amount": "amount", "currency": "amount"}},
+        {"expiresIn": 86400, "captureMethod": "automatic", "description": None, "metadata": {}},
+        {"successUrl": "https://shop/", "cancelUrl": "https://shop/", "metadata": {"a": "\\"}},
+    ],
+)
+def test_a_name_may_stand_in_a_text_again(more: dict[str, Any]) -> None:
+    assert read_body(CreateCheckoutBody, msgspec.json.encode({**GOOD, **more}), JSON).amount == 1000
+
+
+def test_no_more_than_a_hundred_mistakes_are_told() -> None:
+    assert len(refused(CreateCheckoutBody, {f"x{number}": 1 for number in range(1000)})) == 100

@@ -26,6 +26,7 @@ class LostReply:
     """An answer that never arrives: nothing is sent until the client gives up, or the connection breaks half-way."""
 
     def __init__(self, how: Lost) -> None:
+        self.status = 200
         self.headers: list[tuple[bytes, bytes]] = [(b"content-length", b"16")]
         self._how = how
 
@@ -35,7 +36,7 @@ class LostReply:
             await request.disconnected()
             return
         # What was begun and not completed makes the server close the connection.
-        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
 
 
 async def health(_request: Request, _simulation: Simulation) -> Answer:

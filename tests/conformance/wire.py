@@ -1,0 +1,77 @@
+"""Talking to a server byte by byte, as no well-behaved client does."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+ANSWER_SECONDS_MAX = 20.0
+
+
+class Answer(NamedTuple):
+    """One answer: its status, its headers and its body; 0 where the connection was closed without a word."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.body)
+        return said
+
+
+NOTHING = Answer(0, {}, b"")
+
+
+class Wire:
+    """A connection."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self.socket = socket.create_connection((parts.hostname, parts.port or 80), ANSWER_SECONDS_MAX)
+        self._received = b""
+
+    def send(self, data: bytes) -> None:
+        """Send as much as the other side takes."""
+        try:
+            self.socket.sendall(data)
+        except ConnectionError:
+            return
+
+    def answer(self) -> Answer:
+        """Read one answer, or that there is none."""
+        while b"\r\n\r\n" not in self._received:
+            if not self._receive():
+                return NOTHING
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        status_line, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        length = int(headers.get("content-length", 0))
+        while len(self._received) < length:
+            assert self._receive(), "the connection was closed within a body"
+        body, self._received = self._received[:length], self._received[length:]
+        return Answer(int(status_line.split()[1]), headers, body)
+
+    def is_closed(self) -> bool:
+        """Wait for the end; False where something else comes."""
+        return not self._received and not self._receive()
+
+    def _receive(self) -> bool:
+        try:
+            data = self.socket.recv(65536)
+        except ConnectionError:
+            return False
+        self._received += data
+        return bool(data)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Wire]:
+    """Connect, and close in the end."""
+    wire = Wire(url)
+    with wire.socket:
+        yield wire

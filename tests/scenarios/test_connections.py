@@ -1,0 +1,65 @@
+"""Who is connected: how many, and from where."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import httpx
+
+from tests.conformance.wire import connected
+from tests.service import Paidonce, wait_until
+
+
+def test_too_many_connections_are_refused_and_a_free_place_is_given(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    settings = {"PAIDONCE_CONNECTION_LIMIT": "3", "PAIDONCE_ADDRESS_LIMIT_PER_SECOND": "0.01"}
+    settings |= {"PAIDONCE_ADDRESS_LIMIT_BURST": "5", "PAIDONCE_TRUSTED_PROXIES": "127.0.0.1"}
+    service = start("dev", DATABASE_URL=sqlite_url, **settings)
+    with ExitStack() as stack:
+        first = [stack.enter_context(connected(service.url)) for _ in range(3)]
+        for one in first:
+            one.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
+            assert one.answer().status == 200
+        with connected(service.url) as fourth:
+            refused = fourth.answer()
+            assert (refused.status, refused.problem["code"]) == (503, "overloaded")
+            assert fourth.is_closed()
+        first[0].socket.close()
+        wait_until(lambda: status_of_another(service) == 200)
+    assert_addresses_are_told_by_the_proxy(service)
+
+
+def status_of_another(service: Paidonce) -> int:
+    with connected(service.url) as another:
+        another.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n")
+        return another.answer().status
+
+
+def assert_addresses_are_told_by_the_proxy(service: Paidonce) -> None:
+    """The proxy appends what it saw: what stands before that is the client's own invention."""
+
+    def statuses(*forwarded: str) -> list[int]:
+        path = f"{service.url}/health/live"
+        return [client.get(path, headers={"X-Forwarded-For": one}).status_code for one in forwarded]
+
+    with httpx.Client() as client:
+        assert statuses(*["198.51.100.1"] * 6) == [200] * 5 + [429]
+        assert statuses(*[f"203.0.113.{number}, 198.51.100.1" for number in range(3)]) == [429] * 3
+        assert statuses("198.51.100.2", "2001:db8::1") == [200, 200]
+        assert statuses(*[f"2001:db8::{number}" for number in range(2, 8)]) == [200] * 4 + [429] * 2
+
+
+def test_nobody_is_believed_about_an_address_who_is_no_trusted_proxy(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    settings = {"PAIDONCE_ADDRESS_LIMIT_PER_SECOND": "0.01", "PAIDONCE_ADDRESS_LIMIT_BURST": "3"}
+    service = start("dev", DATABASE_URL=sqlite_url, **settings)
+    answers = [
+        httpx.get(f"{service.url}/health/live", headers={"X-Forwarded-For": f"192.0.2.{number}"}) for number in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    refused = answers[3]
+    assert refused.json()["code"] == "rate_limited"
+    assert int(refused.headers["Retry-After"]) in range(1, 101)
+    assert refused.headers["RateLimit-Policy"] == '"address";q=3;w=300'
+    assert refused.headers["RateLimit"] == f'"address";r=0;t={refused.headers["Retry-After"]}'

@@ -1,0 +1,39 @@
+"""What a log line says of secrets: nothing, whichever way they came into it."""
+
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from paidonce.cli.logs import configure_logs
+from paidonce.settings import Settings
+
+KEY = "sk_" + "live_0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], _ = before
+    root.setLevel(before[1])
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_secrets_are_masked_in_every_field_and_in_tracebacks(
+    form: Literal["json", "console"], capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(Settings(log_format=form))
+    try:
+        raise ValueError(f"no such key: {KEY}")  # noqa: TRY301 - as deep as it needs to be
+    except ValueError:
+        structlog.get_logger().exception("failed", path="/checkouts/4242424242424242", headers={"authorization": KEY})
+    logging.getLogger("some.library").warning("Authorization: Bearer %s", KEY)
+    said = capfd.readouterr().err
+    assert said.count("sk_…") + said.count("Bearer …") >= 3
+    assert "4242424242424242" not in said
+    assert KEY not in said
