@@ -16,6 +16,7 @@ EVENT: Final = "evt"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
 CHANGE: Final = "cg"
+CLAIM: Final = "clm"
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 # Two digits at a time takes less than half of what the standard library's encoder does, and a request makes several.

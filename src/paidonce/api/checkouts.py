@@ -21,6 +21,7 @@ from paidonce.api.exchange import (
     show_when_settled,
 )
 from paidonce.api.headers import agree_on_key
+from paidonce.api.once import once_for, tell_canceled, tell_under_way
 from paidonce.api.operations import described
 from paidonce.api.reading import read_parameters
 from paidonce.api.reply import Reply, reply
@@ -30,6 +31,7 @@ from paidonce.checkouts.store import CheckoutFilter
 from paidonce.clock import parse_instant
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.model import Origin
+from paidonce.idempotency.model import Answered
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.pay import StartPayment, start_payments
 
@@ -79,8 +81,9 @@ class CheckoutController(Controller):
             provider=said.provider,
             origin=origin_of(request),
         )
-        outcome = await service.worker.begin(start_payments, wish, said.provider)
-        return await show_under_way(request, service, outcome)
+        once = await once_for(request, service, checkout_id, said, tell_under_way)
+        outcome = await service.worker.begin(start_payments, wish, said.provider, once=once)
+        return await show_under_way(request, service, checkout_id, outcome)
 
     @post("/{checkout_id:str}/capture", opt=described(operations.CAPTURE_CHECKOUT))
     async def capture_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
@@ -92,15 +95,21 @@ class CheckoutController(Controller):
             amount=said.amount,
             origin=origin_of(request),
         )
-        outcome = await service.worker.begin(start_captures, wish, await provider_of(service, checkout_id))
-        return await show_under_way(request, service, outcome)
+        provider = await provider_of(service, checkout_id)
+        once = await once_for(request, service, checkout_id, said, tell_under_way)
+        outcome = await service.worker.begin(start_captures, wish, provider, once=once)
+        return await show_under_way(request, service, checkout_id, outcome)
 
     @post("/{checkout_id:str}/cancel", opt=described(operations.CANCEL_CHECKOUT))
     async def cancel_checkout(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
         """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
-        await read(CancelBody, request)
+        said = await read(CancelBody, request)
         wish = StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout_id=checkout_id, origin=origin_of(request))
-        outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, checkout_id))
+        provider = await provider_of(service, checkout_id)
+        once = await once_for(request, service, checkout_id, said, tell_canceled)
+        outcome = await service.worker.begin(start_cancels, wish, provider, once=once)
+        if isinstance(outcome, Answered):
+            return show(await find(service, checkout_id), outcome.record.status or 200, {"Idempotent-Replayed": "true"})
         if outcome.checkout.status == CheckoutStatus.CANCELED:
             return show(outcome.checkout, 200, {})
         return show(outcome.checkout, 202, {"Retry-After": "1"})

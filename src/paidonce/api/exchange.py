@@ -24,6 +24,7 @@ from paidonce.errors import (
     WrongMerchant,
 )
 from paidonce.events.model import Origin
+from paidonce.idempotency.model import Answered
 from paidonce.merchants.model import Caller
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
@@ -110,12 +111,15 @@ async def show_when_settled(
     return show(checkout, status, headers)
 
 
-async def show_under_way(request: AnyRequest, service: Service, outcome: Started | Repeated) -> Reply:
+async def show_under_way(
+    request: AnyRequest, service: Service, checkout_id: str, outcome: Started | Repeated | Answered
+) -> Reply:
     """Answer a call that began something at the provider, or that repeats one that did."""
-    headers = {"Location": f"/checkouts/{outcome.checkout.id}", "Retry-After": "1"}
-    if isinstance(outcome, Repeated):
+    headers = {"Location": f"/checkouts/{checkout_id}", "Retry-After": "1"}
+    if not isinstance(outcome, Started):
         headers["Idempotent-Replayed"] = "true"
-    return await show_when_settled(request, service, outcome.checkout, 202, headers)
+    checkout = await find(service, checkout_id) if isinstance(outcome, Answered) else outcome.checkout
+    return await show_when_settled(request, service, checkout, 202, headers)
 
 
 async def provider_of(service: Service, checkout_id: str) -> str:

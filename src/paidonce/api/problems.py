@@ -42,16 +42,18 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.RouteNotFound: Answer(404, "No such path"),
     errors.CheckoutNotFound: Answer(404, "No such checkout"),
     errors.RefundNotFound: Answer(404, "No such refund"),
+    errors.IdempotencyKeyNotFound: Answer(404, "No such idempotency key"),
     errors.EventNotFound: Answer(404, "No such event"),
     errors.ProviderNotFound: Answer(404, "No such provider"),
     errors.MethodNotAllowed: Answer(405, "Not with this method"),
     errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
     errors.PaymentInProgress: Answer(409, "Another payment is under way"),
+    errors.IdempotencyKeyInUse: Answer(409, "A request with this key is under way"),
     errors.AttemptsExhausted: Answer(409, "No attempt is left"),
     errors.CheckoutExpired: Answer(410, "The checkout has expired"),
     errors.BodyTooLarge: Answer(413, "The body is too large"),
     errors.UnsupportedMediaType: Answer(415, "The body is not declared as JSON"),
-    errors.IdempotencyKeyReused: Answer(422, "The idempotency key belongs to another body"),
+    errors.IdempotencyKeyReused: Answer(422, "The idempotency key belongs to another request"),
     errors.AmountExceedsCapturable: Answer(422, "More than is held"),
     errors.AmountExceedsRefundable: Answer(422, "More than is left"),
     InternalError: Answer(500, "Our fault"),
@@ -140,8 +142,7 @@ def allowed_methods(app: Litestar, path: str) -> list[str]:
     allowed: set[str] = set()
     for route in app.routes:
         there = route.path.strip("/").split("/")
-        if len(here) == len(there) and all(
-            part == other or other.startswith("{") for part, other in zip(here, there, strict=True)
-        ):
+        as_long = len(here) == len(there) or (there[-1].endswith(":path}") and len(here) > len(there))
+        if as_long and all(part == other or other.startswith("{") for part, other in zip(here, there, strict=False)):
             allowed |= {str(method) for method in getattr(route, "methods", ())}
     return sorted(allowed)

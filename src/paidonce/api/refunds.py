@@ -8,10 +8,14 @@ from paidonce.api import operations
 from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
 from paidonce.api.exchange import AnyRequest, Injected, origin_of, provider_of, read, refuse_parameters
+from paidonce.api.once import once_for, tell_refund
 from paidonce.api.operations import described
 from paidonce.api.reply import Reply, reply
-from paidonce.payments.pay import Repeated
+from paidonce.idempotency.model import Answered
+from paidonce.payments.model import Attempt
+from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
+from paidonce.service import Service
 
 
 class RefundController(Controller):
@@ -28,12 +32,17 @@ class RefundController(Controller):
             reason=said.reason,
             origin=origin_of(request),
         )
-        outcome = await service.worker.begin(start_refunds, wish, await provider_of(service, checkout_id))
-        assert outcome.attempt is not None, "a refund that was made before is shown"
-        headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
-        if isinstance(outcome, Repeated):
-            headers["Idempotent-Replayed"] = "true"
-        return reply(refund_answer(outcome.attempt), 202, headers)
+        provider = await provider_of(service, checkout_id)
+        once = await once_for(request, service, checkout_id, said, tell_refund)
+        outcome = await service.worker.begin(start_refunds, wish, provider, once=once)
+        if isinstance(outcome, Started):
+            headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
+            return reply(refund_answer(outcome.attempt), 202, headers)
+        assert isinstance(outcome, Answered)
+        assert outcome.record.attempt_id is not None, "a refund is an attempt"
+        refund = await _find(service, outcome.record.attempt_id)
+        headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1", "Idempotent-Replayed": "true"}
+        return reply(refund_answer(refund), 202, headers)
 
     @get("/checkouts/{checkout_id:str}/refunds", opt=described(operations.LIST_REFUNDS))
     async def list_refunds(self, request: AnyRequest, service: Injected, checkout_id: FromPath[str]) -> Reply:
@@ -47,6 +56,10 @@ class RefundController(Controller):
     async def get_refund(self, request: AnyRequest, service: Injected, refund_id: FromPath[str]) -> Reply:
         """Show a refund."""
         refuse_parameters(request)
-        found = await service.reader.submit(find_refunds, refund_id)
-        assert not isinstance(found, Exception)  # The batcher raises those.
-        return reply(refund_answer(found))
+        return reply(refund_answer(await _find(service, refund_id)))
+
+
+async def _find(service: Service, refund_id: str) -> Attempt:
+    found = await service.reader.submit(find_refunds, refund_id)
+    assert not isinstance(found, Exception)  # The batcher raises those.
+    return found

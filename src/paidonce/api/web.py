@@ -10,6 +10,7 @@ from paidonce.api.checkouts import CheckoutController
 from paidonce.api.events import EventController
 from paidonce.api.exchange import refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
+from paidonce.api.idempotency_keys import IdempotencyKeyController
 from paidonce.api.inbox import ProviderWebhookController
 from paidonce.api.problems import allowed_methods, answer_error
 from paidonce.api.refunds import RefundController
@@ -52,6 +53,7 @@ def create_litestar(service: Service | None) -> Litestar:
             CheckoutController,
             RefundController,
             EventController,
+            IdempotencyKeyController,
             ProviderWebhookController,
             ServiceController,
         ],

@@ -99,6 +99,12 @@ def read_checkouts(transaction: Transaction, checkout_ids: Sequence[str]) -> lis
     return [found.get(checkout_id) or CheckoutNotFound() for checkout_id in checkout_ids]
 
 
+def find_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> list[Checkout | None]:
+    """Read the checkouts that these keys, each a merchant's id and its key, created; None for one that created none."""
+    found = store.read_by_key(transaction, set(keys))
+    return [found.get(key) for key in keys]
+
+
 def list_checkouts(
     transaction: Transaction, requests: Sequence[store.CheckoutFilter]
 ) -> list[tuple[list[Checkout], bool]]:
