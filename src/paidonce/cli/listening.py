@@ -1,10 +1,11 @@
 """Listening: uvicorn and what stands behind it in one event loop, until a signal ends both in order."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -51,6 +52,13 @@ def make_server(app: ASGIApp, *, host: str, port: int, grace_seconds: float, ann
         timeout_graceful_shutdown=max(1, round(grace_seconds)),
     )
     return Server(config, announce=announce)
+
+
+def allow_many_connections() -> None:
+    """Let this process have as many open connections as the system lets it: the usual 1,024 are few for streams."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # Some systems name a limit that they do not grant.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run(main: Coroutine[None, None, None]) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from paidonce.api.web import create_web_app
 from paidonce.app import open_service
-from paidonce.cli.listening import make_server, on_signal, run
+from paidonce.cli.listening import allow_many_connections, make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
 from paidonce.settings import Settings
@@ -18,6 +18,7 @@ log = structlog.get_logger()
 def run_server(settings: Settings, *, with_worker: bool, migrating: bool) -> None:
     """Serve until SIGTERM or SIGINT."""
     configure_logs(settings)
+    allow_many_connections()
     with failing_clearly(settings.database.shown):
         run(_serve(settings, with_worker=with_worker, migrating=migrating))
 

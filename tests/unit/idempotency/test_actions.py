@@ -1,9 +1,11 @@
 """One key, one effect, on both databases: in one batch, in two, after a lost answer, beside another process."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import func, select
@@ -12,6 +14,7 @@ from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
+from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, idempotency_key
@@ -21,14 +24,19 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.idempotency.actions import find_records, forget_expired_keys, under, under_keys
 from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Told
+from paidonce.payments import worker as worker_module
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
+from paidonce.payments.worker import FORGET_EVERY_MS, Worker, WorkerSettings
 from paidonce.providers.base import Succeeded
 
 DAY_MS: Final = 86_400_000
 NOW: Final = 1_700_000_000_000
+SETTINGS: Final = WorkerSettings(
+    lease_seconds=30, provider_timeout_seconds=20, provider_concurrency=1, poll_seconds=0.01, schedule=LookupSchedule()
+)
 
 
 def tell(outcome: Started) -> Told:
@@ -234,3 +242,25 @@ def test_without_a_key_an_action_is_run_as_it_is_and_with_one_a_batcher_finds_it
     assert wrapped == request
     assert action is under_keys(start_refunds, tell)
     assert action.__name__ == "start_refunds"
+
+
+async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
+    writer = Batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
+    writer.start()
+    worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda _: None)
+    with patch.object(worker_module, "FORGET_MAX", 2):
+        shop.now = NOW + 30 * DAY_MS - 1
+        await worker.start(alone=False)
+        assert len(shop.keys()) == 5
+        shop.now += FORGET_EVERY_MS
+        await _soon(lambda: shop.keys() == [])
+    await worker.stop(grace_seconds=1)
+    await writer.stop()
+
+
+async def _soon(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the worker changes it in a thread of its own
+            await asyncio.sleep(0.01)
