@@ -1,6 +1,7 @@
 """One key, one effect, on both databases: in one batch, in two, after a lost answer, beside another process."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -221,9 +222,12 @@ def test_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(post
         with other.write() as stalled:
             # Not the checkout's row: that the same one is asked for would hold up the rest.
             under_keys(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
+            began = time.monotonic()
             outcomes = shop.refund(keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free"))
+            took_seconds = time.monotonic() - began
         assert kinds(outcomes) == ["Started", "IdempotencyKeyInUse", "Started"]
         assert isinstance(outcomes[1], IdempotencyKeyInUse)
+        assert took_seconds < 8  # Two waits; were they as long as for any other lock, it would be ten.
         assert shop.refunds() == 2
 
 
