@@ -128,7 +128,7 @@ def _of_attempts(checkouts: Sequence[AnyRow], attempts: Sequence[AnyRow], booked
             yield f"5. {one.key} is charged before its attempt was written"
     count: defaultdict[str, int] = defaultdict(int)
     open_count: defaultdict[str, int] = defaultdict(int)
-    for row in attempts:
+    for row in (one for one in attempts if one.kind != "REFUND"):  # Those are resources of their own.
         count[row.checkout_id] += 1
         open_count[row.checkout_id] += row.status in UNDER_WAY
     for row in checkouts:

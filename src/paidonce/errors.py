@@ -8,7 +8,8 @@ PaidonceError
 ├── TargetTooLong · HeadersTooLarge · RequestTimeout
 ├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
 ├── InvalidIdempotencyKey      the header is no idempotency key
-├── CheckoutNotFound · IdempotencyKeyReused · PaymentInProgress
+├── IdempotencyKeyReused · IdempotencyKeyInUse · IdempotencyKeyNotFound
+├── CheckoutNotFound · PaymentInProgress
 ├── ProviderNotFound · InvalidSignature
 ├── Unauthenticated            no key, or none that opens anything
 ├── InsufficientScope · WrongMerchant
@@ -142,13 +143,32 @@ class CheckoutNotFound(PaidonceError):
 
 
 class IdempotencyKeyReused(PaidonceError):
-    """The key belongs to a request with another body; ``fields`` names what differs."""
+    """The key belongs to a request with another body or path; ``fields`` names what differs."""
 
     code = "idempotency_key_reused"
 
     def __init__(self, fields: list[str]) -> None:
         super().__init__(f"This idempotency key belongs to a request with another {', '.join(fields)}.")
         self.fields = fields
+
+
+class IdempotencyKeyInUse(PaidonceError):
+    """A request with this key is under way in another process, which does not answer; nothing was done."""
+
+    code = "idempotency_key_in_use"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("A request with this idempotency key is under way; repeat this one to learn what came of it.")
+
+
+class IdempotencyKeyNotFound(PaidonceError):
+    """This merchant has no request with this key; none took effect, or it was long ago."""
+
+    code = "idempotency_key_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No request with this idempotency key took effect, or it was too long ago.")
 
 
 class PaymentInProgress(PaidonceError):

@@ -65,6 +65,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, le=1_000_000, description="Requests that may wait for the database; more are refused with 503.")
     ] = 10_000
     batch_limit: Annotated[int, Meta(ge=1, le=1000, description="Requests that commit together at the most.")] = 256
+    idempotency_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3650,
+            description="How long idempotency keys are kept; those that created checkouts are kept for ever.",
+        ),
+    ] = 30
     follower_limit: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Streams of events that one process serves; more are refused with 503."),

@@ -39,6 +39,7 @@ ROUTES: Final = {
     "GET /events": Route(parameters=(("merchantId", "merchant"), ("checkoutId", "checkout_id"))),
     "GET /events/stream": Route(parameters=(("merchantId", "merchant"),)),
     "GET /events/{event_id}": Route(),
+    "GET /idempotency-keys/{key}": Route(parameters=(("merchantId", "merchant"),)),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
     "POST /keys": Route(body={"merchantId": "m_other"}, fields=(("merchantId", "merchant"),)),

@@ -62,7 +62,14 @@ class World:
         ]
         await self.called("POST", f"/checkouts/{canceled}/cancel", self.owner)
         await self.called("POST", f"/checkouts/{captured}/capture", self.owner, headers={"Prefer": "wait=20"})
-        refund = await self.called("POST", f"/checkouts/{completed}/refunds", self.owner, json={"amount": 100})
+        refund = await self.called(
+            "POST",
+            f"/checkouts/{completed}/refunds",
+            self.owner,
+            json={"amount": 100},
+            headers={"Idempotency-Key": "the-owners-refund"},
+        )
+        self.things["key"] = ["the-owners-refund"]
         self.things["refund_id"] = [refund["id"]]
         while refund["status"] == "PENDING":
             refund = await self.called("GET", f"/refunds/{refund['id']}", self.owner)

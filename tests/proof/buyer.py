@@ -13,16 +13,34 @@ from paidonce.checkouts.actions import create_checkouts, read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
-from paidonce.events.model import Origin
+from paidonce.idempotency.model import Claim, Once, Told
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
-from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
+from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
 from paidonce.service import Service
 
 WAIT_SECONDS_MAX: Final = 6.0
 SIMULATOR: Final = "simulator"
+KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof lets pass.
+
+
+def once(merchant_id: str, key: str, said: object) -> Once:
+    """Claim a key for a request that says this."""
+    claim = Claim(
+        id=ids.new_id(ids.CLAIM),
+        merchant_id=merchant_id,
+        key=key,
+        path="/",
+        fields={"said": str(said)},
+        kept_ms=KEPT_MS,
+    )
+    return Once(claim, tell)
+
+
+def tell(_outcome: object) -> Told:
+    return Told(202, "/")
 
 
 class ShiftedClock:
@@ -83,18 +101,13 @@ class Buyer:
         )
 
     async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
-        wish = StartRefund(
-            attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout=OwnedId(checkout.id, None),
-            amount=amount,
-            origin=Origin(idempotency_key=key),
-        )
-        await self._begin(start_refunds, wish)
+        wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None), amount=amount)
+        await self._begin(start_refunds, wish, once(checkout.merchant_id, key, amount))
 
-    async def _begin(self, action: Any, wish: Any) -> None:  # noqa: ANN401 - any of the four above
+    async def _begin(self, action: Any, wish: Any, once: Once | None = None) -> None:  # noqa: ANN401 - any of the four above
         """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
         try:
-            outcome: Started | Repeated = await self.service.worker.begin(action, wish, SIMULATOR)
+            outcome = await self.service.worker.begin(action, wish, SIMULATOR, once=once)
         except PaidonceError as error:
             self._note(refused=error.code)
             return

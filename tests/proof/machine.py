@@ -17,9 +17,11 @@ from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts, expire_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.database.engine import Database
-from paidonce.database.schema import attempt, checkout, event, merchant
+from paidonce.database.schema import attempt, checkout, event, idempotency_key, merchant
 from paidonce.errors import IdempotencyKeyReused
-from paidonce.events.model import Cause, Origin
+from paidonce.events.model import Cause
+from paidonce.idempotency.actions import under
+from paidonce.idempotency.model import Answered
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.asking import Asker
 from paidonce.payments.capture import (
@@ -35,6 +37,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Evidence, NotFound, Succeeded
+from tests.proof.buyer import once
 from tests.proof.invariants import Picture, take_picture, violations
 from tests.proof.pretended_provider import Going, PretendedProvider
 from tests.proof.virtual_time import VirtualLoop
@@ -70,7 +73,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         with self.database.writes.begin() as connection:
-            for table in (event, attempt, checkout, merchant):
+            for table in (event, attempt, checkout, merchant, idempotency_key):
                 connection.execute(delete(table))
         self.clock.now = Clock.now
         self.going = Going.WELL
@@ -78,6 +81,7 @@ class Machine(RuleBasedStateMachine):
         self.asker = Asker({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
         self.checkouts: dict[str, tuple[str, int]] = {}
         self.held: list[Attempt] = []
+        self.keys: dict[tuple[str, str], tuple[str, int | None]] = {}
         self.answers: list[Answer] = []
         for key, method in (("k1", "automatic"), ("k2", "manual")):
             self.make(key, 1000, method)
@@ -138,19 +142,27 @@ class Machine(RuleBasedStateMachine):
         kind=st.sampled_from(["capture", "refund", "cancel"]),
     )
     def change(self, which: int, amount: int | None, key: str, kind: str) -> None:
-        attempt_id, origin = ids.new_id(ids.ATTEMPT), Origin(idempotency_key=key)
-        told = {
+        attempt_id, checkout_id = ids.new_id(ids.ATTEMPT), self.one(which)
+        told: dict[str, Any] = {
             "attempt_id": attempt_id,
-            "checkout": OwnedId(self.one(which), None),
+            "checkout": OwnedId(checkout_id, None),
             "lease_ms": LEASE_MS,
-            "origin": origin,
         }
-        if kind == "cancel":
-            self.start(start_cancels, StartCancel(**told))  # type: ignore[arg-type]
-        elif kind == "capture":
-            self.start(start_captures, StartCapture(amount=amount, **told))  # type: ignore[arg-type]
-        else:
-            self.start(start_refunds, StartRefund(amount=amount, **told))  # type: ignore[arg-type]
+        wishes: dict[str, tuple[Callable[..., Any], Any]] = {
+            "cancel": (start_cancels, StartCancel(**told)),
+            "capture": (start_captures, StartCapture(amount=amount, **told)),
+            "refund": (start_refunds, StartRefund(amount=amount, **told)),
+        }
+        action, keyed = under(once("m", f"{kind} {key}", f"{checkout_id} {amount}"), *wishes[kind])
+        outcome = self.run(action, keyed)
+        name = (kind, key)
+        if isinstance(outcome, IdempotencyKeyReused | Answered):
+            assert (self.keys[name] == (checkout_id, amount)) == isinstance(outcome, Answered)
+        elif not isinstance(outcome, Exception):
+            assert name not in self.keys, "one key took effect twice"
+            self.keys[name] = (checkout_id, amount)
+        if isinstance(outcome, Started):
+            self.held.append(outcome.attempt)
 
     @rule()
     def claim(self) -> None:

@@ -95,6 +95,9 @@ class Rows:
     def void_expired(self, _request: object) -> int:
         return 0
 
+    def forget_expired_keys(self, _limit: int) -> int:
+        return 0
+
 
 def simulate(seed: int, *, payments: int, capabilities: Capabilities = CAPABILITIES) -> Outcome:
     """Let workers that are killed ask a provider that is sick about so many payments; then let everybody be well."""
@@ -180,7 +183,6 @@ def _new_attempt(number: int, now: int, *, leased: bool) -> Attempt:
         provider_reference=None,
         decline_code=None,
         charge_reference=None,
-        idempotency_key=None,
         reason=None,
         created_at=now,
         updated_at=now,

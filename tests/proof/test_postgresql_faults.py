@@ -26,8 +26,10 @@ from paidonce.database.schema import attempt, checkout, event
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import DatabaseUnavailable
-from paidonce.events.model import Cause, Origin
+from paidonce.events.model import Cause
 from paidonce.events.store import write_events
+from paidonce.idempotency.actions import under_keys
+from paidonce.idempotency.model import Keyed
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -35,6 +37,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from tests.databases import SERVER_USER, _package_folder, fresh_database, server_url, session_directory
+from tests.proof.buyer import once, tell
 from tests.proof.cutting_proxy import CuttingProxy
 
 PURCHASES = 60
@@ -76,11 +79,9 @@ def new_payment(checkout_id: str) -> StartPayment:
     )
 
 
-def new_refund(checkout_id: str) -> StartRefund:
-    origin = Origin(idempotency_key="refund")
-    return StartRefund(
-        attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout_id, None), amount=400, origin=origin
-    )
+def new_refund(checkout_id: str) -> Keyed:
+    wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout_id, None), amount=400)
+    return Keyed(wish, once("m", f"refund {checkout_id}", wish.amount).claim)
 
 
 def proof(attempt_id: str) -> RecordEvidence:
@@ -123,7 +124,9 @@ async def test_a_connection_lost_during_commit_gives_each_request_its_outcome_on
                 checkout_ids = [one.checkout.id for one in created]
                 started = await at_once(batcher, start_payments, [new_payment(one) for one in checkout_ids])
                 await at_once(batcher, record_evidence, [proof(one.attempt.id) for one in started])
-                refunds = await at_once(batcher, start_refunds, [new_refund(one) for one in checkout_ids])
+                refunds = await at_once(
+                    batcher, under_keys(start_refunds, tell), [new_refund(one) for one in checkout_ids]
+                )
             proxy.close()
         counts = counted(beside)
     report(f"COMMITs cut: {proxy.cut_after} before the answer, {proxy.cut_before} before the server")

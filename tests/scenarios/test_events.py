@@ -1,10 +1,16 @@
 """The log over HTTP: by pages, one by one, and as it happens, also across a crash and a stop."""
 
 import asyncio
+import os
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
 
 from tests.followers import following
 from tests.service import Paidonce
@@ -84,6 +90,37 @@ async def test_several_followers_are_told_the_same_while_payments_settle(service
         listed = (await page(shop, limit=100))["data"]
     assert [told.events for told in everything] == [listed] * 3
     assert ends.events == [event for event in listed if event["type"] == "checkout.completed"]
+
+
+@pytest.mark.skipif(os.environ.get("PAIDONCE_PROOF") != "long", reason="PAIDONCE_PROOF=long")
+async def test_two_thousand_followers_of_one_process_are_all_told(service: Paidonce) -> None:
+    merchants = [f"m_{secrets.token_hex(6)}" for _ in range(100)]
+    before_kib = memory_kib(service)
+    followers = [await plain_follower(service, merchant) for merchant in merchants * 20]
+    each_kib = (memory_kib(service) - before_kib) / len(followers)
+    async with Shop(service.url) as shop:
+        await at_once(shop.created(merchantId=merchant) for merchant in merchants)
+    told = await at_once(reader.readuntil(b"checkout.created") for reader, _ in followers)
+    assert [text.count(b"id: 1\n") for text in told] == [1] * 2000
+    assert each_kib < 50
+    for _, writer in followers:
+        writer.close()
+    await at_once(writer.wait_closed() for _, writer in followers)
+
+
+async def plain_follower(service: Paidonce, merchant: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Follow over a bare connection: a client's own cost would drown the service's."""
+    place = urlsplit(service.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    writer.write(f"GET /events/stream?merchantId={merchant} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode())
+    await reader.readuntil(b"id: 0\n\n")
+    return reader, writer
+
+
+def memory_kib(service: Paidonce) -> int:
+    """Read how much memory a process has."""
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 async def test_a_follower_goes_on_where_it_was_after_a_kill_and_a_stop_lets_it_go(

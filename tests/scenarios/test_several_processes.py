@@ -112,6 +112,23 @@ async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settle
     assert broken_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
 
 
+async def test_one_key_at_two_servers_refunds_once(fleet: Fleet) -> None:
+    one, other = [Shop(server.url, "m_of_one_key") for server in fleet.servers]
+    async with one, other:
+        ids = await at_once(one.created() for _ in range(4))
+        await at_once(one.paid(each) for each in ids)
+        answers = await at_once(
+            shop.http.post(f"/checkouts/{each}/refunds", headers={"Idempotency-Key": f"k{each}"}, json={"amount": 100})
+            for _ in range(6)
+            for each in ids
+            for shop in (one, other)
+        )
+    assert {answer.status_code for answer in answers} == {202}
+    assert sum(not is_replayed(answer) for answer in answers) == len({answer.json()["id"] for answer in answers}) == 4
+    refunds = [row for row in attempts_of(fleet.database_url, ids) if row.kind == "REFUND"]
+    assert len(refunds) == 4
+
+
 async def test_events_have_one_order_at_every_server_and_none_appears_behind_one_that_was_told(fleet: Fleet) -> None:
     one, other = [Shop(server.url, "m_of_one_order") for server in fleet.servers]
     async with one, other, AsyncExitStack() as stack:

@@ -19,6 +19,7 @@ from paidonce.api.exchange import (
     show_when_settled,
 )
 from paidonce.api.headers import agree_on_key
+from paidonce.api.once import once_for, tell_canceled, tell_under_way
 from paidonce.api.reading import read_parameters
 from paidonce.checkouts.actions import Created, create_checkouts, list_checkouts, read_timelines
 from paidonce.checkouts.model import CheckoutStatus, NewCheckout
@@ -26,6 +27,7 @@ from paidonce.checkouts.store import CheckoutFilter
 from paidonce.clock import parse_instant
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.model import Origin
+from paidonce.idempotency.model import Answered
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.service import Service
@@ -78,8 +80,9 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
         provider=said.provider,
         origin=origin_of(request),
     )
-    outcome = await service.worker.begin(start_payments, wish, said.provider)
-    return await show_under_way(request, service, outcome)
+    once = await once_for(request, service, wish.checkout, said, tell_under_way)
+    outcome = await service.worker.begin(start_payments, wish, said.provider, once=once)
+    return await show_under_way(request, service, wish.checkout, outcome)
 
 
 async def capture_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
@@ -91,17 +94,24 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
         amount=said.amount,
         origin=origin_of(request),
     )
-    outcome = await service.worker.begin(start_captures, wish, await provider_of(service, wish.checkout))
-    return await show_under_way(request, service, outcome)
+    provider = await provider_of(service, wish.checkout)
+    once = await once_for(request, service, wish.checkout, said, tell_under_way)
+    outcome = await service.worker.begin(start_captures, wish, provider, once=once)
+    return await show_under_way(request, service, wish.checkout, outcome)
 
 
 async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
-    await read(CancelBody, request)
+    said = await read(CancelBody, request)
     wish = StartCancel(
         attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
     )
-    outcome = await service.worker.begin(start_cancels, wish, await provider_of(service, wish.checkout))
+    provider = await provider_of(service, wish.checkout)
+    once = await once_for(request, service, wish.checkout, said, tell_canceled)
+    outcome = await service.worker.begin(start_cancels, wish, provider, once=once)
+    if isinstance(outcome, Answered):
+        checkout = await find(service, wish.checkout)
+        return show(checkout, outcome.record.status or 200, {"Idempotent-Replayed": "true"})
     if outcome.checkout.status == CheckoutStatus.CANCELED:
         return show(outcome.checkout, 200, {})
     return show(outcome.checkout, 202, {"Retry-After": "1"})

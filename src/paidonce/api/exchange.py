@@ -13,6 +13,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.checkouts.store import name_of
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
+from paidonce.idempotency.model import Answered
 from paidonce.merchants.actions import find_merchants
 from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
@@ -104,12 +105,15 @@ async def show_when_settled(
     return show(checkout, status, headers)
 
 
-async def show_under_way(request: Request, service: Service, outcome: Started | Repeated) -> Reply:
+async def show_under_way(
+    request: Request, service: Service, wanted: OwnedId, outcome: Started | Repeated | Answered
+) -> Reply:
     """Answer a call that began something at the provider, or that repeats one that did."""
-    headers = {"Location": f"/checkouts/{outcome.checkout.id}", "Retry-After": "1"}
-    if isinstance(outcome, Repeated):
+    headers = {"Location": f"/checkouts/{wanted.id}", "Retry-After": "1"}
+    if not isinstance(outcome, Started):
         headers["Idempotent-Replayed"] = "true"
-    return await show_when_settled(request, service, outcome.checkout, 202, headers)
+    checkout = await find(service, wanted) if isinstance(outcome, Answered) else outcome.checkout
+    return await show_when_settled(request, service, checkout, 202, headers)
 
 
 async def provider_of(service: Service, wanted: OwnedId) -> str:

@@ -210,6 +210,7 @@ def _describe(path: str, operation: Operation) -> Json:
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key": ("The key, percent-encoded where a path needs that.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
     "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),

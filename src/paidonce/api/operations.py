@@ -21,6 +21,7 @@ from paidonce.errors import (
     CheckoutExpired,
     CheckoutNotFound,
     DatabaseUnavailable,
+    IdempotencyKeyInUse,
     IdempotencyKeyReused,
     InvalidSignature,
     InvalidState,
@@ -31,6 +32,9 @@ from paidonce.errors import (
     WrongMerchant,
 )
 from paidonce.merchants.model import Scope
+
+# What a call may be answered because of its Idempotency-Key.
+UNDER_A_KEY: Final = (IdempotencyKeyReused, IdempotencyKeyInUse)
 
 CREATE_CHECKOUT: Final = Operation(
     id="createCheckout",
@@ -90,7 +94,7 @@ PAY_CHECKOUT: Final = Operation(
             headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
         )
     },
-    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired],
+    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired, *UNDER_A_KEY],
 )
 
 CANCEL_CHECKOUT: Final = Operation(
@@ -103,10 +107,14 @@ CANCEL_CHECKOUT: Final = Operation(
     parameters=NoParameters,
     headers=["Idempotency-Key"],
     answers={
-        200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer),
-        202: Answer(description="The held money is being let go.", kind=CheckoutAnswer, headers=["Retry-After"]),
+        200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer, headers=["Idempotent-Replayed"]),
+        202: Answer(
+            description="The held money is being let go.",
+            kind=CheckoutAnswer,
+            headers=["Retry-After", "Idempotent-Replayed"],
+        ),
     },
-    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired, *UNDER_A_KEY],
 )
 
 CAPTURE_CHECKOUT: Final = Operation(
@@ -126,7 +134,7 @@ CAPTURE_CHECKOUT: Final = Operation(
             headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
         )
     },
-    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
+    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable, *UNDER_A_KEY],
 )
 
 CREATE_REFUND: Final = Operation(
@@ -147,7 +155,7 @@ CREATE_REFUND: Final = Operation(
             headers=["Location", "Retry-After", "Idempotent-Replayed"],
         )
     },
-    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, IdempotencyKeyReused],
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, *UNDER_A_KEY],
 )
 
 LIST_REFUNDS: Final = Operation(

@@ -4,7 +4,11 @@ from paidonce import ids
 from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
 from paidonce.api.exchange import origin_of, owned, provider_of, read, refuse_parameters
-from paidonce.payments.pay import Repeated
+from paidonce.api.once import once_for, tell_refund
+from paidonce.idempotency.model import Answered
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.model import Attempt
+from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
@@ -21,12 +25,17 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
         reason=said.reason,
         origin=origin_of(request),
     )
-    outcome = await service.worker.begin(start_refunds, wish, await provider_of(service, wish.checkout))
-    assert outcome.attempt is not None, "a refund that was made before is shown"
-    headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
-    if isinstance(outcome, Repeated):
-        headers["Idempotent-Replayed"] = "true"
-    return reply(refund_answer(outcome.attempt), 202, headers)
+    provider = await provider_of(service, wish.checkout)
+    once = await once_for(request, service, wish.checkout, said, tell_refund)
+    outcome = await service.worker.begin(start_refunds, wish, provider, once=once)
+    if isinstance(outcome, Started):
+        headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
+        return reply(refund_answer(outcome.attempt), 202, headers)
+    assert isinstance(outcome, Answered)
+    assert outcome.record.attempt_id is not None, "a refund is an attempt"
+    refund = await _find(service, owned(request, outcome.record.attempt_id))
+    headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1", "Idempotent-Replayed": "true"}
+    return reply(refund_answer(refund), 202, headers)
 
 
 async def list_refunds(request: Request, service: Service, checkout_id: str) -> Reply:
@@ -40,6 +49,10 @@ async def list_refunds(request: Request, service: Service, checkout_id: str) -> 
 async def get_refund(request: Request, service: Service, refund_id: str) -> Reply:
     """Show a refund."""
     refuse_parameters(request)
-    found = await service.reader.submit(find_refunds, owned(request, refund_id))
+    return reply(refund_answer(await _find(service, owned(request, refund_id))))
+
+
+async def _find(service: Service, refund: OwnedId) -> Attempt:
+    found = await service.reader.submit(find_refunds, refund)
     assert not isinstance(found, Exception)  # The batcher raises those.
-    return reply(refund_answer(found))
+    return found

@@ -5,10 +5,12 @@ from typing import Final
 from paidonce.api import (
     checkouts,
     events,
+    idempotency_keys,
     inbox,
     merchants,
     operations,
     operations_events,
+    operations_idempotency,
     operations_merchants,
     refunds,
     service,
@@ -29,6 +31,13 @@ ROUTES: Final = (
     Route("GET", "/events", events.show_events, operations_events.LIST_EVENTS),
     Route("GET", "/events/stream", events.follow_events, operations_events.FOLLOW_EVENTS),
     Route("GET", "/events/{event_id}", events.get_event, operations_events.GET_EVENT),
+    Route(
+        "GET",
+        "/idempotency-keys/{key}",
+        idempotency_keys.get_idempotency_key,
+        operations_idempotency.GET_IDEMPOTENCY_KEY,
+        rest=True,  # A key may hold slashes.
+    ),
     Route("POST", "/merchants", merchants.create_merchant, operations_merchants.CREATE_MERCHANT),
     Route("GET", "/merchants", merchants.show_merchants, operations_merchants.LIST_MERCHANTS),
     Route("POST", "/keys", merchants.create_key, operations_merchants.CREATE_KEY),

@@ -100,6 +100,12 @@ def read_checkouts(transaction: Transaction, requests: Sequence[OwnedId]) -> lis
     return [found.get(request) or CheckoutNotFound() for request in requests]
 
 
+def find_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> list[Checkout | None]:
+    """Read the checkouts that these keys, each a merchant's id and its key, created; None for one that created none."""
+    found = store.read_by_key(transaction, set(keys))
+    return [found.get(key) for key in keys]
+
+
 def list_checkouts(
     transaction: Transaction, requests: Sequence[store.CheckoutFilter]
 ) -> list[tuple[list[Checkout], bool]]:

@@ -59,7 +59,6 @@ class LatestAttempt(msgspec.Struct, frozen=True):
     provider: str
     payment_method: str
     amount: int
-    idempotency_key: str | None
     charge_reference: str | None
     provider_reference: str | None
     decline_code: str | None

@@ -130,7 +130,6 @@ attempt = Table(
     Column("fence", Integer, nullable=False, comment="counts the workers that had it; each writes under its own"),
     Column("lookup_count", Integer, nullable=False, server_default="0"),
     Column("charge_reference", Text, comment="the provider's charge that this changes"),
-    Column("idempotency_key", Id, comment="the client's, where it repeats this request"),
     Column("reason", Text, comment="the client's, for a refund"),
     Column("provider_reference", Text),
     Column("decline_code", Text),
@@ -162,16 +161,6 @@ attempt = Table(
         postgresql_where=text(MOVES_ITS_CHECKOUT),
     ),
     Index(
-        "attempt_idempotency_key",
-        "merchant_id",
-        "checkout_id",
-        "kind",
-        "idempotency_key",
-        unique=True,
-        sqlite_where=text("idempotency_key IS NOT NULL"),
-        postgresql_where=text("idempotency_key IS NOT NULL"),
-    ),
-    Index(
         "attempt_due",
         "provider",
         "due_at",
@@ -197,6 +186,27 @@ event = Table(
     PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
     UniqueConstraint("merchant_id", "sequence", name="event_sequence"),
     Index("event_by_checkout", "checkout_id", "merchant_id"),
+    sqlite_with_rowid=False,
+)
+
+# What each key was used for, but for the creation of checkouts: those have their keys themselves, for ever.
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("merchant_id", Id, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("claim_id", Id, nullable=False, comment="the request that claimed it, so that it knows its own claim again"),
+    Column("path", Text, nullable=False),
+    Column("fields", Text, nullable=False, comment="a JSON object: a digest of each field of the body"),
+    Column("status", Integer, comment="of the answer; only the transaction that claims it sees none"),
+    Column("resource", Text, comment="the path of what the request made or changed"),
+    Column("attempt_id", Id),
+    Column("request_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "key", name="idempotency_key_pkey"),
+    CheckConstraint("(status IS NULL) = (resource IS NULL)", name="idempotency_key_answer"),
+    Index("idempotency_key_to_forget", "expires_at"),
     sqlite_with_rowid=False,
 )
 

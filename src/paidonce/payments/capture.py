@@ -63,8 +63,9 @@ def _start_capture(transaction: Transaction, request: StartCapture) -> StartOutc
     if checkout.attempt.id == request.attempt_id:
         return _ours(transaction, checkout, request.attempt_id)
     amount = checkout.amount if request.amount is None else request.amount
-    if checkout.attempt.kind == AttemptKind.CAPTURE and _repeats(checkout, request, amount):
-        return Repeated(checkout)
+    if checkout.status == CheckoutStatus.PROCESSING and checkout.attempt.kind == AttemptKind.CAPTURE:
+        # The same again is answered with what is under way; another amount comes too late.
+        return Repeated(checkout) if checkout.attempt.amount == amount else InvalidState(checkout.status, "captured")
     if checkout.status != CheckoutStatus.AUTHORIZED:
         return InvalidState(checkout.status, "captured")
     if not checkout.attempt.ended:
@@ -80,21 +81,12 @@ def _start_capture(transaction: Transaction, request: StartCapture) -> StartOutc
         now=transaction.now,
         lease_ms=request.lease_ms,
         amount=amount,
-        idempotency_key=request.origin.idempotency_key,
     )
     if not _commit(
         transaction, checkout, attempt, CheckoutStatus.PROCESSING, cause=Cause.REQUEST, origin=request.origin
     ):
         return _start_capture(transaction, request)  # Another process moved it meanwhile: look again.
     return Started(processing(checkout, attempt), attempt)
-
-
-def _repeats(checkout: Checkout, request: StartCapture, amount: int) -> bool:
-    """Whether this is the capture that was asked for before: under way, or named by its idempotency key."""
-    newest = checkout.attempt
-    assert newest is not None
-    same_key = request.origin.idempotency_key is not None and newest.idempotency_key == request.origin.idempotency_key
-    return newest.amount == amount and (checkout.status == CheckoutStatus.PROCESSING or same_key)
 
 
 def start_cancels(transaction: Transaction, requests: Sequence[StartCancel]) -> list[StartOutcome]:
@@ -158,7 +150,6 @@ def _change(
     now: Instant,
     lease_ms: int,
     amount: int,
-    idempotency_key: str | None = None,
 ) -> Attempt:
     newest = checkout.attempt
     assert newest is not None, "held money has the attempt that holds it"
@@ -171,7 +162,6 @@ def _change(
         amount=amount,
         # After a capture that was declined, the newest attempt names the charge that it was to capture.
         charge_reference=newest.charge_reference or newest.provider_reference,
-        idempotency_key=idempotency_key,
     )
 
 

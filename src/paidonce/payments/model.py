@@ -99,7 +99,6 @@ class Attempt(msgspec.Struct, frozen=True):
     provider_reference: str | None
     decline_code: str | None
     charge_reference: str | None
-    idempotency_key: str | None
     reason: str | None
     created_at: Instant
     updated_at: Instant
@@ -200,7 +199,7 @@ def new_attempt(
 ) -> Attempt:
     """Make an attempt that is to be committed: READY, or SENT in the hands of the process that commits it.
 
-    ``said`` may set payment_method, provider, charge_reference, idempotency_key and reason.
+    ``said`` may set payment_method, provider, charge_reference and reason.
     """
     newest = checkout.attempt
     return Attempt(
@@ -220,7 +219,6 @@ def new_attempt(
         provider_reference=None,
         decline_code=None,
         charge_reference=said.get("charge_reference"),
-        idempotency_key=said.get("idempotency_key"),
         reason=said.get("reason"),
         created_at=now,
         updated_at=now,

@@ -35,10 +35,9 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The same was asked for before; ``attempt`` is the one that was made then, where the caller needs it."""
+    """The same was asked for before, and is under way or done; ``checkout`` is as it is now."""
 
     checkout: Checkout
-    attempt: Attempt | None = None
 
 
 StartOutcome: TypeAlias = Started | Repeated | PaidonceError

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from paidonce.checkouts import store as checkouts
-from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.model import CheckoutStatus
 from paidonce.checkouts.store import RefundSums, name_of
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
     AmountExceedsRefundable,
     CheckoutNotFound,
-    IdempotencyKeyReused,
     InvalidState,
     RefundNotFound,
 )
@@ -19,7 +18,7 @@ from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, new_attempt
-from paidonce.payments.pay import Repeated, Started, StartOutcome
+from paidonce.payments.pay import Started, StartOutcome
 
 
 class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +33,7 @@ class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_refunds(transaction: Transaction, requests: Sequence[StartRefund]) -> list[StartOutcome]:
-    """Reserve refunds on their checkouts and commit their attempts; the same idempotency key gives the same refund."""
+    """Reserve refunds on their checkouts and commit their attempts."""
     return [_start_refund(transaction, request) for request in requests]
 
 
@@ -42,9 +41,9 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcom
     checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None:
         return CheckoutNotFound()
-    before = _before(transaction, checkout, request)
-    if before is not None:
-        return _compare(checkout, before, request)
+    ours = store.read_attempts(transaction, [request.attempt_id]).get(request.attempt_id)
+    if ours is not None:  # From a commit whose answer was lost.
+        return Started(checkout, ours)
     if checkout.status != CheckoutStatus.COMPLETED or checkout.attempt is None:
         return InvalidState(checkout.status, "refunded")
     amount = checkout.refundable if request.amount is None else request.amount
@@ -60,31 +59,11 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcom
         lease_ms=request.lease_ms,
         amount=amount,
         charge_reference=checkout.attempt.charge_reference or checkout.attempt.provider_reference,
-        idempotency_key=request.origin.idempotency_key,
         reason=request.reason,
     )
     store.insert_attempts(transaction, [attempt])
     transaction.events.append(_created(attempt, request.origin))
     return Started(checkout, attempt)
-
-
-def _before(transaction: Transaction, checkout: Checkout, request: StartRefund) -> Attempt | None:
-    """Find the refund that this request made before: by our own id after a lost commit, or by the client's key."""
-    key = request.origin.idempotency_key
-    for refund in store.read_refunds(transaction, name_of(checkout)):
-        if refund.id == request.attempt_id or (key is not None and refund.idempotency_key == key):
-            return refund
-    return None
-
-
-def _compare(checkout: Checkout, before: Attempt, request: StartRefund) -> StartOutcome:
-    if before.id == request.attempt_id:
-        return Started(checkout, before)
-    pairs = {"amount": (before.amount, request.amount), "reason": (before.reason, request.reason)}
-    if request.amount is None:  # "All that is left" is what it was then.
-        del pairs["amount"]
-    differing = [name for name, (then, now) in pairs.items() if then != now]
-    return IdempotencyKeyReused(differing) if differing else Repeated(checkout, before)
 
 
 def _created(attempt: Attempt, origin: Origin) -> NewEvent:

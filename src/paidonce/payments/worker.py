@@ -13,9 +13,11 @@ import structlog
 
 from paidonce import ids
 from paidonce.checkouts.actions import expire_checkouts
-from paidonce.clock import Clock
+from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.idempotency.actions import forget_expired_keys, under
+from paidonce.idempotency.model import Answered, Once
 from paidonce.ids import Chance
 from paidonce.payments.asking import Asker
 from paidonce.payments.capture import VoidExpired, void_expired
@@ -37,6 +39,8 @@ log = structlog.get_logger()
 
 CLAIM_MAX: Final = 256  # One statement's worth: more would keep others from the database for too long.
 EXPIRE_MAX: Final = 500
+FORGET_MAX: Final = 500
+FORGET_EVERY_MS: Final = 60_000  # Keys are kept for weeks: a minute more is nothing.
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,7 @@ class Worker:
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
+        self._forget_at: Instant = 0
 
     async def start(self, *, alone: bool) -> None:
         """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
@@ -114,20 +119,28 @@ class Worker:
                 log.warning("leases_left_to_lapse", attempts=len(left))
 
     async def begin(
-        self, action: Callable[[Any, Sequence[Request]], list[StartOutcome]], request: Request, provider: str
-    ) -> Started | Repeated:
-        """Commit an attempt by ``action`` and, where a place is free, call the provider at once: no claim is needed."""
+        self,
+        action: Callable[[Any, Sequence[Request]], list[StartOutcome]],
+        request: Request,
+        provider: str,
+        *,
+        once: Once | None = None,
+    ) -> Started | Repeated | Answered:
+        """Commit an attempt by ``action`` and, where a place is free, call the provider at once: no claim is needed.
+
+        ``once`` says how the request takes effect once; then the outcome may be that it was answered before.
+        """
         gate = self._gates.get(provider)
         working = self._loop_task is not None and not self._stopping
         taken = gate is not None and working and gate.take()
-        outcome: StartOutcome | None = None
+        outcome: StartOutcome | Answered | None = None
         try:
             leased = msgspec.structs.replace(request, lease_ms=self._lease_ms if taken else 0)  # type: ignore[type-var]
-            outcome = await self._writer.submit(action, leased)
+            outcome = await self._writer.submit(*under(once, action, leased))
         finally:
             if taken and gate is not None and not isinstance(outcome, Started):
                 gate.give_back()
-        assert isinstance(outcome, Started | Repeated)  # The batcher raises errors.
+        assert isinstance(outcome, Started | Repeated | Answered)  # The batcher raises errors.
         if isinstance(outcome, Started):
             if taken:
                 self._attend(outcome.attempt)
@@ -141,6 +154,7 @@ class Worker:
             try:
                 claimed = await self._claim()
                 await self._expire()
+                await self._forget()
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("worker_waits", cause=error.code)
             except Exception:
@@ -170,6 +184,13 @@ class Worker:
             self._settled(checkout_id)
         if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
             self._wake.set()
+
+    async def _forget(self) -> None:
+        """Forget keys that need be kept no longer, a batch at a time: what else is due comes in between."""
+        now = self._clock()
+        if now >= self._forget_at:
+            forgotten = await self._writer.submit(forget_expired_keys, FORGET_MAX)
+            self._forget_at = now if forgotten == FORGET_MAX else now + FORGET_EVERY_MS
 
     async def _pause(self) -> None:
         try:

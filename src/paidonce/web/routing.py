@@ -11,12 +11,16 @@ Handler: TypeAlias = Callable[..., Awaitable[Answer]]
 
 
 class Route(NamedTuple):
-    """A call: its path's variable parts are in braces; ``operation`` is what it says of itself."""
+    """A call: its path's variable parts are in braces; ``operation`` is what it says of itself.
+
+    With ``rest`` the last part of the path takes all that follows, slashes too.
+    """
 
     method: str
     path: str
     handler: Handler
     operation: Any = None
+    rest: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -25,6 +29,7 @@ class Route(NamedTuple):
 
 
 _VARIABLE: Final = object()
+_REST: Final = object()
 _METHODS: Final = object()
 
 
@@ -37,6 +42,8 @@ class Router:
             node = self._root
             for part in _parts(route.path):
                 node = node.setdefault(_VARIABLE if part.startswith("{") else part, {})
+            if route.rest:
+                node[_REST] = True
             node.setdefault(_METHODS, {})[route.method] = route
 
     def find(self, method: str, path: str) -> tuple[Route, list[str]]:
@@ -54,8 +61,11 @@ class Router:
 
     def _walk(self, path: str) -> tuple[dict[str, Route], list[str]]:
         node = self._root
-        values = []
+        values: list[str] = []
         for part in _parts(path):
+            if _REST in node:
+                values[-1] += f"/{part}"
+                continue
             child = node.get(part)
             if child is None:
                 child = node.get(_VARIABLE)

@@ -79,7 +79,6 @@ def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) 
         provider_reference="ch_1" if settled else None,
         decline_code="do_not_honor" if status is AttemptStatus.DECLINED else None,
         charge_reference=None,
-        idempotency_key=None,
         reason=None,
         created_at=NOW - 1000,
         updated_at=NOW - 1000,

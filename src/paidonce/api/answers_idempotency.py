@@ -1,0 +1,51 @@
+"""What answers say of idempotency keys."""
+
+import msgspec
+
+from paidonce.checkouts.model import Checkout
+from paidonce.clock import format_instant
+from paidonce.idempotency.model import Record
+
+
+class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
+    """A call that took effect under a key: where it went, what it was answered, and what it made or changed.
+
+    ``expiresAt`` is null for the creation of a checkout: that key is kept for ever.
+    """
+
+    path: str
+    status: int
+    resource: str
+    attempt_id: str | None
+    request_id: str | None
+    created_at: str
+    expires_at: str | None
+
+
+class IdempotencyKeyAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """What a merchant's key was used for: the creation of a checkout, another call, or one of each."""
+
+    key: str
+    merchant_id: str
+    data: list[KeyUse]
+
+
+def use_of(record: Record) -> KeyUse:
+    """Show what a key was used for."""
+    assert record.status is not None, "what is committed was answered"
+    assert record.resource is not None, "as the status"
+    return KeyUse(
+        record.path,
+        record.status,
+        record.resource,
+        record.attempt_id,
+        record.request_id,
+        format_instant(record.created_at),
+        format_instant(record.expires_at),
+    )
+
+
+def creation_use(checkout: Checkout) -> KeyUse:
+    """Show which checkout a key created."""
+    created_at = format_instant(checkout.created_at)
+    return KeyUse("/checkouts", 201, f"/checkouts/{checkout.id}", None, None, created_at, None)

@@ -1,0 +1,42 @@
+"""The call that tells what became of an idempotency key."""
+
+from urllib.parse import unquote
+
+from paidonce.api.answers_idempotency import IdempotencyKeyAnswer, KeyUse, creation_use, use_of
+from paidonce.api.exchange import caller_of, merchant_of
+from paidonce.api.headers import IDEMPOTENCY_KEY
+from paidonce.api.operations_idempotency import KeyParameters
+from paidonce.api.reading import read_parameters
+from paidonce.checkouts.actions import find_by_key
+from paidonce.errors import IdempotencyKeyNotFound
+from paidonce.idempotency.actions import find_records
+from paidonce.service import Service
+from paidonce.web.reply import Reply, reply
+from paidonce.web.request import Request
+
+PREFIX = "/idempotency-keys/"
+
+
+async def get_idempotency_key(request: Request, service: Service, _key_as_decoded: str) -> Reply:
+    """Show what a key was used for."""
+    said = read_parameters(KeyParameters, request.parameters)
+    merchant_id = merchant_of(caller_of(request), said.merchant_id, where="merchantId")
+    key = _key(request)
+    created = await service.reader.submit(find_by_key, (merchant_id, key))
+    record = await service.reader.submit(find_records, (merchant_id, key))
+    uses: list[KeyUse] = [creation_use(created)] if created else []
+    if record is not None:
+        uses.append(use_of(record))
+    if not uses:
+        raise IdempotencyKeyNotFound
+    return reply(IdempotencyKeyAnswer(key, merchant_id, uses))
+
+
+def _key(request: Request) -> str:
+    """Read the key from the path as it was sent: it may hold slashes, which the router would take for its own."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    path, prefix = raw.decode("latin-1").partition("?")[0], PREFIX
+    key = unquote(path[path.index(prefix) + len(prefix) :], errors="replace") if prefix in path else ""
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise IdempotencyKeyNotFound
+    return key

@@ -1,0 +1,29 @@
+"""What the call about idempotency keys takes, and what it says of itself in the OpenAPI document."""
+
+from typing import Final
+
+from paidonce.api.answers_idempotency import IdempotencyKeyAnswer
+from paidonce.api.bodies import MerchantId
+from paidonce.api.openapi import Answer, Operation
+from paidonce.api.reading import Fields
+from paidonce.errors import IdempotencyKeyNotFound, WrongMerchant
+from paidonce.merchants.model import Scope
+
+
+class KeyParameters(Fields, frozen=True, kw_only=True):
+    """Whose key."""
+
+    merchant_id: MerchantId | None = None
+
+
+GET_IDEMPOTENCY_KEY: Final = Operation(
+    id="getIdempotencyKey",
+    scope=Scope.CHECKOUTS_READ,
+    tag="Checkouts",
+    summary="See what became of an idempotency key",
+    description="For a client that got no answer. What is shown took effect, once; what is not found did not, and may "
+    "be asked for again with the same key.",
+    parameters=KeyParameters,
+    answers={200: Answer(description="What it was used for.", kind=IdempotencyKeyAnswer)},
+    errors=[IdempotencyKeyNotFound, WrongMerchant],
+)

@@ -1,0 +1,90 @@
+"""Doing once what is asked for several times: a key and the effect of its request are one commit."""
+
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from typing import Any
+
+from paidonce.database.batcher import Action
+from paidonce.database.transaction import Transaction
+from paidonce.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from paidonce.idempotency import store
+from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Record, Told
+
+
+def under(once: Once | None, action: Action[Any, Any], request: object) -> tuple[Action[Any, Any], Any]:
+    """Make what to submit so that ``action`` takes effect once: ``submit(*under(once, action, request))``.
+
+    Without a key that is the action itself, and costs nothing. With one the outcome may also be ``Answered``.
+    """
+    return (action, request) if once is None else (under_keys(action, once.tell), Keyed(request, once.claim))
+
+
+@cache  # A batcher runs an action once over all its requests: it must be the same one.
+def under_keys(action: Action[Any, Any], tell: Callable[[Any], Told]) -> Action[Keyed, Any]:
+    """Make an action that runs ``action`` over those requests whose key is new, and keeps what ``tell`` says of each.
+
+    What fails has had no effect and keeps no key: it may be asked for again, with the same key, and may succeed.
+    """
+
+    @wraps(action)
+    def run(transaction: Transaction, requests: Sequence[Keyed]) -> list[Any]:
+        outcomes: dict[int, Any] = {}
+        while waiting := [index for index in range(len(requests)) if index not in outcomes]:
+            first: dict[store.Name, int] = {}
+            for index in waiting:
+                first.setdefault(requests[index].claim.name, index)
+            claimed, held = store.claim_keys(transaction, [requests[index].claim for index in first.values()])
+            there = first.keys() - claimed - held
+            records = store.read_records(transaction, there) if there else {}
+            expired = [name for name, record in records.items() if record.expires_at <= transaction.now]
+            if expired:  # Not pruned yet, and free all the same: claimed in the next round.
+                store.forget_keys(transaction, expired)
+                records = {name: record for name, record in records.items() if name not in expired}
+            for index in waiting:
+                claim = requests[index].claim
+                if claim.name in held:
+                    outcomes[index] = IdempotencyKeyInUse()
+                elif claim.name in records and records[claim.name].claim_id != claim.id:
+                    outcomes[index] = _compare(records[claim.name], claim)
+            mine = [
+                index
+                for name, index in first.items()
+                if index not in outcomes and (name in claimed or name in records)  # Or ours, from a lost answer.
+            ]
+            outcomes |= _run(transaction, action, tell, {index: requests[index] for index in mine})
+        return [outcomes[index] for index in range(len(requests))]
+
+    return run
+
+
+def _run(
+    transaction: Transaction, action: Action[Any, Any], tell: Callable[[Any], Told], mine: dict[int, Keyed]
+) -> dict[int, Any]:
+    """Run the action over requests whose key is theirs, and keep it for those that took effect."""
+    if not mine:
+        return {}
+    outcomes = action(transaction, [one.request for one in mine.values()])
+    done = list(zip(mine.values(), outcomes, strict=True))
+    kept = [(one.claim.name, tell(outcome)) for one, outcome in done if not isinstance(outcome, Exception)]
+    if kept:
+        store.keep_answers(transaction, kept)
+    failed = [one.claim.name for one, outcome in done if isinstance(outcome, Exception)]
+    if failed:
+        store.forget_keys(transaction, failed)
+    return dict(zip(mine, outcomes, strict=True))
+
+
+def _compare(record: Record, claim: Claim) -> Answered | IdempotencyKeyReused:
+    differing = record.differs(claim)
+    return IdempotencyKeyReused(differing) if differing else Answered(record)
+
+
+def find_records(transaction: Transaction, names: Sequence[store.Name]) -> list[Record | None]:
+    """Read what became of keys; None for one that is not kept."""
+    found = store.read_records(transaction, set(names))
+    return [found.get(name) for name in names]
+
+
+def forget_expired_keys(transaction: Transaction, limits: Sequence[int]) -> list[int]:
+    """Forget keys that need be kept no longer, at most ``limit`` for each request; returns how many."""
+    return [store.forget_expired(transaction, limit) for limit in limits]

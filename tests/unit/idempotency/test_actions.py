@@ -1,0 +1,273 @@
+"""One key, one effect, on both databases: in one batch, in two, after a lost answer, beside another process."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, Final
+from unittest.mock import patch
+
+import pytest
+from sqlalchemy import func, select
+
+from paidonce import ids
+from paidonce.checkouts.actions import create_checkouts
+from paidonce.checkouts.model import NewCheckout
+from paidonce.clock import Instant
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import attempt, idempotency_key
+from paidonce.database_url import parse_database_url
+from paidonce.errors import CheckoutNotFound, IdempotencyKeyInUse, IdempotencyKeyReused
+from paidonce.events.model import Cause
+from paidonce.events.store import write_events
+from paidonce.idempotency.actions import find_records, forget_expired_keys, under, under_keys
+from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Told
+from paidonce.merchants.model import OwnedId
+from paidonce.payments import worker as worker_module
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.settle import RecordEvidence, record_evidence
+from paidonce.payments.worker import FORGET_EVERY_MS, Worker, WorkerSettings
+from paidonce.providers.base import Succeeded
+
+DAY_MS: Final = 86_400_000
+NOW: Final = 1_700_000_000_000
+SETTINGS: Final = WorkerSettings(
+    lease_seconds=30, provider_timeout_seconds=20, provider_concurrency=1, poll_seconds=0.01, schedule=LookupSchedule()
+)
+
+
+def tell(outcome: Started) -> Told:
+    return Told(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
+
+
+class Shop:
+    """A database with a clock that stands still until it is moved, and a checkout of 10.00 that is paid."""
+
+    def __init__(self, url: str) -> None:
+        self.now: Instant = NOW
+        self.url = url
+        self.database = self.open()
+        migrate(self.database)
+
+    def open(self) -> Database:
+        return open_database(
+            parse_database_url(self.url), clock=lambda: self.now, before_commit=write_events, exclusive=False
+        )
+
+    def do(self, action: Any, *requests: object) -> list[Any]:  # noqa: ANN401 - any action
+        with self.database.write() as transaction:
+            return list(action(transaction, requests))
+
+    def paid(self, name: str = "1") -> str:
+        checkout_id, attempt_id = f"chk_{name}", f"att_{name}"
+        wish = NewCheckout(id=checkout_id, merchant_id="m", idempotency_key=name, amount=1000, currency="USD")
+        self.do(create_checkouts, wish)
+        pay = StartPayment(
+            attempt_id=attempt_id, checkout=OwnedId(checkout_id, None), payment_method="tok", provider="simulator"
+        )
+        self.do(start_payments, pay)
+        proof = RecordEvidence(
+            attempt_id=attempt_id,
+            evidence=Succeeded("ch_1"),
+            cause=Cause.PROVIDER_ANSWER,
+            schedule=LookupSchedule(),
+            chance=0.5,
+        )
+        self.do(record_evidence, proof)
+        return checkout_id
+
+    def refund(self, *requests: Keyed) -> list[Any]:
+        return self.do(under_keys(start_refunds, tell), *requests)
+
+    def refunds(self) -> int:
+        with self.database.read() as transaction:
+            return int(transaction.rows(select(func.count()).where(attempt.c.kind == "REFUND"))[0][0])
+
+    def keys(self) -> list[str]:
+        with self.database.read() as transaction:
+            return sorted(row.key for row in transaction.rows(select(idempotency_key.c.key)))
+
+
+@pytest.fixture
+def shop(database_url: str) -> Iterator[Shop]:
+    shop = Shop(database_url)
+    yield shop
+    shop.database.close()
+
+
+def keyed(checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds") -> Keyed:
+    wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=OwnedId(checkout_id, None), amount=amount)
+    claim = Claim(
+        id=ids.new_id(ids.CLAIM),
+        merchant_id="m",
+        key=key,
+        path=path,
+        fields={"amount": str(amount), "reason": "x"},
+        kept_ms=30 * DAY_MS,
+    )
+    return Keyed(wish, claim)
+
+
+def kinds(outcomes: Sequence[object]) -> list[str]:
+    return [type(outcome).__name__ for outcome in outcomes]
+
+
+def test_of_the_same_requests_in_one_batch_and_after_it_one_takes_effect(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    first = shop.refund(*(keyed(checkout_id) for _ in range(5)))
+    later = shop.refund(keyed(checkout_id))
+    assert kinds(first + later) == ["Started", *["Answered"] * 5]
+    assert {one.record.attempt_id for one in first[1:] + later} == {first[0].attempt.id}
+    assert (first[1].record.status, first[1].record.resource) == (202, f"/refunds/{first[0].attempt.id}")
+    assert shop.refunds() == 1
+
+
+def test_another_body_or_path_is_refused_by_name_in_one_batch_and_after_it(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    in_one = shop.refund(keyed(checkout_id), keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
+    later = shop.refund(keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
+    refused = in_one[1:] + later
+    assert all(isinstance(one, IdempotencyKeyReused) for one in refused)
+    assert [one.fields for one in refused] == [["amount"], ["path"]] * 2
+    assert shop.refunds() == 1
+
+
+def test_other_keys_and_other_merchants_do_not_know_each_other(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    mine, theirs = keyed(checkout_id), keyed(checkout_id)
+    theirs = Keyed(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
+    assert kinds(shop.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
+
+
+def _fields(claim: Claim) -> dict[str, Any]:
+    return {name: getattr(claim, name) for name in claim.__struct_fields__}
+
+
+def test_what_fails_keeps_no_key_and_the_next_with_the_key_may_succeed(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    in_one = shop.refund(keyed("chk_none"), keyed(checkout_id, 5000), keyed(checkout_id, 700), keyed(checkout_id, 700))
+    assert kinds(in_one) == ["CheckoutNotFound", "AmountExceedsRefundable", "Started", "Answered"]
+    assert isinstance(in_one[0], CheckoutNotFound)
+    assert shop.keys() == ["k"]
+
+
+def test_a_request_whose_answer_was_lost_knows_its_own_work_again(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    batch = [keyed(checkout_id), keyed(checkout_id), keyed(checkout_id, key="another")]
+    before, after = shop.refund(*batch), shop.refund(*batch)
+    assert kinds(before) == kinds(after) == ["Started", "Answered", "Started"]
+    assert before[0].attempt.id == after[0].attempt.id
+    assert shop.refunds() == 2
+
+
+def test_a_key_is_kept_for_thirty_days_and_then_free_also_where_nothing_pruned_it(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    shop.refund(keyed(checkout_id))
+    shop.now = NOW + 30 * DAY_MS - 1
+    assert kinds(shop.refund(keyed(checkout_id), keyed(checkout_id, 200))) == ["Answered", "IdempotencyKeyReused"]
+    assert shop.do(forget_expired_keys, 10) == [0]
+    shop.now += 1
+    assert kinds(shop.refund(keyed(checkout_id, 200), keyed(checkout_id, 200))) == ["Started", "Answered"]
+
+
+def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    for number in range(5):
+        shop.refund(keyed(checkout_id, key=f"k{number}"))
+        shop.now += 1000
+    shop.now = NOW + 30 * DAY_MS + 3000
+    assert shop.do(forget_expired_keys, 3) == [3]
+    assert shop.keys() == ["k3", "k4"]
+    assert shop.do(forget_expired_keys, 3) == [1]
+    assert shop.keys() == ["k4"]
+
+
+def test_what_became_of_a_key_can_be_asked(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    (refund,) = shop.refund(keyed(checkout_id))
+    found, missing = shop.do(find_records, ("m", "k"), ("another", "k"))
+    assert (found.attempt_id, found.path, found.expires_at) == (refund.attempt.id, "/refunds", NOW + 30 * DAY_MS)
+    assert missing is None
+
+
+def test_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
+    shop = Shop(postgres_url)
+    others = [shop.open() for _ in range(4)]
+    with closing(shop.database), ThreadPoolExecutor(len(others)) as at_once:
+        checkout_id = shop.paid()
+
+        def refund(database: Database) -> list[Any]:
+            outcomes: list[Any] = []
+            for number in range(20):
+                batch = [keyed(checkout_id, 1, f"k{number}"), keyed(checkout_id, 1, f"k{19 - number}")]
+                with database.write() as transaction:
+                    outcomes += under_keys(start_refunds, tell)(transaction, batch)
+            return outcomes
+
+        outcomes = [outcome for of_one in at_once.map(refund, others) for outcome in of_one]
+        for other in others:
+            other.close()
+        assert sum(isinstance(outcome, Started) for outcome in outcomes) == 20
+        assert all(isinstance(outcome, Started | Answered) for outcome in outcomes)
+        assert shop.refunds() == 20
+
+
+def test_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(postgres_url: str) -> None:
+    shop = Shop(postgres_url)
+    other = shop.open()
+    with closing(shop.database), closing(other):
+        checkout_id = shop.paid()
+        with other.write() as stalled:
+            # Not the checkout's row: that the same one is asked for would hold up the rest.
+            under_keys(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
+            began = time.monotonic()
+            outcomes = shop.refund(keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free"))
+            took_seconds = time.monotonic() - began
+        assert kinds(outcomes) == ["Started", "IdempotencyKeyInUse", "Started"]
+        assert isinstance(outcomes[1], IdempotencyKeyInUse)
+        assert took_seconds < 8  # Two waits; were they as long as for any other lock, it would be ten.
+        assert shop.refunds() == 2
+
+
+def _nothing(_transaction: object, requests: Sequence[object]) -> list[None]:
+    return [None for _ in requests]
+
+
+def _told(_outcome: None) -> Told:
+    return Told(200, "/nothing")
+
+
+def test_without_a_key_an_action_is_run_as_it_is_and_with_one_a_batcher_finds_it_the_same_each_time() -> None:
+    request = keyed("chk_1")
+    assert under(None, start_refunds, request.request) == (start_refunds, request.request)
+    action, wrapped = under(Once(request.claim, tell), start_refunds, request.request)
+    assert wrapped == request
+    assert action is under_keys(start_refunds, tell)
+    assert action.__name__ == "start_refunds"
+
+
+async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> None:
+    checkout_id = shop.paid()
+    shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
+    writer = Batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
+    writer.start()
+    worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda _: None)
+    with patch.object(worker_module, "FORGET_MAX", 2):
+        shop.now = NOW + 30 * DAY_MS - 1
+        await worker.start(alone=False)
+        assert len(shop.keys()) == 5
+        shop.now += FORGET_EVERY_MS
+        await _soon(lambda: shop.keys() == [])
+    await worker.stop(grace_seconds=1)
+    await writer.stop()
+
+
+async def _soon(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the worker changes it in a thread of its own
+            await asyncio.sleep(0.01)
