@@ -36,6 +36,20 @@ async def leave(buyer: Buyer) -> None:
         await buyer.until(checkout, STATUS.COMPLETED)
 
 
+async def other_amount(buyer: Buyer) -> None:
+    """The provider takes other money than it was asked for: that completes nothing, and a person must look."""
+    checkout = await buyer.create()
+    buyer.arm()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout, "tok_other_amount")
+
+    async def judged() -> bool:
+        seen = (await buyer.read(checkout.id)).attempt
+        return seen is not None and seen.status not in ("READY", "SENT", "UNKNOWN")
+
+    await buyer.come_true(judged)
+
+
 async def review(buyer: Buyer) -> None:
     """Nobody can prove what became of an attempt, and a person finds out."""
     checkout = await buyer.create()
