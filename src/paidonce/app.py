@@ -12,6 +12,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.inbox.inbox import Inbox
+from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
@@ -54,16 +55,21 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             reader,
             schedule=worker_settings(settings).schedule,
             poll_seconds=settings.poll_seconds,
+            keep_days=settings.provider_webhook_days,
+            clock=clock,
             chance=system_chance,
             settled=watch.notify,
         )
+        alarm = Alarm(reader, clock=clock)
         try:
             if with_worker:
                 await worker.start(alone=database.exclusive)
                 inbox.start()
+                alarm.start()
             yield Service(settings, database, writer, reader, watch, worker, inbox, providers, clock)
         finally:
             watch.close()
+            await alarm.stop()
             await inbox.stop()
             await worker.stop(grace_seconds=settings.shutdown_seconds)
             for batcher in batchers:

@@ -15,6 +15,7 @@ from tests.proof.trouble import (
     late_success_of_a_canceled_one,
     leave,
     other_amount,
+    prune,
     review,
     unreadable_webhook,
 )
@@ -163,6 +164,7 @@ STORIES: Final = {
     "late_success_of_a_canceled_one": Story(late_success_of_a_canceled_one, STATUS.CANCELED),
     "unreadable_webhook": Story(unreadable_webhook, STATUS.COMPLETED, (1000, 0)),
     "other_amount": Story(other_amount, STATUS.PROCESSING),
+    "prune": Story(prune, STATUS.COMPLETED, (1000, 0), anew=True),
     "review": Story(review, STATUS.FAILED),
     "leave": Story(leave, STATUS.COMPLETED, (1000, 0), lives=2),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
