@@ -15,6 +15,7 @@ from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.inbox.inbox import Inbox
 from paidonce.merchants.keyring import Keyring
+from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
@@ -59,19 +60,24 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             reader,
             schedule=worker_settings(settings).schedule,
             poll_seconds=settings.poll_seconds,
+            keep_days=settings.provider_webhook_days,
+            clock=clock,
             chance=system_chance,
             settled=watch.notify,
         )
         keyring = Keyring(reader, seconds=time.monotonic)
+        alarm = Alarm(reader, clock=clock)
         try:
             if with_worker:
                 await worker.start(alone=database.exclusive)
                 inbox.start()
+                alarm.start()
             yield Service(settings, database, writer, reader, watch, worker, inbox, feed, keyring, providers, clock)
         finally:
             watch.close()
             await feed.stop()
             await keyring.stop()
+            await alarm.stop()
             await inbox.stop()
             await worker.stop(grace_seconds=settings.shutdown_seconds)
             for batcher in batchers:

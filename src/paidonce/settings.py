@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(gt=0, le=3600, description="When an unknown outcome is first asked about; later ones scale with it."),
     ] = 5.0
+    provider_webhook_days: Annotated[
+        float, Meta(gt=0, le=36500, description="How long a provider's webhook is kept after it was applied, in days.")
+    ] = 90.0
     shutdown_seconds: Annotated[
         float,
         Meta(

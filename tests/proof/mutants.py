@@ -111,6 +111,12 @@ MUTANTS: Final = (
         ("answer_lost",),
     ),
     Mutant(
+        "the comparison of what was taken with what was asked for",
+        "stories",
+        (Edit("payments/model.py", "and (other := _other_money(attempt, evidence)):", 'and (other := ""):'),),
+        ("other_amount",),
+    ),
+    Mutant(
         "fsync at each commit, and the reading back of that",
         "power loss",
         (Edit("database/engine.py", '"synchronous=FULL"', '"synchronous=NORMAL"'), _NO_READ_BACK),

@@ -10,7 +10,15 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.database.schema import attempt
 from paidonce.providers.simulator.faults import HIDDEN_MS
 from tests.proof.buyer import Buyer
-from tests.proof.trouble import late_success, late_success_of_a_canceled_one, leave, review, unreadable_webhook
+from tests.proof.trouble import (
+    late_success,
+    late_success_of_a_canceled_one,
+    leave,
+    other_amount,
+    prune,
+    review,
+    unreadable_webhook,
+)
 
 EXPIRES_IN_SECONDS: Final = 300
 STATUS = CheckoutStatus
@@ -155,6 +163,8 @@ STORIES: Final = {
     "late_success": Story(late_success, STATUS.COMPLETED, (1000, 0)),
     "late_success_of_a_canceled_one": Story(late_success_of_a_canceled_one, STATUS.CANCELED),
     "unreadable_webhook": Story(unreadable_webhook, STATUS.COMPLETED, (1000, 0)),
+    "other_amount": Story(other_amount, STATUS.PROCESSING),
+    "prune": Story(prune, STATUS.COMPLETED, (1000, 0), anew=True),
     "review": Story(review, STATUS.FAILED),
     "leave": Story(leave, STATUS.COMPLETED, (1000, 0), lives=2),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),

@@ -22,6 +22,7 @@ from tests.proof.beside import opened
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
 
 EXPIRES_IN_SECONDS: Final = 300
+LONG_AGO_MS: Final = 91 * 86_400_000
 STATUS = CheckoutStatus
 ENDED: Final = (STATUS.COMPLETED, STATUS.FAILED, STATUS.CANCELED, STATUS.EXPIRED)
 
@@ -35,6 +36,20 @@ async def leave(buyer: Buyer) -> None:
         buyer.leaving_at_once = True
     else:
         await buyer.until(checkout, STATUS.COMPLETED)
+
+
+async def other_amount(buyer: Buyer) -> None:
+    """The provider takes other money than it was asked for: that completes nothing, and a person must look."""
+    checkout = await buyer.create()
+    buyer.arm()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout, "tok_other_amount")
+
+    async def judged() -> bool:
+        seen = (await buyer.read(checkout.id)).attempt
+        return seen is not None and seen.status not in ("READY", "SENT", "UNKNOWN")
+
+    await buyer.come_true(judged)
 
 
 async def review(buyer: Buyer) -> None:
@@ -132,6 +147,27 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     with opened(buyer.service.settings.database_url) as beside:
         beside.execute(provider_webhook.update().where(provider_webhook.c.id == notice.id).values(evidence=evidence))
     await asyncio.to_thread(replay, buyer, notice.id)
+
+
+async def prune(buyer: Buyer) -> None:
+    """A webhook was applied long ago: it is deleted, and what it proved stays."""
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout)
+    checkout = await buyer.until(checkout, STATUS.COMPLETED)
+    assert checkout.attempt is not None
+    notice = Notice(f"msg_{checkout.attempt.id}", checkout.attempt.id, Succeeded("the same again"))
+    await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+    await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
+    buyer.arm()
+    buyer.clock.shift_ms += LONG_AGO_MS
+    await buyer.come_true(lambda: webhook_gone(buyer, notice.id))
+
+
+async def webhook_gone(buyer: Buyer, webhook_id: str) -> bool:
+    await asyncio.sleep(0)
+    with buyer.service.database.read() as transaction:
+        return not transaction.rows(select(provider_webhook.c.id).where(provider_webhook.c.id == webhook_id))
 
 
 def replay(buyer: Buyer, webhook_id: str) -> None:

@@ -6,26 +6,33 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import click
 import msgspec
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-from paidonce.clock import system_clock
+from paidonce.clock import Instant, system_clock
+from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level
 from paidonce.database.health_postgresql import examine_postgresql
 from paidonce.database.health_sqlite import examine_sqlite
+from paidonce.database.migrate import is_migrated
+from paidonce.errors import DatabaseUnavailable, NotDurable
+from paidonce.payments.alarm import UNKNOWN_MS_MAX, Unproven, measure_unproven
 from paidonce.settings import Settings
 
 PROBLEM_EXIT: Final = 1
+HOUR_MS: Final = 3_600_000
 ANSWER_SECONDS_MAX: Final = 2.0  # For a neighbour on this machine.
 COLORS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 
 def examine(settings: Settings, *, as_json: bool) -> None:
     """Print every finding; exit 1 if one is a problem."""
-    findings = [*_examine_database(settings), *_examine_settings(settings)]
+    findings = [*_examine_database(settings), *_examine_attempts(settings), *_examine_settings(settings)]
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
     else:
@@ -57,6 +64,36 @@ def _examine_database(settings: Settings) -> list[Finding]:
     # directions, could both have an attempt.
     margin_ms = (settings.lease_seconds - settings.provider_timeout_seconds) * 1000
     return examine_postgresql(url, clock=system_clock, skew_ms_max=margin_ms / 2)
+
+
+def _examine_attempts(settings: Settings) -> Iterator[Finding]:
+    """Examine what nobody has proven; a database that cannot be asked is another finding's matter."""
+    url = settings.database
+    if url.dialect == "sqlite" and not (url.path and url.path.exists()):
+        return
+    with suppress(ImportError, DBAPIError, NoSuchModuleError, DatabaseUnavailable, NotDurable):
+        database = open_database(url, clock=system_clock, exclusive=False)
+        try:
+            if is_migrated(database):
+                with database.read() as transaction:
+                    yield judge_unproven(measure_unproven(transaction, [None])[0], transaction.now)
+        finally:
+            database.close()
+
+
+def judge_unproven(found: Unproven, now: Instant) -> Finding:
+    """Judge how many outcomes are without a proof, and for how long."""
+    check, remedy = "proof", "run: paidonce review list; ask the provider what became of each"
+    if found.in_review_since is not None:
+        hours = (now - found.in_review_since) // HOUR_MS
+        told = f"{_counted(found.in_review, 'attempt')} need a person, the oldest for {hours} h: its buyer waits"
+        return Finding(check, Level.PROBLEM, told, remedy)
+    if found.unknown_since is not None and now - found.unknown_since > UNKNOWN_MS_MAX:
+        hours = (now - found.unknown_since) // HOUR_MS
+        told = f"{_counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; the provider is asked still"
+        return Finding(check, Level.WARNING, told, f"is the provider in trouble? {remedy}")
+    told = f"{_counted(found.unknown, 'outcome')} unknown, asked about" if found.unknown else "no attempt lacks it"
+    return Finding(check, Level.OK, told)
 
 
 def _examine_settings(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from paidonce.clock import format_instant
 from paidonce.events.model import Cause
 from paidonce.payments.model import Attempt, AttemptStatus, LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.payments.store import read_by_status
+from paidonce.payments.store import read_unproven
 from paidonce.providers.base import Declined, Evidence, Succeeded
 from paidonce.settings import Settings
 
@@ -22,8 +22,8 @@ def list_unproven(settings: Settings, *, as_json: bool) -> None:
     """List what needs review, then what is still asked about, each oldest first."""
     with database_beside(settings) as database, database.read() as transaction:
         attempts = [
-            *read_by_status(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
-            *read_by_status(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
+            *read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
+            *read_unproven(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
         ]
         now = transaction.now
     if as_json:

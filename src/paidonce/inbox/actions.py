@@ -140,3 +140,21 @@ def _mark(webhook: ProviderWebhook, result: WebhookResult, now: Instant) -> Webh
 def find_due_webhooks(transaction: Transaction, limits: Sequence[int]) -> list[list[WebhookName]]:
     """Name webhooks that wait to be applied, at most ``limit`` for each request."""
     return [store.find_due(transaction, limit) for limit in limits]
+
+
+class OldWebhooks(msgspec.Struct, frozen=True):
+    """Webhooks that were applied more than ``age_ms`` ago, at most ``limit`` of them."""
+
+    age_ms: int
+    limit: int
+
+
+def find_old_webhooks(transaction: Transaction, requests: Sequence[OldWebhooks]) -> list[list[WebhookName]]:
+    """Name webhooks that have done their work long ago."""
+    return [store.find_applied(transaction, before=transaction.now - one.age_ms, limit=one.limit) for one in requests]
+
+
+def prune_webhooks(transaction: Transaction, requests: Sequence[list[WebhookName]]) -> list[None]:
+    """Delete webhooks that are applied. What they proved stands in their attempts and events."""
+    store.delete_applied(transaction, [name for names in requests for name in names])
+    return [None for _ in requests]

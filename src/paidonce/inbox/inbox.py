@@ -6,15 +6,19 @@ from typing import Final
 
 import structlog
 
+from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
 from paidonce.inbox.actions import (
     ApplyWebhook,
+    OldWebhooks,
     ReceivedWebhook,
     apply_webhooks,
     fail_webhooks,
     find_due_webhooks,
+    find_old_webhooks,
+    prune_webhooks,
     store_webhooks,
 )
 from paidonce.inbox.model import WebhookResult
@@ -25,6 +29,9 @@ from paidonce.providers.base import Notice
 log = structlog.get_logger()
 
 APPLY_MAX: Final = 256
+PRUNE_MAX: Final = 256  # A statement of milliseconds, between which others write.
+PRUNE_PAUSE_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
 
 
 class Inbox:
@@ -37,6 +44,8 @@ class Inbox:
         *,
         schedule: LookupSchedule,
         poll_seconds: float,
+        keep_days: float,
+        clock: Clock,
         chance: Chance,
         settled: Callable[[str], None],
     ) -> None:
@@ -44,6 +53,9 @@ class Inbox:
         self._reader = reader
         self._schedule = schedule
         self._poll_seconds = poll_seconds
+        self._keep_ms = round(keep_days * DAY_MS)
+        self._clock = clock
+        self._prune_at: Instant = 0
         self._chance = chance
         self._settled = settled
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,12 +85,23 @@ class Inbox:
             try:
                 due = await self._reader.submit(find_due_webhooks, APPLY_MAX)
                 await asyncio.gather(*(self._apply(name) for name in due))
+                await self._prune()
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("inbox_waits", cause=error.code)
             except Exception:
                 log.exception("inbox_failed")
             if len(due) < APPLY_MAX:
                 await asyncio.sleep(self._poll_seconds)
+
+    async def _prune(self) -> None:
+        """Delete one batch of what is long applied, if it is time to."""
+        if self._clock() < self._prune_at:
+            return
+        old = await self._reader.submit(find_old_webhooks, OldWebhooks(self._keep_ms, PRUNE_MAX))
+        if old:
+            await self._writer.submit(prune_webhooks, old)
+        if len(old) < PRUNE_MAX:
+            self._prune_at = self._clock() + PRUNE_PAUSE_MS
 
     async def _apply(self, name: WebhookName) -> None:
         wish = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, select, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
@@ -62,9 +62,24 @@ def _mark(dialect: str) -> Update:
     )
 
 
+def _delete_applied(dialect: str) -> Delete:
+    wanted = given_rows(dialect, "wanted", provider=str, id=str)
+    return delete(provider_webhook).where(
+        tuple_(provider_webhook.c.provider, provider_webhook.c.id).in_(select(wanted.c.provider, wanted.c.id)),
+        provider_webhook.c.applied_at.is_not(None),
+    )
+
+
 _INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
 _BY_NAME: Final = {dialect: _by_name(dialect) for dialect in DIALECTS}
 _MARK: Final = {dialect: _mark(dialect) for dialect in DIALECTS}
+_DELETE_APPLIED: Final = {dialect: _delete_applied(dialect) for dialect in DIALECTS}
+_APPLIED_BEFORE: Final = (
+    select(provider_webhook.c.provider, provider_webhook.c.id)
+    .where(provider_webhook.c.applied_at < bindparam("before"))
+    .order_by(provider_webhook.c.applied_at)
+    .limit(bindparam("limit"))
+)
 _DUE: Final = (
     select(provider_webhook.c.provider, provider_webhook.c.id)
     .where(provider_webhook.c.due_at <= bindparam("now"))
@@ -98,6 +113,16 @@ def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> Non
 def find_due(transaction: Transaction, limit: int) -> list[WebhookName]:
     """Name at most ``limit`` webhooks that wait to be applied, those that are due longest first."""
     return [WebhookName(*row) for row in transaction.rows(_DUE, {"now": transaction.now, "limit": limit})]
+
+
+def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> list[WebhookName]:
+    """Name at most ``limit`` webhooks that were applied before an instant, the oldest first."""
+    return [WebhookName(*row) for row in transaction.rows(_APPLIED_BEFORE, {"before": before, "limit": limit})]
+
+
+def delete_applied(transaction: Transaction, names: Sequence[WebhookName]) -> None:
+    """Delete webhooks; one that is not applied stays."""
+    transaction.run(_DELETE_APPLIED[transaction.connection.dialect.name], {"wanted": encode_rows(names)})
 
 
 def find_by_id(transaction: Transaction, webhook_id: str) -> list[ProviderWebhook]:

@@ -142,8 +142,11 @@ def judge(
 
     Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
     sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
+    Proof that other money moved than was asked for is no proof, but a person's business.
     """
     status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
+    if isinstance(evidence, Succeeded | Authorized) and (other := _other_money(attempt, evidence)):
+        evidence = RequiresReview(other)
     proof = _proof(kind, evidence)
     if status in FINAL:
         late = status is AttemptStatus.DECLINED and kind in MOVES_MONEY
@@ -153,6 +156,15 @@ def judge(
     if isinstance(evidence, Unknown | NotFound):
         return _ask_again(attempt, _reason(evidence), schedule.next_due_at(now, attempt.lookup_count, chance))
     return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
+
+
+def _other_money(attempt: Attempt, evidence: Succeeded | Authorized) -> str | None:
+    """Tell how the money that a provider speaks of differs from what was asked for; None where it does not."""
+    amount = attempt.amount if evidence.amount is None else evidence.amount
+    currency = attempt.currency if evidence.currency is None else evidence.currency
+    if (amount, currency) == (attempt.amount, attempt.currency):
+        return None
+    return f"the provider says {amount} {currency}; {attempt.amount} {attempt.currency} were asked for"
 
 
 def _proof(kind: AttemptKind, evidence: Evidence) -> Verdict | None:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text, tuple_, update
 
 from paidonce.clock import Instant
-from paidonce.database.schema import attempt
+from paidonce.database.schema import UNPROVEN, attempt
 from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import OwnedId, pick_owned
@@ -114,9 +114,15 @@ _REFUNDS: Final = (
 )
 _BY_STATUS: Final = (
     select(*_COLUMNS)
-    .where(attempt.c.status == bindparam("status"))
+    .where(text(UNPROVEN), attempt.c.status == bindparam("status"))
     .order_by(attempt.c.created_at)
     .limit(bindparam("limit"))
+)
+
+_COUNT_UNPROVEN: Final = (
+    select(attempt.c.status, func.count().label("attempts"), func.min(attempt.c.created_at).label("since"))
+    .where(text(UNPROVEN))
+    .group_by(attempt.c.status)
 )
 
 _CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
@@ -205,6 +211,11 @@ def find_refunds(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[
     return pick_owned(wanted, {row.id: Attempt(*row) for row in rows})
 
 
-def read_by_status(transaction: Transaction, status: AttemptStatus, limit: int) -> list[Attempt]:
-    """Read at most ``limit`` attempts with a status, oldest first."""
+def count_unproven(transaction: Transaction) -> dict[str, tuple[int, Instant]]:
+    """Count the attempts that have no proof, by status, each with the instant at which its oldest was committed."""
+    return {row.status: (row.attempts, row.since) for row in transaction.rows(_COUNT_UNPROVEN)}
+
+
+def read_unproven(transaction: Transaction, status: AttemptStatus, limit: int) -> list[Attempt]:
+    """Read at most ``limit`` attempts that are UNKNOWN or in NEEDS_REVIEW, oldest first."""
     return [Attempt(*row) for row in transaction.rows(_BY_STATUS, {"status": status, "limit": limit})]

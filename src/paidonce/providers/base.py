@@ -44,15 +44,25 @@ class Modification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
-    """Proof: it took place. ``reference`` is the provider's name for it."""
+    """Proof: it took place. ``reference`` is the provider's name for it.
+
+    ``amount``, in minor units, and ``currency`` are those that the provider tells; None where it does not tell.
+    """
 
     reference: str
+    amount: int | None = None
+    currency: str | None = None
 
 
 class Authorized(msgspec.Struct, frozen=True, tag=True):
-    """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization."""
+    """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization.
+
+    ``amount`` and ``currency`` are as with Succeeded.
+    """
 
     reference: str
+    amount: int | None = None
+    currency: str | None = None
 
 
 class Declined(msgspec.Struct, frozen=True, tag=True):

@@ -54,11 +54,13 @@ class Fleet:
             await self._kill(target, serving)
 
     async def recover(self) -> None:
-        """Continue what was stopped; whatever has ended by itself is started again."""
+        """Continue what was stopped; whatever has ended by itself is started again. Returns when all are up."""
         await asyncio.gather(*self._waking)
         for process in self.processes:
             if not process.running:
                 await process.start()
+        for process in self.processes:
+            await process.up()
 
     async def end(self) -> None:
         """Ask all to end, those that wait for their turn first."""

@@ -20,11 +20,15 @@ class Verdict(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof found. ``missing`` are the faults and payment methods that never came about."""
+    """What a proof found in ``seconds`` all in all, ``struck_seconds`` of which blows were dealt.
+
+    ``missing`` are the faults and payment methods that never came about.
+    """
 
     seed: int
     database: str
     seconds: float
+    struck_seconds: float
     checkouts: int
     payments: int
     requests: int
@@ -49,5 +53,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.violations.count or self.unexpected or self.end_seconds > self.end_seconds_max:
             return Verdict.BROKEN
         tried = self.payments > 0 and self.kills > 0
-        everything = not self.missing or self.seconds < SECONDS_FOR_EVERYTHING
+        everything = not self.missing or self.struck_seconds < SECONDS_FOR_EVERYTHING
         return Verdict.KEPT if tried and everything else Verdict.NOT_PROVEN

@@ -82,6 +82,6 @@ def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[
         "PAIDONCE_PROVIDER_CONCURRENCY": str(PROVIDER_CONCURRENCY),
         "PAIDONCE_POLL_SECONDS": str(POLL_SECONDS),
         "PAIDONCE_SHUTDOWN_SECONDS": "5",
-        "PAIDONCE_LOG_LEVEL": "warning",
+        "PAIDONCE_LOG_LEVEL": "info",
         "PAIDONCE_LOG_FORMAT": "json",
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 START_SECONDS_MAX: Final = 30.0
+UP: Final = (b'"event": "serving"', b'"event": "working"', b'"event": "standing_by"')
 
 
 class Process:
@@ -23,10 +24,13 @@ class Process:
         self._environment = environment
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
+        self._log = folder / f"{name}.log"
+        self._log_bytes = 0  # What its lives before this one have written.
 
     async def start(self) -> None:
         """Start it; its output goes to a file of its name."""
-        with (self._folder / f"{self.name}.log").open("ab") as log:
+        with self._log.open("ab") as log:
+            self._log_bytes = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -37,6 +41,12 @@ class Process:
                 stdout=log,
                 stderr=log,
             )
+
+    async def up(self) -> None:
+        """Wait until it has said that it serves, works or stands by; raises TimeoutError."""
+        async with asyncio.timeout(START_SECONDS_MAX):
+            while not any(said in self._log.read_bytes()[self._log_bytes :] for said in UP):  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.02)
 
     @property
     def pid(self) -> int | None:

@@ -16,7 +16,7 @@ from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.verdict import ENDED, judge_purchases
 
 BLOW_SECONDS: Final = (0.5, 1.55)  # From one blow to the next: 58 in a minute.
-LIFE_SECONDS_MIN: Final = 0.1  # Where a start took longer than that, from the first answer to the next blow.
+LIFE_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
 READERS: Final = 16
 BOOKS_SECONDS_MAX: Final = 60.0  # To show the books, all of them, at once.
 
@@ -62,6 +62,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         seed=plan.seed,
         database="PostgreSQL" if plan.on_postgresql else "SQLite",
         seconds=time.monotonic() - started,
+        struck_seconds=plan.seconds,
         checkouts=len(purchases),
         payments=sum(methods.values()),
         requests=clients.requests,
@@ -103,12 +104,13 @@ async def _disturb(plan: Plan, fleet: Fleet, clients: Clients, progress: Progres
     """Let clients buy for the plan's time while the fleet is struck."""
     buying = asyncio.create_task(clients.run())
     draw = seeded(plan.seed)
-    begun = due = time.monotonic()
+    begun = time.monotonic()
+    due = begun + BLOW_SECONDS[1]  # The standbys load meanwhile.
     while due - begun < plan.seconds:
+        await asyncio.sleep(due - time.monotonic())
         await fleet.strike(draw)
         progress(f"{len(clients.purchases)} purchases", (due - begun) / plan.seconds)
         due = max(due + draw.uniform(*BLOW_SECONDS), time.monotonic() + LIFE_SECONDS_MIN)
-        await asyncio.sleep(due - time.monotonic())
     clients.stop()
     await fleet.recover()
     await asyncio.wait_for(buying, START_SECONDS_MAX + plan.end_seconds_max)

@@ -82,6 +82,7 @@ async def test_a_charge_that_succeeds_is_proof_and_so_is_its_look_up(kit: Kit) -
     proof = await kit.provider.charge(wish)
     assert isinstance(proof, Succeeded)
     assert proof.reference
+    assert (proof.amount, proof.currency) in ((1000, "USD"), (None, None))
     assert await kit.provider.look_up(wish.key) == proof
 
 
@@ -182,7 +183,7 @@ async def test_a_webhook_that_is_signed_is_read(kit: Kit) -> None:
     body = kit.webhook("att_1", "ch_1")
     notice = kit.provider.read_webhook(signed(body, message_id="msg_1"), body)
     assert notice is not None
-    assert (notice.id, notice.key, notice.evidence) == ("msg_1", "att_1", Succeeded("ch_1"))
+    assert (notice.id, notice.key, notice.evidence) == ("msg_1", "att_1", Succeeded("ch_1", 1000))
 
 
 async def test_a_webhook_that_is_forged_or_stale_is_not_believed(kit: Kit) -> None:

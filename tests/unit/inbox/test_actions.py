@@ -21,10 +21,13 @@ from paidonce.events.store import write_events
 from paidonce.inbox.actions import (
     Applied,
     ApplyWebhook,
+    OldWebhooks,
     ReceivedWebhook,
     apply_webhooks,
     fail_webhooks,
     find_due_webhooks,
+    find_old_webhooks,
+    prune_webhooks,
     store_webhooks,
 )
 from paidonce.inbox.model import RETRY_SECONDS
@@ -218,6 +221,24 @@ def test_of_many_webhooks_at_once_each_is_applied_to_its_own(shop: Shop) -> None
 
 
 Run = Callable[..., Result]
+
+
+def test_only_what_was_applied_long_ago_is_pruned_a_few_at_a_time(shop: Shop) -> None:
+    for number in range(5):
+        shop.pays(f"{number}", f"att_{number}")
+        shop.apply(shop.receive(SUCCESS, f"att_{number}", f"msg_{number}"))
+        shop.now += 1000
+    shop.receive(SUCCESS, "att_nobody", "msg_waiting")
+    old = OldWebhooks(age_ms=2000, limit=2)
+    (names,) = shop.do(find_old_webhooks, old)
+    assert [name.id for name in names] == ["msg_0", "msg_1"]
+    shop.do(prune_webhooks, [*names, WebhookName("simulator", "msg_waiting")])
+    shop.do(prune_webhooks, names)  # Run again after a commit whose answer was lost, it does nothing more.
+    assert [name.id for name in shop.do(find_old_webhooks, old)[0]] == ["msg_2"]
+    shop.now += 10**12
+    left = shop.do(find_old_webhooks, OldWebhooks(age_ms=1, limit=99))[0]
+    assert [name.id for name in left] == ["msg_2", "msg_3", "msg_4"]
+    assert len(shop.do(find_due_webhooks, 99)[0]) == 1  # What is not applied is never pruned.
 
 
 @pytest.fixture

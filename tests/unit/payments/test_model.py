@@ -196,6 +196,21 @@ def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: Attempt
     assert status is AttemptStatus.SUCCEEDED
 
 
+@pytest.mark.parametrize("proof", [Succeeded, Authorized])
+@pytest.mark.parametrize("status", [status for status in AttemptStatus if status not in FINAL])
+@pytest.mark.parametrize("kind", AttemptKind)
+def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_look(
+    kind: AttemptKind, status: AttemptStatus, proof: type[Succeeded | Authorized]
+) -> None:
+    for other in (proof("ch_9", 999, "USD"), proof("ch_9", 1000, "EUR"), proof("ch_9", amount=1001)):
+        verdict = verdict_on(kind, status, other)
+        assert (verdict.status if verdict else status) is AttemptStatus.NEEDS_REVIEW
+        assert verdict is None or (verdict.reason or "").endswith("1000 USD were asked for")
+        assert verdict_on(kind, AttemptStatus.DECLINED, other) is None
+    for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
+        assert status_after(kind, status, same) is status_after(kind, status, proof("ch_9"))
+
+
 def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:
     charge, unknown = AttemptKind.CHARGE, AttemptStatus.UNKNOWN
     assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX - 1) is AttemptStatus.UNKNOWN

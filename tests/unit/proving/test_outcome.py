@@ -9,7 +9,8 @@ NONE = Violations(charged_twice=[], lost=[], stuck=[], wrong=[])
 GOOD = Outcome(
     seed=1,
     database="SQLite",
-    seconds=60,
+    seconds=75,
+    struck_seconds=60,
     checkouts=9,
     payments=9,
     requests=99,
@@ -39,7 +40,7 @@ GOOD = Outcome(
         ({"end_seconds": 9.1}, Verdict.BROKEN),
         ({"missing": ["booked_late"]}, Verdict.NOT_PROVEN),
         ({"missing": ["booked_late"], "unexpected": ["GET /: 500"]}, Verdict.BROKEN),
-        ({"missing": ["booked_late"], "seconds": 12}, Verdict.KEPT),
+        ({"missing": ["booked_late"], "struck_seconds": 12}, Verdict.KEPT),
         ({"kills": 0}, Verdict.NOT_PROVEN),
         ({"payments": 0}, Verdict.NOT_PROVEN),
     ],

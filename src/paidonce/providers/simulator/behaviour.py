@@ -36,8 +36,13 @@ FATES: Final = {
 }
 
 
+# The provider takes another amount than it was asked for, and says so: by so many minor units.
+OTHER_AMOUNTS: Final = {"tok_other_amount": 1}
+
+
 class Behaviour(NamedTuple):
-    """How a charge goes: its decline code if it is declined, what goes wrong, its webhook, and a latency of its own.
+    """How a charge goes: its decline code if it is declined, what goes wrong, its webhook, a latency of its own, and by
+    how much its amount is another than was asked for.
 
     Where ``fault`` is NONE or ``fate`` is None, the fault plan decides.
     """
@@ -46,6 +51,7 @@ class Behaviour(NamedTuple):
     fault: Fault = Fault.NONE
     fate: Fate | None = None
     latency_ms: int | None = None
+    amount_off: int = 0
 
 
 def behaviour_of(payment_method: str, amount: int) -> Behaviour:
@@ -63,6 +69,7 @@ def behaviour_of(payment_method: str, amount: int) -> Behaviour:
         FAULTS.get(payment_method, Fault.NONE),
         FATES.get(payment_method),
         min(int(delayed[1]), DELAY_MS_MAX) if delayed else None,
+        OTHER_AMOUNTS.get(payment_method, 0),
     )
 
 

@@ -155,7 +155,7 @@ class Simulation:
             key=wish.key,
             checkout_id=wish.checkout_id,
             merchant_id=wish.merchant_id,
-            amount=wish.amount,
+            amount=wish.amount + behaviour.amount_off,
             currency=wish.currency,
             payment_method=wish.payment_method,
             status="declined" if behaviour.decline_code else "succeeded" if wish.capture else "authorized",

@@ -38,6 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reference: str
     outcome: Literal["succeeded", "authorized", "declined"]
     amount: int
+    currency: str | None = None  # A charge's; what changes one has its currency.
     decline_code: str | None = None
 
 
@@ -92,6 +93,7 @@ def operation_of(booked: Charge | Change) -> Operation:
         reference=booked.reference,
         outcome=outcome,
         amount=booked.amount,
+        currency=booked.currency if isinstance(booked, Charge) else None,
         decline_code=booked.decline_code,
     )
 
@@ -100,9 +102,9 @@ def evidence_of(operation: Operation) -> Evidence:
     """Tell what an operation proves of the call that bore its key."""
     match operation.outcome:
         case "succeeded":
-            return Succeeded(operation.reference)
+            return Succeeded(operation.reference, operation.amount, operation.currency)
         case "authorized":
-            return Authorized(operation.reference)
+            return Authorized(operation.reference, operation.amount, operation.currency)
         case "declined":
             return Declined(operation.decline_code or "declined", operation.reference)
 

@@ -67,7 +67,7 @@ async def every_call(connector: SimulatorConnector) -> list[Evidence]:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (answer("200 OK", OPERATION), Succeeded("ch_1")),
+        (answer("200 OK", OPERATION), Succeeded("ch_1", 1000)),
         (answer("402 Payment Required", DECLINED), Declined("expired_card", "ch_1")),
         (answer("200 OK", DECLINED), Declined("expired_card", "ch_1")),
     ],

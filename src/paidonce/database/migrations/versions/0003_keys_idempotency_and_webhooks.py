@@ -14,6 +14,7 @@ def upgrade() -> None:
     """Create the tables."""
     _create_api_key()
     _create_idempotency_keys()
+    _find_what_is_unproven_or_old()
 
 
 def _create_api_key() -> None:
@@ -68,3 +69,25 @@ def _create_idempotency_keys() -> None:
     # What an attempt kept of its key is kept there now, for every kind of request in one way.
     op.drop_index("attempt_idempotency_key", "attempt")
     op.drop_column("attempt", "idempotency_key")
+
+
+def _find_what_is_unproven_or_old() -> None:
+    """Let the oldest outcome without a proof, and webhooks that are long applied, be found without a search."""
+    unproven = sa.text("status IN ('UNKNOWN', 'NEEDS_REVIEW')")
+    op.create_index(
+        "attempt_unproven",
+        "attempt",
+        ["status", "created_at"],
+        unique=False,
+        sqlite_where=unproven,
+        postgresql_where=unproven,
+    )
+    applied = sa.text("applied_at IS NOT NULL")
+    op.create_index(
+        "provider_webhook_applied",
+        "provider_webhook",
+        ["applied_at"],
+        unique=False,
+        sqlite_where=applied,
+        postgresql_where=applied,
+    )

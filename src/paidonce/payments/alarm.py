@@ -1,0 +1,90 @@
+"""The alarm: tells the log, from time to time, of outcomes that nobody has proven for long, and of those that wait for
+a person.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from paidonce.clock import Clock, Instant
+from paidonce.database.batcher import Batcher
+from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.payments.model import AttemptStatus
+from paidonce.payments.store import count_unproven
+
+log = structlog.get_logger()
+
+PERIOD_SECONDS: Final = 600.0  # So often at the most, in each process with a worker.
+UNKNOWN_MS_MAX: Final = 3_600_000  # By then five look-ups have found nothing: something is wrong.
+
+
+class Unproven(msgspec.Struct, frozen=True, kw_only=True):
+    """How many outcomes are asked about still or wait for a person, and since when the oldest of each does."""
+
+    unknown: int = 0
+    unknown_since: Instant | None = None
+    in_review: int = 0
+    in_review_since: Instant | None = None
+
+
+def measure_unproven(transaction: Transaction, requests: Sequence[None]) -> list[Unproven]:
+    """Count the outcomes without a proof."""
+    found = count_unproven(transaction)
+    unknown, unknown_since = found.get(AttemptStatus.UNKNOWN, (0, None))
+    in_review, in_review_since = found.get(AttemptStatus.NEEDS_REVIEW, (0, None))
+    measured = Unproven(
+        unknown=unknown, unknown_since=unknown_since, in_review=in_review, in_review_since=in_review_since
+    )
+    return [measured for _ in requests]
+
+
+class Alarm:
+    """Looks once a period, while it is started."""
+
+    def __init__(self, reader: Batcher, *, clock: Clock) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Look once, and log what a person should know."""
+        found = await self._reader.submit(measure_unproven, None)
+        now = self._clock()
+        if found.in_review_since is not None:
+            log.error(
+                "attempts_need_review",
+                attempts=found.in_review,
+                oldest_seconds=(now - found.in_review_since) // 1000,
+                remedy="paidonce review list",
+            )
+        if found.unknown_since is not None and now - found.unknown_since > UNKNOWN_MS_MAX:
+            log.warning(
+                "outcomes_unknown_for_long",
+                attempts=found.unknown,
+                oldest_seconds=(now - found.unknown_since) // 1000,
+                remedy="paidonce review list",
+            )
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except (DatabaseUnavailable, Overloaded) as error:
+                log.warning("alarm_waits", cause=error.code)
+            except Exception:
+                log.exception("alarm_failed")
+            await asyncio.sleep(PERIOD_SECONDS)

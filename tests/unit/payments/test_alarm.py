@@ -1,0 +1,119 @@
+"""Outcomes that nobody proves are told of: in the log while the service runs, and by the doctor; on both databases."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+from structlog.testing import capture_logs
+
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
+from paidonce.database_url import parse_database_url
+from paidonce.payments.alarm import UNKNOWN_MS_MAX, Alarm, Unproven, measure_unproven
+
+NOW = 1_767_323_045_678
+OLD = UNKNOWN_MS_MAX + 5000
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(database_url), clock=lambda: NOW)
+    migrate(database)
+    yield database
+    database.close()
+
+
+def have(database: Database, status: str, *, age_ms: int, count: int = 1) -> None:
+    """Have attempts with this status, each of a checkout of its own."""
+    settled = status in ("SUCCEEDED", "DECLINED")
+    begun = {"created_at": NOW - age_ms, "updated_at": NOW}
+    with database.writes.begin() as connection:
+        if not connection.execute(text("SELECT count(*) FROM merchant")).scalar():
+            connection.execute(insert(merchant).values(id="m", event_sequence=0, created_at=NOW))
+        for number in range(count):
+            name = f"{status}-{age_ms}-{number}"
+            money = {"amount": 1000, "currency": "USD"}
+            bought = {"capture_method": "automatic", "attempt_count": 1, "expires_at": NOW}
+            row = {"id": name, "merchant_id": "m", "idempotency_key": name, "status": "PROCESSING"}
+            connection.execute(insert(checkout).values(**row, **money, **bought, **begun))
+            asked = {
+                "kind": "CHARGE",
+                "provider": "simulator",
+                "provider_key": name,
+                "payment_method": "tok",
+                "fence": 1,
+            }
+            ended = {
+                "due_at": NOW if status in ("SENT", "UNKNOWN") else None,
+                "settled_at": NOW if settled else None,
+                "decline_code": "no" if status == "DECLINED" else None,
+            }
+            row = {"id": name, "merchant_id": "m", "checkout_id": name, "status": status}
+            connection.execute(insert(attempt).values(**row, **asked, **money, **ended, **begun))
+
+
+def measured(database: Database) -> Unproven:
+    with database.read() as transaction:
+        return measure_unproven(transaction, [None])[0]
+
+
+async def logged(database: Database) -> list[tuple[str, str, int, int]]:
+    reader = Batcher(database.read, name="reader", queue_limit=9, batch_limit=9, chance=lambda: 0.5)
+    reader.start()
+    try:
+        with capture_logs() as lines:
+            await Alarm(reader, clock=lambda: NOW).look()
+    finally:
+        await reader.stop()
+    return [(one["log_level"], one["event"], one["attempts"], one["oldest_seconds"]) for one in lines]
+
+
+async def test_what_is_proven_under_way_or_unknown_since_lately_is_no_alarm(database: Database) -> None:
+    assert measured(database) == Unproven()
+    for status in ("SUCCEEDED", "DECLINED", "SENT"):
+        have(database, status, age_ms=OLD)
+    have(database, "UNKNOWN", age_ms=UNKNOWN_MS_MAX)
+    assert measured(database) == Unproven(unknown=1, unknown_since=NOW - UNKNOWN_MS_MAX)
+    assert await logged(database) == []
+
+
+async def test_the_number_and_the_age_of_what_nobody_has_proven_are_logged_once_however_many(
+    database: Database,
+) -> None:
+    have(database, "UNKNOWN", age_ms=1000, count=3)
+    have(database, "UNKNOWN", age_ms=OLD)
+    have(database, "NEEDS_REVIEW", age_ms=7000, count=2)
+    assert await logged(database) == [
+        ("error", "attempts_need_review", 2, 7),
+        ("warning", "outcomes_unknown_for_long", 4, OLD // 1000),
+    ]
+
+
+def test_both_databases_find_it_by_the_index_and_not_by_a_search(database: Database) -> None:
+    wanted = f"SELECT status, count(*), min(created_at) FROM attempt WHERE {UNPROVEN} GROUP BY status"
+    with database.reads.connect() as connection:
+        if database.url.dialect == "sqlite":
+            plan: Any = connection.execute(text(f"EXPLAIN QUERY PLAN {wanted}")).all()
+        else:
+            connection.execute(text("SET enable_seqscan = off"))  # A table of nothing is read through otherwise.
+            plan = connection.execute(text(f"EXPLAIN {wanted}")).all()
+            connection.execute(text("RESET enable_seqscan"))
+    assert "attempt_unproven" in str(plan)
+
+
+@pytest.mark.parametrize(
+    ("found", "level"),
+    [
+        (Unproven(), "ok"),
+        (Unproven(unknown=2, unknown_since=NOW - UNKNOWN_MS_MAX), "ok"),
+        (Unproven(unknown=2, unknown_since=NOW - OLD), "warning"),
+        (Unproven(unknown=2, unknown_since=NOW - OLD, in_review=1, in_review_since=NOW), "problem"),
+    ],
+)
+def test_the_doctor_judges_the_oldest(found: Unproven, level: str) -> None:
+    finding = import_module("paidonce.cli.doctor").judge_unproven(found, NOW)
+    assert (finding.level, bool(finding.remedy)) == (level, level != "ok")
