@@ -21,13 +21,14 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from paidonce.api.problems import PROBLEM_JSON, tell_problem
 from paidonce.api.reply import Reply
 from paidonce.errors import RateLimited
+from paidonce.ids import Chance, system_chance
 from paidonce.merchants.model import Caller
 from paidonce.settings import Settings
 
 BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
-REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back.
+REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back, at the least; twice that at the most.
 WAITING_MAX: Final = 1000  # Of one key; more are refused.
 WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wait.
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
@@ -194,6 +195,7 @@ class Limits(msgspec.Struct):
     keys: Buckets | None
     addresses: Buckets | None
     turns: Turns | None
+    chance: Chance = system_chance
 
     async def admit(self, scope: Scope) -> None:
         """Count a request for its caller's key; call it once it is known whose it is. Raises RateLimited."""
@@ -225,7 +227,8 @@ class Limits(msgspec.Struct):
                     if status == UNAUTHORIZED and self.addresses is not None:
                         self.addresses.charge(address, FAILURE_COST - 1)
                     elif status == TOO_MANY:
-                        await asyncio.sleep(REFUSAL_SECONDS)
+                        # Not all at once: those who were refused together must not come back together.
+                        await asyncio.sleep(REFUSAL_SECONDS * (1 + self.chance()))
                     message["headers"] = [*message["headers"], *visit.headers]
                 await send(message)
 
