@@ -28,7 +28,7 @@ from paidonce.settings import Settings
 BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
-REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back, at the least; twice that at the most.
+REFUSAL_SECONDS: Final = 0.5  # How long a refusal is held back, at the least; twice that at the most.
 WAITING_MAX: Final = 1000  # Of one key; more are refused.
 WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wait.
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
