@@ -6,6 +6,7 @@ from typing import Final
 
 from paidonce.api.answers import EventPage, event_answer
 from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_parameters
+from paidonce.api.limits import stop_counting
 from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.api.reading import read_parameters
 from paidonce.api.streaming import EventStream, Pace
@@ -43,6 +44,7 @@ async def follow_events(request: Request, service: Service) -> EventStream:
     if after > newest:
         detail = f"No event has this number yet; the newest is {newest}."
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
+    stop_counting(request)
     follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
     return EventStream(follow, types=_types(said.types), pace=Pace())
 

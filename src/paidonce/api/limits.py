@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from paidonce.errors import RateLimited
+from paidonce.ids import Chance, system_chance
 from paidonce.merchants.model import Caller
 from paidonce.settings import Settings
 from paidonce.web.asgi import Scope
@@ -26,7 +27,7 @@ from paidonce.web.request import Request
 BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
-REFUSAL_SECONDS: Final = 0.25  # How long a refusal is held back.
+REFUSAL_SECONDS: Final = 0.5  # How long a refusal is held back, at the least; twice that at the most.
 WAITING_MAX: Final = 1000  # Of one key; more are refused.
 WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wait.
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
@@ -193,6 +194,7 @@ class Limits(msgspec.Struct):
     keys: Buckets | None
     addresses: Buckets | None
     turns: Turns | None
+    chance: Chance = system_chance
 
     async def admit(self, request: Request) -> None:
         """Count a request for its caller's key; call it once it is known whose it is. Raises RateLimited."""
@@ -222,7 +224,8 @@ class Limits(msgspec.Struct):
         if answer.status == UNAUTHORIZED and self.addresses is not None:
             self.addresses.charge(address_of(request.scope), FAILURE_COST - 1)
         elif answer.status == TOO_MANY:
-            await asyncio.sleep(REFUSAL_SECONDS)
+            # Not all at once: those who were refused together must not come back together.
+            await asyncio.sleep(REFUSAL_SECONDS * (1 + self.chance()))
         answer.headers += _visit_of(request).headers
 
     def leave(self, request: Request) -> None:
@@ -239,8 +242,7 @@ def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> L
     """Make the limits that the settings ask for; None where they ask for none."""
     keys = Policy("key", settings.rate_limit_per_second, settings.rate_limit_burst)
     addresses = Policy("address", settings.address_limit_per_second, settings.address_limit_burst)
-    authentication: str = settings.auth
-    by_key = authentication != "off" and (keys.per_second or settings.requests_at_once_share)
+    by_key = settings.auth != "off" and (keys.per_second or settings.requests_at_once_share)
     if not (by_key or addresses.per_second):
         return None
     return Limits(
