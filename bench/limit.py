@@ -1,0 +1,78 @@
+"""The limit: our web framework, gateway, reply and server around nothing: it reads bodies and answers from memory."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import click
+import msgspec
+from litestar import Controller, Litestar, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+
+from paidonce.api.exchange import AnyRequest, refuse_strange_ids
+from paidonce.api.problems import answer_error
+from paidonce.api.reply import Reply
+from paidonce.api.web import BODY_BYTES_MAX, name_exchanges, tell_methods
+from paidonce.cli.listening import make_server, on_signal, run
+
+
+class Canned(NamedTuple):
+    """A checkout as a real service answered it, to a create and to a get."""
+
+    created: bytes
+    found: bytes
+    location: str
+
+
+Injected: TypeAlias = NamedDependency[Canned]
+
+
+class LimitController(Controller):
+    """Two calls of the real controller, without what they do."""
+
+    path = "/checkouts"
+
+    @post()
+    async def create_checkout(self, request: AnyRequest, canned: Injected) -> Reply:
+        """Read the body as bytes, and answer."""
+        await request.body()
+        return Reply(canned.created, 201, {"Location": canned.location})
+
+    @get("/{checkout_id:str}")
+    async def get_checkout(self, checkout_id: FromPath[str], canned: Injected) -> Reply:
+        """Answer."""
+        del checkout_id
+        return Reply(canned.found)
+
+
+def main(created: Path, found: Path) -> None:
+    """Serve on a free port, whose URL is the first line of standard output."""
+    answer = created.read_bytes()
+    canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
+    app = Litestar(
+        route_handlers=[LimitController],
+        dependencies={"canned": Provide(lambda: canned, sync_to_thread=False)},
+        exception_handlers={Exception: answer_error},
+        before_request=refuse_strange_ids,
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=None,
+        logging_config=None,
+    )
+    run(_serve(app))
+
+
+async def _serve(app: Litestar) -> None:
+    server = make_server(
+        name_exchanges(tell_methods(app)), host="127.0.0.1", port=0, grace_seconds=1, announce=click.echo
+    )
+
+    def stop() -> None:
+        server.should_exit = True
+
+    on_signal(stop)
+    await server.serve()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
