@@ -78,7 +78,9 @@ FOLDER: Final[Any] = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--only", default="", callback=_sections, metavar="NAMES", help=f"Only these: {', '.join(SECTIONS)}.")
 @click.option("--soak", is_flag=True, help="Also memory over a million checkouts and a soak (20 minutes).")
 @click.option("--profile", is_flag=True, help="Also where the time goes, by py-spy.")
-@click.option("--quick", is_flag=True, help="Everything as short as can be: to see that it works.")
+@click.option(
+    "--quick", is_flag=True, help="Everything as short as can be, to see that it works: --onto and --docs do nothing."
+)
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(min=1), help="Length of a run.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1), help="Runs of each workload.")
 @click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(min=10_000), help="A large table.")
@@ -125,6 +127,8 @@ def main(
     names = only or [name for name in SECTIONS if name not in ONLY_IF_ASKED]
     names += [name for name, asked in (("soak", soak), ("profile", profile)) if asked and name not in names]
     before = load(compare) if compare else None
+    if quick:
+        onto = docs = None  # Its figures are no figures.
     server = server if server.startswith("postgres") else ""
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paidonce-bench-", dir=folder)))

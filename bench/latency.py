@@ -32,7 +32,7 @@ OVERHEAD_MS: Final = {"p50": 20.0, "p99": 150.0}  # Beyond the provider's own la
 def measure_latencies(session: Session, subjects: list[Subject], throughput: list[Figure]) -> Findings:
     """Measure creates, gets and payments at shares of each subject's own throughput, one subject after the other.
 
-    A payment is a pay that waits for its end (``Prefer: wait``), less the provider's latency: what a buyer waits for us.
+    A payment is a pay that waits for its end (``Prefer: wait``), less the provider's latency: what is added to it.
     """
     latencies = []
     for what, measured_as in ((CREATE, CREATE), (GET, GET), (PAY, SETTLE)):

@@ -10,10 +10,9 @@ from litestar import Controller, Litestar, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from paidonce.api.exchange import AnyRequest, refuse_strange_ids
-from paidonce.api.problems import answer_error
+from paidonce.api.exchange import AnyRequest
 from paidonce.api.reply import Reply
-from paidonce.api.web import BODY_BYTES_MAX, name_exchanges, tell_methods
+from paidonce.api.web import name_exchanges, tell_methods
 from paidonce.cli.listening import make_server, on_signal, run
 
 
@@ -53,9 +52,6 @@ def main(created: Path, found: Path) -> None:
     app = Litestar(
         route_handlers=[LimitController],
         dependencies={"canned": Provide(lambda: canned, sync_to_thread=False)},
-        exception_handlers={Exception: answer_error},
-        before_request=refuse_strange_ids,
-        request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )

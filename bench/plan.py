@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 CONNECTIONS: Final = 64
-MERCHANTS: Final = 10  # Each has a key of its own where keys are asked for, and its events are numbered apart.
+MERCHANTS: Final = 5  # Each has a key of its own where keys are asked for, and its events are numbered apart.
 GET_IDS: Final = 2000  # More than a framework's routing cache holds (1024), so that reads are not flattered.
 PROVIDER_LATENCY_SECONDS: Final = 1.0  # The peer's too: it is fixed there.
 SHARES: Final = (0.25, 0.5, 0.75)  # Of the greatest throughput: at rest, busy, crowded.

@@ -32,7 +32,7 @@ Insert = Callable[[], None]
 
 
 def measure_one_connection(session: Session, subjects: list[Subject]) -> Findings:
-    """Take turns: creates over one connection, then as many inserts by the driver alone, and so on."""
+    """Compare creates over one connection with inserts by the driver alone."""
     ours = [subject for subject in subjects if subject.is_ours]
     figures, goals = [], []
     with fresh_databases([subject.name for subject in ours], session.places, "bare") as databases:
@@ -41,8 +41,7 @@ def measure_one_connection(session: Session, subjects: list[Subject]) -> Finding
                 over_http = Figure(CREATE_ALONE, subject.name, MILLISECONDS, [])
                 bare = Figure(INSERT_ALONE, subject.name, MILLISECONDS, [])
                 for _ in range(session.plan.runs):
-                    over_http.runs.append(uvloop.run(_create_one_by_one(subject, session.plan.samples)))
-                    bare.runs.append(Run(value=_median_ms(insert, session.plan.samples)))
+                    uvloop.run(_take_turns(subject, insert, over_http, bare, session.plan.samples))
             ratio = over_http.median / bare.median
             session.progress(
                 f"{subject.name}: create {over_http.median:.2f} ms, insert {bare.median:.2f} ms: ×{ratio:.2f}"
@@ -60,24 +59,20 @@ def measure_one_connection(session: Session, subjects: list[Subject]) -> Finding
     return Findings(figures, goals=goals)
 
 
-async def _create_one_by_one(subject: Subject, samples: int) -> Run:
-    times, failed = [], 0
+async def _take_turns(subject: Subject, insert: Insert, over_http: Figure, bare: Figure, samples: int) -> None:
+    """Create one over HTTP, insert one by the driver, and so on, always one at a time."""
+    created, inserted, refused = [], [], 0
     async with connect(subject.url, 1) as client:
         for request in Calls(subject).creates(samples):
             began = time.perf_counter()
             answer = await client.exchange(0, request)
-            times.append(time.perf_counter() - began)
-            failed += not answer.ok
-    return Run(value=1000 * median(times), errors={"status": failed} if failed else {})
-
-
-def _median_ms(insert: Insert, samples: int) -> float:
-    times = []
-    for _ in range(samples):
-        began = time.perf_counter()
-        insert()
-        times.append(time.perf_counter() - began)
-    return 1000 * median(times)
+            answered = time.perf_counter()
+            insert()
+            inserted.append(time.perf_counter() - answered)
+            created.append(answered - began)
+            refused += not answer.ok
+    over_http.runs.append(Run(value=1000 * median(created), errors={"status": refused} if refused else {}))
+    bare.runs.append(Run(value=1000 * median(inserted)))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -112,72 +112,61 @@ def _fill(session: Session, rows: int, url: str, fill: Callable[[], None]) -> No
 
 
 def _measure(session: Session, name: str, filled: list[Filled]) -> list[Figure]:
-    figures = {
-        (call, one.rows): Figure(label(call, one.rows), name, MILLISECONDS, []) for call in CALLS for one in filled
-    }
+    """Take turns request by request, so that a disturbance meets all sizes."""
+    figures = {call: [Figure(label(call, one.rows), name, MILLISECONDS, []) for one in filled] for call in CALLS}
     with ExitStack() as stack:
+        folder = session.places.folder
         serving = [
-            (
-                one.rows,
-                stack.enter_context(
-                    paidonce_running(name, one.url, session.places.folder / f"{name.lower()}-{one.rows}")
-                ),
-            )
+            stack.enter_context(paidonce_running(name, one.url, folder / f"{name.lower()}-{one.rows}"))
             for one in filled
         ]
         for _ in range(session.plan.runs):
-            made: dict[int, list[Made]] = {}
-            for call in ("create", "get", "list"):
-                for rows, subject in serving:
-                    run, created = uvloop.run(_call(call, subject, rows, session.plan.samples))
-                    figures[call, rows].runs.append(run)
-                    made[rows] = created or made[rows]
-            for rows, subject in serving:
-                figures["pay", rows].runs.append(uvloop.run(_pay(subject, made[rows])))
-                time.sleep(REST_SECONDS)
-    databases = [
-        (one.rows, open_database(parse_database_url(one.url), clock=system_clock, exclusive=False)) for one in filled
-    ]
-    try:
+            uvloop.run(_call_each(figures, serving, filled, session.plan.samples))
+            time.sleep(REST_SECONDS)
+    with ExitStack() as stack:
+        databases = [stack.enter_context(_opened(one.url)) for one in filled]
         for _ in range(session.plan.runs):
-            for rows, database in databases:
-                figures["claim", rows].runs.append(_claim(database, session.plan.samples))
-    finally:
-        for _, database in databases:
-            database.close()
-    return list(figures.values())
+            _claim(figures["claim"], databases, session.plan.samples)
+    return [figure for theirs in figures.values() for figure in theirs]
 
 
-async def _call(call: str, subject: Subject, rows: int, samples: int) -> tuple[Run, list[Made]]:
-    """Make a call ``samples`` times, one after the other; returns also what was created."""
-    calls = Calls(subject)
-    requests: list[bytes]
-    if call == "create":
-        requests = list(calls.creates(samples))
-    elif call == "get":
-        requests = [calls.get(_anywhere(subject, rows)) for _ in range(samples)]
-    else:
-        requests = [calls.list(random.choice(subject.merchants)) for _ in range(samples)]
-    async with connect(subject.url, 1) as client:
-        run, answers = await _one_by_one(client, requests)
-    return run, calls.made(answers) if call == "create" else []
+async def _call_each(
+    figures: dict[str, list[Figure]], serving: list[Subject], filled: list[Filled], samples: int
+) -> None:
+    """Make each call ``samples`` times on each service; what is created is paid in the end."""
+    calls = [Calls(subject) for subject in serving]
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connect(subject.url, 1)) for subject in serving]
+
+        async def take_turns(call: str, requests: list[list[bytes]]) -> list[list[Answer]]:
+            runs, answers = await _take_turns(clients, requests)
+            for figure, run in zip(figures[call], runs, strict=True):
+                figure.runs.append(run)
+            return answers
+
+        answers = await take_turns("create", [list(one.creates(samples)) for one in calls])
+        made = [one.made(theirs) for one, theirs in zip(calls, answers, strict=True)]
+        looked_for = zip(calls, serving, filled, strict=True)
+        await take_turns("get", [[c.get(_anywhere(s, one.rows)) for _ in range(samples)] for c, s, one in looked_for])
+        pairs = zip(calls, serving, strict=True)
+        await take_turns("list", [[c.list(random.choice(s.merchants)) for _ in range(samples)] for c, s in pairs])
+        await take_turns("pay", [[c.pay(one) for one in theirs] for c, theirs in zip(calls, made, strict=True)])
 
 
-async def _pay(subject: Subject, made: list[Made]) -> Run:
-    calls = Calls(subject)
-    async with connect(subject.url, 1) as client:
-        run, _ = await _one_by_one(client, [calls.pay(one) for one in made])
-    return run
-
-
-async def _one_by_one(client: Client, requests: list[bytes]) -> tuple[Run, list[Answer]]:
-    times, answers = [], []
-    for request in requests:
-        began = time.perf_counter()
-        answers.append(await client.exchange(0, request))
-        times.append(time.perf_counter() - began)
-    refused = sum(1 for answer in answers if not answer.ok)
-    return Run(value=1000 * median(times), errors={"status": refused} if refused else {}), answers
+async def _take_turns(clients: list[Client], requests: list[list[bytes]]) -> tuple[list[Run], list[list[Answer]]]:
+    """Send each service's first request, then each one's second, and so on, always one at a time."""
+    times: list[list[float]] = [[] for _ in clients]
+    answers: list[list[Answer]] = [[] for _ in clients]
+    for turn in zip(*requests, strict=True):
+        for place, request in enumerate(turn):
+            began = time.perf_counter()
+            answers[place].append(await clients[place].exchange(0, request))
+            times[place].append(time.perf_counter() - began)
+    refused = [sum(1 for answer in theirs if not answer.ok) for theirs in answers]
+    return [
+        Run(value=1000 * median(taken), errors={"status": wrong} if wrong else {})
+        for taken, wrong in zip(times, refused, strict=True)
+    ], answers
 
 
 def _anywhere(subject: Subject, rows: int) -> Made:
@@ -185,14 +174,26 @@ def _anywhere(subject: Subject, rows: int) -> Made:
     return Made(checkout_id, subject.merchants[merchant])
 
 
-def _claim(database: Database, samples: int) -> Run:
+@contextmanager
+def _opened(url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _claim(figures: list[Figure], databases: list[Database], samples: int) -> None:
     """Claim as a worker does, but without a lease, so that there is always something to claim."""
     wish = ClaimAttempts(PROVIDER_OF_NOBODY, CLAIMED_AT_ONCE, 0)
-    times, missing = [], 0
+    times: list[list[float]] = [[] for _ in databases]
+    missing = [0] * len(databases)
     for _ in range(samples):
-        began = time.perf_counter()
-        with database.write() as transaction:
-            claimed = claim_attempts(transaction, [wish])[0]
-        times.append(time.perf_counter() - began)
-        missing += CLAIMED_AT_ONCE - len(claimed)
-    return Run(value=1000 * median(times), errors={"missing": missing} if missing else {})
+        for place, database in enumerate(databases):
+            began = time.perf_counter()
+            with database.write() as transaction:
+                claimed = claim_attempts(transaction, [wish])[0]
+            times[place].append(time.perf_counter() - began)
+            missing[place] += CLAIMED_AT_ONCE - len(claimed)
+    for figure, taken, gone in zip(figures, times, missing, strict=True):
+        figure.runs.append(Run(value=1000 * median(taken), errors={"missing": gone} if gone else {}))
