@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Picture
+from matplotlib.lines import Line2D
 
 from bench.plan import SHARES
 from bench.results import PER_SECOND, PERCENTILES, Results
@@ -14,6 +15,7 @@ COLOURS: Final = {SQLITE: "#0b6e4f", POSTGRESQL: "#2b5c9e", PEER: "#c2703d", LIM
 STYLES: Final = dict(zip(SHARES, (":", "-", "--"), strict=True))
 INCHES: Final = {"width": 9.0, "height": 3.2}
 DPI: Final = 110
+LEAST_MS: Final = 0.1  # A logarithm needs something.
 
 # Text stays text, so that the files are small, and the same figures give the same file.
 mpl.rcParams.update(
@@ -64,24 +66,24 @@ def _latency(results: Results) -> Picture | None:
     if not kinds:
         return None
     picture = Picture(figsize=(INCHES["width"], INCHES["height"]), layout="constrained")
-    for axes, what in zip(_panels(picture, len(kinds)), kinds, strict=True):
+    for axes, what in zip(_panels(picture, len(kinds), same_scale=True), kinds, strict=True):
         for one in results.latencies:
             if one.what == what:
-                axes.plot(
-                    list(PERCENTILES),
-                    [max(one.ms[percentile], 0.1) for percentile in PERCENTILES],
-                    STYLES.get(one.share, "-"),
-                    marker=".",
-                    color=COLOURS[one.subject],
-                    label=f"{one.subject}, {one.share:.0%}",
-                )
+                values = [max(one.ms[percentile], LEAST_MS) for percentile in PERCENTILES]
+                style = STYLES.get(one.share, "-")
+                axes.plot(list(PERCENTILES), values, style, marker=".", color=COLOURS[one.subject])
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(axis="y", alpha=0.3)
-        axes.set_title(f"{what}, ms{' beyond the provider' if what == 'pay' else ''}, by share of its throughput")
-        axes.legend(fontsize=6, frameon=False)
+        axes.set_title(f"{what}, ms{' beyond the provider' if what == 'pay' else ''}")
+    subjects = [name for name in COLOURS if any(one.subject == name for one in results.latencies)]
+    lines = [Line2D([], [], color=COLOURS[name], label=name) for name in subjects]
+    lines += [
+        Line2D([], [], color="black", linestyle=style, label=f"at {share:.0%}") for share, style in STYLES.items()
+    ]
+    picture.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=7, frameon=False)
     return picture
 
 
-def _panels(picture: Picture, count: int) -> list[Any]:
-    return list(picture.subplots(1, count, squeeze=False)[0])
+def _panels(picture: Picture, count: int, *, same_scale: bool = False) -> list[Any]:
+    return list(picture.subplots(1, count, squeeze=False, sharey=same_scale)[0])
