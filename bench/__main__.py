@@ -200,7 +200,7 @@ def _plan(*, quick: bool, seconds: float, runs: int, rows: int, soak_checkouts: 
     return Plan(
         seconds=1 if quick else seconds,
         runs=1 if quick else runs,
-        settle_seconds=2 if quick else seconds + 3,
+        settle_seconds=2 if quick else seconds + 2,
         latency_seconds=2 if quick else seconds,
         samples=50 if quick else 300,
         starts=1 if quick else 5,

@@ -30,19 +30,16 @@ class Session:
         subjects: list[Subject],
         measure: Callable[[Subject, float], Run],
         *,
-        seconds: float = 0,
+        warming_up: bool = True,
     ) -> list[Figure]:
-        """Run a workload on each subject in turn, round after round, so that a disturbance meets them all.
-
-        ``seconds`` overrides the plan's, for a workload that warms up by itself.
-        """
+        """Run a workload on each subject in turn, round after round, so that a disturbance meets them all."""
         figures = [Figure(what, subject.name, unit, []) for subject in subjects]
-        if not seconds:
+        if warming_up:
             for subject in subjects:
                 measure(subject, self.plan.warm_up_seconds)
         for number in range(self.plan.runs):
             for subject, figure in zip(subjects, figures, strict=True):
-                run = measure(subject, seconds or self.plan.seconds)
+                run = measure(subject, self.plan.seconds)
                 figure.runs.append(run)
                 self.progress(
                     f"{what}, {subject.name}, run {number + 1}: {run.value:,.1f} {unit} {run.errors or ''}".rstrip()

