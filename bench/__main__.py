@@ -129,6 +129,7 @@ def main(
     before = load(compare) if compare else None
     if quick:
         onto = docs = None  # Its figures are no figures.
+    kept = load(onto).sections if onto is not None and onto.exists() else {}
     server = server if server.startswith("postgres") else ""
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paidonce-bench-", dir=folder)))
@@ -142,8 +143,7 @@ def main(
         session = Session(plan, places, databases, lambda line: click.echo(line, err=True))
         results = Results(machine, plan, measure(session, names, peer))
     failed = _went_wrong(results)
-    if onto is not None and onto.exists():
-        results = msgspec.structs.replace(results, sections={**load(onto).sections, **results.sections})
+    results = msgspec.structs.replace(results, sections={**kept, **results.sections})
     _tell(results, before, json_file or onto, docs)
     sys.exit(ERRORS_EXIT if failed else 0)
 

@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import uvloop
 
@@ -95,13 +95,14 @@ async def _measure(subject: Subject, what: str, share: float, rate: float, secon
         gc.collect()
         gc.disable()  # A collection here would look like a pause there.
         try:
-            answers, latencies = await send_when_due(client, requests, rate)
+            sent = await send_when_due(client, requests, rate)
         finally:
             gc.enable()
-    errors = errors_of(answers)
+    errors = errors_of(sent.answers)
+    latencies = sent.seconds
     if what == PAY:
         latencies = [latency - PROVIDER_LATENCY_SECONDS for latency in latencies]
-        unsettled = [one for one in answers if one.ok and seen.decode(one.body).status not in SETTLED]
+        unsettled = [one for one in sent.answers if one.ok and seen.decode(one.body).status not in SETTLED]
         errors["stuck"] = len(unsettled)
     return Latency(
         what=what,
@@ -110,15 +111,25 @@ async def _measure(subject: Subject, what: str, share: float, rate: float, secon
         per_second=rate,
         samples=count,
         ms={name: 1000 * value for name, value in percentiles(latencies).items()},
+        late_ms=1000 * percentiles(sent.late_seconds)["p99"],
         errors=total([errors]),
     )
 
 
-async def send_when_due(client: Client, requests: Sequence[bytes], rate: float) -> tuple[list[Answer], list[float]]:
-    """Send ``rate`` requests a second; returns, in their order, the answers and the seconds since each was due."""
+class Sent(NamedTuple):
+    """The answers in the order of their requests, the seconds since each was due, and how late each was sent."""
+
+    answers: list[Answer]
+    seconds: list[float]
+    late_seconds: list[float]
+
+
+async def send_when_due(client: Client, requests: Sequence[bytes], rate: float) -> Sent:
+    """Send ``rate`` requests a second."""
     due: asyncio.Queue[tuple[int, float] | None] = asyncio.Queue()
     answers = [NO_ANSWER] * len(requests)
     latencies = [0.0] * len(requests)
+    late = []
 
     async def use(place: int) -> None:
         while (task := await due.get()) is not None:
@@ -133,9 +144,10 @@ async def send_when_due(client: Client, requests: Sequence[bytes], rate: float) 
         now = time.perf_counter()
         while sent < len(requests) and (when := began + sent / rate) <= now:
             due.put_nowait((sent, when))
+            late.append(now - when)
             sent += 1
         await asyncio.sleep(TICK_SECONDS)
     for _ in users:
         due.put_nowait(None)
     await asyncio.gather(*users)
-    return answers, latencies
+    return Sent(answers, latencies, late)

@@ -88,7 +88,7 @@ async def _portion(subject: Subject, before: list[Made], rate: float) -> tuple[l
     for create, one in zip(calls.creates(len(before)), before, strict=True):
         requests += (create, calls.get(one), calls.pay(one))
     async with connect(subject.url, CONNECTIONS) as client:
-        answers, _ = await send_when_due(client, requests, CALLS_EACH * rate)
+        answers = (await send_when_due(client, requests, CALLS_EACH * rate)).answers
     made = calls.made(answers[::CALLS_EACH])
     return made, total([errors_of(answers)])
 

@@ -92,13 +92,13 @@ def _throughput(results: Results) -> str:
 
 
 def _latencies(results: Results) -> str:
-    rows = [["at a fixed rate, ms", "on", "per second", "p50", "p90", "p99", "p99.9"]]
+    rows = [["at a fixed rate, ms", "on", "per second", "p50", "p90", "p99", "p99.9", "sent late, p99"]]
     rows += [
         [
             f"{one.what} at {one.share:.0%}{' (beyond the provider)' if one.what == 'pay' else ''}",
             one.subject,
             f"{one.per_second:,.0f}{MARK if one.errors else ''}",
-            *(f"{value:,.1f}" for value in one.ms.values()),
+            *(f"{value:,.1f}" for value in [*one.ms.values(), one.late_ms]),
         ]
         for one in results.latencies
     ]
@@ -136,6 +136,8 @@ def _remarks(results: Results) -> list[str]:
             remarks.append(
                 f"{MARK} {one.what} on {one.subject}: {', '.join(f'{n:,} {kind}' for kind, n in one.errors.items())}."
             )
+    if not any(one.errors for one in results.measured):
+        remarks.append("No request failed.")
     return remarks + machine.lines
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import click
 import msgspec
 
 from bench.machine import Machine
@@ -47,7 +48,10 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """How long answers took at a fixed rate, a ``share`` of the throughput; ``ms`` is by percentile."""
+    """How long answers took at a fixed rate, a ``share`` of the throughput; ``ms`` is by percentile.
+
+    ``late_ms`` tells, at p99, how late the requests themselves were: that too is in ``ms``, but no answer's fault.
+    """
 
     what: str
     subject: str
@@ -55,6 +59,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     per_second: float
     samples: int
     ms: dict[str, float]
+    late_ms: float
     errors: dict[str, int]
 
 
@@ -164,5 +169,8 @@ def save(results: Results, path: Path) -> None:
 
 
 def load(path: Path) -> Results:
-    """Read results; raises msgspec.ValidationError where they are no longer what this release writes."""
-    return msgspec.json.decode(path.read_bytes(), type=Results)
+    """Read results; raises ClickException where they are no longer what this release writes."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Results)
+    except msgspec.ValidationError as error:
+        raise click.ClickException(f"{path} is from another release of the benchmark, remove it: {error}") from error

@@ -55,7 +55,7 @@ async def test_a_pause_is_charged_to_all_who_would_have_come_during_it() -> None
     async with await asyncio.get_running_loop().create_server(lambda: Exchange(service), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with connect(f"http://127.0.0.1:{port}", 2) as client:
-            answers, latencies = await send_when_due(client, [b"GET / HTTP/1.1\r\n\r\n"] * REQUESTS, RATE)
+            answers, latencies, _ = await send_when_due(client, [b"GET / HTTP/1.1\r\n\r\n"] * REQUESTS, RATE)
     assert [answer.status for answer in answers] == [200] * REQUESTS
     # A closed loop over two connections would have told of two slow answers; 60 were due during the pause.
     assert sum(1 for latency in latencies if latency > PAUSE_SECONDS / 4) >= RATE * PAUSE_SECONDS / 2
