@@ -22,7 +22,7 @@ from bench.plan import Places, Plan
 from bench.profiling import measure_profile
 from bench.report import show, show_comparison, write_into
 from bench.results import Findings, Results, Section, load, save
-from bench.session import Session, measure_section
+from bench.session import Session, failed, failure_of, measure_section
 from bench.single import measure_one_connection
 from bench.sizes import measure_sizes
 from bench.subjects import PEER, POSTGRESQL, SQLITE, Subject, subjects_running
@@ -142,10 +142,10 @@ def main(
         plan = _plan(quick=quick, **lengths)
         session = Session(plan, places, databases, lambda line: click.echo(line, err=True))
         results = Results(machine, plan, measure(session, names, peer))
-    failed = _went_wrong(results)
+    wrong = _went_wrong(results)
     results = msgspec.structs.replace(results, sections={**kept, **results.sections})
     _tell(results, before, json_file or onto, docs)
-    sys.exit(ERRORS_EXIT if failed else 0)
+    sys.exit(ERRORS_EXIT if wrong else 0)
 
 
 def measure(session: Session, names: list[str], peer_url: str) -> dict[str, Section]:
@@ -157,10 +157,14 @@ def measure(session: Session, names: list[str], peer_url: str) -> dict[str, Sect
             session.progress(f"── {name}")
             sections[name] = measure_section(name, how, session.progress)
 
+    def missing(name: str, error: Exception) -> None:
+        session.progress(f"! {name} is left out: {failure_of(error)}")
+        sections[f"starting {name}"] = failed(error)
+
     if set(names) & {*BESIDE, LATENCY}:
         with (
             fresh_databases(session.databases, session.places, "bench") as databases,
-            subjects_running(databases, peer_url, session.places.folder) as subjects,
+            subjects_running(databases, peer_url, session.places.folder, missing) as subjects,
         ):
             for name, how in BESIDE.items():
                 section(name, partial(how, session, subjects))

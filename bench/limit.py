@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
+from unittest.mock import patch
 
-import click
 import msgspec
 from litestar import Controller, Litestar, get, post
 from litestar.di import NamedDependency, Provide
@@ -13,7 +13,8 @@ from litestar.params import FromPath
 from paidonce.api.exchange import AnyRequest
 from paidonce.api.reply import Reply
 from paidonce.api.web import name_exchanges, tell_methods
-from paidonce.cli.listening import make_server, on_signal, run
+from paidonce.cli.serving import run_server
+from paidonce.settings import Settings
 
 
 class Canned(NamedTuple):
@@ -46,7 +47,7 @@ class LimitController(Controller):
 
 
 def main(created: Path, found: Path) -> None:
-    """Serve on a free port, whose URL is the first line of standard output."""
+    """Serve on a free port, as ``paidonce serve`` does and from an empty memory, but with this application."""
     answer = created.read_bytes()
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
     app = Litestar(
@@ -55,19 +56,9 @@ def main(created: Path, found: Path) -> None:
         openapi_config=None,
         logging_config=None,
     )
-    run(_serve(app))
-
-
-async def _serve(app: Litestar) -> None:
-    server = make_server(
-        name_exchanges(tell_methods(app)), host="127.0.0.1", port=0, grace_seconds=1, announce=click.echo
-    )
-
-    def stop() -> None:
-        server.should_exit = True
-
-    on_signal(stop)
-    await server.serve()
+    settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")
+    with patch("paidonce.cli.serving.create_web_app", lambda _service: name_exchanges(tell_methods(app))):
+        run_server(settings, with_worker=False, migrating=True)
 
 
 if __name__ == "__main__":

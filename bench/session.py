@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from subprocess import SubprocessError
 
 import click
 
@@ -10,8 +9,6 @@ from bench.machine import commit
 from bench.plan import Places, Plan
 from bench.results import Figure, Findings, Run, Section
 from bench.subjects import Subject
-
-FAILURES = (click.ClickException, OSError, SubprocessError, AssertionError, RuntimeError, ValueError, LookupError)
 
 
 class Session:
@@ -52,7 +49,17 @@ def measure_section(name: str, measure: Callable[[], Findings], progress: Callab
     load_before = os.getloadavg()[0]
     try:
         return Section(commit=commit(), load_before=load_before, findings=measure())
-    except FAILURES as error:
-        failure = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
-        progress(f"! {name} failed: {failure}")
-        return Section(commit=commit(), load_before=load_before, findings=Findings(), failure=failure)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the rest is measured
+        progress(f"! {name} failed: {failure_of(error)}")
+        return failed(error)
+
+
+def failed(error: Exception) -> Section:
+    """Make a section that has found nothing but this."""
+    return Section(commit=commit(), load_before=0, findings=Findings(), failure=failure_of(error))
+
+
+def failure_of(error: Exception) -> str:
+    """Say what went wrong in a line."""
+    said = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())

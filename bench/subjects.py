@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple, get_args, get_type_hints
@@ -151,10 +151,10 @@ def limit_running(sample: Subject, folder: Path) -> Iterator[Subject]:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        if not url:
+        announced = next((line for line in process.stdout if "paidonce is at" in line), None)
+        if announced is None:
             raise click.ClickException("the limit did not start")
-        yield Subject(LIMIT, on_loopback(url), merchants_without_keys(), process.pid)
+        yield Subject(LIMIT, on_loopback(announced.split()[-1]), merchants_without_keys(), process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -176,14 +176,26 @@ def _get(subject: Subject, path: str) -> bytes:
 
 
 @contextmanager
-def subjects_running(databases: dict[str, str], peer_url: str, folder: Path) -> Iterator[list[Subject]]:
-    """Start paidonce on each of ``databases`` (name to URL) and the limit beside; on leaving, all of it is gone."""
+def subjects_running(
+    databases: dict[str, str], peer_url: str, folder: Path, missing: Callable[[str, Exception], None]
+) -> Iterator[list[Subject]]:
+    """Start paidonce on each of ``databases`` (name to URL) and the limit beside; on leaving, all of it is gone.
+
+    ``missing`` is told of what does not start, and the others are measured without it.
+    """
+    subjects: list[Subject] = []
     with ExitStack() as stack:
-        subjects = [
-            stack.enter_context(paidonce_running(name, url, folder / name.lower())) for name, url in databases.items()
-        ]
+
+        def start(name: str, subject: AbstractContextManager[Subject]) -> None:
+            try:
+                subjects.append(stack.enter_context(subject))
+            except Exception as error:  # noqa: BLE001 - whatever it was, the others are measured
+                missing(name, error)
+
+        for name, url in databases.items():
+            start(name, paidonce_running(name, url, folder / name.lower()))
         if subjects:
-            subjects.append(stack.enter_context(limit_running(subjects[0], folder)))
+            start(LIMIT, limit_running(subjects[0], folder))
         if peer_url:
             subjects.append(peer_at(peer_url))
         yield subjects
