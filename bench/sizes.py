@@ -81,7 +81,10 @@ def label(call: str, rows: int) -> str:
 def _filled(session: Session, name: str, rows: int) -> Iterator[Filled]:
     """Yield a filled database: a kept file if there is one, else a new one."""
     if name == SQLITE:
-        yield Filled(rows, f"file:{_filled_file(session, rows)}")
+        path = _filled_file(session, rows)
+        yield Filled(rows, f"file:{path}")
+        if session.places.kept is None:  # The next database needs the room.
+            path.unlink()
         return
     with fresh_databases([name], session.places, "filled") as databases:
         url = databases[name]
