@@ -1,4 +1,7 @@
-"""Where the time goes: py-spy looks at the service many times a second while it is busy."""
+"""Where the interpreter's time goes: py-spy looks many times a second which thread holds it, and what it does there.
+
+Threads share the interpreter, so that this bounds the throughput. What waits, for the disk or for work, is not seen.
+"""
 
 import shutil
 import subprocess
@@ -48,7 +51,7 @@ def measure_profile(session: Session) -> Findings:
 
 def _look(spy: str, pid: int, seconds: int, output: Path) -> Profile:
     command = [spy, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(LOOKS_A_SECOND)]
-    command += ["--format", "raw", "--function", "--threads", "--output", str(output)]
+    command += ["--format", "raw", "--function", "--threads", "--gil", "--output", str(output)]
     looked = subprocess.run(command, capture_output=True, text=True, check=False)
     if looked.returncode != 0 or not output.exists():
         raise click.ClickException(

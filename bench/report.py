@@ -114,9 +114,9 @@ def _others(results: Results) -> str:
 
 def _profile(profile: Profile) -> str:
     threads = ", ".join(f"{share.what} {share.percent:.0f} %" for share in profile.threads)
-    rows = [["creates on SQLite: a function itself", "of the time"]]
+    rows = [["creates on SQLite: a function itself", "of the interpreter's time"]]
     rows += [[f"`{share.what}`", f"{share.percent:.1f} %"] for share in profile.functions[:CALLS_OF_PROFILE]]
-    return f"By thread: {threads}.\n\n{table(rows)}"
+    return f"The interpreter's time by thread: {threads}.\n\n{table(rows)}"
 
 
 def _remarks(results: Results) -> list[str]:
@@ -136,7 +136,7 @@ def _remarks(results: Results) -> list[str]:
             remarks.append(
                 f"{MARK} {one.what} on {one.subject}: {', '.join(f'{n:,} {kind}' for kind, n in one.errors.items())}."
             )
-    if not any(one.errors for one in results.measured):
+    if results.measured and not any(one.errors for one in results.measured):
         remarks.append("No request failed.")
     return remarks + machine.lines
 

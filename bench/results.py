@@ -80,7 +80,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """What takes ``percent`` of the time in which anything runs."""
+    """What takes ``percent`` of the interpreter's time."""
 
     what: str
     percent: float
