@@ -31,8 +31,9 @@ format: .venv/dev.stamp ## put the code into the house's format and mend what ru
 	@$(BIN)/ruff check --fix --exit-zero --quiet
 	@$(BIN)/ruff format
 
-bench: .venv/dev.stamp ## measure (PEER=… beside another service)
-	@$(BIN)/python -m bench $(if $(PEER),--peer $(PEER))
+bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONLY=create,get COMPARE=FILE ARGS="--soak …")
+	@$(BIN)/python -m bench --onto bench/results/latest.json --docs docs \
+		$(if $(PEER),--peer $(PEER)) $(if $(ONLY),--only $(ONLY)) $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
 
 prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
@@ -46,11 +47,12 @@ lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK) --extra postgres --constraints requirements/run.txt --output-file requirements/postgres.txt
 	@$(LOCK) --extra postgres --group dev --constraints requirements/postgres.txt --output-file requirements/dev.txt
+	@$(LOCK) --extra postgres --group dev --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## remove what was set up and cached; databases stay
 	@rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-# Each lock holds the one before: run ⊂ postgres ⊂ dev. A stamp says which is installed.
+# Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench. A stamp says which is installed.
 # pip from outside the environment, where it is new enough, saves installing pip itself: 5 of 12 seconds.
 .venv/%.stamp: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -67,7 +69,8 @@ clean: ## remove what was set up and cached; databases stay
 	options="-qq --disable-pip-version-check --no-input --no-compile --no-deps"; \
 	$$pip install $$options --require-hashes --requirement requirements/$*.txt; \
 	$$pip install $$options --no-build-isolation --editable .
-	@touch $(if $(filter dev,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter postgres,$*),.venv/run.stamp) $@
+	@touch $(if $(filter dev bench,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter bench,$*),.venv/dev.stamp) \
+		$(if $(filter postgres,$*),.venv/run.stamp) $@
 
 .make/uv/bin/uv:
 	@$(PYTHON) -m venv .make/uv

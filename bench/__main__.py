@@ -1,19 +1,32 @@
 """``python -m bench``: measure, print, and keep the figures if asked to."""
 
+import signal
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+import msgspec
 
-from bench.closed_loop import wrk_is_installed
+from bench.databases import fresh_databases, missing_for_postgresql, server_running
+from bench.footprint import measure_installed_size, measure_start
+from bench.latency import measure_latencies
+from bench.load import wrk_is_installed
 from bench.machine import describe_machine
-from bench.plan import Plan
-from bench.report import show, show_comparison
-from bench.results import Results, load, save
-from bench.session import Session
-from bench.targets import PEER, POSTGRESQL, SQLITE, missing_for_postgresql, targets_running
+from bench.memory import measure_memory
+from bench.plan import Places, Plan
+from bench.profiling import measure_profile
+from bench.report import show, show_comparison, write_into
+from bench.results import Findings, Results, Section, load, save
+from bench.session import Session, failed, failure_of, measure_section
+from bench.single import measure_one_connection
+from bench.sizes import measure_sizes
+from bench.subjects import PEER, POSTGRESQL, SQLITE, Subject, subjects_running
+from bench.throughput import measure_creates, measure_gets, measure_replays, measure_settling
 
 NO_WRK_EXIT: Final = 2
 ERRORS_EXIT: Final = 1
@@ -24,79 +37,185 @@ The benchmark needs wrk, which every distribution has:
   apk add wrk          (Alpine)
   brew install wrk     (macOS)"""
 
+# Beside each other on running services, so that every ratio is from one run.
+BESIDE: Final[dict[str, Callable[[Session, list[Subject]], Findings]]] = {
+    "create": measure_creates,
+    "replay": measure_replays,
+    "get": measure_gets,
+    "settle": measure_settling,
+    "single": measure_one_connection,
+}
+LATENCY: Final = "latency"
+# Alone, on services of their own.
+ALONE: Final[dict[str, Callable[[Session], Findings]]] = {
+    "sizes": measure_sizes,
+    "start": measure_start,
+    "installed": lambda _session: measure_installed_size(),
+    "soak": measure_memory,
+    "profile": measure_profile,
+}
+SECTIONS: Final = ("create", "replay", "get", "settle", LATENCY, "single", *ALONE)
+ONLY_IF_ASKED: Final = ("soak", "profile")
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BENCH"})
-@click.option("--peer", envvar="PEER", metavar="URL", help="A service that speaks the demo's three calls.")
+
+def _sections(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        raise click.BadParameter(f"there is no {', '.join(unknown)}; there is {', '.join(SECTIONS)}")
+    return names
+
+
+FILE: Final[Any] = click.Path(dir_okay=False, path_type=Path)
+OLD_FILE: Final[Any] = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER: Final[Any] = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BENCH", "max_content_width": 110}
+)
+@click.option("--peer", default="", envvar="PEER", metavar="URL", help="A service that speaks the demo's three calls.")
+@click.option("--only", default="", callback=_sections, metavar="NAMES", help=f"Only these: {', '.join(SECTIONS)}.")
+@click.option("--soak", is_flag=True, help="Also memory over a million checkouts and a soak (20 minutes).")
+@click.option("--profile", is_flag=True, help="Also where the time goes, by py-spy.")
+@click.option(
+    "--quick", is_flag=True, help="Everything as short as can be, to see that it works: --onto and --docs do nothing."
+)
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(min=1), help="Length of a run.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1), help="Runs of each workload.")
-@click.option(
-    "--settle-seconds", default=8.0, show_default=True, type=click.FloatRange(min=2), help="Length of a settle run."
-)
-@click.option("--quick", is_flag=True, help="One run of 2 seconds: to see that it works.")
+@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(min=10_000), help="A large table.")
+@click.option("--soak-checkouts", default=1_000_000, show_default=True, type=click.IntRange(min=1))
+@click.option("--soak-seconds", default=600.0, show_default=True, type=click.FloatRange(min=10))
 @click.option("--sqlite/--no-sqlite", default=True, help="Whether to measure paidonce on SQLite.")
 @click.option("--postgresql/--no-postgresql", default=True, help="Whether to measure paidonce on PostgreSQL.")
 @click.option(
-    "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where the SQLite file will be."
+    "--server", default="", envvar="DATABASE_URL", metavar="URL", help="A PostgreSQL where databases may be made."
 )
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep all figures in this file."
-)
-@click.option(
-    "--compare", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file that --json wrote."
-)
+@click.option("--folder", type=FOLDER, help="Where the SQLite files will be.")
+@click.option("--keep", type=FOLDER, help="Keep filled SQLite files here, and use those that are there.")
+@click.option("--json", "json_file", type=FILE, help="Keep all figures in this file.")
+@click.option("--onto", type=FILE, help="As --json; what the file has and is not measured now, stays.")
+@click.option("--docs", type=FOLDER, help="Write figures and pictures into performance.md there.")
+@click.option("--compare", type=OLD_FILE, help="A file that --json wrote: tell the ratios.")
 def main(
     *,
-    peer: str | None,
-    seconds: float,
-    runs: int,
-    settle_seconds: float,
+    only: list[str],
+    soak: bool,
+    profile: bool,
     quick: bool,
     sqlite: bool,
     postgresql: bool,
+    server: str,
     folder: Path | None,
+    keep: Path | None,
     json_file: Path | None,
+    onto: Path | None,
+    docs: Path | None,
     compare: Path | None,
+    peer: str,
+    **lengths: Any,  # noqa: ANN401 - as their options are typed
 ) -> None:
-    """Measure paidonce: creates, replays, gets, and payments from pay to settled, per second.
+    """Measure paidonce: throughput, latency, large tables, start, size, memory; beside a peer and beside the limit.
 
-    Exit 1 if paidonce answered anything with an error, 2 if wrk is missing. Each option is also in the environment, as
-    BENCH_SECONDS is --seconds.
+    Exit 1 if a part failed or paidonce answered anything with an error, 2 if wrk is missing. Each option is also in the
+    environment, as BENCH_SECONDS is --seconds.
     """
     if not wrk_is_installed():
         click.echo(NO_WRK, err=True)
         sys.exit(NO_WRK_EXIT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that every `finally` runs.
+    names = only or [name for name in SECTIONS if name not in ONLY_IF_ASKED]
+    names += [name for name, asked in (("soak", soak), ("profile", profile)) if asked and name not in names]
     before = load(compare) if compare else None
-    with tempfile.TemporaryDirectory(prefix="paidonce-bench-", dir=folder) as temporary:
-        plan = _plan(seconds, runs, settle_seconds, quick=quick)
-        databases = _databases(sqlite=sqlite, postgresql=postgresql)
-        results = measure(plan, databases, peer, Path(temporary))
+    if quick:
+        onto = docs = None  # Its figures are no figures.
+    kept = load(onto).sections if onto is not None and onto.exists() else {}
+    server = server if server.startswith("postgres") else ""
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="paidonce-bench-", dir=folder)))
+        databases = _databases(server, sqlite=sqlite, postgresql=postgresql)
+        if POSTGRESQL in databases:
+            server = stack.enter_context(server_running(server))
+        places = Places(folder=temporary, kept=keep, server_url=server)
+        machine = describe_machine(places)
+        click.echo("\n".join(machine.lines), err=True)
+        plan = _plan(quick=quick, **lengths)
+        session = Session(plan, places, databases, lambda line: click.echo(line, err=True))
+        results = Results(machine, plan, measure(session, names, peer))
+    wrong = _went_wrong(results)
+    results = msgspec.structs.replace(results, sections={**kept, **results.sections})
+    _tell(results, before, json_file or onto, docs)
+    sys.exit(ERRORS_EXIT if wrong else 0)
+
+
+def measure(session: Session, names: list[str], peer_url: str) -> dict[str, Section]:
+    """Measure the sections with these names, in their own order."""
+    sections: dict[str, Section] = {}
+
+    def section(name: str, how: Callable[[], Findings]) -> None:
+        if name in names:
+            session.progress(f"── {name}")
+            sections[name] = measure_section(name, how, session.progress)
+
+    def missing(name: str, error: Exception) -> None:
+        session.progress(f"! {name} is left out: {failure_of(error)}")
+        sections[f"starting {name}"] = failed(error)
+
+    if set(names) & {*BESIDE, LATENCY}:
+        with (
+            fresh_databases(session.databases, session.places, "bench") as databases,
+            subjects_running(databases, peer_url, session.places.folder, missing) as subjects,
+        ):
+            for name, how in BESIDE.items():
+                section(name, partial(how, session, subjects))
+            throughput = [figure for one in sections.values() for figure in one.findings.figures]
+            section(LATENCY, partial(measure_latencies, session, subjects, throughput))
+    for name, alone in ALONE.items():
+        section(name, partial(alone, session))
+    return sections
+
+
+def _went_wrong(results: Results) -> bool:
+    return any(one.failure for one in results.sections.values()) or any(
+        one.errors for one in results.measured if one.subject != PEER
+    )
+
+
+def _tell(results: Results, before: Results | None, json_file: Path | None, docs: Path | None) -> None:
     click.echo(show(results))
     if before is not None:
         click.echo(f"\n{show_comparison(results, before)}")
     if json_file is not None:
         save(results, json_file)
-    if any(series.errors for series in [*results.throughput, *results.latency] if series.target != PEER):
-        sys.exit(ERRORS_EXIT)
+    if docs is not None:
+        write_into(docs / "performance.md", results, _pictures(results, docs))
 
 
-def measure(plan: Plan, databases: list[str], peer: str | None, folder: Path) -> Results:
-    """Start what is to be measured in ``folder``, and measure it."""
-    machine = describe_machine(folder)
-    with targets_running(databases, peer, folder) as targets:
-        session = Session(plan, targets, folder, lambda line: click.echo(line, err=True))
-        throughput = session.throughput()
-        latency = session.latency(throughput)
-    return Results(machine, plan, [target.name for target in targets], throughput, latency)
+def _pictures(results: Results, folder: Path) -> list[str]:
+    try:
+        from bench.plot import draw  # noqa: PLC0415 - matplotlib is heavy, and only this needs it
+    except ModuleNotFoundError as error:
+        click.echo(f"! no pictures: {error}", err=True)
+        return []
+    return draw(results, folder)
 
 
-def _plan(seconds: float, runs: int, settle_seconds: float, *, quick: bool) -> Plan:
-    if quick:
-        return Plan(seconds=2, runs=1, settle_seconds=3, warm_up_seconds=1)
-    return Plan(seconds=seconds, runs=runs, settle_seconds=settle_seconds, warm_up_seconds=min(2, seconds))
+def _plan(*, quick: bool, seconds: float, runs: int, rows: int, soak_checkouts: int, soak_seconds: float) -> Plan:
+    return Plan(
+        seconds=1 if quick else seconds,
+        runs=1 if quick else runs,
+        settle_seconds=2 if quick else seconds + 2,
+        latency_seconds=2 if quick else seconds,
+        samples=50 if quick else 300,
+        starts=1 if quick else 5,
+        rows=20_000 if quick else rows,
+        soak_checkouts=2_000 if quick else soak_checkouts,
+        soak_seconds=20 if quick else soak_seconds,
+    )
 
 
-def _databases(*, sqlite: bool, postgresql: bool) -> list[str]:
-    missing = missing_for_postgresql() if postgresql else None
+def _databases(server: str, *, sqlite: bool, postgresql: bool) -> list[str]:
+    missing = missing_for_postgresql(server) if postgresql else ""
     if missing:
         click.echo(f"PostgreSQL is left out: {missing}", err=True)
     return [SQLITE] * sqlite + [POSTGRESQL] * (postgresql and not missing)

@@ -1,5 +1,6 @@
 """On what it was measured: figures without their machine mean nothing."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -11,18 +12,21 @@ from typing import Final
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+from bench.plan import Places
+
 FSYNC_SAMPLES: Final = 200
-BUSY_LOAD: Final = 0.5  # Of one core: more, and somebody else is measured too.
+BUSY_LOAD_A_CORE: Final = 0.5  # More, and somebody else is measured too.
+PACKAGES: Final = ("msgspec", "sqlalchemy", "uvicorn", "uvloop")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """``fsync_ms`` is the median of appending 4 KiB and forcing it out, where the databases are."""
 
     cores: int
+    memory_gb: float
     processor: str
     system: str
-    python: str
-    sqlite: str
+    versions: dict[str, str]
     commit: str
     filesystem: str
     fsync_ms: float
@@ -32,42 +36,43 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def lines(self) -> list[str]:
         """Say it for people."""
         lines = [
-            f"{self.cores} cores, {self.processor}, {self.system}",
-            f"Python {self.python}, SQLite {self.sqlite}, paidonce at {self.commit}",
-            f"{self.filesystem}, {self.fsync_ms:.2f} ms to force out 4 KiB",
+            (
+                f"{self.cores} cores, {self.processor}, {self.memory_gb:.0f} GB, {self.system}; "
+                f"{self.filesystem}, {self.fsync_ms:.2f} ms to force out 4 KiB."
+            ),
+            f"{', '.join(f'{name} {version}' for name, version in self.versions.items())}; paidonce at {self.commit}.",
         ]
         if self.filesystem == "tmpfs":
-            lines.append("! the databases were in memory: nothing was forced out. Give --folder a place on a disk.")
-        if self.load_before > BUSY_LOAD:
-            lines.append(f"! the machine was busy before it began: load {self.load_before:.1f}")
+            lines.append("**The databases were in memory: nothing was forced out.** Give --folder a place on a disk.")
+        if self.is_busy(self.load_before):
+            lines.append(
+                f"**The machine was busy before it began (load {self.load_before:.1f}): the figures are a floor.**"
+            )
         return lines
 
+    def is_busy(self, load: float) -> bool:
+        """Tell whether with this load somebody else is measured too."""
+        return load > BUSY_LOAD_A_CORE * self.cores
 
-def describe_machine(folder: Path) -> Machine:
-    """Look around; ``folder`` is where the databases will be."""
+
+def describe_machine(places: Places) -> Machine:
+    """Look around, where the databases will be."""
     return Machine(
         cores=os.cpu_count() or 1,
+        memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         processor=_processor(),
-        system=f"{platform.system()} {platform.machine()}",
-        python=platform.python_version(),
-        sqlite=sqlite.sqlite_version,
-        commit=_commit(),
-        filesystem=_filesystem(folder),
-        fsync_ms=_fsync_ms(folder / "fsync"),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        versions=_versions(places.server_url),
+        commit=commit(),
+        filesystem=_filesystem(places.folder),
+        fsync_ms=_fsync_ms(places.folder / "fsync"),
         load_before=os.getloadavg()[0],
     )
 
 
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
-    return platform.processor() or "an unknown processor"
+def commit() -> str:
+    """Name the commit that is measured."""
 
-
-def _commit() -> str:
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", "--no-optional-locks", "-C", Path(__file__).parent, *arguments],
@@ -81,6 +86,25 @@ def _commit() -> str:
         return git("rev-parse", "--short", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
         return "no commit"
+
+
+def _versions(server_url: str) -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "SQLite": sqlite.sqlite_version}
+    if server_url:
+        import psycopg  # noqa: PLC0415 - SQLite is measured without it too
+
+        with psycopg.connect(server_url) as connection:
+            versions["PostgreSQL"] = connection.info.parameter_status("server_version") or "?"
+    return versions | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or "an unknown processor"
 
 
 def _filesystem(folder: Path) -> str:

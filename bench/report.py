@@ -1,86 +1,169 @@
-"""The tables that people read."""
+"""What people read: the same Markdown on the terminal and in docs/performance.md, between two markers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from bench.plan import LATENCY_SHARE_OF_THROUGHPUT
-from bench.results import SETTLE, WORKLOADS, Results, Series
-from bench.targets import PEER
+from bench.results import PER_SECOND, Figure, Goal, Profile, Results
+from bench.subjects import LIMIT, PEER, POSTGRESQL, SQLITE
 
-NOTHING: Final = "-"
+NOTHING: Final = "–"
 MARK: Final = "!"  # Stands behind a figure in whose runs something went wrong.
+BEGIN: Final = "<!-- figures: written by make bench -->"
+END: Final = "<!-- end of figures -->"
+SUBJECTS: Final = (SQLITE, POSTGRESQL, PEER, LIMIT)
+CALLS_OF_PROFILE: Final = 12
 
 
 def show(results: Results) -> str:
-    """Everything that was measured, then the machine."""
-    parts = [_throughput_table(results), _latency_table(results), _remarks(results), "\n".join(results.machine.lines)]
+    """Everything that was measured, the promises first and the machine last."""
+    parts = [
+        _goals(results.goals),
+        _throughput(results),
+        _latencies(results),
+        _others(results),
+        *(_profile(one.findings.profile) for one in results.sections.values() if one.findings.profile),
+        "\n".join(_remarks(results)),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
+def write_into(page: Path, results: Results, pictures: Sequence[str]) -> None:
+    """Put the figures and pictures into a page, in place of the earlier ones; raises ValueError without markers."""
+    text = page.read_text()
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        message = f"{page.name} has no place for figures: {BEGIN} … {END}"
+        raise ValueError(message)
+    shown = "\n\n".join([show(results), *(f"![{Path(name).stem.replace('-', ': ')}]({name})" for name in pictures)])
+    page.write_text(f"{before}{BEGIN}\n{shown}\n{END}{after}")
+
+
 def show_comparison(now: Results, before: Results) -> str:
-    """The throughput now as a multiple of an earlier session's."""
-    rows = [["now / before", *now.targets]]
-    for workload in WORKLOADS:
-        pairs = [(now.find(workload, target), before.find(workload, target)) for target in now.targets]
-        rows.append([workload, *(_ratio(new, old) for new, old in pairs)])
-    return f"{align(rows)}\n\nbefore: {'; '.join(before.machine.lines)}"
+    """Everything that both sessions measured, now as a multiple of before."""
+    rows = [["now / before", "on", "before", "now", "ratio"]]
+    for figure in now.figures:
+        earlier = before.find(figure.what, figure.subject)
+        if earlier is not None and earlier.median:
+            rows.append(_compared(f"{figure.what}, {figure.unit}", figure.subject, earlier.median, figure.median))
+    earlier_ms = {(one.what, one.subject, one.share): one.ms for one in before.latencies}
+    for one in now.latencies:
+        ms = earlier_ms.get((one.what, one.subject, one.share), {})
+        rows += [
+            _compared(
+                f"{one.what} at {one.share:.0%}, {percentile}, ms", one.subject, ms[percentile], one.ms[percentile]
+            )
+            for percentile in ("p50", "p99")
+            if ms.get(percentile)
+        ]
+    return f"{table(rows)}\n\nBefore: {' '.join(before.machine.lines)}"
 
 
-def _throughput_table(results: Results) -> str:
-    ours = [target for target in results.targets if target != PEER]
-    compared = ours if PEER in results.targets else []
-    rows = [["per second", *results.targets, *(f"{target} / {PEER}" for target in compared)]]
-    for workload in WORKLOADS:
-        peer = results.find(workload, PEER)
-        figures = [_figure(results.find(workload, target)) for target in results.targets]
-        rows.append([workload, *figures, *(_ratio(results.find(workload, target), peer) for target in compared)])
-    return align(rows)
+def _compared(what: str, subject: str, before: float, now: float) -> list[str]:
+    return [what, subject, number(before), number(now), f"×{now / before:.2f}"]
 
 
-def _latency_table(results: Results) -> str:
-    share = f"{LATENCY_SHARE_OF_THROUGHPUT:.0%}"
-    rows = [[f"create at {share}, ms", "per second", "p50", "p95", "p99"]]
-    for series in results.latency:
-        middle = sorted(series.runs, key=lambda run: run.latency_ms["p99"])[len(series.runs) // 2]
-        figures = [f"{middle.latency_ms[percentile]:.1f}" for percentile in ("p50", "p95", "p99")]
-        rows.append([series.target, f"{series.median:,.0f}{MARK if series.errors else ''}", *figures])
-    return align(rows)
+def _goals(goals: Sequence[Goal]) -> str:
+    rows = [["promised", "on", "bound", "reached", ""]]
+    rows += [
+        [
+            goal.what,
+            goal.subject,
+            f"{'≥' if goal.at_least else '≤'} {number(goal.bound)} {goal.unit}".rstrip(),
+            f"{number(goal.reached)} {goal.unit}".rstrip(),
+            "✓" if goal.met else "✗",
+        ]
+        for goal in goals
+    ]
+    return table(rows) if goals else ""
 
 
-def _remarks(results: Results) -> str:
-    """Say what went wrong, and how payments ended: a payment that failed is settled too."""
+def _throughput(results: Results) -> str:
+    figures = [one for one in results.figures if one.unit == PER_SECOND]
+    subjects = [name for name in SUBJECTS if any(one.subject == name for one in figures)]
+    compared = [name for name in subjects if name not in (PEER, LIMIT)] if PEER in subjects else []
+    rows = [["per second, median (least–most)", *subjects, *(f"{name} / {PEER}" for name in compared)]]
+    for what in dict.fromkeys(one.what for one in figures):
+        peer = results.find(what, PEER)
+        shown = [_shown(results.find(what, name)) for name in subjects]
+        rows.append([what, *shown, *(_ratio(results.find(what, name), peer) for name in compared)])
+    return table(rows) if figures else ""
+
+
+def _latencies(results: Results) -> str:
+    rows = [["at a fixed rate, ms", "on", "per second", "p50", "p90", "p99", "p99.9", "sent late, p99"]]
+    rows += [
+        [
+            f"{one.what} at {one.share:.0%}{' (beyond the provider)' if one.what == 'pay' else ''}",
+            one.subject,
+            f"{one.per_second:,.0f}{MARK if one.errors else ''}",
+            *(f"{value:,.1f}" for value in [*one.ms.values(), one.late_ms]),
+        ]
+        for one in results.latencies
+    ]
+    return table(rows) if results.latencies else ""
+
+
+def _others(results: Results) -> str:
+    others = [one for one in results.figures if one.unit != PER_SECOND]
+    rows = [["measured", "on", "median (least–most)"]]
+    rows += [[one.what, one.subject, f"{_shown(one)} {one.unit}"] for one in others]
+    return table(rows) if others else ""
+
+
+def _profile(profile: Profile) -> str:
+    threads = ", ".join(f"{share.what} {share.percent:.0f} %" for share in profile.threads)
+    rows = [["creates on SQLite: a function itself", "of the interpreter's time"]]
+    rows += [[f"`{share.what}`", f"{share.percent:.1f} %"] for share in profile.functions[:CALLS_OF_PROFILE]]
+    return f"The interpreter's time by thread: {threads}.\n\n{table(rows)}"
+
+
+def _remarks(results: Results) -> list[str]:
+    """Say what went wrong, how payments ended, and on what all this was measured."""
     remarks = []
-    for series in [*results.throughput, *results.latency]:
-        if series.errors:
-            remarks.append(f"{MARK} {series.workload} on {series.target}: {_counted(series.errors)}")
-        if series.workload == SETTLE:
-            remarks.append(f"{series.workload} on {series.target}: {_counted(series.counts)}")
-    return "\n".join(remarks)
+    machine = results.machine
+    for name, section in results.sections.items():
+        if section.failure:
+            remarks.append(f"**{name} failed: {section.failure}**")
+        if section.commit != machine.commit or (
+            machine.is_busy(section.load_before) and not machine.is_busy(machine.load_before)
+        ):
+            remarks.append(f"{name} was measured at {section.commit}, load {section.load_before:.1f}.")
+        remarks += section.findings.notes
+    for one in results.measured:
+        if one.errors:
+            remarks.append(
+                f"{MARK} {one.what} on {one.subject}: {', '.join(f'{n:,} {kind}' for kind, n in one.errors.items())}."
+            )
+    if results.measured and not any(one.errors for one in results.measured):
+        remarks.append("No request failed.")
+    return remarks + machine.lines
 
 
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {kind}" for kind, number in counts.items()) or "nothing"
-
-
-def _figure(series: Series | None) -> str:
-    if series is None:
+def _shown(figure: Figure | None) -> str:
+    if figure is None:
         return NOTHING
-    speeds = [run.per_second for run in series.runs]
-    spread = f" ({min(speeds):,.0f}-{max(speeds):,.0f})" if len(speeds) > 1 else ""
-    return f"{series.median:,.0f}{spread}{MARK if series.errors else ''}"
+    values = [run.value for run in figure.runs]
+    spread = f" ({number(min(values))}–{number(max(values))})" if len(values) > 1 else ""
+    return f"{number(figure.median)}{spread}{MARK if figure.errors else ''}"
 
 
-def _ratio(series: Series | None, other: Series | None) -> str:
-    if series is None or other is None or not other.median:
+def _ratio(figure: Figure | None, other: Figure | None) -> str:
+    if figure is None or other is None or not other.median:
         return NOTHING
-    return f"x{series.median / other.median:.2f}"
+    return f"×{figure.median / other.median:.1f}"
 
 
-def align(rows: Sequence[Sequence[str]]) -> str:
-    """Put columns below each other: the first to the left, figures to the right."""
+def number(value: float) -> str:
+    """Write a number with as many digits as mean something."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Make a table in Markdown whose columns stand below each other also where it is read as text."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for first, *others in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
+    return "\n".join([lines[0], f"| {' | '.join('-' * max(3, width) for width in widths)} |", *lines[1:]])

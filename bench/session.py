@@ -1,103 +1,65 @@
-"""A session: each workload on each target in turn, round after round, so that a disturbance meets them all."""
+"""A session: section after section. One that fails says so, and the rest goes on."""
 
-import secrets
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+import os
+from collections.abc import Callable
 
 import click
-import uvloop
 
-from bench.closed_loop import load
-from bench.open_loop import create_at_rate
-from bench.plan import CONNECTIONS, GET_IDS, LATENCY_SHARE_OF_THROUGHPUT, MERCHANTS, Plan
-from bench.results import CREATE, GET, REPLAY, SETTLE, Run, Series
-from bench.settling import seen, settle_for
-from bench.targets import Target
-from bench.wire import Calls, connect
-
-T = TypeVar("T")
-
-Measure: TypeAlias = Callable[[Target, float], Run]
+from bench.machine import commit
+from bench.plan import Places, Plan
+from bench.results import Figure, Findings, Run, Section
+from bench.subjects import Subject
 
 
 class Session:
-    """Measures ``targets`` as the plan says; ``progress`` is told a line about each run."""
+    """Where and how long to measure; ``progress`` is told a line now and then."""
 
-    def __init__(self, plan: Plan, targets: list[Target], folder: Path, progress: Callable[[str], None]) -> None:
-        self._plan = plan
-        self._targets = targets
-        self._folder = folder
-        self._progress = progress
+    def __init__(self, plan: Plan, places: Places, databases: list[str], progress: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.places = places
+        self.databases = databases
+        self.progress = progress
 
-    def throughput(self) -> list[Series]:
-        """Measure what each target can do."""
-        series = self._measure(CREATE, self._create)
-        series += self._measure(REPLAY, self._replay)
-        for target in self._targets:
-            ids = _run(_create_to_be_read(target))
-            self._ids_file(target).write_text("".join(f"{checkout_id}\n" for checkout_id in ids))
-        series += self._measure(GET, self._get)
-        return series + self._measure(SETTLE, self._settle, seconds=self._plan.settle_seconds)
-
-    def latency(self, throughput: list[Series]) -> list[Series]:
-        """Measure how long creates take at a rate that each target bears with ease."""
-        rates = {
-            series.target: series.median * LATENCY_SHARE_OF_THROUGHPUT
-            for series in throughput
-            if series.workload == CREATE
-        }
-
-        def create(target: Target, seconds: float) -> Run:
-            return _run(create_at_rate(target.url, _fresh_prefix(), rate=max(1, rates[target.name]), seconds=seconds))
-
-        return self._measure(CREATE, create)
-
-    def _measure(self, workload: str, measure: Measure, *, seconds: float | None = None) -> list[Series]:
-        series = [Series(workload, target.name, []) for target in self._targets]
-        if seconds is None:  # Settling warms up by its own pilot.
-            for target in self._targets:
-                measure(target, self._plan.warm_up_seconds)
-        for number in range(self._plan.runs):
-            for target, its in zip(self._targets, series, strict=True):
-                run = measure(target, seconds or self._plan.seconds)
-                its.runs.append(run)
-                self._progress(
-                    f"{workload} on {target.name}, run {number + 1}: {run.per_second:,.0f}/s {run.errors or ''}"
+    def interleaved(
+        self,
+        what: str,
+        unit: str,
+        subjects: list[Subject],
+        measure: Callable[[Subject, float], Run],
+        *,
+        warming_up: bool = True,
+    ) -> list[Figure]:
+        """Run a workload on each subject in turn, round after round, so that a disturbance meets them all."""
+        figures = [Figure(what, subject.name, unit, []) for subject in subjects]
+        if warming_up:
+            for subject in subjects:
+                measure(subject, self.plan.warm_up_seconds)
+        for number in range(self.plan.runs):
+            for subject, figure in zip(subjects, figures, strict=True):
+                run = measure(subject, self.plan.seconds)
+                figure.runs.append(run)
+                self.progress(
+                    f"{what}, {subject.name}, run {number + 1}: {run.value:,.1f} {unit} {run.errors or ''}".rstrip()
                 )
-        return series
-
-    def _create(self, target: Target, seconds: float) -> Run:
-        return load(target.url, "create", _fresh_prefix(), str(MERCHANTS), seconds=seconds)
-
-    def _replay(self, target: Target, seconds: float) -> Run:
-        return load(target.url, "replay", "the-same-key", seconds=seconds)
-
-    def _get(self, target: Target, seconds: float) -> Run:
-        return load(target.url, "get", str(self._ids_file(target)), seconds=seconds)
-
-    def _settle(self, target: Target, seconds: float) -> Run:
-        return _run(settle_for(target.url, _fresh_prefix(), seconds))
-
-    def _ids_file(self, target: Target) -> Path:
-        return self._folder / f"{target.name}.ids"
+        return figures
 
 
-async def _create_to_be_read(target: Target) -> list[str]:
-    """Create some checkouts and return their ids; raises ClickException if one is refused."""
-    async with connect(target.url, CONNECTIONS) as client:
-        requests = Calls(target.url).creates(_fresh_prefix(), GET_IDS, merchants=MERCHANTS)
-        answers = await client.send_all(requests)
-    refused = next((answer for answer in answers if not answer.ok), None)
-    if refused is not None:
-        raise click.ClickException(f"{target.name} did not create a checkout: {refused.status} {refused.body.decode()}")
-    return [seen.decode(answer.body).id for answer in answers]
+def measure_section(name: str, measure: Callable[[], Findings], progress: Callable[[str], None]) -> Section:
+    """Measure one section, whatever becomes of it."""
+    load_before = os.getloadavg()[0]
+    try:
+        return Section(commit=commit(), load_before=load_before, findings=measure())
+    except Exception as error:  # noqa: BLE001 - whatever it was, the rest is measured
+        progress(f"! {name} failed: {failure_of(error)}")
+        return failed(error)
 
 
-def _fresh_prefix() -> str:
-    """Make a prefix for idempotency keys that no run before, also in an earlier session against a peer, has used."""
-    return f"{secrets.token_hex(6)}-"
+def failed(error: Exception) -> Section:
+    """Make a section that has found nothing but this."""
+    return Section(commit=commit(), load_before=0, findings=Findings(), failure=failure_of(error))
 
 
-def _run(measurement: Coroutine[Any, Any, T]) -> T:
-    return uvloop.run(measurement)
+def failure_of(error: Exception) -> str:
+    """Say what went wrong in a line."""
+    said = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
-import msgspec
-
-from bench.plan import CONNECTIONS, MERCHANTS, PROVIDER_LATENCY_SECONDS
+from bench.calls import Calls, Made, Seen, create_on, seen
+from bench.plan import CONNECTIONS, PROVIDER_LATENCY_SECONDS
 from bench.results import Run, total
-from bench.wire import Calls, Client, connect, errors_of
+from bench.subjects import Subject
+from bench.wire import Client, connect, errors_of
 
 SETTLED: Final = ("COMPLETED", "FAILED")
 PILOT_PAYMENTS: Final = 500
@@ -20,34 +19,22 @@ LOOK_SECONDS: Final = 0.05
 STUCK_SECONDS: Final = 30.0  # After the last request to pay; the provider takes one second.
 
 
-class Seen(msgspec.Struct, frozen=True, rename="camel"):
-    """What every target tells of a checkout."""
-
-    id: str
-    status: str
-    updated_at: datetime
-
-
-seen: Final = msgspec.json.Decoder(Seen)
-
-
-async def settle_for(url: str, key_prefix: str, seconds: float) -> Run:
-    """Settle as many payments as take about ``seconds``; a small pilot tells how many those are."""
-    pilot = await settle(url, f"{key_prefix}pilot-", PILOT_PAYMENTS)
-    paying_seconds = max(PILOT_PAYMENTS / max(pilot.per_second, 1) - PROVIDER_LATENCY_SECONDS, 0.05)
+async def payments_lasting(subject: Subject, seconds: float) -> int:
+    """Tell how many payments take about ``seconds``, by a small pilot, which is the warm-up too."""
+    pilot = await settle(subject, PILOT_PAYMENTS)
+    paying_seconds = max(PILOT_PAYMENTS / max(pilot.value, 1) - PROVIDER_LATENCY_SECONDS, 0.05)
     payments = PILOT_PAYMENTS / paying_seconds * max(seconds - PROVIDER_LATENCY_SECONDS, 1)
-    return await settle(url, key_prefix, max(PILOT_PAYMENTS, min(PAYMENTS_MAX, round(payments))))
+    return max(PILOT_PAYMENTS, min(PAYMENTS_MAX, round(payments)))
 
 
-async def settle(url: str, key_prefix: str, payments: int) -> Run:
+async def settle(subject: Subject, payments: int) -> Run:
     """Create ``payments`` checkouts; then, timed, pay them all and wait until each is COMPLETED or FAILED."""
-    calls = Calls(url)
-    async with connect(url, CONNECTIONS) as client:
-        created = await client.send_all(calls.creates(key_prefix, payments, merchants=MERCHANTS))
-        ids = [seen.decode(answer.body).id for answer in created if answer.ok]
+    calls = Calls(subject)
+    async with connect(subject.url, CONNECTIONS) as client:
+        made = await create_on(client, subject, payments)
         began = time.time()
-        answers = await client.send_all(calls.pay(checkout_id) for checkout_id in ids)
-        paid = [checkout_id for checkout_id, answer in zip(ids, answers, strict=True) if answer.ok]
+        answers = await client.send_all(calls.pay(one) for one in made)
+        paid = [one for one, answer in zip(made, answers, strict=True) if answer.ok]
         watched = await _until_settled(client, calls, paid[-WATCHED:])
         watch_ended = time.time()
         settled = await _until_settled(client, calls, paid)
@@ -56,23 +43,23 @@ async def settle(url: str, key_prefix: str, payments: int) -> Run:
     if len(watched) == len(paid[-WATCHED:]):
         ended = max(ended, watch_ended)
     return Run(
-        per_second=len(settled) / max(ended - began, LOOK_SECONDS),
-        errors=total([errors_of(created), errors_of(answers), {"stuck": len(paid) - len(settled)}]),
+        value=len(settled) / max(ended - began, LOOK_SECONDS),
+        errors=total([errors_of(answers), {"stuck": len(paid) - len(settled)}]),
         counts=total([{checkout.status: 1} for checkout in settled]),
     )
 
 
-async def _until_settled(client: Client, calls: Calls, ids: Sequence[str]) -> list[Seen]:
+async def _until_settled(client: Client, calls: Calls, made: Sequence[Made]) -> list[Seen]:
     """Look at each until it is settled or ``STUCK_SECONDS`` have passed; returns the settled ones."""
     settled: list[Seen] = []
     give_up = time.monotonic() + STUCK_SECONDS
-    waiting = list(ids)
+    waiting = list(made)
     while waiting and time.monotonic() < give_up:
-        answers = await client.send_all(calls.get(checkout_id) for checkout_id in waiting)
+        answers = await client.send_all(calls.get(one) for one in waiting)
         found = [seen.decode(answer.body) for answer in answers if answer.ok]
         settled += (checkout for checkout in found if checkout.status in SETTLED)
         done = {checkout.id for checkout in settled}
-        waiting = [checkout_id for checkout_id in waiting if checkout_id not in done]
+        waiting = [one for one in waiting if one.id not in done]
         if waiting:
             await asyncio.sleep(LOOK_SECONDS)
     return settled

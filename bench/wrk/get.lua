@@ -1,12 +1,14 @@
--- Reads checkouts in turn. Argument: a file with an id a line.
+-- Reads checkouts in turn. Argument: a file of checkouts: a line each, the id and, behind a tab, its merchant's header.
 require("report")
+local callers_of = require("callers")
 
 local requests = {}
 local count = 0
 
 function init(arguments)
-  for id in io.lines(arguments[1]) do
-    requests[#requests + 1] = wrk.format("GET", "/checkouts/" .. id)
+  for _, checkout in ipairs(callers_of(arguments[1])) do
+    checkout.headers["Content-Type"] = nil
+    requests[#requests + 1] = wrk.format("GET", "/checkouts/" .. checkout.id, checkout.headers)
   end
 end
 

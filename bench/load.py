@@ -1,4 +1,4 @@
-"""Throughput: wrk keeps every connection busy, each with one request after the other."""
+"""Load by wrk: every connection is busy, each with one request after the other."""
 
 import shutil
 import subprocess
@@ -23,9 +23,6 @@ class Report(msgspec.Struct, frozen=True):
     status: int
     socket: int
     timeout: int
-    p50_us: int
-    p95_us: int
-    p99_us: int
 
 
 def wrk_is_installed() -> bool:
@@ -44,7 +41,6 @@ def load(url: str, script: str, *arguments: str, seconds: float) -> Run:
     report = msgspec.json.decode(ended.stdout.splitlines()[-1], type=Report)
     answered = report.requests - report.status
     return Run(
-        per_second=answered / (report.duration_us / 1_000_000),
+        value=answered / (report.duration_us / 1_000_000),
         errors=total([{"status": report.status, "socket": report.socket, "timeout": report.timeout}]),
-        latency_ms={"p50": report.p50_us / 1000, "p95": report.p95_us / 1000, "p99": report.p99_us / 1000},
     )

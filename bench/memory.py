@@ -1,0 +1,111 @@
+"""Memory: of all processes of the service, after a million checkouts and over a soak at half of what it can do."""
+
+import subprocess
+import time
+from statistics import mean
+from typing import Final
+
+import uvloop
+
+from bench.calls import Calls, Made, create_some, fresh_prefix
+from bench.databases import fresh_databases
+from bench.latency import send_when_due
+from bench.load import load
+from bench.plan import CONNECTIONS, HALF
+from bench.results import Figure, Findings, Goal, Run, total
+from bench.session import Session
+from bench.subjects import Subject, paidonce_running
+from bench.throughput import CREATE, merchants_file
+from bench.wire import connect, errors_of
+
+PORTION_SECONDS: Final = 10.0
+WARM_UP_SHARE: Final = 0.2  # Of the soak: pools fill up before anything can be told.
+GROWTH_MB_A_MINUTE_MAX: Final = 0.5
+CALLS_EACH: Final = 3  # A checkout of the soak is created, read and paid.
+
+
+def measure_memory(session: Session) -> Findings:
+    """Create ``soak_checkouts`` as fast as can be, then create, read and pay for ``soak_seconds``; watch the memory."""
+    name = session.databases[0]
+    with (
+        fresh_databases([name], session.places, "soak") as databases,
+        paidonce_running(name, databases[name], session.places.folder / "soak") as subject,
+    ):
+        at_start = resident_mb(subject.pid)
+        rate, errors = _fill(session, subject)
+        after_filling = resident_mb(subject.pid)
+        samples, soak_errors = _soak(session, subject, HALF * rate / CALLS_EACH)
+    growth = growth_a_minute(samples)
+    filled = f"memory after {session.plan.soak_checkouts:,} checkouts"
+    figures = [
+        Figure("memory at start", name, "MB", [Run(value=at_start)]),
+        Figure(filled, name, "MB", [Run(value=after_filling, errors=errors)]),
+        Figure("memory after the soak", name, "MB", [Run(value=samples[-1][1], errors=soak_errors)]),
+    ]
+    goal = Goal(
+        what=f"growth of memory over a soak of {session.plan.soak_seconds / 60:.0f} minutes",
+        subject=name,
+        unit="MB/min",
+        reached=growth,
+        bound=GROWTH_MB_A_MINUTE_MAX,
+    )
+    return Findings(figures, goals=[goal])
+
+
+def _fill(session: Session, subject: Subject) -> tuple[float, dict[str, int]]:
+    """Create at full speed; returns how many a second that were."""
+    merchants = str(merchants_file(session.places, subject))
+    created, errors, rates = 0.0, [], []
+    while created < session.plan.soak_checkouts:
+        run = load(subject.url, CREATE, fresh_prefix(), merchants, seconds=PORTION_SECONDS)
+        created += run.value * PORTION_SECONDS
+        errors.append(run.errors)
+        rates.append(run.value)
+        session.progress(f"{created:,.0f} checkouts, {resident_mb(subject.pid):.0f} MB")
+        if not run.value:
+            raise RuntimeError("nothing was created any more")
+    return mean(rates), total(errors)
+
+
+def _soak(session: Session, subject: Subject, rate: float) -> tuple[list[tuple[float, float]], dict[str, int]]:
+    """Use ``rate`` checkouts a second; returns seconds and megabytes, portion by portion, and what went wrong."""
+    samples: list[tuple[float, float]] = []
+    errors = []
+    made = uvloop.run(create_some(subject, round(rate * PORTION_SECONDS)))
+    began = time.monotonic()
+    while not samples or samples[-1][0] < session.plan.soak_seconds:
+        made, wrong = uvloop.run(_portion(subject, made, rate))
+        errors.append(wrong)
+        samples.append((time.monotonic() - began, resident_mb(subject.pid)))
+        session.progress(f"soak, {samples[-1][0]:.0f} s: {samples[-1][1]:.1f} MB {wrong or ''}")
+    return samples, total(errors)
+
+
+async def _portion(subject: Subject, before: list[Made], rate: float) -> tuple[list[Made], dict[str, int]]:
+    """Create, while those that the portion before created are read and paid."""
+    calls = Calls(subject)
+    requests: list[bytes] = []
+    for create, one in zip(calls.creates(len(before)), before, strict=True):
+        requests += (create, calls.get(one), calls.pay(one))
+    async with connect(subject.url, CONNECTIONS) as client:
+        answers = (await send_when_due(client, requests, CALLS_EACH * rate)).answers
+    made = calls.made(answers[::CALLS_EACH])
+    return made, total([errors_of(answers)])
+
+
+def growth_a_minute(samples: list[tuple[float, float]]) -> float:
+    """Fit a line through (seconds, value) by least squares, without the warm-up; returns its slope a minute."""
+    steady = samples[int(len(samples) * WARM_UP_SHARE) :]
+    middle, level = mean(at for at, _ in steady), mean(value for _, value in steady)
+    spread = sum((at - middle) ** 2 for at, _ in steady)
+    return 60 * sum((at - middle) * (value - level) for at, value in steady) / spread if spread else 0.0
+
+
+def resident_mb(pid: int) -> float:
+    """Add up the resident memory of a process and of all that it started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
+    processes = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    family = {pid}
+    while more := {child for child, parent, _ in processes if parent in family} - family:
+        family |= more
+    return sum(kib for one, _, kib in processes if one in family) * 1024 / 1e6

@@ -1,0 +1,118 @@
+"""Throughput: creates, replays and gets by wrk, and payments from pay to settled; against the limit and the peer."""
+
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bench.calls import create_some, fresh_prefix
+from bench.load import load
+from bench.plan import GET_IDS, Places
+from bench.results import PER_SECOND, Figure, Findings, Goal, Run, find
+from bench.session import Session
+from bench.settling import payments_lasting, settle
+from bench.subjects import LIMIT, Merchant, Subject
+
+CREATE: Final = "create"
+REPLAY: Final = "replay"
+GET: Final = "get"
+SETTLE: Final = "settle"
+PAY: Final = "pay"
+
+OF_THE_LIMIT: Final = {CREATE: 60.0, GET: 80.0}  # Per cent.
+NOT_SETTLED: Final = "not settled"
+
+
+def measure_creates(session: Session, subjects: list[Subject]) -> Findings:
+    """Create checkouts, each with a key of its own."""
+
+    def create(subject: Subject, seconds: float) -> Run:
+        merchants = merchants_file(session.places, subject)
+        return load(subject.url, CREATE, fresh_prefix(), str(merchants), seconds=seconds)
+
+    return _against_the_limit(session.interleaved(CREATE, PER_SECOND, subjects, create))
+
+
+def measure_replays(session: Session, subjects: list[Subject]) -> Findings:
+    """Send one and the same create again and again."""
+
+    def replay(subject: Subject, seconds: float) -> Run:
+        return load(subject.url, REPLAY, "the-same-key", str(merchants_file(session.places, subject)), seconds=seconds)
+
+    return Findings(session.interleaved(REPLAY, PER_SECOND, _with_a_database(subjects), replay))
+
+
+def measure_gets(session: Session, subjects: list[Subject]) -> Findings:
+    """Read checkouts in turn."""
+    for subject in subjects:
+        made = uvloop.run(create_some(subject, GET_IDS))
+        lines = [Merchant(checkout.id, checkout.merchant.authorization) for checkout in made]
+        _write(_file(session.places, subject, "ids"), lines)
+
+    def read(subject: Subject, seconds: float) -> Run:
+        return load(subject.url, GET, str(_file(session.places, subject, "ids")), seconds=seconds)
+
+    return _against_the_limit(session.interleaved(GET, PER_SECOND, subjects, read))
+
+
+def measure_settling(session: Session, subjects: list[Subject]) -> Findings:
+    """Pay checkouts, and count those that are settled a second."""
+    paying = _with_a_database(subjects)
+    seconds = session.plan.settle_seconds
+    payments = {subject.name: uvloop.run(payments_lasting(subject, seconds)) for subject in paying}
+
+    def pay(subject: Subject, _seconds: float) -> Run:
+        return uvloop.run(settle(subject, payments[subject.name]))
+
+    figures = session.interleaved(SETTLE, PER_SECOND, paying, pay, warming_up=False)
+    goals = [
+        Goal(
+            what="payments that are stuck",
+            subject=figure.subject,
+            unit="",
+            bound=0,
+            reached=figure.errors.get("stuck", 0),
+        )
+        for figure, subject in zip(figures, paying, strict=True)
+        if subject.is_ours
+    ]
+    ends = (f"{figure.subject}: {', '.join(f'{n:,} {k}' for k, n in figure.counts.items())}" for figure in figures)
+    return Findings(figures, goals=goals, notes=[f"Payments ended: {'; '.join(ends)}."])
+
+
+def _against_the_limit(figures: list[Figure]) -> Findings:
+    goals = []
+    for figure in figures:
+        limit = find(figures, figure.what, LIMIT)
+        if limit is not None and figure.subject not in (LIMIT, "peer"):
+            share = 100 * figure.median / limit.median
+            bound = OF_THE_LIMIT[figure.what]
+            goals.append(
+                Goal(
+                    what=f"{figure.what}, of the limit",
+                    subject=figure.subject,
+                    unit="%",
+                    reached=share,
+                    bound=bound,
+                    at_least=True,
+                )
+            )
+    return Findings(figures, goals=goals)
+
+
+def _with_a_database(subjects: list[Subject]) -> list[Subject]:
+    return [subject for subject in subjects if subject.name != LIMIT]
+
+
+def merchants_file(places: Places, subject: Subject) -> Path:
+    """Write a subject's merchants as the scripts in wrk/ read them."""
+    return _write(_file(places, subject, "merchants"), subject.merchants)
+
+
+def _file(places: Places, subject: Subject, kind: str) -> Path:
+    return places.folder / f"{subject.name}.{kind}"
+
+
+def _write(path: Path, lines: list[Merchant] | tuple[Merchant, ...]) -> Path:
+    path.write_text("".join(f"{line.id}\t{line.authorization}\n" for line in lines))
+    return path

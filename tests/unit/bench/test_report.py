@@ -1,0 +1,68 @@
+"""What is computed from what was measured, and where it is written."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.memory import growth_a_minute
+from bench.profiling import read_profile
+from bench.report import BEGIN, END, show_comparison, write_into
+from bench.results import PER_SECOND, Figure, Findings, Goal, Results, Run, Section, load, percentiles, save
+from tests.unit.bench.session import MACHINE, PLAN
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    assert percentiles([float(number) for number in range(1000, 0, -1)]) == {
+        "p50": 501.0,
+        "p90": 901.0,
+        "p99": 991.0,
+        "p99.9": 1000.0,
+    }
+
+
+def test_growth_is_the_slope_after_the_warm_up() -> None:
+    warming_up = [(0.0, 10.0), (60.0, 90.0)]
+    steady = [(120.0 + 60 * minute, 100.0 + 2 * minute) for minute in range(8)]
+    assert growth_a_minute(warming_up + steady) == pytest.approx(2.0)
+
+
+def test_a_bound_holds_from_its_own_side() -> None:
+    ratio = Goal(what="create", subject="SQLite", unit="%", reached=60, bound=60, at_least=True)
+    delay = Goal(what="pay", subject="SQLite", unit="ms", reached=20.1, bound=20)
+    assert (ratio.met, delay.met) == (True, False)
+
+
+def test_a_profile_counts_a_function_itself_and_not_what_it_calls() -> None:
+    profile = read_profile('thread (1): "MainThread";run (a);send (b) 3\nthread (2): "writer";run (a) 1\n')
+    assert [(share.what, share.percent) for share in profile.threads] == [("event loop", 75.0), ("writer", 25.0)]
+    assert [(share.what, share.percent) for share in profile.functions] == [("send (b)", 75.0), ("run (a)", 25.0)]
+
+
+def test_figures_take_the_place_of_the_earlier_ones_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_into(page, results(1000), ["performance-latency.svg"])
+    write_into(page, results(2000), [])
+    text = page.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"\n{END}\nafter\n")
+    assert "2,000" in text
+    assert "1,000" not in text
+    assert "old" not in text
+
+
+def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no place for figures"):
+        write_into(page, results(1000), [])
+
+
+def test_results_are_compared_with_those_that_were_kept(tmp_path: Path) -> None:
+    save(results(1000), tmp_path / "kept.json")
+    assert "×1.50" in show_comparison(results(1500), load(tmp_path / "kept.json"))
+
+
+def results(per_second: float) -> Results:
+    figure = Figure("create", "SQLite", PER_SECOND, [Run(value=per_second)])
+    return Results(MACHINE, PLAN, {"create": Section(commit="abc", load_before=0, findings=Findings([figure]))})
