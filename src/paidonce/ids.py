@@ -4,6 +4,7 @@ The alphabet is RFC 4648's "extended hex" in lower case: its order is the order 
 """
 
 import random
+import secrets
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -16,6 +17,8 @@ EVENT: Final = "evt"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
 CHANGE: Final = "cg"
+ENDPOINT: Final = "whe"
+DELIVERY: Final = "dlv"
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 # Two digits at a time takes less than half of what the standard library's encoder does, and a request makes several.
@@ -42,6 +45,11 @@ def new_id(prefix: str) -> str:
 def system_chance() -> float:
     """Draw from the process's own generator; for jitter, never for secrets."""
     return random.random()
+
+
+def secret_bytes(length: int) -> bytes:
+    """Draw bytes that nobody can guess: keys and secrets."""
+    return secrets.token_bytes(length)
 
 
 def new_seed() -> int:

@@ -7,6 +7,7 @@ from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
 from paidonce.inbox.inbox import Inbox
+from paidonce.outbox.outbox import Outbox
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
@@ -23,5 +24,6 @@ class Service:
     watch: Watch
     worker: Worker
     inbox: Inbox
+    outbox: Outbox
     providers: dict[str, Provider]
     clock: Clock

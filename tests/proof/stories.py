@@ -11,6 +11,7 @@ from paidonce.database.schema import attempt
 from paidonce.providers.simulator.faults import HIDDEN_MS
 from tests.proof.buyer import Buyer
 from tests.proof.trouble import late_success, late_success_of_a_canceled_one, leave, review, unreadable_webhook
+from tests.proof.webhooks import webhook, webhook_desk, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
 STATUS = CheckoutStatus
@@ -157,6 +158,9 @@ STORIES: Final = {
     "unreadable_webhook": Story(unreadable_webhook, STATUS.COMPLETED, (1000, 0)),
     "review": Story(review, STATUS.FAILED),
     "leave": Story(leave, STATUS.COMPLETED, (1000, 0), lives=2),
+    "webhook": Story(webhook, STATUS.COMPLETED, (1000, 0)),
+    "webhook_desk": Story(webhook_desk, STATUS.PENDING),
+    "webhook_leave": Story(webhook_leave, STATUS.PENDING, lives=2),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),
 }

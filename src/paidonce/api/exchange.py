@@ -14,7 +14,16 @@ from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.api.reply import Reply, reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.errors import CheckoutNotFound, FieldError, InvalidRequest, PaidonceError, RefundNotFound, WrongMerchant
+from paidonce.errors import (
+    CheckoutNotFound,
+    DeliveryNotFound,
+    FieldError,
+    InvalidRequest,
+    PaidonceError,
+    RefundNotFound,
+    WebhookEndpointNotFound,
+    WrongMerchant,
+)
 from paidonce.events.model import Origin
 from paidonce.merchants.model import Caller
 from paidonce.payments.pay import Repeated, Started
@@ -29,6 +38,8 @@ T = TypeVar("T", bound=Fields)
 IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
     "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
     "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
+    "endpoint_id": (re.compile(r"whe_[0-9a-v]{26}"), WebhookEndpointNotFound),
+    "delivery_id": (re.compile(r"dlv_[0-9a-v]{26}"), DeliveryNotFound),
 }
 
 

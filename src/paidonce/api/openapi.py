@@ -37,7 +37,7 @@ answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` 
 REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
 
 HEADERS: Final[dict[str, Json]] = {
-    "Location": {"description": "The checkout's path.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
         "description": "`true` where the same request was answered before.",
         "schema": {"type": "string", "enum": ["true"]},
@@ -117,6 +117,7 @@ def build_document(app: Litestar) -> Json:
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
             {"name": "Refunds", "description": "What is given back."},
+            {"name": "Webhooks", "description": "What merchants are told, as it happens."},
             {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
@@ -180,6 +181,8 @@ def _describe(path: str, operation: Operation) -> Json:
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "endpoint_id": ("The webhook endpoint's id.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "delivery_id": ("The delivery's id.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }
 

@@ -7,6 +7,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
 from paidonce.api.checkouts import CheckoutController
+from paidonce.api.endpoints import DeliveryController, EndpointController
 from paidonce.api.exchange import refuse_strange_ids
 from paidonce.api.headers import REQUEST_ID
 from paidonce.api.inbox import ProviderWebhookController
@@ -47,7 +48,14 @@ def tell_methods(app: Litestar) -> ASGIApp:
 def create_litestar(service: Service | None) -> Litestar:
     """Make the Litestar application; without a service it can still tell its OpenAPI document."""
     return Litestar(
-        route_handlers=[CheckoutController, RefundController, ProviderWebhookController, ServiceController],
+        route_handlers=[
+            CheckoutController,
+            RefundController,
+            EndpointController,
+            DeliveryController,
+            ProviderWebhookController,
+            ServiceController,
+        ],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         before_request=refuse_strange_ids,

@@ -35,11 +35,14 @@ _EVENTS_OF_CHECKOUT: Final = (
 )
 
 
-def write_events(transaction: Transaction) -> None:
-    """Number the transaction's events for each merchant and insert them: its last act before the commit."""
+def write_events(transaction: Transaction) -> list[Event]:
+    """Number the transaction's events for each merchant and insert them, as its last act before the commit.
+
+    Returns them. From here to the commit nobody else can write an event of these merchants.
+    """
     events: list[NewEvent] = transaction.events
     if not events:
-        return
+        return []
     counts = Counter(new.merchant_id for new in events)
     newest = transaction.rows(
         _COUNT_EVENTS[transaction.connection.dialect.name],
@@ -49,26 +52,28 @@ def write_events(transaction: Transaction) -> None:
         ],
     )
     number = {merchant_id: sequence - counts[merchant_id] for merchant_id, sequence in newest}
-    transaction.run(_INSERT_EVENTS, [_row(new, number, transaction.now) for new in events])
+    written = [_number(new, number, transaction.now) for new in events]
+    transaction.run(_INSERT_EVENTS, [msgspec.structs.asdict(one) for one in written])
+    return written
 
 
-def _row(new: NewEvent, number: dict[str, int], now: int) -> dict[str, object]:
+def _number(new: NewEvent, number: dict[str, int], now: int) -> Event:
     number[new.merchant_id] += 1
     detail = new.detail
     if new.origin.idempotency_key is not None:
         detail = {**(detail or {}), "idempotencyKey": new.origin.idempotency_key}
-    return {
-        "id": ids.new_id(ids.EVENT),
-        "merchant_id": new.merchant_id,
-        "sequence": number[new.merchant_id],
-        "checkout_id": new.checkout_id,
-        "attempt_id": new.attempt_id,
-        "type": new.type.value,
-        "cause": new.cause.value,
-        "detail": _encode(detail).decode() if detail else None,
-        "request_id": new.origin.request_id,
-        "created_at": now,
-    }
+    return Event(
+        ids.new_id(ids.EVENT),
+        new.merchant_id,
+        number[new.merchant_id],
+        new.checkout_id,
+        new.attempt_id,
+        new.type.value,
+        new.cause.value,
+        _encode(detail).decode() if detail else None,
+        new.origin.request_id,
+        now,
+    )
 
 
 def events_of_checkout(transaction: Transaction, checkout_id: str) -> Sequence[Event]:
