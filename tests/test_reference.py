@@ -28,6 +28,7 @@ from paidonce.database.schema import SCHEMA_VERSION, metadata
 from paidonce.database_url import parse_database_url
 from paidonce.errors import InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
+from paidonce.outbox import model as outbox
 from paidonce.payments import model as payments
 from paidonce.providers.simulator import behaviour
 from paidonce.settings import Settings, environment_name
@@ -162,6 +163,11 @@ def test_every_checkout_status_is_listed_with_where_it_leads() -> None:
 def test_every_attempt_status_is_listed_with_where_it_leads() -> None:
     assert set(payments.ALLOWED) == set(payments.AttemptStatus)
     assert column("statuses.md", "Attempt", 0, 2) == shown_targets(payments.ALLOWED)
+
+
+def test_every_delivery_status_is_listed_with_where_it_leads() -> None:
+    assert set(outbox.ALLOWED) == set(outbox.DeliveryStatus)
+    assert column("statuses.md", "Delivery", 0, 2) == shown_targets(outbox.ALLOWED)
 
 
 def test_every_kind_of_attempt_is_listed() -> None:

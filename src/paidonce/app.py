@@ -1,5 +1,6 @@
 """The composition root: the one place where parts are put together."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -10,11 +11,15 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
+from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
-from paidonce.events.store import write_events
-from paidonce.ids import system_chance
+from paidonce.ids import secret_bytes, system_chance
 from paidonce.inbox.inbox import Inbox
 from paidonce.merchants.keyring import Keyring
+from paidonce.outbox.model import Schedule
+from paidonce.outbox.outbox import Outbox, key_finder
+from paidonce.outbox.sender import SenderSettings
+from paidonce.outbox.writing import write_events_and_deliveries
 from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
@@ -27,14 +32,16 @@ from paidonce.settings import Settings
 
 @asynccontextmanager
 async def open_service(settings: Settings, *, with_worker: bool, migrating: bool = False) -> AsyncIterator[Service]:
-    """Open the database, start the batchers, the simulator and the worker; on leaving, end them in the right order.
+    """Open the database, start the batchers, the simulator, worker and sender; on leaving, end them in the right order.
 
     Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or SchemaOutdated where the schema is another release's and
     ``migrating`` does not ask for it to be brought up to date.
     """
     clock = system_clock
     feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
-    database = open_database(settings.database, clock=clock, before_commit=write_events, after_commit=feed.committed)
+    database = open_database(
+        settings.database, clock=clock, before_commit=write_events_and_deliveries, after_commit=feed.committed
+    )
     try:
         require_durable_server(database)
         prepare_schema(database, migrating=migrating)
@@ -67,19 +74,26 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
         )
         keyring = Keyring(reader, seconds=time.monotonic)
         alarm = Alarm(reader, clock=clock)
+        outbox = _outbox(writer, reader, settings, clock, making_key=migrating)
         try:
             if with_worker:
+                await outbox.start(alone=database.exclusive)
                 await worker.start(alone=database.exclusive)
                 inbox.start()
                 alarm.start()
-            yield Service(settings, database, writer, reader, watch, worker, inbox, feed, keyring, providers, clock)
+            yield Service(
+                settings, database, writer, reader, watch, worker, inbox, outbox, feed, keyring, providers, clock
+            )
         finally:
             watch.close()
             await feed.stop()
             await keyring.stop()
             await alarm.stop()
             await inbox.stop()
-            await worker.stop(grace_seconds=settings.shutdown_seconds)
+            await asyncio.gather(
+                worker.stop(grace_seconds=settings.shutdown_seconds),
+                outbox.stop(grace_seconds=settings.shutdown_seconds),
+            )
             for batcher in batchers:
                 await batcher.stop()
             database.close()
@@ -121,6 +135,25 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
     finally:
         await bookkeeper.stop()
         books.close()
+
+
+def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, *, making_key: bool) -> Outbox:
+    find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=secret_bytes if making_key else None)
+    return Outbox(
+        writer,
+        reader,
+        SenderSettings(
+            timeout_seconds=settings.webhook_timeout_seconds,
+            concurrency=settings.webhook_concurrency,
+            poll_seconds=settings.poll_seconds,
+            schedule=Schedule(settings.webhook_retry_first_seconds),
+        ),
+        allow_private=settings.webhook_allow_private,
+        keyring=EncryptionKeyring(find, draw=secret_bytes),
+        clock=clock,
+        chance=system_chance,
+        draw=secret_bytes,
+    )
 
 
 def _batcher(begin: Callable[[], AbstractContextManager[Transaction]], name: str, settings: Settings) -> Batcher:

@@ -14,6 +14,8 @@ PaidonceError
 ├── Unauthenticated            no key, or none that opens anything
 ├── InsufficientScope · WrongMerchant
 ├── MerchantNotFound · KeyNotFound · KeyNotActive
+├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
+├── EncryptionKeyMissing       a secret can be neither kept nor read
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── EventNotFound
@@ -333,6 +335,45 @@ class RateLimited(PaidonceError):
     def __init__(self, wait_seconds: float, detail: str = "More requests than are allowed; nothing was done.") -> None:
         super().__init__(detail)
         self.wait_seconds = wait_seconds
+
+
+class WebhookEndpointNotFound(PaidonceError):
+    """There is no such webhook endpoint for this caller."""
+
+    code = "webhook_endpoint_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no webhook endpoint with this id.")
+
+
+class DeliveryNotFound(PaidonceError):
+    """There is no such delivery for this caller."""
+
+    code = "delivery_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no delivery with this id.")
+
+
+class TooManyWebhookEndpoints(PaidonceError):
+    """The merchant has as many webhook endpoints as it may."""
+
+    code = "too_many_webhook_endpoints"
+
+    def __init__(self, endpoints_max: int) -> None:
+        super().__init__(f"A merchant has {endpoints_max} webhook endpoints at the most; delete one first.")
+
+
+class EncryptionKeyMissing(PaidonceError):
+    """The service has no key to encrypt the secret of a webhook endpoint with; nothing was done."""
+
+    code = "encryption_key_missing"
+
+    def __init__(self, key_id: str | None = None) -> None:
+        which = "no encryption key" if key_id is None else f"not the encryption key {key_id}"
+        super().__init__(
+            f"The service has {which}: its operator sets PAIDONCE_ENCRYPTION_KEYS; `paidonce encryption-key` makes one."
+        )
 
 
 class Overloaded(PaidonceError):

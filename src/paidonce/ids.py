@@ -18,6 +18,8 @@ KEY: Final = "key"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
 CHANGE: Final = "cg"
+ENDPOINT: Final = "whe"
+DELIVERY: Final = "dlv"
 CLAIM: Final = "clm"
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -52,6 +54,11 @@ def system_chance() -> float:
 def draw_base62(length: int) -> str:
     """Draw characters for a secret from the system's own source: nobody can tell them from those before."""
     return "".join(secrets.choice(BASE62) for _ in range(length))
+
+
+def secret_bytes(length: int) -> bytes:
+    """Draw bytes that nobody can guess: keys and secrets."""
+    return secrets.token_bytes(length)
 
 
 def new_seed() -> int:

@@ -9,6 +9,7 @@ from paidonce.database.engine import Database
 from paidonce.events.feed import Feed
 from paidonce.inbox.inbox import Inbox
 from paidonce.merchants.keyring import Keyring
+from paidonce.outbox.outbox import Outbox
 from paidonce.payments.worker import Worker
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
@@ -25,6 +26,7 @@ class Service:
     watch: Watch
     worker: Worker
     inbox: Inbox
+    outbox: Outbox
     feed: Feed
     keyring: Keyring
     providers: dict[str, Provider]

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 from paidonce.database_url import DatabaseUrl, parse_database_url
+from paidonce.encryption import read_keys
 from paidonce.errors import InvalidSettings
 from paidonce.signing import read_secret
 
@@ -117,6 +118,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "with commas between."
         ),
     ] = ""
+    encryption_keys: Annotated[
+        str,
+        Meta(
+            description="Keys that encrypt the secrets of webhook endpoints, comma-separated: the first encrypts, all "
+            "decrypt; empty: those in the file that `paidonce dev` makes beside the database."
+        ),
+    ] = ""
+    webhook_allow_private: Annotated[
+        bool, Meta(description="Whether webhooks may go to http URLs, loopback and private networks: for development.")
+    ] = False
+    webhook_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=60, description="How long a webhook's receiver may take, from look-up to the last byte.")
+    ] = 15.0
+    webhook_retry_first_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="When a failed webhook is first sent again; later ones scale with it.")
+    ] = 5.0
+    webhook_concurrency: Annotated[
+        int, Meta(ge=2, le=100_000, description="Webhooks that are being sent at once, in one process.")
+    ] = 512
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="How long the simulated provider takes to answer, in milliseconds.")
     ] = 1000
@@ -142,6 +162,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def database(self) -> DatabaseUrl:
         """The parsed ``database_url``."""
         return parse_database_url(self.database_url)
+
+    @property
+    def encryption_key_file(self) -> Path | None:
+        """Where `paidonce dev` keeps the key that it makes: beside a SQLite file; None for a database in memory."""
+        place = self.database
+        if place.dialect == "postgresql":
+            return Path("paidonce.key")
+        return place.path and place.path.with_name(f"{place.path.name}.key")
 
     @property
     def simulator_books(self) -> DatabaseUrl:
@@ -200,6 +228,10 @@ def _contradictions(settings: Settings) -> list[str]:
         for place in settings.trusted_proxies.split(",")
         if settings.trusted_proxies and not _is_network(place.strip())
     ]
+    try:
+        read_keys(settings.encryption_keys)
+    except ValueError as error:
+        problems.append(f"PAIDONCE_ENCRYPTION_KEYS: {error}")
     if settings.lease_seconds <= settings.provider_timeout_seconds:
         problems.append(
             f"PAIDONCE_LEASE_SECONDS={settings.lease_seconds:g} must be longer than "

@@ -46,14 +46,11 @@ def sign(key: bytes, *, message_id: str, timestamp_seconds: int, body: bytes) ->
     return f"v1,{b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
-def signed_headers(key: bytes, *, message_id: str, now: Instant, body: bytes) -> dict[str, str]:
-    """Make the three headers of a message that is sent now."""
+def signed_headers(*keys: bytes, message_id: str, now: Instant, body: bytes) -> dict[str, str]:
+    """Make the three headers of a message that is sent now, signed with each key: two while a secret is replaced."""
     seconds = now // 1000
-    return {
-        ID: message_id,
-        TIMESTAMP: str(seconds),
-        SIGNATURE: sign(key, message_id=message_id, timestamp_seconds=seconds, body=body),
-    }
+    signatures = [sign(key, message_id=message_id, timestamp_seconds=seconds, body=body) for key in keys]
+    return {ID: message_id, TIMESTAMP: str(seconds), SIGNATURE: " ".join(signatures)}
 
 
 def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, *, now: Instant) -> str | None:

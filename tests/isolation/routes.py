@@ -19,6 +19,8 @@ class Route(NamedTuple):
 
 CREATE: Final[Json] = {"amount": 1000, "currency": "USD", "idempotencyKey": "the-owners"}
 
+ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
+
 ROUTES: Final = {
     "POST /checkouts": Route(body=CREATE, fields=(("merchantId", "merchant"),)),
     "GET /checkouts": Route(
@@ -40,6 +42,21 @@ ROUTES: Final = {
     "GET /events/stream": Route(parameters=(("merchantId", "merchant"),)),
     "GET /events/{event_id}": Route(),
     "GET /idempotency-keys/{key}": Route(parameters=(("merchantId", "merchant"),)),
+    "POST /webhook-endpoints": Route(body=ENDPOINT, fields=(("merchantId", "merchant"),)),
+    "GET /webhook-endpoints": Route(
+        parameters=(("merchantId", "merchant"), ("startingAfter", "endpoint_id"), ("endingBefore", "endpoint_id"))
+    ),
+    "GET /webhook-endpoints/{endpoint_id}": Route(),
+    "PATCH /webhook-endpoints/{endpoint_id}": Route(body={"description": "another"}),
+    "DELETE /webhook-endpoints/{endpoint_id}": Route(),
+    "POST /webhook-endpoints/{endpoint_id}/rotate-secret": Route(body={"overlapSeconds": 0}),
+    "POST /webhook-endpoints/{endpoint_id}/test": Route(),
+    "GET /webhook-endpoints/{endpoint_id}/deliveries": Route(
+        parameters=(("startingAfter", "delivery_id"), ("endingBefore", "delivery_id"))
+    ),
+    "POST /webhook-endpoints/{endpoint_id}/redeliver": Route(body={"fromSequence": 1, "toSequence": 2}),
+    "GET /deliveries/{delivery_id}": Route(),
+    "POST /deliveries/{delivery_id}/redeliver": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
     "POST /keys": Route(body={"merchantId": "m_other"}, fields=(("merchantId", "merchant"),)),

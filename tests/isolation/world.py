@@ -16,13 +16,14 @@ from paidonce.api.routes import ROUTES
 from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.database.schema import metadata
+from paidonce.encryption import write_key
 from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.web import asgi
-from tests.isolation.routes import CREATE, NOT_OWNED, Json
+from tests.isolation.routes import CREATE, ENDPOINT, NOT_OWNED, Json
 
 OWNER: Final = "m_owner"
 OTHER: Final = "m_other"
@@ -49,6 +50,10 @@ class World:
         self.owner = await self.key(OWNER)
         self.other = await self.key(OTHER)
         self.admin = await self.key(OPERATOR)
+        made = await self.called("POST", "/webhook-endpoints", self.owner, json=ENDPOINT)
+        self.things["endpoint_id"] = [made["id"]]
+        # Paused, so that what it is to be told stays where it is.
+        await self.called("PATCH", f"/webhook-endpoints/{made['id']}", self.owner, json={"enabled": False})
         await self._buy(self.other, "the-others", "tok_success")
         completed = await self._buy(self.owner, "the-owners", "tok_success")
         self.things["checkout_id"] = [
@@ -76,6 +81,8 @@ class World:
             await asyncio.sleep(0.01)
         events = await self.called("GET", "/events", self.owner)
         self.things["event_id"] = [one["id"] for one in events["data"]]
+        deliveries = await self.called("GET", f"/webhook-endpoints/{made['id']}/deliveries?limit=2", self.owner)
+        self.things["delivery_id"] = [one["id"] for one in deliveries["data"]]
 
     async def key(self, merchant_id: str, *without: Scope) -> str:
         """Make a key, with all scopes but these; returns its secret."""
@@ -205,6 +212,8 @@ async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
     settings = Settings(
         database_url=database_url,
         auth="keys",
+        encryption_keys=write_key(bytes(32)),
+        webhook_allow_private=True,
         simulator_database=f"file:{folder}/books.db",
         simulator_latency_ms=0,
         provider_timeout_seconds=600,

@@ -10,6 +10,8 @@ import msgspec
 import structlog
 
 import paidonce.app
+from paidonce.encryption import write_key
+from paidonce.outbox.sender import LEASES_OF_A_CALL
 from paidonce.providers.simulator import provider
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.simulation import Rules
@@ -23,6 +25,7 @@ from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
 REHEARSED: Final = ("pay", "decline", "cancel", "capture", "void_on_expiry", "expire", "refund", "answer_lost")
+KEY: Final = write_key(bytes(32))
 SHIFT_SECONDS: Final = LEASE_SECONDS + 5  # Between two lives, so that the leases of the dead one are over.
 
 
@@ -74,6 +77,10 @@ async def _serve(life: dict[str, Any], points: Points) -> None:
         reconcile_first_seconds=0.01,
         poll_seconds=0.02,
         shutdown_seconds=0,
+        encryption_keys=KEY,
+        webhook_allow_private=True,
+        webhook_timeout_seconds=LEASE_SECONDS / LEASES_OF_A_CALL,
+        webhook_retry_first_seconds=0.01,
     )
     async with paidonce.app.open_service(settings, with_worker=True, migrating=True) as service:
         buyer = Buyer(service, life["merchant"], Path(life["told"]), clock=clock, arm=points.arm)

@@ -19,6 +19,7 @@ from tests.proof.trouble import (
     review,
     unreadable_webhook,
 )
+from tests.proof.webhooks import webhook, webhook_desk, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
 STATUS = CheckoutStatus
@@ -167,6 +168,9 @@ STORIES: Final = {
     "prune": Story(prune, STATUS.COMPLETED, (1000, 0), anew=True),
     "review": Story(review, STATUS.FAILED),
     "leave": Story(leave, STATUS.COMPLETED, (1000, 0), lives=2),
+    "webhook": Story(webhook, STATUS.COMPLETED, (1000, 0)),
+    "webhook_desk": Story(webhook_desk, STATUS.PENDING),
+    "webhook_leave": Story(webhook_leave, STATUS.PENDING, lives=2),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),
 }

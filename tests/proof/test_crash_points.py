@@ -22,7 +22,11 @@ SECONDS = int(os.environ.get("PAIDONCE_PROOF_SECONDS") or 1200)  # For one datab
 LONG_SECONDS_MAX = 4 * SECONDS
 
 # A process on PostgreSQL is never alone, so it never gives back the leases of others.
-ONLY_ON_SQLITE = {"release_all_attempts:before_commit", "release_all_attempts:after_commit"}
+ONLY_ON_SQLITE = {
+    f"{action}:{side}_commit"
+    for action in ("release_all_attempts", "release_all_deliveries")
+    for side in ("before", "after")
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,12 +8,14 @@ from paidonce.api.limits import Limits
 from paidonce.api.openapi import Operation
 from paidonce.errors import (
     CheckoutNotFound,
+    DeliveryNotFound,
     EventNotFound,
     InsufficientScope,
     KeyNotFound,
     PaidonceError,
     RefundNotFound,
     Unauthenticated,
+    WebhookEndpointNotFound,
 )
 from paidonce.merchants.keyring import Keyring
 from paidonce.merchants.model import ANYBODY, Caller
@@ -27,6 +29,8 @@ BEARER: Final = b"bearer "
 IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
     "checkout_id": (re.compile(r"chk_[0-9a-v]{26}"), CheckoutNotFound),
     "refund_id": (re.compile(r"ref_[0-9a-v]{26}"), RefundNotFound),
+    "endpoint_id": (re.compile(r"whe_[0-9a-v]{26}"), WebhookEndpointNotFound),
+    "delivery_id": (re.compile(r"dlv_[0-9a-v]{26}"), DeliveryNotFound),
     "event_id": (re.compile(r"evt_[0-9a-v]{26}"), EventNotFound),
     "key_id": (re.compile(r"key_[0-9a-v]{26}"), KeyNotFound),
 }

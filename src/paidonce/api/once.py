@@ -12,6 +12,7 @@ from paidonce.api.reading import Fields
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.idempotency.model import Claim, Once, Told
 from paidonce.merchants.model import OwnedId
+from paidonce.outbox.model import WebhookEndpoint
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 from paidonce.web.request import Request
@@ -69,6 +70,11 @@ def tell_canceled(outcome: Started | Repeated) -> Told:
 def tell_refund(outcome: Started) -> Told:
     """Keep of a refund which it is."""
     return Told(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
+
+
+def tell_endpoint(outcome: WebhookEndpoint) -> Told:
+    """Keep of a webhook endpoint which it is; its secret is shown once and not kept in clear."""
+    return Told(201, f"/webhook-endpoints/{outcome.id}")
 
 
 def _digest(value: object) -> str:

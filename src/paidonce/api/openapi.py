@@ -40,7 +40,7 @@ arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and
 REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
 
 HEADERS: Final[dict[str, Json]] = {
-    "Location": {"description": "The checkout's path.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
         "description": "`true` where the same request was answered before.",
         "schema": {"type": "string", "enum": ["true"]},
@@ -150,6 +150,7 @@ def build_document(routes: Sequence[Route]) -> Json:
             {"name": "Refunds", "description": "What is given back."},
             {"name": "Operator", "description": "Who sells, and with which keys. For an operator's own key."},
             {"name": "Events", "description": "What happened, in its order: by pages, and as it happens."},
+            {"name": "Webhooks", "description": "What merchants are told, as it happens."},
             {"name": "Providers", "description": "What payment providers tell."},
             {"name": "Service", "description": "Whether the service lives, and what it can do."},
         ],
@@ -213,6 +214,8 @@ PATH_PARAMETERS: Final = {
     "key": ("The key, percent-encoded where a path needs that.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
     "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "endpoint_id": ("The webhook endpoint's id.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "delivery_id": ("The delivery's id.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from paidonce.api import (
     checkouts,
+    endpoints,
     events,
     idempotency_keys,
     inbox,
@@ -14,6 +15,7 @@ from paidonce.api import (
     operations_merchants,
     refunds,
     service,
+    webhook_operations,
 )
 from paidonce.web.routing import Route
 
@@ -31,6 +33,32 @@ ROUTES: Final = (
     Route("GET", "/events", events.show_events, operations_events.LIST_EVENTS),
     Route("GET", "/events/stream", events.follow_events, operations_events.FOLLOW_EVENTS),
     Route("GET", "/events/{event_id}", events.get_event, operations_events.GET_EVENT),
+    Route("POST", "/webhook-endpoints", endpoints.create_endpoint, webhook_operations.CREATE_ENDPOINT),
+    Route("GET", "/webhook-endpoints", endpoints.show_endpoints, webhook_operations.LIST_ENDPOINTS),
+    Route("GET", "/webhook-endpoints/{endpoint_id}", endpoints.get_endpoint, webhook_operations.GET_ENDPOINT),
+    Route("PATCH", "/webhook-endpoints/{endpoint_id}", endpoints.update_endpoint, webhook_operations.UPDATE_ENDPOINT),
+    Route("DELETE", "/webhook-endpoints/{endpoint_id}", endpoints.delete_endpoint, webhook_operations.DELETE_ENDPOINT),
+    Route(
+        "POST",
+        "/webhook-endpoints/{endpoint_id}/rotate-secret",
+        endpoints.rotate_secret,
+        webhook_operations.ROTATE_SECRET,
+    ),
+    Route("POST", "/webhook-endpoints/{endpoint_id}/test", endpoints.test_endpoint, webhook_operations.TEST_ENDPOINT),
+    Route(
+        "GET",
+        "/webhook-endpoints/{endpoint_id}/deliveries",
+        endpoints.show_deliveries,
+        webhook_operations.LIST_DELIVERIES,
+    ),
+    Route(
+        "POST",
+        "/webhook-endpoints/{endpoint_id}/redeliver",
+        endpoints.redeliver_range,
+        webhook_operations.REDELIVER_RANGE,
+    ),
+    Route("GET", "/deliveries/{delivery_id}", endpoints.get_delivery, webhook_operations.GET_DELIVERY),
+    Route("POST", "/deliveries/{delivery_id}/redeliver", endpoints.send_again, webhook_operations.REDELIVER),
     Route(
         "GET",
         "/idempotency-keys/{key}",

@@ -91,6 +91,23 @@ def status(*, as_json: bool) -> None:
     show_schema_status(read_settings(), as_json=as_json)
 
 
+@db.command()
+def reencrypt() -> None:
+    """Encrypt every secret under the first of PAIDONCE_ENCRYPTION_KEYS; the others may go after that."""
+    from paidonce.cli.encrypting import reencrypt_secrets
+
+    reencrypt_secrets(read_settings())
+
+
+@main.command("encryption-key")
+def encryption_key() -> None:
+    """Print a new key for PAIDONCE_ENCRYPTION_KEYS."""
+    from paidonce.encryption import KEY_BYTES, write_key
+    from paidonce.ids import secret_bytes
+
+    click.echo(write_key(secret_bytes(KEY_BYTES)))
+
+
 @main.group()
 def review() -> None:
     """Look after attempts that no provider has proven."""

@@ -20,6 +20,7 @@ from paidonce.database.health import Finding, Level
 from paidonce.database.health_postgresql import examine_postgresql
 from paidonce.database.health_sqlite import examine_sqlite
 from paidonce.database.migrate import is_migrated
+from paidonce.encryption import read_keys
 from paidonce.errors import DatabaseUnavailable, NotDurable
 from paidonce.payments.alarm import UNKNOWN_MS_MAX, Unproven, measure_unproven
 from paidonce.settings import Settings
@@ -99,6 +100,8 @@ def judge_unproven(found: Unproven, now: Instant) -> Finding:
 def _examine_settings(settings: Settings) -> Iterator[Finding]:
     yield _judge_authentication(settings.auth)
     yield _judge_providers()
+    yield _judge_encryption(settings)
+    yield _judge_webhooks(allow_private=settings.webhook_allow_private)
     yield _examine_dotenv(Path(".env"))
     yield _examine_port(settings.host, settings.port)
 
@@ -114,6 +117,24 @@ def _judge_authentication(auth: str) -> Finding:
 def _judge_providers() -> Finding:
     found = "simulator, and no other: no real money moves"
     return Finding("providers", Level.WARNING, found, "configure a real provider before real buyers pay")
+
+
+def _judge_encryption(settings: Settings) -> Finding:
+    if settings.encryption_keys:
+        return Finding("encryption", Level.OK, f"{len(read_keys(settings.encryption_keys))} of your own keys")
+    file = settings.encryption_key_file
+    remedy = "set PAIDONCE_ENCRYPTION_KEYS; `paidonce encryption-key` makes one, and keep it apart from backups"
+    if file is not None and file.exists():
+        found = f"the key of webhook secrets lies beside the data, in {file}: whoever copies both reads both"
+        return Finding("encryption", Level.WARNING, found, remedy)
+    return Finding("encryption", Level.WARNING, "there is no key: no webhook endpoint can be made", remedy)
+
+
+def _judge_webhooks(*, allow_private: bool) -> Finding:
+    if not allow_private:
+        return Finding("webhooks", Level.OK, "go to https on the public internet only")
+    found = "may go to loopback and private networks: whoever makes an endpoint can knock at doors in there"
+    return Finding("webhooks", Level.WARNING, found, "unset PAIDONCE_WEBHOOK_ALLOW_PRIVATE")
 
 
 def _examine_dotenv(path: Path) -> Finding:

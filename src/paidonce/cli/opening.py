@@ -41,10 +41,12 @@ def database_beside(settings: "Settings") -> "Iterator[Database]":
     from paidonce.clock import system_clock
     from paidonce.database.engine import open_database
     from paidonce.database.migrate import prepare_schema
-    from paidonce.events.store import write_events
+    from paidonce.outbox.writing import write_events_and_deliveries
 
     with failing_clearly(settings.database.shown):
-        database = open_database(settings.database, clock=system_clock, before_commit=write_events, exclusive=False)
+        database = open_database(
+            settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
+        )
         try:
             prepare_schema(database, migrating=False)
             yield database

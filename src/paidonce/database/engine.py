@@ -34,7 +34,8 @@ POSTGRESQL_CONNECT: Final = {
     "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
 }
 
-BeforeCommit = Callable[[Transaction], None]
+BeforeCommit = Callable[[Transaction], object]
+"""The last statements of every transaction that writes; what it returns is nobody's."""
 AfterCommit = Callable[[Transaction], None]
 """Told of each transaction that is committed, in the thread that committed it; it must not raise, nor take long."""
 

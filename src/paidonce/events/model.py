@@ -9,7 +9,9 @@ from paidonce.clock import Instant
 
 
 class EventType(StrEnum):
-    """Every kind of event. Those of a checkout are transitions; ``attempt.*`` tell of a try that moves none yet."""
+    """Every kind of event. Those of a checkout are transitions; ``attempt.*`` tell of a try that moves none yet;
+    ``endpoint.*`` tell of a webhook endpoint, and of no checkout.
+    """
 
     CHECKOUT_CREATED = "checkout.created"
     CHECKOUT_PROCESSING = "checkout.processing"
@@ -24,6 +26,11 @@ class EventType(StrEnum):
     ATTEMPT_STARTED = "attempt.started"
     ATTEMPT_UNKNOWN = "attempt.unknown"
     ATTEMPT_NEEDS_REVIEW = "attempt.needs_review"
+    ENDPOINT_CREATED = "endpoint.created"
+    ENDPOINT_PAUSED = "endpoint.paused"
+    ENDPOINT_RESUMED = "endpoint.resumed"
+    ENDPOINT_DELETED = "endpoint.deleted"
+    ENDPOINT_TEST = "endpoint.test"
 
 
 class Cause(StrEnum):
@@ -31,6 +38,7 @@ class Cause(StrEnum):
 
     REQUEST = "request"
     PROVIDER_ANSWER = "provider_answer"
+    RECEIVER_ANSWER = "receiver_answer"
     LOOKUP = "lookup"
     WEBHOOK = "webhook"
     OPERATOR = "operator"
@@ -50,7 +58,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     type: EventType
     cause: Cause
     merchant_id: str
-    checkout_id: str
+    checkout_id: str | None = None
     attempt_id: str | None = None
     origin: Origin = Origin()
     detail: dict[str, Any] | None = None

@@ -75,18 +75,22 @@ _EVENT: Final = _EVENTS.where(event.c.id == bindparam("event_id"), _ANYBODYS_OR_
 _NEWEST: Final = select(merchant.c.event_sequence).where(merchant.c.id == bindparam("merchant_id"))
 
 
-def write_events(transaction: Transaction) -> None:
-    """Number the transaction's events for each merchant and insert them: its last act before the commit."""
+def write_events(transaction: Transaction) -> list[Event]:
+    """Number the transaction's events for each merchant and insert them, as its last act before the commit.
+
+    Returns them. From here to the commit nobody else can write an event of these merchants.
+    """
     events: list[NewEvent] = transaction.events
     if not events:
-        return
+        return []
     dialect = transaction.connection.dialect.name
     counts = Counter([new.merchant_id for new in events])
     added = encode_rows(MerchantCount(one, count, transaction.now) for one, count in sorted(counts.items()))
     newest = transaction.rows(_COUNT_EVENTS[dialect], {"rows": added})
     number = {merchant_id: sequence - counts[merchant_id] for merchant_id, sequence in newest}
-    rows = encode_rows(_numbered(new, number, transaction.now) for new in events)
-    transaction.run(_INSERT_EVENTS[dialect], {"rows": rows})
+    written = [_numbered(new, number, transaction.now) for new in events]
+    transaction.run(_INSERT_EVENTS[dialect], {"rows": encode_rows(written)})
+    return written
 
 
 def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:

@@ -36,7 +36,8 @@ def migrated_url(run: Run, database_url: str) -> str:
 def test_a_healthy_database_gives_warnings_about_the_settings_only_and_exit_0(run: Run, migrated_url: str) -> None:
     result = run("doctor", "--json", DATABASE_URL=migrated_url, PORT="0")
     assert result.exit_code == 0
-    assert {check for check, one in findings(result).items() if one["level"] != "ok"} == {"authentication", "providers"}
+    warned = {check for check, one in findings(result).items() if one["level"] != "ok"}
+    assert warned == {"authentication", "providers", "encryption"}
     assert [check for check, one in findings(result).items() if bool(one["remedy"]) == (one["level"] == "ok")] == []
 
 
@@ -58,7 +59,7 @@ def test_people_read_aligned_lines_with_the_remedy_below(run: Run, database_url:
     lines = result.stdout.splitlines()
     (schema,) = [index for index, line in enumerate(lines) if line.startswith("problem  schema ")]
     assert lines[schema + 1].strip() == "→ run: paidonce db upgrade"
-    assert lines[-1] == "1 problem, 2 warnings"
+    assert lines[-1] == "1 problem, 3 warnings"
     columns = {line.index(word) for line in lines for word in ("none; this release", "simulator, and") if word in line}
     assert len(columns) == 1
     assert lines[schema + 1].index("→") in columns
@@ -112,3 +113,12 @@ def test_a_port_on_which_paidonce_answers_is_as_it_should_be(run: Run, sqlite_ur
         result = run("doctor", "--json", DATABASE_URL=sqlite_url, PORT=server.url.rpartition(":")[2])
     assert findings(result)["port"]["found"].endswith("paidonce answers there")
     assert problems(result) == set()
+
+
+def test_keys_of_ones_own_and_doors_that_are_shut_are_as_they_should_be(run: Run, migrated_url: str) -> None:
+    key = run("encryption-key").stdout.strip()
+    safe = run("doctor", "--json", DATABASE_URL=migrated_url, PORT="0", PAIDONCE_ENCRYPTION_KEYS=key)
+    assert (findings(safe)["encryption"]["level"], findings(safe)["webhooks"]["level"]) == ("ok", "ok")
+    assert key not in safe.output
+    daring = run("doctor", "--json", DATABASE_URL=migrated_url, PORT="0", PAIDONCE_WEBHOOK_ALLOW_PRIVATE="true")
+    assert findings(daring)["webhooks"]["remedy"] == "unset PAIDONCE_WEBHOOK_ALLOW_PRIVATE"

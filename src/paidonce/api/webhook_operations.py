@@ -1,0 +1,159 @@
+"""What each call about webhooks to merchants says of itself in the OpenAPI document."""
+
+from typing import Final
+
+from paidonce.api.bodies import NoParameters
+from paidonce.api.openapi import Answer, Operation
+from paidonce.api.webhook_answers import DeliveryAnswer, DeliveryPage, EndpointAnswer, EndpointPage, Redelivered
+from paidonce.api.webhook_bodies import (
+    CreateEndpointBody,
+    DeliveryListParameters,
+    EndpointListParameters,
+    NoBody,
+    RedeliverRangeBody,
+    RotateSecretBody,
+    UpdateEndpointBody,
+)
+from paidonce.errors import DeliveryNotFound, EncryptionKeyMissing, TooManyWebhookEndpoints, WebhookEndpointNotFound
+from paidonce.merchants.model import Scope
+
+TAG: Final = "Webhooks"
+
+CREATE_ENDPOINT: Final = Operation(
+    id="createWebhookEndpoint",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Create a webhook endpoint",
+    description="From now on every event of the merchant is sent to it, signed as Standard Webhooks has it, at least "
+    "once. The answer holds the secret that verifies the signatures; it is shown this once.",
+    body=CreateEndpointBody,
+    body_required=True,
+    body_example={"merchantId": "m123", "url": "https://shop.example/webhooks"},
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={201: Answer(description="The endpoint and its secret.", kind=EndpointAnswer, headers=["Location"])},
+    errors=[TooManyWebhookEndpoints, EncryptionKeyMissing],
+)
+
+LIST_ENDPOINTS: Final = Operation(
+    id="listWebhookEndpoints",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="List webhook endpoints",
+    description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
+    parameters=EndpointListParameters,
+    answers={200: Answer(description="A page.", kind=EndpointPage)},
+)
+
+GET_ENDPOINT: Final = Operation(
+    id="getWebhookEndpoint",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Get a webhook endpoint",
+    parameters=NoParameters,
+    answers={200: Answer(description="As it is now.", kind=EndpointAnswer)},
+    errors=[WebhookEndpointNotFound],
+)
+
+UPDATE_ENDPOINT: Final = Operation(
+    id="updateWebhookEndpoint",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Change, pause or resume a webhook endpoint",
+    description="`enabled: false` pauses it: events are kept for it. `enabled: true` resumes it, also one that was "
+    "paused because its receiver was gone: what was kept is sent.",
+    body=UpdateEndpointBody,
+    body_example={"enabled": True},
+    parameters=NoParameters,
+    answers={200: Answer(description="As it is now.", kind=EndpointAnswer)},
+    errors=[WebhookEndpointNotFound],
+)
+
+DELETE_ENDPOINT: Final = Operation(
+    id="deleteWebhookEndpoint",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Delete a webhook endpoint",
+    description="Nothing more is sent to it, what waits for it included.",
+    parameters=NoParameters,
+    answers={204: Answer(description="It is deleted.")},
+    errors=[WebhookEndpointNotFound],
+)
+
+ROTATE_SECRET: Final = Operation(
+    id="rotateWebhookSecret",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Replace a webhook endpoint's secret",
+    description="The answer holds the new secret, shown this once. For `overlapSeconds` webhooks bear two signatures, "
+    "so that the receiver can change over at its leisure.",
+    body=RotateSecretBody,
+    body_example={"overlapSeconds": 3600},
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={200: Answer(description="The endpoint and its new secret.", kind=EndpointAnswer)},
+    errors=[WebhookEndpointNotFound, EncryptionKeyMissing],
+)
+
+TEST_ENDPOINT: Final = Operation(
+    id="testWebhookEndpoint",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Send a test event to a webhook endpoint",
+    description="An `endpoint.test` event goes to this endpoint alone, whatever its filter says.",
+    body=NoBody,
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={202: Answer(description="It is on its way.", kind=DeliveryAnswer, headers=["Location"])},
+    errors=[WebhookEndpointNotFound],
+)
+
+LIST_DELIVERIES: Final = Operation(
+    id="listDeliveries",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="List a webhook endpoint's deliveries",
+    description="Newest first, by pages, each with its newest tries and what the receiver answered.",
+    parameters=DeliveryListParameters,
+    answers={200: Answer(description="A page.", kind=DeliveryPage)},
+    errors=[WebhookEndpointNotFound],
+)
+
+GET_DELIVERY: Final = Operation(
+    id="getDelivery",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Get a delivery",
+    parameters=NoParameters,
+    answers={200: Answer(description="As it is now.", kind=DeliveryAnswer)},
+    errors=[DeliveryNotFound],
+)
+
+REDELIVER: Final = Operation(
+    id="redeliver",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Send a delivery again",
+    description="With the same `webhook-id`, whatever became of it before, and with all tries before it.",
+    body=NoBody,
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={202: Answer(description="It is due, or under way.", kind=DeliveryAnswer)},
+    errors=[DeliveryNotFound],
+)
+
+REDELIVER_RANGE: Final = Operation(
+    id="redeliverRange",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="Send a range of events again",
+    description="To this endpoint, by their `sequence`. What it was sent is sent again with the same `webhook-id`; "
+    "what its filter takes now and it was never sent, because it was not there yet, is sent for the first time.",
+    body=RedeliverRangeBody,
+    body_required=True,
+    body_example={"fromSequence": 1, "toSequence": 100},
+    parameters=NoParameters,
+    headers=["Idempotency-Key"],
+    answers={202: Answer(description="How many are due.", kind=Redelivered)},
+    errors=[WebhookEndpointNotFound],
+)

@@ -1,0 +1,59 @@
+"""``paidonce db reencrypt``: every secret under the first key, so that the others are needed no more."""
+
+import sys
+from typing import Final
+
+import click
+import msgspec
+
+from paidonce.cli.opening import FAILURE_EXIT, database_beside
+from paidonce.encryption import Keyring
+from paidonce.errors import EncryptionKeyMissing
+from paidonce.ids import secret_bytes
+from paidonce.outbox.model import WebhookEndpoint
+from paidonce.outbox.outbox import key_finder
+from paidonce.outbox.secrets import open_secret, seal_secret
+from paidonce.outbox.store import change_endpoints, read_all
+from paidonce.settings import Settings
+
+BATCH: Final = 200  # A service writes beside this: no transaction is long.
+
+
+def reencrypt_secrets(settings: Settings) -> None:
+    """Encrypt anew what is not under the first key; exit 1 where a key that is needed is missing."""
+    find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=None)
+    keyring = Keyring(find, draw=secret_bytes)
+    changed = 0
+    after = ""
+    with database_beside(settings) as database:
+        while True:
+            with database.write() as transaction:
+                found = read_all(transaction, after=after, limit=BATCH)
+                try:
+                    wanted = {one.id: _resealed(keyring, one) for one in found}
+                except (EncryptionKeyMissing, ValueError) as error:
+                    click.echo(f"paidonce: {error}", err=True)
+                    sys.exit(FAILURE_EXIT)
+                changes = [wanted[one.id] for one in found if wanted[one.id] != one]
+                done = change_endpoints(transaction, changes)
+            changed += len(done)
+            # What somebody changed meanwhile is looked at once more: from the one before it.
+            missed = [one.id for one in changes if one.id not in done]
+            if not found:
+                break
+            after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
+    click.echo(f"{changed} webhook endpoints were encrypted anew; all are under the first key.")
+
+
+def _resealed(keyring: Keyring, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """Seal an endpoint's secrets under the first key; those that are stay as they are."""
+
+    def reseal(sealed: str | None) -> str | None:
+        if sealed is None or keyring.is_current(sealed):
+            return sealed
+        secret = open_secret(keyring, sealed, endpoint)
+        return seal_secret(keyring, secret, merchant_id=endpoint.merchant_id, endpoint_id=endpoint.id)
+
+    return msgspec.structs.replace(
+        endpoint, secret=reseal(endpoint.secret), former_secret=reseal(endpoint.former_secret)
+    )

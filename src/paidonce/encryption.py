@@ -1,0 +1,132 @@
+"""Encryption of the secrets that rest in the database: AES-256-GCM, with keys that only the operator has.
+
+A sealed text is ``v1.<key id>.<nonce and ciphertext, base64url>``. What it is about is authenticated with it, so that a
+row's secret is of no use in another row. Of several keys the first seals and all open: that is how a key is replaced.
+"""
+
+import hashlib
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from paidonce.errors import EncryptionKeyMissing
+
+KEY_PREFIX: Final = "pek_"
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12  # GCM's own; drawn anew for each secret, and there are far fewer than 2^32 of them.
+VERSION: Final = "v1"
+
+Draw = Callable[[int], bytes]
+"""Draws as many bytes as it is asked for."""
+
+
+def write_key(key: bytes) -> str:
+    """Write a key as a setting takes it."""
+    return KEY_PREFIX + urlsafe_b64encode(key).decode().rstrip("=")
+
+
+def read_keys(text: str) -> list[bytes]:
+    """Read comma-separated keys; raises ValueError, which never holds a key."""
+    return [_read_key(one.strip()) for one in text.split(",") if one.strip()]
+
+
+def _read_key(text: str) -> bytes:
+    try:
+        key = urlsafe_b64decode(text.removeprefix(KEY_PREFIX) + "=") if text.startswith(KEY_PREFIX) else b""
+    except (Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        message = f"a key is {KEY_PREFIX} and {KEY_BYTES} bytes in base64url; `paidonce encryption-key` makes one"
+        raise ValueError(message)
+    return key
+
+
+def key_id(key: bytes) -> str:
+    """Name a key without telling anything of it."""
+    return hashlib.sha256(b"paidonce encryption key id\0" + key).hexdigest()[:12]
+
+
+class Keyring:
+    """The keys of one process. ``find`` is asked for them when they are first needed."""
+
+    def __init__(self, find: Callable[[], Sequence[bytes]], *, draw: Draw) -> None:
+        self._find = find
+        self._draw = draw
+        self._keys: dict[str, bytes] = {}
+
+    def seal(self, secret: bytes, *about: str) -> str:
+        """Encrypt a secret ``about`` something, under the first key; raises EncryptionKeyMissing."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        name, key = next(iter(self._known().items()))
+        nonce = self._draw(NONCE_BYTES)
+        sealed = nonce + AESGCM(key).encrypt(nonce, secret, _joined(about))
+        return f"{VERSION}.{name}.{urlsafe_b64encode(sealed).decode()}"
+
+    def open(self, sealed: str, *about: str) -> bytes:
+        """Decrypt what was sealed about the same; raises EncryptionKeyMissing, or ValueError where it was changed."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        version, _, rest = sealed.partition(".")
+        name, _, text = rest.partition(".")
+        if version != VERSION:
+            message = f"sealed in a way that this release does not know: {version}"
+            raise ValueError(message)
+        key = self._known().get(name)
+        if key is None:
+            raise EncryptionKeyMissing(name)
+        nonce_and_text = urlsafe_b64decode(text)
+        try:
+            return AESGCM(key).decrypt(nonce_and_text[:NONCE_BYTES], nonce_and_text[NONCE_BYTES:], _joined(about))
+        except InvalidTag:
+            message = "a sealed secret was changed, or is another row's"
+            raise ValueError(message) from None
+
+    def is_current(self, sealed: str) -> bool:
+        """Tell whether a text is sealed under the first key."""
+        return sealed.startswith(f"{VERSION}.{next(iter(self._known()))}.")
+
+    def _known(self) -> dict[str, bytes]:
+        if not self._keys:
+            self._keys = {key_id(key): key for key in self._find()}
+        if not self._keys:
+            raise EncryptionKeyMissing
+        return self._keys
+
+
+def _joined(about: Sequence[str]) -> bytes:
+    """Join texts so that no two lists of them give the same bytes."""
+    return b"".join(len(one.encode()).to_bytes(4) + one.encode() for one in about)
+
+
+def keys_beside(path: Path, *, make: Draw | None) -> list[bytes]:
+    """Read the key in a file that only its owner can read; with ``make``, make the file where there is none.
+
+    The file is on disk, and its name too, before this returns: a secret that is committed can be read after a crash.
+    """
+    try:
+        return read_keys(path.read_text())
+    except FileNotFoundError:
+        if make is None:
+            return []
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(write_key(make(KEY_BYTES)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)  # Unlike a renaming it fails where another process was first.
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return read_keys(path.read_text())

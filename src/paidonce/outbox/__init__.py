@@ -1,0 +1,1 @@
+"""Webhooks to merchants: endpoints, deliveries as rows, and the sender."""

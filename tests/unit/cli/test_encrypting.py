@@ -1,0 +1,69 @@
+"""Replacing the key that secrets rest under, beside a service that runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from paidonce.clock import system_clock
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import webhook_endpoint
+from paidonce.database_url import parse_database_url
+from paidonce.encryption import Keyring, read_keys
+from paidonce.ids import secret_bytes
+from paidonce.outbox import actions
+from paidonce.outbox.actions import CreateEndpoint
+from paidonce.outbox.secrets import seal_secret
+from paidonce.outbox.writing import write_events_and_deliveries
+from tests.unit.cli.conftest import Run
+
+COUNT = 205  # More than one transaction takes.
+
+
+def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run: Run, database_url: str) -> None:
+    old, new = (run("encryption-key").stdout.strip() for _ in range(2))
+    database = open_database(
+        parse_database_url(database_url), clock=system_clock, before_commit=write_events_and_deliveries
+    )
+    migrate(database)
+    fill(database, read_keys(old))
+    both = f"{new},{old}"
+    for changed in (COUNT, 0):
+        done = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=both)
+        assert (done.exit_code, done.output.partition(" ")[0]) == (0, str(changed))
+    refused = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=old)
+    assert refused.exit_code == 1
+    assert "not the encryption key" in refused.output
+    ring = Keyring(lambda: read_keys(new), draw=secret_bytes)
+    with database.read() as transaction:
+        rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
+    assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
+    database.close()
+
+
+def fill(database: Database, keys: Sequence[bytes]) -> None:
+    """Make endpoints of merchants of whom each may have a few."""
+    ring = Keyring(lambda: keys, draw=secret_bytes)
+    wishes = [
+        CreateEndpoint(
+            id=endpoint_id,
+            merchant_id=endpoint_id[:4],
+            url="https://shop.example/",
+            event_types=None,
+            description=None,
+            secret=seal_secret(ring, b"whisper", merchant_id=endpoint_id[:4], endpoint_id=endpoint_id),
+        )
+        for endpoint_id in (f"{number // 10:04d}-{number}" for number in range(COUNT))
+    ]
+    with database.write() as transaction:
+        actions.create_endpoints(transaction, wishes)
+
+
+@pytest.mark.parametrize("wrong", ["hunter2", "pek_hunter2"])
+def test_a_key_that_is_none_is_named_and_not_repeated(run: Run, tmp_path: Path, wrong: str) -> None:
+    refused = run("db", "status", DATABASE_URL=f"file:{tmp_path}/a.db", PAIDONCE_ENCRYPTION_KEYS=wrong)
+    assert refused.exit_code == 2
+    assert "PAIDONCE_ENCRYPTION_KEYS: a key is pek_" in refused.output
+    assert "hunter2" not in refused.output

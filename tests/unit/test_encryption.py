@@ -1,0 +1,68 @@
+"""Secrets at rest: sealed for their own row, opened by any of the keys, told to nobody."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from paidonce.encryption import KEY_BYTES, Keyring, key_id, keys_beside, read_keys, write_key
+from paidonce.errors import EncryptionKeyMissing
+
+OLD = bytes(KEY_BYTES)
+NEW = bytes([1]) * KEY_BYTES
+SECRET = b"a secret of thirty-two bytes ..."
+
+
+def ring(*keys: bytes) -> Keyring:
+    return Keyring(lambda: keys, draw=os.urandom)
+
+
+def test_a_secret_opens_with_its_key_and_what_it_is_about() -> None:
+    sealed = ring(NEW).seal(SECRET, "m1", "whe_1")
+    assert ring(NEW).open(sealed, "m1", "whe_1") == SECRET
+    assert sealed != ring(NEW).seal(SECRET, "m1", "whe_1")
+    assert SECRET.decode() not in sealed
+
+
+@pytest.mark.parametrize("about", [("m2", "whe_1"), ("m1", "whe_2"), ("m1w", "he_1"), ("m1",)])
+def test_a_secret_is_of_no_use_in_another_row(about: tuple[str, ...]) -> None:
+    sealed = ring(NEW).seal(SECRET, "m1", "whe_1")
+    with pytest.raises(ValueError, match="changed, or is another row's"):
+        ring(NEW).open(sealed, *about)
+
+
+def test_the_first_key_seals_and_every_key_opens() -> None:
+    sealed = ring(OLD).seal(SECRET, "m1")
+    both = ring(NEW, OLD)
+    assert both.open(sealed, "m1") == SECRET
+    assert (both.is_current(sealed), both.is_current(both.seal(SECRET, "m1"))) == (False, True)
+
+
+def test_without_the_key_the_error_names_the_key_the_setting_and_the_command() -> None:
+    with pytest.raises(EncryptionKeyMissing, match=f"not the encryption key {key_id(OLD)}.*PAIDONCE_ENCRYPTION_KEYS"):
+        ring(NEW).open(ring(OLD).seal(SECRET, "m1"), "m1")
+    with pytest.raises(EncryptionKeyMissing, match="paidonce encryption-key"):
+        ring().seal(SECRET, "m1")
+
+
+def test_what_another_release_sealed_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="v9"):
+        ring(NEW).open("v9.x.y", "m1")
+
+
+def test_keys_are_read_as_they_are_written_and_a_wrong_one_is_never_repeated() -> None:
+    assert read_keys(f" {write_key(NEW)},{write_key(OLD)} ,") == [NEW, OLD]
+    for wrong in ("hunter2", "pek_hunter2", write_key(NEW)[:-1], write_key(NEW) + "AAAA"):
+        with pytest.raises(ValueError, match="paidonce encryption-key") as refused:
+            read_keys(wrong)
+        assert wrong not in str(refused.value)
+
+
+def test_a_key_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "dev.db.key"
+    assert keys_beside(path, make=None) == []
+    made = keys_beside(path, make=os.urandom)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert keys_beside(path, make=os.urandom) == keys_beside(path, make=None) == made
+    assert [each.name for each in tmp_path.iterdir()] == ["dev.db.key"]
