@@ -34,7 +34,14 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
     ``migrating`` does not ask for it to be brought up to date.
     """
     clock = system_clock
-    database = open_database(settings.database, clock=clock, before_commit=write_events_and_deliveries)
+    hint: list[Callable[[], None]] = []  # The sender's, which is made later and needs the database.
+
+    def before_commit(transaction: Transaction) -> None:
+        if write_events_and_deliveries(transaction):
+            for one in hint:
+                one()
+
+    database = open_database(settings.database, clock=clock, before_commit=before_commit)
     try:
         require_durable_server(database)
         prepare_schema(database, migrating=migrating)
@@ -66,6 +73,7 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
         try:
             if with_worker:
                 await outbox.start(alone=database.exclusive)
+                hint.append(outbox.hint)
                 await worker.start(alone=database.exclusive)
                 inbox.start()
             yield Service(settings, database, writer, reader, watch, worker, inbox, outbox, providers, clock)
