@@ -39,9 +39,14 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
     """
     clock = system_clock
     feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
-    database = open_database(
-        settings.database, clock=clock, before_commit=write_events_and_deliveries, after_commit=feed.committed
-    )
+    hint: list[Callable[[], None]] = []  # The sender's, which is made later and needs the database.
+
+    def before_commit(transaction: Transaction) -> None:
+        if write_events_and_deliveries(transaction):
+            for one in hint:
+                one()
+
+    database = open_database(settings.database, clock=clock, before_commit=before_commit, after_commit=feed.committed)
     try:
         require_durable_server(database)
         prepare_schema(database, migrating=migrating)
@@ -78,6 +83,7 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
         try:
             if with_worker:
                 await outbox.start(alone=database.exclusive)
+                hint.append(outbox.hint)
                 await worker.start(alone=database.exclusive)
                 inbox.start()
                 alarm.start()

@@ -42,6 +42,10 @@ class Outbox:
         """Begin to send."""
         await self._sender.start(alone=alone)
 
+    def hint(self) -> None:
+        """Have the sender look soon; from any thread."""
+        self._sender.hint()
+
     async def stop(self, *, grace_seconds: float) -> None:
         """Send nothing more, and give back what is not done."""
         await self._sender.stop(grace_seconds=grace_seconds)

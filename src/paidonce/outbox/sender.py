@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 FOUND_MAX: Final = 4096  # Endpoints looked at in a round.
 LEASES_OF_A_CALL: Final = 3  # A lease is so many times a call's limit: the rest is for writing down what came of it.
-PAUSE_SECONDS_MIN: Final = 0.02  # Between rounds, so that what ends together is followed by one round.
+PAUSE_SECONDS_MIN: Final = 0.02  # Before a round that was asked for: one is enough for what ends or commits together.
 SUCCESS: Final = range(200, 300)
 
 
@@ -85,6 +85,7 @@ class Sender:
         self._tasks: dict[asyncio.Task[None], Claimed] = {}
         self._places: Counter[str] = Counter()  # Taken, by endpoint.
         self._failing: Counter[str] = Counter()  # Of those, the places of failing endpoints.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._more = False  # Whether the last round left something for want of places.
@@ -94,7 +95,13 @@ class Sender:
         """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
         if alone:
             await self._writer.submit(release_all_deliveries, None)
+        self._loop = asyncio.get_running_loop()
         self._loop_task = asyncio.create_task(self._work())
+
+    def hint(self) -> None:
+        """Look soon: something is about to be committed. From any thread; what is missed, the next poll finds."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Claim nothing more, wait for what is in flight, then give back the leases of what is not done."""
@@ -129,12 +136,12 @@ class Sender:
             await self._pause()
 
     async def _pause(self) -> None:
-        await asyncio.sleep(PAUSE_SECONDS_MIN)
         try:
             await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
         except TimeoutError:
             return
-        self._wake.clear()
+        await asyncio.sleep(PAUSE_SECONDS_MIN)
+        self._wake.clear()  # Before looking: what wakes from here on is looked for in a round of its own.
 
     async def _claim(self) -> None:
         waiting = await self._reader.submit(find_waiting_endpoints, FOUND_MAX)
