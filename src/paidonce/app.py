@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
+from importlib import import_module
 
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
@@ -9,6 +10,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
+from paidonce.database_url import DatabaseUrl
 from paidonce.events.store import write_events
 from paidonce.ids import system_chance
 from paidonce.inbox.inbox import Inbox
@@ -75,6 +77,13 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             for batcher in batchers:
                 await batcher.stop()
             database.close()
+
+
+def preload(settings: Settings) -> None:
+    """Load what opening the service would load: for a process that has time now, and none when its turn comes."""
+    open_database(DatabaseUrl("sqlite"), clock=system_clock).close()
+    if settings.simulator_url:
+        import_module("paidonce.providers.simulator.connector")
 
 
 @asynccontextmanager
