@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
+from importlib import import_module
 
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
@@ -11,6 +12,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
+from paidonce.database_url import DatabaseUrl
 from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
@@ -103,6 +105,13 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             for batcher in batchers:
                 await batcher.stop()
             database.close()
+
+
+def preload(settings: Settings) -> None:
+    """Load what opening the service would load: for a process that has time now, and none when its turn comes."""
+    open_database(DatabaseUrl("sqlite"), clock=system_clock).close()
+    if settings.simulator_url:
+        import_module("paidonce.providers.simulator.connector")
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import click
 import structlog
 
 from paidonce.api.web import create_web_app
-from paidonce.app import open_service
+from paidonce.app import open_service, preload
 from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
@@ -78,6 +78,7 @@ async def _open(
                 raise
         if not waits:
             waits = True
+            preload(settings)
             log.info("standing_by", database=settings.database.shown)
         await asyncio.sleep(STANDBY_POLL_SECONDS)
     return None

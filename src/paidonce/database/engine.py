@@ -203,10 +203,10 @@ def _lock_file(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(descriptor, 20, 0).decode(errors="replace")
+        owner = os.pread(descriptor, 20, 0).decode(errors="replace")  # Empty for the moment in which it begins.
         os.close(descriptor)
         message = (
-            f"{path} is served by another process, {owner}. One process serves a SQLite file; "
+            f"{path} is served by another process{owner and f', {owner}'}. One process serves a SQLite file; "
             "to run several, set DATABASE_URL to a PostgreSQL database."
         )
         raise DatabaseInUse(message) from None
