@@ -9,7 +9,7 @@ from importlib import import_module
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
-from paidonce.database.engine import open_database, require_durable_server
+from paidonce.database.engine import AfterCommit, BeforeCommit, Database, open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
@@ -48,13 +48,7 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             for one in hint:
                 one()
 
-    database = open_database(settings.database, clock=clock, before_commit=before_commit, after_commit=feed.committed)
-    try:
-        require_durable_server(database)
-        prepare_schema(database, migrating=migrating)
-    except BaseException:
-        database.close()
-        raise
+    database = _open_migrated(settings, clock, before_commit, feed.committed, migrating=migrating)
     batchers = [_batcher(database.write, "writer", settings)]
     writer = reader = batchers[0]
     if database.reads_beside_writes:
@@ -105,6 +99,19 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
             for batcher in batchers:
                 await batcher.stop()
             database.close()
+
+
+def _open_migrated(
+    settings: Settings, clock: Clock, before_commit: BeforeCommit, after_commit: AfterCommit, *, migrating: bool
+) -> Database:
+    database = open_database(settings.database, clock=clock, before_commit=before_commit, after_commit=after_commit)
+    try:
+        require_durable_server(database)
+        prepare_schema(database, migrating=migrating)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def preload(settings: Settings) -> None:

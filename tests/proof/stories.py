@@ -10,6 +10,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.database.schema import attempt
 from paidonce.providers.simulator.faults import HIDDEN_MS
 from tests.proof.buyer import Buyer
+from tests.proof.keys import keys_desk
 from tests.proof.trouble import (
     late_success,
     late_success_of_a_canceled_one,
@@ -171,6 +172,7 @@ STORIES: Final = {
     "webhook": Story(webhook, STATUS.COMPLETED, (1000, 0)),
     "webhook_desk": Story(webhook_desk, STATUS.PENDING),
     "webhook_leave": Story(webhook_leave, STATUS.PENDING, lives=2),
+    "keys_desk": Story(keys_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),
 }

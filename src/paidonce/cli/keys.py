@@ -45,7 +45,7 @@ def create_merchant(settings: Settings, merchant_id: str) -> None:
     """Create a merchant and say so."""
     if not MERCHANT_ID.fullmatch(merchant_id):
         raise click.UsageError("A merchant's id has 1 to 128 printable ASCII characters and no space.")
-    made = _run(settings, actions.create_merchants, merchant_id)
+    made = _do_beside_the_server(settings, actions.create_merchants, merchant_id)
     click.echo(f"{merchant_id} is created." if made.is_new else f"{merchant_id} is there already.")
     click.echo(f"Next: paidonce keys create {merchant_id}")
 
@@ -79,7 +79,7 @@ def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...],
         mode=Mode.LIVE if live else Mode.TEST,
         scopes=wanted,
     )
-    _show_issued(_run(settings, actions.create_keys, new), as_json=as_json)
+    _show_issued(_do_beside_the_server(settings, actions.create_keys, new), as_json=as_json)
 
 
 def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
@@ -107,7 +107,7 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
 
 def revoke_key(settings: Settings, key_id: str) -> None:
     """Revoke a key and say so."""
-    _run(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
+    _do_beside_the_server(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
     click.echo(f"{key_id} is revoked; a server that runs refuses it within 5 seconds.")
 
 
@@ -120,12 +120,12 @@ def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json
         overlap_seconds=overlap_seconds,
         operators=True,
     )
-    _show_issued(_run(settings, actions.rotate_keys, request), as_json=as_json)
+    _show_issued(_do_beside_the_server(settings, actions.rotate_keys, request), as_json=as_json)
     if not as_json:
         click.echo(f"{key_id} lives on for {overlap_seconds} seconds.", err=True)
 
 
-def _run(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+def _do_beside_the_server(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
     with database_beside(settings) as database, database.write() as transaction:
         outcome = action(transaction, [request])[0]
     if isinstance(outcome, PaidonceError):
