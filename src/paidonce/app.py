@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
-from importlib import import_module
 
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
@@ -27,6 +26,7 @@ from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
 from paidonce.providers.simulator.books import make_books
+from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
@@ -114,20 +114,15 @@ def _open_migrated(
     return database
 
 
-def preload(settings: Settings) -> None:
+def preload() -> None:
     """Load what opening the service would load: for a process that has time now, and none when its turn comes."""
     open_database(DatabaseUrl("sqlite"), clock=system_clock).close()
-    if settings.simulator_url:
-        import_module("paidonce.providers.simulator.connector")
 
 
 @asynccontextmanager
 async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Provider]:
     """Open the simulated provider: over HTTP where the settings say where it is, else in this process."""
     if settings.simulator_url:
-        # Here, because httpx takes a third of a second to import and only this needs it.
-        from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
-
         connector = SimulatorConnector(
             ConnectorSettings(
                 url=settings.simulator_url,
@@ -141,7 +136,7 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         try:
             yield connector
         finally:
-            await connector.close()
+            connector.close()
         return
     books = open_database(settings.simulator_books, clock=clock, exclusive=False)
     make_books(books)

@@ -78,7 +78,7 @@ async def _open(
                 raise
         if not waits:
             waits = True
-            preload(settings)
+            preload()
             log.info("standing_by", database=settings.database.shown)
         await asyncio.sleep(STANDBY_POLL_SECONDS)
     return None

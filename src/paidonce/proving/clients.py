@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from paidonce.ids import Draw, seeded
-from paidonce.proving.http import HttpClient, Unanswered
 from paidonce.proving.plan import METHODS
+from paidonce.web.client import HttpClient, Unanswered
 
 CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
 HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
@@ -105,14 +105,18 @@ class Clients:
         """Capture what is held, or refund what is completed several times at once, repeating under the same keys."""
         if held:
             answer = await self._until_answered(
-                "POST", f"{path}/capture", {"amount": purchase.amount // 2}, expected={202, 409, 410}, key="capture"
+                "POST",
+                f"{path}/capture",
+                {"amount": purchase.amount // 2},
+                expected={202, 409, 410},
+                key=f"{purchase.key}-capture",
             )
             purchase.capture_acknowledged = "attempt" in answer
             return
         half = {"amount": purchase.amount // 2}
         answers = await asyncio.gather(
             *(
-                self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=key)
+                self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=f"{purchase.key}-{key}")
                 for key in ("refund-1", "refund-2", "refund-2", "refund-3")
             )
         )

@@ -3,12 +3,11 @@
 Only what the provider says about our key is proof. Whatever else happens on the way, or comes back, is ``Unknown``.
 """
 
-import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
-import httpx
 import msgspec
 import structlog
 
@@ -25,11 +24,12 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.notices import NoticeReader
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation, evidence_of
+from paidonce.web.client import Answer, HttpClient, Unanswered
 
 log = structlog.get_logger()
 
 NAME: Final = "simulator"
-CONNECTIONS_MAX: Final = 256  # The pool looks at each for every call, and gets slow where it holds many more.
+CONNECTIONS_MAX: Final = 1024  # Further calls wait for one.
 
 
 class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,19 +57,11 @@ class SimulatorConnector:
             webhooks=bool(settings.webhook_secret),
         )
         self._notices = NoticeReader(settings.webhook_secret, clock=clock)
-        self._timeout_seconds = settings.timeout_seconds
-        # Further calls wait here: waiting in the pool, they would cost every other call time.
-        self._places = asyncio.Semaphore(CONNECTIONS_MAX)
-        self._http = httpx.AsyncClient(
-            base_url=settings.url,
-            timeout=None,  # noqa: S113 - each call has one of its own, for all that it waits for together
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-            trust_env=False,  # Where money moves, an environment variable does not choose the way.
-        )
+        self._http = HttpClient(settings.url, timeout_seconds=settings.timeout_seconds, connections_max=CONNECTIONS_MAX)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the connections."""
-        await self._http.aclose()
+        self._http.close()
 
     async def charge(self, request: ChargeRequest) -> Evidence:
         """Charge or authorize."""
@@ -101,7 +93,7 @@ class SimulatorConnector:
         answer = await self._ask("GET", f"/operations/{quote(key, safe='')}")
         if isinstance(answer, Unknown):
             return answer
-        return NotFound() if answer.status_code == httpx.codes.NOT_FOUND else _read(answer, key)
+        return NotFound() if answer.status == HTTPStatus.NOT_FOUND else _read(answer, key)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         """Check the signature and read; None where it is not signed as it should be."""
@@ -112,33 +104,28 @@ class SimulatorConnector:
         return await self._send(f"/charges/{quote(request.charge_reference, safe='')}/{change}", wish)
 
     async def _send(self, path: str, wish: ChargeBody | ChangeBody) -> Evidence:
-        answer = await self._ask("POST", path, msgspec.json.encode(wish))
+        answer = await self._ask("POST", path, wish)
         return answer if isinstance(answer, Unknown) else _read(answer, wish.key)
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> httpx.Response | Unknown:
-        headers = {"content-type": "application/json"} if body is not None else {}
+    async def _ask(self, method: str, path: str, body: object = None) -> Answer | Unknown:
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._places:
-                return await self._http.request(method, path, content=body, headers=headers)
-        except TimeoutError:
-            return Unknown("no answer in time")
-        except httpx.HTTPError as error:
-            # The connection was refused or it broke: before or after it was booked, who knows.
-            return Unknown(f"the connection failed: {type(error).__name__}")
+            return await self._http.request(method, path, body)
+        except Unanswered as lost:
+            return Unknown(str(lost))
 
 
-def _read(answer: httpx.Response, key: str) -> Evidence:
+def _read(answer: Answer, key: str) -> Evidence:
     """Tell what an answer proves about a key; what is not exactly as agreed proves nothing."""
-    if answer.status_code not in (httpx.codes.OK, httpx.codes.PAYMENT_REQUIRED):
-        return Unknown(f"the provider answered {answer.status_code}")
+    if answer.status not in (HTTPStatus.OK, HTTPStatus.PAYMENT_REQUIRED):
+        return Unknown(f"the provider answered {answer.status}")
     try:
-        operation = msgspec.json.decode(answer.content, type=Operation)
+        operation = msgspec.json.decode(answer.body, type=Operation)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Unknown(f"the provider answered {answer.status_code} with something unreadable")
+        return Unknown(f"the provider answered {answer.status} with something unreadable")
     if operation.key != key:
         log.error("provider_answered_about_another_key", key=key, answered=operation.key)
         return Unknown("the provider answered about another key")
     evidence = evidence_of(operation)
-    if answer.status_code == httpx.codes.PAYMENT_REQUIRED and not isinstance(evidence, Declined):
+    if answer.status == HTTPStatus.PAYMENT_REQUIRED and not isinstance(evidence, Declined):
         return Unknown("the provider contradicts itself")
     return evidence

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 import structlog
 
@@ -12,6 +13,7 @@ from paidonce.clock import Clock, format_instant
 from paidonce.providers.simulator.faults import LATE_MS_MAX, Fate, WebhookDraw
 from paidonce.providers.simulator.wire import Operation, WebhookBody
 from paidonce.signing import read_secret, signed_headers
+from paidonce.web.client import HttpClient, Unanswered
 
 log = structlog.get_logger()
 
@@ -24,14 +26,11 @@ class WebhookSender:
     """Sends to one URL. A webhook keeps its id over all tries, and gets a new time and signature for each."""
 
     def __init__(self, url: str, secret: str, *, clock: Clock) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        self._path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
         self._key = read_secret(secret)
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(ANSWER_SECONDS_MAX, pool=None),
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-            trust_env=False,  # A proxy that others are reached by is none of a test provider's business.
-        )
+        self._http = HttpClient(url, timeout_seconds=ANSWER_SECONDS_MAX, connections_max=CONNECTIONS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaken: list[tuple[str, bytes]] = []
 
@@ -61,7 +60,7 @@ class WebhookSender:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        self._http.close()
 
     def _message(self, operation: Operation) -> tuple[str, bytes]:
         body = WebhookBody(
@@ -101,12 +100,11 @@ class WebhookSender:
     async def _try(self, message_id: str, body: bytes) -> bool:
         headers = signed_headers(self._key, message_id=message_id, now=self._clock(), body=body)
         try:
-            answer = await self._http.post(
-                self._url, content=body, headers={**headers, "content-type": "application/json"}
-            )
-        except httpx.HTTPError as error:
-            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(error) or type(error).__name__)
+            answer = await self._http.request("POST", self._path, body, headers=headers)
+        except Unanswered as lost:
+            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(lost))
             return False
-        if not answer.is_success:
-            log.debug("webhook_not_taken", webhook_id=message_id, status=answer.status_code)
-        return answer.is_success
+        taken = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+        if not taken:
+            log.debug("webhook_not_taken", webhook_id=message_id, status=answer.status)
+        return taken

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -11,6 +11,7 @@ from paidonce.clock import system_clock
 from paidonce.money import Money
 from paidonce.providers.base import ChargeRequest, Declined, Evidence, Modification, NotFound, Succeeded, Unknown
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
+from paidonce.proving.processes import free_port
 
 OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "succeeded", "amount": 1000}
 DECLINED = {**OPERATION, "outcome": "declined", "declineCode": "expired_card"}
@@ -25,17 +26,22 @@ def answer(status: str, said: object, *, length: int | None = None) -> bytes:
 @asynccontextmanager
 async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
     """Connect to a server that sends these bytes, whatever it is asked, and then hangs up."""
+    served: list[asyncio.Task[None]] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(raw)
-        await writer.drain()
-        if raw:
-            writer.write_eof()
-            await reader.read()
-        else:
-            await reader.read()  # Silence, until the other side gives up.
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(raw)
+            await writer.drain()
+            if raw:
+                writer.write_eof()
+            await reader.read()  # Where it said nothing: until the other side gives up.
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.ensure_future(answer_once(reader, writer)))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -45,7 +51,8 @@ async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
     try:
         yield connector
     finally:
-        await connector.close()
+        connector.close()
+        await asyncio.gather(*served)
         server.close()
 
 
@@ -111,11 +118,7 @@ async def test_not_found_says_something_for_a_look_up_only() -> None:
 
 
 async def test_where_nobody_listens_nothing_is_proven_and_nothing_raises() -> None:
-    async with connected(b"") as connector:
-        pass
-    gone = SimulatorConnector(
-        ConnectorSettings(url=str(connector._http.base_url), timeout_seconds=0.5),  # noqa: SLF001 - where nobody listens now
-        clock=system_clock,
-    )
+    nobody = f"http://127.0.0.1:{free_port()}"
+    gone = SimulatorConnector(ConnectorSettings(url=nobody, timeout_seconds=0.5), clock=system_clock)
     assert {type(one) for one in await every_call(gone)} == {Unknown}
-    await gone.close()
+    gone.close()

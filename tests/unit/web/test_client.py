@@ -3,8 +3,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 
-from paidonce.proving.http import Answer, HttpClient, Unanswered
+from paidonce.web.client import Answer, HttpClient, Unanswered
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -20,7 +21,7 @@ async def server(serve: Serve) -> AsyncIterator[HttpClient]:
 
     served = asyncio.Event()
     listener = await asyncio.start_server(serve_and_close, "127.0.0.1", 0)
-    client = HttpClient(listener.sockets[0].getsockname()[1], timeout_seconds=0.5)
+    client = HttpClient(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout_seconds=0.5)
     try:
         yield client
     finally:
@@ -83,3 +84,17 @@ async def test_silence_and_a_closed_port_are_no_answers() -> None:
             await client.request("GET", "/x")
     with pytest.raises(Unanswered):
         await client.request("GET", "/x")
+
+
+def test_it_works_in_the_event_loop_that_the_service_runs_in() -> None:
+    async def ask() -> Answer:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
+            )
+
+        async with server(serve) as client:
+            return await client.request("GET", "/x")
+
+    assert uvloop.run(ask()) == Answer(200, b"{}")
