@@ -106,6 +106,6 @@ def test_a_worker_that_dies_besides_costs_its_lease_and_no_more(dies_after: floa
 
 
 def test_with_the_delays_that_a_proof_once_had_bad_luck_took_longer_than_the_proof_allowed() -> None:
-    """So three of 1,681 payments were under way still: five unknown answers in a row, and 14 seconds to the sixth."""
+    """Five unknown answers in a row, and 14 seconds to the sixth: more than the ten that were allowed then."""
     allowed_then = 2 * LEASE_SECONDS + PROVIDER_TIMEOUT_SECONDS + 5
     assert seconds_to_the_end(LookupSchedule(first_seconds=0.02)) > allowed_then

@@ -1,0 +1,43 @@
+"""A hundred refunds of one checkout at the same time: never more than was captured, here and at the provider."""
+
+from contextlib import closing
+
+import pysqlite3.dbapi2
+
+from tests.oracle import broken_invariants
+from tests.service import Paidonce
+from tests.shop import Shop, a_few_at_a_time, at_once
+
+RACERS = 100
+AMOUNT = 30  # 33 of them fit into what was captured, and 10 minor units are left.
+
+
+def refunded_at_the_provider(service: Paidonce, checkout_id: str) -> int:
+    with closing(pysqlite3.dbapi2.connect(str(service.books), timeout=10)) as connection:
+        found = connection.execute("SELECT sum(amount_refunded) FROM charge WHERE checkout_id = ?", (checkout_id,))
+        return int(found.fetchone()[0])
+
+
+async def test_a_hundred_racing_partial_refunds_never_exceed_what_was_captured(service: Paidonce) -> None:
+    async with Shop(service.url) as shop:
+        checkout_id = await shop.created()
+        assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
+        path = f"/checkouts/{checkout_id}/refunds"
+        answers = await at_once(shop.http.post(path, json={"amount": AMOUNT}) for _ in range(RACERS))
+        taken = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+        refused = [answer.json()["code"] for answer in answers if answer.status_code != 202]
+        assert len(set(taken)) == len(taken) == 1000 // AMOUNT
+        assert refused == ["amount_exceeds_refundable"] * (RACERS - len(taken))
+
+        async def ended(refund_id: str) -> str:
+            status = "PENDING"
+            while status == "PENDING":
+                answer = await shop.http.get(f"/refunds/{refund_id}")
+                status = answer.json()["status"]
+            return status
+
+        assert set(await a_few_at_a_time(ended, taken, limit=8)) == {"SUCCEEDED"}
+        checkout = await shop.get(checkout_id)
+    assert (checkout["amountRefunded"], checkout["amountRefundPending"]) == (len(taken) * AMOUNT, 0)
+    assert refunded_at_the_provider(service, checkout_id) == len(taken) * AMOUNT <= 1000
+    assert broken_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
