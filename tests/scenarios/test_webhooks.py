@@ -21,7 +21,7 @@ from paidonce.database_url import parse_database_url
 from tests.databases import fresh_database
 from tests.receiver import Json, Receiver
 from tests.service import Paidonce, processes
-from tests.shop import Shop, at_once
+from tests.shop import Shop, at_once, is_replayed
 
 QUICK_WEBHOOKS: Final = {
     "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true",
@@ -104,6 +104,24 @@ async def test_a_receiver_hears_of_a_payment_signed_numbered_and_in_the_words_of
     assert {name: said[2]["data"]["checkout"][name] for name in same} == {name: paid[name] for name in same}
     assert said[2]["data"]["attempt"]["id"] == paid["attempt"]["id"]
     assert receiver.wrong == []
+
+
+async def test_an_endpoint_that_is_asked_for_again_with_its_key_is_the_same_and_its_secret_was_shown_once(
+    sending: Paidonce, receiver: Receiver
+) -> None:
+    async with Shop(sending.url) as shop, receiver:
+        body = {"merchantId": shop.merchant_id, "url": receiver.url}
+        headers = {"Idempotency-Key": "the only endpoint"}
+        answers = await at_once(shop.http.post("/webhook-endpoints", json=body, headers=headers) for _ in range(8))
+        assert [answer.status_code for answer in answers] == [201] * 8
+        (endpoint_id,) = {answer.json()["id"] for answer in answers}
+        (first,) = [answer for answer in answers if not is_replayed(answer)]
+        assert [answer.json()["secret"] for answer in answers if answer is not first] == [None] * 7
+        other = await shop.http.post("/webhook-endpoints", json={**body, "description": "x"}, headers=headers)
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+        await shop.http.delete(f"/webhook-endpoints/{endpoint_id}")
+        gone = await shop.http.post("/webhook-endpoints", json=body, headers=headers)
+        assert (gone.status_code, gone.json()["code"]) == (404, "webhook_endpoint_not_found")
 
 
 async def test_a_refund_is_told_as_a_refund(sending: Paidonce, receiver: Receiver) -> None:

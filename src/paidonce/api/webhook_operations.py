@@ -14,7 +14,15 @@ from paidonce.api.webhook_bodies import (
     RotateSecretBody,
     UpdateEndpointBody,
 )
-from paidonce.errors import DeliveryNotFound, EncryptionKeyMissing, TooManyWebhookEndpoints, WebhookEndpointNotFound
+from paidonce.errors import (
+    DeliveryNotFound,
+    EncryptionKeyMissing,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    MerchantNotFound,
+    TooManyWebhookEndpoints,
+    WebhookEndpointNotFound,
+)
 from paidonce.merchants.model import Scope
 
 TAG: Final = "Webhooks"
@@ -31,8 +39,21 @@ CREATE_ENDPOINT: Final = Operation(
     body_example={"merchantId": "m123", "url": "https://shop.example/webhooks"},
     parameters=NoParameters,
     headers=["Idempotency-Key"],
-    answers={201: Answer(description="The endpoint and its secret.", kind=EndpointAnswer, headers=["Location"])},
-    errors=[TooManyWebhookEndpoints, EncryptionKeyMissing],
+    answers={
+        201: Answer(
+            description="The endpoint and its secret, or, for a key that made one before, that endpoint without it.",
+            kind=EndpointAnswer,
+            headers=["Location", "Idempotent-Replayed"],
+        )
+    },
+    errors=[
+        MerchantNotFound,
+        WebhookEndpointNotFound,  # What its key made before is deleted by now.
+        TooManyWebhookEndpoints,
+        IdempotencyKeyReused,
+        IdempotencyKeyInUse,
+        EncryptionKeyMissing,
+    ],
 )
 
 LIST_ENDPOINTS: Final = Operation(
