@@ -116,7 +116,7 @@ async def test_an_endpoint_that_is_asked_for_again_with_its_key_is_the_same_and_
         assert [answer.status_code for answer in answers] == [201] * 8
         (endpoint_id,) = {answer.json()["id"] for answer in answers}
         (first,) = [answer for answer in answers if not is_replayed(answer)]
-        assert [answer.json()["secret"] for answer in answers if answer is not first] == [None] * 7
+        assert ["secret" in answer.json() for answer in answers if answer is not first] == [False] * 7
         other = await shop.http.post("/webhook-endpoints", json={**body, "description": "x"}, headers=headers)
         assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
         await shop.http.delete(f"/webhook-endpoints/{endpoint_id}")
