@@ -3,6 +3,22 @@
 import msgspec
 
 from paidonce import ids
+from paidonce.api.answers_webhooks import (
+    DeliveryPage,
+    EndpointPage,
+    Redelivered,
+    delivery_answer,
+    endpoint_answer,
+)
+from paidonce.api.bodies_webhooks import (
+    CreateEndpointBody,
+    DeliveryListParameters,
+    EndpointListParameters,
+    NoBody,
+    RedeliverRangeBody,
+    RotateSecretBody,
+    UpdateEndpointBody,
+)
 from paidonce.api.exchange import (
     caller_of,
     known_merchant_of,
@@ -13,22 +29,6 @@ from paidonce.api.exchange import (
 )
 from paidonce.api.once import once, tell_endpoint
 from paidonce.api.reading import read_parameters
-from paidonce.api.webhook_answers import (
-    DeliveryPage,
-    EndpointPage,
-    Redelivered,
-    delivery_answer,
-    endpoint_answer,
-)
-from paidonce.api.webhook_bodies import (
-    CreateEndpointBody,
-    DeliveryListParameters,
-    EndpointListParameters,
-    NoBody,
-    RedeliverRangeBody,
-    RotateSecretBody,
-    UpdateEndpointBody,
-)
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import EventType
 from paidonce.idempotency.actions import under

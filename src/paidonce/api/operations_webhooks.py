@@ -2,10 +2,9 @@
 
 from typing import Final
 
+from paidonce.api.answers_webhooks import DeliveryAnswer, DeliveryPage, EndpointAnswer, EndpointPage, Redelivered
 from paidonce.api.bodies import NoParameters
-from paidonce.api.openapi import Answer, Operation
-from paidonce.api.webhook_answers import DeliveryAnswer, DeliveryPage, EndpointAnswer, EndpointPage, Redelivered
-from paidonce.api.webhook_bodies import (
+from paidonce.api.bodies_webhooks import (
     CreateEndpointBody,
     DeliveryListParameters,
     EndpointListParameters,
@@ -14,6 +13,7 @@ from paidonce.api.webhook_bodies import (
     RotateSecretBody,
     UpdateEndpointBody,
 )
+from paidonce.api.openapi import Answer, Operation
 from paidonce.errors import (
     DeliveryNotFound,
     EncryptionKeyMissing,
