@@ -1,1 +1,1 @@
-"""The HTTP contract: controllers, bodies, headers, and the answer to every error."""
+"""The HTTP contract: a table of calls, who answers them, bodies, headers, and the answer to every error."""

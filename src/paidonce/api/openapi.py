@@ -105,7 +105,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a handler says of itself, in its ``opt``. Without a ``scope`` it is open to everybody."""
+    """What a call says of itself, in the table of routes. Without a ``scope`` it is open to everybody."""
 
     id: str
     summary: str

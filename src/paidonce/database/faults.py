@@ -21,7 +21,6 @@ POSTGRESQL_TOO_SLOW: Final = frozenset({"57014"})
 SQLITE_CONFLICTS: Final = frozenset({5, 6})  # BUSY, LOCKED
 SQLITE_UNAVAILABLE: Final = frozenset({7, 8, 10, 11, 13, 14, 26})  # NOMEM READONLY IOERR CORRUPT FULL CANTOPEN NOTADB
 
-TRIES_MAX: Final = 5
 BACKOFF_SECONDS: Final = (0.0, 0.05, 0.2, 0.5)  # Under a second in all: a client waits for it.
 
 

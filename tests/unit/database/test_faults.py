@@ -9,9 +9,11 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
-from paidonce.database.faults import BACKOFF_SECONDS, TRIES_MAX, Fault, classify, with_retries
+from paidonce.database.faults import BACKOFF_SECONDS, Fault, classify, with_retries
 from paidonce.database_url import DatabaseUrl, parse_database_url
 from paidonce.errors import CheckoutNotFound, DatabaseUnavailable
+
+TRIES_MAX = len(BACKOFF_SECONDS) + 1
 
 
 @contextmanager

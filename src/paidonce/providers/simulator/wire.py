@@ -73,9 +73,6 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
 
 KINDS: Final[dict[str, OperationKind]] = {"CAPTURE": "capture", "VOID": "void", "REFUND": "refund"}
 
-# The type of what is no news about money, and changes nothing here.
-PING: Final = "ping"
-
 
 def operation_of(booked: Charge | Change) -> Operation:
     """Show what is booked, as it was booked: what came after it is told under keys of its own."""
