@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import httpx
-from sqlalchemy import event, select
+from sqlalchemy import Connection, event, select
 
 from paidonce import ids
 from paidonce.api.openapi import build_document
 from paidonce.api.routes import ROUTES
 from paidonce.api.web import create_web_app
 from paidonce.app import open_service
+from paidonce.database import statement as statement_module
 from paidonce.database.schema import metadata
+from paidonce.database.statement import run_at_driver
 from paidonce.encryption import write_key
 from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
@@ -154,20 +157,27 @@ class World:
         """Write down every statement; but keys are read when it is time, in a transaction of their own."""
         said: list[str] = []
 
-        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        def note(statement: str) -> None:
             if "api_key" not in statement and not statement.startswith("BEGIN"):
                 said.append(statement)
 
-        engines = {self.service.database.writes, self.service.database.reads}
-        if not self.service.database.exclusive:  # There the one is a view of the other.
-            engines = {self.service.database.writes}
-        for engine in engines:
-            event.listen(engine, "before_cursor_execute", note)
+        def note_event(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            note(statement)
+
+        def run_and_note(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - as it is
+            note(sql)
+            return run_at_driver(connection, sql, values)
+
+        engine = self.service.database.writes
+        engines = {engine, self.service.database.reads} if self.service.database.exclusive else {engine}
+        for one in engines:  # On PostgreSQL the one for reading is a view of the other.
+            event.listen(one, "before_cursor_execute", note_event)
         try:
-            yield said
+            with patch.object(statement_module, "run_at_driver", run_and_note):
+                yield said
         finally:
-            for engine in engines:
-                event.remove(engine, "before_cursor_execute", note)
+            for one in engines:
+                event.remove(one, "before_cursor_execute", note_event)
 
 
 def nothing_like(thing: str) -> str:

@@ -11,7 +11,8 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutMove, CheckoutStatus, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
 from paidonce.merchants.model import OwnedId, pick_owned
@@ -118,11 +119,11 @@ def _add_refunds(dialect: str) -> Update:
     return changes.returning(checkout.c.id)
 
 
-_INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
-_BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
-_BY_KEY: Final = {dialect: _by_key(dialect) for dialect in DIALECTS}
-_MOVE: Final = {dialect: _move(dialect) for dialect in DIALECTS}
-_ADD_REFUNDS: Final = {dialect: _add_refunds(dialect) for dialect in DIALECTS}
+_INSERT: Final = Statement(_insert)
+_BY_ID: Final = Statement(_by_id)
+_BY_KEY: Final = Statement(_by_key)
+_MOVE: Final = Statement(_move)
+_ADD_REFUNDS: Final = Statement(_add_refunds)
 _EXPIRED: Final = (
     _WITH_ATTEMPT.where(
         checkout.c.status.in_((CheckoutStatus.PENDING, CheckoutStatus.FAILED, CheckoutStatus.AUTHORIZED)),
@@ -143,7 +144,7 @@ def _checkout(row: AnyRow) -> Checkout:
 def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set[str]:
     """Insert checkouts whose merchant and idempotency key are new; returns the ids that were inserted."""
     rows = encode_rows(_new_row(request, transaction.now) for request in requests)
-    return {row.id for row in transaction.rows(_INSERT[transaction.connection.dialect.name], {"rows": rows})}
+    return transaction.column(_INSERT, {"rows": rows})
 
 
 def _new_row(request: NewCheckout, now: Instant) -> NewRow:
@@ -167,9 +168,8 @@ def _new_row(request: NewCheckout, now: Instant) -> NewRow:
 
 def read_by_id(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Checkout]:
     """Read checkouts with their newest attempt; those that are not there, or are another's, are left out."""
-    statement = _BY_ID[transaction.connection.dialect.name]
-    found = {row.id: _checkout(row) for row in transaction.rows(statement, {"wanted": encode_rows(wanted)})}
-    return pick_owned(wanted, found)
+    rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
+    return pick_owned(wanted, {one.id: one for one in map(_checkout, rows)})
 
 
 def name_of(checkout: Checkout) -> OwnedId:
@@ -180,8 +180,8 @@ def name_of(checkout: Checkout) -> OwnedId:
 def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkout]:
     """Read checkouts by (merchant id, idempotency key)."""
     wanted = encode_rows({"merchant_id": merchant, "idempotency_key": key} for merchant, key in keys)
-    rows = transaction.rows(_BY_KEY[transaction.connection.dialect.name], {"wanted": wanted})
-    return {(row.merchant_id, row.idempotency_key): _checkout(row) for row in rows}
+    rows = transaction.rows(_BY_KEY, {"wanted": wanted})
+    return {(one.merchant_id, one.idempotency_key): one for one in map(_checkout, rows)}
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
@@ -238,8 +238,7 @@ def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> s
         }
         for move in moves
     )
-    statement = _MOVE[transaction.connection.dialect.name]
-    moved = {row.id for row in transaction.rows(statement, {"wanted": rows, "now": transaction.now})}
+    moved = transaction.column(_MOVE, {"wanted": rows, "now": transaction.now})
     transaction.events.extend(
         NewEvent(
             type=EVENT_OF[move.target] if move.source is not move.target else EventType.ATTEMPT_STARTED,
@@ -279,5 +278,4 @@ def add_refunds(transaction: Transaction, sums: Sequence[RefundSums]) -> set[str
         }
         for one in sums
     )
-    statement = _ADD_REFUNDS[transaction.connection.dialect.name]
-    return {row.id for row in transaction.rows(statement, {"wanted": wanted, "now": transaction.now})}
+    return transaction.column(_ADD_REFUNDS, {"wanted": wanted, "now": transaction.now})

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from paidonce.clock import Clock
+from paidonce.database.statement import run_at_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
@@ -165,7 +166,7 @@ def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) ->
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own type
         # A deferred transaction that turns into a write fails at once with SQLITE_BUSY, whatever the timeout says.
-        connection.exec_driver_sql(begin)
+        run_at_driver(connection, begin)
 
     return engine
 

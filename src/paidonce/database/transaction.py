@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 from sqlalchemy import Connection, Executable, Row
 
 from paidonce.clock import Instant
+from paidonce.database.statement import Parameters, Statement
 
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+NamedRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row whose values go by their columns' names too."""
+AnyRow: TypeAlias = NamedRow | tuple[Any, ...]
 """A row, whatever its columns."""
 
 
@@ -20,10 +23,27 @@ class Transaction:
     now: Instant
     events: list[Any] = field(default_factory=list)
 
-    def rows(self, statement: Executable, parameters: Any = None) -> Sequence[AnyRow]:  # noqa: ANN401 - SQLAlchemy's own type
-        """Run a statement that returns rows, and return them all."""
+    @overload
+    def rows(self, statement: Statement, parameters: Parameters) -> Sequence[tuple[Any, ...]]: ...
+    @overload
+    def rows(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[NamedRow]: ...
+    def rows(self, statement: Statement | Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
+        """Run a statement that returns rows, and return them all; a ``Statement``'s are bare tuples."""
+        if isinstance(statement, Statement):
+            return statement.rows(self.connection, parameters or {})
         return self.connection.execute(statement, parameters).all()
 
-    def run(self, statement: Executable, parameters: Any = None) -> None:  # noqa: ANN401 - SQLAlchemy's own type
+    def column(self, statement: Statement, parameters: Parameters) -> set[Any]:
+        """Run a statement that returns one column, and return its values."""
+        return {value for (value,) in statement.rows(self.connection, parameters)}
+
+    @overload
+    def run(self, statement: Statement, parameters: Parameters) -> None: ...
+    @overload
+    def run(self, statement: Executable, parameters: object = None) -> None: ...
+    def run(self, statement: Statement | Executable, parameters: Any = None) -> None:
         """Run a statement that returns nothing."""
-        self.connection.execute(statement, parameters)
+        if isinstance(statement, Statement):
+            statement.run(self.connection, parameters)
+        else:
+            self.connection.execute(statement, parameters)

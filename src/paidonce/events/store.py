@@ -12,7 +12,8 @@ from sqlalchemy.sql.selectable import FromClause
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, event, merchant
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
 
@@ -61,9 +62,9 @@ def _after(dialect: str) -> Select[Any]:
     return _with_attempt(event, joined).order_by(event.c.merchant_id, event.c.sequence)
 
 
-_COUNT_EVENTS: Final = {dialect: _count_events(dialect) for dialect in DIALECTS}
-_INSERT_EVENTS: Final = {dialect: insert_given(dialect, event, *_COLUMNS) for dialect in DIALECTS}
-_AFTER: Final = {dialect: _after(dialect) for dialect in DIALECTS}
+_COUNT_EVENTS: Final = Statement(_count_events)
+_INSERT_EVENTS: Final = Statement(lambda dialect: insert_given(dialect, event, *_COLUMNS))
+_AFTER: Final = Statement(_after)
 _EVENTS: Final = _with_attempt(event)
 # Where nobody is named, whose it is does not matter.
 _WHOSE: Final = bindparam("whose", type_=Text())
@@ -83,13 +84,12 @@ def write_events(transaction: Transaction) -> list[Event]:
     events: list[NewEvent] = transaction.events
     if not events:
         return []
-    dialect = transaction.connection.dialect.name
     counts = Counter([new.merchant_id for new in events])
     added = encode_rows(MerchantCount(one, count, transaction.now) for one, count in sorted(counts.items()))
-    newest = transaction.rows(_COUNT_EVENTS[dialect], {"rows": added})
+    newest = transaction.rows(_COUNT_EVENTS, {"rows": added})
     number = {merchant_id: sequence - counts[merchant_id] for merchant_id, sequence in newest}
     written = [_numbered(new, number, transaction.now) for new in events]
-    transaction.run(_INSERT_EVENTS[dialect], {"rows": encode_rows(written)})
+    transaction.run(_INSERT_EVENTS, {"rows": encode_rows(written)})
     return written
 
 
@@ -163,5 +163,4 @@ class Seen(msgspec.Struct, frozen=True):
 
 def read_after(transaction: Transaction, seen: Sequence[Seen], limit: int) -> list[Event]:
     """Read, for each of these merchants, at most ``limit`` events that come next; each merchant's oldest first."""
-    statement = _AFTER[transaction.connection.dialect.name]
-    return _events(transaction.rows(statement, {"wanted": encode_rows(seen), "limit": limit}))
+    return _events(transaction.rows(_AFTER, {"wanted": encode_rows(seen), "limit": limit}))

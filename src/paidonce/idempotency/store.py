@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import idempotency_key
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import Claim, Record, Told
 
@@ -36,7 +36,18 @@ _FORGET_EXPIRED: Final = (
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = postgresql.insert(idempotency_key) if dialect == "postgresql" else sqlite.insert(idempotency_key)
+    statement = insert_given(
+        dialect,
+        idempotency_key,
+        "merchant_id",
+        "key",
+        "claim_id",
+        "path",
+        "fields",
+        "request_id",
+        "created_at",
+        "expires_at",
+    )
     inserted = statement.on_conflict_do_nothing(index_elements=["merchant_id", "key"])
     return inserted.returning(idempotency_key.c.merchant_id, idempotency_key.c.key)
 
@@ -61,10 +72,10 @@ def _keep(dialect: str) -> Update:
     return statement.values(status=wanted.c.status, resource=wanted.c.resource, attempt_id=wanted.c.attempt_id)
 
 
-_INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
-_BY_NAME: Final = {dialect: _by_name(dialect) for dialect in DIALECTS}
-_FORGET: Final = {dialect: _forget(dialect) for dialect in DIALECTS}
-_KEEP: Final = {dialect: _keep(dialect) for dialect in DIALECTS}
+_INSERT: Final = Statement(_insert)
+_BY_NAME: Final = Statement(_by_name)
+_FORGET: Final = Statement(_forget)
+_KEEP: Final = Statement(_keep)
 
 
 def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[Name], set[Name]]:
@@ -86,9 +97,8 @@ def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[N
 
 
 def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[Name]:
-    rows = [_row(claim, transaction) for claim in claims]
-    found = transaction.rows(_INSERT[transaction.connection.dialect.name], rows)
-    return {(row.merchant_id, row.key) for row in found}
+    rows = encode_rows(_row(claim, transaction) for claim in claims)
+    return {(merchant_id, key) for merchant_id, key in transaction.rows(_INSERT, {"rows": rows})}
 
 
 def _claim_unless_held(transaction: Transaction, claims: Sequence[Claim]) -> set[Name] | None:
@@ -120,7 +130,7 @@ def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
 
 def read_records(transaction: Transaction, names: Iterable[Name]) -> dict[Name, Record]:
     """Read what is kept of keys."""
-    found = transaction.rows(_BY_NAME[transaction.connection.dialect.name], {"wanted": _encode(names)})
+    found = transaction.rows(_BY_NAME, {"wanted": _encode(names)})
     records = [Record(**dict(zip(Record.__struct_fields__, row, strict=True))) for row in found]
     return {(record.merchant_id, record.key): record for record in records}
 
@@ -137,12 +147,12 @@ def keep_answers(transaction: Transaction, told: Iterable[tuple[Name, Told]]) ->
         }
         for (merchant_id, key), one in told
     )
-    transaction.run(_KEEP[transaction.connection.dialect.name], {"wanted": wanted})
+    transaction.run(_KEEP, {"wanted": wanted})
 
 
 def forget_keys(transaction: Transaction, names: Iterable[Name]) -> None:
     """Make keys free again."""
-    transaction.run(_FORGET[transaction.connection.dialect.name], {"wanted": _encode(names)})
+    transaction.run(_FORGET, {"wanted": _encode(names)})
 
 
 def forget_expired(transaction: Transaction, limit: int) -> int:

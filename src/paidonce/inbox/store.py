@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from paidonce.clock import Instant
 from paidonce.database.schema import provider_webhook
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.inbox.model import ProviderWebhook
 
@@ -36,7 +36,7 @@ class WebhookMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _insert(dialect: str) -> Insert:
-    statement = postgresql.insert(provider_webhook) if dialect == "postgresql" else sqlite.insert(provider_webhook)
+    statement = insert_given(dialect, provider_webhook, *ProviderWebhook.__struct_fields__)
     return statement.on_conflict_do_nothing(index_elements=["provider", "id"])
 
 
@@ -70,10 +70,10 @@ def _delete_applied(dialect: str) -> Delete:
     )
 
 
-_INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
-_BY_NAME: Final = {dialect: _by_name(dialect) for dialect in DIALECTS}
-_MARK: Final = {dialect: _mark(dialect) for dialect in DIALECTS}
-_DELETE_APPLIED: Final = {dialect: _delete_applied(dialect) for dialect in DIALECTS}
+_INSERT: Final = Statement(_insert)
+_BY_NAME: Final = Statement(_by_name)
+_MARK: Final = Statement(_mark)
+_DELETE_APPLIED: Final = Statement(_delete_applied)
 _APPLIED_BEFORE: Final = (
     select(provider_webhook.c.provider, provider_webhook.c.id)
     .where(provider_webhook.c.applied_at < bindparam("before"))
@@ -93,21 +93,19 @@ _NEWEST_NOT_APPLIED: Final = _NEWEST.where(provider_webhook.c.applied_at.is_(Non
 
 def insert_webhooks(transaction: Transaction, webhooks: Sequence[ProviderWebhook]) -> None:
     """Store webhooks; one whose provider and id are there already is left as it is."""
-    rows = [msgspec.structs.asdict(one) for one in webhooks]
-    transaction.run(_INSERT[transaction.connection.dialect.name], rows)
+    transaction.run(_INSERT, {"rows": encode_rows(webhooks)})
 
 
 def read_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> dict[WebhookName, ProviderWebhook]:
     """Read webhooks by name; those that are not there are left out."""
-    statement = _BY_NAME[transaction.connection.dialect.name]
-    rows = transaction.rows(statement, {"wanted": encode_rows(names)})
-    return {WebhookName(row.provider, row.id): ProviderWebhook(*row) for row in rows}
+    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(names)})
+    return {WebhookName(one.provider, one.id): one for one in (ProviderWebhook(*row) for row in rows)}
 
 
 def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> None:
     """Write what tries came to."""
     if marks:
-        transaction.run(_MARK[transaction.connection.dialect.name], {"wanted": encode_rows(marks)})
+        transaction.run(_MARK, {"wanted": encode_rows(marks)})
 
 
 def find_due(transaction: Transaction, limit: int) -> list[WebhookName]:
@@ -122,7 +120,7 @@ def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> li
 
 def delete_applied(transaction: Transaction, names: Sequence[WebhookName]) -> None:
     """Delete webhooks; one that is not applied stays."""
-    transaction.run(_DELETE_APPLIED[transaction.connection.dialect.name], {"wanted": encode_rows(names)})
+    transaction.run(_DELETE_APPLIED, {"wanted": encode_rows(names)})
 
 
 def find_by_id(transaction: Transaction, webhook_id: str) -> list[ProviderWebhook]:

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, Update, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from paidonce.clock import Instant
 from paidonce.database.schema import api_key, merchant
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import OPERATOR, Key, Merchant
 
@@ -19,12 +19,12 @@ _KEY_COLUMNS: Final = [api_key.c[name] for name in Key.__struct_fields__]
 
 
 def _insert_merchants(dialect: str) -> ReturningInsert[Any]:
-    statement = postgresql.insert(merchant) if dialect == "postgresql" else sqlite.insert(merchant)
+    statement = insert_given(dialect, merchant, "id", "event_sequence", "created_at")
     return statement.on_conflict_do_nothing(index_elements=["id"]).returning(merchant.c.id)
 
 
 def _insert_keys(dialect: str) -> Insert:
-    statement = postgresql.insert(api_key) if dialect == "postgresql" else sqlite.insert(api_key)
+    statement = insert_given(dialect, api_key, *Key.__struct_fields__)
     # What is there already under this id is the work of the same request, from a commit whose answer was lost.
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"])
 
@@ -61,12 +61,12 @@ def _end_keys(dialect: str) -> Update:
     return changes.returning(api_key.c.id)
 
 
-_INSERT_MERCHANTS: Final = {dialect: _insert_merchants(dialect) for dialect in DIALECTS}
-_INSERT_KEYS: Final = {dialect: _insert_keys(dialect) for dialect in DIALECTS}
-_MERCHANTS_BY_ID: Final = {dialect: _merchants_by_id(dialect) for dialect in DIALECTS}
-_KEYS_BY_HASH: Final = {dialect: _keys_by_hash(dialect) for dialect in DIALECTS}
-_KEYS_BY_ID: Final = {dialect: _keys_by_id(dialect) for dialect in DIALECTS}
-_END_KEYS: Final = {dialect: _end_keys(dialect) for dialect in DIALECTS}
+_INSERT_MERCHANTS: Final = Statement(_insert_merchants)
+_INSERT_KEYS: Final = Statement(_insert_keys)
+_MERCHANTS_BY_ID: Final = Statement(_merchants_by_id)
+_KEYS_BY_HASH: Final = Statement(_keys_by_hash)
+_KEYS_BY_ID: Final = Statement(_keys_by_id)
+_END_KEYS: Final = Statement(_end_keys)
 _MERCHANTS: Final = (
     select(*_MERCHANT_COLUMNS)
     .where(merchant.c.id > bindparam("after"))
@@ -99,14 +99,14 @@ def insert_merchants(transaction: Transaction, merchant_ids: Iterable[str]) -> s
     rows = [
         {"id": merchant_id, "event_sequence": 0, "created_at": transaction.now} for merchant_id in sorted(merchant_ids)
     ]
-    return {row.id for row in transaction.rows(_INSERT_MERCHANTS[transaction.connection.dialect.name], rows)}
+    return transaction.column(_INSERT_MERCHANTS, {"rows": encode_rows(rows)})
 
 
 def read_merchants(transaction: Transaction, merchant_ids: Collection[str]) -> dict[str, Merchant]:
     """Read merchants by id; those that are not there are left out."""
     wanted = encode_rows({"id": one} for one in merchant_ids)
-    rows = transaction.rows(_MERCHANTS_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
-    return {row.id: Merchant(*row) for row in rows}
+    rows = transaction.rows(_MERCHANTS_BY_ID, {"wanted": wanted})
+    return {one.id: one for one in (Merchant(*row) for row in rows)}
 
 
 def read_merchant_page(transaction: Transaction, *, after: str, limit: int) -> tuple[list[Merchant], bool]:
@@ -117,23 +117,21 @@ def read_merchant_page(transaction: Transaction, *, after: str, limit: int) -> t
 
 def insert_keys(transaction: Transaction, keys: Iterable[Key]) -> None:
     """Insert keys."""
-    rows = [msgspec.structs.asdict(key) for key in keys]
-    if rows:
-        transaction.run(_INSERT_KEYS[transaction.connection.dialect.name], rows)
+    transaction.run(_INSERT_KEYS, {"rows": encode_rows(keys)})
 
 
 def find_by_hash(transaction: Transaction, hashes: Iterable[str]) -> dict[str, Key]:
     """Find keys by the hashes of their secrets; those that nobody has are left out."""
     wanted = encode_rows({"hash": one} for one in hashes)
-    rows = transaction.rows(_KEYS_BY_HASH[transaction.connection.dialect.name], {"wanted": wanted})
-    return {row.hash: _key(row) for row in rows}
+    rows = transaction.rows(_KEYS_BY_HASH, {"wanted": wanted})
+    return {one.hash: one for one in map(_key, rows)}
 
 
 def read_keys(transaction: Transaction, key_ids: Iterable[str]) -> dict[str, Key]:
     """Read keys by id; those that are not there are left out."""
     wanted = encode_rows({"id": one} for one in key_ids)
-    rows = transaction.rows(_KEYS_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
-    return {row.id: _key(row) for row in rows}
+    rows = transaction.rows(_KEYS_BY_ID, {"wanted": wanted})
+    return {one.id: one for one in map(_key, rows)}
 
 
 def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[Key], bool]:
@@ -153,8 +151,7 @@ def end_keys(transaction: Transaction, ends: Sequence[KeyEnd]) -> set[str]:
     """End keys that are not revoked, and not replaced where a rotation asks; returns the ids of those it ended."""
     if not ends:
         return set()
-    statement = _END_KEYS[transaction.connection.dialect.name]
-    return {row.id for row in transaction.rows(statement, {"wanted": encode_rows(ends)})}
+    return transaction.column(_END_KEYS, {"wanted": encode_rows(ends)})
 
 
 def _key(row: Sequence[Any]) -> Key:

@@ -9,14 +9,17 @@ from sqlalchemy import Select, Update, bindparam, or_, select, update
 
 from paidonce import ids
 from paidonce.database.schema import delivery, delivery_try, event, merchant, webhook_endpoint
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
-from paidonce.database.transaction import AnyRow, Transaction
+from paidonce.database.sets import encode_rows, given_rows
+from paidonce.database.statement import Statement
+from paidonce.database.transaction import NamedRow, Transaction
 from paidonce.outbox.deliveries import NewTry
 from paidonce.outbox.model import Delivery, DeliveryStatus, WebhookEndpoint, wants
 from paidonce.outbox.store import subscriptions_of
 from paidonce.outbox.writing import insert_deliveries, new_delivery
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
+
+RESENDABLE: Final = (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _TRY_COLUMNS: Final = [delivery_try.c[name] for name in NewTry.__struct_fields__]
@@ -72,16 +75,16 @@ def _resend(dialect: str) -> Update:
     statement = update(delivery).where(
         delivery.c.id == wanted.c.id,
         delivery.c.merchant_id == wanted.c.merchant_id,
-        delivery.c.status.in_((DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)),
+        or_(*(delivery.c.status == one for one in RESENDABLE)),
     )
     return statement.values(
         status=DeliveryStatus.PENDING, due_at=bindparam("now"), failures=0, updated_at=bindparam("now")
     )
 
 
-_TRIES: Final = {dialect: _tries(dialect) for dialect in DIALECTS}
-_AMONG: Final = {dialect: _among(dialect) for dialect in DIALECTS}
-_RESEND: Final = {dialect: _resend(dialect) for dialect in DIALECTS}
+_TRIES: Final = Statement(_tries)
+_AMONG: Final = Statement(_among)
+_RESEND: Final = Statement(_resend)
 _MAKE_DUE: Final = (
     update(delivery)
     .where(
@@ -143,20 +146,21 @@ def read_page(
     return (page[::-1] if backwards else page), len(found) > limit
 
 
-def _shown(transaction: Transaction, rows: Sequence[AnyRow]) -> list[ShownDelivery]:
+def _shown(transaction: Transaction, rows: Sequence[NamedRow]) -> list[ShownDelivery]:
     if not rows:
         return []
     wanted = encode_rows({"id": row.id, "merchant_id": row.merchant_id, "fence": row.fence} for row in rows)
     tries: defaultdict[str, list[NewTry]] = defaultdict(list)
-    for row in transaction.rows(_TRIES[transaction.connection.dialect.name], {"wanted": wanted}):
-        tries[row.delivery_id].append(NewTry(**dict(zip(NewTry.__struct_fields__, row, strict=True))))
+    for row in transaction.rows(_TRIES, {"wanted": wanted}):
+        one = NewTry(**dict(zip(NewTry.__struct_fields__, row, strict=True)))
+        tries[one.delivery_id].append(one)
     return [ShownDelivery(Delivery(*row[:-2]), row.type, row.sequence, tries[row.id]) for row in rows]
 
 
 def ids_among(transaction: Transaction, delivery_ids: Iterable[str]) -> set[str]:
     """Tell which of these deliveries are there."""
     wanted = encode_rows({"id": one} for one in delivery_ids)
-    return {row.id for row in transaction.rows(_AMONG[transaction.connection.dialect.name], {"wanted": wanted})}
+    return transaction.column(_AMONG, {"wanted": wanted})
 
 
 def resend_one(transaction: Transaction, delivery_id: str, merchant_id: str | None) -> None:
@@ -167,7 +171,7 @@ def resend_one(transaction: Transaction, delivery_id: str, merchant_id: str | No
 
 def _resend_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
     wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
-    transaction.run(_RESEND[transaction.connection.dialect.name], {"wanted": wanted, "now": transaction.now})
+    transaction.run(_RESEND, {"wanted": wanted, "now": transaction.now})
 
 
 def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CTE, Select, Update, bindparam, func, insert, select, true, tuple_, update
+from sqlalchemy import CTE, Select, Update, bindparam, func, select, true, tuple_, update
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.outbox.message import DueMessage
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Delivery, DeliveryStatus
@@ -256,17 +257,17 @@ def _drop() -> Update:
 
 
 _WAITING: Final = _waiting()
-_CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
-_MESSAGES: Final = {dialect: _messages(dialect) for dialect in DIALECTS}
-_MARK: Final = {dialect: _mark(dialect) for dialect in DIALECTS}
-_RELEASE: Final = {dialect: _release(dialect) for dialect in DIALECTS}
+_CLAIM: Final = Statement(_claim)
+_MESSAGES: Final = Statement(_messages)
+_MARK: Final = Statement(_mark)
+_RELEASE: Final = Statement(_release)
 _RELEASE_ALL: Final = (
     update(delivery)
     .where(delivery.c.status == DeliveryStatus.SENDING, _OPEN)
     .values(status=DeliveryStatus.PENDING, due_at=bindparam("now"))
 )
 _DROP: Final = _drop()
-_INSERT_TRY: Final = insert(delivery_try)
+_INSERT_TRY: Final = Statement(lambda dialect: insert_given(dialect, delivery_try, *NewTry.__struct_fields__))
 
 
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
@@ -278,8 +279,7 @@ def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
 def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until: Instant) -> list[Delivery]:
     """Claim due deliveries until ``lease_until``, at most as many for each endpoint as it has places."""
     found = transaction.rows(
-        _CLAIM[transaction.connection.dialect.name],
-        {"wanted": encode_rows(shares), "now": transaction.now, "lease_until": lease_until},
+        _CLAIM, {"wanted": encode_rows(shares), "now": transaction.now, "lease_until": lease_until}
     )
     return [Delivery(*row) for row in found]
 
@@ -287,29 +287,27 @@ def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until:
 def read_messages(transaction: Transaction, deliveries: Iterable[Delivery]) -> dict[str, DueMessage]:
     """Read what deliveries are to say, by their ids."""
     wanted = encode_rows({"id": one.id, "merchant_id": one.merchant_id} for one in deliveries)
-    rows = transaction.rows(_MESSAGES[transaction.connection.dialect.name], {"wanted": wanted})
-    return {row.delivery_id: DueMessage(**row._mapping) for row in rows}  # noqa: SLF001 - SQLAlchemy's public name
+    rows = transaction.rows(_MESSAGES, {"wanted": wanted})
+    found = (DueMessage(**dict(zip(DueMessage.__struct_fields__, row, strict=True))) for row in rows)
+    return {one.delivery_id: one for one in found}
 
 
 def mark_deliveries(transaction: Transaction, marks: Sequence[DeliveryMark]) -> set[str]:
     """Write what tries came to; returns the ids of those that are still in these hands."""
     if not marks:
         return set()
-    statement = _MARK[transaction.connection.dialect.name]
-    rows = transaction.rows(statement, {"wanted": encode_rows(marks), "now": transaction.now})
-    return {row.id for row in rows}
+    return transaction.column(_MARK, {"wanted": encode_rows(marks), "now": transaction.now})
 
 
 def insert_tries(transaction: Transaction, tries: Sequence[NewTry]) -> None:
     """Insert tries."""
     if tries:
-        transaction.run(_INSERT_TRY, [msgspec.structs.asdict(one) for one in tries])
+        transaction.run(_INSERT_TRY, {"rows": encode_rows(tries)})
 
 
 def release(transaction: Transaction, held: Sequence[Held]) -> None:
     """Make deliveries due at once that are still in these hands."""
-    statement = _RELEASE[transaction.connection.dialect.name]
-    transaction.run(statement, {"wanted": encode_rows(held), "now": transaction.now})
+    transaction.run(_RELEASE, {"wanted": encode_rows(held), "now": transaction.now})
 
 
 def release_all(transaction: Transaction) -> None:

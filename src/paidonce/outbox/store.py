@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, Update, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import delivery, webhook_endpoint
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.outbox.model import WebhookEndpoint
 
@@ -37,7 +37,7 @@ class EndpointName(msgspec.Struct, frozen=True):
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = postgresql.insert(webhook_endpoint) if dialect == "postgresql" else sqlite.insert(webhook_endpoint)
+    statement = insert_given(dialect, webhook_endpoint, *WebhookEndpoint.__struct_fields__)
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"]).returning(webhook_endpoint.c.id)
 
 
@@ -77,10 +77,10 @@ def _of_merchants(dialect: str) -> Select[Any]:
     ).where(webhook_endpoint.c.merchant_id == wanted.c.id, webhook_endpoint.c.deleted_at.is_(None))
 
 
-_INSERT: Final = {dialect: _insert(dialect) for dialect in DIALECTS}
-_BY_NAME: Final = {dialect: _by_name(dialect) for dialect in DIALECTS}
-_CHANGE: Final = {dialect: _change(dialect) for dialect in DIALECTS}
-_OF_MERCHANTS: Final = {dialect: _of_merchants(dialect) for dialect in DIALECTS}
+_INSERT: Final = Statement(_insert)
+_BY_NAME: Final = Statement(_by_name)
+_CHANGE: Final = Statement(_change)
+_OF_MERCHANTS: Final = Statement(_of_merchants)
 _ALL: Final = select(*_COLUMNS).where(webhook_endpoint.c.deleted_at.is_(None)).order_by(webhook_endpoint.c.id)
 
 
@@ -95,16 +95,14 @@ class Subscription(msgspec.Struct, frozen=True):
 
 def insert_endpoints(transaction: Transaction, endpoints: Iterable[WebhookEndpoint]) -> set[str]:
     """Insert endpoints; returns the ids of those that were not there."""
-    rows = [msgspec.structs.asdict(one) for one in endpoints]
-    statement = _INSERT[transaction.connection.dialect.name]
-    return {row.id for row in transaction.rows(statement, rows)} if rows else set()
+    return transaction.column(_INSERT, {"rows": encode_rows(endpoints)})
 
 
 def read_endpoints(transaction: Transaction, names: Iterable[EndpointName]) -> dict[EndpointName, WebhookEndpoint]:
     """Read endpoints, deleted ones too; those that are not the namer's are left out."""
     wanted = list(names)
-    rows = transaction.rows(_BY_NAME[transaction.connection.dialect.name], {"wanted": encode_rows(wanted)})
-    found = {row.id: WebhookEndpoint(*row) for row in rows}
+    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(wanted)})
+    found = {one.id: one for one in (WebhookEndpoint(*row) for row in rows)}
     return {
         name: found[name.id]
         for name in wanted
@@ -116,14 +114,13 @@ def change_endpoints(transaction: Transaction, endpoints: Sequence[WebhookEndpoi
     """Write endpoints as they shall be; returns the ids of those that were still of the version that was seen."""
     if not endpoints:
         return set()
-    statement = _CHANGE[transaction.connection.dialect.name]
-    return {row.id for row in transaction.rows(statement, {"wanted": encode_rows(endpoints)})}
+    return transaction.column(_CHANGE, {"wanted": encode_rows(endpoints)})
 
 
 def subscriptions_of(transaction: Transaction, merchant_ids: Iterable[str]) -> list[Subscription]:
     """Read what the endpoints of merchants want to hear of."""
     wanted = encode_rows({"id": one} for one in merchant_ids)
-    rows = transaction.rows(_OF_MERCHANTS[transaction.connection.dialect.name], {"wanted": wanted})
+    rows = transaction.rows(_OF_MERCHANTS, {"wanted": wanted})
     return [Subscription(*row) for row in rows]
 
 

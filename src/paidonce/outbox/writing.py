@@ -8,18 +8,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import insert
 
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import delivery
+from paidonce.database.sets import encode_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Event, EventType
 from paidonce.events.store import write_events
 from paidonce.outbox.model import Delivery, DeliveryStatus, wants
 from paidonce.outbox.store import Subscription, subscriptions_of
 
-_INSERT: Final = insert(delivery)
+_INSERT: Final = Statement(lambda dialect: insert_given(dialect, delivery, *Delivery.__struct_fields__))
 
 _read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
 _read_detail: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -41,9 +42,9 @@ def write_events_and_deliveries(transaction: Transaction) -> bool:
 
 def insert_deliveries(transaction: Transaction, deliveries: Iterable[Delivery]) -> None:
     """Insert deliveries."""
-    rows = [msgspec.structs.asdict(one) for one in deliveries]
+    rows = list(deliveries)
     if rows:
-        transaction.run(_INSERT, rows)
+        transaction.run(_INSERT, {"rows": encode_rows(rows)})
 
 
 def _deliveries(subscriptions: Iterable[Subscription], events: Sequence[Event], now: Instant) -> Iterable[Delivery]:

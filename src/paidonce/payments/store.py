@@ -8,13 +8,14 @@ from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text,
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import DIALECTS, encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import OwnedId, pick_owned
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
-_INSERT: Final = {dialect: insert_given(dialect, attempt, *Attempt.__struct_fields__) for dialect in DIALECTS}
+_INSERT: Final = Statement(lambda dialect: insert_given(dialect, attempt, *Attempt.__struct_fields__))
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
@@ -125,11 +126,11 @@ _COUNT_UNPROVEN: Final = (
     .group_by(attempt.c.status)
 )
 
-_CLAIM: Final = {dialect: _claim(dialect) for dialect in DIALECTS}
-_BY_ID: Final = {dialect: _by_id(dialect) for dialect in DIALECTS}
-_REFUND_BY_ID: Final = {dialect: _refund_by_id(dialect) for dialect in DIALECTS}
-_SETTLE: Final = {dialect: _settle(dialect) for dialect in DIALECTS}
-_RELEASE: Final = {dialect: _release(dialect) for dialect in DIALECTS}
+_CLAIM: Final = Statement(_claim)
+_BY_ID: Final = Statement(_by_id)
+_REFUND_BY_ID: Final = Statement(_refund_by_id)
+_SETTLE: Final = Statement(_settle)
+_RELEASE: Final = Statement(_release)
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -144,13 +145,13 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
     """Insert attempts: the intent, committed before the provider hears of it."""
     rows = list(attempts)
     if rows:
-        transaction.run(_INSERT[transaction.connection.dialect.name], {"rows": encode_rows(rows)})
+        transaction.run(_INSERT, {"rows": encode_rows(rows)})
 
 
 def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_until: Instant) -> list[Attempt]:
     """Claim at most ``limit`` due attempts of a provider until ``lease_until``; returns them with their new fence."""
     found = transaction.rows(
-        _CLAIM[transaction.connection.dialect.name],
+        _CLAIM,
         {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until},
     )
     return [Attempt(*row) for row in found]
@@ -159,10 +160,7 @@ def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_unti
 def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:
     """Read attempts by id, for the service itself: whose they are is not asked."""
     wanted = encode_rows({"id": one} for one in attempt_ids)
-    return {
-        row.id: Attempt(*row)
-        for row in transaction.rows(_BY_ID[transaction.connection.dialect.name], {"wanted": wanted})
-    }
+    return {one.id: one for one in (Attempt(*row) for row in transaction.rows(_BY_ID, {"wanted": wanted}))}
 
 
 def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Attempt, Verdict]]) -> set[str]:
@@ -184,14 +182,13 @@ def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Attempt, V
         }
         for attempt, verdict in verdicts
     )
-    statement = _SETTLE[transaction.connection.dialect.name]
-    return {row.id for row in transaction.rows(statement, {"wanted": wanted, "now": transaction.now})}
+    return transaction.column(_SETTLE, {"wanted": wanted, "now": transaction.now})
 
 
 def release(transaction: Transaction, held: Iterable[Held]) -> None:
     """Make attempts due at once that are still in these hands."""
     wanted = encode_rows(held)
-    transaction.run(_RELEASE[transaction.connection.dialect.name], {"wanted": wanted, "now": transaction.now})
+    transaction.run(_RELEASE, {"wanted": wanted, "now": transaction.now})
 
 
 def release_all(transaction: Transaction) -> None:
@@ -207,8 +204,8 @@ def read_refunds(transaction: Transaction, checkout: OwnedId) -> list[Attempt]:
 
 def find_refunds(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Attempt]:
     """Read refunds; those that are not there, or are another's, are left out."""
-    rows = transaction.rows(_REFUND_BY_ID[transaction.connection.dialect.name], {"wanted": encode_rows(wanted)})
-    return pick_owned(wanted, {row.id: Attempt(*row) for row in rows})
+    rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
+    return pick_owned(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
 
 
 def count_unproven(transaction: Transaction) -> dict[str, tuple[int, Instant]]:

@@ -1,0 +1,86 @@
+"""A statement that is compiled once for each database and goes straight to its driver.
+
+SQLAlchemy's part in running a statement costs five times what the driver's does, and holds up every other thread
+meanwhile (docs/decisions/0021). It still writes the SQL, keeps the connections, and opens and ends the transactions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+
+from sqlalchemy import ClauseElement, Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+
+Parameters: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = tuple[Any, ...]
+
+
+class _Compiled(NamedTuple):
+    sql: str
+    names: Sequence[str] | None
+    """The parameters in the order of their places; None where the driver takes them by name."""
+    fixed: Parameters
+    """The values that the statement itself has."""
+
+
+class Statement:
+    """A statement, given as what makes it for a dialect's name; no list in it may grow (``IN``)."""
+
+    def __init__(self, make: Callable[[str], ClauseElement]) -> None:
+        self._make: Final = make
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, connection: Connection, parameters: Parameters) -> list[Row]:
+        """Run it and return all its rows, as tuples; raises DBAPIError."""
+        cursor = self._run(connection, parameters)
+        try:
+            rows: list[Row] = cursor.fetchall()  # SQLite does most of its work here.
+        except connection.dialect.loaded_dbapi.Error as error:
+            _refuse(connection, cursor, error)
+        return rows
+
+    def run(self, connection: Connection, parameters: Parameters) -> None:
+        """Run it where it returns no rows; raises DBAPIError."""
+        self._run(connection, parameters)
+
+    def _run(self, connection: Connection, parameters: Parameters) -> Any:  # noqa: ANN401 - the driver's cursor
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        given = {**compiled.fixed, **parameters} if compiled.fixed else parameters
+        values = given if compiled.names is None else [given[name] for name in compiled.names]
+        return run_at_driver(connection, compiled.sql, values)
+
+    def _compile(self, dialect: Dialect) -> _Compiled:
+        made: Any = self._make(dialect.name).compile(dialect=dialect)
+        assert "POSTCOMPILE" not in made.string, "a list in a statement is written out when it runs"
+        fixed = {name: _plain(bound.effective_value) for name, bound in made.binds.items() if not bound.required}
+        compiled = self._compiled[dialect.name] = _Compiled(made.string, made.positiontup, fixed)
+        return compiled
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, StrEnum) else value  # A driver may take a member for its name.
+
+
+def run_at_driver(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - the driver's cursor
+    """Run SQL in the connection's transaction as the driver takes it; raises DBAPIError."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        cursor.execute(sql, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        _refuse(connection, cursor, error)
+    return cursor
+
+
+def _refuse(connection: Connection, cursor: Any, error: Exception) -> NoReturn:  # noqa: ANN401 - the driver's cursor
+    """Raise a driver's error as SQLAlchemy would, and let go of a connection that is lost."""
+    dialect = connection.dialect
+    driver = connection.connection
+    lost = dialect.is_disconnect(error, driver, cursor)  # type: ignore[arg-type] # as SQLAlchemy itself calls it
+    if lost:
+        connection.invalidate(error)
+        connection.engine.dispose()  # The server has ended the other connections too, most likely.
+    base = dialect.loaded_dbapi.Error
+    raise DBAPIError.instance(
+        None, None, error, base, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+    ) from error
