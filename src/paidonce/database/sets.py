@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Table, Text, bindparam, cast, column, func, select, true
+from sqlalchemy import CTE, BigInteger, Integer, Select, Table, Text, bindparam, cast, column, func, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import FromClause
@@ -43,6 +43,15 @@ def insert_given(dialect: str, table: Table, *columns: str) -> postgresql.Insert
     wanted = select(*(given.c[name] for name in columns)).where(true())
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return insert.from_select(list(columns), wanted)
+
+
+def chosen_once(rows: Select[Any]) -> CTE:
+    """Make a table of the rows that a query with a limit chooses, to join with.
+
+    In an ``IN (SELECT … LIMIT n)`` PostgreSQL may run the query again for each row that it looks at: with SKIP LOCKED
+    it gets other rows each time, and so more than ``n``.
+    """
+    return rows.cte("chosen").prefix_with("MATERIALIZED")
 
 
 def encode_rows(rows: Iterable[Any]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CTE, Select, Update, bindparam, func, select, true, tuple_, update
+from sqlalchemy import CTE, Select, Update, bindparam, func, select, true, update
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import chosen_once, encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.outbox.message import DueMessage
@@ -150,8 +150,10 @@ def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
 
 def _claim(dialect: str) -> Update:
     wanted = given_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
+    heads = chosen_once(_heads(dialect, wanted))
     statement = update(delivery).where(
-        tuple_(delivery.c.id, delivery.c.merchant_id).in_(_heads(dialect, wanted)),
+        delivery.c.id == heads.c.id,
+        delivery.c.merchant_id == heads.c.merchant_id,
         delivery.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
     )
     return statement.values(

@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text, tuple_, update
+from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text, update
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import chosen_once, encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import OwnedId, pick_owned
@@ -33,8 +33,10 @@ def _claim(dialect: str) -> Update:
     )
     if dialect == "postgresql":
         due = due.with_for_update(skip_locked=True)  # So that workers do not queue for the same rows.
+    wanted = chosen_once(due)
     statement = update(attempt).where(
-        tuple_(attempt.c.id, attempt.c.merchant_id).in_(due),
+        attempt.c.id == wanted.c.id,
+        attempt.c.merchant_id == wanted.c.merchant_id,
         attempt.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
     )
     changes = statement.values(

@@ -1,0 +1,65 @@
+"""Claiming: a worker gets no more than it has places for, on both databases and whatever plan the database makes."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import text
+
+from paidonce.checkouts.actions import create_checkouts
+from paidonce.checkouts.model import NewCheckout
+from paidonce.clock import system_clock
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database_url import parse_database_url
+from paidonce.events.store import write_events
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.settle import ClaimAttempts, claim_attempts
+
+DUE: Final = 40
+PLACES: Final = 3
+# What the planner may do is its own business: with each of these off it takes another way.
+PLANS: Final = (
+    (),
+    ("enable_hashagg", "enable_sort", "enable_hashjoin", "enable_mergejoin", "enable_material"),
+    ("enable_nestloop",),
+    ("enable_hashjoin", "enable_indexscan", "enable_bitmapscan"),
+)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(database_url), clock=system_clock, before_commit=write_events)
+    migrate(database)
+    yield database
+    database.close()
+
+
+def have_due(database: Database) -> None:
+    names = [f"{number:02}" for number in range(DUE)]
+    with database.write() as transaction:
+        money: Any = {"amount": 1000, "currency": "USD"}
+        wishes = [NewCheckout(id=f"chk_{n}", merchant_id="m", idempotency_key=n, **money) for n in names]
+        create_checkouts(transaction, wishes)
+        pays = [
+            StartPayment(
+                attempt_id=f"att_{n}", checkout=OwnedId(f"chk_{n}", "m"), payment_method="tok", provider="simulator"
+            )
+            for n in names
+        ]
+        start_payments(transaction, pays)
+
+
+@pytest.mark.parametrize("off", PLANS, ids=lambda off: "-".join(off) or "any")
+def test_a_claim_takes_as_many_as_there_are_places_whatever_the_plan(database: Database, off: tuple[str, ...]) -> None:
+    have_due(database)
+    claimed: set[str] = set()
+    for _ in range(2):
+        with database.write() as transaction:
+            for way in off if database.url.dialect == "postgresql" else ():
+                transaction.connection.execute(text(f"SET LOCAL {way} = off"))
+            [attempts] = claim_attempts(transaction, [ClaimAttempts("simulator", PLACES, 30_000)])
+        assert len(attempts) == PLACES
+        assert claimed.isdisjoint(one.id for one in attempts)
+        claimed |= {one.id for one in attempts}
