@@ -59,12 +59,11 @@ def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collec
         return _checked(kind, _decode_any(body), required=required)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
-    said = {name: getattr(read, field) for name, field in _names(kind).items()}
-    if body.count(b'"') != _quotes(kind, said):
+    quotes, wrong = _look_through(read)
+    if body.count(b'"') != quotes:
         _refuse_repeated(body)
-    if any(said[name] is None for name in required):
+    if any(getattr(read, _names(kind)[name]) is None for name in required):
         return _checked(kind, _decode_any(body), required=required)
-    wrong = list(_wrong_by_rule(kind, said))
     if wrong:
         raise InvalidRequest(wrong)
     return read
@@ -89,23 +88,35 @@ def _decode_any(body: bytes) -> object:
         raise _malformed(error) from error
 
 
-def _quotes(kind: type[Fields], said: Mapping[str, Any]) -> int:
-    """Count the quotation marks of the shortest body that says this; one that repeats a name has more."""
+def _look_through(read: Fields) -> tuple[int, list[FieldError]]:
+    """Count the quotation marks of the shortest body that says this; one that repeats a name has more.
+
+    And hold each field against its rule beyond types; a default fits its own.
+    """
     quotes = 0
-    for name, default in _defaults(kind).items():
-        value = said[name]
-        if value is not default and value != default:
+    wrong = []
+    for field, name, default, check in _shape(type(read)):
+        value = getattr(read, field)
+        if value is default or value == default:
+            continue
+        quotes += 2
+        if type(value) is str:
             quotes += 2
-            if type(value) is str:
-                quotes += 2
-            elif type(value) is dict:
-                quotes += 4 * len(value)
-    return quotes
+        elif type(value) is dict:
+            quotes += 4 * len(value)
+        problem = None if check is None or value is None else check(value)
+        if problem is not None:
+            wrong.append(FieldError(f"/{name}", "invalid_value", problem))
+    return quotes, wrong
 
 
 @cache
-def _defaults(kind: type[Fields]) -> dict[str, Any]:
-    return {field.encode_name: field.default for field in msgspec.structs.fields(kind)}
+def _shape(kind: type[Fields]) -> Sequence[tuple[str, str, Any, Check | None]]:
+    """Give for each field its name, its name on the wire, its default, and its rule."""
+    return [
+        (field.name, field.encode_name, field.default, kind.checks.get(field.encode_name))
+        for field in msgspec.structs.fields(kind)
+    ]
 
 
 def _refuse_repeated(body: bytes) -> None:

@@ -20,7 +20,7 @@ from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
 
 SQLITE_BUSY_MS: Final = 5000
-SQLITE_CACHE_KIB: Final = 65_536
+SQLITE_CACHE_KIB: Final = 16_384  # A connection; more made nothing quicker, the rest is in the system's cache.
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
