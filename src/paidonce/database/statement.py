@@ -5,7 +5,6 @@ meanwhile (docs/decisions/0021). It still writes the SQL, keeps the connections,
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from sqlalchemy import ClauseElement, Connection, Dialect
@@ -53,13 +52,9 @@ class Statement:
     def _compile(self, dialect: Dialect) -> _Compiled:
         made: Any = self._make(dialect.name).compile(dialect=dialect)
         assert "POSTCOMPILE" not in made.string, "a list in a statement is written out when it runs"
-        fixed = {name: _plain(bound.effective_value) for name, bound in made.binds.items() if not bound.required}
+        fixed = {name: bound.effective_value for name, bound in made.binds.items() if not bound.required}
         compiled = self._compiled[dialect.name] = _Compiled(made.string, made.positiontup, fixed)
         return compiled
-
-
-def _plain(value: object) -> object:
-    return value.value if isinstance(value, StrEnum) else value  # A driver may take a member for its name.
 
 
 def run_at_driver(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - the driver's cursor
@@ -81,6 +76,4 @@ def _refuse(connection: Connection, cursor: Any, error: Exception) -> NoReturn: 
         connection.invalidate(error)
         connection.engine.dispose()  # The server has ended the other connections too, most likely.
     base = dialect.loaded_dbapi.Error
-    raise DBAPIError.instance(
-        None, None, error, base, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-    ) from error
+    raise DBAPIError.instance(None, None, error, base, connection_invalidated=lost, dialect=dialect) from error
