@@ -66,8 +66,11 @@ class Watch:
                 remaining = deadline - loop.time()
                 if known.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
                     return known
-                await asyncio.wait((waiter.change,), timeout=min(poll_seconds, remaining))
-                known = waiter.change.result() if waiter.change.done() else None
+                look = loop.call_later(min(poll_seconds, remaining), waiter.tell, None)
+                try:
+                    known = await waiter.change
+                finally:
+                    look.cancel()
         finally:
             self._waiting[checkout.id].discard(waiter)
             if not self._waiting[checkout.id]:
