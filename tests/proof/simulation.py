@@ -12,7 +12,7 @@ import msgspec
 from paidonce.clock import Clock
 from paidonce.payments.model import FINAL, Attempt, LookupSchedule, judge
 from paidonce.payments.pay import Started
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence
+from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Capabilities
 from tests.proof.pretended_provider import CAPABILITIES, Going, PretendedProvider
@@ -79,15 +79,16 @@ class Rows:
                 self.put(claimed[-1])
         return claimed
 
-    def record_evidence(self, request: RecordEvidence) -> None:
+    def record_evidence(self, request: RecordEvidence) -> Settled:
         attempt, now = self.attempts[request.attempt_id], self._clock()
         if request.fence is not None and request.fence != attempt.fence:
-            return
+            return Settled(attempt, None)
         verdict = judge(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
         if verdict is not None:
             ended = {"settled_at": now if verdict.status in FINAL else None}
             written = {name: value for name, value in msgspec.structs.asdict(verdict).items() if name != "reason"}
             self.put(msgspec.structs.replace(attempt, **{**written, **ended}))
+        return Settled(attempt, verdict)
 
     def expire_checkouts(self, _limit: int) -> list[str]:
         return []
@@ -151,7 +152,7 @@ async def _start(
         settings,
         clock=loop.clock,
         chance=chance.random,
-        settled=lambda _checkout_id: None,
+        settled=lambda *_: None,
     )
     await worker.start(alone=False)
     return worker

@@ -93,15 +93,26 @@ def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Reply:
 
 
 async def show_when_settled(
-    request: Request, service: Service, checkout: Checkout, status: int, headers: dict[str, str]
+    request: Request,
+    service: Service,
+    checkout: Checkout,
+    status: int,
+    headers: dict[str, str],
+    *,
+    ours: bool = False,
 ) -> Reply:
-    """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING."""
+    """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING.
+
+    ``ours`` is as ``Watch.settled`` has it.
+    """
     seconds = read_wait_seconds(request.header("prefer"))
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
             stop_counting(request)
-            checkout = await service.watch.settled(checkout, lambda: find(service, name_of(checkout)), seconds=seconds)
+            checkout = await service.watch.settled(
+                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours
+            )
     return show(checkout, status, headers)
 
 
@@ -113,7 +124,8 @@ async def show_under_way(
     if not isinstance(outcome, Started):
         headers["Idempotent-Replayed"] = "true"
     checkout = await find(service, wanted) if isinstance(outcome, Answered) else outcome.checkout
-    return await show_when_settled(request, service, checkout, 202, headers)
+    ours = isinstance(outcome, Started) and outcome.is_ours
+    return await show_when_settled(request, service, checkout, 202, headers, ours=ours)
 
 
 async def provider_of(service: Service, wanted: OwnedId) -> str:

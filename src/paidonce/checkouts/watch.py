@@ -3,8 +3,25 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus
+
+# What this process has in its hands it hears of from itself; only a webhook that another process took can be sooner.
+OUR_POLLS: Final = 4
+
+
+class _Waiter:
+    """A client that waits; ``change`` ends with the checkout as it is now, or with None where it must be read."""
+
+    __slots__ = ("change",)
+
+    def __init__(self, change: asyncio.Future[Checkout | None]) -> None:
+        self.change = change
+
+    def tell(self, checkout: Checkout | None) -> None:
+        if not self.change.done():
+            self.change.set_result(checkout)
 
 
 class Watch:
@@ -12,39 +29,49 @@ class Watch:
 
     def __init__(self, *, poll_seconds: float) -> None:
         self._poll_seconds = poll_seconds
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._closed = False
 
-    def notify(self, checkout_id: str) -> None:
-        """Wake those who wait for this checkout."""
-        for event in self._waiting.get(checkout_id, ()):
-            event.set()
+    def notify(self, checkout_id: str, checkout: Checkout | None = None) -> None:
+        """Wake those who wait for this checkout, and hand it to them where it is known as it was just committed."""
+        for waiter in self._waiting.get(checkout_id, ()):
+            waiter.tell(checkout)
 
     def close(self) -> None:
         """Answer everybody now with what is true now: the process is about to stop."""
         self._closed = True
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.tell(None)
 
-    async def settled(self, checkout: Checkout, read: Callable[[], Awaitable[Checkout]], *, seconds: float) -> Checkout:
-        """Return the checkout as soon as it is not PROCESSING, else as it is after ``seconds``."""
-        event = asyncio.Event()
+    async def settled(
+        self, checkout: Checkout, read: Callable[[], Awaitable[Checkout]], *, seconds: float, ours: bool = False
+    ) -> Checkout:
+        """Return the checkout as soon as it is not PROCESSING, else as it is after ``seconds``.
+
+        ``ours`` says that it went to PROCESSING in this turn of the loop and that this process has its attempt in its
+        hands: then it is not read to begin with, and looked at less often.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        self._waiting[checkout.id].add(event)
+        poll_seconds = self._poll_seconds * OUR_POLLS if ours else self._poll_seconds
+        waiter = _Waiter(loop.create_future())
+        self._waiting[checkout.id].add(waiter)
+        known = checkout if ours else None
         try:
             while True:
-                event.clear()  # Before reading: a change that comes after it sets the event again.
-                checkout = await read()
+                if known is None:
+                    waiter.change = loop.create_future()  # Before reading: a change that comes after it ends this one.
+                    known = await read()
                 remaining = deadline - loop.time()
-                if checkout.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
-                    return checkout
+                if known.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
+                    return known
+                look = loop.call_later(min(poll_seconds, remaining), waiter.tell, None)
                 try:
-                    await asyncio.wait_for(event.wait(), min(self._poll_seconds, remaining))
-                except TimeoutError:
-                    continue
+                    known = await waiter.change
+                finally:
+                    look.cancel()
         finally:
-            self._waiting[checkout.id].discard(event)
+            self._waiting[checkout.id].discard(waiter)
             if not self._waiting[checkout.id]:
                 del self._waiting[checkout.id]

@@ -95,13 +95,14 @@ class Inbox:
 
     async def _prune(self) -> None:
         """Delete one batch of what is long applied, if it is time to."""
-        if self._clock() < self._prune_at:
+        now = self._clock()
+        if now < self._prune_at:
             return
         old = await self._reader.submit(find_old_webhooks, OldWebhooks(self._keep_ms, PRUNE_MAX))
         if old:
             await self._writer.submit(prune_webhooks, old)
         if len(old) < PRUNE_MAX:
-            self._prune_at = self._clock() + PRUNE_PAUSE_MS
+            self._prune_at = now + PRUNE_PAUSE_MS
 
     async def _apply(self, name: WebhookName) -> None:
         wish = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())

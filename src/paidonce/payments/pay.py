@@ -20,7 +20,7 @@ from paidonce.errors import (
 from paidonce.events.model import Cause, Origin
 from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
-from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
+from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, as_latest, new_attempt
 
 # Each round decides at least the requests whose checkout nobody else moved meanwhile; more rounds than transitions
 # that a checkout can make would be a defect.
@@ -32,6 +32,11 @@ class Started(msgspec.Struct, frozen=True):
 
     checkout: Checkout
     attempt: Attempt
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was born in the hands of the process that took the request; else a worker is to claim it."""
+        return self.attempt.status == AttemptStatus.SENT
 
 
 class Repeated(msgspec.Struct, frozen=True):

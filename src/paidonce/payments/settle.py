@@ -21,6 +21,7 @@ from paidonce.payments.model import (
     AttemptStatus,
     LookupSchedule,
     Verdict,
+    as_latest,
     judge,
     new_attempt,
 )
@@ -59,8 +60,8 @@ def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> 
 class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Something learned about an attempt. A worker writes under its ``fence``; a webhook or an operator needs none.
 
-    ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it: if it is still so,
-    it need not be read.
+    ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it, and ``checkout``
+    its checkout as it was when this attempt began: if they are still so, they need not be read.
     """
 
     attempt_id: str
@@ -70,13 +71,18 @@ class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
     fence: int | None = None
     attempt: Attempt | None = None
+    checkout: Checkout | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What evidence came to: the attempt as it was, and the verdict, or None where nothing changed."""
+    """What evidence came to: the attempt as it was, and the verdict, or None where nothing changed.
+
+    ``checkout`` is as it is now, where the request told of it and this verdict moved it.
+    """
 
     attempt: Attempt | None
     verdict: Verdict | None
+    checkout: Checkout | None = None
 
 
 def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
@@ -92,7 +98,8 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         verdict = None if attempt is None else _judge(attempt, request, transaction)
         if attempt is not None and verdict is not None and attempt.id not in judged:
             judged[attempt.id] = (request, attempt, verdict)
-        outcomes.append(Settled(attempt, verdict))
+        moved = None if attempt is None or verdict is None else _moved(request.checkout, attempt, verdict, transaction)
+        outcomes.append(Settled(attempt, verdict, moved))
     applied = store.apply_verdicts(transaction, [(attempt, verdict) for _, attempt, verdict in judged.values()])
     _follow(transaction, [one for attempt_id, one in judged.items() if attempt_id in applied])
     missed = [
@@ -102,7 +109,7 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         and (request.attempt_id not in applied or judged[request.attempt_id][0] is not request)
     ]
     if missed:  # A second piece of evidence in this batch, or an attempt that is not as it was thought: look again.
-        again = [msgspec.structs.replace(requests[index], attempt=None) for index in missed]
+        again = [msgspec.structs.replace(requests[index], attempt=None, checkout=None) for index in missed]
         for index, outcome in zip(missed, record_evidence(transaction, again), strict=True):
             outcomes[index] = outcome
     return outcomes
@@ -112,6 +119,35 @@ def _judge(attempt: Attempt, request: RecordEvidence, transaction: Transaction) 
     if request.fence is not None and request.fence != attempt.fence:
         return None
     return judge(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
+
+
+def _moved(checkout: Checkout | None, attempt: Attempt, verdict: Verdict, transaction: Transaction) -> Checkout | None:
+    """Show a checkout, which was PROCESSING for this attempt, as it is once the verdict is written.
+
+    That the attempt was not ended before is the guard of that write; and while it was under way, nothing else of its
+    checkout can have changed.
+    """
+    target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), verdict.status))
+    if checkout is None or target is None or attempt.status in FINAL:
+        return None
+    ended = msgspec.structs.replace(
+        as_latest(attempt),
+        status=verdict.status,
+        provider_reference=verdict.provider_reference or attempt.provider_reference,
+        decline_code=verdict.decline_code,
+        settled_at=transaction.now,
+    )
+    return msgspec.structs.replace(
+        checkout,
+        status=target,
+        amount_captured=checkout.amount_captured + _captured(attempt, target),
+        updated_at=transaction.now,
+        attempt=ended,
+    )
+
+
+def _captured(attempt: Attempt, target: CheckoutStatus) -> int:
+    return attempt.amount if target is CheckoutStatus.COMPLETED else 0
 
 
 Judged = tuple[RecordEvidence, Attempt, Verdict]
@@ -194,7 +230,7 @@ def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> Che
         seen_attempt_id=attempt.id,
         attempt_id=attempt.id,
         cause=request.cause,
-        captured=attempt.amount if target is CheckoutStatus.COMPLETED else 0,
+        captured=_captured(attempt, target),
         detail=_detail(verdict),
     )
 

@@ -13,6 +13,7 @@ import structlog
 
 from paidonce import ids
 from paidonce.checkouts.actions import expire_checkouts
+from paidonce.checkouts.model import Checkout
 from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
@@ -27,6 +28,7 @@ from paidonce.payments.pay import Repeated, Started, StartOutcome
 from paidonce.payments.settle import (
     ClaimAttempts,
     RecordEvidence,
+    Settled,
     claim_attempts,
     record_evidence,
     release_all_attempts,
@@ -66,7 +68,9 @@ Request = TypeVar("Request", bound=Startable)
 
 
 class Worker:
-    """Attempts in the hands of this process. ``settled`` is called with the id of each checkout that changed."""
+    """Attempts in the hands of this process. ``settled`` is called with the id of each checkout that changed, and with
+    the checkout itself where it is known as it was committed.
+    """
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class Worker:
         *,
         clock: Clock,
         chance: Chance,
-        settled: Callable[[str], None],
+        settled: Callable[[str, Checkout | None], None],
     ) -> None:
         self._writer = writer
         self._settings = settings
@@ -143,7 +147,7 @@ class Worker:
         assert isinstance(outcome, Started | Repeated | Answered)  # The batcher raises errors.
         if isinstance(outcome, Started):
             if taken:
-                self._attend(outcome.attempt)
+                self._attend(outcome.attempt, outcome.checkout)
             else:
                 self._wake.set()
         return outcome
@@ -181,7 +185,7 @@ class Worker:
 
     async def _expire(self) -> None:
         for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
-            self._settled(checkout_id)
+            self._settled(checkout_id, None)
         if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
             self._wake.set()
 
@@ -199,8 +203,8 @@ class Worker:
             return
         self._wake.clear()
 
-    def _attend(self, attempt: Attempt) -> None:
-        task = asyncio.create_task(self._settle(attempt))
+    def _attend(self, attempt: Attempt, checkout: Checkout | None = None) -> None:
+        task = asyncio.create_task(self._settle(attempt, checkout))
         self._tasks[task] = attempt
         task.add_done_callback(self._done)
 
@@ -210,7 +214,7 @@ class Worker:
         if not task.cancelled() and task.exception() is not None:
             log.error("attempt_left_to_its_lease", attempt_id=attempt.id, exc_info=task.exception())
 
-    async def _settle(self, attempt: Attempt) -> None:
+    async def _settle(self, attempt: Attempt, checkout: Checkout | None) -> None:
         evidence, cause = await self._asker.ask(attempt)
         self._gates[attempt.provider].heard(evidence)
         request = RecordEvidence(
@@ -221,16 +225,16 @@ class Worker:
             chance=self._chance(),
             fence=attempt.fence,
             attempt=attempt,
+            checkout=checkout,
         )
-        while not await self._recorded(request):
+        while (settled := await self._recorded(request)) is None:
             if attempt.due_at is None or self._clock() >= attempt.due_at:
                 return  # The lease is over: whoever claims the attempt asks the provider again.
             await asyncio.sleep(self._settings.poll_seconds * (0.5 + self._chance()))
-        self._settled(attempt.checkout_id)
+        self._settled(attempt.checkout_id, settled.checkout)
 
-    async def _recorded(self, request: RecordEvidence) -> bool:
+    async def _recorded(self, request: RecordEvidence) -> Settled | None:
         try:
-            await self._writer.submit(record_evidence, request)
+            return await self._writer.submit(record_evidence, request)
         except (DatabaseUnavailable, Overloaded):
-            return False
-        return True
+            return None

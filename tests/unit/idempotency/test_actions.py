@@ -256,7 +256,7 @@ async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> 
     shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
     writer = Batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
     writer.start()
-    worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda _: None)
+    worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda *_: None)
     with patch.object(worker_module, "FORGET_MAX", 2):
         shop.now = NOW + 30 * DAY_MS - 1
         await worker.start(alone=False)

@@ -59,7 +59,7 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
                 msgspec.structs.replace(SETTINGS, schedule=schedule),
                 clock=loop.clock,
                 chance=lambda: 1.0,
-                settled=ended.append,
+                settled=lambda checkout_id, _: ended.append(checkout_id),
             )
             await worker.start(alone=False)
             return worker

@@ -7,7 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, bindparam, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
 from paidonce import ids
@@ -83,6 +96,12 @@ class Charge(msgspec.Struct, frozen=True):
     created_at: Instant
 
 
+class NewCharge(Charge, frozen=True):
+    """A charge that is to be booked, unless its key was booked since ``forgotten_until``."""
+
+    forgotten_until: Instant
+
+
 class Change(msgspec.Struct, frozen=True):
     """A capture, void or refund as it is booked: done, or declined with a code."""
 
@@ -145,7 +164,22 @@ _CHARGES_BY_KEY: Final = _CHARGE.where(charge.c.key == _WANTED.c.key).order_by(c
 _CHARGE_BY_REFERENCE: Final = _CHARGE.where(charge.c.reference == bindparam("reference"))
 _CHANGE_BY_KEY: Final = _CHANGE.where(change.c.key == bindparam("key")).order_by(change.c.reference.desc()).limit(1)
 _ALL: Final = _CHARGE.where(charge.c.reference > bindparam("after")).order_by(charge.c.reference)
-_INSERT: Final = insert(charge)
+_NEW: Final = given_rows(
+    "sqlite",
+    "new",
+    **{name: int if isinstance(charge.c[name].type, Integer) else str for name in Charge.__struct_fields__},
+    forgotten_until=int,
+)
+_INSERT: Final = (
+    insert(charge)
+    .from_select(
+        Charge.__struct_fields__,
+        select(*(_NEW.c[name] for name in Charge.__struct_fields__)).where(
+            ~exists().where(charge.c.key == _NEW.c.key, charge.c.created_at > _NEW.c.forgotten_until)
+        ),
+    )
+    .returning(charge.c.reference)
+)
 _COUNT: Final = (
     sqlite.insert(call)
     .values(kind=bindparam("kind"), key=bindparam("key"), count=1)
@@ -162,22 +196,26 @@ def make_books(database: Database) -> None:
 
 def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> list[Booked]:
     """Book charges; a key that the provider remembers is answered as it was booked."""
-    known = _read(transaction, {one.key for one in requests})
-    answers: list[Booked] = []
-    new: list[Charge] = []
+    new: dict[str, NewCharge] = {}  # Of each key the newest in this batch.
+    wanted: list[NewCharge | None] = []
     for one in requests:
-        before = known.get(one.key)
-        if before is None or before.created_at <= transaction.now - one.key_lifetime_ms:
-            known[one.key] = _new_charge(one, transaction.now)
-            new.append(known[one.key])
-        answers.append(Booked(known[one.key], first=known[one.key] is not before))
-    if new:
-        transaction.run(_INSERT, [msgspec.structs.asdict(one) for one in new])
-    return answers
+        is_known = one.key in new and one.key_lifetime_ms > 0
+        wanted.append(None if is_known else _new_charge(one, transaction.now))
+        new[one.key] = wanted[-1] or new[one.key]
+    rows = encode_rows(one for one in wanted if one is not None)
+    inserted = {row.reference for row in transaction.rows(_INSERT, {"new": rows})}
+    remembered = {one.key for one in wanted if one is not None and one.reference not in inserted}
+    before = _read(transaction, remembered) if remembered else {}
+    return [
+        Booked(one, first=True)
+        if one is not None and one.reference in inserted
+        else Booked(before.get(request.key) or new[request.key], first=False)
+        for request, one in zip(requests, wanted, strict=True)
+    ]
 
 
-def _new_charge(wish: BookCharge, now: Instant) -> Charge:
-    return Charge(
+def _new_charge(wish: BookCharge, now: Instant) -> NewCharge:
+    return NewCharge(
         key=wish.key,
         reference=ids.new_id(ids.CHARGE),
         checkout_id=wish.checkout_id,
@@ -192,6 +230,7 @@ def _new_charge(wish: BookCharge, now: Instant) -> Charge:
         amount_refunded=0,
         visible_at=now + wish.hidden_ms,
         created_at=now,
+        forgotten_until=now - wish.key_lifetime_ms,
     )
 
 

@@ -165,8 +165,13 @@ class Simulation:
         )
 
     async def _call(self, key: str, behaviour: Behaviour, book: Callable[[int], Awaitable[Booked]]) -> Reply:
-        """Book half-way through the latency, so that a crash of the caller can fall before and after it."""
+        """Book half-way through the latency, so that a crash of the caller can fall before and after it.
+
+        The latency is from call to answer, so that what the books take is in it, and not on top of it.
+        """
         latency_ms = self._rules.latency_ms if behaviour.latency_ms is None else behaviour.latency_ms
+        loop = asyncio.get_running_loop()
+        called_at = loop.time()
         await asyncio.sleep(latency_ms / 2000)
         draw = await self._draw_of_call(key, behaviour.fault)
         said = behaviour.fate
@@ -182,7 +187,7 @@ class Simulation:
         if webhook.fate is Fate.FIRST:
             await self._tell_of(booked, webhook)
         slow_ms = draw.extent * SLOW_MS_MAX if draw.fault is Fault.SLOW else 0
-        await asyncio.sleep(latency_ms / 2000 + slow_ms / 1000)
+        await asyncio.sleep(max(0.0, called_at + (latency_ms + slow_ms) / 1000 - loop.time()))
         if webhook.fate is not Fate.FIRST:
             await self._tell_of(booked, webhook)
         return REPLIES.get(draw.fault, operation_of(booked.operation))

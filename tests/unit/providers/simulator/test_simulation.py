@@ -13,10 +13,11 @@ from paidonce.database.engine import open_database
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
 from paidonce.providers.simulator.behaviour import FATES, FAULTS
-from paidonce.providers.simulator.books import ChargePage, make_books
+from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge, make_books
 from paidonce.providers.simulator.faults import Fate, Fault, FaultPlan, WebhookDraw
 from paidonce.providers.simulator.simulation import Lost, Rules, Simulation, Tell, tell_nobody
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
+from tests.proof.virtual_time import VirtualLoop, run
 
 NOW = 1_700_000_000_000
 
@@ -206,3 +207,32 @@ async def test_the_same_seed_brings_the_same_faults_about(tmp_path: Path, monkey
     assert set(one[1]) == {fault.name.lower() for fault in Fault} - {"none"}
     assert one[0][3::4] == ["succeeded"] * 100
     assert one[2] == {"succeeded": 100}
+
+
+class SlowBooks:
+    """Books that take their time to commit, on a virtual clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked_at: list[float] = []
+
+    async def submit(self, _action: object, request: BookCharge) -> Booked:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.seconds)
+        return Booked(_new_charge(request, NOW), first=True)
+
+
+@pytest.mark.parametrize(
+    ("books_seconds", "answered_at"), [(0.0, 1.0), (0.3, 1.0), (0.7, 1.2)], ids=["at once", "in time", "too late"]
+)
+def test_the_latency_is_from_call_to_answer_and_what_the_books_take_is_in_it(
+    books_seconds: float, answered_at: float
+) -> None:
+    books = SlowBooks(books_seconds)
+
+    async def call(loop: VirtualLoop) -> float:
+        await Simulation(books, Rules(latency_ms=1000)).charge(wish())  # type: ignore[arg-type]
+        return loop.time()
+
+    assert run(call) == pytest.approx(answered_at)
+    assert books.asked_at == [0.5]  # A crash of the caller can fall before it is booked, and after.
