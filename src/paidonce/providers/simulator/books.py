@@ -26,7 +26,8 @@ from sqlalchemy.dialects import sqlite
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.engine import Database
-from paidonce.database.sets import encode_rows, given_rows
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.providers.simulator.behaviour import change_declined
 
@@ -160,9 +161,11 @@ _WANTED: Final = given_rows("sqlite", "wanted", key=str)
 _CHARGE: Final = select(*(charge.c[name] for name in Charge.__struct_fields__))
 _CHANGE: Final = select(*(change.c[name] for name in Change.__struct_fields__))
 # Of several charges of one key the newest is read last, and stays.
-_CHARGES_BY_KEY: Final = _CHARGE.where(charge.c.key == _WANTED.c.key).order_by(charge.c.reference)
-_CHARGE_BY_REFERENCE: Final = _CHARGE.where(charge.c.reference == bindparam("reference"))
-_CHANGE_BY_KEY: Final = _CHANGE.where(change.c.key == bindparam("key")).order_by(change.c.reference.desc()).limit(1)
+_CHARGES_BY_KEY: Final = Statement(lambda _: _CHARGE.where(charge.c.key == _WANTED.c.key).order_by(charge.c.reference))
+_CHARGE_BY_REFERENCE: Final = Statement(lambda _: _CHARGE.where(charge.c.reference == bindparam("reference")))
+_CHANGE_BY_KEY: Final = Statement(
+    lambda _: _CHANGE.where(change.c.key == bindparam("key")).order_by(change.c.reference.desc()).limit(1)
+)
 _ALL: Final = _CHARGE.where(charge.c.reference > bindparam("after")).order_by(charge.c.reference)
 _NEW: Final = given_rows(
     "sqlite",
@@ -170,21 +173,26 @@ _NEW: Final = given_rows(
     **{name: int if isinstance(charge.c[name].type, Integer) else str for name in Charge.__struct_fields__},
     forgotten_until=int,
 )
-_INSERT: Final = (
-    insert(charge)
-    .from_select(
-        Charge.__struct_fields__,
-        select(*(_NEW.c[name] for name in Charge.__struct_fields__)).where(
-            ~exists().where(charge.c.key == _NEW.c.key, charge.c.created_at > _NEW.c.forgotten_until)
-        ),
+_INSERT: Final = Statement(
+    lambda _: (
+        insert(charge)
+        .from_select(
+            Charge.__struct_fields__,
+            select(*(_NEW.c[name] for name in Charge.__struct_fields__)).where(
+                ~exists().where(charge.c.key == _NEW.c.key, charge.c.created_at > _NEW.c.forgotten_until)
+            ),
+        )
+        .returning(charge.c.reference)
     )
-    .returning(charge.c.reference)
 )
-_COUNT: Final = (
-    sqlite.insert(call)
-    .values(kind=bindparam("kind"), key=bindparam("key"), count=1)
-    .on_conflict_do_update(index_elements=["kind", "key"], set_={"count": call.c.count + 1})
-    .returning(call.c.count)
+_INSERT_CHANGE: Final = Statement(lambda dialect: insert_given(dialect, change, *Change.__struct_fields__))
+_COUNT: Final = Statement(
+    lambda _: (
+        sqlite.insert(call)
+        .values(kind=bindparam("kind"), key=bindparam("key"), count=1)
+        .on_conflict_do_update(index_elements=["kind", "key"], set_={"count": call.c.count + 1})
+        .returning(call.c.count)
+    )
 )
 
 
@@ -203,7 +211,7 @@ def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> li
         wanted.append(None if is_known else _new_charge(one, transaction.now))
         new[one.key] = wanted[-1] or new[one.key]
     rows = encode_rows(one for one in wanted if one is not None)
-    inserted = {row.reference for row in transaction.rows(_INSERT, {"new": rows})}
+    inserted = transaction.column(_INSERT, {"new": rows})
     remembered = {one.key for one in wanted if one is not None and one.reference not in inserted}
     before = _read(transaction, remembered) if remembered else {}
     return [
@@ -265,7 +273,7 @@ def let_succeed(transaction: Transaction, references: Sequence[str]) -> list[Cha
 
 def _read(transaction: Transaction, keys: Iterable[str]) -> dict[str, Charge]:
     wanted = encode_rows({"key": key} for key in keys)
-    return {row.key: Charge(*row) for row in transaction.rows(_CHARGES_BY_KEY, {"wanted": wanted})}
+    return {one.key: one for one in (Charge(*row) for row in transaction.rows(_CHARGES_BY_KEY, {"wanted": wanted}))}
 
 
 def _read_change(transaction: Transaction, key: str) -> Change | None:
@@ -306,7 +314,7 @@ def _book_change(transaction: Transaction, request: BookChange) -> Change:
         decline_code=decline_code,
         created_at=transaction.now,
     )
-    transaction.run(insert(change), msgspec.structs.asdict(booked))
+    transaction.run(_INSERT_CHANGE, {"rows": encode_rows([booked])})
     return booked
 
 
