@@ -56,7 +56,7 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
 
 
 async def _caller(keyring: Keyring, request: Request) -> Caller:
-    given = next((value for name, value in request.scope["headers"] if name == b"authorization"), b"")
+    given = request.fields.get(b"authorization", b"")
     secret = given[len(BEARER) :].strip() if given[: len(BEARER)].lower() == BEARER else b""
     caller = await keyring.find(secret) if secret else None
     if caller is None:

@@ -17,6 +17,7 @@ from paidonce.api.routes import ROUTES
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.web.application import Application
+from tests.inside import Inside
 from tests.service import processes
 
 Run = Callable[..., Result]
@@ -25,7 +26,7 @@ USAGE_EXIT = 2
 HEAVY = {
     "sqlalchemy",
     "msgspec",
-    "uvicorn",
+    "httptools",
     "uvloop",
     "structlog",
     "alembic",
@@ -66,7 +67,7 @@ def test_help_names_every_command(run: Run, option: str) -> None:
 
 async def test_openapi_prints_the_document_that_is_served(run: Run) -> None:
     printed = run("openapi")
-    transport = httpx.ASGITransport(Application(ROUTES, None, answer_error=answer_error))
+    transport = Inside(Application(ROUTES, None, answer_error=answer_error))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         served = await client.get("/openapi.json")
     assert printed.exit_code == 0
