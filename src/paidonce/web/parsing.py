@@ -135,15 +135,18 @@ class Parser:
         if len(self._target) > TARGET_BYTES_MAX or len(self._lines) > HEADERS_MAX or self._has_a_long_head():
             raise self._refuse(_too_long(self._target))
         fields = self._fields()
-        if int(fields.get(b"content-length", 0)) > BODY_BYTES_MAX:
+        if b"content-length" in fields and int(fields[b"content-length"]) > BODY_BYTES_MAX:
             raise self._refuse(_body_too_large())
         request = self._make_request(fields)
-        version = self._llhttp.get_http_version()
+        stays_open = self._llhttp.should_keep_alive()
+        # Without being asked, only HTTP/1.1 stays open; asking llhttp for the version costs as much as reading the path.
+        version = "1.1" if stays_open and b"connection" not in fields else self._llhttp.get_http_version()
         if version == "1.1":
             if b"host" not in fields:
                 raise self._refuse(MalformedRequest("HTTP/1.1 asks for a Host."))
-            request.is_last = not self._llhttp.should_keep_alive()
-            request.expects_invitation = fields.get(b"expect", b"").lower() == b"100-continue"
+            request.is_last = not stays_open
+            if b"expect" in fields:
+                request.expects_invitation = fields[b"expect"].lower() == b"100-continue"
         elif version == "1.0":
             if b"transfer-encoding" in fields:
                 raise self._refuse(MalformedRequest("Only HTTP/1.1 has Transfer-Encoding."))

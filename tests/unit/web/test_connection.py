@@ -64,7 +64,7 @@ class Stream:
 class Shop:
     """An application whose answers wait until they are let go, and one connection to it."""
 
-    def __init__(self, *, proxies: str = "", address: str = "192.0.2.1") -> None:
+    def __init__(self) -> None:
         routes = [
             Route(method, path, handler)
             for method, path, handler in (
@@ -74,16 +74,15 @@ class Shop:
                 ("GET", "/slow/{number}", self.wait),
                 ("GET", "/stream", self.follow),
                 ("GET", "/half", self.break_off),
-                ("GET", "/who", self.who),
             )
         ]
         self.begun: list[str] = []
         self.done: list[str] = []
         self.door = asyncio.Event()
         self.stream = Stream(asyncio.Queue())
-        self.clients = clients_of(Application(routes, None, answer_error=answer_error), proxies=proxies)
+        self.clients = clients_of(Application(routes, None, answer_error=answer_error))
         self.connection = Connection(self.clients)
-        self.wire = Wire(self.connection, address)
+        self.wire = Wire(self.connection)
         self.send = self.connection.data_received
 
     async def answer(self, request: Request, _context: object) -> Reply:
@@ -100,9 +99,6 @@ class Shop:
 
     async def break_off(self, _request: Request, _context: object) -> "Half":
         return Half()
-
-    async def who(self, request: Request, _context: object) -> Reply:
-        return Reply(f"{request.base_url} for {request.client}".encode())
 
     def look(self, seconds: float) -> None:
         """Look at the connection as the server does, so many seconds from now."""
@@ -466,37 +462,3 @@ async def test_an_answer_that_fails_half_way_ends_its_connection_and_no_more(
     await shop.wire.until_done("close")
     assert shop.wire.written == b""
     assert shop.clients.tasks == set()
-
-
-# Who asks
-
-
-@pytest.mark.parametrize(
-    ("address", "headers", "told"),
-    [
-        ("10.1.2.3", b"", b"http://here for 10.1.2.3"),
-        ("10.1.2.3", b"X-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
-        ("10.1.2.3", b"X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.9.9.9\r\n", b"http://here for 192.0.2.7"),
-        ("10.1.2.3", b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
-        ("10.1.2.3", b"X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", b"http://here for 10.0.0.1"),
-        ("10.1.2.3", b"X-Forwarded-For: 192.0.2.7:4711\r\n", b"http://here for 192.0.2.7"),
-        ("10.1.2.3", b"X-Forwarded-For: [2001:db8::7]:4711\r\n", b"http://here for 2001:db8::7"),
-        ("10.1.2.3", b"X-Forwarded-For: 2001:db8::7\r\n", b"http://here for 2001:db8::7"),
-        ("10.1.2.3", b"X-Forwarded-For: \r\n", b"http://here for 10.1.2.3"),
-        ("10.1.2.3", b"X-Forwarded-Proto: https\r\n", b"https://here for 10.1.2.3"),
-        ("10.1.2.3", b"X-Forwarded-Proto: javascript\r\n", b"http://here for 10.1.2.3"),
-        ("::ffff:10.1.2.3", b"X-Forwarded-Proto: https\r\n", b"https://here for ::ffff:10.1.2.3"),
-        ("2001:db8::1", b"X-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
-        ("192.0.2.1", b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", b"http://here for 192.0.2.1"),
-    ],
-)
-async def test_a_trusted_proxy_tells_the_client_and_the_scheme(address: str, headers: bytes, told: bytes) -> None:
-    shop = Shop(proxies="10.0.0.0/8, 2001:db8::1", address=address)
-    shop.send(get(b"/who", headers=headers))
-    assert told in await shop.wire.until(b" for ")
-
-
-async def test_where_no_proxy_is_trusted_nobody_is_believed() -> None:
-    shop = Shop(address="10.1.2.3")
-    shop.send(get(b"/who", headers=b"X-Forwarded-For: 192.0.2.7\r\n"))
-    assert b"http://here for 10.1.2.3" in await shop.wire.until(b" for ")
