@@ -139,7 +139,7 @@ class Parser:
             raise self._refuse(_body_too_large())
         request = self._make_request(fields)
         stays_open = self._llhttp.should_keep_alive()
-        # Without being asked, only HTTP/1.1 stays open; asking llhttp for the version costs as much as reading the path.
+        # Without being asked to, only HTTP/1.1 stays open; asking llhttp for the version takes longer.
         version = "1.1" if stays_open and b"connection" not in fields else self._llhttp.get_http_version()
         if version == "1.1":
             if b"host" not in fields:
