@@ -8,7 +8,8 @@ import httpx
 
 from paidonce.api.problems import tell_problem
 from paidonce.web.application import Application
-from paidonce.web.connection import Clients, Connection
+from paidonce.web.clients import Clients
+from paidonce.web.connection import Connection
 from paidonce.web.proxies import Proxies
 
 ANSWER_SECONDS_MAX: Final = 20.0

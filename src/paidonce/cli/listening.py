@@ -12,7 +12,7 @@ import uvloop
 from paidonce.api.problems import tell_problem
 from paidonce.settings import Settings
 from paidonce.web.application import Application
-from paidonce.web.connection import Clients
+from paidonce.web.clients import Clients
 from paidonce.web.proxies import Proxies
 from paidonce.web.server import Server
 

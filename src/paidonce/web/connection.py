@@ -5,19 +5,16 @@ No request costs a timer: the server looks at every connection twice a second (`
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import Final, cast
 
 import structlog
 
 from paidonce import ids
-from paidonce.clock import Instant
 from paidonce.errors import BodyTooLarge, Overloaded, PaidonceError, RequestTimeout
+from paidonce.web.channel import CLOSE, INVITATION, STATUS_LINES, AnswerChannel
+from paidonce.web.clients import Clients
 from paidonce.web.parsing import Parser, Part
 from paidonce.web.proxies import Proxies
-from paidonce.web.reply import Channel, Reply
 from paidonce.web.request import Request
 
 log = structlog.get_logger()
@@ -28,46 +25,9 @@ LINGER_SECONDS: Final = 2.0  # To read what still comes: closing earlier could d
 LINGER_BYTES_MAX: Final = 1024 * 1024
 STALL_SECONDS_MAX: Final = 30.0  # For a client that does not read its answer.
 
-STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
-INVITATION: Final = STATUS_LINES[100] + b"\r\n"
-CLOSE: Final = b"connection: close\r\n"
-CHUNKED: Final = b"transfer-encoding: chunked\r\n"
-
-
-class Clients:
-    """What the connections of one server share: who answers, what each may take, and who is there.
-
-    ``tell`` writes a refusal as a reply; it is given the fact, the path (empty where none was read) and the answer's
-    id. ``date`` is the header of that name, which ``tell_time`` brings up to date.
-    """
-
-    def __init__(
-        self,
-        answer: Callable[[Request, Channel], Awaitable[None]],
-        tell: Callable[[PaidonceError, str, str], Reply],
-        *,
-        header_seconds: float,
-        body_seconds: float,
-        connection_limit: int,
-        proxies: Proxies | None = None,
-    ) -> None:
-        self.answer = answer
-        self.tell = tell
-        self.header_seconds = header_seconds
-        self.body_seconds = body_seconds
-        self.connection_limit = connection_limit
-        self.proxies = proxies
-        self.connections: set[Connection] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.date = b""
-
-    def tell_time(self, now: Instant) -> None:
-        """Set the date that answers bear."""
-        self.date = b"date: %b\r\n" % formatdate(now // 1000, usegmt=True).encode()
-
 
 class Connection(asyncio.Protocol):
-    """A client's connection, and the channel of the request on it that is being answered."""
+    """A client's connection. One request on it is being answered at a time, through its channel."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -77,8 +37,6 @@ class Connection(asyncio.Protocol):
         self._proxies: Proxies | None = None  # Where the client is one of them.
         self._answering: Request | None = None
         self._waiting: deque[Request] = deque()  # What came whole behind it.
-        self._has_begun = False  # The answer: its head is sent.
-        self._has_ended = False  # The answer: all of it is sent.
         self._is_stopping = False
         self._is_half_closed = False  # The client sends nothing more, but may still read.
         self._is_paused = False
@@ -87,9 +45,6 @@ class Connection(asyncio.Protocol):
         self._deadline: float | None = None
         self._stalled_since: float | None = None
         self._closing_since: float | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self._left = asyncio.Event()
 
     # What the transport tells
 
@@ -101,6 +56,7 @@ class Connection(asyncio.Protocol):
         proxies = self._clients.proxies
         if proxies is not None and proxies.trust(self._client):
             self._proxies = proxies
+        self._channel = AnswerChannel(self._transport, self._clients, self._resume_reading)
         self._clients.connections.add(self)
         self._deadline = self._loop.time() + self._clients.header_seconds
         if len(self._clients.connections) > self._clients.connection_limit:
@@ -113,8 +69,7 @@ class Connection(asyncio.Protocol):
         self._clients.connections.discard(self)
         self._waiting.clear()
         self._parser.close()
-        self._left.set()
-        self._flowing.set()
+        self._channel.close()
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived."""
@@ -133,19 +88,21 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Close, but not before those are answered who said that they have nothing more to say."""
-        self._left.set()
         self._is_half_closed = True
+        self._channel.has_left.set()
+        if not self._waiting:
+            self._channel.is_last = True
         return self._answering is not None
 
     def pause_writing(self) -> None:
         """Note that the client does not read."""
         self._stalled_since = self._loop.time()
-        self._flowing.clear()
+        self._channel.is_flowing.clear()
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         self._stalled_since = None
-        self._flowing.set()
+        self._channel.is_flowing.set()
         if self._answering is None:
             self._go_on()
 
@@ -166,7 +123,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, request: Request) -> None:
         self._answering = request
-        self._has_begun = self._has_ended = False
+        is_last = request.is_last or self._is_stopping or (self._is_half_closed and not self._waiting)
+        self._channel.open(request, is_last=is_last)
         if self._parser.part is Part.NOTHING:
             self._deadline = None  # From here on it is our time that runs.
         if request.expects_invitation:
@@ -176,13 +134,13 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request) -> None:
         try:
-            await self._clients.answer(request, self)
+            await self._clients.answer(request, self._channel)
         except Exception:
             log.exception("answer_failed", path=request.path)
         finally:
             self._clients.tasks.discard(self._task)
             self._answering = None
-            if not self._has_ended or request.is_last or self._is_stopping:
+            if self._channel.is_last or not self._channel.has_ended:
                 self._transport.close()
             else:
                 self._go_on()
@@ -195,8 +153,6 @@ class Connection(asyncio.Protocol):
             self._begin(self._waiting.popleft())
         elif self._parser.fault is not None:
             self._refuse()
-        elif self._is_half_closed:
-            self._transport.close()
         else:
             self._resume_reading()
             if self._parser.part is Part.NOTHING:
@@ -209,55 +165,6 @@ class Connection(asyncio.Protocol):
         if request is not None and request.expects_invitation and self._answering is None:
             request.expects_invitation = False
             self._transport.write(INVITATION)
-
-    # The channel
-
-    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
-        """Send an answer that is complete."""
-        self._write_head(status, headers, body)
-        self._has_ended = True
-
-    def begin(self, status: int, headers: list[bytes]) -> None:
-        """Send the head of an answer whose body comes in pieces."""
-        request = self._answering
-        assert request is not None, "an answer is a request's"
-        self._write_head(status, [*headers, CHUNKED] if request.takes_chunks else headers, b"")
-
-    def _write_head(self, status: int, headers: list[bytes], body: bytes) -> None:
-        request = self._answering
-        assert request is not None, "an answer is a request's"
-        assert not self._has_begun, "a request has one answer"
-        self._has_begun = True
-        if self._transport.is_closing():
-            return
-        lines = [STATUS_LINES[status], self._clients.date, *headers]
-        if request.is_last or self._is_stopping or (self._is_half_closed and not self._waiting):
-            lines.append(CLOSE)
-        lines.append(b"\r\n")
-        if request.method != "HEAD":
-            lines.append(body)
-        self._transport.write(b"".join(lines))
-
-    async def write(self, piece: bytes) -> None:
-        """Send a piece of a body, and wait as long as the client takes in less than it is sent."""
-        request = self._answering
-        assert request is not None, "an answer is a request's"
-        if piece and not self._transport.is_closing() and request.method != "HEAD":
-            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if request.takes_chunks else piece)
-        await self._flowing.wait()
-
-    def end(self) -> None:
-        """Say that this was all of the body."""
-        request = self._answering
-        assert request is not None, "an answer is a request's"
-        self._has_ended = True
-        if request.takes_chunks and not self._transport.is_closing() and request.method != "HEAD":
-            self._transport.write(b"0\r\n\r\n")
-
-    async def gone(self) -> None:
-        """Wait until the client has gone, or has nothing more to say: which of the two, nobody can tell."""
-        self._resume_reading()  # Else nobody hears of it.
-        await self._left.wait()
 
     # What is refused
 
@@ -326,7 +233,7 @@ class Connection(asyncio.Protocol):
 
     def stop(self) -> None:
         """Answer what is here, and close: at once, where nothing is."""
-        self._is_stopping = True
+        self._is_stopping = self._channel.is_last = True
         if self._answering is None and self._parser.part is not Part.BODY:
             self._transport.close()
 

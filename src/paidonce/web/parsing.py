@@ -68,8 +68,8 @@ class Parser:
         self._llhttp = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
-        """Read no more: llhttp and we hold each other."""
-        del self._llhttp
+        """Read no more, and let go: llhttp, the connection and we hold each other."""
+        del self._llhttp, self._take
 
     @property
     def path(self) -> str:

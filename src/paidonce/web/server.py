@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 from paidonce.clock import system_clock
-from paidonce.web.connection import Clients, Connection
+from paidonce.web.clients import Clients
+from paidonce.web.connection import Connection
 
 log = structlog.get_logger()
 
@@ -16,6 +17,10 @@ BACKLOG: Final = 2048
 LOOK_SECONDS: Final = 0.5
 LAST_LOOK_SECONDS: Final = 0.02  # While it waits for the last answers.
 CANCEL_SECONDS_MAX: Final = 1.0  # For what was cancelled to notice.
+
+
+class CannotListen(Exception):
+    """The address is taken, or is none of this machine's."""
 
 
 class Server:
@@ -36,10 +41,15 @@ class Server:
         self._stopping.set()
 
     async def serve(self) -> None:
-        """Listen and serve; returns when it has stopped. Raises OSError where it cannot listen."""
+        """Listen and serve; returns when it has stopped. Raises CannotListen."""
         self._clients.tell_time(system_clock())
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: Connection(self._clients), self._host, self._port, backlog=BACKLOG)
+        try:
+            listening = await loop.create_server(
+                lambda: Connection(self._clients), self._host, self._port, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise CannotListen(f"{self._host}:{self._port} cannot be listened on: {error}") from error
         self._announce(_url_of(listening.sockets[0]))
         try:
             await self._look_after_clients()

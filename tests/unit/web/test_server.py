@@ -1,8 +1,10 @@
 """The server, on real sockets: whom it takes, how it ends, and what clients that misbehave cost the others."""
 
 import asyncio
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -12,11 +14,11 @@ import uvloop
 
 from paidonce.api.problems import answer_error
 from paidonce.web.application import Application
-from paidonce.web.connection import Clients
+from paidonce.web.clients import Clients
 from paidonce.web.reply import Channel, Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
-from paidonce.web.server import Server
+from paidonce.web.server import CannotListen, Server
 from tests.inside import clients_of
 
 SECONDS_MAX: Final = 20.0
@@ -207,6 +209,19 @@ async def test_a_half_closed_connection_is_answered_and_closed() -> None:
         assert answers.endswith(PIECE)
 
 
+async def test_what_a_client_leaves_behind_is_free_at_once_and_not_when_the_collector_comes() -> None:
+    async with standing() as stand:
+        _, writer = await stand.connect("/")
+        await until_true(lambda: bool(stand.clients.connections))
+        left = weakref.ref(next(iter(stand.clients.connections)))
+        gc.disable()
+        try:
+            writer.transport.abort()
+            await until_true(lambda: left() is None)
+        finally:
+            gc.enable()
+
+
 async def test_who_is_one_too_many_is_told_so() -> None:
     async with standing() as stand:
         others = [await stand.connect("/") for _ in range(stand.clients.connection_limit)]
@@ -230,5 +245,5 @@ async def test_the_address_of_ipv6_is_told_so_that_it_can_be_asked() -> None:
 async def test_a_port_that_is_taken_is_an_error_at_once() -> None:
     async with standing() as stand:
         second = Server(stand.clients, host="127.0.0.1", port=stand.port, grace_seconds=1, announce=lambda _url: None)
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(CannotListen, match="in use"):
             await second.serve()
