@@ -81,10 +81,14 @@ class Connection(asyncio.Protocol):
             self._refuse()
         elif parser.part is not Part.NOTHING and parser.has_moved:
             parser.has_moved = False
-            in_body = parser.part is Part.BODY
-            seconds = self._clients.body_seconds if in_body else self._clients.header_seconds
-            self._deadline = self._loop.time() + seconds
+            self._bound()
             self._invite()
+
+    def _bound(self) -> None:
+        """Give the part that is being read its time."""
+        in_body = self._parser.part is Part.BODY
+        seconds = self._clients.body_seconds if in_body else self._clients.header_seconds
+        self._deadline = self._loop.time() + seconds
 
     def eof_received(self) -> bool:
         """Close, but not before those are answered who said that they have nothing more to say."""
@@ -154,9 +158,11 @@ class Connection(asyncio.Protocol):
         elif self._parser.fault is not None:
             self._refuse()
         else:
-            self._resume_reading()
             if self._parser.part is Part.NOTHING:
                 self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
+            elif self._is_paused:
+                self._bound()  # It was not the client that kept us waiting.
+            self._resume_reading()
             self._invite()
 
     def _invite(self) -> None:
@@ -225,6 +231,8 @@ class Connection(asyncio.Protocol):
         part = "header" if self._parser.part is Part.HEAD else "body"
         if self._is_lingering:
             self._transport.abort()
+        elif self._is_paused:
+            return  # Nobody is late while we do not read.
         elif self._parser.part is Part.NOTHING:
             self._transport.close()
         else:

@@ -416,6 +416,19 @@ async def test_a_deadline_moves_with_no_byte(shop: Shop, part: str) -> None:
     assert f"The {part} of the request did not arrive in time".encode() in shop.wire.written
 
 
+async def test_nobody_is_late_while_we_do_not_read(shop: Shop) -> None:
+    shop.send(get(b"/slow/1") + get(b"/slow/2") + get(b"/slow/3")[:20])
+    await shop.settle()
+    shop.look(shop.clients.header_seconds + 1)
+    shop.door.set()
+    await shop.wire.until(b"/slow/1", b"/slow/2")
+    await shop.finish()
+    shop.look(shop.clients.header_seconds - 1)
+    assert shop.wire.written == b""
+    shop.look(shop.clients.header_seconds + 1)
+    assert shop.wire.written.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_a_refusal_waits_for_the_answers_before_it_and_reads_nothing_meanwhile(shop: Shop) -> None:
     shop.send(get(b"/slow") + b"nonsense\r\n\r\n")
     await shop.settle()
