@@ -67,7 +67,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is over, for whatever reason
         """Let go. What is being answered goes on: what it asked for may be done already."""
         self._clients.connections.discard(self)
-        self._waiting.clear()
         self._parser.close()
         self._channel.close()
 

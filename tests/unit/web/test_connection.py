@@ -228,6 +228,11 @@ async def test_a_body_is_asked_for_when_its_head_is_right(shop: Shop) -> None:
     assert answer.startswith(OK)
 
 
+async def test_who_did_not_wait_to_be_asked_is_told_to_go_on_all_the_same(shop: Shop) -> None:
+    shop.send(get() + head_of_post(4, b"Expect: 100-continue\r\n") + b"body")
+    await shop.wire.until(b"hello", GO_ON + OK, b"body")
+
+
 async def test_a_body_is_asked_for_in_its_turn(shop: Shop) -> None:
     shop.send(get(b"/slow") + head_of_post(4, b"Expect: 100-continue\r\n"))
     await shop.settle()
@@ -279,6 +284,15 @@ async def test_who_has_nothing_more_to_say_is_answered_all_the_same(shop: Shop) 
     shop.door.set()
     await shop.wire.until(b"/slow/1", b"connection: close", b"/slow/2")
     await shop.wire.until_done("close")
+
+
+async def test_the_last_answer_to_who_has_nothing_more_to_say_ends_the_connection(shop: Shop) -> None:
+    shop.send(get(b"/slow"))
+    await shop.settle()
+    assert shop.connection.eof_received(), "the transport would be closed"
+    shop.door.set()
+    await shop.wire.until_done("close")
+    assert CLOSE in shop.wire.written
 
 
 async def test_who_goes_without_a_word_is_let_go_at_once(shop: Shop) -> None:
@@ -378,6 +392,11 @@ async def test_who_does_not_read_has_no_more_of_its_requests_begun(shop: Shop) -
     assert shop.begun == ["/slow/1"]
     shop.connection.resume_writing()
     await shop.wire.until(b"/slow/1", b"/slow/2", b"/slow/3")
+    await shop.finish()
+    shop.connection.pause_writing()
+    shop.send(get(b"/slow/4"))
+    await shop.settle()
+    assert shop.begun[-1] == "/slow/3"
 
 
 async def test_a_close_that_waits_for_a_client_that_does_not_read_ends_too(shop: Shop) -> None:
@@ -420,6 +439,7 @@ async def test_nobody_is_late_while_we_do_not_read(shop: Shop) -> None:
     shop.send(get(b"/slow/1") + get(b"/slow/2") + get(b"/slow/3")[:20])
     await shop.settle()
     shop.look(shop.clients.header_seconds + 1)
+    shop.clients.header_seconds *= 2  # So that it shows whether its time begins anew.
     shop.door.set()
     await shop.wire.until(b"/slow/1", b"/slow/2")
     await shop.finish()
