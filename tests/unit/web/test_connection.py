@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from paidonce.api.problems import answer_error
 from paidonce.errors import PaidonceError
@@ -491,7 +492,9 @@ async def test_an_answer_that_fails_half_way_ends_its_connection_and_no_more(
         raise PaidonceError("even this")
 
     shop.clients.answer = Application([Route("GET", "/stream", shop.follow)], None, answer_error=refuse).answer
-    shop.send(get(b"/stream"))
-    await shop.wire.until_done("close")
+    with capture_logs() as logs:
+        shop.send(get(b"/stream"))
+        await shop.wire.until_done("close")
     assert shop.wire.written == b""
     assert shop.clients.tasks == set()
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("answer_failed", "/stream")]
