@@ -183,6 +183,14 @@ def test_as_much_as_may_be_is_read_and_a_byte_more_refused(long: bytes, fault: s
     assert (found.fault, len(found.requests)) == (fault, 0 if fault else 1)
 
 
+def test_what_one_request_takes_is_not_counted_for_the_next() -> None:
+    large = sized(b"a" * (BODY_BYTES_MAX - 1))
+    assert len(read(large * 3).requests) == 3
+    assert read(large + post()[:9], post()[9:]) == Read(
+        [("POST", "/a", b"b", large[-BODY_BYTES_MAX + 1 :]), SAID[0]], "", Part.NOTHING
+    )
+
+
 @pytest.mark.parametrize(
     ("beginning", "more", "fault", "bytes_max"),
     [
