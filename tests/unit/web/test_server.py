@@ -76,6 +76,7 @@ class Stand:
         try:
             await self.door.wait()
         except asyncio.CancelledError:
+            await asyncio.sleep(0.05)  # It has something to put in order.
             self.cancelled = True
             raise
         return Reply(b"waited")
