@@ -50,7 +50,8 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
                     await limits.admit(request)
             if operation.scope not in request.caller.scopes:
                 raise InsufficientScope(operation.scope, key_given=keyring is not None)
-        refuse_strange_ids(route, values)
+        if values:
+            refuse_strange_ids(route, values)
 
     return admit
 

@@ -66,7 +66,15 @@ class Application:
         try:
             if self._gate is not None:
                 self._gate.enter(request)
-            await self._send(await self._answer(request), channel, request)
+            answer: Answer
+            if request.method == "OPTIONS":
+                answer = Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
+            else:
+                route, values = self._router.find(request.method, request.path)
+                if self._admit is not None:
+                    await self._admit(request, route, values)
+                answer = await route.handler(request, self._context, *values)
+            await self._send(answer, channel, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             await self._send(self._answer_error(request, error), channel, request)
         finally:
@@ -86,11 +94,3 @@ class Application:
             await self._gate.before_answer(request, answer)
         answer.headers.append(b"x-request-id: %b\r\n" % request.id.encode())
         await answer.send_to(channel)
-
-    async def _answer(self, request: Request) -> Answer:
-        if request.method == "OPTIONS":
-            return Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
-        route, values = self._router.find(request.method, request.path)
-        if self._admit is not None:
-            await self._admit(request, route, values)
-        return await route.handler(request, self._context, *values)

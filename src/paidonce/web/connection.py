@@ -159,10 +159,11 @@ class Connection(asyncio.Protocol):
         else:
             if self._parser.part is Part.NOTHING:
                 self._deadline = self._loop.time() + KEEP_ALIVE_SECONDS
-            elif self._is_paused:
-                self._bound()  # It was not the client that kept us waiting.
+            else:
+                if self._is_paused:
+                    self._bound()  # It was not the client that kept us waiting.
+                self._invite()
             self._resume_reading()
-            self._invite()
 
     def _invite(self) -> None:
         """Ask for the body that waits to be asked for, if there is one and it is its turn."""
