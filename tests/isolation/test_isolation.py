@@ -136,7 +136,7 @@ async def test_without_a_key_that_lives_nothing_but_what_is_open_answers(world: 
 
 @pytest.mark.parametrize(
     "strange",
-    [b"", b"\xff\x00", b"Bearer", b"Bearer ", b"Basic bTpt", b"sk_test_", b"Bearer " + b"x" * 9000, b"Bearer \xe9"],
+    [b"", b"\xff\xfe", b"Bearer", b"Bearer ", b"Basic bTpt", b"sk_test_", b"Bearer " + b"x" * 9000, b"Bearer \xe9"],
 )
 async def test_a_strange_authorization_is_none_and_no_fault_of_ours(world: World, strange: bytes) -> None:
     answer = await world.http.get("/checkouts", headers=[(b"authorization", strange)])

@@ -25,7 +25,7 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web import asgi
+from tests.inside import Inside
 from tests.isolation.routes import CREATE, ENDPOINT, NOT_OWNED, Json
 
 OWNER: Final = "m_owner"
@@ -193,29 +193,6 @@ def told(answer: httpx.Response, *names: str) -> tuple[int, list[tuple[str, str]
     return answer.status_code, headers, text
 
 
-def hanging_up(application: asgi.ASGIApp) -> asgi.ASGIApp:
-    """Be a client that hears the beginning of a stream and hangs up: else its answer would have no end."""
-
-    async def hearing(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        if scope["path"] != "/events/stream":
-            await application(scope, receive, send)
-            return
-        heard = asyncio.Event()
-
-        async def send_on(message: asgi.Message) -> None:
-            await send(message)
-            if message["type"] == "http.response.body":
-                heard.set()
-
-        async def hang_up() -> asgi.Message:
-            await heard.wait()
-            return {"type": "http.disconnect"}
-
-        await application(scope, hang_up, send_on)
-
-    return hearing
-
-
 @asynccontextmanager
 async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
     """Open a service with keys in this process, and settle it. Nothing in it moves unless it is asked to."""
@@ -232,7 +209,7 @@ async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
         shutdown_seconds=0,
     )
     async with open_service(settings, with_worker=True, migrating=True) as service:
-        transport = httpx.ASGITransport(hanging_up(create_web_app(service)))
+        transport = Inside(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             world = World(service, http)
             await world.settle()

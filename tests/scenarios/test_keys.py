@@ -16,6 +16,7 @@ from paidonce.cli import main
 from paidonce.database.schema import metadata
 from paidonce.merchants.keyring import AGE_SECONDS_MAX
 from paidonce.settings import Settings
+from tests.inside import Inside
 from tests.oracle import database
 from tests.service import Paidonce, wait_until
 
@@ -76,7 +77,7 @@ async def serving(url: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     books = f"file:{folder}/books.db"
     settings = Settings(database_url=url, auth="keys", simulator_database=books)
     async with open_service(settings, with_worker=False, migrating=True) as service:
-        transport = httpx.ASGITransport(create_web_app(service))
+        transport = Inside(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             yield http
 

@@ -50,13 +50,14 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
                     await limits.admit(request)
             if operation.scope not in request.caller.scopes:
                 raise InsufficientScope(operation.scope, key_given=keyring is not None)
-        refuse_strange_ids(route, values)
+        if values:
+            refuse_strange_ids(route, values)
 
     return admit
 
 
 async def _caller(keyring: Keyring, request: Request) -> Caller:
-    given = next((value for name, value in request.scope["headers"] if name == b"authorization"), b"")
+    given = request.fields.get(b"authorization", b"")
     secret = given[len(BEARER) :].strip() if given[: len(BEARER)].lower() == BEARER else b""
     caller = await keyring.find(secret) if secret else None
     if caller is None:

@@ -41,7 +41,7 @@ async def create_checkout(request: Request, service: Service) -> Reply:
     required = [] if header else ["idempotencyKey"]
     if caller_of(request).merchant_id is None:
         required.append("merchantId")
-    said = await read(CreateCheckoutBody, request, required=required)
+    said = read(CreateCheckoutBody, request, required=required)
     merchant_id = await known_merchant_of(request, service, said.merchant_id)
     assert merchant_id is not None, "the body must have it where the caller does not"
     outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said, merchant_id))
@@ -69,7 +69,7 @@ async def get_checkout(request: Request, service: Service, checkout_id: str) -> 
 
 async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Start a payment, or show the one that is under way."""
-    said = await read(PayBody, request)
+    said = read(PayBody, request)
     if said.provider not in service.providers:
         detail = f"There is no provider {said.provider}; there is {', '.join(sorted(service.providers))}."
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
@@ -87,7 +87,7 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
 
 async def capture_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Capture what is held, or a part of it."""
-    said = await read(CaptureBody, request)
+    said = read(CaptureBody, request)
     wish = StartCapture(
         attempt_id=ids.new_id(ids.ATTEMPT),
         checkout=owned(request, checkout_id),
@@ -102,7 +102,7 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
 
 async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
-    said = await read(CancelBody, request)
+    said = read(CancelBody, request)
     wish = StartCancel(
         attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
     )

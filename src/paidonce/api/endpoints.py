@@ -61,7 +61,7 @@ from paidonce.web.request import Request
 
 async def create_endpoint(request: Request, service: Service) -> Reply:
     """Create an endpoint, and tell its secret this once."""
-    said = await read(CreateEndpointBody, request)
+    said = read(CreateEndpointBody, request)
     origin = origin_of(request)
     merchant_id = merchant_of(caller_of(request), said.merchant_id)
     await known_merchant_of(request, service, merchant_id)
@@ -116,7 +116,7 @@ async def get_endpoint(request: Request, service: Service, endpoint_id: str) -> 
 
 async def update_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
     """Change what is said of an endpoint."""
-    said = await read(UpdateEndpointBody, request)
+    said = read(UpdateEndpointBody, request)
     if said.url is not None:
         await _check_url(service, said.url)
     wish = ChangeEndpoint(
@@ -140,7 +140,7 @@ async def delete_endpoint(request: Request, service: Service, endpoint_id: str) 
 
 async def rotate_secret(request: Request, service: Service, endpoint_id: str) -> Reply:
     """Replace an endpoint's secret, and tell the new one this once."""
-    said = await read(RotateSecretBody, request)
+    said = read(RotateSecretBody, request)
     name = _name(request, endpoint_id)
     found = await service.reader.submit(find_endpoints, name)
     assert isinstance(found, WebhookEndpoint)  # The batcher raises errors.
@@ -152,7 +152,7 @@ async def rotate_secret(request: Request, service: Service, endpoint_id: str) ->
 
 async def test_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
     """Send a test event to an endpoint."""
-    await read(NoBody, request)
+    read(NoBody, request)
     name = _name(request, endpoint_id)
     delivery_id = ids.new_id(ids.DELIVERY)
     wish = SendTest(endpoint=name, delivery_id=delivery_id, origin=origin_of(request))
@@ -179,7 +179,7 @@ async def show_deliveries(request: Request, service: Service, endpoint_id: str) 
 
 async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Reply:
     """Send a range of events to an endpoint again."""
-    said = await read(RedeliverRangeBody, request)
+    said = read(RedeliverRangeBody, request)
     if not 0 <= said.to_sequence - said.from_sequence < REDELIVERED_MAX:
         detail = f"This is at least fromSequence, and at most {REDELIVERED_MAX - 1} more."
         raise InvalidRequest([FieldError("/toSequence", "invalid_value", detail)])
@@ -200,7 +200,7 @@ async def get_delivery(request: Request, service: Service, delivery_id: str) -> 
 
 async def send_again(request: Request, service: Service, delivery_id: str) -> Reply:
     """Send a delivery again."""
-    await read(NoBody, request)
+    read(NoBody, request)
     origin_of(request)
     wish = Redeliver(delivery_id, caller_of(request).merchant_id)
     shown = await service.writer.submit(redeliver, wish)

@@ -24,15 +24,15 @@ from paidonce.web.request import Request
 T = TypeVar("T", bound=Fields)
 
 
-async def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
+def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
     """Read the body; raises what ``read_body`` raises. Query parameters are refused."""
     refuse_parameters(request)
-    return read_body(kind, await request.body(), request.header("content-type") or "", required=required)
+    return read_body(kind, request.body, request.header("content-type") or "", required=required)
 
 
 def refuse_parameters(request: Request) -> None:
     """Refuse query parameters where a call takes none."""
-    if request.scope["query_string"]:
+    if request.query:
         read_parameters(NoParameters, request.parameters)
 
 

@@ -34,8 +34,7 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
 
 def _key(request: Request) -> str:
     """Read the key from the path as it was sent: it may hold slashes, which the router would take for its own."""
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    path, prefix = raw.decode("latin-1").partition("?")[0], PREFIX
+    path, prefix = request.raw_path.decode("latin-1"), PREFIX
     key = unquote(path[path.index(prefix) + len(prefix) :], errors="replace") if prefix in path else ""
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise IdempotencyKeyNotFound

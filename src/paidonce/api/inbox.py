@@ -12,9 +12,8 @@ async def receive_webhook(request: Request, service: Service, provider: str) -> 
     sender = service.providers.get(provider)
     if sender is None:
         raise ProviderNotFound
-    body = await request.body()
-    notice = sender.read_webhook(request.headers, body)
+    notice = sender.read_webhook(request.headers, request.body)
     if notice is None:
         raise InvalidSignature
-    await service.inbox.receive(provider, notice, body)
+    await service.inbox.receive(provider, notice, request.body)
     return reply(Received(notice.id))

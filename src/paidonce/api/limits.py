@@ -20,7 +20,6 @@ from paidonce.errors import RateLimited
 from paidonce.ids import Chance, system_chance
 from paidonce.merchants.model import Caller
 from paidonce.settings import Settings
-from paidonce.web.asgi import Scope
 from paidonce.web.reply import Answer
 from paidonce.web.request import Request
 
@@ -168,12 +167,12 @@ class Visit:
     def __init__(self, turns: Turns | None) -> None:
         self._turns = turns
         self._key_id: str | None = None
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: list[bytes] = []
         """What the answer is to tell; several policies have a header each, which is a list all the same."""
 
     def note(self, buckets: Buckets, item: bytes) -> None:
         """Keep what the answer is to tell of a policy."""
-        self.headers += ((b"ratelimit-policy", buckets.described), (b"ratelimit", item))
+        self.headers.append(b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (buckets.described, item))
 
     async def enter(self, key_id: str) -> None:
         """Count among the requests of a key that are under way; raises RateLimited."""
@@ -214,7 +213,7 @@ class Limits(msgspec.Struct):
         """Hold a request against its address; raises RateLimited."""
         visit = request.visit = Visit(self.turns)
         if self.addresses is not None:
-            wait, item = self.addresses.take(address_of(request.scope))
+            wait, item = self.addresses.take(address_of(request.client))
             visit.note(self.addresses, item)
             if wait:
                 raise RateLimited(wait, "More requests from this address than are allowed; nothing was done.")
@@ -222,7 +221,7 @@ class Limits(msgspec.Struct):
     async def before_answer(self, request: Request, answer: Answer) -> None:
         """Tell what is left, and hold refusals back."""
         if answer.status == UNAUTHORIZED and self.addresses is not None:
-            self.addresses.charge(address_of(request.scope), FAILURE_COST - 1)
+            self.addresses.charge(address_of(request.client), FAILURE_COST - 1)
         elif answer.status == TOO_MANY:
             # Not all at once: those who were refused together must not come back together.
             await asyncio.sleep(REFUSAL_SECONDS * (1 + self.chance()))
@@ -258,14 +257,9 @@ def stop_counting(request: Request) -> None:
         request.visit.leave()
 
 
-def address_of(scope: Scope) -> str:
-    """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
-    client = scope.get("client")
-    return _network_of(client[0]) if client else ""
-
-
 @lru_cache(maxsize=4096)
-def _network_of(host: str) -> str:
+def address_of(host: str) -> str:
+    """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 async def create_merchant(request: Request, service: Service) -> Reply:
     """Create a merchant; one that is there stays as it is."""
-    said = await read(CreateMerchantBody, request)
+    said = read(CreateMerchantBody, request)
     made = await service.writer.submit(create_merchants, said.id)
     headers = {} if made.is_new else {"Idempotent-Replayed": "true"}
     return reply(merchant_answer(made.merchant), 201, headers)
@@ -55,7 +55,7 @@ async def show_merchants(request: Request, service: Service) -> Reply:
 
 async def create_key(request: Request, service: Service) -> Reply:
     """Make a key of a merchant."""
-    said = await read(CreateKeyBody, request)
+    said = read(CreateKeyBody, request)
     wish = NewKey(
         id=ids.new_id(ids.KEY),
         drawn=ids.draw_base62(RANDOM_LENGTH),
@@ -80,7 +80,7 @@ async def show_keys(request: Request, service: Service) -> Reply:
 
 async def revoke_key(request: Request, service: Service, key_id: str) -> Reply:
     """Revoke a key."""
-    await read(RevokeKeyBody, request)
+    read(RevokeKeyBody, request)
     key = await service.writer.submit(revoke_keys, RevokeKey(id=key_id, operators=False))
     assert not isinstance(key, Exception)  # The batcher raises those.
     service.keyring.forget()
@@ -90,7 +90,7 @@ async def revoke_key(request: Request, service: Service, key_id: str) -> Reply:
 
 async def rotate_key(request: Request, service: Service, key_id: str) -> Reply:
     """Put a new key in a key's place."""
-    said = await read(RotateKeyBody, request)
+    said = read(RotateKeyBody, request)
     wish = RotateKey(
         id=key_id,
         new_id=ids.new_id(ids.KEY),

@@ -17,7 +17,7 @@ from paidonce.web.request import Request
 
 async def create_refund(request: Request, service: Service, checkout_id: str) -> Reply:
     """Start a refund, or show the one that this key started."""
-    said = await read(RefundBody, request)
+    said = read(RefundBody, request)
     wish = StartRefund(
         attempt_id=ids.new_id(ids.REFUND),
         checkout=owned(request, checkout_id),

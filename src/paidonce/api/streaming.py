@@ -12,17 +12,15 @@ from paidonce.api.answers import event_answer
 from paidonce.errors import PaidonceError
 from paidonce.events.feed import Follower
 from paidonce.events.model import Event
-from paidonce.web.asgi import Send
-from paidonce.web.reply import encode
-from paidonce.web.request import Request
+from paidonce.web.reply import Channel, encode
 
 log = structlog.get_logger()
 
 RETRY_MS: Final = 2000  # How long a client waits before it asks again.
 HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # So that a proxy in front hands on each event at once.
+    b"content-type: text/event-stream; charset=utf-8\r\n",
+    b"cache-control: no-store\r\n",
+    b"x-accel-buffering: no\r\n",  # So that a proxy in front hands on each event at once.
 ]
 
 
@@ -48,26 +46,26 @@ class EventStream:
         self._types = types
         self._pace = pace
 
-    async def send_to(self, send: Send, request: Request) -> None:
+    async def send_to(self, channel: Channel) -> None:
         """Tell until the client has gone, the process stops, or it has been open for long."""
         with self._follow() as follower:
-            leaving = asyncio.create_task(_wait_until_gone(request, follower))
+            leaving = asyncio.create_task(_wait_until_gone(channel, follower))
             try:
-                await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-                await self._tell(follower, send)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                channel.begin(self.status, self.headers)
+                await self._tell(follower, channel)
+                channel.end()
             except TimeoutError:
                 log.info("follower_let_go", position=follower.position)  # Not ended well: the server cuts it off.
             finally:
                 leaving.cancel()
 
-    async def _tell(self, follower: Follower, send: Send) -> None:
+    async def _tell(self, follower: Follower, channel: Channel) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.open
         told = f"retry: {RETRY_MS}\n{_position(follower)}"
         while True:
             async with asyncio.timeout(self._pace.stuck):
-                await send({"type": "http.response.body", "body": told.encode(), "more_body": True})
+                await channel.write(told.encode())
             if loop.time() >= until:
                 return
             try:
@@ -92,6 +90,6 @@ def _position(follower: Follower) -> str:
     return f"id: {follower.position}\n\n"
 
 
-async def _wait_until_gone(request: Request, follower: Follower) -> None:
-    await request.disconnected()
+async def _wait_until_gone(channel: Channel, follower: Follower) -> None:
+    await channel.gone()
     follower.end()

@@ -10,7 +10,7 @@ from paidonce.web.application import Application
 
 
 def create_web_app(service: Service) -> Application:
-    """Make the ASGI application for a running service."""
+    """Make the application for a running service."""
     limits = limits_of(service.settings)
     return Application(
         ROUTES,

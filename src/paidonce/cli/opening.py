@@ -18,13 +18,17 @@ FAILURE_EXIT = 1
 
 @contextmanager
 def failing_clearly(place: str) -> Iterator[None]:
-    """Turn what stops a command from opening the database at ``place`` into one line and exit 1."""
+    """Turn what stops a command from opening the database at ``place``, or from listening, into one line and exit 1."""
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+
+    from paidonce.web.server import CannotListen
 
     try:
         yield
     except (DatabaseInUse, SchemaOutdated, NotDurable) as error:
         _fail(error.detail)
+    except CannotListen as error:
+        _fail(str(error))
     except DatabaseUnavailable as error:
         _fail(f"{place} cannot be used: {error.__cause__ or error.detail}")
     except DBAPIError as error:

@@ -55,7 +55,7 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool, stan
 
         def stop() -> None:
             service.hurry()
-            server.should_exit = True
+            server.stop()
 
         on_signal(stop)
         log.info("serving", database=settings.database.shown, worker=with_worker)

@@ -1,6 +1,5 @@
 """``paidonce simulator``: the simulated provider as a process of its own, with books that it alone keeps."""
 
-import logging
 from pathlib import Path
 
 import click
@@ -44,8 +43,6 @@ def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
     if options.webhook_url:
         _refuse_a_bad_secret(options.webhook_secret)
     configure_logs(settings)
-    # It would complain of every connection that is broken on purpose.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     with failing_clearly(str(options.books)):
         run(_serve(settings, options))
 
@@ -77,11 +74,7 @@ async def _serve(settings: Settings, options: SimulatorOptions) -> None:
         grace_seconds=GRACE_SECONDS,
         announce=lambda url: click.echo(f"\nthe simulator is at  {url}\nits books are at     {options.books}\n"),
     )
-
-    def stop() -> None:
-        server.should_exit = True
-
-    on_signal(stop)
+    on_signal(server.stop)
     try:
         await server.serve()
     finally:

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from paidonce import ids
-from paidonce.web.asgi import Receive, Scope, Send
-from paidonce.web.reply import Answer, Reply
-from paidonce.web.request import ClientDisconnected, Request
+from paidonce.web.reply import Answer, Channel, Reply
+from paidonce.web.request import Request
 from paidonce.web.routing import Route, Router
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -36,7 +35,7 @@ class Gate(Protocol):
 
 
 class Application:
-    """An ASGI application over a table of routes.
+    """Answers requests by a table of routes.
 
     Every handler is given ``context``. ``admit`` may refuse a request by raising; ``answer_error`` answers whatever
     was raised. An id of the client's own is taken where it is well formed, but for one that ``refuse_id`` refuses.
@@ -60,41 +59,38 @@ class Application:
         self._gate = gate
         self._refuse_id = refuse_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, request: Request, channel: Channel) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
-        request = Request(scope, receive, request_id=self._name(scope), routes=self._routes)
+        request.id = self._name(request)
+        request.routes = self._routes
         try:
             if self._gate is not None:
                 self._gate.enter(request)
-            await self._send(await self._answer(request), send, request)
-        except ClientDisconnected:
-            return
+            answer: Answer
+            if request.method == "OPTIONS":
+                answer = Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
+            else:
+                route, values = self._router.find(request.method, request.path)
+                if self._admit is not None:
+                    await self._admit(request, route, values)
+                answer = await route.handler(request, self._context, *values)
+            await self._send(answer, channel, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            await self._send(self._answer_error(request, error), send, request)
+            await self._send(self._answer_error(request, error), channel, request)
         finally:
             if self._gate is not None:
                 self._gate.leave(request)
 
-    def _name(self, scope: Scope) -> str:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-                said: str = value.decode()
-                if self._refuse_id is None or not self._refuse_id(said):
-                    return said
+    def _name(self, request: Request) -> str:
+        value = request.fields.get(b"x-request-id")
+        if value is not None and REQUEST_ID.fullmatch(value):
+            said = value.decode()
+            if self._refuse_id is None or not self._refuse_id(said):
+                return said
         return ids.new_id(ids.REQUEST)
 
-    async def _send(self, answer: Answer, send: Send, request: Request) -> None:
+    async def _send(self, answer: Answer, channel: Channel, request: Request) -> None:
         if self._gate is not None:
             await self._gate.before_answer(request, answer)
-        answer.headers.append((b"x-request-id", request.id.encode()))
-        await answer.send_to(send, request)
-
-    async def _answer(self, request: Request) -> Answer:
-        if request.method == "OPTIONS":
-            return Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
-        route, values = self._router.find(request.method, request.path)
-        if self._admit is not None:
-            await self._admit(request, route, values)
-        return await route.handler(request, self._context, *values)
+        answer.headers.append(b"x-request-id: %b\r\n" % request.id.encode())
+        await answer.send_to(channel)

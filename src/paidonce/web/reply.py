@@ -1,29 +1,53 @@
 """Replies: a status, headers, and bytes that are made already."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
 
-from paidonce.web.asgi import Send
-from paidonce.web.request import Request
-
 encode: Final = msgspec.json.Encoder().encode
+
+UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Channel(Protocol):
+    """Where an answer goes: all of it at once, or as it comes; to a client that has gone, nothing goes."""
+
+    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
+        """Send an answer that is complete; ``headers`` are whole lines, and tell the body's length."""
+        ...
+
+    def begin(self, status: int, headers: list[bytes]) -> None:
+        """Send the head of an answer whose body comes in pieces; what is not ended is cut off, so that it shows."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece, and wait as long as the client takes in less than it is sent."""
+        ...
+
+    def end(self) -> None:
+        """Say that this was all of the body."""
+        ...
+
+    async def gone(self) -> None:
+        """Wait until the client has gone."""
+        ...
 
 
 class Answer(Protocol):
-    """What a handler returns: something that sends itself. ``headers`` may be added to before it does."""
+    """What a handler returns: something that sends itself. Before it does, ``headers`` may be added to: whole lines."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: list[bytes]
 
-    async def send_to(self, send: Send, request: Request) -> None:
+    async def send_to(self, channel: Channel) -> None:
         """Send it."""
         ...
 
 
 class Reply:
-    """Bytes with a status and headers; names of headers are in lower case."""
+    """Bytes with a status and headers."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -36,20 +60,24 @@ class Reply:
     ) -> None:
         self.body = body
         self.status = status
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: list[bytes] = []
         if status != 204:  # noqa: PLR2004 - No Content
-            self.headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+            self.headers.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body)))
         if headers:
-            self.headers += [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-            ]
+            self.headers += [header_line(name, value) for name, value in headers.items()]
 
-    async def send_to(self, send: Send, request: Request) -> None:  # noqa: ARG002 - a reply that streams needs it
+    async def send_to(self, channel: Channel) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        channel.send(self.status, self.headers, self.body)
 
 
 def reply(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """Reply with an answer as JSON."""
     return Reply(encode(answer), status, headers)
+
+
+def header_line(name: str, value: str) -> bytes:
+    """Write a header as the line that it is on the wire; raises ValueError for a value that would be more than that."""
+    if UNFIT.search(value):
+        raise ValueError("A header's value has no control characters.")
+    return f"{name.lower()}: {value}\r\n".encode("latin-1")

@@ -1,11 +1,8 @@
-"""One request, read only as far as its handler asks for."""
+"""One request: it is here as a whole before anybody sees it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
-
-from paidonce.errors import BodyTooLarge
-from paidonce.web.asgi import Receive, Scope
 
 if TYPE_CHECKING:
     from paidonce.web.routing import Route
@@ -13,77 +10,66 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX: Final = 64 * 1024
 
 
-class ClientDisconnected(Exception):
-    """The client went away before its request was complete: there is nobody to answer."""
-
-
 class Request:
-    """A request. ``id`` names the exchange, ``routes`` is the table that it was found in, ``caller`` is who makes it,
-    and ``visit`` what a gate notes of it.
+    """A request as it was read: its ``path`` decoded, its ``raw_path`` and ``query`` as they were sent, its headers by
+    lower-case name, one that came several times as a list with commas.
+
+    Who serves it sets the rest: ``id`` names the exchange, ``routes`` is the table that it was found in, ``caller`` is
+    who makes it, ``visit`` what a gate notes of it. ``client`` is the address at the other end, empty where none is
+    known.
     """
 
-    __slots__ = ("_headers", "_receive", "caller", "id", "routes", "scope", "visit")
+    __slots__ = (
+        "body",
+        "caller",
+        "client",
+        "expects_invitation",
+        "fields",
+        "id",
+        "is_last",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "routes",
+        "scheme",
+        "takes_chunks",
+        "visit",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, *, request_id: str, routes: "Sequence[Route]") -> None:
-        self.scope = scope
-        self.id = request_id
-        self.routes = routes
+    def __init__(self, method: str, raw_path: bytes, path: str, query: bytes, fields: dict[bytes, bytes]) -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.path = path
+        self.query = query
+        self.fields = fields
+        self.body = b""
+        self.client = ""
+        self.scheme = "http"
+        self.is_last = False  # Its connection ends behind it.
+        self.takes_chunks = True  # Not so in HTTP/1.0.
+        self.expects_invitation = False  # Its client sends "Expect: 100-continue", and may wait with the body.
+        self.id = ""
+        self.routes: Sequence[Route] = ()
         self.caller: object = None
         self.visit: object = None
-        self._receive = receive
-        self._headers: dict[bytes, bytes] | None = None
-
-    @property
-    def method(self) -> str:
-        """Its method, in upper case."""
-        method: str = self.scope["method"]
-        return method
-
-    @property
-    def path(self) -> str:
-        """Its path, decoded."""
-        path: str = self.scope["path"]
-        return path
 
     @property
     def base_url(self) -> str:
         """Where the client found the service: scheme and host."""
-        return f"{self.scope['scheme']}://{self.header('host') or 'localhost'}"
+        return f"{self.scheme}://{self.header('host') or 'localhost'}"
 
     @property
     def headers(self) -> dict[str, str]:
         """All its headers, by lower-case name."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]}
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields.items()}
 
     def header(self, name: str) -> str | None:
         """Read a header by its lower-case name."""
-        if self._headers is None:
-            self._headers = dict(self.scope["headers"])
-        value = self._headers.get(name.encode())
+        value = self.fields.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """Its query parameters, in their order, also those that are empty or come twice."""
-        return parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-    async def body(self) -> bytes:
-        """Read the body; raises BodyTooLarge before more than BODY_BYTES_MAX is kept, or ClientDisconnected."""
-        declared = self.header("content-length")
-        if declared is not None and int(declared) > BODY_BYTES_MAX:
-            raise BodyTooLarge("A body may have 64 KiB at the most.")
-        body: bytes = b""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            body += message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
-                raise BodyTooLarge("A body may have 64 KiB at the most.")
-            if not message.get("more_body", False):
-                return body
-
-    async def disconnected(self) -> None:
-        """Wait until the client has gone."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        return parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)

@@ -1,6 +1,7 @@
 """Routes: which function answers which call."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from paidonce.errors import MethodNotAllowed, RouteNotFound
@@ -23,9 +24,14 @@ class Route(NamedTuple):
     rest: bool = False
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """The names of the path's variable parts, in their order."""
-        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+        return _names_in(self.path)
+
+
+@cache
+def _names_in(path: str) -> tuple[str, ...]:
+    return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))
 
 
 _VARIABLE: Final = object()
@@ -38,6 +44,10 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._root: dict[object, Any] = {}
+        # Where every part is written out there is nothing to look for.
+        self._written_out: dict[tuple[str, str], tuple[Route, Sequence[str]]] = {
+            (route.method, route.path): (route, ()) for route in routes if not route.names
+        }
         for route in routes:
             node = self._root
             for part in _parts(route.path):
@@ -46,8 +56,11 @@ class Router:
                 node[_REST] = True
             node.setdefault(_METHODS, {})[route.method] = route
 
-    def find(self, method: str, path: str) -> tuple[Route, list[str]]:
+    def find(self, method: str, path: str) -> tuple[Route, Sequence[str]]:
         """Return the route and the values of its path's variable parts; raises RouteNotFound or MethodNotAllowed."""
+        found = self._written_out.get((method, path))
+        if found is not None:
+            return found
         methods, values = self._walk(path)
         route = methods.get(method)
         if route is None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from paidonce.api.routes import ROUTES
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.web.application import Application
+from tests.inside import Inside
 from tests.service import processes
 
 Run = Callable[..., Result]
@@ -25,7 +27,7 @@ USAGE_EXIT = 2
 HEAVY = {
     "sqlalchemy",
     "msgspec",
-    "uvicorn",
+    "httptools",
     "uvloop",
     "structlog",
     "alembic",
@@ -66,7 +68,7 @@ def test_help_names_every_command(run: Run, option: str) -> None:
 
 async def test_openapi_prints_the_document_that_is_served(run: Run) -> None:
     printed = run("openapi")
-    transport = httpx.ASGITransport(Application(ROUTES, None, answer_error=answer_error))
+    transport = Inside(Application(ROUTES, None, answer_error=answer_error))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         served = await client.get("/openapi.json")
     assert printed.exit_code == 0
@@ -137,6 +139,14 @@ def test_serve_refuses_a_database_that_is_not_migrated(database_url: str, tmp_pa
         server = start("serve", DATABASE_URL=database_url)
         assert server.wait_for_end() == 1
     assert "has not this release's schema. Run: paidonce db upgrade" in server.said
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_1(sqlite_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, processes(tmp_path) as start:
+        server = start("dev", DATABASE_URL=sqlite_url, PORT=str(taken.getsockname()[1]))
+        assert server.wait_for_end() == 1
+    assert "cannot be listened on" in server.lines[-1]
+    assert "Traceback" not in server.said
 
 
 @pytest.mark.parametrize("command", [["serve"], ["dev"], ["worker"], ["db", "status"], ["db", "upgrade"], ["doctor"]])

@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from paidonce.api.streaming import EventStream, Pace
-from paidonce.web.request import Request
 from tests.unit.events.newsroom import SECONDS_MAX, Newsroom, newsroom
 
 QUIET = Pace(heartbeat=600)
@@ -21,22 +19,27 @@ class Client:
     def __init__(self) -> None:
         self.text = ""
         self.complete = False
-        self.status = 0
-        self.gone = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.going_on = asyncio.Event()
         self.going_on.set()
         self._more = asyncio.Event()
 
-    async def receive(self) -> Any:  # noqa: ANN401 - ASGI's message
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
+    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
+        raise NotImplementedError
 
-    async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's message
+    def begin(self, status: int, headers: list[bytes]) -> None:
+        self.status, self.headers = status, headers
+
+    async def write(self, piece: bytes) -> None:
         await self.going_on.wait()
-        self.status = message.get("status", self.status)
-        self.text += message.get("body", b"").decode()
-        self.complete = message.get("more_body") is False
+        self.text += piece.decode()
         self._more.set()
+
+    def end(self) -> None:
+        self.complete = True
+
+    async def gone(self) -> None:
+        await self.leaving.wait()
 
     async def until(self, part: str) -> None:
         async with asyncio.timeout(SECONDS_MAX):
@@ -51,13 +54,12 @@ def streaming(
 ) -> Iterator[tuple[Client, "asyncio.Task[None]"]]:
     client = Client()
     stream = EventStream(partial(room.feed.follow, "m1", after=after, newest=newest), types=types, pace=pace)
-    request = Request({"type": "http"}, client.receive, request_id="stream", routes=())
-    task = asyncio.ensure_future(stream.send_to(client.send, request))
+    task = asyncio.ensure_future(stream.send_to(client))
     try:
         yield client, task
     finally:
         client.going_on.set()
-        client.gone.set()
+        client.leaving.set()
 
 
 async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(sqlite_url: str) -> None:
@@ -92,7 +94,7 @@ async def test_a_client_that_has_gone_is_followed_no_longer(sqlite_url: str) -> 
     async with newsroom(sqlite_url, limit=1) as room:
         with streaming(room) as (client, task):
             await client.until("id: 0\n\n")
-            client.gone.set()
+            client.leaving.set()
             await asyncio.wait_for(task, SECONDS_MAX)
         await room.join(0)  # There is room again.
 

@@ -1,22 +1,19 @@
 """The application: every exchange has an id and an answer, whatever the request and its handler do."""
 
-from typing import Any
-
 import httpx
 import pytest
 
 from paidonce.api.problems import answer_error
-from paidonce.errors import BodyTooLarge
 from paidonce.web.application import Application
 from paidonce.web.reply import Reply, reply
-from paidonce.web.request import BODY_BYTES_MAX, Request
+from paidonce.web.request import Request
 from paidonce.web.routing import Route
+from tests.inside import Inside
 
 
 async def echo(request: Request, said: list[str]) -> Reply:
-    body = await request.body()
     said.append(request.id)
-    return reply({"bytes": len(body), "parameters": request.parameters, "header": request.header("x-thing")})
+    return reply({"bytes": len(request.body), "parameters": request.parameters, "header": request.header("x-thing")})
 
 
 async def break_down(_request: Request, _said: list[str]) -> Reply:
@@ -34,7 +31,7 @@ def said() -> list[str]:
 @pytest.fixture
 def client(said: list[str]) -> httpx.AsyncClient:
     application = Application(ROUTES, said, answer_error=answer_error)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://here")
+    return httpx.AsyncClient(transport=Inside(application), base_url="http://here")
 
 
 async def test_a_well_formed_id_is_the_clients_own_and_comes_back(client: httpx.AsyncClient, said: list[str]) -> None:
@@ -55,18 +52,6 @@ async def test_an_error_is_a_problem_with_the_exchanges_id(client: httpx.AsyncCl
     assert answer.json()["requestId"] == answer.headers["x-request-id"]
 
 
-async def test_a_body_over_the_limit_is_refused_by_its_length_or_while_it_comes(client: httpx.AsyncClient) -> None:
-    declared = await client.post("/echo", content=b"x" * (BODY_BYTES_MAX + 1))
-
-    async def dripping() -> Any:  # noqa: ANN401 - httpx wants an iterator of bytes
-        for _ in range(3):
-            yield b"x" * (BODY_BYTES_MAX // 2)
-
-    undeclared = await client.post("/echo", content=dripping())
-    assert [declared.json()["code"], undeclared.json()["code"]] == [BodyTooLarge.code] * 2
-    assert (await client.post("/echo", content=b"x" * BODY_BYTES_MAX)).json()["bytes"] == BODY_BYTES_MAX
-
-
 async def test_parameters_and_headers_are_told_as_they_came(client: httpx.AsyncClient) -> None:
     answer = await client.post("/echo?a=1&a=&b=%20", headers={"X-Thing": "seen"})
     assert answer.json() == {"bytes": 0, "parameters": [["a", "1"], ["a", ""], ["b", " "]], "header": "seen"}
@@ -75,18 +60,3 @@ async def test_parameters_and_headers_are_told_as_they_came(client: httpx.AsyncC
 async def test_options_tells_every_method_of_a_path(client: httpx.AsyncClient) -> None:
     answer = await client.options("/echo")
     assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
-
-
-async def test_a_client_that_goes_away_in_the_middle_of_its_body_is_answered_nothing(said: list[str]) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's message
-        sent.append(message)
-
-    application = Application(ROUTES, said, answer_error=answer_error)
-    scope = {"type": "http", "method": "POST", "path": "/echo", "headers": [], "query_string": b""}
-    await application(scope, receive, send)
-    assert (sent, said) == ([], [])

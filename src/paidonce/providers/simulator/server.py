@@ -11,8 +11,7 @@ from paidonce.providers.simulator.faults import KINDS
 from paidonce.providers.simulator.simulation import Lost, Reply as SimulationReply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
 from paidonce.web.application import Application
-from paidonce.web.asgi import Send
-from paidonce.web.reply import Answer, Reply, reply
+from paidonce.web.reply import Answer, Channel, Reply, reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
 
@@ -27,16 +26,16 @@ class LostReply:
 
     def __init__(self, how: Lost) -> None:
         self.status = 200
-        self.headers: list[tuple[bytes, bytes]] = [(b"content-length", b"16")]
+        self.headers: list[bytes] = []
         self._how = how
 
-    async def send_to(self, send: Send, request: Request) -> None:
+    async def send_to(self, channel: Channel) -> None:
         """Lose it."""
         if self._how is Lost.SILENCE:
-            await request.disconnected()
+            await channel.gone()
             return
-        # What was begun and not completed makes the server close the connection.
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        # What was begun and not ended makes the server close the connection.
+        channel.begin(self.status, self.headers)
 
 
 async def health(_request: Request, _simulation: Simulation) -> Answer:
@@ -51,7 +50,7 @@ async def faults(_request: Request, simulation: Simulation) -> Answer:
 
 async def charge(request: Request, simulation: Simulation) -> Answer:
     """Charge, or hold the money."""
-    return _shown(await simulation.charge(await _read(ChargeBody, request)))
+    return _shown(await simulation.charge(_read(ChargeBody, request)))
 
 
 async def charges(request: Request, simulation: Simulation) -> Answer:
@@ -68,7 +67,7 @@ async def change(request: Request, simulation: Simulation, reference: str, kind:
     """Capture, void or refund a charge."""
     if kind not in CHANGES:
         return reply({"error": "there is no such call"}, 404)
-    return _shown(await simulation.change(CHANGES[kind], reference, await _read(ChangeBody, request)))
+    return _shown(await simulation.change(CHANGES[kind], reference, _read(ChangeBody, request)))
 
 
 async def succeed_late(_request: Request, simulation: Simulation, reference: str) -> Answer:
@@ -95,12 +94,12 @@ ROUTES: Final = (
 
 
 def create_simulator_app(simulation: Simulation) -> Application:
-    """Make the ASGI application of the provider."""
+    """Make the application of the provider."""
     return Application(ROUTES, simulation, answer_error=_answer_error)
 
 
-async def _read(kind: type[T], request: Request) -> T:
-    return msgspec.json.decode(await request.body(), type=kind)
+def _read(kind: type[T], request: Request) -> T:
+    return msgspec.json.decode(request.body, type=kind)
 
 
 def _shown(said: SimulationReply, *, looked_up: bool = False) -> Answer:

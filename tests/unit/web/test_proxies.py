@@ -1,0 +1,51 @@
+"""Proxies: whose word is taken for where a request comes from."""
+
+import pytest
+
+from paidonce.api.problems import answer_error
+from paidonce.web.application import Application
+from paidonce.web.connection import Connection
+from paidonce.web.reply import Reply
+from paidonce.web.request import Request
+from paidonce.web.routing import Route
+from tests.inside import Wire, clients_of
+
+
+async def who(request: Request, _context: object) -> Reply:
+    return Reply(f"{request.base_url} for {request.client}".encode())
+
+
+async def ask(headers: bytes, *, address: str, proxies: str = "") -> bytes:
+    """Ask from an address; returns for whom, and under which URL, the application takes the request."""
+    application = Application([Route("GET", "/", who)], None, answer_error=answer_error)
+    connection = Connection(clients_of(application, proxies=proxies))
+    wire = Wire(connection, address)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: here\r\n%b\r\n" % headers)
+    return (await wire.until(b" for ")).partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "told"),
+    [
+        ("10.1.2.3", b"", b"http://here for 10.1.2.3"),
+        ("10.1.2.3", b"X-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
+        ("10.1.2.3", b"X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.9.9.9\r\n", b"http://here for 192.0.2.7"),
+        ("10.1.2.3", b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
+        ("10.1.2.3", b"X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", b"http://here for 10.0.0.1"),
+        ("10.1.2.3", b"X-Forwarded-For: 192.0.2.7:4711\r\n", b"http://here for 192.0.2.7"),
+        ("10.1.2.3", b"X-Forwarded-For: [2001:db8::7]:4711\r\n", b"http://here for 2001:db8::7"),
+        ("10.1.2.3", b"X-Forwarded-For: 2001:db8::7\r\n", b"http://here for 2001:db8::7"),
+        ("10.1.2.3", b"X-Forwarded-For: \r\n", b"http://here for 10.1.2.3"),
+        ("10.1.2.3", b"X-Forwarded-Proto: https\r\n", b"https://here for 10.1.2.3"),
+        ("10.1.2.3", b"X-Forwarded-Proto: javascript\r\n", b"http://here for 10.1.2.3"),
+        ("::ffff:10.1.2.3", b"X-Forwarded-Proto: https\r\n", b"https://here for ::ffff:10.1.2.3"),
+        ("2001:db8::1", b"X-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
+        ("192.0.2.1", b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", b"http://here for 192.0.2.1"),
+    ],
+)
+async def test_a_trusted_proxy_tells_the_client_and_the_scheme(address: str, headers: bytes, told: bytes) -> None:
+    assert await ask(headers, address=address, proxies="10.0.0.0/8, 2001:db8::1") == told
+
+
+async def test_where_no_proxy_is_trusted_nobody_is_believed() -> None:
+    assert await ask(b"X-Forwarded-For: 192.0.2.7\r\n", address="10.1.2.3") == b"http://here for 10.1.2.3"
