@@ -5,12 +5,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pysqlite3.dbapi2
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from paidonce.clock import Clock
@@ -44,9 +44,43 @@ AfterCommit = Callable[[Transaction], None]
 """Told of each transaction that is committed, in the thread that committed it; it must not raise, nor take long."""
 
 
+class Kept:
+    """An engine's connections, one of which stays open: to take it from the pool and give it back, transaction by
+    transaction, costs as much as several statements.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._free: list[Connection] = []
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection; one that saw an exception is let go of."""
+        try:
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if connection.in_transaction():  # A read that SQLAlchemy ran: its view must not grow old.
+            connection.rollback()
+        if self._free:
+            connection.close()
+        else:
+            self._free.append(connection)
+
+    def close(self) -> None:
+        """Let go of the connection that is kept."""
+        while self._free:
+            self._free.pop().close()
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database. ``write()`` is one durable transaction, ``read()`` a consistent view without a lock."""
+    """An open database. ``write()`` is one durable transaction; in ``read()`` each statement has a view of its own."""
 
     url: DatabaseUrl
     writes: Engine
@@ -55,6 +89,13 @@ class Database:
     before_commit: BeforeCommit
     lock: int | None = None
     after_commit: AfterCommit | None = None
+    writing: Kept = field(init=False)
+    reading: Kept = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep connections of both engines."""
+        object.__setattr__(self, "writing", Kept(self.writes))
+        object.__setattr__(self, "reading", Kept(self.reads))
 
     @property
     def exclusive(self) -> bool:
@@ -69,7 +110,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Run one write transaction: what was yielded is on disk when the block has ended without an exception."""
-        with self.writes.begin() as connection:
+        with self.writing.connection() as connection, connection.begin():
             transaction = Transaction(connection, self.clock())
             yield transaction
             self.before_commit(transaction)
@@ -79,11 +120,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Run statements that only read."""
-        with self.reads.connect() as connection:
+        with self.reading.connection() as connection:
             yield Transaction(connection, self.clock())
 
     def close(self) -> None:
         """Close every connection and let go of the file."""
+        self.reading.close()
+        self.writing.close()
         self.reads.dispose()
         self.writes.dispose()
         if self.lock is not None:

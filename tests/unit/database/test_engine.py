@@ -1,11 +1,22 @@
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import pytest
+from sqlalchemy import text
 
 from paidonce.clock import system_clock
-from paidonce.database.engine import open_database, refuse_what_loses, require_durable_server
+from paidonce.database.engine import Database, open_database, refuse_what_loses, require_durable_server
 from paidonce.database_url import parse_database_url
 from paidonce.errors import NotDurable
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(url), clock=system_clock)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 @pytest.mark.parametrize(
@@ -26,8 +37,28 @@ def test_a_server_that_would_lose_commits_is_refused_and_everything_that_is_off_
 
 
 def test_a_server_that_keeps_commits_is_taken(database_url: str) -> None:
-    database = open_database(parse_database_url(database_url), clock=system_clock)
-    try:
+    with opened(database_url) as database:
         require_durable_server(database)
-    finally:
-        database.close()
+
+
+def test_a_read_sees_what_was_committed_since_the_one_before(database_url: str) -> None:
+    with opened(database_url) as database:
+        with database.writes.begin() as connection:
+            connection.execute(text("CREATE TABLE kept (n INTEGER PRIMARY KEY)"))
+        for count in range(3):  # By SQLAlchemy, which opens a transaction of its own for it.
+            with database.read() as transaction:
+                assert transaction.rows(text("SELECT count(*) FROM kept"))[0][0] == count
+            with database.write() as transaction:
+                transaction.run(text("INSERT INTO kept VALUES (:n)"), {"n": count})
+
+
+def test_the_connection_of_a_transaction_that_failed_is_not_used_again(database_url: str) -> None:
+    with opened(database_url) as database:
+        seen = []
+        for fails in (False, False, True, False):
+            with suppress(LookupError), database.write() as transaction:
+                seen.append(transaction.connection)
+                if fails:
+                    raise LookupError
+    assert seen[0] is seen[1] is seen[2]
+    assert seen[3] is not seen[2]
