@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import uvloop
 
 from bench.calls import Calls, create_some, fresh_prefix, seen
+from bench.databases import write_out
 from bench.load import load
 from bench.plan import GET_IDS, HALF, PROVIDER_LATENCY_SECONDS, SHARES
 from bench.results import MILLISECONDS, Figure, Findings, Goal, Latency, find, percentiles, total
@@ -41,6 +42,7 @@ def measure_latencies(session: Session, subjects: list[Subject], throughput: lis
         for share in SHARES:
             for subject in taking_part:
                 rate = max(1.0, share * rates[subject.name])
+                write_out(session.places)
                 latency = uvloop.run(_measure(subject, what, share, rate, session.plan.latency_seconds))
                 latencies.append(latency)
                 shown = ", ".join(f"{name} {value:.1f}" for name, value in latency.ms.items())

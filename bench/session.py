@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import click
 
+from bench.databases import write_out
 from bench.machine import commit
 from bench.plan import Places, Plan
 from bench.results import Figure, Findings, Run, Section
@@ -36,6 +37,7 @@ class Session:
                 measure(subject, self.plan.warm_up_seconds)
         for number in range(self.plan.runs):
             for subject, figure in zip(subjects, figures, strict=True):
+                write_out(self.places)
                 run = measure(subject, self.plan.seconds)
                 figure.runs.append(run)
                 self.progress(
