@@ -36,9 +36,9 @@ def write_out(places: Places) -> None:
         return
     import psycopg  # noqa: PLC0415 - SQLite is measured without it too
 
-    with psycopg.connect(places.server_url, autocommit=True) as connection:
-        with suppress(psycopg.errors.InsufficientPrivilege):
-            connection.execute("CHECKPOINT")
+    privilege = psycopg.errors.InsufficientPrivilege
+    with suppress(privilege), psycopg.connect(places.server_url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
 
 
 @contextmanager
