@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, update
+from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutMove, CheckoutStatus, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
-from paidonce.database.schema import attempt, checkout
+from paidonce.database.schema import EXPIRING, attempt, checkout
 from paidonce.database.sets import encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
@@ -124,14 +124,16 @@ _BY_ID: Final = Statement(_by_id)
 _BY_KEY: Final = Statement(_by_key)
 _MOVE: Final = Statement(_move)
 _ADD_REFUNDS: Final = Statement(_add_refunds)
-_EXPIRED: Final = (
-    _WITH_ATTEMPT.where(
-        checkout.c.status.in_((CheckoutStatus.PENDING, CheckoutStatus.FAILED, CheckoutStatus.AUTHORIZED)),
-        checkout.c.expires_at <= bindparam("now"),
-        or_(checkout.c.attempt_id.is_(None), attempt.c.settled_at.is_not(None)),
+_EXPIRED: Final = Statement(
+    lambda _: (
+        _WITH_ATTEMPT.where(
+            text(f"checkout.{EXPIRING}"),
+            checkout.c.expires_at <= bindparam("now"),
+            or_(checkout.c.attempt_id.is_(None), attempt.c.settled_at.is_not(None)),
+        )
+        .order_by(checkout.c.expires_at)
+        .limit(bindparam("limit"))
     )
-    .order_by(checkout.c.expires_at)
-    .limit(bindparam("limit"))
 )
 
 

@@ -37,6 +37,9 @@ MOVES_ITS_CHECKOUT: Final = (
 # An outcome that nobody has proven. Statements use these words, so that both databases find the index for them.
 UNPROVEN: Final = "status IN ('UNKNOWN', 'NEEDS_REVIEW')"
 
+# A checkout that its time ends, unless something moves it.
+EXPIRING: Final = "status IN ('PENDING', 'FAILED', 'AUTHORIZED')"
+
 merchant = Table(
     "merchant",
     metadata,
@@ -110,8 +113,8 @@ checkout = Table(
     Index(
         "checkout_to_expire",
         "expires_at",
-        sqlite_where=text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
-        postgresql_where=text("status IN ('PENDING', 'FAILED', 'AUTHORIZED')"),
+        sqlite_where=text(EXPIRING),
+        postgresql_where=text(EXPIRING),
     ),
     sqlite_with_rowid=False,
 )
