@@ -9,8 +9,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import FromClause
 
-DIALECTS: Final = ("sqlite", "postgresql")
-
 _encode: Final = msgspec.json.Encoder().encode
 
 
