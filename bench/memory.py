@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 from statistics import mean
 from typing import Final
 
@@ -102,10 +103,19 @@ def growth_a_minute(samples: list[tuple[float, float]]) -> float:
 
 
 def resident_mb(pid: int) -> float:
-    """Add up the resident memory of a process and of all that it started."""
+    """Add up the memory of a process and of all that it started; what they share counts once, where Linux tells."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
     processes = [tuple(map(int, line.split())) for line in listed.splitlines()]
     family = {pid}
     while more := {child for child, parent, _ in processes if parent in family} - family:
         family |= more
-    return sum(kib for one, _, kib in processes if one in family) * 1024 / 1e6
+    return sum(_own_kib(one) or kib for one, _, kib in processes if one in family) * 1024 / 1e6
+
+
+def _own_kib(pid: int) -> int | None:
+    """Read a process's proportional share of its pages; None where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), None)

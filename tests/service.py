@@ -1,5 +1,6 @@
 """paidonce as its users run it: processes of their own, which can be asked, stopped, and killed at any moment."""
 
+import json
 import os
 import signal
 import subprocess
@@ -81,6 +82,12 @@ class Paidonce:
     def books(self) -> Path:
         """The file of the simulated provider's books."""
         return Path(self.settings["PAIDONCE_SIMULATOR_DATABASE"].removeprefix("file:"))
+
+    @property
+    def writer_pid(self) -> int:
+        """The id of its child, which writes to the database."""
+        pid: int = json.loads(self.wait_for_line('"serving"'))["writer_pid"]
+        return pid
 
     def wait_for_line(self, text: str) -> str:
         """Wait until it has said ``text``, and return that line."""

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock, system_clock
-from paidonce.database.batcher import Batcher
-from paidonce.database.engine import AfterCommit, BeforeCommit, Database, open_database, require_durable_server
+from paidonce.database.batch import Batches, Begin
+from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.engine import Database, open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
-from paidonce.database.transaction import Transaction
+from paidonce.database.process import ProcessExecutor, forked
 from paidonce.database_url import DatabaseUrl
 from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
@@ -33,32 +34,28 @@ from paidonce.settings import Settings
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, *, with_worker: bool, migrating: bool = False) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings,
+    *,
+    with_worker: bool,
+    migrating: bool = False,
+    writer_process: ProcessExecutor | None = None,
+) -> AsyncIterator[Service]:
     """Open the database, start the batchers, the simulator, worker and sender; on leaving, end them in the right order.
 
+    What is written is written by ``writer_process``, else by a thread.
     Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or SchemaOutdated where the schema is another release's and
     ``migrating`` does not ask for it to be brought up to date.
     """
     clock = system_clock
-    feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
-    hint: list[Callable[[], None]] = []  # The sender's, which is made later and needs the database.
-
-    def before_commit(transaction: Transaction) -> None:
-        if write_events_and_deliveries(transaction):
-            for one in hint:
-                one()
-
-    database = _open_migrated(settings, clock, before_commit, feed.committed, migrating=migrating)
-    batchers = [_batcher(database.write, "writer", settings)]
-    writer = reader = batchers[0]
-    if database.reads_beside_writes:
-        reader = _batcher(database.read, "reader", settings)
-        batchers.append(reader)
-    for batcher in batchers:
-        batcher.start()
-    feed.start(reader)
-    watch = Watch(poll_seconds=settings.poll_seconds)
-    async with _open_simulator(settings, clock) as simulator:
+    async with (
+        _open_batchers(settings, writer_process, migrating=migrating) as (database, writer, reader),
+        _open_simulator(settings, clock) as simulator,
+    ):
+        feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
+        feed.start(reader)
+        writer.tell(feed.committed)
+        watch = Watch(poll_seconds=settings.poll_seconds)
         providers = {simulator.name: simulator}
         worker = Worker(
             writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
@@ -79,7 +76,7 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
         try:
             if with_worker:
                 await outbox.start(alone=database.exclusive)
-                hint.append(outbox.hint)
+                writer.tell(outbox.committed)
                 await worker.start(alone=database.exclusive)
                 inbox.start()
                 alarm.start()
@@ -96,15 +93,58 @@ async def open_service(settings: Settings, *, with_worker: bool, migrating: bool
                 worker.stop(grace_seconds=settings.shutdown_seconds),
                 outbox.stop(grace_seconds=settings.shutdown_seconds),
             )
+
+
+@contextmanager
+def forked_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
+    """Fork the process that is to write, before this one does anything; None for a database in this one's memory."""
+    if settings.database.is_in_memory:
+        yield None
+        return
+    with forked(lambda: _opened_batches(settings), prepare=preload) as process:
+        yield process
+
+
+@contextmanager
+def _opened_batches(settings: Settings) -> Iterator[Batches]:
+    """Open the database to write to it, beside the process that answers for it and has it locked."""
+    database = open_database(
+        settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
+    )
+    try:
+        yield Batches(database.write, limit=settings.batch_limit, chance=system_chance)
+    finally:
+        database.close()
+
+
+@asynccontextmanager
+async def _open_batchers(
+    settings: Settings, writer_process: ProcessExecutor | None, *, migrating: bool
+) -> AsyncIterator[tuple[Database, Batcher, Batcher]]:
+    """Open the database, and start what writes to it and what reads from it; in memory they are the same."""
+    database = _open_migrated(settings, migrating=migrating)
+    try:
+        if writer_process is None:
+            writer = _batcher(database.write, "writer", settings)
+        else:
+            if database.lock is not None:
+                writer_process.share(database.lock)
+            writer = Batcher(writer_process, limit=settings.queue_limit)
+        reader = _batcher(database.read, "reader", settings) if database.reads_beside_writes else writer
+        batchers = [writer] if reader is writer else [writer, reader]
+        for batcher in batchers:
+            await batcher.start()
+        try:
+            yield database, writer, reader
+        finally:
             for batcher in batchers:
                 await batcher.stop()
-            database.close()
+    finally:
+        database.close()
 
 
-def _open_migrated(
-    settings: Settings, clock: Clock, before_commit: BeforeCommit, after_commit: AfterCommit, *, migrating: bool
-) -> Database:
-    database = open_database(settings.database, clock=clock, before_commit=before_commit, after_commit=after_commit)
+def _open_migrated(settings: Settings, *, migrating: bool) -> Database:
+    database = open_database(settings.database, clock=system_clock, before_commit=write_events_and_deliveries)
     try:
         require_durable_server(database)
         prepare_schema(database, migrating=migrating)
@@ -141,7 +181,7 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
     books = open_database(settings.simulator_books, clock=clock, exclusive=False)
     make_books(books)
     bookkeeper = _batcher(books.write, "simulator", settings)
-    bookkeeper.start()
+    await bookkeeper.start()
     try:
         yield Simulator(
             bookkeeper,
@@ -173,8 +213,8 @@ def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, 
     )
 
 
-def _batcher(begin: Callable[[], AbstractContextManager[Transaction]], name: str, settings: Settings) -> Batcher:
-    return Batcher(
+def _batcher(begin: Begin, name: str, settings: Settings) -> Batcher:
+    return threaded_batcher(
         begin,
         name=name,
         queue_limit=settings.queue_limit,

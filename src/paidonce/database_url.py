@@ -17,6 +17,11 @@ class DatabaseUrl(NamedTuple):
     server: str = ""
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether it is of one process, and ends with it."""
+        return self.dialect == "sqlite" and self.path is None
+
+    @property
     def shown(self) -> str:
         """The place for people and logs, without the password."""
         if self.dialect == "sqlite":

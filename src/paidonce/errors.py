@@ -27,7 +27,7 @@ PaidonceError
 └── NotDurable                 the database would lose what it acknowledged
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class PaidonceError(Exception):
@@ -39,6 +39,16 @@ class PaidonceError(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell how to make it again in another process: as it is, whatever its constructor is given."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PaidonceError], arguments: tuple[Any, ...], fields: dict[str, Any]) -> PaidonceError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(fields)
+    return error
 
 
 class FieldError(NamedTuple):

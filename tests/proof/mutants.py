@@ -33,7 +33,14 @@ PARTIAL_INDEX: Final = (
 )
 READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
 EVENTS: Final = "            self.before_commit(transaction)\n"
-ANSWERS: Final = "                answers.extend(zip(group, outcomes, strict=True))\n"
+STARTED: Final = "        self._loop, self._done = asyncio.get_running_loop(), done\n"
+ANSWERED_EARLY: Final = (
+    "        self._batches.answer_early = lambda answers: self._loop.call_soon_threadsafe("
+    "done, Done(list(answers), News()))\n"
+)
+ANSWERS: Final = (
+    "                answers.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
+)
 
 _NO_PARTIAL_INDEX: Final = Edit(MIGRATION, f"{PARTIAL_INDEX}True", f"{PARTIAL_INDEX}False")
 _NO_STATUS_GUARD: Final = Edit("checkouts/store.py", "        checkout.c.status == wanted.c.source,\n", "")
@@ -136,11 +143,8 @@ MUTANTS: Final = (
         "the wait for the commit before the answer",
         "crash points",
         (
-            Edit(
-                "database/batcher.py",
-                ANSWERS,
-                f"{ANSWERS}            self._loop.call_soon_threadsafe(_answer, list(answers))\n",
-            ),
+            Edit("database/batch.py", ANSWERS, f"{ANSWERS}            self.answer_early(answers)\n"),
+            Edit("database/batcher.py", STARTED, STARTED + ANSWERED_EARLY),
         ),
         ("create", "create_checkouts:before_commit"),
     ),

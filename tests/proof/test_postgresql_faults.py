@@ -19,7 +19,7 @@ from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import system_clock
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, checkout, event
@@ -28,7 +28,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import DatabaseUnavailable
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.idempotency.actions import under_keys
+from paidonce.idempotency.actions import UnderKeys
 from paidonce.idempotency.model import Keyed
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
@@ -55,8 +55,8 @@ def opened(url: str) -> Iterator[Database]:
 
 @asynccontextmanager
 async def writing(database: Database, chance: Callable[[], float]) -> AsyncIterator[Batcher]:
-    batcher = Batcher(database.write, name="writer", queue_limit=10_000, batch_limit=8, chance=chance)
-    batcher.start()
+    batcher = threaded_batcher(database.write, name="writer", queue_limit=10_000, batch_limit=8, chance=chance)
+    await batcher.start()
     try:
         yield batcher
     finally:
@@ -125,7 +125,7 @@ async def test_a_connection_lost_during_commit_gives_each_request_its_outcome_on
                 started = await at_once(batcher, start_payments, [new_payment(one) for one in checkout_ids])
                 await at_once(batcher, record_evidence, [proof(one.attempt.id) for one in started])
                 refunds = await at_once(
-                    batcher, under_keys(start_refunds, tell), [new_refund(one) for one in checkout_ids]
+                    batcher, UnderKeys(start_refunds, tell), [new_refund(one) for one in checkout_ids]
                 )
             proxy.close()
         counts = counted(beside)

@@ -51,11 +51,11 @@ async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_lo
     service = start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
     buyers = Buyers(chance)
     await buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 10)
-    before = resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)  # It has inherited ours.
     async with Shop(service.url) as shop:
         under_way = await shop.created()
         await shop.pay(under_way, "tok_delay_1500")
-    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (largest_file(service.folder), before[1]))
+    limit_files(service, (largest_file(service.folder), before[1]))
     async with Shop(service.url) as shop:
         key, refused, acknowledged = await create_until_refused(shop)
         problem = refused.json()
@@ -64,7 +64,7 @@ async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_lo
         assert [(await shop.get(one))["id"] for one in acknowledged] == acknowledged  # Reading needs no room.
         # The provider has answered within this time: there is no room to write down what.
         assert (await shop.get(under_way, wait_seconds=3))["status"] == "PROCESSING"
-        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, before)
+        limit_files(service, before)
         again = await shop.create(key)
         assert (again.status_code, is_replayed(again)) == (201, False)
         assert [(await shop.get(one))["status"] for one in acknowledged] == ["PENDING"] * len(acknowledged)
@@ -83,6 +83,12 @@ async def create_until_refused(shop: Shop) -> tuple[str, httpx.Response, list[st
         if answer.status_code != 201:
             return key, answer, acknowledged
         acknowledged.append(answer.json()["id"])
+
+
+def limit_files(service: Paidonce, limit: tuple[int, int]) -> None:
+    """Limit how large a file may become, for the process and for the one that writes for it."""
+    for pid in (service.process.pid, service.writer_pid):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
 def largest_file(folder: Path) -> int:

@@ -45,7 +45,7 @@ main.add_command(keys)
 
 @main.command()
 def dev() -> None:
-    """Migrate, then serve API, worker and simulator in this process."""
+    """Migrate, then serve API, worker and simulator."""
     from paidonce.cli.serving import run_server
 
     run_server(read_settings(), with_worker=True, migrating=True)

@@ -1,7 +1,6 @@
 """Listening: the server and what stands behind it in one event loop, until a signal ends both in order."""
 
 import asyncio
-import gc
 import resource
 import signal
 from collections.abc import Callable, Coroutine
@@ -10,13 +9,13 @@ from typing import Final
 import uvloop
 
 from paidonce.api.problems import tell_problem
+from paidonce.collector import calm_collector
 from paidonce.settings import Settings
 from paidonce.web.application import Application
 from paidonce.web.clients import Clients
 from paidonce.web.proxies import Proxies
 from paidonce.web.server import Server
 
-COLLECTOR_THRESHOLDS: Final = (20_000, 20, 50)  # Python's own are 700, 10, 10; these save a tenth of a request's CPU.
 GRACE_SECONDS_MIN: Final = 1.0
 OWN_FILES: Final = 128  # The database's and the provider's, and room to spare: clients must not starve them.
 
@@ -49,10 +48,7 @@ def _make_room_for_files(connections: int) -> int:
 
 def run(main: Coroutine[None, None, None]) -> None:
     """Run a process's one coroutine."""
-    # What is imported by now stays: the collector need not look at it again. A payment under way is some dozens of
-    # objects that it would look at in vain, thousands of times.
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    calm_collector()
     uvloop.run(main)
 
 

@@ -1,14 +1,16 @@
 """Serving: the API and the service in one process, from the first line on the terminal to a clean end."""
 
 import asyncio
-from contextlib import AsyncExitStack
-from typing import Final
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from typing import Final, TypeAlias
 
 import click
 import structlog
 
 from paidonce.api.web import create_web_app
-from paidonce.app import open_service, preload
+from paidonce.app import forked_writer, open_service, preload
 from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
@@ -18,6 +20,9 @@ from paidonce.settings import Settings
 
 log = structlog.get_logger()
 
+Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Service]]
+"""Opens the service; raises DatabaseInUse where another has its file."""
+
 STANDBY_POLL_SECONDS: Final = 0.02  # A look at a file's lock costs microseconds.
 
 
@@ -26,8 +31,11 @@ def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standb
     if standby and settings.database.path is None:
         raise click.UsageError("Only a SQLite file has one server at a time: on PostgreSQL run several.")
     configure_logs(settings)
-    with failing_clearly(settings.database.shown):
-        run(_serve(settings, with_worker=with_worker, migrating=migrating, standby=standby))
+    with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
+        opened = partial(
+            open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
+        )
+        run(_serve(settings, opened, with_worker=with_worker, standby=standby))
 
 
 def run_worker(settings: Settings) -> None:
@@ -35,13 +43,13 @@ def run_worker(settings: Settings) -> None:
     if settings.database.dialect == "sqlite":
         raise click.UsageError("A SQLite file has one process: `paidonce serve` runs its worker. Or use PostgreSQL.")
     configure_logs(settings)
-    with failing_clearly(settings.database.shown):
-        run(_work(settings))
+    with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
+        run(_work(settings, partial(open_service, settings, with_worker=True, writer_process=writer_process)))
 
 
-async def _serve(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool) -> None:
+async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, standby: bool) -> None:
     async with AsyncExitStack() as stack:
-        service = await _open(stack, settings, with_worker=with_worker, migrating=migrating, standby=standby)
+        service = await _open(stack, settings, opened, standby=standby)
         if service is None:
             return
         server = make_server(
@@ -58,21 +66,19 @@ async def _serve(settings: Settings, *, with_worker: bool, migrating: bool, stan
             server.stop()
 
         on_signal(stop)
-        log.info("serving", database=settings.database.shown, worker=with_worker)
+        log.info("serving", database=settings.database.shown, worker=with_worker, writer_pid=service.writer.pid)
         await server.serve()
     log.info("stopped")
 
 
-async def _open(
-    stack: AsyncExitStack, settings: Settings, *, with_worker: bool, migrating: bool, standby: bool
-) -> Service | None:
+async def _open(stack: AsyncExitStack, settings: Settings, opened: Opened, *, standby: bool) -> Service | None:
     """Open the service on the stack, a standby's when the process before it has ended; None where it is to end too."""
     stopping = asyncio.Event()
     on_signal(stopping.set)
     waits = False
     while not stopping.is_set():
         try:
-            return await stack.enter_async_context(open_service(settings, with_worker=with_worker, migrating=migrating))
+            return await stack.enter_async_context(opened())
         except DatabaseInUse:
             if not standby:
                 raise
@@ -84,11 +90,11 @@ async def _open(
     return None
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, opened: Opened) -> None:
     stopping = asyncio.Event()
     on_signal(stopping.set)
-    async with open_service(settings, with_worker=True, migrating=False):
-        log.info("working", database=settings.database.shown)
+    async with opened() as service:
+        log.info("working", database=settings.database.shown, writer_pid=service.writer.pid)
         await stopping.wait()
     log.info("stopped")
 

@@ -10,7 +10,7 @@ from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
 from paidonce.clock import system_clock
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
@@ -58,10 +58,10 @@ def _refuse_a_bad_secret(secret: str) -> None:
 async def _serve(settings: Settings, options: SimulatorOptions) -> None:
     books = open_database(DatabaseUrl("sqlite", path=options.books), clock=system_clock, exclusive=False)
     make_books(books)
-    bookkeeper = Batcher(
+    bookkeeper = threaded_batcher(
         books.write, name="simulator", queue_limit=QUEUE_LIMIT, batch_limit=BATCH_LIMIT, chance=system_chance
     )
-    bookkeeper.start()
+    await bookkeeper.start()
     sender = (
         WebhookSender(options.webhook_url, options.webhook_secret, clock=system_clock) if options.webhook_url else None
     )

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
 
 SQLITE_BUSY_MS: Final = 5000
 SQLITE_CACHE_KIB: Final = 16_384  # A connection; more made nothing quicker, the rest is in the system's cache.
+LEFT_BEHIND_SECONDS_MAX: Final = 5.0
+LEFT_BEHIND_POLL_SECONDS: Final = 0.01
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
@@ -40,8 +43,6 @@ POSTGRESQL_CONNECT: Final = {
 
 BeforeCommit = Callable[[Transaction], object]
 """The last statements of every transaction that writes; what it returns is nobody's."""
-AfterCommit = Callable[[Transaction], None]
-"""Told of each transaction that is committed, in the thread that committed it; it must not raise, nor take long."""
 
 
 class Kept:
@@ -88,7 +89,6 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
-    after_commit: AfterCommit | None = None
     writing: Kept = field(init=False)
     reading: Kept = field(init=False)
 
@@ -114,8 +114,6 @@ class Database:
             transaction = Transaction(connection, self.clock())
             yield transaction
             self.before_commit(transaction)
-        if self.after_commit is not None:
-            self.after_commit(transaction)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -142,7 +140,6 @@ def open_database(
     *,
     clock: Clock,
     before_commit: BeforeCommit = nothing_more,
-    after_commit: AfterCommit | None = None,
     exclusive: bool = True,
 ) -> Database:
     """Open a database; raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
@@ -150,17 +147,15 @@ def open_database(
     ``exclusive=False`` opens a SQLite file beside the process that serves it: for looking, or for shared books.
     """
     if url.dialect == "postgresql":
-        return _open_postgresql(url, clock, before_commit, after_commit)
+        return _open_postgresql(url, clock, before_commit)
     lock = _lock_file(url.path) if url.path and exclusive else None
     writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
     reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
     _read_back_durability(url, writes)
-    return Database(url, writes, reads, clock, before_commit, lock, after_commit)
+    return Database(url, writes, reads, clock, before_commit, lock)
 
 
-def _open_postgresql(
-    url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit, after_commit: AfterCommit | None
-) -> Database:
+def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
     server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
     engine = create_engine(
         server,
@@ -181,7 +176,7 @@ def _open_postgresql(
         connection.autocommit = False
 
     reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return Database(url, engine, reads, clock, before_commit, after_commit=after_commit)
+    return Database(url, engine, reads, clock, before_commit)
 
 
 def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:
@@ -245,18 +240,41 @@ def refuse_what_loses(place: str, set_to: Mapping[str, str | None]) -> None:
 
 
 def _lock_file(path: Path) -> int:
-    """Take the server's lock on a SQLite file. The kernel lets go of it when the process dies, however it dies."""
+    """Take the server's lock on a SQLite file. The kernel lets go of it when all have died who hold it.
+
+    A server that died may have left a commit behind that its writing process is still at: that is waited for.
+    """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS_MAX
+    while not _is_locked_now(descriptor):
         owner = os.pread(descriptor, 20, 0).decode(errors="replace")  # Empty for the moment in which it begins.
-        os.close(descriptor)
-        message = (
-            f"{path} is served by another process{owner and f', {owner}'}. One process serves a SQLite file; "
-            "to run several, set DATABASE_URL to a PostgreSQL database."
-        )
-        raise DatabaseInUse(message) from None
+        if _lives(owner) or time.monotonic() > deadline:
+            os.close(descriptor)
+            message = (
+                f"{path} is served by another process{owner and f', {owner}'}. One process serves a SQLite file; "
+                "to run several, set DATABASE_URL to a PostgreSQL database."
+            )
+            raise DatabaseInUse(message)
+        time.sleep(LEFT_BEHIND_POLL_SECONDS)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def _is_locked_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(owner: str) -> bool:
+    """Tell whether a process lives, as far as can be seen: one of another container cannot."""
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True

@@ -17,11 +17,15 @@ AnyRow: TypeAlias = NamedRow | tuple[Any, ...]
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction. ``events`` are written last, so that merchants are locked as briefly as can be."""
+    """One transaction. ``events`` are written last, so that merchants are locked as briefly as can be.
+
+    ``has_deliveries`` says whether any of them is to be delivered to somebody.
+    """
 
     connection: Connection
     now: Instant
     events: list[Any] = field(default_factory=list)
+    has_deliveries: bool = False
 
     @overload
     def rows(self, statement: Statement, parameters: Parameters) -> Sequence[tuple[Any, ...]]: ...

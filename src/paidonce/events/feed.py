@@ -8,14 +8,14 @@ those of others are seen by looking again.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
+from paidonce.database.batch import News
 from paidonce.database.batcher import Batcher
-from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.actions import ReadOn, find_newest, read_on
 from paidonce.events.model import Event
@@ -98,7 +98,6 @@ class Feed:
         self._poll_seconds = poll_seconds
         self._limit = limit
         self._reader: Batcher | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._tails: dict[str, _Tail] = {}
         self._count = 0
@@ -109,7 +108,6 @@ class Feed:
     def start(self, reader: Batcher) -> None:
         """Begin to read for whoever follows."""
         self._reader = reader
-        self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._work())
 
     def close(self) -> None:
@@ -126,15 +124,14 @@ class Feed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def committed(self, transaction: Transaction) -> None:
-        """Learn of a commit of this process; called in the thread that made it."""
-        if self._tails and self._loop is not None and not self._loop.is_closed():
-            followed = {event.merchant_id for event in transaction.events if event.merchant_id in self._tails}
-            if followed:
-                self._loop.call_soon_threadsafe(self._hear, followed)
+    def committed(self, news: News) -> None:
+        """Learn whose events this process has committed."""
+        followed = news.merchant_ids & self._tails.keys()
+        if followed:
+            self._hear(followed)
 
-    def _hear(self, merchant_ids: set[str]) -> None:
-        self._news |= merchant_ids
+    def _hear(self, merchant_ids: Iterable[str]) -> None:
+        self._news.update(merchant_ids)
         self._bell.set()
 
     async def newest(self, merchant_id: str) -> int:

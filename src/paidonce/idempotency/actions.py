@@ -1,10 +1,11 @@
 """Doing once what is asked for several times: a key and the effect of its request are one commit."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
 from typing import Any
 
-from paidonce.database.batcher import Action
+import msgspec
+
+from paidonce.database.batch import Action
 from paidonce.database.transaction import Transaction
 from paidonce.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from paidonce.idempotency import store
@@ -16,18 +17,26 @@ def under(once: Once | None, action: Action[Any, Any], request: object) -> tuple
 
     Without a key that is the action itself, and costs nothing. With one the outcome may also be ``Answered``.
     """
-    return (action, request) if once is None else (under_keys(action, once.tell), Keyed(request, once.claim))
+    return (action, request) if once is None else (UnderKeys(action, once.tell), Keyed(request, once.claim))
 
 
-@cache  # A batcher runs an action once over all its requests: it must be the same one.
-def under_keys(action: Action[Any, Any], tell: Callable[[Any], Told]) -> Action[Keyed, Any]:
-    """Make an action that runs ``action`` over those requests whose key is new, and keeps what ``tell`` says of each.
+class UnderKeys(msgspec.Struct, frozen=True):
+    """An action that runs ``action`` over those requests whose key is new, and keeps what ``tell`` says of each.
 
     What fails has had no effect and keeps no key: it may be asked for again, with the same key, and may succeed.
+    A value and no closure: all that name the same action are run together, and in whichever process.
     """
 
-    @wraps(action)
-    def run(transaction: Transaction, requests: Sequence[Keyed]) -> list[Any]:
+    action: Action[Any, Any]
+    tell: Callable[[Any], Told]
+
+    @property
+    def __name__(self) -> str:
+        """The action's own name."""
+        return self.action.__name__
+
+    def __call__(self, transaction: Transaction, requests: Sequence[Keyed]) -> list[Any]:
+        """Run it over a batch."""
         outcomes: dict[int, Any] = {}
         while waiting := [index for index in range(len(requests)) if index not in outcomes]:
             first: dict[store.Name, int] = {}
@@ -51,10 +60,8 @@ def under_keys(action: Action[Any, Any], tell: Callable[[Any], Told]) -> Action[
                 for name, index in first.items()
                 if index not in outcomes and (name in claimed or name in records)  # Or ours, from a lost answer.
             ]
-            outcomes |= _run(transaction, action, tell, {index: requests[index] for index in mine})
+            outcomes |= _run(transaction, self.action, self.tell, {index: requests[index] for index in mine})
         return [outcomes[index] for index in range(len(requests))]
-
-    return run
 
 
 def _run(

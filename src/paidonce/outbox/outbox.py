@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from paidonce.clock import Clock
+from paidonce.database.batch import News
 from paidonce.database.batcher import Batcher
 from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
 from paidonce.ids import Chance
@@ -42,9 +43,10 @@ class Outbox:
         """Begin to send."""
         await self._sender.start(alone=alone)
 
-    def hint(self) -> None:
-        """Have the sender look soon; from any thread."""
-        self._sender.hint()
+    def committed(self, news: News) -> None:
+        """Have the sender look soon, where something is to be delivered."""
+        if news.has_deliveries:
+            self._sender.hint()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Send nothing more, and give back what is not done."""

@@ -85,7 +85,6 @@ class Sender:
         self._tasks: dict[asyncio.Task[None], Claimed] = {}
         self._places: Counter[str] = Counter()  # Taken, by endpoint.
         self._failing: Counter[str] = Counter()  # Of those, the places of failing endpoints.
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._more = False  # Whether the last round left something for want of places.
@@ -95,13 +94,11 @@ class Sender:
         """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
         if alone:
             await self._writer.submit(release_all_deliveries, None)
-        self._loop = asyncio.get_running_loop()
         self._loop_task = asyncio.create_task(self._work())
 
     def hint(self) -> None:
-        """Look soon: something is about to be committed. From any thread; what is missed, the next poll finds."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake.set)
+        """Look soon: something is to be delivered. What is missed, the next poll finds."""
+        self._wake.set()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Claim nothing more, wait for what is in flight, then give back the leases of what is not done."""

@@ -26,18 +26,18 @@ _read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
 _read_detail: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def write_events_and_deliveries(transaction: Transaction) -> bool:
-    """Write the transaction's events and their deliveries; returns whether there are any deliveries.
+def write_events_and_deliveries(transaction: Transaction) -> None:
+    """Write the transaction's events and their deliveries.
 
     Where no merchant has an endpoint, it is one read more than the events alone.
     """
     events = write_events(transaction)
     if not events:
-        return False
+        return
     subscriptions = subscriptions_of(transaction, sorted({event.merchant_id for event in events}))
     deliveries = list(_deliveries(subscriptions, events, transaction.now))
     insert_deliveries(transaction, deliveries)
-    return bool(deliveries)
+    transaction.has_deliveries = bool(deliveries)
 
 
 def insert_deliveries(transaction: Transaction, deliveries: Iterable[Delivery]) -> None:

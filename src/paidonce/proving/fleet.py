@@ -14,6 +14,7 @@ from paidonce.proving.processes import Process
 # So many that one has everything loaded, however soon the next blow comes.
 SERVERS_ON_SQLITE: Final = ("server-0", "server-1", "server-2")
 STANDBY_SHARE: Final = 0.1  # Of the blows on SQLite, how many meet a process that only waits.
+WRITER_SHARE: Final = 0.25  # Of the kills, how many meet the process that writes: the other dies of it.
 STOP_SHARE: Final = 0.15  # Of the blows at a worker, how many stop it past its lease instead of killing it.
 
 
@@ -44,14 +45,15 @@ class Fleet:
         serving = self._serving()
         if self._lock is not None:
             waiting = [one for one in self.processes if one is not serving]
-            await self._kill(draw.choice(waiting) if draw.random() < STANDBY_SHARE else serving, serving)
+            target = draw.choice(waiting) if draw.random() < STANDBY_SHARE else serving
+            await self._kill(target, serving, draw)
             return
         target = draw.choice(self.processes)
         if target is not serving and draw.random() < STOP_SHARE:
             target.send(signal.SIGSTOP)
             self._waking.add(asyncio.create_task(_continue_later(target)))
         else:
-            await self._kill(target, serving)
+            await self._kill(target, serving, draw)
 
     async def recover(self) -> None:
         """Continue what was stopped; whatever has ended by itself is started again. Returns when all are up."""
@@ -73,9 +75,9 @@ class Fleet:
         pid = self._lock.read_text() if self._lock is not None and self._lock.exists() else ""
         return next((one for one in self.processes if str(one.pid) == pid), self.processes[0])
 
-    async def _kill(self, target: Process, serving: Process) -> None:
+    async def _kill(self, target: Process, serving: Process, draw: Draw) -> None:
         began = time.monotonic()
-        await target.kill()
+        await (target.kill_writer() if draw.random() < WRITER_SHARE else target.kill())
         await target.start()
         if target is serving:
             await self._answers()

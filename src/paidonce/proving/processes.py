@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from typing import Final
 
 START_SECONDS_MAX: Final = 30.0
 UP: Final = (b'"event": "serving"', b'"event": "working"', b'"event": "standing_by"')
+WRITER: Final = re.compile(rb'"writer_pid": (\d+)')
 
 
 class Process:
@@ -71,6 +73,22 @@ class Process:
         self.send(signal.SIGKILL)
         if self._process is not None:
             await self._process.wait()
+
+    async def kill_writer(self) -> None:
+        """Kill the process that writes for it, and wait until it has died of that."""
+        pid = self._writer_pid()
+        if pid is None:
+            await self.kill()
+        elif self.running and self._process is not None:
+            self.kills += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            await self._process.wait()
+
+    def _writer_pid(self) -> int | None:
+        """Find what it said when it was up; None before."""
+        said = WRITER.search(self._log.read_bytes(), self._log_bytes)
+        return int(said[1]) if said else None
 
     async def end_by_itself(self) -> None:
         """Wait until it has done what it was started for; raises RuntimeError where it fails."""

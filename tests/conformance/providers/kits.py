@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.exc import OperationalError
 
 from paidonce.clock import system_clock
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
@@ -91,8 +91,8 @@ async def in_process(folder: Path, _running: Running) -> AsyncIterator[Kit]:
             raise OperationalError("", None, _full_disk())
         return database.write()
 
-    books = Batcher(begin, name="books", queue_limit=1000, batch_limit=64, chance=system_chance)
-    books.start()
+    books = threaded_batcher(begin, name="books", queue_limit=1000, batch_limit=64, chance=system_chance)
+    await books.start()
     try:
         yield SimulatorKit(Simulator(books, latency_ms=0, webhook_secret=SECRET), gone.set)
     finally:

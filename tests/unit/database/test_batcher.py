@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from structlog.testing import capture_logs
 
 from paidonce.clock import system_clock
-from paidonce.database import batcher as module
-from paidonce.database.batcher import Batcher
+from paidonce.database import batch as module
+from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
@@ -26,6 +26,8 @@ class FakeDatabase:
     """Counts commits and rollbacks; ``may_commit`` holds each commit back until the test lets it go."""
 
     def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.has_deliveries = False
         self.commits = 0
         self.rollbacks = 0
         self.may_commit = Event()
@@ -72,8 +74,10 @@ class Actions:
 
 @asynccontextmanager
 async def working(database: FakeDatabase, *, queue_limit: int = 1000, batch_limit: int = 256) -> AsyncIterator[Batcher]:
-    one = Batcher(database.begin, name="test", queue_limit=queue_limit, batch_limit=batch_limit, chance=lambda: 0.0)
-    one.start()
+    one = threaded_batcher(
+        database.begin, name="test", queue_limit=queue_limit, batch_limit=batch_limit, chance=lambda: 0.0
+    )
+    await one.start()
     yield one
     await one.stop()
 
@@ -194,7 +198,7 @@ async def test_a_commit_that_fails_is_answered_to_nobody_as_success(actions: Act
 async def test_more_than_the_queue_takes_is_refused_before_anything_is_done(
     database: FakeDatabase, actions: Actions
 ) -> None:
-    async with working(database, queue_limit=3) as one:
+    async with working(database, queue_limit=4) as one:  # The one that holds the thread, and three.
         async with held(one, actions):
             tasks = await submitted(one, actions.double, range(3))
             with pytest.raises(Overloaded):
@@ -258,8 +262,8 @@ async def test_on_a_real_database_one_bad_row_spoils_no_other_and_what_is_answer
     database = open_database(parse_database_url(database_url), clock=system_clock)
     with database.writes.begin() as connection:
         connection.execute(text("CREATE TABLE kept (number INTEGER PRIMARY KEY CHECK (number <> 13))"))
-    one = Batcher(database.write, name="test", queue_limit=100, batch_limit=50, chance=lambda: 0.0)
-    one.start()
+    one = threaded_batcher(database.write, name="test", queue_limit=100, batch_limit=50, chance=lambda: 0.0)
+    await one.start()
     outcomes = await asyncio.gather(*await submitted(one, insert_numbers, range(40)), return_exceptions=True)
     assert isinstance(outcomes.pop(13), IntegrityError)
     assert outcomes == [number for number in range(40) if number != 13] == kept_in(database)
@@ -273,8 +277,8 @@ async def test_a_database_that_is_gone_refuses_everybody_at_once_and_works_again
     database = open_database(parse_database_url(postgres_url), clock=system_clock)
     with database.writes.begin() as connection:
         connection.execute(text("CREATE TABLE kept (number INTEGER PRIMARY KEY)"))
-    one = Batcher(database.write, name="test", queue_limit=100, batch_limit=50, chance=lambda: 0.0)
-    one.start()
+    one = threaded_batcher(database.write, name="test", queue_limit=100, batch_limit=50, chance=lambda: 0.0)
+    await one.start()
 
     def lose_the_connection(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:
         transaction.run(text("SELECT pg_terminate_backend(pg_backend_pid())"))

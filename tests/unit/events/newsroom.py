@@ -11,7 +11,7 @@ from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import system_clock
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
@@ -30,13 +30,14 @@ class Newsroom:
             parse_database_url(url),
             clock=system_clock,
             before_commit=write_events,
-            after_commit=self.feed.committed if heard else None,
         )
         migrate(self.database)
         self.writer, self.reader = (
-            Batcher(begin, name=name, queue_limit=10_000, batch_limit=64, chance=lambda: 0.5)
+            threaded_batcher(begin, name=name, queue_limit=10_000, batch_limit=64, chance=lambda: 0.5)
             for begin, name in ((self.database.write, "writer"), (self.database.read, "reader"))
         )
+        if heard:
+            self.writer.tell(self.feed.committed)
 
     async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
         """Have so many events happen to each merchant."""
@@ -104,8 +105,8 @@ async def newsroom(
 ) -> AsyncIterator[Newsroom]:
     """Open a log and its feed; by default the feed looks so rarely that only what it is told of can wake it."""
     room = Newsroom(url, heard=heard, limit=limit, poll_seconds=poll_seconds)
-    room.writer.start()
-    room.reader.start()
+    await room.writer.start()
+    await room.reader.start()
     room.feed.start(room.reader)
     try:
         yield room

@@ -1,16 +1,13 @@
 """Following the log on both databases: nothing is missed, nothing is told twice, and nobody is buffered for."""
 
 import asyncio
-from typing import cast
 
 import pytest
-from sqlalchemy import Connection
 
-from paidonce.database.transaction import Transaction
+from paidonce.database.batch import News
 from paidonce.errors import Overloaded
 from paidonce.events.actions import list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
-from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.events.store import EventFilter
 from tests.unit.events.newsroom import Told, newsroom
 
@@ -64,8 +61,7 @@ async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: st
     async with newsroom(database_url, heard=False) as room:
         follower = await room.join(0)
         await room.happen(3 * RECENT_MAX, at_once=64)
-        event = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1", checkout_id="chk_1")
-        room.feed.committed(Transaction(cast("Connection", None), 0, [event]))
+        room.feed.committed(News(frozenset({"m1"})))
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 

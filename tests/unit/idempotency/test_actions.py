@@ -15,7 +15,7 @@ from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, idempotency_key
@@ -23,7 +23,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import CheckoutNotFound, IdempotencyKeyInUse, IdempotencyKeyReused
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.idempotency.actions import find_records, forget_expired_keys, under, under_keys
+from paidonce.idempotency.actions import UnderKeys, find_records, forget_expired_keys, under
 from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Told
 from paidonce.merchants.model import OwnedId
 from paidonce.payments import worker as worker_module
@@ -82,7 +82,7 @@ class Shop:
         return checkout_id
 
     def refund(self, *requests: Keyed) -> list[Any]:
-        return self.do(under_keys(start_refunds, tell), *requests)
+        return self.do(UnderKeys(start_refunds, tell), *requests)
 
     def refunds(self) -> int:
         with self.database.read() as transaction:
@@ -206,7 +206,7 @@ def test_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
             for number in range(20):
                 batch = [keyed(checkout_id, 1, f"k{number}"), keyed(checkout_id, 1, f"k{19 - number}")]
                 with database.write() as transaction:
-                    outcomes += under_keys(start_refunds, tell)(transaction, batch)
+                    outcomes += UnderKeys(start_refunds, tell)(transaction, batch)
             return outcomes
 
         outcomes = [outcome for of_one in at_once.map(refund, others) for outcome in of_one]
@@ -224,7 +224,7 @@ def test_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(post
         checkout_id = shop.paid()
         with other.write() as stalled:
             # Not the checkout's row: that the same one is asked for would hold up the rest.
-            under_keys(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
+            UnderKeys(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
             began = time.monotonic()
             outcomes = shop.refund(keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free"))
             took_seconds = time.monotonic() - began
@@ -247,15 +247,15 @@ def test_without_a_key_an_action_is_run_as_it_is_and_with_one_a_batcher_finds_it
     assert under(None, start_refunds, request.request) == (start_refunds, request.request)
     action, wrapped = under(Once(request.claim, tell), start_refunds, request.request)
     assert wrapped == request
-    assert action is under_keys(start_refunds, tell)
+    assert {action} == {UnderKeys(start_refunds, tell)}  # A batcher groups by it.
     assert action.__name__ == "start_refunds"
 
 
 async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> None:
     checkout_id = shop.paid()
     shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
-    writer = Batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
-    writer.start()
+    writer = threaded_batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
+    await writer.start()
     worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda *_: None)
     with patch.object(worker_module, "FORGET_MAX", 2):
         shop.now = NOW + 30 * DAY_MS - 1

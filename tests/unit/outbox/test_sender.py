@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from paidonce.clock import Instant
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.encryption import Keyring
 from paidonce.outbox.calling import Answer
 from paidonce.outbox.deliveries import Waiting
@@ -51,7 +51,7 @@ def sender(concurrency: int) -> Sender:
     def begin() -> None:
         raise AssertionError("a transaction was begun")
 
-    batcher = Batcher(begin, name="never", queue_limit=1, batch_limit=1, chance=lambda: 0.5)  # type: ignore[arg-type]
+    batcher = threaded_batcher(begin, name="never", queue_limit=1, batch_limit=1, chance=lambda: 0.5)  # type: ignore[arg-type]
     settings = SenderSettings(timeout_seconds=1, concurrency=concurrency, poll_seconds=1, schedule=Schedule())
     keyring = Keyring(refuse, draw=bytes)
     return Sender(batcher, batcher, Nobody(), keyring, settings, clock=lambda: NOW, chance=lambda: 0.5)

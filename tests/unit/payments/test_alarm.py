@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, text
 from structlog.testing import capture_logs
 
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
@@ -62,8 +62,8 @@ def measured(database: Database) -> Unproven:
 
 
 async def logged(database: Database) -> list[tuple[str, str, int, int]]:
-    reader = Batcher(database.read, name="reader", queue_limit=9, batch_limit=9, chance=lambda: 0.5)
-    reader.start()
+    reader = threaded_batcher(database.read, name="reader", queue_limit=9, batch_limit=9, chance=lambda: 0.5)
+    await reader.start()
     try:
         with capture_logs() as lines:
             await Alarm(reader, clock=lambda: NOW).look()

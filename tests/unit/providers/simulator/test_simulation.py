@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paidonce.clock import Instant
-from paidonce.database.batcher import Batcher
+from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
@@ -30,8 +30,9 @@ class Provider:
         self.told: list[tuple[str, Fate]] = []
         self.database = open_database(DatabaseUrl("sqlite", path=path), clock=lambda: self.now, exclusive=False)
         make_books(self.database)
-        self.books = Batcher(self.database.write, name="books", queue_limit=1000, batch_limit=64, chance=system_chance)
-        self.books.start()
+        self.books = threaded_batcher(
+            self.database.write, name="books", queue_limit=1000, batch_limit=64, chance=system_chance
+        )
 
     def simulation(self, rules: Rules, tell: Tell | None = None) -> Simulation:
         async def remember(operation: Operation, draw: WebhookDraw) -> None:
@@ -47,6 +48,7 @@ class Provider:
 @pytest.fixture
 async def provider(tmp_path: Path) -> AsyncIterator[Provider]:
     one = Provider(tmp_path / "books.db")
+    await one.books.start()
     yield one
     await one.close()
 
@@ -189,6 +191,7 @@ async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always
 async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
     """Make calls of 100 keys at a provider where each is hit; returns answers, counts, and books by status."""
     provider = Provider(path)
+    await provider.books.start()
     simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), tell_nobody)
     replies = [await simulation.charge(wish(f"att_{key}")) for key in range(100) for _ in range(calls)]
     answers = [one.outcome if isinstance(one, Operation) else one.name for one in replies]

@@ -1,0 +1,103 @@
+"""Two processes that live and die together: whichever is killed, nothing is lost and the next can start."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+
+from tests.buyers import Buyers
+from tests.oracle import broken_invariants
+from tests.service import Paidonce, wait_until
+from tests.shop import Shop
+
+KILLS = 4
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Hold a process where it stands, as a disk would that does not answer."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_server_whose_writer_is_killed_under_load_dies_with_it_and_the_next_has_lost_nothing(
+    start: Callable[..., Paidonce], database_url: str, chance: Random
+) -> None:
+    buyers = Buyers(chance)
+    for _ in range(KILLS):
+        service = start("dev", DATABASE_URL=database_url).wait_until_ready()
+        asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.6), os.kill, service.writer_pid, signal.SIGKILL)
+        await buyers.buy(service.url)
+        assert service.wait_for_end() == 1
+        assert "writer_process_lost" in service.said
+    service = start("dev", DATABASE_URL=database_url)
+    await buyers.buy(service.url, enough=lambda: not buyers.unanswered)
+    assert await buyers.lost(service.url) == []
+    assert broken_invariants(database_url, service.books) == []
+    assert len(buyers.paid) > KILLS
+
+
+@pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGTERM])
+def test_the_writer_ends_when_its_server_does(
+    start: Callable[..., Paidonce], database_url: str, name: signal.Signals
+) -> None:
+    service = start("dev", DATABASE_URL=database_url).wait_until_ready()
+    writer = service.writer_pid
+    service.process.send_signal(name)
+    service.wait_for_end()
+    wait_until(lambda: not lives(writer))
+
+
+async def test_a_server_that_was_killed_with_its_writer_in_a_commit_is_followed_only_when_that_has_ended(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    first = start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
+    async with Shop(first.url) as shop:
+        checkout_id = await shop.created()
+        with stopped(first.writer_pid):
+            lost = asyncio.create_task(shop.pay(checkout_id))
+            first.process.kill()
+            first.process.wait()
+            await asyncio.gather(lost, return_exceptions=True)
+            second = start("serve", DATABASE_URL=sqlite_url)
+            third = start("serve", DATABASE_URL=sqlite_url)
+            assert third.wait_for_end() == second.wait_for_end() == 1  # They have waited, but not for ever.
+            assert "is served by another process" in second.said
+            fourth = start("serve", DATABASE_URL=sqlite_url)
+        fourth.wait_until_ready()
+    async with Shop(fourth.url) as shop:
+        assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
+
+
+async def test_a_signal_to_the_whole_group_is_the_servers_to_follow(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    service = start("dev", DATABASE_URL=database_url).wait_until_ready()
+    for name in (signal.SIGINT, signal.SIGTERM):  # The terminal sends it to both, and so does a supervisor.
+        os.kill(service.writer_pid, name)
+        async with Shop(service.url) as shop:
+            assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
+    os.kill(service.process.pid, signal.SIGINT)
+    assert service.wait_for_end() == 0, service.said
+
+
+async def test_a_database_in_memory_has_one_process(start: Callable[..., Paidonce]) -> None:
+    service = start("dev", DATABASE_URL="file::memory:?cache=shared").wait_until_ready()
+    async with Shop(service.url) as shop:
+        assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
+    assert '"writer_pid": null' in service.said

@@ -1,0 +1,99 @@
+"""Batches in a process of their own, in an interpreter of their own: a test's has threads, which no fork survives.
+
+Run as ``python -m tests.unit.database.across URL``; prints what it saw.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+
+from paidonce.clock import system_clock
+from paidonce.database.batch import Batches, News
+from paidonce.database.batcher import Batcher
+from paidonce.database.engine import open_database
+from paidonce.database.process import ProcessExecutor, forked
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.errors import IdempotencyKeyReused
+from paidonce.events.model import Cause, EventType, NewEvent
+
+
+def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:
+    """Keep numbers, of which the table refuses 13."""
+    for number in requests:
+        transaction.run(text("INSERT INTO kept VALUES (:number)"), {"number": number})
+        merchant = f"m{number % 2}"
+        transaction.events.append(
+            NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id=merchant, checkout_id="chk")
+        )
+    return requests
+
+
+def refuse(_transaction: Transaction, requests: Sequence[str]) -> list[IdempotencyKeyReused]:
+    """Answer with an error of ours."""
+    return [IdempotencyKeyReused([one]) for one in requests]
+
+
+def tell_pid(_transaction: Transaction, requests: Sequence[object]) -> list[int]:
+    """Tell which process runs this."""
+    return [os.getpid() for _ in requests]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Batches]:
+    """Open the database, in the child."""
+    database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
+    yield Batches(database.write, limit=16, chance=lambda: 0.0)
+    database.close()
+
+
+def shown(outcome: object) -> Any:  # noqa: ANN401 - what JSON can show
+    return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else outcome
+
+
+async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
+    """Hand in what goes well and what does not."""
+    database = open_database(parse_database_url(url), clock=system_clock)
+    with database.writes.begin() as connection:
+        connection.execute(text("CREATE TABLE kept (number INTEGER PRIMARY KEY CHECK (number <> 13))"))
+    one = Batcher(executor, limit=100)
+    news: list[News] = []
+    one.tell(news.append)
+    await one.start()
+    numbers = await asyncio.gather(*(one.submit(insert_numbers, n) for n in range(40)), return_exceptions=True)
+    refused, nameless, pid = await asyncio.gather(
+        one.submit(refuse, "amount"),
+        one.submit(lambda _transaction, requests: requests, 1),
+        one.submit(tell_pid, None),
+        return_exceptions=True,
+    )
+    last = [asyncio.create_task(one.submit(insert_numbers, n)) for n in range(100, 160)]
+    await asyncio.sleep(0)
+    await one.stop()
+    with database.read() as transaction:
+        kept = [number for (number,) in transaction.rows(text("SELECT number FROM kept ORDER BY number"))]
+    database.close()
+    return {
+        "numbers": [shown(outcome) for outcome in numbers],
+        "kept": kept,
+        "refused": [shown(refused), getattr(refused, "fields", None)],
+        "nameless": shown(nameless),
+        "elsewhere": pid != os.getpid(),
+        "last": [task.result() for task in last],
+        "heard_of": sorted({merchant for one in news for merchant in one.merchant_ids}),
+    }
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # Drawing takes seconds.
+    where = sys.argv[1]
+    with forked(lambda: opened(where), prepare=lambda: None) as made:
+        sys.stdout.write(json.dumps(asyncio.run(look(where, made))))

@@ -1,0 +1,50 @@
+"""Batches in a process of their own: the same answers as from a thread, and what cannot cross spoils nothing else."""
+
+import json
+import pickle
+import subprocess
+import sys
+from inspect import signature
+from typing import Any, Final
+
+import pytest
+
+from paidonce import errors
+from paidonce.errors import PaidonceError
+
+SAMPLES: Final[dict[str, Any]] = {"str": "said", "str | None": "said", "int": 7, "float": 1.5, "bool": True}
+
+
+@pytest.fixture
+def seen(database_url: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.unit.database.across", database_url]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def test_everybody_is_answered_from_the_other_process_and_what_cannot_cross_fails_alone(seen: dict[str, Any]) -> None:
+    numbers = [n for n in range(40) if n != 13]
+    assert seen["numbers"].pop(13) == "ActionFailed: IntegrityError: see the log"
+    assert seen["numbers"] == numbers
+    assert seen["kept"] == numbers + list(range(100, 160)) == numbers + seen["last"]  # All of it, to the last.
+    assert seen["refused"][1] == ["amount"]
+    assert "annot pickle" in seen["nameless"] or "an't pickle" in seen["nameless"], seen["nameless"]
+    assert seen["elsewhere"]
+    assert seen["heard_of"] == ["m0", "m1"]
+
+
+def kinds() -> list[type[PaidonceError]]:
+    return [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, PaidonceError)]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_an_error_is_the_same_in_another_process(kind: type[PaidonceError]) -> None:
+    parameters = list(signature(kind).parameters.values())
+    named = {one.name: SAMPLES.get(str(one.annotation), []) for one in parameters}
+    by_position = [named.pop(one.name) for one in parameters if one.kind != one.KEYWORD_ONLY]
+    error = kind(*by_position, **named)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert (str(again), vars(again)) == (str(error), vars(error))
