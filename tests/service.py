@@ -86,7 +86,7 @@ class Paidonce:
     @property
     def writer_pid(self) -> int:
         """The id of its child, which writes to the database."""
-        pid: int = json.loads(self.wait_for_line('"serving"'))["writer_pid"]
+        pid: int = json.loads(self.wait_for_line('"writer_pid"'))["writer_pid"]
         return pid
 
     def wait_for_line(self, text: str) -> str:

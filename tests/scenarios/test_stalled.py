@@ -1,6 +1,10 @@
 """A machine that stalls past its leases and goes on as if nothing had been: it changes nothing, and charges nothing."""
 
+import os
+import signal
 from collections.abc import Callable
+
+import pytest
 
 from paidonce.clock import system_clock
 from tests.oracle import attempts_of, broken_invariants, charges_of
@@ -12,8 +16,9 @@ SHORT = {"PAIDONCE_LEASE_SECONDS": "2", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1.
 SLOW = "tok_delay_1300"
 
 
+@pytest.mark.parametrize("stalled", [("worker", "writer"), ("worker",), ("writer",)], ids="-and-".join)
 async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another_took_over(
-    start: Callable[..., Paidonce], postgres_url: str
+    start: Callable[..., Paidonce], postgres_url: str, stalled: tuple[str, ...]
 ) -> None:
     assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
     server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
@@ -23,10 +28,13 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
         for checkout_id in ids:
             await shop.pay(checkout_id, SLOW)
         wait_until(lambda: fences(postgres_url, ids) == [1] * 5)
-        stalling.stop()
+        pids = {"worker": stalling.process.pid, "writer": stalling.writer_pid}
+        for name in stalled:
+            os.kill(pids[name], signal.SIGSTOP)
         other = start("worker", DATABASE_URL=postgres_url, **SHORT).wait_until_ready()
         wait_until(lambda: fences(postgres_url, ids) == [2] * 5)
-        stalling.resume()  # Its calls have timed out: it believes that the outcome is unknown.
+        for name in stalled:  # What it records now, an outcome or that it is unknown, is of a lease that it has lost.
+            os.kill(pids[name], signal.SIGCONT)
         ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
         timelines = [await shop.timeline(checkout_id) for checkout_id in ids]
     for worker in (stalling, other):  # Ends when nothing is in its hands any more.
