@@ -1,6 +1,6 @@
-"""Where the interpreter's time goes: py-spy looks many times a second which thread holds it, and what it does there.
+"""Where the interpreters' time goes: py-spy looks many times a second which threads hold them, and what they do there.
 
-Threads share the interpreter, so that this bounds the throughput. What waits, for the disk or for work, is not seen.
+Threads share their process's interpreter: that bounds the throughput. What waits, for disk or work, is not seen.
 """
 
 import shutil
@@ -23,6 +23,7 @@ from bench.throughput import CREATE, merchants_file
 
 LOOKS_A_SECOND: Final = 250
 FUNCTIONS_SHOWN: Final = 20
+WRITER: Final = "writer"  # The one process that the service starts.
 THREADS: Final = {"MainThread": "event loop"}  # The others are named after what they do.
 
 
@@ -51,7 +52,7 @@ def measure_profile(session: Session) -> Findings:
 
 def _look(spy: str, pid: int, seconds: int, output: Path) -> Profile:
     command = [spy, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", str(LOOKS_A_SECOND)]
-    command += ["--format", "raw", "--function", "--threads", "--gil", "--output", str(output)]
+    command += ["--format", "raw", "--function", "--threads", "--gil", "--subprocesses", "--output", str(output)]
     looked = subprocess.run(command, capture_output=True, text=True, check=False)
     if looked.returncode != 0 or not output.exists():
         raise click.ClickException(
@@ -67,8 +68,9 @@ def read_profile(text: str) -> Profile:
     for line in text.splitlines():
         stack, _, seen = line.rpartition(" ")
         frames = stack.split(";")
-        thread = frames[0].partition(": ")[2].strip("\"'") or frames[0]
-        threads[THREADS.get(thread, thread)] += int(seen)
+        processes = [frame for frame in frames if frame.startswith("process ")]
+        thread = frames[len(processes)].partition(": ")[2].strip("\"'")
+        threads[WRITER if len(processes) > 1 else THREADS.get(thread, thread)] += int(seen)
         functions[frames[-1]] += int(seen)
     return Profile(_shares(threads), _shares(functions))
 

@@ -33,9 +33,22 @@ def test_a_bound_holds_from_its_own_side() -> None:
 
 
 def test_a_profile_counts_a_function_itself_and_not_what_it_calls() -> None:
-    profile = read_profile('thread (1): "MainThread";run (a);send (b) 3\nthread (2): "writer";run (a) 1\n')
-    assert [(share.what, share.percent) for share in profile.threads] == [("event loop", 75.0), ("writer", 25.0)]
-    assert [(share.what, share.percent) for share in profile.functions] == [("send (b)", 75.0), ("run (a)", 25.0)]
+    server, writer = 'process 1:"paidonce dev"', 'process 2:"paidonce dev"'
+    profile = read_profile(
+        f'{server};thread (1): "MainThread";run (a);send (b) 5\n'
+        f'{server};thread (3): "reader";run (a) 2\n'
+        f'{server};{writer};thread (2): "MainThread";run (a);main (c) 3\n'
+    )
+    assert [(share.what, share.percent) for share in profile.threads] == [
+        ("event loop", 50.0),
+        ("writer", 30.0),
+        ("reader", 20.0),
+    ]
+    assert [(share.what, share.percent) for share in profile.functions] == [
+        ("send (b)", 50.0),
+        ("main (c)", 30.0),
+        ("run (a)", 20.0),
+    ]
 
 
 def test_figures_take_the_place_of_the_earlier_ones_and_nothing_else(tmp_path: Path) -> None:
