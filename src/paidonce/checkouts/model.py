@@ -100,7 +100,7 @@ class Checkout(msgspec.Struct, frozen=True):
         return self.amount_captured - self.amount_refunded - self.amount_refund_pending
 
 
-class NewCheckout(msgspec.Struct, frozen=True, kw_only=True):
+class NewCheckout(msgspec.Struct, frozen=True):
     """A request to create a checkout, with the id that it gets where its idempotency key is new."""
 
     id: str

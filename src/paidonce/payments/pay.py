@@ -48,7 +48,7 @@ class Repeated(msgspec.Struct, frozen=True):
 StartOutcome: TypeAlias = Started | Repeated | PaidonceError
 
 
-class StartPayment(msgspec.Struct, frozen=True, kw_only=True):
+class StartPayment(msgspec.Struct, frozen=True):
     """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request."""
 
     attempt_id: str

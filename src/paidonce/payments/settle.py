@@ -57,7 +57,7 @@ def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> 
     return list(requests)
 
 
-class RecordEvidence(msgspec.Struct, frozen=True, kw_only=True):
+class RecordEvidence(msgspec.Struct, frozen=True):
     """Something learned about an attempt. A worker writes under its ``fence``; a webhook or an operator needs none.
 
     ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it, and ``checkout``
