@@ -34,6 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     repeats: int
     kills: int
+    writer_kills: int
     stops: int
     down_seconds: float
     statuses: dict[str, int]

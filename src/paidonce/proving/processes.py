@@ -21,6 +21,7 @@ class Process:
     def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.kills = 0
+        self.writer_kills = 0  # Of the kills, those that met the process that writes.
         self.stops = 0
         self._arguments = arguments
         self._environment = environment
@@ -81,6 +82,7 @@ class Process:
             await self.kill()
         elif self.running and self._process is not None:
             self.kills += 1
+            self.writer_kills += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             await self._process.wait()

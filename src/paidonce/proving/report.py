@@ -22,13 +22,14 @@ def render(outcome: Outcome) -> str:
         ("Unexpected answers", len(outcome.unexpected)),
     ]
     limit = outcome.end_seconds_max
+    stopped = f"{outcome.stops} workers stopped past their lease"
     lines = [
         f"paidonce on {outcome.database}, seed {outcome.seed}, {outcome.seconds:.0f} seconds",
         "",
         f"  Purchases       {outcome.checkouts:>7}   {_shares(outcome.statuses)}",
         f"  Payments        {outcome.payments:>7}   each by one of {len(outcome.methods)} ways to pay",
         f"  Requests        {outcome.requests:>7}   {outcome.repeats} repeated for want of an answer",
-        f"  Kills           {outcome.kills:>7}   and {outcome.stops} workers stopped past their lease",
+        f"  Kills           {outcome.kills:>7}   {outcome.writer_kills} of a writer; and {stopped}",
         f"  Without answer  {outcome.down_seconds:>7.1f}   seconds in all, after the server was killed",
         f"  Faults          {sum(outcome.faults.values()):>7}   {_shares(outcome.faults)}",
         f"  At the provider {outcome.charges:>7}   charges, declines and holds in its books; {outcome.refunds} refunds",

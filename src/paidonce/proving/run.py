@@ -69,6 +69,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         requests=clients.requests,
         repeats=clients.repeats,
         kills=sum(process.kills for process in fleet.processes),
+        writer_kills=sum(process.writer_kills for process in fleet.processes),
         stops=sum(process.stops for process in fleet.processes),
         down_seconds=fleet.down_seconds,
         statuses=_count([one["status"] for one in checkouts.values()]),

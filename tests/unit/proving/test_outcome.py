@@ -16,6 +16,7 @@ GOOD = Outcome(
     requests=99,
     repeats=3,
     kills=5,
+    writer_kills=2,
     stops=1,
     down_seconds=2.5,
     statuses={"COMPLETED": 9},
