@@ -79,7 +79,7 @@ class Kept:
             self._free.pop().close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Database:
     """An open database. ``write()`` is one durable transaction; in ``read()`` each statement has a view of its own."""
 
@@ -94,8 +94,8 @@ class Database:
 
     def __post_init__(self) -> None:
         """Keep connections of both engines."""
-        object.__setattr__(self, "writing", Kept(self.writes))
-        object.__setattr__(self, "reading", Kept(self.reads))
+        self.writing = Kept(self.writes)
+        self.reading = Kept(self.reads)
 
     @property
     def exclusive(self) -> bool:
