@@ -1,7 +1,8 @@
-"""kill -9 at any moment: nothing acknowledged is lost, every payment ends, nobody is charged twice."""
+"""kill -9 of server or writer at any moment: nothing acknowledged is lost, all payments end, nobody pays twice."""
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from random import Random
 
@@ -16,15 +17,20 @@ KILLS = int(os.environ.get("KILLS") or 5)
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)  # A start takes a second or two where nothing else runs.
+@pytest.mark.parametrize(
+    ("victim", "status"), [("server", -9), ("writer", 1)]
+)  # The server dies of its writer's death.
 async def test_however_often_the_process_is_killed_what_it_acknowledged_holds_and_nobody_pays_twice(
-    start: Callable[..., Paidonce], database_url: str, chance: Random
+    start: Callable[..., Paidonce], database_url: str, chance: Random, victim: str, status: int
 ) -> None:
     buyers = Buyers(chance)
     for _ in range(KILLS):
         service = start("dev", DATABASE_URL=database_url).wait_until_ready()
-        asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.6), service.process.kill)
+        pid = service.process.pid if victim == "server" else service.writer_pid
+        asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.6), os.kill, pid, signal.SIGKILL)
         await buyers.buy(service.url)
-        assert service.wait_for_end() == -9
+        assert service.wait_for_end() == status
+        assert ("writer_process_lost" in service.said) == (victim == "writer")
     service = start("dev", DATABASE_URL=database_url)
     await buyers.buy(service.url, enough=lambda: not buyers.unanswered)
     assert await buyers.lost(service.url) == []

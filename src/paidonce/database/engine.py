@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pysqlite3.dbapi2
+import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
@@ -19,6 +20,8 @@ from paidonce.database.statement import run_at_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
+
+log = structlog.get_logger()
 
 SQLITE_BUSY_MS: Final = 5000
 SQLITE_CACHE_KIB: Final = 16_384  # A connection; more made nothing quicker, the rest is in the system's cache.
@@ -247,6 +250,7 @@ def _lock_file(path: Path) -> int:
     """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LEFT_BEHIND_SECONDS_MAX
+    told = False
     while not _is_locked_now(descriptor):
         owner = os.pread(descriptor, 20, 0).decode(errors="replace")  # Empty for the moment in which it begins.
         if _lives(owner) or time.monotonic() > deadline:
@@ -256,6 +260,9 @@ def _lock_file(path: Path) -> int:
                 "to run several, set DATABASE_URL to a PostgreSQL database."
             )
             raise DatabaseInUse(message)
+        if not told:
+            log.info("waiting_for_a_dead_servers_writer", server_pid=owner)
+            told = True
         time.sleep(LEFT_BEHIND_POLL_SECONDS)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -276,6 +283,6 @@ def _lives(owner: str) -> bool:
         os.kill(int(owner), 0)
     except ProcessLookupError:
         return False
-    except (ValueError, PermissionError):
-        return True
+    except (ValueError, OverflowError, PermissionError):
+        pass
     return True
