@@ -115,6 +115,13 @@ async def test_a_webhook_that_is_no_news_is_taken_and_one_of_a_stranger_is_not(p
     assert (taken.status_code, stranger.status_code, stranger.json()["code"]) == (200, 404, "provider_not_found")
 
 
+async def test_a_signed_webhook_that_is_not_valid_utf_8_is_a_bad_request(pair: Pair) -> None:
+    body = b'{"type":"charge.succeeded","timestamp":"\xff"}'
+    async with Shop(pair.service.url) as shop:
+        answer = await shop.http.post(pair.webhooks_url, content=body, headers=signed(body))
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+
+
 async def test_a_charge_that_succeeds_after_its_decline_completes_the_checkout(pair: Pair) -> None:
     async with Shop(pair.service.url) as shop:
         checkout_id = await shop.created()

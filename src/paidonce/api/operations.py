@@ -25,6 +25,7 @@ from paidonce.errors import (
     IdempotencyKeyReused,
     InvalidSignature,
     InvalidState,
+    MalformedBody,
     MerchantNotFound,
     PaymentInProgress,
     ProviderNotFound,
@@ -196,7 +197,7 @@ RECEIVE_WEBHOOK: Final = Operation(
     "200 however often it comes, and is applied after the answer.",
     raw_body="What the provider sends, with the headers that sign it.",
     answers={200: Answer(description="It is stored.", kind=Received)},
-    errors=[ProviderNotFound, InvalidSignature, BodyTooLarge],
+    errors=[MalformedBody, ProviderNotFound, InvalidSignature, BodyTooLarge],
 )
 
 LIVE: Final = Operation(

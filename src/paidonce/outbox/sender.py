@@ -41,6 +41,7 @@ FOUND_MAX: Final = 4096  # Endpoints looked at in a round.
 LEASES_OF_A_CALL: Final = 3  # A lease is so many times a call's limit: the rest is for writing down what came of it.
 PAUSE_SECONDS_MIN: Final = 0.02  # Before a round that was asked for: one is enough for what ends or commits together.
 SUCCESS: Final = range(200, 300)
+NOT_RECORDED: Final = "the sender could not record the answer"
 
 
 class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +211,26 @@ class Sender:
             await self._writer.submit(record_tries, tried)
         except (DatabaseUnavailable, Overloaded):
             return False
+        except Exception:
+            # A defect of ours. Without a record the webhook would be sent again for ever, so the try is recorded with
+            # nothing in it that the receiver said: it counts as a failed one, and the schedule ends.
+            log.exception("try_not_recorded", delivery_id=tried.delivery.id)
+            return await self._recorded_as_failed(tried)
+        return True
+
+    async def _recorded_as_failed(self, tried: RecordTry) -> bool:
+        failed = RecordTry(
+            delivery=tried.delivery,
+            started_at=tried.started_at,
+            duration_ms=tried.duration_ms,
+            schedule=tried.schedule,
+            chance=tried.chance,
+            error=NOT_RECORDED,
+        )
+        try:
+            await self._writer.submit(record_tries, failed)
+        except (DatabaseUnavailable, Overloaded):
+            return False
         return True
 
     async def _try(self, claimed: Claimed) -> RecordTry | None:
@@ -264,6 +285,8 @@ def read_retry_after(said: str | None, now: Instant) -> int | None:
         return int(text[:9])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            return None
+        return max(0, round(moment.timestamp() - now / 1000))
+    except (ValueError, TypeError, IndexError, OverflowError):  # A receiver may write any date.
         return None
-    return max(0, round(moment.timestamp() - now / 1000)) if moment.tzinfo is not None else None

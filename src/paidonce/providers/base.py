@@ -139,5 +139,8 @@ class Provider(Protocol):
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Check a webhook's signature on its raw bytes and read it; None where that is missing, wrong or too old."""
+        """Check a webhook's signature on its raw bytes and read it; None where that is missing, wrong or too old.
+
+        Raises MalformedBody where the signature is right and nobody can read the body.
+        """
         ...

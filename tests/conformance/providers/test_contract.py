@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paidonce.errors import MalformedBody
 from paidonce.money import Money
 from paidonce.providers.base import (
     Authorized,
@@ -195,10 +196,16 @@ async def test_a_webhook_that_is_forged_or_stale_is_not_believed(kit: Kit) -> No
 
 
 async def test_a_signed_webhook_that_is_no_news_about_money_proves_nothing(kit: Kit) -> None:
-    for body in (b"", b"{}", b"\xff", b'{"type":"account.updated","data":{"id":1}}'):
+    for body in (b"{}", b'{"type":"account.updated","data":{"id":1}}'):
         notice = kit.provider.read_webhook(signed(body, message_id="msg_1"), body)
         assert notice is not None
         assert (notice.id, notice.key, notice.evidence) == ("msg_1", None, None)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b'{"type":"\xff"}', b'{"other":' + b"[" * 100_000, b"no JSON"])
+async def test_a_signed_webhook_that_is_not_json_in_utf_8_is_refused_as_malformed(kit: Kit, body: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        kit.provider.read_webhook(signed(body, message_id="msg_1"), body)
 
 
 async def test_a_provider_that_is_gone_is_unknown_and_raises_nothing(kit: Kit) -> None:

@@ -17,9 +17,17 @@ from paidonce.database.migrate import migrate
 from paidonce.database.schema import delivery, event, metadata
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
-from paidonce.outbox.actions import ChangeEndpoint, CreateEndpoint, change_endpoints, create_endpoints
+from paidonce.encryption import Keyring
+from paidonce.outbox.actions import (
+    ChangeEndpoint,
+    CreateEndpoint,
+    change_endpoints,
+    create_endpoints,
+    find_endpoints,
+)
 from paidonce.outbox.deliveries import Share
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
+from paidonce.outbox.secrets import seal_secret
 from paidonce.outbox.sending import (
     ClaimDeliveries,
     Claimed,
@@ -50,14 +58,21 @@ class Outgoing:
         with self.database.write() as transaction:
             return list(action(transaction, requests))
 
-    def endpoint(self, merchant_id: str = "m1", types: Sequence[str] | None = None) -> WebhookEndpoint:
+    def endpoint(
+        self, merchant_id: str = "m1", types: Sequence[str] | None = None, *, keyring: Keyring | None = None
+    ) -> WebhookEndpoint:
+        """Make an endpoint; its secret can be opened where ``keyring`` seals it."""
+        endpoint_id = ids.new_id(ids.ENDPOINT)
+        sealed = "sealed"
+        if keyring is not None:
+            sealed = seal_secret(keyring, b"s" * 32, merchant_id=merchant_id, endpoint_id=endpoint_id)
         wish = CreateEndpoint(
-            id=ids.new_id(ids.ENDPOINT),
+            id=endpoint_id,
             merchant_id=merchant_id,
             url="https://shop.example/hook",
             event_types=json.dumps(types) if types else None,
             description=None,
-            secret="sealed",
+            secret=sealed,
         )
         made: WebhookEndpoint = self.do(create_endpoints, wish)[0]
         return made
@@ -107,6 +122,11 @@ class Outgoing:
             for one in claimed
         ]
         self.do(record_tries, *tries)
+
+    def read(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        """Read an endpoint as it stands now."""
+        found: WebhookEndpoint = self.do(find_endpoints, EndpointName(endpoint.id, endpoint.merchant_id))[0]
+        return found
 
     def rows(self, endpoint: WebhookEndpoint) -> list[Any]:
         wanted = select(delivery).where(delivery.c.endpoint_id == endpoint.id).order_by(delivery.c.number)

@@ -111,6 +111,19 @@ def test_a_paused_endpoint_keeps_its_backlog_and_gets_all_of_it_when_it_is_resum
     assert told == ["endpoint.created", "endpoint.paused", "endpoint.resumed"]
 
 
+def test_resuming_leaves_what_is_under_way_with_its_sender(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    (under_way,) = outgoing.claim(mine, places=1)
+    outgoing.change(mine, enabled=False)
+    outgoing.now += 1
+    outgoing.change(mine, enabled=True)
+    assert [row.status for row in outgoing.rows(mine)] == ["SENDING", "PENDING"]
+    assert [one.delivery.number for one in outgoing.claim(mine)] == [2]
+    outgoing.record(under_way)
+    assert outgoing.rows(mine)[0].status == "DELIVERED"
+
+
 def test_what_does_not_change_an_endpoint_tells_nothing(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     before = outgoing.events()

@@ -1,16 +1,23 @@
-"""How a sender shares its places out, and what it makes of what receivers ask for."""
+"""How a sender shares its places out, and what it makes of what receivers answer."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
+from hypothesis import example, given, strategies as st
+from sqlalchemy import select
 
 from paidonce.clock import Instant
-from paidonce.database.batcher import threaded_batcher
+from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.schema import delivery_try
 from paidonce.encryption import Keyring
 from paidonce.outbox.calling import Answer
 from paidonce.outbox.deliveries import Waiting
-from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Schedule
+from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
 from paidonce.outbox.sender import Sender, SenderSettings, read_retry_after
+from paidonce.outbox.sending import record_tries
+from tests.unit.outbox.conftest import Outgoing
+from tests.unit.outbox.running import KEYRING, answering, running, until
 
 NOW: Final[Instant] = 1_700_000_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -35,6 +42,87 @@ NOW: Final[Instant] = 1_700_000_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(said: str | None, seconds: int | None) -> None:
     assert read_retry_after(said, NOW) == seconds
+
+
+# What a date may be made of, so that the examples are nearly dates and not only noise.
+DATE_PARTS: Final = st.sampled_from(
+    [
+        "Tue,",
+        "14",
+        "Nov",
+        "2023",
+        "22:13:20",
+        "GMT",
+        "+9999999999",
+        "-0000",
+        "9" * 30,
+        "0",
+        "1e9",
+        "99:99:99",
+        "-1",
+        ",",
+    ]
+)
+
+
+@given(st.text(max_size=64) | st.lists(DATE_PARTS, max_size=8).map(" ".join))
+@example("Fri, 31 Dec 99999999999999999999 23:59:59 GMT")
+@example("Tue, 14 Nov 2023 22:13:20 +99999999999999999999")
+@example("Mon, 01 Jan 0001 00:00:00 +2359")
+def test_whatever_retry_after_says_it_is_a_number_of_seconds_or_nothing(said: str) -> None:
+    seconds = read_retry_after(said, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_try_whose_answer_bears_an_absurd_date_is_recorded(outgoing: Outgoing, status: int) -> None:
+    mine = outgoing.endpoint(keyring=KEYRING)
+    outgoing.happen("m1")
+    receiver = answering(status, retry_after="Fri, 31 Dec 99999999999999999999 23:59:59 GMT")
+    async with running(outgoing, receiver):
+        await until(lambda: outgoing.rows(mine)[0].status != "SENDING" and bool(receiver.posted))
+    assert [one.status_code for one in tries(outgoing)] == [status]
+    assert outgoing.rows(mine)[0].failures == (status != 200)
+
+
+@pytest.mark.parametrize("beginning", [b"\0", b"\xff\xfe", b"\xed\xa0\x80", bytes(range(256)) * 4])
+async def test_whatever_bytes_a_receiver_answers_the_try_is_recorded(outgoing: Outgoing, beginning: bytes) -> None:
+    mine = outgoing.endpoint(keyring=KEYRING)
+    outgoing.happen("m1")
+    async with running(outgoing, answering(200, beginning=beginning)):
+        await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")
+    assert len(tries(outgoing)) == 1
+
+
+class RefusesAnswers:
+    """A writer that fails on every record of a try that holds what a receiver answered, as a defect of ours would."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        if action is record_tries and request.answer is not None:
+            raise ZeroDivisionError
+        return await self._batcher.submit(action, request)
+
+
+async def test_a_try_that_cannot_be_recorded_counts_as_failed_and_so_ends(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint(keyring=KEYRING)
+    outgoing.happen("m1")
+    receiver = answering(200)
+    async with running(outgoing, receiver, writer=RefusesAnswers):
+        while outgoing.rows(mine)[0].status != "FAILED":
+            before = len(receiver.posted)
+            outgoing.now = outgoing.rows(mine)[0].due_at
+            await until(lambda: len(receiver.posted) > before)  # noqa: B023 - it is called within this round
+            await until(lambda: outgoing.rows(mine)[0].status != "SENDING")
+    assert len(receiver.posted) == len(tries(outgoing)) == len(RETRY_SECONDS) + 1
+    assert {one.error for one in tries(outgoing)} == {"the sender could not record the answer"}
+
+
+def tries(outgoing: Outgoing) -> list[Any]:
+    with outgoing.database.read() as transaction:
+        return list(transaction.rows(select(delivery_try).order_by(delivery_try.c.number)))
 
 
 class Nobody:

@@ -103,6 +103,18 @@ def test_a_sender_that_lost_its_lease_writes_nothing(outgoing: Outgoing) -> None
     assert [row.status for row in outgoing.rows(mine)] == ["DELIVERED"]
 
 
+def test_a_try_whose_delivery_another_holds_neither_fails_nor_pauses_the_endpoint(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    (stale,) = outgoing.claim(mine)
+    outgoing.now += LEASE_MS
+    outgoing.claim(mine)
+    outgoing.record(stale, status=500)
+    outgoing.record(stale, status=410)
+    assert (outgoing.read(mine).failing_since, outgoing.read(mine).paused_at) == (None, None)
+    assert "endpoint.paused" not in [kind for kind, _ in outgoing.events()]
+
+
 def test_leases_are_given_back_by_whoever_has_them_and_all_of_them_by_who_is_alone(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     outgoing.happen("m1", "m1")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from paidonce.clock import Clock
+from paidonce.errors import MalformedBody
 from paidonce.providers.base import Notice
 from paidonce.providers.simulator.wire import WebhookBody, evidence_of
 from paidonce.signing import read_secret, verified_id
@@ -18,12 +19,14 @@ class NoticeReader:
         self._clock = clock
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Read a webhook; None where its signature is missing, wrong or too old."""
+        """Read a webhook; None where its signature is missing, wrong or too old. Raises MalformedBody."""
         message_id = verified_id(self._key, headers, body, now=self._clock()) if self._key else None
         if message_id is None:
             return None
         try:
             said = msgspec.json.decode(body, type=WebhookBody)
-        except msgspec.DecodeError:  # Signed, and about something that this release does not know.
+        except msgspec.ValidationError:  # Signed, and about something that this release does not know.
             return Notice(message_id, None, None)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedBody("The body is signed, but it is not JSON in UTF-8.") from error
         return Notice(message_id, said.data.key, evidence_of(said.data))
