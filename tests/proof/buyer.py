@@ -1,12 +1,13 @@
 """A client that comes back: what it was told is written down, and what it asks twice it asks in the same words."""
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts, read_checkouts
@@ -19,6 +20,7 @@ from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, 
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
+from paidonce.proving.oracle import Acknowledged
 from paidonce.service import Service
 
 WAIT_SECONDS_MAX: Final = 6.0
@@ -67,8 +69,8 @@ class Buyer:
         self.leaving_at_once = False
         self._told = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def _note(self, **fact: object) -> None:
-        os.write(self._told, json.dumps(fact).encode() + b"\n")
+    def _note(self, fact: Acknowledged) -> None:
+        os.write(self._told, msgspec.json.encode(fact) + b"\n")
 
     async def create(self, **fields: Any) -> Checkout:  # noqa: ANN401 - the fields of NewCheckout
         wish = NewCheckout(
@@ -79,7 +81,7 @@ class Buyer:
         )
         outcome = await self.service.writer.submit(create_checkouts, wish)
         assert not isinstance(outcome, PaidonceError)
-        self._note(checkout=outcome.checkout.id)
+        self._note(Acknowledged(checkout_id=outcome.checkout.id, merchant_id=self.merchant_id))
         return outcome.checkout
 
     async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
@@ -108,11 +110,10 @@ class Buyer:
         """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
         try:
             outcome = await self.service.worker.begin(action, wish, SIMULATOR, once=once)
-        except PaidonceError as error:
-            self._note(refused=error.code)
+        except PaidonceError:
             return
         if isinstance(outcome, Started):
-            self._note(attempt=outcome.attempt.id)
+            self._note(Acknowledged(attempt_id=outcome.attempt.id))
 
     async def read(self, checkout_id: str) -> Checkout:
         found = await self.service.reader.submit(read_checkouts, OwnedId(checkout_id, None))
@@ -127,7 +128,7 @@ class Buyer:
             return seen if seen.status in wanted else None
 
         seen: Checkout = await self.come_true(look)
-        self._note(checkout=seen.id, seen=str(seen.status), captured=seen.amount_captured)
+        self._note(Acknowledged(checkout_id=seen.id, status=str(seen.status)))
         return seen
 
     async def until_refunded(self, checkout: Checkout, count: int) -> None:
@@ -137,7 +138,7 @@ class Buyer:
             return found if sum(one.settled_at is not None for one in found) == count else None
 
         for one in await self.come_true(look):
-            self._note(attempt=one.id, ended=str(one.status))
+            self._note(Acknowledged(attempt_id=one.id, attempt_status=str(one.status)))
 
     async def come_true(self, look: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``look`` finds
         """Look again and again until there is something; a payment that is stuck is a failure."""

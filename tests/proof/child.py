@@ -15,12 +15,12 @@ from paidonce.outbox.sender import LEASES_OF_A_CALL
 from paidonce.providers.simulator import provider
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.simulation import Rules
+from paidonce.proving.oracle import Acknowledged, find_violations
+from paidonce.proving.snapshot import take_snapshot
 from paidonce.settings import Settings
-from tests.proof.beside import opened
 from tests.proof.buyer import Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.dying import Points, wrap
-from tests.proof.invariants import read_told, take_picture, violations
 from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
@@ -89,9 +89,17 @@ async def _serve(life: dict[str, Any], points: Points) -> None:
 
 def judge(life: dict[str, Any]) -> list[str]:
     """Say what does not hold after this life, and where the story came to another end than it must."""
-    with opened(life["url"]) as database, opened(f"file:{life['books']}") as books:
-        picture = take_picture(database, books, life["merchant"])
-    broken = violations(picture, read_told(Path(life["told"])))
+    snapshot = take_snapshot(life["url"], Path(life["books"]), of_merchant=life["merchant"])
+    broken = [str(one) for one in find_violations(snapshot, read_told(Path(life["told"])))]
     story = STORIES[life["story"]]
-    ends = [(row.status, (row.amount_captured, row.amount_refunded)) for row in picture.checkouts]
+    ends = [(row.status, (row.amount_captured, row.amount_refunded)) for row in snapshot.checkouts]
     return [*broken, *([] if ends == [(story.status, story.money)] else [f"The story ends with {ends}"])]
+
+
+def read_told(path: Path) -> list[Acknowledged]:
+    """Read what clients were told, if anything was."""
+    return (
+        [msgspec.json.decode(line, type=Acknowledged) for line in path.read_bytes().splitlines()]
+        if path.exists()
+        else []
+    )

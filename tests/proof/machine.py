@@ -37,8 +37,9 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Evidence, NotFound, Succeeded
+from paidonce.proving.oracle import find_violations
+from paidonce.proving.snapshot import Snapshot, read_rows
 from tests.proof.buyer import once
-from tests.proof.invariants import Picture, take_picture, violations
 from tests.proof.pretended_provider import Going, PretendedProvider
 from tests.proof.virtual_time import VirtualLoop
 
@@ -225,7 +226,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def succeed_late(self) -> None:
         line = next(one for one in self.provider.charges if one.status == "declined")
-        row = next(one for one in self.picture().attempts if one.id == line.key)
+        row = next(one for one in self.snapshot().attempts if one.id == line.key)
         if row.kind == "CHARGE" and row.status == "DECLINED":
             line.status, line.decline_code, line.amount_captured = "succeeded", None, line.amount
             self.record(line.key, Succeeded(line.reference), Cause.WEBHOOK)
@@ -240,15 +241,15 @@ class Machine(RuleBasedStateMachine):
         known = [checkout_id for checkout_id, _ in self.checkouts.values()]
         return known[which % len(known)]
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         with self.database.writes.connect() as connection:
-            rows = take_picture(connection, None)
+            rows = read_rows(connection)
         return rows._replace(charges=self.provider.charges, changes=self.provider.changes)
 
     @invariant()
     def all_that_must_hold_holds(self) -> None:
         if hasattr(self, "provider"):
-            assert violations(self.picture(), ended=False) == []
+            assert find_violations(self.snapshot(), ended=False) == []
 
     def teardown(self) -> None:
         """Let everybody be well, and everything must end."""
@@ -261,6 +262,6 @@ class Machine(RuleBasedStateMachine):
             for mine in self.run(claim_attempts, ClaimAttempts("simulator", 50, LEASE_MS)):
                 evidence, cause = self.loop.run_until_complete(self.asker.ask(mine))
                 self.record(mine.id, evidence, cause, mine.fence)
-            if not any(row.due_at is not None for row in self.picture().attempts):
+            if not any(row.due_at is not None for row in self.snapshot().attempts):
                 break
-        assert violations(self.picture(), ended=True) == []
+        assert find_violations(self.snapshot(), ended=True) == []

@@ -18,7 +18,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Evidence, Notice, RequiresReview, Succeeded
 from paidonce.providers.simulator.books import ChargePage, charge
-from tests.proof.beside import opened
+from tests.oracle import database
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
 
 EXPIRES_IN_SECONDS: Final = 300
@@ -121,7 +121,7 @@ async def reversed_in_full(buyer: Buyer, checkout: Checkout) -> bool:
 
 def books_of(buyer: Buyer) -> AbstractContextManager[Connection]:
     """Lay a hand on the provider's books."""
-    return opened(f"file:{buyer.service.settings.simulator_books.path}")
+    return database(f"file:{buyer.service.settings.simulator_books.path}")
 
 
 def nothing_open(buyer: Buyer, checkout: Checkout) -> bool:
@@ -144,7 +144,7 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     evidence = spoil(buyer, notice.id)
     buyer.arm()
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
-    with opened(buyer.service.settings.database_url) as beside:
+    with database(buyer.service.settings.database_url) as beside:
         beside.execute(provider_webhook.update().where(provider_webhook.c.id == notice.id).values(evidence=evidence))
     await asyncio.to_thread(replay, buyer, notice.id)
 
@@ -178,7 +178,7 @@ def replay(buyer: Buyer, webhook_id: str) -> None:
 def spoil(buyer: Buyer, webhook_id: str) -> str:
     """Make a webhook due whose evidence nobody can read; returns what it was."""
     row = provider_webhook.c.id == webhook_id
-    with opened(buyer.service.settings.database_url) as beside:
+    with database(buyer.service.settings.database_url) as beside:
         evidence: str = beside.execute(select(provider_webhook.c.evidence).where(row)).scalar_one()
         changes = {"evidence": "nonsense", "applied_at": None, "result": None, "tries": 0, "due_at": 1}
         beside.execute(provider_webhook.update().where(row).values(changes))

@@ -71,13 +71,20 @@ async def test_racing_pays_and_cancels_at_two_servers_have_one_winner_for_each_c
     one, other = [Shop(server.url, "m_of_two_winners") for server in fleet.servers]
     async with one, other:
         ids = await at_once(one.created() for _ in range(10))
-        pays = await at_once(shop.pay(each) for each in ids[:5] for shop in (one, other) * 5)
+        paid = ids[:5] * 5
+        pays = await at_once(shop.pay(each) for each in paid for shop in (one, other))
         pays_or_cancels = await at_once(
             call for each in ids[5:] for shop in (one, other) for call in (shop.cancel(each), shop.pay(each))
         )
         ended = await a_few_at_a_time(lambda each: other.get(each, wait_seconds=20), ids)
-    assert {answer.status_code for answer in pays} == {202}
-    assert sum(not is_replayed(answer) for answer in pays) == 5
+    # One call began each payment. All others were told of that one attempt, or that it has completed the checkout.
+    assert sum(answer.status_code == 202 and not is_replayed(answer) for answer in pays) == 5
+    assert {(answer.status_code, answer.json().get("currentStatus")) for answer in pays} <= {
+        (202, None),
+        (409, "COMPLETED"),
+    }
+    attempts = {(one["id"], one["attempt"]["id"]) for one in (answer.json() for answer in pays) if "attempt" in one}
+    assert sorted(checkout_id for checkout_id, _ in attempts) == sorted(ids[:5])
     assert {answer.status_code for answer in pays_or_cancels} <= {200, 202, 409}
     assert {checkout["status"] for checkout in ended} <= {"COMPLETED", "CANCELED"}
     for checkout in ended:
@@ -108,7 +115,7 @@ async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settle
         ended = await a_few_at_a_time(lambda each: shop.get(each, wait_seconds=30), ids)
     assert {checkout["status"] for checkout in ended} == {"COMPLETED"}
     taken_over = [row for row in attempts_of(fleet.database_url, ids) if row.fence > 1]
-    assert 1 <= len(taken_over) <= HELD_MAX
+    assert len(taken_over) >= 1
     assert broken_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from paidonce.ids import Draw, seeded
+from paidonce.proving.oracle import Acknowledged
 from paidonce.proving.plan import METHODS
 from paidonce.web.client import HttpClient, Unanswered
 
@@ -30,9 +31,23 @@ class Purchase(msgspec.Struct, kw_only=True):
     method: str
     checkout_id: str | None = None
     paid_at: float | None = None
-    capture_acknowledged: bool = False
+    status: str | None = None
     cancel_acknowledged: bool = False
+    attempt_ids: set[str] = msgspec.field(default_factory=set)
     refund_ids: set[str] = msgspec.field(default_factory=set)
+
+    def acknowledged(self) -> list[Acknowledged]:
+        """Say all that must be true of it from now on; nothing where its checkout was not acknowledged."""
+        if self.checkout_id is None:
+            return []
+        checkout = Acknowledged(
+            checkout_id=self.checkout_id,
+            idempotency_key=self.key,
+            merchant_id=self.merchant_id,
+            amount=self.amount,
+            status="CANCELED" if self.cancel_acknowledged else self.status,
+        )
+        return [checkout, *(Acknowledged(attempt_id=one) for one in sorted(self.attempt_ids | self.refund_ids))]
 
 
 class Clients:
@@ -96,8 +111,10 @@ class Clients:
             paid = await pay
         if "attempt" in paid:
             purchase.paid_at = time.monotonic()
+            purchase.attempt_ids.add(paid["attempt"]["id"])
         # As buyers do: nobody buys again before the page tells what came of it, or after a while.
         settled = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        purchase.status = settled["status"]
         if settled["status"] == ("AUTHORIZED" if held else "COMPLETED") and (held or draw.random() < REFUND_SHARE):
             await self._follow_up(purchase, path, held=held)
 
@@ -111,7 +128,8 @@ class Clients:
                 expected={202, 409, 410},
                 key=f"{purchase.key}-capture",
             )
-            purchase.capture_acknowledged = "attempt" in answer
+            if "attempt" in answer:
+                purchase.attempt_ids.add(answer["attempt"]["id"])
             return
         half = {"amount": purchase.amount // 2}
         answers = await asyncio.gather(

@@ -50,6 +50,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return parse_database_url(self.database_url)
 
     @property
+    def books(self) -> Path:
+        """The file of the provider's books."""
+        return self.folder / "simulator.db"
+
+    @property
     def on_postgresql(self) -> bool:
         """Whether server and workers are processes of their own."""
         return self.database.dialect == "postgresql"

@@ -9,19 +9,21 @@ from typing import Any, Final
 from paidonce.ids import seeded
 from paidonce.proving.clients import Clients
 from paidonce.proving.fleet import Fleet
+from paidonce.proving.oracle import Acknowledged, find_violations
 from paidonce.proving.outcome import Outcome
 from paidonce.proving.plan import FAULT_RATE, FAULTY_CALLS_MAX, LATENCY_MS, METHODS, Plan, environment
 from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
-from paidonce.proving.verdict import ENDED, judge_purchases
+from paidonce.proving.snapshot import take_snapshot
+from paidonce.proving.verdict import sort_violations
 from paidonce.web.client import HttpClient, Unanswered
 
 BLOW_SECONDS: Final = (0.45, 1.4)  # From one blow to the next: 65 in a minute, of which some only stop a worker.
 LIFE_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
 READERS: Final = 16
-BOOKS_SECONDS_MAX: Final = 60.0  # To show the books, all of them, at once.
+MOVING: Final = "PROCESSING"
 
 Progress = Callable[[str, float], None]
-"""Is told what goes on, and which part of the time is over, from 0 to 1."""
+"""Is acknowledged what goes on, and which part of the time is over, from 0 to 1."""
 
 Json = dict[str, Any]
 
@@ -33,7 +35,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
     url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
     settings = environment(plan, port, simulator_url, secret)
     simulator = Process("simulator", _simulator_arguments(plan, simulator_port, port, secret), {}, plan.folder)
-    http, provider = HttpClient(url), HttpClient(simulator_url, timeout_seconds=BOOKS_SECONDS_MAX)
+    http, provider = HttpClient(url), HttpClient(simulator_url)
     fleet = Fleet(plan, settings, lambda: _answers(http, "/health/ready"))
     clients = Clients(http, plan.seed, plan.clients)
     started = time.monotonic()
@@ -50,7 +52,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         calm = time.monotonic()
         checkouts = await _let_it_end(http, clients, plan)
         end_seconds = time.monotonic() - calm
-        charges = (await provider.request("GET", "/charges")).json()["data"]
+        snapshot = await asyncio.to_thread(take_snapshot, plan.database_url, plan.books)
         faults = (await provider.request("GET", "/faults")).json()
     finally:
         http.close()
@@ -59,6 +61,8 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         await simulator.end()
     purchases = [one for one in clients.purchases if one.checkout_id]
     methods = _count([one.method for one in purchases if one.paid_at is not None])
+    acknowledged = [fact for one in purchases for fact in one.acknowledged()]
+    acknowledged += [Acknowledged(checkout_id=name, status=one["status"]) for name, one in checkouts.items()]
     return Outcome(
         seed=plan.seed,
         database="PostgreSQL" if plan.on_postgresql else "SQLite",
@@ -79,12 +83,12 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
             *(kind for kind in faults["kinds"] if not faults["data"].get(kind)),
             *(method for method in METHODS if method not in methods),
         ],
-        charges=len(charges),
+        charges=len(snapshot.charges),
         refunds=sum(len(one.refund_ids) for one in purchases),
         end_seconds=end_seconds,
         end_seconds_max=plan.end_seconds_max,
         unexpected=clients.unexpected[:20],
-        violations=judge_purchases(purchases, checkouts, charges),
+        violations=sort_violations(find_violations(snapshot, acknowledged, may_need_review=False)),
     )
 
 
@@ -92,7 +96,7 @@ def _simulator_arguments(plan: Plan, port: int, service_port: int, secret: str) 
     return [
         "simulator",
         *("--port", str(port)),
-        *("--database", str(plan.folder / "simulator.db")),
+        *("--database", str(plan.books)),
         *("--latency-ms", str(LATENCY_MS)),
         *("--webhook-url", f"http://127.0.0.1:{service_port}/providers/simulator/webhooks"),
         *("--webhook-secret", secret),
@@ -140,7 +144,7 @@ async def _let_it_end(http: HttpClient, clients: Clients, plan: Plan) -> dict[st
 
 
 def _has_ended(checkout: Json | None) -> bool:
-    if checkout is None or checkout["status"] not in ENDED:
+    if checkout is None or checkout["status"] == MOVING:
         return False
     attempt = checkout["attempt"]
     if checkout["amountRefundPending"]:

@@ -1,0 +1,259 @@
+"""The oracle: what must always hold, held against the provider's own books and against what clients were told.
+
+Scenarios, proofs and ``paidonce prove`` all judge by these rules. They are written here a second time, by hand, so that
+a mistake in the service's own tables of states does not excuse itself.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from paidonce.proving.snapshot import Snapshot
+
+
+class Rule(IntEnum):
+    """What must always hold; the numbers are those of the design."""
+
+    ONE_CHARGE = 1  # A checkout is charged once at most.
+    NOTHING_IS_LOST = 2  # What a client was told is there, and a final status stays.
+    COMPLETED_IS_CHARGED = 3  # What ended is in the books as it ended.
+    ENDED_WITHOUT_MONEY = 4  # What is not completed keeps no money.
+    INTENT_FIRST = 5  # Whatever is booked has an attempt that was committed before it.
+    ONE_UNDER_WAY = 6  # A checkout has one attempt at a time that moves it.
+    ONE_KEY_ONE_CHECKOUT = 7
+    ALLOWED_TRANSITIONS = 8
+    REFUNDS_ARE_COVERED = (
+        9  # Refunds, pending and done, come to what the checkout counts, and to what was captured at most.
+    )
+    TRANSITION_AND_EVENT = 10  # A transition and its event are committed together.
+    NO_GAPS = 12  # A merchant's events are numbered without a gap.
+    SAME_TERMS = 14  # Amount, currency and merchant never change.
+    EVERYTHING_ENDS = 16  # Once faults have stopped and time has gone by.
+
+
+class Violation(NamedTuple):
+    """A rule that is broken, and how; written as "1. chk_… is charged 2 times"."""
+
+    rule: Rule
+    what: str
+
+    def __str__(self) -> str:
+        """Write it with the rule's number in front."""
+        return f"{self.rule}. {self.what}"
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client was told, of a checkout or of an attempt; what it was not told is None."""
+
+    checkout_id: str | None = None
+    idempotency_key: str | None = None
+    merchant_id: str | None = None
+    amount: int | None = None  # Minor units.
+    status: str | None = None
+    attempt_id: str | None = None
+    attempt_status: str | None = None
+
+
+UNDER_WAY: Final = ("READY", "SENT", "UNKNOWN", "NEEDS_REVIEW")
+FINAL: Final = ("COMPLETED", "CANCELED", "EXPIRED")
+BESIDE: Final = ("REFUND", "REVERSAL")  # Kinds of attempts that move no checkout.
+# Events of an attempt that tell of no end.
+OPENING: Final = ("processing", "started", "created", "unknown", "needs_review")
+ALLOWED: Final = {
+    "PENDING": ("PROCESSING", "CANCELED", "EXPIRED"),
+    "PROCESSING": ("COMPLETED", "AUTHORIZED", "FAILED"),
+    "AUTHORIZED": ("PROCESSING", "CANCELED", "EXPIRED"),
+    "FAILED": ("PROCESSING", "CANCELED", "EXPIRED"),
+    "COMPLETED": (),
+    "CANCELED": (),
+    "EXPIRED": (),
+}
+STATUS_OF_EVENT: Final = {"checkout.created": "PENDING"} | {
+    f"checkout.{status.lower()}": status for status in ALLOWED if status != "PENDING"
+}
+
+
+def find_violations(
+    snapshot: Snapshot, acknowledged: Sequence[Acknowledged] = (), *, ended: bool = True, may_need_review: bool = True
+) -> list[Violation]:
+    """Say each way in which something that must hold does not.
+
+    ``ended``: faults have stopped and time went by, so that everything must have ended, or be in review where it may.
+    """
+    return [
+        *_of_money(snapshot),
+        *_of_reversals(snapshot),
+        *_of_intents(snapshot),
+        *_of_attempts(snapshot),
+        *_of_refunds(snapshot),
+        *_of_sequences(snapshot),
+        *_of_histories(snapshot),
+        *_of_promises(snapshot, acknowledged),
+        *(_of_liveness(snapshot, may_need_review=may_need_review) if ended else ()),
+    ]
+
+
+def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
+    charged: defaultdict[str, list[Any]] = defaultdict(list)
+    # A charge that was proven too late for its checkout goes back: see _of_reversals.
+    reversed_ = {one.charge_reference for one in snapshot.attempts if one.kind == "REVERSAL"}
+    # Other money than was asked for is the provider's fault, as long as a person is told.
+    in_review = {one.provider_key for one in snapshot.attempts if one.status == "NEEDS_REVIEW"}
+    opened: defaultdict[str, list[Any]] = defaultdict(list)
+    for one in snapshot.attempts:
+        if one.status in UNDER_WAY:
+            opened[one.checkout_id].append(one)
+    booked = {one.key: one.amount for one in snapshot.changes if one.kind == "REFUND" and one.decline_code is None}
+    for one in snapshot.charges:
+        if one.status in ("succeeded", "authorized") and one.reference not in reversed_:
+            charged[one.checkout_id].append(one)
+    for row in snapshot.checkouts:
+        paid = charged.pop(row.id, [])
+        if len(paid) > 1:
+            keys = ", ".join(one.key for one in paid)
+            yield Violation(Rule.ONE_CHARGE, f"{row.id} is charged {len(paid)} times: {keys}")
+        # Refunds that are in the books, and open with us still.
+        open_refunds = sum(booked.get(one.provider_key, 0) for one in opened[row.id] if one.kind == "REFUND")
+        yield from _of_checkout(row, paid, open_refunds)
+        terms = (row.amount, row.currency, row.merchant_id)
+        if any((one.amount, one.currency, one.merchant_id) != terms for one in paid if one.key not in in_review):
+            yield Violation(Rule.SAME_TERMS, f"{row.id} is charged another amount, currency or merchant: {paid}")
+    for checkout_id, paid in charged.items():
+        yield Violation(Rule.NOTHING_IS_LOST, f"{checkout_id} is charged and there is no such checkout: {paid}")
+
+
+def _of_checkout(row: Any, paid: Sequence[Any], open_refunds: int) -> Iterator[Violation]:  # noqa: ANN401 - a row
+    kept = [one for one in paid if one.status == "authorized" or one.amount_refunded < one.amount_captured]
+    if row.status == "COMPLETED":
+        sums = (row.amount_captured, row.amount_refunded + open_refunds)
+        booked = [(one.amount_captured, one.amount_refunded) for one in paid if one.status == "succeeded"]
+        if booked != [sums]:
+            what = f"{row.id} is COMPLETED with {sums} captured and refunded, and the books say {booked}"
+            yield Violation(Rule.COMPLETED_IS_CHARGED, what)
+    if row.status in ("PENDING", "FAILED", "CANCELED", "EXPIRED") and kept:
+        yield Violation(Rule.ENDED_WITHOUT_MONEY, f"{row.id} is {row.status} and money is kept: {kept}")
+    if row.status == "AUTHORIZED" and any(one.status == "succeeded" for one in paid):
+        yield Violation(Rule.ENDED_WITHOUT_MONEY, f"{row.id} is AUTHORIZED and captured: {paid}")
+
+
+def _of_reversals(snapshot: Snapshot) -> Iterator[Violation]:
+    charges = {one.reference: one for one in snapshot.charges}
+    for row in snapshot.attempts:
+        if row.kind == "REVERSAL" and row.status == "SUCCEEDED":
+            line = charges.get(row.charge_reference)
+            if line is None or line.amount_refunded != line.amount_captured:
+                yield Violation(Rule.ENDED_WITHOUT_MONEY, f"{row.id} has given back {row.charge_reference}, not {line}")
+
+
+def _of_intents(snapshot: Snapshot) -> Iterator[Violation]:
+    by_key = {row.provider_key: row for row in snapshot.attempts}
+    for one in (*snapshot.charges, *snapshot.changes):
+        intent = by_key.get(one.key)
+        if intent is None:
+            yield Violation(Rule.INTENT_FIRST, f"{one.key} is in the books without an attempt")
+        elif (intent.amount != one.amount and intent.status != "NEEDS_REVIEW") or intent.created_at > one.created_at:
+            what = f"{one.key} is in the books with another amount, or before its attempt"
+            yield Violation(Rule.INTENT_FIRST, what)
+        elif getattr(one, "checkout_id", intent.checkout_id) != intent.checkout_id:
+            yield Violation(Rule.INTENT_FIRST, f"{one.key} is in the books for another checkout than its attempt's")
+        elif intent.status in ("SUCCEEDED", "DECLINED") and (intent.status == "DECLINED") != bool(one.decline_code):
+            what = f"{one.key} is {intent.status} and in the books {one.decline_code or 'done'}"
+            yield Violation(Rule.COMPLETED_IS_CHARGED, what)
+
+
+def _of_attempts(snapshot: Snapshot) -> Iterator[Violation]:
+    moving = Counter(one.checkout_id for one in snapshot.attempts if one.status in UNDER_WAY and one.kind not in BESIDE)
+    tries = Counter(one.checkout_id for one in snapshot.attempts if one.kind in ("CHARGE", "AUTHORIZE"))
+    for row in snapshot.checkouts:
+        if moving[row.id] > 1 or (row.status == "PROCESSING") > moving[row.id]:
+            what = f"{row.id} is {row.status} with {moving[row.id]} attempts under way"
+            yield Violation(Rule.ONE_UNDER_WAY, what)
+        if moving[row.id] and row.status not in ("PROCESSING", "AUTHORIZED"):
+            yield Violation(Rule.ONE_UNDER_WAY, f"{row.id} is {row.status} with an attempt under way")
+        if tries[row.id] != row.attempt_count:
+            what = f"{row.id} counts {row.attempt_count} attempts and has {tries[row.id]}"
+            yield Violation(Rule.TRANSITION_AND_EVENT, what)
+    keys = Counter((row.merchant_id, row.idempotency_key) for row in snapshot.checkouts)
+    for key, count in keys.items():
+        if count > 1:
+            yield Violation(Rule.ONE_KEY_ONE_CHECKOUT, f"{key} has {count} checkouts")
+
+
+def _of_refunds(snapshot: Snapshot) -> Iterator[Violation]:
+    done: Counter[str] = Counter()
+    pending: Counter[str] = Counter()
+    for one in snapshot.attempts:
+        if one.kind == "REFUND" and one.status != "DECLINED":
+            (done if one.status == "SUCCEEDED" else pending)[one.checkout_id] += one.amount
+    for row in snapshot.checkouts:
+        sums, counted = (row.amount_refunded, row.amount_refund_pending), (done[row.id], pending[row.id])
+        if sums != counted or sum(sums) > row.amount_captured:
+            what = f"{row.id} counts refunds {sums} and has {counted} of {row.amount_captured}"
+            yield Violation(Rule.REFUNDS_ARE_COVERED, what)
+
+
+def _of_sequences(snapshot: Snapshot) -> Iterator[Violation]:
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for row in snapshot.events:
+        numbers[row.merchant_id].append(row.sequence)
+    for row in snapshot.merchants:
+        if sorted(numbers[row.id]) != list(range(1, row.event_sequence + 1)):
+            what = f"the events of {row.id} have gaps: {len(numbers[row.id])} up to {row.event_sequence}"
+            yield Violation(Rule.NO_GAPS, what)
+
+
+def _of_histories(snapshot: Snapshot) -> Iterator[Violation]:
+    history: defaultdict[str, list[str]] = defaultdict(list)
+    starts: Counter[str | None] = Counter()
+    ends: Counter[str | None] = Counter()
+    for row in sorted(snapshot.events, key=lambda one: one.sequence):
+        if row.type in STATUS_OF_EVENT:
+            history[row.checkout_id].append(STATUS_OF_EVENT[row.type])
+        kind = row.type.partition(".")[2]
+        starts[row.attempt_id] += kind in ("processing", "started", "created")
+        ends[row.attempt_id] += kind not in OPENING
+    for row in snapshot.checkouts:
+        told = history[row.id]
+        if not told or told[0] != "PENDING" or told[-1] != row.status:
+            yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id} is {row.status} and its events tell {told}")
+        for before, after in pairwise(told):
+            if after not in ALLOWED[before]:
+                yield Violation(Rule.ALLOWED_TRANSITIONS, f"{row.id} went from {before} to {after}")
+    for row in snapshot.attempts:
+        if starts[row.id] < 1 or (row.settled_at is not None) > ends[row.id]:
+            counted = f"{starts[row.id]} events of a start and {ends[row.id]} of an end"
+            yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id}, {row.kind} {row.status}, has {counted}")
+
+
+def _of_promises(snapshot: Snapshot, acknowledged: Sequence[Acknowledged]) -> Iterator[Violation]:
+    checkouts = {row.id: row for row in snapshot.checkouts}
+    attempts = {row.id: row for row in snapshot.attempts}
+    for fact in acknowledged:
+        if fact.checkout_id is not None:
+            row = checkouts.get(fact.checkout_id)
+            if row is None:
+                yield Violation(Rule.NOTHING_IS_LOST, f"a client was told of {fact.checkout_id}, which is lost")
+            elif fact.status in FINAL and row.status != fact.status:
+                yield Violation(Rule.NOTHING_IS_LOST, f"a client was told {fact}, and now it is {row.status}")
+            elif fact.idempotency_key not in (None, row.idempotency_key):
+                what = f"{row.id} was told for {fact.idempotency_key} and is {row.idempotency_key}'s"
+                yield Violation(Rule.ONE_KEY_ONE_CHECKOUT, what)
+            elif fact.merchant_id not in (None, row.merchant_id) or fact.amount not in (None, row.amount):
+                yield Violation(Rule.SAME_TERMS, f"a client was told {fact}, and now it is {row}")
+        if fact.attempt_id is not None:
+            row = attempts.get(fact.attempt_id)
+            if row is None:
+                yield Violation(Rule.NOTHING_IS_LOST, f"a client was told of {fact.attempt_id}, which is lost")
+            elif fact.attempt_status not in (None, row.status):
+                yield Violation(Rule.NOTHING_IS_LOST, f"a client was told {fact}, and now it is {row.status}")
+
+
+def _of_liveness(snapshot: Snapshot, *, may_need_review: bool) -> Iterator[Violation]:
+    for row in snapshot.attempts:
+        if row.status in UNDER_WAY and not (may_need_review and row.status == "NEEDS_REVIEW"):
+            what = f"{row.id}, a {row.kind} with {row.payment_method} of {row.checkout_id}, is {row.status} still"
+            yield Violation(Rule.EVERYTHING_ENDS, what)

@@ -1,0 +1,81 @@
+"""What clients were told, held against rows: a promise that was acknowledged and not kept is found and named."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from paidonce.proving.oracle import Acknowledged, Rule, Violation, find_violations
+from paidonce.proving.snapshot import Snapshot
+from paidonce.proving.verdict import sort_violations
+
+
+def row(**columns: object) -> Any:  # noqa: ANN401 - a row
+    return SimpleNamespace(**columns)
+
+
+CHECKOUT = row(
+    id="chk_1",
+    merchant_id="m",
+    idempotency_key="k",
+    status="CANCELED",
+    amount=1000,
+    currency="USD",
+    amount_captured=0,
+    amount_refunded=0,
+    amount_refund_pending=0,
+    attempt_count=1,
+)
+ATTEMPT = row(
+    id="att_1",
+    checkout_id="chk_1",
+    merchant_id="m",
+    kind="CHARGE",
+    status="DECLINED",
+    provider_key="att_1",
+    payment_method="tok_success",
+    settled_at=2,
+)
+EVENTS = [
+    row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=f"checkout.{kind}")
+    for number, (kind, attempt_id) in enumerate(
+        [("created", None), ("processing", "att_1"), ("failed", "att_1"), ("canceled", None)], start=1
+    )
+]
+SNAPSHOT = Snapshot([CHECKOUT], [ATTEMPT], EVENTS, [row(id="m", event_sequence=4)])
+
+
+def test_what_was_acknowledged_and_is_kept_breaks_no_rule() -> None:
+    checkout = Acknowledged(checkout_id="chk_1", idempotency_key="k", merchant_id="m", amount=1000, status="CANCELED")
+    attempt = Acknowledged(attempt_id="att_1", attempt_status="DECLINED")
+    # Only what is final stays as it was told.
+    passing = Acknowledged(checkout_id="chk_1", status="FAILED")
+    assert find_violations(SNAPSHOT, [checkout, attempt, passing]) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "rule"),
+    [
+        (Acknowledged(checkout_id="chk_2"), Rule.NOTHING_IS_LOST),
+        (Acknowledged(checkout_id="chk_1", status="COMPLETED"), Rule.NOTHING_IS_LOST),
+        (Acknowledged(checkout_id="chk_1", idempotency_key="another"), Rule.ONE_KEY_ONE_CHECKOUT),
+        (Acknowledged(checkout_id="chk_1", merchant_id="another"), Rule.SAME_TERMS),
+        (Acknowledged(checkout_id="chk_1", amount=999), Rule.SAME_TERMS),
+        (Acknowledged(attempt_id="att_2"), Rule.NOTHING_IS_LOST),
+        (Acknowledged(attempt_id="att_1", attempt_status="SUCCEEDED"), Rule.NOTHING_IS_LOST),
+    ],
+)
+def test_what_was_acknowledged_and_is_not_kept_is_found(fact: Acknowledged, rule: Rule) -> None:
+    assert [one.rule for one in find_violations(SNAPSHOT, [fact])] == [rule]
+
+
+def test_a_payment_in_review_has_not_ended_where_none_may_need_review() -> None:
+    in_review = Snapshot([], [row(**{**vars(ATTEMPT), "status": "NEEDS_REVIEW", "settled_at": None})], EVENTS, [])
+    assert find_violations(in_review) == []
+    assert [one.rule for one in find_violations(in_review, may_need_review=False)] == [Rule.EVERYTHING_ENDS]
+
+
+def test_each_violation_stands_under_the_promise_that_it_breaks() -> None:
+    found = sort_violations(Violation(rule, rule.name) for rule in Rule)
+    assert (found.charged_twice, found.lost, found.stuck) == (["ONE_CHARGE"], ["NOTHING_IS_LOST"], ["EVERYTHING_ENDS"])
+    assert found.count == len(Rule)
