@@ -1,7 +1,8 @@
 """The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -11,18 +12,41 @@ from paidonce.cli.key_commands import keys, merchants
 if TYPE_CHECKING:
     from paidonce.settings import Settings
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 BAD_SETTINGS_EXIT = 2
 
+FIRST_STEPS: Final = """\
+\b
+To try it:         paidonce dev                 then open http://localhost:3000/docs
+To serve with keys:
+  export PAIDONCE_AUTH=keys
+  paidonce db upgrade
+  paidonce merchants create m123
+  paidonce keys create m123
+  paidonce serve --host 0.0.0.0
+To check a set-up: paidonce doctor              and paidonce prove
+"""
 
-def read_settings() -> "Settings":
-    """Read the settings, or say everything that is wrong with them and exit with 2."""
+
+def listening(command: Command) -> Command:
+    """Add ``--host`` and ``--port`` to a command that listens."""
+    host = click.option("--host", help="Address to listen on; HOST if absent, else 127.0.0.1.")
+    port = click.option("--port", type=click.IntRange(0, 65535), help="Port; PORT if absent, else 3000; 0: a free one.")
+    return host(port(command))
+
+
+def read_settings(*, host: str | None = None, port: int | None = None) -> "Settings":
+    """Read the environment and .env, or say everything that is wrong with them and exit with 2; an option wins over both."""
     import os
 
     from paidonce.errors import InvalidSettings
     from paidonce.settings import load_settings
 
     try:
-        return load_settings(os.environ, Path(".env"))
+        options = {"HOST": host, "PORT": None if port is None else str(port)}
+        given = {name: value for name, value in options.items() if value is not None}
+        return load_settings({**os.environ, **given}, Path(".env"))
     except InvalidSettings as error:
         click.echo("paidonce cannot start like this:", err=True)
         for problem in error.problems:
@@ -30,7 +54,7 @@ def read_settings() -> "Settings":
         raise SystemExit(BAD_SETTINGS_EXIT) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=FIRST_STEPS)
 @click.version_option(__version__, prog_name="paidonce")
 def main() -> None:
     """Checkouts and payments: one purchase, one charge.
@@ -44,21 +68,23 @@ main.add_command(keys)
 
 
 @main.command()
-def dev() -> None:
+@listening
+def dev(*, host: str | None, port: int | None) -> None:
     """Migrate, then serve API, worker and simulator."""
     from paidonce.cli.serving import run_server
 
-    run_server(read_settings(), with_worker=True, migrating=True)
+    run_server(read_settings(host=host, port=port), with_worker=True, migrating=True)
 
 
 @main.command()
+@listening
 @click.option("--worker/--no-worker", default=True, help="Whether this process also settles payments.")
 @click.option("--standby", is_flag=True, help="Waits while another serves the SQLite file, and then takes its place.")
-def serve(*, worker: bool, standby: bool) -> None:
+def serve(*, host: str | None, port: int | None, worker: bool, standby: bool) -> None:
     """Serve the API from a database that is migrated."""
     from paidonce.cli.serving import run_server
 
-    run_server(read_settings(), with_worker=worker, migrating=False, standby=standby)
+    run_server(read_settings(host=host, port=port), with_worker=worker, migrating=False, standby=standby)
 
 
 @main.command()

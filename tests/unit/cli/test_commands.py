@@ -66,6 +66,30 @@ def test_help_names_every_command(run: Run, option: str) -> None:
         assert f"\n  {command} " in result.stdout
 
 
+def test_help_shows_what_to_try_first(run: Run) -> None:
+    shown = run("--help").stdout
+    for step in ("paidonce dev", "paidonce db upgrade", "paidonce keys create m123", "paidonce doctor"):
+        assert step in shown
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_an_option_wins_over_the_environment(run: Run, command: str, sqlite_url: str, tmp_path: Path) -> None:
+    run("db", "upgrade", DATABASE_URL=sqlite_url)
+    with socket.create_server(("127.0.0.1", 0)) as taken, processes(tmp_path) as start:
+        # Neither of these could be served: the port is taken, and the address is refused while keys are off.
+        refused = {"HOST": "0.0.0.0", "PORT": str(taken.getsockname()[1]), "DATABASE_URL": sqlite_url}
+        server = start(command, "--host", "127.0.0.1", "--port", "0", **refused).wait_until_ready()
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_an_option_is_held_against_the_same_rules_as_a_setting(run: Run, command: str) -> None:
+    # The second setting fits nothing, so that nothing starts whatever becomes of the option.
+    result = run(command, "--host", "0.0.0.0", PAIDONCE_QUEUE_LIMIT="none")
+    assert result.exit_code == BAD_SETTINGS_EXIT
+    assert "HOST=0.0.0.0: without authentication the service listens on loopback only" in result.stderr
+
+
 async def test_openapi_prints_the_document_that_is_served(run: Run) -> None:
     printed = run("openapi")
     transport = Inside(Application(ROUTES, None, answer_error=answer_error))
@@ -176,6 +200,6 @@ def test_a_worker_of_its_own_on_sqlite_is_refused(run: Run, sqlite_url: str) -> 
     assert "A SQLite file has one process" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["pay"], ["db", "downgrade"], ["serve", "--port", "80"]])
+@pytest.mark.parametrize("arguments", [["pay"], ["db", "downgrade"], ["serve", "--port", "high"]])
 def test_what_is_no_command_is_refused_with_exit_2(run: Run, arguments: list[str]) -> None:
     assert run(*arguments).exit_code == USAGE_EXIT
