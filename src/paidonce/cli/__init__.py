@@ -37,7 +37,7 @@ def listening(command: Command) -> Command:
 
 
 def read_settings(*, host: str | None = None, port: int | None = None) -> "Settings":
-    """Read the environment and .env, or say everything that is wrong with them and exit with 2; an option wins over both."""
+    """Read the settings, or name every problem and exit with 2. An option wins over the environment."""
     import os
 
     from paidonce.errors import InvalidSettings
