@@ -142,15 +142,15 @@ def test_a_body_full_of_mistakes_is_not_answered_with_more_than_it_had(client: h
     assert len(answer.content) < len(sent)
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "HEAD"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE"])
 def test_a_wrong_method_is_told_the_right_ones(client: httpx.Client, method: str) -> None:
     answer = client.request(method, "/checkouts")
     assert answer.status_code == 405
-    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 def test_options_names_every_method_of_the_path(client: httpx.Client) -> None:
-    assert {"GET", "POST"} <= set(client.options("/checkouts").headers["allow"].split(", "))
+    assert client.options("/checkouts").headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 @pytest.mark.parametrize("name", ["X-Request-Id", "Idempotency-Key", "Prefer", "Content-Type", "Accept"])

@@ -42,15 +42,15 @@ class Wire:
         except ConnectionError:
             return
 
-    def answer(self) -> Answer:
-        """Read one answer, or that there is none."""
+    def answer(self, *, to_head: bool = False) -> Answer:
+        """Read one answer, or that there is none; the answer to HEAD tells a length and has no body."""
         while b"\r\n\r\n" not in self._received:
             if not self._receive():
                 return NOTHING
         head, _, self._received = self._received.partition(b"\r\n\r\n")
         status_line, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        length = int(headers.get("content-length", 0))
+        length = 0 if to_head else int(headers.get("content-length", 0))
         while len(self._received) < length:
             assert self._receive(), "the connection was closed within a body"
         body, self._received = self._received[:length], self._received[length:]

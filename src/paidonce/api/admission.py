@@ -50,6 +50,10 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
                     await limits.admit(request)
             if operation.scope not in request.caller.scopes:
                 raise InsufficientScope(operation.scope, key_given=keyring is not None)
+        elif operation.tells_more_to is not None and keyring is not None and b"authorization" in request.fields:
+            request.caller = await _caller(keyring, request)
+            if limits is not None:
+                await limits.admit(request)
         if values:
             refuse_strange_ids(route, values)
 

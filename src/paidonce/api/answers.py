@@ -198,10 +198,10 @@ class Received(msgspec.Struct, frozen=True, rename="camel"):
     id: str
 
 
-class Health(msgspec.Struct, frozen=True, rename="camel"):
-    """How the service is; ``database`` says where its data is and ``schema`` which migration that has."""
+class Health(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How the service is. An operator's key is told more: the release, where the data is, and its migration."""
 
     status: str
-    version: str
+    version: str | None = None
     database: str | None = None
     schema: str | None = None

@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -15,6 +17,9 @@ Json: TypeAlias = dict[str, Any]
 Field: TypeAlias = tuple[str, Json, str]  # A parameter or property: its name, its schema or what has one, a note.
 
 LOCAL_URL: Final = "http://localhost:3000"  # Where `make run` listens when nothing else is said.
+# Stands in the page that is kept for all, where each answer says how its client reached the service.
+ANY_URL: Final = "http://any-host.invalid"
+KNOWN_URL: Final = re.compile(r"https?://[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?")  # Needs no escape, in HTML or a shell.
 IN_BACKTICKS: Final = re.compile(r"(`+)(.+?)\1")
 NO_NUL: Final = r"^[^\x00]*$"  # Every text keeps to this pattern: it would tell a reader nothing.
 PLACES: Final = {"path": "In the path", "query": "In the query", "header": "In the header"}
@@ -51,6 +56,27 @@ def render_docs(document: Json, base_url: str = LOCAL_URL) -> str:
         objects="\n".join(_object(name, schema) for name, schema in objects.items()),
         errors="\n".join(_errors()),
     )
+
+
+class Page:
+    """The page, rendered once; only its examples differ with the URL at which a client finds the service.
+
+    ``policy`` is its Content-Security-Policy: the browser applies its one style and loads nothing.
+    """
+
+    def __init__(self, document: Json) -> None:
+        text = render_docs(document, ANY_URL)
+        self._parts = [part.encode() for part in text.split(ANY_URL)]
+        style = text.partition("<style>")[2].partition("</style>")[0]
+        digest = b64encode(sha256(style.encode()).digest()).decode()
+        self.policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'"
+        )
+
+    def at(self, base_url: str) -> bytes:
+        """Show it with examples that call the service at this URL, or at the local one where this is a strange one."""
+        return (base_url if KNOWN_URL.fullmatch(base_url) else LOCAL_URL).encode().join(self._parts)
 
 
 def _navigation(groups: Iterable[tuple[Json, list[Call]]], objects: Iterable[str]) -> Iterator[str]:

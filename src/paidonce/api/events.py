@@ -9,12 +9,12 @@ from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_paramete
 from paidonce.api.limits import stop_counting
 from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.api.reading import read_parameters
-from paidonce.api.streaming import EventStream, Pace
+from paidonce.api.streaming import EventStream, Pace, StreamHead
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.actions import find_events, list_events
 from paidonce.events.store import EventFilter
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
+from paidonce.web.reply import Answer, Reply, reply
 from paidonce.web.request import Request
 
 SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
@@ -34,7 +34,7 @@ async def show_events(request: Request, service: Service) -> Reply:
     return reply(EventPage([event_answer(event) for event in page], has_more))
 
 
-async def follow_events(request: Request, service: Service) -> EventStream:
+async def follow_events(request: Request, service: Service) -> Answer:
     """Tell events as they happen, after those that happened since."""
     said = read_parameters(FollowEventsParameters, request.parameters)
     merchant_id = merchant_of(caller_of(request), said.merchant_id, where="merchantId")
@@ -44,6 +44,8 @@ async def follow_events(request: Request, service: Service) -> EventStream:
     if after > newest:
         detail = f"No event has this number yet; the newest is {newest}."
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
+    if request.method == "HEAD":
+        return StreamHead()
     stop_counting(request)
     follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
     return EventStream(follow, types=_types(said.types), pace=Pace())

@@ -107,5 +107,4 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Reply:
 def _show_issued(request: Request, service: Service, issued: Issued, what: str) -> Reply:
     key = issued.key
     log.info(what, key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
-    # Shown once: no cache may keep it.
-    return reply(issued_answer(issued, service.clock()), 201, {"Cache-Control": "no-store"})
+    return reply(issued_answer(issued, service.clock()), 201)

@@ -35,6 +35,10 @@ nobody is charged twice, no payment is stuck.
 Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
 answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause. What is no request, or
 arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and the connection is closed.
+
+Each path has one spelling, and any other is a 404: no empty part, no slash at its end, no `.` or `..`, and an escape
+only for a character that a path part cannot hold as it is, written with capital digits. HEAD is answered wherever GET
+is. Every answer says `Cache-Control: no-store`.
 """
 
 REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
@@ -47,7 +51,7 @@ HEADERS: Final[dict[str, Json]] = {
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
     "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
-    "Cache-Control": {"description": "`no-store`: a secret is shown once.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "`no-store`, as on every answer.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
     "RateLimit-Policy": {
         "description": "The limits that this request was held against, where any are on.",
@@ -112,6 +116,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     description: str = ""
     tag: str = "Checkouts"
     scope: Scope | None = None
+    tells_more_to: Scope | None = None  # Open to everybody; a key that is given has to be one all the same.
     answers: dict[int, Answer]
     errors: Sequence[type[PaidonceError]] = ()
     body: type[Fields] | None = None
@@ -191,6 +196,8 @@ def _describe(path: str, operation: Operation) -> Json:
     if operation.scope is not None:
         description = f"{description} Scope: `{operation.scope}`.".strip()
         said["security"] = [{}, {"apiKey": []}]
+    elif operation.tells_more_to is not None:
+        description = f"{description} Tells more to a key with the scope `{operation.tells_more_to}`.".strip()
     if description:
         said["description"] = description
     parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
@@ -211,7 +218,7 @@ def _describe(path: str, operation: Operation) -> Json:
 PATH_PARAMETERS: Final = {
     "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "key": ("The key, percent-encoded where a path needs that.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
+    "key": ("The key as one part of the path, a slash in it as `%2F`.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
     "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
     "endpoint_id": ("The webhook endpoint's id.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
@@ -271,6 +278,8 @@ def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError
     causes: list[type[PaidonceError]] = [*operation.errors, RateLimited, InternalError]
     if operation.scope is not None:
         causes += [Unauthenticated, InsufficientScope]
+    elif operation.tells_more_to is not None:
+        causes.append(Unauthenticated)
     if operation.parameters is not None:
         causes.append(InvalidRequest)
     if operation.body is not None:

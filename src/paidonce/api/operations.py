@@ -213,6 +213,7 @@ READY: Final = Operation(
     tag="Service",
     summary="Can it take requests?",
     description="It can when the database answers and has every migration.",
+    tells_more_to=Scope.ADMIN,
     answers={200: Answer(description="It can.", kind=Health)},
     errors=[DatabaseUnavailable],
 )

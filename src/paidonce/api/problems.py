@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from paidonce import errors
+from paidonce.api.front import protect
 from paidonce.errors import PaidonceError
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
@@ -140,7 +141,9 @@ def tell_problem(fact: PaidonceError, path: str, request_id: str) -> Reply:
             headers["Retry-After"] = RETRY_AFTER_SECONDS
         case _:
             pass
-    return Reply(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
+    told = Reply(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
+    protect(told)  # Here, because the server refuses what never becomes a request.
+    return told
 
 
 def _fact(request: Request, error: Exception) -> PaidonceError:

@@ -32,6 +32,21 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     open: float = 900.0  # Then the client asks again: a key that was revoked meanwhile opens nothing.
 
 
+class StreamHead:
+    """What HEAD is answered: a stream's headers, and its end."""
+
+    __slots__ = ("headers", "status")
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.headers = list(HEADERS)
+
+    async def send_to(self, channel: Channel) -> None:
+        """Send it."""
+        channel.begin(self.status, self.headers)
+        channel.end()
+
+
 class EventStream:
     """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
 

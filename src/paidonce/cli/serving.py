@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 import click
 import structlog
 
+from paidonce.api.routes import ROUTES
+from paidonce.api.service import render_pages
 from paidonce.api.web import create_web_app
 from paidonce.app import forked_writer, open_service, preload
 from paidonce.cli.listening import make_server, on_signal, run
@@ -85,6 +87,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, opened: Opened, *, st
         if not waits:
             waits = True
             preload()
+            render_pages(ROUTES)
             log.info("standing_by", database=settings.database.shown)
         await asyncio.sleep(STANDBY_POLL_SECONDS)
     return None

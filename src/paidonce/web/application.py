@@ -14,6 +14,12 @@ from paidonce.web.routing import Route, Router
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
+Check: TypeAlias = Callable[[bytes], None]
+"""Is given a path as it was sent; raises where nothing may be looked for at it."""
+
+Finish: TypeAlias = Callable[[Answer], None]
+"""Is given every answer before it is sent; adds headers."""
+
 Admit: TypeAlias = Callable[[Request, Route, Sequence[str]], Awaitable[None]]
 """Is given the request, its route, and the values of its path's variable parts; raises where it may not go on."""
 
@@ -37,8 +43,9 @@ class Gate(Protocol):
 class Application:
     """Answers requests by a table of routes.
 
-    Every handler is given ``context``. ``admit`` may refuse a request by raising; ``answer_error`` answers whatever
-    was raised. An id of the client's own is taken where it is well formed, but for one that ``refuse_id`` refuses.
+    Every handler is given ``context``. ``check_path`` and ``admit`` may refuse a request by raising; ``answer_error``
+    answers whatever was raised, and ``finish`` sees every answer. An id of the client's own is taken where it is well
+    formed, but for one that ``refuse_id`` refuses.
     """
 
     def __init__(
@@ -47,7 +54,9 @@ class Application:
         context: object,
         *,
         answer_error: Callable[[Request, Exception], Reply],
+        check_path: Check | None = None,
         admit: Admit | None = None,
+        finish: Finish | None = None,
         gate: Gate | None = None,
         refuse_id: Callable[[str], bool] | None = None,
     ) -> None:
@@ -55,7 +64,9 @@ class Application:
         self._router = Router(routes)
         self._context = context
         self._answer_error = answer_error
+        self._check_path = check_path
         self._admit = admit
+        self._finish = finish
         self._gate = gate
         self._refuse_id = refuse_id
 
@@ -66,6 +77,8 @@ class Application:
         try:
             if self._gate is not None:
                 self._gate.enter(request)
+            if self._check_path is not None:
+                self._check_path(request.raw_path)
             answer: Answer
             if request.method == "OPTIONS":
                 answer = Reply(b"", 204, {"Allow": ", ".join(self._router.allowed_methods(request.path))})
@@ -92,5 +105,7 @@ class Application:
     async def _send(self, answer: Answer, channel: Channel, request: Request) -> None:
         if self._gate is not None:
             await self._gate.before_answer(request, answer)
+        if self._finish is not None:
+            self._finish(answer)
         answer.headers.append(b"x-request-id: %b\r\n" % request.id.encode())
         await answer.send_to(channel)

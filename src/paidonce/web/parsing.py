@@ -14,6 +14,9 @@ TARGET_BYTES_MAX: Final = 8 * 1024  # RFC 9110 asks for 8000 at least.
 HEAD_BYTES_MAX: Final = 16 * 1024  # Names and values together; twice what most proxies let through.
 HEADERS_MAX: Final = 100
 WIRE_BYTES_MAX: Final = 4 * BODY_BYTES_MAX  # Of a body as it is sent: chunk sizes, extensions and trailers count too.
+CHUNKS_MAX: Final = (
+    2048  # Each costs a call into Python; a body in parts of 32 bytes is one of nobody's who means well.
+)
 # Two of one of these would be read in two ways: by a proxy the first, by us the last.
 ONCE: Final = frozenset(
     (
@@ -124,7 +127,9 @@ class Parser:
         self._target += piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers come here too, when nobody looks at the lines any more."""
+        """Take a header; trailers come here too, when nobody looks at the lines any more. Both count."""
+        if len(self._lines) == HEADERS_MAX:
+            raise self._refuse(_too_long(self._target))
         self._lines.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -132,7 +137,7 @@ class Parser:
         if self._llhttp.should_upgrade():
             self._replay = self._head_without_upgrade()
             return
-        if len(self._target) > TARGET_BYTES_MAX or len(self._lines) > HEADERS_MAX or self._has_a_long_head():
+        if len(self._target) > TARGET_BYTES_MAX or self._has_a_long_head():
             raise self._refuse(_too_long(self._target))
         fields = self._fields()
         if b"content-length" in fields and int(fields[b"content-length"]) > BODY_BYTES_MAX:
@@ -160,7 +165,7 @@ class Parser:
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
         self._body_bytes += len(piece)
-        if self._body_bytes > BODY_BYTES_MAX:
+        if self._body_bytes > BODY_BYTES_MAX or len(self._pieces) == CHUNKS_MAX:
             raise self._refuse(_body_too_large())
         self._pieces.append(piece)
 

@@ -9,6 +9,7 @@ from paidonce.web.request import Request
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SCHEMES: Final = ("http", "https")
+HOPS_MAX: Final = 20  # Proxies that a request passes; a header that names thousands would cost milliseconds.
 HOST_LENGTH_MAX: Final = 64  # The longest address has 45 characters, and a zone behind it.
 
 
@@ -37,7 +38,8 @@ class Proxies:
         scheme = (request.header("x-forwarded-proto") or "").rpartition(",")[2].strip()
         if scheme in SCHEMES:
             request.scheme = scheme
-        hosts = [_host_of(said.strip()) for said in (request.header("x-forwarded-for") or "").split(",")]
+        forwarded = (request.header("x-forwarded-for") or "").rsplit(",", HOPS_MAX)[-HOPS_MAX:]
+        hosts = [_host_of(said.strip()) for said in forwarded]
         client = next((host for host in reversed(hosts) if not self.trust(host)), hosts[0])
         if client:
             request.client = client

@@ -62,15 +62,15 @@ class Router:
         if found is not None:
             return found
         methods, values = self._walk(path)
-        route = methods.get(method)
+        route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
             raise MethodNotAllowed(method, self.allowed_methods(path))
         return route, values
 
     def allowed_methods(self, path: str) -> list[str]:
-        """Name the methods that a path has; raises RouteNotFound."""
+        """Name the methods that a path has, HEAD wherever it has GET; raises RouteNotFound."""
         methods, _ = self._walk(path)
-        return sorted([*methods, "OPTIONS"])
+        return sorted([*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])])
 
     def _walk(self, path: str) -> tuple[dict[str, Route], list[str]]:
         node = self._root
@@ -93,4 +93,4 @@ class Router:
 
 
 def _parts(path: str) -> list[str]:
-    return path.strip("/").split("/")
+    return path.removeprefix("/").split("/")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as some
 
 from paidonce.errors import PaidonceError
-from paidonce.web.parsing import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, WIRE_BYTES_MAX, Parser, Part
+from paidonce.web.parsing import CHUNKS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, WIRE_BYTES_MAX, Parser, Part
 from paidonce.web.request import BODY_BYTES_MAX, Request
 
 HOST: Final = b"Host: here\r\n"
@@ -174,7 +174,9 @@ def test_nothing_is_read_behind_a_request_that_ends_its_connection() -> None:
         (sized(b"a" * (BODY_BYTES_MAX + 1)), "body_too_large"),
         (chunked(b"a" * BODY_BYTES_MAX), ""),
         (chunked(b"a" * BODY_BYTES_MAX, b"a"), "body_too_large"),
-        (chunked(*[b"a"] * (BODY_BYTES_MAX // 2)), ""),
+        (chunked(*[b"a"] * CHUNKS_MAX), ""),
+        (chunked(*[b"a"] * (CHUNKS_MAX + 1)), "body_too_large"),
+        (chunked(b"a")[:-2] + b"X: a\r\n" * (HEADERS_MAX + 1) + b"\r\n", "headers_too_large"),
     ],
 )
 def test_as_much_as_may_be_is_read_and_a_byte_more_refused(long: bytes, fault: str, in_one_packet: bool) -> None:  # noqa: FBT001 - a case
@@ -194,7 +196,7 @@ def test_what_one_request_takes_is_not_counted_for_the_next() -> None:
 @pytest.mark.parametrize(
     ("beginning", "more", "fault", "bytes_max"),
     [
-        (b"GET / HTTP/1.1\r\n", b"X-A: a\r\n", "headers_too_large", HEAD_BYTES_MAX),
+        (b"GET / HTTP/1.1\r\nX-A: ", b"a", "headers_too_large", HEAD_BYTES_MAX),
         (b"GET / HTTP/1.1\r\nX", b"X", "headers_too_large", HEAD_BYTES_MAX),
         (b"GET /", b"a", "target_too_long", HEAD_BYTES_MAX),
         (
@@ -203,7 +205,7 @@ def test_what_one_request_takes_is_not_counted_for_the_next() -> None:
             "body_too_large",
             WIRE_BYTES_MAX,
         ),
-        (chunked()[:-2], b"X-A: a\r\n", "body_too_large", WIRE_BYTES_MAX),
+        (chunked()[:-2] + b"X-A: ", b"a", "body_too_large", WIRE_BYTES_MAX),
     ],
 )
 def test_what_has_no_end_is_refused_when_it_is_too_much(

@@ -40,6 +40,7 @@ async def ask(headers: bytes, *, address: str, proxies: str = "") -> bytes:
         ("10.1.2.3", b"X-Forwarded-Proto: javascript\r\n", b"http://here for 10.1.2.3"),
         ("::ffff:10.1.2.3", b"X-Forwarded-Proto: https\r\n", b"https://here for ::ffff:10.1.2.3"),
         ("2001:db8::1", b"X-Forwarded-For: 192.0.2.7\r\n", b"http://here for 192.0.2.7"),
+        ("10.1.2.3", b"X-Forwarded-For: 6.6.6.6%b\r\n" % (b", 10.0.0.1" * 30), b"http://here for 10.0.0.1"),
         ("192.0.2.1", b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n", b"http://here for 192.0.2.1"),
     ],
 )

@@ -27,7 +27,7 @@ TABLE = (
     ("method", "path", "found", "values"),
     [
         ("GET", "/things", "/things", []),
-        ("GET", "/things/", "/things", []),
+        ("HEAD", "/things", "/things", []),
         ("GET", "/things/a", "/things/{thing_id}", ["a"]),
         ("GET", "/things/newest", "/things/newest", []),
         ("GET", "/things/{thing_id}", "/things/{thing_id}", ["{thing_id}"]),
@@ -41,7 +41,9 @@ def test_a_path_leads_to_its_route_and_a_written_part_goes_before_a_variable_one
     assert (route.path, list(said)) == (found, values)
 
 
-@pytest.mark.parametrize("path", ["/", "", "/thing", "/things/a/b", "/things/a/parts", "/things/a/parts/b/c", "//x"])
+@pytest.mark.parametrize(
+    "path", ["/", "", "/thing", "/things/a/b", "/things/a/parts", "/things/a/parts/b/c", "//x", "//things"]
+)
 def test_a_path_that_is_none_is_not_found(path: str) -> None:
     with pytest.raises(RouteNotFound):
         Router(TABLE).find("GET", path)
@@ -50,7 +52,7 @@ def test_a_path_that_is_none_is_not_found(path: str) -> None:
 def test_a_method_that_a_path_has_not_is_told_those_that_it_has() -> None:
     with pytest.raises(MethodNotAllowed) as refused:
         Router(TABLE).find("DELETE", "/things")
-    assert refused.value.allowed == ["GET", "OPTIONS", "POST"]
+    assert refused.value.allowed == ["GET", "HEAD", "OPTIONS", "POST"]
 
 
 @given(st.text(max_size=60))

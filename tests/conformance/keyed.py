@@ -1,0 +1,46 @@
+"""A service with keys, a merchant, and the keys of each kind, as the tests of the HTTP front share it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from click.testing import CliRunner
+
+from paidonce.cli import main
+from tests.service import Paidonce, processes
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """``admin`` and ``merchant`` are keys: an operator's, and one of the merchant ``m123``."""
+
+    service: Paidonce
+    admin: str
+    merchant: str
+
+    @property
+    def url(self) -> str:
+        return self.service.url
+
+    def client(self, key: str = "") -> httpx.Client:
+        """Make a client that bears a key, or none."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+
+@contextmanager
+def keyed(folder: Path, **settings: str) -> Iterator[Keyed]:
+    """Run a service with keys on SQLite."""
+    url = f"file:{folder}/paidonce.db"
+    with processes(folder) as start:
+        service = start("dev", DATABASE_URL=url, PAIDONCE_AUTH="keys", **settings).wait_until_ready()
+
+        def operate(*arguments: str) -> str:
+            done = CliRunner().invoke(main, arguments, env={"DATABASE_URL": url})
+            assert done.exit_code == 0, done.output
+            return done.stdout.strip()
+
+        operate("merchants", "create", "m123")
+        yield Keyed(service, operate("keys", "create", "--admin"), operate("keys", "create", "m123"))
