@@ -30,8 +30,13 @@ def holds_secret(text: str) -> bool:
 
 def passes_luhn(digits: str) -> bool:
     """Tell whether the last digit is the check digit of those before it."""
-    doubled = [int(digit) * (1 + position % 2) for position, digit in enumerate(reversed(digits))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0  # noqa: PLR2004 - Luhn's own 9
+    backwards = digits.encode()[::-1]
+    return (sum(backwards[::2].translate(_PLAIN)) + sum(backwards[1::2].translate(_DOUBLED))) % 10 == 0
+
+
+# A digit's value, and the digits' sum of its double: as bytes, so that no step of a long text is Python's.
+_PLAIN: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9]))
 
 
 def redact(text: str) -> str:

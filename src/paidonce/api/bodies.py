@@ -79,7 +79,7 @@ def check_text(text: str) -> str | None:
 def check_metadata(pairs: dict[str, str]) -> str | None:
     """Refuse a card number that is written like one, or named so: bare digits may well be an order's number."""
     for name, value in pairs.items():
-        if holds_card_number(value) and (GROUPED.search(value) or CARD_NAME.search(name)):
+        if (GROUPED.search(value) or CARD_NAME.search(name)) and holds_card_number(value):
             return "A value looks like a card number; send none. Is it something else, write it with a letter in front."
     return None
 

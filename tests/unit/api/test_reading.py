@@ -1,5 +1,8 @@
 """Reading bodies and parameters: everything that is wrong is named, each with its place."""
 
+import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -7,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.api.bodies import CancelBody, CreateCheckoutBody, ListParameters, NoParameters, PayBody
+from paidonce.api.bodies_webhooks import CreateEndpointBody
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
 
@@ -214,3 +218,51 @@ def test_a_name_may_stand_in_a_text_again(more: dict[str, Any]) -> None:
 
 def test_no_more_than_a_hundred_mistakes_are_told() -> None:
     assert len(refused(CreateCheckoutBody, {f"x{number}": 1 for number in range(1000)})) == 100
+
+
+def pairs(count: int, value: str) -> str:
+    return ",".join(f'"k{number}":{value}' for number in range(count))
+
+
+HOSTILE = {
+    "7000 pairs of metadata that are wrong": f'{{"metadata":{{{pairs(7000, "1")}}}}}',
+    "6000 pairs of metadata that are right": f'{{"metadata":{{{pairs(6000, chr(34) * 2)}}}}}',
+    "objects in the metadata": f'{{"metadata":{{{pairs(6000, "{}")}}}}}',
+    "6000 unknown fields": f"{{{pairs(6000, '1')}}}",
+    "21 000 objects": f'{{"x":[{",".join(["{}"] * 21_000)}]}}',
+    "32 000 numbers where an object belongs": f'{{"metadata":[{",".join(["1"] * 32_000)}]}}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_body_full_of_mistakes_costs_little_more_than_to_parse_it(name: str) -> None:
+    body = HOSTILE[name].encode()
+    parsed_seconds = min(thread_seconds(lambda: json.loads(body)) for _ in range(5))
+    refused_seconds = min(thread_seconds(lambda: refused(CreateCheckoutBody, body)) for _ in range(5))
+    assert refused_seconds < 10 * parsed_seconds
+
+
+def thread_seconds(work: Callable[[], object]) -> float:
+    """Measure what it takes of the processor, whatever else the machine does."""
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
+@pytest.mark.parametrize(
+    ("types", "code"),
+    [
+        (["no.such"], "unknown_value"),
+        ([1], "wrong_type"),
+        (["checkout.created"] * 100, "wrong_length"),
+        ("all", "wrong_type"),
+        ({}, "wrong_type"),
+    ],
+)
+def test_a_list_is_refused_for_its_length_or_for_the_first_item_that_does_not_fit(types: object, code: str) -> None:
+    assert refused(CreateEndpointBody, {"url": "https://shop/", "eventTypes": types}) == {"/eventTypes": code}
+
+
+def test_no_more_than_a_hundred_parameters_are_told() -> None:
+    assert len(refused_parameters(*[("limit", "1")] * 1000)) == 100
+    assert len(refused_parameters(*[(f"x{number}", "1") for number in range(1000)])) == 100
