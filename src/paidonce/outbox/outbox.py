@@ -9,7 +9,8 @@ from paidonce.database.batch import News
 from paidonce.database.batcher import Batcher
 from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
 from paidonce.ids import Chance
-from paidonce.outbox.calling import Receivers, Resolver
+from paidonce.outbox.caller import Caller
+from paidonce.outbox.calls import CallerSettings
 from paidonce.outbox.secrets import SECRET_BYTES, seal_secret, show_secret
 from paidonce.outbox.sender import Sender, SenderSettings
 
@@ -31,13 +32,10 @@ class Outbox:
         chance: Chance,
         draw: Draw,
     ) -> None:
-        self._resolver = Resolver()
-        self._receivers = Receivers(
-            allow_private=allow_private, timeout_seconds=settings.timeout_seconds, resolve=self._resolver
-        )
+        self._caller = Caller(CallerSettings(allow_private, settings.timeout_seconds))
         self._keyring = keyring
         self._draw = draw
-        self._sender = Sender(writer, reader, self._receivers, keyring, settings, clock=clock, chance=chance)
+        self._sender = Sender(writer, reader, self._caller, keyring, settings, clock=clock, chance=chance)
 
     async def start(self, *, alone: bool) -> None:
         """Begin to send."""
@@ -51,11 +49,11 @@ class Outbox:
     async def stop(self, *, grace_seconds: float) -> None:
         """Send nothing more, and give back what is not done."""
         await self._sender.stop(grace_seconds=grace_seconds)
-        self._resolver.close()
+        await self._caller.stop()
 
     async def check_url(self, url: str) -> None:
         """Raise UrlRefused where webhooks may not go."""
-        await self._receivers.check(url, seconds_max=LOOKUP_SECONDS_MAX)
+        await self._caller.check(url, seconds_max=LOOKUP_SECONDS_MAX)
 
     def make_secret(self, *, merchant_id: str, endpoint_id: str) -> tuple[str, str]:
         """Make a secret: as its owner gets it, and sealed for its row. Raises EncryptionKeyMissing."""

@@ -19,7 +19,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.encryption import Keyring
 from paidonce.errors import DatabaseUnavailable, EncryptionKeyMissing, Overloaded
 from paidonce.ids import Chance
-from paidonce.outbox.calling import Answer, CallFailed
+from paidonce.outbox.calls import Answer, CallFailed
 from paidonce.outbox.deliveries import Held, Share, Waiting
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Schedule
 from paidonce.outbox.secrets import signing_keys

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from paidonce.database.batch import Begin
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.encryption import Keyring
-from paidonce.outbox.calling import Answer
+from paidonce.outbox.calls import Answer
 from paidonce.outbox.model import Schedule
 from paidonce.outbox.sender import Sender, SenderSettings
 from tests.unit.outbox.conftest import Outgoing

@@ -11,7 +11,7 @@ from paidonce.clock import Instant
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.schema import delivery_try
 from paidonce.encryption import Keyring
-from paidonce.outbox.calling import Answer
+from paidonce.outbox.calls import Answer
 from paidonce.outbox.deliveries import Waiting
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
 from paidonce.outbox.sender import Sender, SenderSettings, read_retry_after
