@@ -60,19 +60,11 @@ async def open_service(
         worker = Worker(
             writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
         )
-        inbox = Inbox(
-            writer,
-            reader,
-            schedule=worker_settings(settings).schedule,
-            poll_seconds=settings.poll_seconds,
-            keep_days=settings.provider_webhook_days,
-            clock=clock,
-            chance=system_chance,
-            settled=watch.notify,
-        )
+        inbox = _inbox(writer, reader, settings, clock, watch)
         keyring = Keyring(reader, seconds=time.monotonic)
         alarm = Alarm(reader, clock=clock)
-        outbox = _outbox(writer, reader, settings, clock, making_key=migrating)
+        encryption = _encryption(settings, making_key=migrating)
+        outbox = _outbox(writer, reader, settings, clock, encryption)
         try:
             if with_worker:
                 await outbox.start(alone=database.exclusive)
@@ -81,7 +73,19 @@ async def open_service(
                 inbox.start()
                 alarm.start()
             yield Service(
-                settings, database, writer, reader, watch, worker, inbox, outbox, feed, keyring, providers, clock
+                settings,
+                database,
+                writer,
+                reader,
+                watch,
+                worker,
+                inbox,
+                outbox,
+                feed,
+                keyring,
+                encryption,
+                providers,
+                clock,
             )
         finally:
             watch.close()
@@ -194,8 +198,27 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         books.close()
 
 
-def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, *, making_key: bool) -> Outbox:
+def _inbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, watch: Watch) -> Inbox:
+    return Inbox(
+        writer,
+        reader,
+        schedule=worker_settings(settings).schedule,
+        poll_seconds=settings.poll_seconds,
+        keep_days=settings.provider_webhook_days,
+        clock=clock,
+        chance=system_chance,
+        settled=watch.notify,
+    )
+
+
+def _encryption(settings: Settings, *, making_key: bool) -> EncryptionKeyring:
     find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=secret_bytes if making_key else None)
+    return EncryptionKeyring(find, draw=secret_bytes)
+
+
+def _outbox(
+    writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, encryption: EncryptionKeyring
+) -> Outbox:
     return Outbox(
         writer,
         reader,
@@ -206,7 +229,7 @@ def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, 
             schedule=Schedule(settings.webhook_retry_first_seconds),
         ),
         allow_private=settings.webhook_allow_private,
-        keyring=EncryptionKeyring(find, draw=secret_bytes),
+        keyring=encryption,
         clock=clock,
         chance=system_chance,
         draw=secret_bytes,

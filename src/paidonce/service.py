@@ -6,6 +6,7 @@ from paidonce.checkouts.watch import Watch
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
+from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
 from paidonce.inbox.inbox import Inbox
 from paidonce.merchants.keyring import Keyring
@@ -29,6 +30,7 @@ class Service:
     outbox: Outbox
     feed: Feed
     keyring: Keyring
+    encryption: EncryptionKeyring
     providers: dict[str, Provider]
     clock: Clock
 

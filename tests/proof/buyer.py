@@ -41,7 +41,7 @@ def once(merchant_id: str, key: str, said: object) -> Once:
     return Once(claim, tell)
 
 
-def tell(_outcome: object) -> Told:
+def tell(_request: object, _outcome: object) -> Told:
     return Told(202, "/")
 
 

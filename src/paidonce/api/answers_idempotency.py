@@ -23,10 +23,13 @@ class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class IdempotencyKeyAnswer(msgspec.Struct, frozen=True, rename="camel"):
-    """What a merchant's key was used for: the creation of a checkout, another call, or one of each."""
+    """What a key was used for: the creation of a checkout, another call, or one of each.
+
+    ``merchantId`` is null where the key is an operator's own, for calls that are about no merchant.
+    """
 
     key: str
-    merchant_id: str
+    merchant_id: str | None
     data: list[KeyUse]
 
 

@@ -37,9 +37,12 @@ class KeyAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class IssuedKeyAnswer(KeyAnswer, frozen=True, kw_only=True, rename="camel"):
-    """A key that was just made. ``secret`` is shown here and never again."""
+    """A key that was just made. ``secret`` is shown here, and again only to who repeats this very call with its
+    idempotency key; where it can be shown no more, ``secretShownAt`` says when it was.
+    """
 
-    secret: str
+    secret: str | msgspec.UnsetType = msgspec.UNSET
+    secret_shown_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class KeyPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,6 +65,13 @@ def key_answer(key: Key, now: Instant) -> KeyAnswer:
 def issued_answer(issued: Issued, now: Instant) -> IssuedKeyAnswer:
     """Show a key that was just made, with its secret."""
     return IssuedKeyAnswer(secret=issued.secret, **_shown(issued.key, now))  # type: ignore[arg-type]
+
+
+def issued_answer_again(key: Key, now: Instant, *, secret: str | None, shown_at: Instant) -> IssuedKeyAnswer:
+    """Show a key that was made before, as it is now, with its secret or, without that, with when it was shown."""
+    if secret is None:
+        return IssuedKeyAnswer(secret_shown_at=format_instant(shown_at), **_shown(key, now))  # type: ignore[arg-type]
+    return issued_answer(Issued(key, secret), now)
 
 
 def _shown(key: Key, now: Instant) -> dict[str, object]:

@@ -9,7 +9,8 @@ from paidonce.outbox.model import WebhookEndpoint
 
 
 class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A webhook endpoint. ``secret`` is told when it is made, and never again.
+    """A webhook endpoint. ``secret`` is told when it is made, and again only to who repeats that very call with its
+    idempotency key; where it can be told no more, ``secretShownAt`` says when it was.
 
     ``pauseReason`` is ``request`` (you asked for it), ``gone`` (the receiver answered 410) or ``failing`` (three days
     without a success). ``formerSecretUntil``: until then the secret before the newest signs too.
@@ -28,6 +29,7 @@ class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     created_at: str
     updated_at: str
     secret: str | msgspec.UnsetType = msgspec.UNSET
+    secret_shown_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndpointPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -82,7 +84,12 @@ class Redelivered(msgspec.Struct, frozen=True):
     deliveries: int
 
 
-def endpoint_answer(endpoint: WebhookEndpoint, secret: str | msgspec.UnsetType = msgspec.UNSET) -> EndpointAnswer:
+def endpoint_answer(
+    endpoint: WebhookEndpoint,
+    secret: str | msgspec.UnsetType = msgspec.UNSET,
+    *,
+    secret_shown_at: str | msgspec.UnsetType = msgspec.UNSET,
+) -> EndpointAnswer:
     """Show an endpoint, and its secret where it is new."""
     return EndpointAnswer(
         id=endpoint.id,
@@ -98,6 +105,7 @@ def endpoint_answer(endpoint: WebhookEndpoint, secret: str | msgspec.UnsetType =
         created_at=format_instant(endpoint.created_at),
         updated_at=format_instant(endpoint.updated_at),
         secret=secret,
+        secret_shown_at=secret_shown_at,
     )
 
 

@@ -5,10 +5,12 @@ import msgspec
 from paidonce import ids
 from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, event_answer
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
+from paidonce.api.commands import Command, Repeat
 from paidonce.api.exchange import (
     caller_of,
     find,
     known_merchant_of,
+    merchant_id_of,
     origin_of,
     owned,
     provider_of,
@@ -16,20 +18,20 @@ from paidonce.api.exchange import (
     refuse_parameters,
     show,
     show_under_way,
+    show_under_way_again,
     show_when_settled,
 )
 from paidonce.api.headers import agree_on_key
-from paidonce.api.once import once_for, tell_canceled, tell_under_way
 from paidonce.api.reading import read_parameters
+from paidonce.api.summaries import tell_canceled, tell_under_way
 from paidonce.checkouts.actions import Created, create_checkouts, list_checkouts, read_timelines
 from paidonce.checkouts.model import CheckoutStatus, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
 from paidonce.clock import parse_instant
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.model import Origin
-from paidonce.idempotency.model import Answered
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
-from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
@@ -67,7 +69,7 @@ async def get_checkout(request: Request, service: Service, checkout_id: str) -> 
     return await show_when_settled(request, service, await find(service, owned(request, checkout_id)), 200, {})
 
 
-async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
+async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Start a payment, or show the one that is under way."""
     said = read(PayBody, request)
     if said.provider not in service.providers:
@@ -80,12 +82,19 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
         provider=said.provider,
         origin=origin_of(request),
     )
-    once = await once_for(request, service, wish.checkout, said, tell_under_way)
-    outcome = await service.worker.begin(start_payments, wish, said.provider, once=once)
-    return await show_under_way(request, service, wish.checkout, outcome)
+    return Command(
+        action=start_payments,
+        params=wish,
+        body=said,
+        owner=lambda: merchant_id_of(service, wish.checkout),
+        summarize=tell_under_way,
+        respond=lambda outcome: show_under_way(request, service, outcome),
+        respond_again=lambda _repeat: show_under_way_again(request, service, wish.checkout),
+        provider=said.provider,
+    )
 
 
-async def capture_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
+async def capture_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Capture what is held, or a part of it."""
     said = read(CaptureBody, request)
     wish = StartCapture(
@@ -94,27 +103,44 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
         amount=said.amount,
         origin=origin_of(request),
     )
-    provider = await provider_of(service, wish.checkout)
-    once = await once_for(request, service, wish.checkout, said, tell_under_way)
-    outcome = await service.worker.begin(start_captures, wish, provider, once=once)
-    return await show_under_way(request, service, wish.checkout, outcome)
+    return Command(
+        action=start_captures,
+        params=wish,
+        body=said,
+        owner=lambda: merchant_id_of(service, wish.checkout),
+        summarize=tell_under_way,
+        respond=lambda outcome: show_under_way(request, service, outcome),
+        respond_again=lambda _repeat: show_under_way_again(request, service, wish.checkout),
+        provider=await provider_of(service, wish.checkout),
+    )
 
 
-async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
+async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
     said = read(CancelBody, request)
     wish = StartCancel(
         attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
     )
-    provider = await provider_of(service, wish.checkout)
-    once = await once_for(request, service, wish.checkout, said, tell_canceled)
-    outcome = await service.worker.begin(start_cancels, wish, provider, once=once)
-    if isinstance(outcome, Answered):
-        checkout = await find(service, wish.checkout)
-        return show(checkout, outcome.record.status or 200, {"Idempotent-Replayed": "true"})
-    if outcome.checkout.status == CheckoutStatus.CANCELED:
-        return show(outcome.checkout, 200, {})
-    return show(outcome.checkout, 202, {"Retry-After": "1"})
+
+    async def respond(outcome: Started | Repeated) -> Reply:
+        if outcome.checkout.status == CheckoutStatus.CANCELED:
+            return show(outcome.checkout, 200, {})
+        return show(outcome.checkout, 202, {"Retry-After": "1"})
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        headers = {} if repeat.record.status == 200 else {"Retry-After": "1"}  # noqa: PLR2004 - the code is its own name
+        return show(await find(service, wish.checkout), 200, headers)
+
+    return Command(
+        action=start_cancels,
+        params=wish,
+        body=said,
+        owner=lambda: merchant_id_of(service, wish.checkout),
+        summarize=tell_canceled,
+        respond=respond,
+        respond_again=respond_again,
+        provider=await provider_of(service, wish.checkout),
+    )
 
 
 async def get_timeline(request: Request, service: Service, checkout_id: str) -> Reply:

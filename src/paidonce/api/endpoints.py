@@ -5,6 +5,7 @@ import msgspec
 from paidonce import ids
 from paidonce.api.answers_webhooks import (
     DeliveryPage,
+    EndpointAnswer,
     EndpointPage,
     Redelivered,
     delivery_answer,
@@ -19,6 +20,7 @@ from paidonce.api.bodies_webhooks import (
     RotateSecretBody,
     UpdateEndpointBody,
 )
+from paidonce.api.commands import Command, Repeat
 from paidonce.api.exchange import (
     caller_of,
     known_merchant_of,
@@ -27,12 +29,17 @@ from paidonce.api.exchange import (
     read,
     refuse_parameters,
 )
-from paidonce.api.once import once, tell_endpoint
 from paidonce.api.reading import read_parameters
-from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
+from paidonce.api.summaries import (
+    tell_endpoint_created,
+    tell_range_redelivered,
+    tell_redelivered,
+    tell_secret_rotated,
+    tell_test_sent,
+)
+from paidonce.clock import format_instant
+from paidonce.errors import EncryptionKeyMissing, FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import EventType
-from paidonce.idempotency.actions import under
-from paidonce.idempotency.model import Answered
 from paidonce.outbox.actions import (
     REDELIVERED_MAX,
     ChangeEndpoint,
@@ -52,6 +59,7 @@ from paidonce.outbox.actions import (
     send_tests,
 )
 from paidonce.outbox.addresses import UrlRefused
+from paidonce.outbox.again import ShownDelivery
 from paidonce.outbox.model import WebhookEndpoint
 from paidonce.outbox.store import EndpointFilter, EndpointName
 from paidonce.service import Service
@@ -59,15 +67,18 @@ from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
 
 
-async def create_endpoint(request: Request, service: Service) -> Reply:
+async def create_endpoint(request: Request, service: Service) -> Command[WebhookEndpoint]:
     """Create an endpoint, and tell its secret this once."""
     said = read(CreateEndpointBody, request)
     origin = origin_of(request)
     merchant_id = merchant_of(caller_of(request), said.merchant_id)
     await known_merchant_of(request, service, merchant_id)
-    await _check_url(service, said.url)
     endpoint_id = ids.new_id(ids.ENDPOINT)
-    secret, sealed = service.outbox.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
+    try:
+        secret, sealed = service.outbox.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
+    except EncryptionKeyMissing:
+        await _check_url(service, said.url)  # What the client can mend is told first.
+        raise
     wish = CreateEndpoint(
         id=endpoint_id,
         merchant_id=merchant_id,
@@ -77,16 +88,31 @@ async def create_endpoint(request: Request, service: Service) -> Reply:
         secret=sealed,
         origin=origin,
     )
-    once_only = once(request, service, merchant_id, said, tell_endpoint)
-    made = await service.writer.submit(*under(once_only, create_endpoints, wish))
-    if isinstance(made, Answered):  # Its secret was shown that once.
-        made_before = EndpointName((made.record.resource or "").rpartition("/")[2], merchant_id)
-        found = await service.reader.submit(find_endpoints, made_before)
-        assert isinstance(found, WebhookEndpoint)  # The batcher raises errors.
-        headers = {"Location": f"/webhook-endpoints/{found.id}", "Idempotent-Replayed": "true"}
-        return reply(endpoint_answer(found), 201, headers)
-    assert isinstance(made, WebhookEndpoint)  # The batcher raises errors.
-    return reply(endpoint_answer(made, secret), 201, {"Location": f"/webhook-endpoints/{made.id}"})
+
+    async def owner() -> str:
+        return merchant_id
+
+    async def respond(made: WebhookEndpoint) -> Reply:
+        return _show_created(endpoint_answer(made, secret))
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        return _show_created(await _with_secret(request, service, repeat))
+
+    return Command(
+        action=create_endpoints,
+        params=wish,
+        body=said,
+        owner=owner,
+        summarize=tell_endpoint_created,
+        respond=respond,
+        respond_again=respond_again,
+        secret=secret,
+        check=lambda: _check_url(service, said.url),
+    )
+
+
+def _show_created(answer: EndpointAnswer) -> Reply:
+    return reply(answer, 201, {"Location": f"/webhook-endpoints/{answer.id}"})
 
 
 async def show_endpoints(request: Request, service: Service) -> Reply:
@@ -109,9 +135,7 @@ async def show_endpoints(request: Request, service: Service) -> Reply:
 async def get_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
     """Show an endpoint."""
     refuse_parameters(request)
-    found = await service.reader.submit(find_endpoints, _name(request, endpoint_id))
-    assert isinstance(found, WebhookEndpoint)  # The batcher raises errors.
-    return reply(endpoint_answer(found))
+    return reply(endpoint_answer(await _find(request, service, endpoint_id)))
 
 
 async def update_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
@@ -138,26 +162,46 @@ async def delete_endpoint(request: Request, service: Service, endpoint_id: str) 
     return Reply(b"", 204)
 
 
-async def rotate_secret(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def rotate_secret(request: Request, service: Service, endpoint_id: str) -> Command[WebhookEndpoint]:
     """Replace an endpoint's secret, and tell the new one this once."""
     said = read(RotateSecretBody, request)
-    name = _name(request, endpoint_id)
-    found = await service.reader.submit(find_endpoints, name)
-    assert isinstance(found, WebhookEndpoint)  # The batcher raises errors.
+    found = await _find(request, service, endpoint_id)
     secret, sealed = service.outbox.make_secret(merchant_id=found.merchant_id, endpoint_id=found.id)
     overlap_ms = said.overlap_seconds * 1000
+    name = EndpointName(found.id, found.merchant_id)
     wish = ChangeEndpoint(name=name, secret=sealed, overlap_ms=overlap_ms, origin=origin_of(request))
-    return reply(endpoint_answer(await _change(service, wish), secret))
+
+    async def respond(changed: WebhookEndpoint) -> Reply:
+        return reply(endpoint_answer(changed, secret))
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        return reply(await _with_secret(request, service, repeat))
+
+    return Command(
+        action=change_endpoints,
+        params=wish,
+        body=said,
+        owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
+        summarize=tell_secret_rotated,
+        respond=respond,
+        respond_again=respond_again,
+        secret=secret,
+    )
 
 
-async def test_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def test_endpoint(request: Request, service: Service, endpoint_id: str) -> Command[WebhookEndpoint]:
     """Send a test event to an endpoint."""
-    read(NoBody, request)
-    name = _name(request, endpoint_id)
+    said = read(NoBody, request)
     delivery_id = ids.new_id(ids.DELIVERY)
-    wish = SendTest(endpoint=name, delivery_id=delivery_id, origin=origin_of(request))
-    await service.writer.submit(send_tests, wish)
-    return await _show_delivery(request, service, delivery_id, 202)
+    return Command(
+        action=send_tests,
+        params=SendTest(endpoint=_name(request, endpoint_id), delivery_id=delivery_id, origin=origin_of(request)),
+        body=said,
+        owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
+        summarize=tell_test_sent,
+        respond=lambda _endpoint: _show_delivery(request, service, delivery_id, 202),
+        respond_again=lambda repeat: _show_delivery(request, service, repeat.resource_id, 202),
+    )
 
 
 async def show_deliveries(request: Request, service: Service, endpoint_id: str) -> Reply:
@@ -177,19 +221,31 @@ async def show_deliveries(request: Request, service: Service, endpoint_id: str) 
     return reply(DeliveryPage([delivery_answer(one) for one in page], has_more))
 
 
-async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Command[int]:
     """Send a range of events to an endpoint again."""
     said = read(RedeliverRangeBody, request)
     if not 0 <= said.to_sequence - said.from_sequence < REDELIVERED_MAX:
         detail = f"This is at least fromSequence, and at most {REDELIVERED_MAX - 1} more."
         raise InvalidRequest([FieldError("/toSequence", "invalid_value", detail)])
-    origin_of(request)
     wish = RedeliverRange(
         endpoint=_name(request, endpoint_id), from_sequence=said.from_sequence, to_sequence=said.to_sequence
     )
-    count = await service.writer.submit(redeliver_ranges, wish)
-    assert isinstance(count, int)  # The batcher raises errors.
-    return reply(Redelivered(count), 202)
+
+    async def respond(count: int) -> Reply:
+        return reply(Redelivered(count), 202)
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        return Reply((repeat.record.answer or "").encode(), 202)
+
+    return Command(
+        action=redeliver_ranges,
+        params=wish,
+        body=said,
+        owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
+        summarize=tell_range_redelivered,
+        respond=respond,
+        respond_again=respond_again,
+    )
 
 
 async def get_delivery(request: Request, service: Service, delivery_id: str) -> Reply:
@@ -198,14 +254,28 @@ async def get_delivery(request: Request, service: Service, delivery_id: str) -> 
     return await _show_delivery(request, service, delivery_id, 200)
 
 
-async def send_again(request: Request, service: Service, delivery_id: str) -> Reply:
+async def send_again(request: Request, service: Service, delivery_id: str) -> Command[ShownDelivery]:
     """Send a delivery again."""
-    read(NoBody, request)
-    origin_of(request)
-    wish = Redeliver(delivery_id, caller_of(request).merchant_id)
-    shown = await service.writer.submit(redeliver, wish)
-    assert not isinstance(shown, Exception)  # The batcher raises those.
-    return reply(delivery_answer(shown), 202)
+    said = read(NoBody, request)
+
+    async def owner() -> str:
+        return (await _find_delivery(request, service, delivery_id)).delivery.merchant_id
+
+    async def respond(shown: ShownDelivery) -> Reply:
+        return reply(delivery_answer(shown), 202)
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        return await respond(await _find_delivery(request, service, repeat.resource_id))
+
+    return Command(
+        action=redeliver,
+        params=Redeliver(delivery_id, caller_of(request).merchant_id),
+        body=said,
+        owner=owner,
+        summarize=tell_redelivered,
+        respond=respond,
+        respond_again=respond_again,
+    )
 
 
 def _name(request: Request, endpoint_id: str) -> EndpointName:
@@ -230,10 +300,32 @@ async def _change(service: Service, wish: ChangeEndpoint) -> WebhookEndpoint:
     return changed
 
 
-async def _show_delivery(request: Request, service: Service, delivery_id: str, status: int) -> Reply:
-    wish = Redeliver(delivery_id, caller_of(request).merchant_id)
-    shown = await service.reader.submit(find_deliveries, wish)
+async def _find(request: Request, service: Service, endpoint_id: str) -> WebhookEndpoint:
+    found = await service.reader.submit(find_endpoints, _name(request, endpoint_id))
+    assert isinstance(found, WebhookEndpoint)  # The batcher raises errors.
+    return found
+
+
+async def _owner_of_endpoint(request: Request, service: Service, endpoint_id: str) -> str:
+    return (await _find(request, service, endpoint_id)).merchant_id
+
+
+async def _with_secret(request: Request, service: Service, repeat: Repeat) -> EndpointAnswer:
+    """Show an endpoint as it is now with the secret of back then, or say when that was shown."""
+    found = await _find(request, service, repeat.resource_id)
+    if repeat.secret is None:
+        return endpoint_answer(found, secret_shown_at=format_instant(repeat.record.created_at))
+    return endpoint_answer(found, repeat.secret)
+
+
+async def _find_delivery(request: Request, service: Service, delivery_id: str) -> ShownDelivery:
+    shown = await service.reader.submit(find_deliveries, Redeliver(delivery_id, caller_of(request).merchant_id))
     assert not isinstance(shown, Exception)  # The batcher raises those.
+    return shown
+
+
+async def _show_delivery(request: Request, service: Service, delivery_id: str, status: int) -> Reply:
+    shown = await _find_delivery(request, service, delivery_id)
     headers = {"Location": f"/deliveries/{delivery_id}"} if status == 202 else {}  # noqa: PLR2004 - its own name
     return reply(delivery_answer(shown), status, headers)
 

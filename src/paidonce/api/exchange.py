@@ -13,7 +13,6 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.checkouts.store import name_of
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
-from paidonce.idempotency.model import Answered
 from paidonce.merchants.actions import find_merchants
 from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
@@ -116,16 +115,28 @@ async def show_when_settled(
     return show(checkout, status, headers)
 
 
-async def show_under_way(
-    request: Request, service: Service, wanted: OwnedId, outcome: Started | Repeated | Answered
-) -> Reply:
-    """Answer a call that began something at the provider, or that repeats one that did."""
-    headers = {"Location": f"/checkouts/{wanted.id}", "Retry-After": "1"}
+async def show_under_way(request: Request, service: Service, outcome: Started | Repeated) -> Reply:
+    """Answer a call that began something at the provider, or that found it begun."""
+    headers = _under_way(outcome.checkout)
     if not isinstance(outcome, Started):
         headers["Idempotent-Replayed"] = "true"
-    checkout = await find(service, wanted) if isinstance(outcome, Answered) else outcome.checkout
     ours = isinstance(outcome, Started) and outcome.is_ours
-    return await show_when_settled(request, service, checkout, 202, headers, ours=ours)
+    return await show_when_settled(request, service, outcome.checkout, 202, headers, ours=ours)
+
+
+async def show_under_way_again(request: Request, service: Service, wanted: OwnedId) -> Reply:
+    """Answer a call that repeats one that began something at the provider."""
+    checkout = await find(service, wanted)
+    return await show_when_settled(request, service, checkout, 202, _under_way(checkout))
+
+
+def _under_way(checkout: Checkout) -> dict[str, str]:
+    return {"Location": f"/checkouts/{checkout.id}", "Retry-After": "1"}
+
+
+async def merchant_id_of(service: Service, checkout: OwnedId) -> str:
+    """Tell whose a checkout is; raises CheckoutNotFound."""
+    return (await find(service, checkout)).merchant_id
 
 
 async def provider_of(service: Service, wanted: OwnedId) -> str:

@@ -10,6 +10,7 @@ from paidonce.api.reading import read_parameters
 from paidonce.checkouts.actions import find_by_key
 from paidonce.errors import IdempotencyKeyNotFound
 from paidonce.idempotency.actions import find_records
+from paidonce.idempotency.model import operator_key_space
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
@@ -20,8 +21,11 @@ PREFIX = "/idempotency-keys/"
 async def get_idempotency_key(request: Request, service: Service, _key_as_decoded: str) -> Reply:
     """Show what a key was used for."""
     said = read_parameters(KeyParameters, request.parameters)
-    merchant_id = merchant_of(caller_of(request), said.merchant_id, where="merchantId")
+    caller = caller_of(request)
     key = _key(request)
+    if caller.merchant_id is None and caller.key_id is not None and said.merchant_id is None:
+        return await _show_operators(service, operator_key_space(caller.key_id), key)
+    merchant_id = merchant_of(caller, said.merchant_id, where="merchantId")
     created = await service.reader.submit(find_by_key, (merchant_id, key))
     record = await service.reader.submit(find_records, (merchant_id, key))
     uses: list[KeyUse] = [creation_use(created)] if created else []
@@ -30,6 +34,14 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
     if not uses:
         raise IdempotencyKeyNotFound
     return reply(IdempotencyKeyAnswer(key, merchant_id, uses))
+
+
+async def _show_operators(service: Service, space: str, key: str) -> Reply:
+    """Show what an operator's API key used an idempotency key for, in calls that are about no merchant."""
+    record = await service.reader.submit(find_records, (space, key))
+    if record is None:
+        raise IdempotencyKeyNotFound
+    return reply(IdempotencyKeyAnswer(key, None, [use_of(record)]))
 
 
 def _key(request: Request) -> str:

@@ -3,7 +3,14 @@
 import structlog
 
 from paidonce import ids
-from paidonce.api.answers_merchants import KeyPage, MerchantPage, issued_answer, key_answer, merchant_answer
+from paidonce.api.answers_merchants import (
+    KeyPage,
+    MerchantPage,
+    issued_answer,
+    issued_answer_again,
+    key_answer,
+    merchant_answer,
+)
 from paidonce.api.bodies_merchants import (
     CreateKeyBody,
     CreateMerchantBody,
@@ -12,23 +19,28 @@ from paidonce.api.bodies_merchants import (
     RevokeKeyBody,
     RotateKeyBody,
 )
+from paidonce.api.commands import Command, Repeat
 from paidonce.api.exchange import caller_of, read
 from paidonce.api.reading import read_parameters
+from paidonce.api.summaries import tell_key_issued, tell_key_revoked, tell_merchant_created
 from paidonce.merchants.actions import (
     Issued,
     MerchantFilter,
+    MerchantMade,
     NewKey,
     RevokeKey,
     RotateKey,
     create_keys,
     create_merchants,
+    find_keys,
+    find_merchants,
     list_keys,
     list_merchants,
     revoke_keys,
     rotate_keys,
 )
-from paidonce.merchants.model import MERCHANT_SCOPES, Mode, Scope
-from paidonce.merchants.secret import RANDOM_LENGTH
+from paidonce.merchants.model import MERCHANT_SCOPES, Key, Merchant, Mode, Scope
+from paidonce.merchants.secret import RANDOM_LENGTH, make_secret
 from paidonce.merchants.store import KeyFilter
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
@@ -37,12 +49,28 @@ from paidonce.web.request import Request
 log = structlog.get_logger()
 
 
-async def create_merchant(request: Request, service: Service) -> Reply:
+async def create_merchant(request: Request, service: Service) -> Command[MerchantMade]:
     """Create a merchant; one that is there stays as it is."""
     said = read(CreateMerchantBody, request)
-    made = await service.writer.submit(create_merchants, said.id)
-    headers = {} if made.is_new else {"Idempotent-Replayed": "true"}
-    return reply(merchant_answer(made.merchant), 201, headers)
+
+    async def respond(made: MerchantMade) -> Reply:
+        headers = {} if made.is_new else {"Idempotent-Replayed": "true"}
+        return reply(merchant_answer(made.merchant), 201, headers)
+
+    async def respond_again(_repeat: Repeat) -> Reply:
+        found = await service.reader.submit(find_merchants, said.id)
+        assert isinstance(found, Merchant)  # The batcher raises errors.
+        return reply(merchant_answer(found), 201)
+
+    return Command(
+        action=create_merchants,
+        params=said.id,
+        body=said,
+        owner=None,
+        summarize=tell_merchant_created,
+        respond=respond,
+        respond_again=respond_again,
+    )
 
 
 async def show_merchants(request: Request, service: Service) -> Reply:
@@ -53,7 +81,7 @@ async def show_merchants(request: Request, service: Service) -> Reply:
     return reply(MerchantPage([merchant_answer(one) for one in page], has_more))
 
 
-async def create_key(request: Request, service: Service) -> Reply:
+async def create_key(request: Request, service: Service) -> Command[Issued]:
     """Make a key of a merchant."""
     said = read(CreateKeyBody, request)
     wish = NewKey(
@@ -63,9 +91,20 @@ async def create_key(request: Request, service: Service) -> Reply:
         mode=Mode(said.mode),
         scopes=MERCHANT_SCOPES if said.scopes is None else frozenset(Scope(one) for one in said.scopes),
     )
-    issued = await service.writer.submit(create_keys, wish)
-    assert isinstance(issued, Issued)  # The batcher raises errors.
-    return _show_issued(request, service, issued, "key_created")
+
+    async def respond(issued: Issued) -> Reply:
+        return _show_issued(request, service, issued, "key_created")
+
+    return Command(
+        action=create_keys,
+        params=wish,
+        body=said,
+        owner=None,
+        summarize=tell_key_issued,
+        respond=respond,
+        respond_again=lambda repeat: _show_issued_again(service, repeat),
+        secret=wish.drawn,
+    )
 
 
 async def show_keys(request: Request, service: Service) -> Reply:
@@ -78,17 +117,31 @@ async def show_keys(request: Request, service: Service) -> Reply:
     return reply(KeyPage([key_answer(one, service.clock()) for one in page], has_more))
 
 
-async def revoke_key(request: Request, service: Service, key_id: str) -> Reply:
+async def revoke_key(request: Request, service: Service, key_id: str) -> Command[Key]:
     """Revoke a key."""
-    read(RevokeKeyBody, request)
-    key = await service.writer.submit(revoke_keys, RevokeKey(id=key_id, operators=False))
-    assert not isinstance(key, Exception)  # The batcher raises those.
-    service.keyring.forget()
-    log.info("key_revoked", key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
-    return reply(key_answer(key, service.clock()))
+    said = read(RevokeKeyBody, request)
+
+    async def respond(key: Key) -> Reply:
+        service.keyring.forget()
+        log.info("key_revoked", key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
+        return reply(key_answer(key, service.clock()))
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        service.keyring.forget()  # It may have been another process that revoked it.
+        return reply(key_answer(await _find(service, repeat.resource_id), service.clock()))
+
+    return Command(
+        action=revoke_keys,
+        params=RevokeKey(id=key_id, operators=False),
+        body=said,
+        owner=None,
+        summarize=tell_key_revoked,
+        respond=respond,
+        respond_again=respond_again,
+    )
 
 
-async def rotate_key(request: Request, service: Service, key_id: str) -> Reply:
+async def rotate_key(request: Request, service: Service, key_id: str) -> Command[Issued]:
     """Put a new key in a key's place."""
     said = read(RotateKeyBody, request)
     wish = RotateKey(
@@ -98,13 +151,38 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Reply:
         overlap_seconds=said.overlap_seconds,
         operators=False,
     )
-    issued = await service.writer.submit(rotate_keys, wish)
-    assert isinstance(issued, Issued)  # The batcher raises errors.
-    service.keyring.forget()
-    return _show_issued(request, service, issued, "key_rotated")
+
+    async def respond(issued: Issued) -> Reply:
+        service.keyring.forget()
+        return _show_issued(request, service, issued, "key_rotated")
+
+    return Command(
+        action=rotate_keys,
+        params=wish,
+        body=said,
+        owner=None,
+        summarize=tell_key_issued,
+        respond=respond,
+        respond_again=lambda repeat: _show_issued_again(service, repeat),
+        secret=wish.drawn,
+    )
 
 
 def _show_issued(request: Request, service: Service, issued: Issued, what: str) -> Reply:
     key = issued.key
     log.info(what, key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
     return reply(issued_answer(issued, service.clock()), 201)
+
+
+async def _show_issued_again(service: Service, repeat: Repeat) -> Reply:
+    service.keyring.forget()  # It may have been another process that rotated a key.
+    key = await _find(service, repeat.resource_id)
+    secret = None if repeat.secret is None else make_secret(Mode(key.mode), repeat.secret)
+    answer = issued_answer_again(key, service.clock(), secret=secret, shown_at=repeat.record.created_at)
+    return reply(answer, 201)
+
+
+async def _find(service: Service, key_id: str) -> Key:
+    found = await service.reader.submit(find_keys, key_id)
+    assert isinstance(found, Key)  # The batcher raises errors.
+    return found

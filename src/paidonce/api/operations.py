@@ -21,7 +21,6 @@ from paidonce.errors import (
     CheckoutExpired,
     CheckoutNotFound,
     DatabaseUnavailable,
-    IdempotencyKeyInUse,
     IdempotencyKeyReused,
     InvalidSignature,
     InvalidState,
@@ -33,9 +32,6 @@ from paidonce.errors import (
     WrongMerchant,
 )
 from paidonce.merchants.model import Scope
-
-# What a call may be answered because of its Idempotency-Key.
-UNDER_A_KEY: Final = (IdempotencyKeyReused, IdempotencyKeyInUse)
 
 CREATE_CHECKOUT: Final = Operation(
     id="createCheckout",
@@ -87,15 +83,15 @@ PAY_CHECKOUT: Final = Operation(
     body=PayBody,
     body_example={"paymentMethod": "tok_success"},
     parameters=NoParameters,
-    headers=["Idempotency-Key", "Prefer"],
+    headers=["Prefer"],
     answers={
         202: Answer(
             description="Under way, or what it came to while the client waited.",
             kind=CheckoutAnswer,
-            headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
+            headers=["Location", "Retry-After", "Preference-Applied"],
         )
     },
-    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired, *UNDER_A_KEY],
+    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired],
 )
 
 CANCEL_CHECKOUT: Final = Operation(
@@ -106,16 +102,15 @@ CANCEL_CHECKOUT: Final = Operation(
     "first: 202, and CANCELED when the provider has proven that.",
     body=CancelBody,
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={
-        200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer, headers=["Idempotent-Replayed"]),
+        200: Answer(description="Canceled: nothing is charged.", kind=CheckoutAnswer),
         202: Answer(
             description="The held money is being let go.",
             kind=CheckoutAnswer,
-            headers=["Retry-After", "Idempotent-Replayed"],
+            headers=["Retry-After"],
         ),
     },
-    errors=[CheckoutNotFound, InvalidState, CheckoutExpired, *UNDER_A_KEY],
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
 )
 
 CAPTURE_CHECKOUT: Final = Operation(
@@ -127,15 +122,15 @@ CAPTURE_CHECKOUT: Final = Operation(
     body=CaptureBody,
     body_example={"amount": 800},
     parameters=NoParameters,
-    headers=["Idempotency-Key", "Prefer"],
+    headers=["Prefer"],
     answers={
         202: Answer(
             description="Under way, or what it came to while the client waited.",
             kind=CheckoutAnswer,
-            headers=["Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied"],
+            headers=["Location", "Retry-After", "Preference-Applied"],
         )
     },
-    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable, *UNDER_A_KEY],
+    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
 )
 
 CREATE_REFUND: Final = Operation(
@@ -148,15 +143,14 @@ CREATE_REFUND: Final = Operation(
     body=RefundBody,
     body_example={"amount": 300, "reason": "returned"},
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={
         202: Answer(
             description="Under way, or as it is now.",
             kind=RefundAnswer,
-            headers=["Location", "Retry-After", "Idempotent-Replayed"],
+            headers=["Location", "Retry-After"],
         )
     },
-    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, *UNDER_A_KEY],
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable],
 )
 
 LIST_REFUNDS: Final = Operation(

@@ -17,8 +17,6 @@ from paidonce.api.openapi import Answer, Operation
 from paidonce.errors import (
     DeliveryNotFound,
     EncryptionKeyMissing,
-    IdempotencyKeyInUse,
-    IdempotencyKeyReused,
     MerchantNotFound,
     TooManyWebhookEndpoints,
     WebhookEndpointNotFound,
@@ -38,20 +36,17 @@ CREATE_ENDPOINT: Final = Operation(
     body_required=True,
     body_example={"merchantId": "m123", "url": "https://shop.example/webhooks"},
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={
         201: Answer(
             description="The endpoint and its secret, or, for a key that made one before, that endpoint without it.",
             kind=EndpointAnswer,
-            headers=["Location", "Idempotent-Replayed"],
+            headers=["Location"],
         )
     },
     errors=[
         MerchantNotFound,
         WebhookEndpointNotFound,  # What its key made before is deleted by now.
         TooManyWebhookEndpoints,
-        IdempotencyKeyReused,
-        IdempotencyKeyInUse,
         EncryptionKeyMissing,
     ],
 )
@@ -111,7 +106,6 @@ ROTATE_SECRET: Final = Operation(
     body=RotateSecretBody,
     body_example={"overlapSeconds": 3600},
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={200: Answer(description="The endpoint and its new secret.", kind=EndpointAnswer)},
     errors=[WebhookEndpointNotFound, EncryptionKeyMissing],
 )
@@ -124,7 +118,6 @@ TEST_ENDPOINT: Final = Operation(
     description="An `endpoint.test` event goes to this endpoint alone, whatever its filter says.",
     body=NoBody,
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={202: Answer(description="It is on its way.", kind=DeliveryAnswer, headers=["Location"])},
     errors=[WebhookEndpointNotFound],
 )
@@ -158,7 +151,6 @@ REDELIVER: Final = Operation(
     description="With the same `webhook-id`, whatever became of it before, and with all tries before it.",
     body=NoBody,
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={202: Answer(description="It is due, or under way.", kind=DeliveryAnswer)},
     errors=[DeliveryNotFound],
 )
@@ -174,7 +166,6 @@ REDELIVER_RANGE: Final = Operation(
     body_required=True,
     body_example={"fromSequence": 1, "toSequence": 100},
     parameters=NoParameters,
-    headers=["Idempotency-Key"],
     answers={202: Answer(description="How many are due.", kind=Redelivered)},
     errors=[WebhookEndpointNotFound],
 )

@@ -3,9 +3,9 @@
 from paidonce import ids
 from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
-from paidonce.api.exchange import origin_of, owned, provider_of, read, refuse_parameters
-from paidonce.api.once import once_for, tell_refund
-from paidonce.idempotency.model import Answered
+from paidonce.api.commands import Command, Repeat
+from paidonce.api.exchange import merchant_id_of, origin_of, owned, provider_of, read, refuse_parameters
+from paidonce.api.summaries import tell_refund
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started
@@ -15,7 +15,7 @@ from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
 
 
-async def create_refund(request: Request, service: Service, checkout_id: str) -> Reply:
+async def create_refund(request: Request, service: Service, checkout_id: str) -> Command[Started]:
     """Start a refund, or show the one that this key started."""
     said = read(RefundBody, request)
     wish = StartRefund(
@@ -25,17 +25,23 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
         reason=said.reason,
         origin=origin_of(request),
     )
-    provider = await provider_of(service, wish.checkout)
-    once = await once_for(request, service, wish.checkout, said, tell_refund)
-    outcome = await service.worker.begin(start_refunds, wish, provider, once=once)
-    if isinstance(outcome, Started):
-        headers = {"Location": f"/refunds/{outcome.attempt.id}", "Retry-After": "1"}
-        return reply(refund_answer(outcome.attempt), 202, headers)
-    assert isinstance(outcome, Answered)
-    assert outcome.record.attempt_id is not None, "a refund is an attempt"
-    refund = await _find(service, owned(request, outcome.record.attempt_id))
-    headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1", "Idempotent-Replayed": "true"}
-    return reply(refund_answer(refund), 202, headers)
+
+    async def respond(outcome: Started) -> Reply:
+        return _show_under_way(outcome.attempt)
+
+    async def respond_again(repeat: Repeat) -> Reply:
+        return _show_under_way(await _find(service, owned(request, repeat.resource_id)))
+
+    return Command(
+        action=start_refunds,
+        params=wish,
+        body=said,
+        owner=lambda: merchant_id_of(service, wish.checkout),
+        summarize=tell_refund,
+        respond=respond,
+        respond_again=respond_again,
+        provider=await provider_of(service, wish.checkout),
+    )
 
 
 async def list_refunds(request: Request, service: Service, checkout_id: str) -> Reply:
@@ -50,6 +56,11 @@ async def get_refund(request: Request, service: Service, refund_id: str) -> Repl
     """Show a refund."""
     refuse_parameters(request)
     return reply(refund_answer(await _find(service, owned(request, refund_id))))
+
+
+def _show_under_way(refund: Attempt) -> Reply:
+    headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1"}
+    return reply(refund_answer(refund), 202, headers)
 
 
 async def _find(service: Service, refund: OwnedId) -> Attempt:

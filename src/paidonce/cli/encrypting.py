@@ -7,8 +7,11 @@ import click
 import msgspec
 
 from paidonce.cli.opening import FAILURE_EXIT, database_beside
+from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing
+from paidonce.idempotency.secrets import open_kept_secret, seal_kept_secret
+from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
 from paidonce.outbox.model import WebhookEndpoint
 from paidonce.outbox.outbox import key_finder
@@ -23,26 +26,53 @@ def reencrypt_secrets(settings: Settings) -> None:
     """Encrypt anew what is not under the first key; exit 1 where a key that is needed is missing."""
     find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=None)
     keyring = Keyring(find, draw=secret_bytes)
+    with database_beside(settings) as database:
+        try:
+            endpoints = _reencrypt_endpoints(database, keyring)
+            shown = _reencrypt_shown_secrets(database, keyring)
+        except (EncryptionKeyMissing, ValueError) as error:
+            click.echo(f"paidonce: {error}", err=True)
+            sys.exit(FAILURE_EXIT)
+    click.echo(
+        f"{endpoints} webhook endpoints and {shown} secrets of repeatable answers were encrypted anew; "
+        "all are under the first key."
+    )
+
+
+def _reencrypt_endpoints(database: Database, keyring: Keyring) -> int:
     changed = 0
     after = ""
-    with database_beside(settings) as database:
-        while True:
-            with database.write() as transaction:
-                found = read_all(transaction, after=after, limit=BATCH)
-                try:
-                    wanted = {one.id: _resealed(keyring, one) for one in found}
-                except (EncryptionKeyMissing, ValueError) as error:
-                    click.echo(f"paidonce: {error}", err=True)
-                    sys.exit(FAILURE_EXIT)
-                changes = [wanted[one.id] for one in found if wanted[one.id] != one]
-                done = change_endpoints(transaction, changes)
-            changed += len(done)
-            # What somebody changed meanwhile is looked at once more: from the one before it.
-            missed = [one.id for one in changes if one.id not in done]
-            if not found:
-                break
-            after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
-    click.echo(f"{changed} webhook endpoints were encrypted anew; all are under the first key.")
+    while True:
+        with database.write() as transaction:
+            found = read_all(transaction, after=after, limit=BATCH)
+            wanted = {one.id: _resealed(keyring, one) for one in found}
+            changes = [wanted[one.id] for one in found if wanted[one.id] != one]
+            done = change_endpoints(transaction, changes)
+        changed += len(done)
+        if not found:
+            return changed
+        # What somebody changed meanwhile is looked at once more: from the one before it.
+        missed = [one.id for one in changes if one.id not in done]
+        after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
+
+
+def _reencrypt_shown_secrets(database: Database, keyring: Keyring) -> int:
+    """Encrypt anew what is kept with idempotency keys. What is kept meanwhile is under the first key already."""
+    changed = 0
+    after = ("", "")
+    while True:
+        with database.write() as transaction:
+            found = read_secrets(transaction, after=after, limit=BATCH)
+            changes = [
+                (name, old, seal_kept_secret(keyring, open_kept_secret(keyring, old, name), name))
+                for name, old in found.items()
+                if not keyring.is_current(old)
+            ]
+            replace_secrets(transaction, changes)
+        if not found:
+            return changed
+        changed += len(changes)
+        after = list(found)[-1]
 
 
 def _resealed(keyring: Keyring, endpoint: WebhookEndpoint) -> WebhookEndpoint:

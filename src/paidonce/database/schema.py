@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0003"  # The newest migration; a test compares it with the folder.
+SCHEMA_VERSION: Final = "0004"  # The newest migration; a test compares it with the folder.
 
 metadata = MetaData()
 
@@ -196,7 +196,8 @@ event = Table(
     sqlite_with_rowid=False,
 )
 
-# What each key was used for, but for the creation of checkouts: those have their keys themselves, for ever.
+# What each key was used for, but for the creation of checkouts: those have their keys themselves, for ever. In place of
+# a merchant stands an operator's API key where the call is about no merchant (idempotency/model.py).
 idempotency_key = Table(
     "idempotency_key",
     metadata,
@@ -211,6 +212,8 @@ idempotency_key = Table(
     Column("request_id", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("secret", Text, comment="encrypted; what the answer showed once"),
+    Column("answer", Text, comment="the body of the answer, where it is no resource that can be read again"),
     PrimaryKeyConstraint("merchant_id", "key", name="idempotency_key_pkey"),
     CheckConstraint("(status IS NULL) = (resource IS NULL)", name="idempotency_key_answer"),
     Index("idempotency_key_to_forget", "expires_at"),

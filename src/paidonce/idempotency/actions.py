@@ -28,7 +28,7 @@ class UnderKeys(msgspec.Struct, frozen=True):
     """
 
     action: Action[Any, Any]
-    tell: Callable[[Any], Told]
+    tell: Callable[[Any, Any], Told]
 
     @property
     def __name__(self) -> str:
@@ -65,14 +65,14 @@ class UnderKeys(msgspec.Struct, frozen=True):
 
 
 def _run(
-    transaction: Transaction, action: Action[Any, Any], tell: Callable[[Any], Told], mine: dict[int, Keyed]
+    transaction: Transaction, action: Action[Any, Any], tell: Callable[[Any, Any], Told], mine: dict[int, Keyed]
 ) -> dict[int, Any]:
     """Run the action over requests whose key is theirs, and keep it for those that took effect."""
     if not mine:
         return {}
     outcomes = action(transaction, [one.request for one in mine.values()])
     done = list(zip(mine.values(), outcomes, strict=True))
-    kept = [(one.claim.name, tell(outcome)) for one, outcome in done if not isinstance(outcome, Exception)]
+    kept = [(one.claim.name, tell(one.request, outcome)) for one, outcome in done if not isinstance(outcome, Exception)]
     if kept:
         store.keep_answers(transaction, kept)
     failed = [one.claim.name for one, outcome in done if isinstance(outcome, Exception)]

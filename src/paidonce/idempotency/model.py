@@ -11,8 +11,9 @@ from paidonce.clock import Instant
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A request's claim to its merchant's key. ``id`` is this very request's, so that it knows its own claim again.
 
+    ``merchant_id`` is the merchant's whose key it is, or what ``operator_key_space`` names for an operator's.
     ``fields`` holds a digest of each field of the body: of what was said nothing is kept, and yet what differs has a
-    name.
+    name. ``secret`` is what the answer shows once, encrypted.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str]
     kept_ms: int
     request_id: str | None = None
+    secret: str | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -30,11 +32,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a request was answered: the status, the path of what it made or changed, and the attempt, if any."""
+    """What a request was answered: the status, the path of what it made or changed, and the attempt, if any.
+
+    ``answer`` is the body itself, as JSON, where it could not be made again by reading the resource.
+    """
 
     status: int
     resource: str
     attempt_id: str | None = None
+    answer: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +57,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None
     created_at: Instant
     expires_at: Instant
+    secret: str | None
+    answer: str | None
 
     def differs(self, claim: Claim) -> list[str]:
         """Name what another request with this key says otherwise: its path, or fields of its body."""
@@ -61,13 +69,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Once(msgspec.Struct, frozen=True):
-    """How a request takes effect once: by its claim, and by what ``tell`` says of its outcome to those that repeat it.
+    """How a request takes effect once: by its claim, and by what ``tell`` keeps for those that repeat it.
 
-    ``tell`` is one function for each kind of request: what is handed to a batcher goes by it.
+    ``tell`` is given the request and its outcome. It is one function for each kind of request: a batcher groups what is
+    submitted to it by action and ``tell``.
     """
 
     claim: Claim
-    tell: Callable[[Any], Told]
+    tell: Callable[[Any, Any], Told]
 
 
 class Keyed(msgspec.Struct, frozen=True):
@@ -81,3 +90,11 @@ class Answered(msgspec.Struct, frozen=True):
     """The same request was answered before; nothing was done now."""
 
     record: Record
+
+
+def operator_key_space(key_id: str) -> str:
+    """Name the space of the idempotency keys that an operator's API key sends with calls that are about no merchant.
+
+    It stands where a merchant's id stands. No merchant can have this id, because it holds a space.
+    """
+    return f"operator {key_id}"

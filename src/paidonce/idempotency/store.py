@@ -47,6 +47,7 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
         "request_id",
         "created_at",
         "expires_at",
+        "secret",
     )
     inserted = statement.on_conflict_do_nothing(index_elements=["merchant_id", "key"])
     return inserted.returning(idempotency_key.c.merchant_id, idempotency_key.c.key)
@@ -65,17 +66,45 @@ def _forget(dialect: str) -> Delete:
 
 
 def _keep(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", merchant_id=str, key=str, status=int, resource=str, attempt_id=str)
+    wanted = given_rows(
+        dialect, "wanted", merchant_id=str, key=str, status=int, resource=str, attempt_id=str, answer=str
+    )
     statement = update(idempotency_key).where(
         idempotency_key.c.merchant_id == wanted.c.merchant_id, idempotency_key.c.key == wanted.c.key
     )
-    return statement.values(status=wanted.c.status, resource=wanted.c.resource, attempt_id=wanted.c.attempt_id)
+    return statement.values(
+        status=wanted.c.status,
+        resource=wanted.c.resource,
+        attempt_id=wanted.c.attempt_id,
+        answer=wanted.c.answer,
+    )
+
+
+def _replace_secrets(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", merchant_id=str, key=str, old=str, new=str)
+    statement = update(idempotency_key).where(
+        idempotency_key.c.merchant_id == wanted.c.merchant_id,
+        idempotency_key.c.key == wanted.c.key,
+        idempotency_key.c.secret == wanted.c.old,  # The key may have been forgotten and claimed anew meanwhile.
+    )
+    return statement.values(secret=wanted.c.new)
 
 
 _INSERT: Final = Statement(_insert)
 _BY_NAME: Final = Statement(_by_name)
 _FORGET: Final = Statement(_forget)
 _KEEP: Final = Statement(_keep)
+_REPLACE_SECRETS: Final = Statement(_replace_secrets)
+_WITH_SECRETS: Final = (
+    select(idempotency_key.c.merchant_id, idempotency_key.c.key, idempotency_key.c.secret)
+    .where(
+        idempotency_key.c.secret.is_not(None),
+        tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key)
+        > tuple_(bindparam("after_merchant_id"), bindparam("after_key")),
+    )
+    .order_by(idempotency_key.c.merchant_id, idempotency_key.c.key)
+    .limit(bindparam("limit"))
+)
 
 
 def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[Name], set[Name]]:
@@ -125,6 +154,7 @@ def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
         "request_id": claim.request_id,
         "created_at": transaction.now,
         "expires_at": transaction.now + claim.kept_ms,
+        "secret": claim.secret,
     }
 
 
@@ -144,6 +174,7 @@ def keep_answers(transaction: Transaction, told: Iterable[tuple[Name, Told]]) ->
             "status": one.status,
             "resource": one.resource,
             "attempt_id": one.attempt_id,
+            "answer": one.answer,
         }
         for (merchant_id, key), one in told
     )
@@ -158,6 +189,18 @@ def forget_keys(transaction: Transaction, names: Iterable[Name]) -> None:
 def forget_expired(transaction: Transaction, limit: int) -> int:
     """Forget at most ``limit`` keys that need be kept no longer; returns how many."""
     return len(transaction.rows(_FORGET_EXPIRED, {"now": transaction.now, "limit": limit}))
+
+
+def read_secrets(transaction: Transaction, *, after: Name, limit: int) -> dict[Name, str]:
+    """Read the encrypted secrets that are kept, in the order of their keys, those after a key."""
+    found = transaction.rows(_WITH_SECRETS, {"after_merchant_id": after[0], "after_key": after[1], "limit": limit})
+    return {(row.merchant_id, row.key): row.secret for row in found}
+
+
+def replace_secrets(transaction: Transaction, changes: Iterable[tuple[Name, str, str]]) -> None:
+    """Put another text in the place of encrypted secrets: for each key the old one, if it still stands, and the new."""
+    wanted = ({"merchant_id": name[0], "key": name[1], "old": old, "new": new} for name, old, new in changes)
+    transaction.run(_REPLACE_SECRETS, {"wanted": encode_rows(wanted)})
 
 
 def _encode(names: Iterable[Name]) -> str:

@@ -89,6 +89,12 @@ def list_keys(transaction: Transaction, requests: Sequence[KeyFilter]) -> list[t
     return [store.read_key_page(transaction, request) for request in requests]
 
 
+def find_keys(transaction: Transaction, key_ids: Sequence[str]) -> list[Key | KeyNotFound]:
+    """Read keys by id."""
+    found = store.read_keys(transaction, set(key_ids))
+    return [found.get(one) or KeyNotFound() for one in key_ids]
+
+
 class RevokeKey(msgspec.Struct, frozen=True, kw_only=True):
     """A request to revoke a key. ``operators``: it may be an operator's, which only its own shell may touch."""
 

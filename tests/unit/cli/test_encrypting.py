@@ -12,13 +12,17 @@ from paidonce.database.migrate import migrate
 from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import Keyring, read_keys
-from paidonce.ids import secret_bytes
+from paidonce.idempotency.model import Claim
+from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
+from paidonce.idempotency.store import claim_keys, read_secrets
+from paidonce.ids import new_id, secret_bytes
 from paidonce.outbox import actions
 from paidonce.outbox.actions import CreateEndpoint
 from paidonce.outbox.secrets import seal_secret
 from paidonce.outbox.writing import write_events_and_deliveries
 from tests.unit.cli.conftest import Run
 
+WHISPER = KeptSecret("m", "whisper")
 COUNT = 205  # More than one transaction takes.
 
 
@@ -29,17 +33,21 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
     )
     migrate(database)
     fill(database, read_keys(old))
+    keep_secrets(database, read_keys(old))
     both = f"{new},{old}"
     for changed in (COUNT, 0):
         done = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=both)
-        assert (done.exit_code, done.output.partition(" ")[0]) == (0, str(changed))
+        assert done.exit_code == 0
+        assert done.output.startswith(f"{changed} webhook endpoints and {changed} secrets of repeatable answers")
     refused = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=old)
     assert refused.exit_code == 1
     assert "not the encryption key" in refused.output
     ring = Keyring(lambda: read_keys(new), draw=secret_bytes)
     with database.read() as transaction:
         rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
+        kept = read_secrets(transaction, after=("", ""), limit=COUNT + 1)
     assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
+    assert [open_kept_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
     database.close()
 
 
@@ -59,6 +67,26 @@ def fill(database: Database, keys: Sequence[bytes]) -> None:
     ]
     with database.write() as transaction:
         actions.create_endpoints(transaction, wishes)
+
+
+def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:
+    """Keep secrets with idempotency keys, each merchant's a few."""
+    ring = Keyring(lambda: keys, draw=secret_bytes)
+    names = [(f"m{number // 10}", f"k{number % 10}") for number in range(COUNT)]
+    claims = [
+        Claim(
+            id=new_id("clm"),
+            merchant_id=name[0],
+            key=name[1],
+            path="/",
+            fields={},
+            kept_ms=1,
+            secret=seal_kept_secret(ring, WHISPER, name),
+        )
+        for name in names
+    ]
+    with database.write() as transaction:
+        claim_keys(transaction, claims)
 
 
 @pytest.mark.parametrize("wrong", ["hunter2", "pek_hunter2"])

@@ -41,7 +41,7 @@ SETTINGS: Final = WorkerSettings(
 )
 
 
-def tell(outcome: Started) -> Told:
+def tell(_request: object, outcome: Started) -> Told:
     return Told(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
 
 
@@ -100,11 +100,11 @@ def shop(database_url: str) -> Iterator[Shop]:
     shop.database.close()
 
 
-def keyed(checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds") -> Keyed:
+def keyed(checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m") -> Keyed:
     wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=OwnedId(checkout_id, None), amount=amount)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
-        merchant_id="m",
+        merchant_id=merchant_id,
         key=key,
         path=path,
         fields={"amount": str(amount), "reason": "x"},
@@ -142,6 +142,15 @@ def test_other_keys_and_other_merchants_do_not_know_each_other(shop: Shop) -> No
     mine, theirs = keyed(checkout_id), keyed(checkout_id)
     theirs = Keyed(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
     assert kinds(shop.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
+
+
+def test_two_merchants_with_the_same_key_each_read_back_their_own_answer(shop: Shop) -> None:
+    mine, theirs = shop.paid("1"), shop.paid("2")
+    requests = [keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another")]
+    together = shop.refund(*requests)
+    again = shop.refund(keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another"))
+    assert [one.record.attempt_id for one in again] == [one.attempt.id for one in together]
+    assert len({one.record.attempt_id for one in again}) == 2
 
 
 def _fields(claim: Claim) -> dict[str, Any]:
@@ -238,7 +247,7 @@ def _nothing(_transaction: object, requests: Sequence[object]) -> list[None]:
     return [None for _ in requests]
 
 
-def _told(_outcome: None) -> Told:
+def _told(_request: object, _outcome: None) -> Told:
     return Told(200, "/nothing")
 
 

@@ -1,0 +1,202 @@
+"""Every POST of the OpenAPI document takes effect once under an idempotency key, and is answered the same again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import pytest
+
+from paidonce.api.openapi import build_document
+from paidonce.api.routes import ROUTES
+from tests.inside_service import ENDPOINT, InsideService, Json
+
+# POSTs that do not take the header. Whoever adds one says why it needs none.
+WITHOUT_HEADER: Final = {
+    "POST /providers/{provider}/webhooks": "The provider sends no such header; its own id of a webhook is stored once.",
+}
+
+
+class Call(NamedTuple):
+    """A call that has an effect. ``other`` is another body that fits; ``elsewhere`` is another path that fits."""
+
+    path: str
+    body: Json
+    other: Json | None = None
+    elsewhere: str | None = None
+    by_operator: bool = False
+
+
+Prepare = Callable[[InsideService], Awaitable[Call]]
+
+
+async def create_checkout(_inside: InsideService) -> Call:
+    body = {"amount": 1000, "currency": "USD"}
+    return Call("/checkouts", body, {**body, "amount": 2000})
+
+
+async def pay(inside: InsideService) -> Call:
+    body = {"paymentMethod": "tok_success"}
+    return Call(f"/checkouts/{await inside.checkout()}/pay", body, {"paymentMethod": "tok_delay_1"})
+
+
+async def capture(inside: InsideService) -> Call:
+    checkout_id = await inside.paid(captureMethod="manual")
+    return Call(f"/checkouts/{checkout_id}/capture", {"amount": 800}, {"amount": 700})
+
+
+async def cancel(inside: InsideService) -> Call:
+    checkout_id, other_id = await inside.checkout(), await inside.checkout()
+    return Call(f"/checkouts/{checkout_id}/cancel", {}, elsewhere=f"/checkouts/{other_id}/cancel")
+
+
+async def refund(inside: InsideService) -> Call:
+    return Call(f"/checkouts/{await inside.paid()}/refunds", {"amount": 300}, {"amount": 200})
+
+
+async def create_endpoint(_inside: InsideService) -> Call:
+    return Call("/webhook-endpoints", ENDPOINT, {**ENDPOINT, "description": "another"})
+
+
+async def rotate_secret(inside: InsideService) -> Call:
+    endpoint = await inside.made("/webhook-endpoints", ENDPOINT)
+    return Call(f"/webhook-endpoints/{endpoint['id']}/rotate-secret", {"overlapSeconds": 60}, {"overlapSeconds": 61})
+
+
+async def send_test(inside: InsideService) -> Call:
+    one, other = [(await inside.made("/webhook-endpoints", ENDPOINT))["id"] for _ in range(2)]
+    return Call(f"/webhook-endpoints/{one}/test", {}, elsewhere=f"/webhook-endpoints/{other}/test")
+
+
+async def redeliver_range(inside: InsideService) -> Call:
+    endpoint_id, _ = await inside.delivery()
+    body = {"fromSequence": 1, "toSequence": 5}
+    return Call(f"/webhook-endpoints/{endpoint_id}/redeliver", body, {**body, "toSequence": 6})
+
+
+async def redeliver(inside: InsideService) -> Call:
+    (_, one), (_, other) = await inside.delivery(), await inside.delivery()
+    return Call(f"/deliveries/{one}/redeliver", {}, elsewhere=f"/deliveries/{other}/redeliver")
+
+
+async def create_merchant(inside: InsideService) -> Call:
+    return Call("/merchants", {"id": inside.new_name("m")}, {"id": inside.new_name("m")}, by_operator=True)
+
+
+async def create_key(inside: InsideService) -> Call:
+    body = {"merchantId": inside.merchant_id, "scopes": ["events:read"]}
+    return Call("/keys", body, {**body, "mode": "live"}, by_operator=True)
+
+
+async def revoke_key(inside: InsideService) -> Call:
+    one, other = [(await inside.issued(inside.merchant_id)).key.id for _ in range(2)]
+    return Call(f"/keys/{one}/revoke", {}, elsewhere=f"/keys/{other}/revoke", by_operator=True)
+
+
+async def rotate_key(inside: InsideService) -> Call:
+    key_id = (await inside.issued(inside.merchant_id)).key.id
+    return Call(f"/keys/{key_id}/rotate", {"overlapSeconds": 60}, {"overlapSeconds": 61}, by_operator=True)
+
+
+CALLS: Final[dict[str, Prepare]] = {
+    "POST /checkouts": create_checkout,
+    "POST /checkouts/{checkout_id}/pay": pay,
+    "POST /checkouts/{checkout_id}/capture": capture,
+    "POST /checkouts/{checkout_id}/cancel": cancel,
+    "POST /checkouts/{checkout_id}/refunds": refund,
+    "POST /webhook-endpoints": create_endpoint,
+    "POST /webhook-endpoints/{endpoint_id}/rotate-secret": rotate_secret,
+    "POST /webhook-endpoints/{endpoint_id}/test": send_test,
+    "POST /webhook-endpoints/{endpoint_id}/redeliver": redeliver_range,
+    "POST /deliveries/{delivery_id}/redeliver": redeliver,
+    "POST /merchants": create_merchant,
+    "POST /keys": create_key,
+    "POST /keys/{key_id}/revoke": revoke_key,
+    "POST /keys/{key_id}/rotate": rotate_key,
+}
+
+
+def posts() -> dict[str, Json]:
+    """Give each POST of the document."""
+    paths: Json = build_document(ROUTES)["paths"]
+    return {f"POST {path}": item["post"] for path, item in paths.items() if "post" in item}
+
+
+def takes_the_header(said: Json) -> bool:
+    return any(one["name"] == "Idempotency-Key" for one in said.get("parameters", []))
+
+
+KEYED: Final = [name for name, said in posts().items() if takes_the_header(said)]
+
+
+def test_every_post_takes_the_header_but_those_that_are_named_with_a_reason() -> None:
+    assert sorted(posts().keys() - set(KEYED)) == sorted(WITHOUT_HEADER)
+    assert all(WITHOUT_HEADER.values())
+
+
+def test_every_post_that_takes_the_header_is_called_here() -> None:
+    assert sorted(CALLS) == sorted(KEYED)
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_post_that_takes_the_header_says_that_it_may_be_replayed_and_refused(name: str) -> None:
+    responses = posts()[name]["responses"]
+    succeeding = [responses[status] for status in responses if status.startswith("2")]
+    assert succeeding
+    assert all("Idempotent-Replayed" in one["headers"] for one in succeeding)
+    assert "idempotency_key_reused" in str(responses["422"])
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_the_same_key_twice_is_one_effect_and_the_same_answer(inside: InsideService, name: str) -> None:
+    call = await CALLS[name](inside)
+    as_who = inside.operator_key if call.by_operator else inside.merchant_key
+    before = inside.rows()
+    inside.clock.now += 1000
+    first = await inside.post(call.path, call.body, key="k", as_who=as_who)
+    once = inside.rows()
+    inside.clock.now += 1000
+    again = [await inside.post(call.path, call.body, key="k", as_who=as_who) for _ in range(2)]
+    assert first.is_success, first.text
+    assert {table for table in once if once[table] != before[table]} - {"idempotency_key"}, "it has an effect"
+    assert inside.rows() == once
+    assert [(one.status_code, one.text) for one in again] == [(first.status_code, first.text)] * 2
+    replayed = [one.headers.get("Idempotent-Replayed") for one in (first, *again)]
+    assert replayed == [None, "true", "true"]
+    for header in ("Location", "Cache-Control", "Retry-After"):
+        assert {one.headers.get(header) for one in again} == {first.headers.get(header)}
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_the_same_key_for_another_request_is_refused_and_has_no_effect(inside: InsideService, name: str) -> None:
+    call = await CALLS[name](inside)
+    as_who = inside.operator_key if call.by_operator else inside.merchant_key
+    await inside.post(call.path, call.body, key="k", as_who=as_who)
+    once = inside.rows()
+    path, body = call.elsewhere or call.path, call.body if call.other is None else call.other
+    assert (path, body) != (call.path, call.body)
+    refused = await inside.post(path, body, key="k", as_who=as_who)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    assert refused.json()["fields"]
+    assert inside.rows() == once
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_one_key_at_many_clients_at_once_is_one_effect_and_one_answer(inside: InsideService, name: str) -> None:
+    call = await CALLS[name](inside)
+    as_who = inside.operator_key if call.by_operator else inside.merchant_key
+    answers = await asyncio.gather(*(inside.post(call.path, call.body, key="k", as_who=as_who) for _ in range(6)))
+    once = inside.rows()
+    assert len({(one.status_code, one.text) for one in answers}) == 1, [one.text for one in answers]
+    assert sum("Idempotent-Replayed" not in one.headers for one in answers) == 1
+    await inside.post(call.path, call.body, key="k", as_who=as_who)
+    assert inside.rows() == once
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_a_header_that_is_no_key_is_refused_and_has_no_effect(inside: InsideService, name: str) -> None:
+    call = await CALLS[name](inside)
+    as_who = inside.operator_key if call.by_operator else inside.merchant_key
+    before = inside.rows()
+    refused = await inside.post(call.path, call.body, key="x" * 256, as_who=as_who)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_idempotency_key")
+    assert inside.rows() == before

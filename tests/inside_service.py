@@ -1,0 +1,164 @@
+"""A service in this process in which nothing moves by itself: no worker, no sender, and a clock that the test moves."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any, Final
+from unittest.mock import patch
+
+import httpx
+from sqlalchemy import select
+
+import paidonce.app
+from paidonce import ids
+from paidonce.api.web import create_web_app
+from paidonce.app import open_service
+from paidonce.clock import Instant
+from paidonce.database.schema import metadata
+from paidonce.encryption import write_key
+from paidonce.events.model import Cause
+from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
+from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
+from paidonce.merchants.secret import RANDOM_LENGTH
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.settle import RecordEvidence, record_evidence
+from paidonce.providers.base import Succeeded
+from paidonce.service import Service
+from paidonce.settings import Settings
+from tests.inside import Inside
+
+Json = dict[str, Any]
+
+NOW: Final = 1_700_000_000_000
+ENCRYPTION_KEY: Final = write_key(bytes(32))
+ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
+
+
+class InsideService:
+    """A service, and the merchant and the operator that call it: each has an API key."""
+
+    def __init__(self, service: Service, http: httpx.AsyncClient, clock: "Clock") -> None:
+        self.service = service
+        self.http = http
+        self.clock = clock
+        self.merchant_id = ""
+        self.merchant_key = ""
+        self.operator_key = ""
+        self._names = count()
+
+    async def settle(self) -> None:
+        """Take a merchant that is new, and has nothing yet, and a new key of the operator."""
+        self.merchant_id = self.new_name("m")
+        await self.service.writer.submit(create_merchants, self.merchant_id)
+        self.merchant_key = await self.api_key(self.merchant_id)
+        self.operator_key = await self.api_key(OPERATOR)
+
+    def new_name(self, prefix: str) -> str:
+        """Make a name that nothing has."""
+        return f"{prefix}_{next(self._names)}"
+
+    async def api_key(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> str:
+        """Make an API key as the command does; returns its secret."""
+        return (await self.issued(merchant_id, scopes)).secret
+
+    async def issued(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> Issued:
+        """Make an API key with these scopes; else with all that its owner may have."""
+        allowed = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
+        new = NewKey(
+            id=ids.new_id(ids.KEY),
+            drawn=ids.draw_base62(RANDOM_LENGTH),
+            merchant_id=merchant_id,
+            mode=Mode.TEST,
+            scopes=allowed if scopes is None else frozenset(scopes),
+        )
+        issued = await self.service.writer.submit(create_keys, new)
+        assert isinstance(issued, Issued)
+        return issued
+
+    async def post(
+        self, path: str, body: Json | None = None, *, key: str | None = None, as_who: str | None = None
+    ) -> httpx.Response:
+        """Make a POST, as the merchant unless said otherwise, with or without an idempotency key."""
+        headers = {"Authorization": f"Bearer {as_who or self.merchant_key}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return await self.http.post(path, json=body or {}, headers=headers)
+
+    async def get(self, path: str, *, as_who: str | None = None, **parameters: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {as_who or self.merchant_key}"}
+        return await self.http.get(path, headers=headers, params=parameters)
+
+    async def made(self, path: str, body: Json | None = None, *, as_who: str | None = None) -> Json:
+        """Make a POST that must succeed; returns its answer."""
+        answer = await self.post(path, body, as_who=as_who)
+        assert answer.is_success, answer.text
+        said: Json = answer.json()
+        return said
+
+    async def checkout(self, **fields: object) -> str:
+        body = {"amount": 1000, "currency": "USD", "idempotencyKey": self.new_name("purchase"), **fields}
+        checkout_id: str = (await self.made("/checkouts", body))["id"]
+        return checkout_id
+
+    async def paid(self, **fields: object) -> str:
+        """Make a checkout and prove its payment, as a worker would."""
+        checkout_id = await self.checkout(**fields)
+        paying = await self.made(f"/checkouts/{checkout_id}/pay")
+        proof = RecordEvidence(
+            attempt_id=paying["attempt"]["id"],
+            evidence=Succeeded("ch_1"),
+            cause=Cause.PROVIDER_ANSWER,
+            schedule=LookupSchedule(),
+            chance=0.5,
+        )
+        await self.service.writer.submit(record_evidence, proof)
+        return checkout_id
+
+    async def delivery(self) -> tuple[str, str]:
+        """Make an endpoint and an event that waits for it; returns both ids."""
+        endpoint = await self.made("/webhook-endpoints", ENDPOINT)
+        await self.checkout()
+        deliveries = await self.get(f"/webhook-endpoints/{endpoint['id']}/deliveries")
+        return endpoint["id"], deliveries.json()["data"][0]["id"]
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Read every row of every table."""
+        with self.service.database.read() as transaction:
+            return {
+                table.name: sorted((tuple(row) for row in transaction.rows(select(table))), key=repr)
+                for table in metadata.sorted_tables
+            }
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now: Instant = NOW
+
+    def __call__(self) -> Instant:
+        return self.now
+
+
+@asynccontextmanager
+async def open_inside_service(
+    database_url: str, folder: str, *, clock: Clock | None = None, migrating: bool = True, **settings: object
+) -> AsyncIterator[InsideService]:
+    """Open a service with API keys in this process; ``settings`` replace its own."""
+    clock = clock or Clock()
+    said: dict[str, Any] = {
+        "auth": "keys",
+        "encryption_keys": ENCRYPTION_KEY,
+        "webhook_allow_private": True,
+        "simulator_database": f"file:{folder}/books.db",
+        **settings,
+    }
+    with patch.object(paidonce.app, "system_clock", clock):
+        async with open_service(
+            Settings(database_url=database_url, **said), with_worker=False, migrating=migrating
+        ) as service:
+            transport = Inside(create_web_app(service))
+            async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
+                opened = InsideService(service, http, clock)
+                await opened.settle()
+                yield opened

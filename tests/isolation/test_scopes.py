@@ -1,0 +1,112 @@
+"""Which scope each call demands, written out by hand: the OpenAPI document is not asked."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from paidonce.api.openapi import build_document
+from paidonce.api.routes import ROUTES
+from paidonce.merchants.model import OPERATOR, Scope
+from tests.inside_service import InsideService, open_inside_service
+
+OPEN: Final = None
+
+SCOPES: Final = {
+    "POST /checkouts": "checkouts:write",
+    "GET /checkouts": "checkouts:read",
+    "GET /checkouts/{checkout_id}": "checkouts:read",
+    "POST /checkouts/{checkout_id}/pay": "checkouts:write",
+    "POST /checkouts/{checkout_id}/capture": "checkouts:write",
+    "POST /checkouts/{checkout_id}/cancel": "checkouts:write",
+    "GET /checkouts/{checkout_id}/timeline": "checkouts:read",
+    "POST /checkouts/{checkout_id}/refunds": "refunds:write",
+    "GET /checkouts/{checkout_id}/refunds": "checkouts:read",
+    "GET /refunds/{refund_id}": "checkouts:read",
+    "GET /events": "events:read",
+    "GET /events/stream": "events:read",
+    "GET /events/{event_id}": "events:read",
+    "POST /webhook-endpoints": "webhooks:write",
+    "GET /webhook-endpoints": "webhooks:write",
+    "GET /webhook-endpoints/{endpoint_id}": "webhooks:write",
+    "PATCH /webhook-endpoints/{endpoint_id}": "webhooks:write",
+    "DELETE /webhook-endpoints/{endpoint_id}": "webhooks:write",
+    "POST /webhook-endpoints/{endpoint_id}/rotate-secret": "webhooks:write",
+    "POST /webhook-endpoints/{endpoint_id}/test": "webhooks:write",
+    "GET /webhook-endpoints/{endpoint_id}/deliveries": "webhooks:write",
+    "POST /webhook-endpoints/{endpoint_id}/redeliver": "webhooks:write",
+    "GET /deliveries/{delivery_id}": "webhooks:write",
+    "POST /deliveries/{delivery_id}/redeliver": "webhooks:write",
+    "GET /idempotency-keys/{key}": "checkouts:read",
+    "POST /merchants": "admin",
+    "GET /merchants": "admin",
+    "POST /keys": "admin",
+    "GET /keys": "admin",
+    "POST /keys/{key_id}/revoke": "admin",
+    "POST /keys/{key_id}/rotate": "admin",
+    "POST /providers/{provider}/webhooks": OPEN,
+    "GET /health/live": OPEN,
+    "GET /health/ready": OPEN,
+    "GET /openapi.json": OPEN,
+    "GET /docs": OPEN,
+}
+
+# What stands in a path: each is well formed, and nothing has it.
+NAMES: Final = {
+    "checkout_id": f"chk_{'0' * 26}",
+    "refund_id": f"ref_{'0' * 26}",
+    "event_id": f"evt_{'0' * 26}",
+    "endpoint_id": f"whe_{'0' * 26}",
+    "delivery_id": f"dlv_{'0' * 26}",
+    "key_id": f"key_{'0' * 26}",
+    "key": "k",
+    "provider": "nobody",
+}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The service outlives a test, and so does its event loop."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def inside(
+    anyio_backend: str,  # noqa: ARG001 - so that they live as long
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[InsideService]:
+    """Open a service on SQLite: what a scope allows is decided before any database is asked."""
+    folder: Path = tmp_path_factory.mktemp("service")
+    async with open_inside_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
+        yield opened
+
+
+async def status_and_code(inside: InsideService, call: str, scopes: set[Scope]) -> tuple[int, str]:
+    verb, path = call.split()
+    path = re.sub(r"{(.+?)}", lambda found: NAMES[found[1]], path)
+    # Only an operator's key may have every scope; for the others' scopes it is as good as a merchant's.
+    key = await inside.api_key(OPERATOR, scopes)
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = await inside.http.request(verb, path, headers=headers, json={} if verb in ("POST", "PATCH") else None)
+    is_problem = answer.headers["content-type"].startswith("application/problem")
+    return answer.status_code, answer.json()["code"] if is_problem else ""
+
+
+def test_every_call_is_in_the_table_and_no_other() -> None:
+    paths = build_document(ROUTES)["paths"]
+    assert sorted(SCOPES) == sorted(f"{verb.upper()} {path}" for path, item in paths.items() for verb in item)
+
+
+@pytest.mark.parametrize(("call", "scope"), [(call, Scope(scope)) for call, scope in SCOPES.items() if scope])
+async def test_a_call_demands_exactly_the_scope_in_the_table(inside: InsideService, call: str, scope: Scope) -> None:
+    with_it = await status_and_code(inside, call, {scope})
+    without_it = await status_and_code(inside, call, set(Scope) - {scope})
+    assert with_it[0] in (200, 400, 404), "whatever it lacks, it is no scope"
+    assert without_it == (403, "insufficient_scope")
+
+
+@pytest.mark.parametrize("call", [call for call, scope in SCOPES.items() if scope is OPEN])
+async def test_a_call_that_is_open_demands_no_scope(inside: InsideService, call: str) -> None:
+    assert await status_and_code(inside, call, set()) in {(200, ""), (404, "provider_not_found")}
