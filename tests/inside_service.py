@@ -104,15 +104,19 @@ class InsideService:
         """Make a checkout and prove its payment, as a worker would."""
         checkout_id = await self.checkout(**fields)
         paying = await self.made(f"/checkouts/{checkout_id}/pay")
+        await self.prove(paying["attempt"]["id"])
+        return checkout_id
+
+    async def prove(self, attempt_id: str) -> None:
+        """Record that an attempt has succeeded."""
         proof = RecordEvidence(
-            attempt_id=paying["attempt"]["id"],
+            attempt_id=attempt_id,
             evidence=Succeeded("ch_1"),
             cause=Cause.PROVIDER_ANSWER,
             schedule=LookupSchedule(),
             chance=0.5,
         )
         await self.service.writer.submit(record_evidence, proof)
-        return checkout_id
 
     async def delivery(self) -> tuple[str, str]:
         """Make an endpoint and an event that waits for it; returns both ids."""
