@@ -1,6 +1,8 @@
 """Merchants and keys on both databases: made once, rotated once, revoked for good, and known by a hash only."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
@@ -23,6 +25,7 @@ from paidonce.merchants.actions import (
     RotateKey,
     create_keys,
     create_merchants,
+    find_keys,
     find_living_keys,
     find_merchants,
     list_keys,
@@ -204,3 +207,97 @@ def test_no_row_that_makes_no_sense_is_stored(office: Office, wrong: dict[str, A
     row = {"id": "key_1", "merchant_id": "m1", "hash": "0" * 64, "shown": "", "mode": "test", "scopes": "admin"}
     with pytest.raises(IntegrityError), office.database.write() as transaction:
         transaction.run(api_key.insert().values({**row, "created_at": NOW, **wrong}))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_page_says_that_more_lies_beyond_only_where_it_does(office: Office, count: int) -> None:
+    made = [office.make("m1").key.id for _ in range(3)][::-1]
+    (keys, more_keys) = office.do(list_keys, KeyFilter(limit=count, operators=False))[0]
+    (merchants, more_merchants) = office.do(list_merchants, MerchantFilter(count - 1))[0]
+    assert ([one.id for one in keys], more_keys) == (made[:count], count < 3)
+    assert ([one.id for one in merchants], more_merchants) == (["m1", "m2"][: count - 1], count < 3)
+
+
+def test_an_operators_keys_are_listed_for_its_own_shell_beside_the_merchants(office: Office) -> None:
+    merchants, operators = office.make("m1").key.id, office.make(OPERATOR).key.id
+    everybodys, of_operator, of_merchant = office.do(
+        list_keys,
+        KeyFilter(limit=10, operators=True),
+        KeyFilter(limit=10, operators=True, merchant_id=OPERATOR),
+        KeyFilter(limit=10, operators=False, merchant_id=OPERATOR),
+    )
+    assert [one.id for one in everybodys[0]] == [operators, merchants]
+    assert [one.id for one in of_operator[0]] == [operators]
+    assert of_merchant == ([], False)
+
+
+def test_each_of_a_batch_has_its_own_outcome_in_its_own_place(office: Office) -> None:
+    outcomes = office.do(create_keys, new_key("m1"), new_key("nobody"), new_key("m2"))
+    assert [getattr(getattr(one, "key", None), "merchant_id", None) for one in outcomes] == ["m1", None, "m2"]
+    one, _, other = outcomes
+    found = office.do(find_keys, other.key.id, "key_none", one.key.id, other.key.id)
+    assert [getattr(each, "id", None) for each in found] == [other.key.id, None, one.key.id, other.key.id]
+    assert isinstance(found[1], KeyNotFound)
+    known = office.do(find_merchants, "m2", "m1", "m2")
+    assert [one.id for one in known] == ["m2", "m1", "m2"]
+    made = office.do(create_merchants, "m1", "m9")
+    assert [(one.merchant.id, one.is_new) for one in made] == [("m1", False), ("m9", True)]
+
+
+def test_revoking_is_told_of_each_key_of_a_batch_and_of_an_operators_to_its_own_shell_only(office: Office) -> None:
+    merchants, operators = office.make("m1"), office.make(OPERATOR)
+    outcomes = office.do(
+        revoke_keys,
+        RevokeKey(id=merchants.key.id, operators=False),
+        RevokeKey(id=operators.key.id, operators=False),
+        RevokeKey(id="key_none", operators=True),
+    )
+    assert outcomes[0].revoked_at == NOW
+    assert [type(one) for one in outcomes[1:]] == [KeyNotFound] * 2
+    assert office.opens(merchants.secret, operators.secret) == [False, True]
+
+
+def test_a_rotation_says_why_a_key_cannot_be_rotated(office: Office) -> None:
+    revoked, expired, rotated = office.make(), office.make(), office.make()
+    office.revoke(revoked.key.id)
+    office.rotate(expired.key.id, 0)
+    office.rotate(rotated.key.id, 60)
+    said = [str(office.rotate(one.key.id)) for one in (revoked, expired, rotated)]
+    assert ["revoked" in said[0], "expired" in said[1], "rotated before" in said[2]] == [True] * 3
+
+
+def test_a_revoked_key_that_was_rotated_is_revoked_and_its_successor_lives(office: Office) -> None:
+    old = office.make()
+    new = office.rotate(old.key.id, 60)
+    revoked = office.revoke(old.key.id)
+    assert (revoked.replaced_by, revoked.expires_at, revoked.revoked_at) == (new.key.id, NOW + 60_000, NOW)
+    assert office.opens(old.secret, new.secret) == [False, True]
+    assert isinstance(office.rotate(new.key.id, 0), Issued)
+
+
+def test_how_long_a_key_lives_on_is_told_from_now_and_only_where_it_has_an_end(office: Office) -> None:
+    old = office.make("m1")
+    new = office.rotate(old.key.id, 60)
+    office.now += 20_000
+    hashes = [hash_secret(one.secret.encode()) for one in (old, new)]
+    asked_apart = office.do(find_living_keys, hashes[:1], hashes[1:], ["0" * 64], [])
+    assert [list(one) for one in asked_apart] == [hashes[:1], hashes[1:], [], []]
+    assert [asked_apart[0][hashes[0]].remaining_ms, asked_apart[1][hashes[1]].remaining_ms] == [40_000, None]
+
+
+def test_at_two_processes_a_key_is_replaced_once(postgres_url: str) -> None:
+    office = Office(postgres_url)
+    office.do(create_merchants, "m1")
+    others = [open_database(parse_database_url(postgres_url), clock=lambda: NOW, exclusive=False) for _ in range(4)]
+    with closing(office.database), ThreadPoolExecutor(len(others)) as at_once:
+        for _ in range(5):
+            old = office.make("m1")
+
+            def rotate(database: Database, key_id: str = old.key.id) -> object:
+                with database.write() as transaction:
+                    return rotate_keys(transaction, [rotation(key_id, 60)])[0]
+
+            outcomes = list(at_once.map(rotate, others))
+            assert sorted(type(one).__name__ for one in outcomes) == ["Issued"] + ["KeyNotActive"] * 3
+        for other in others:
+            other.close()

@@ -1,0 +1,60 @@
+"""What another request under the same key is held against."""
+
+import msgspec
+import pytest
+
+from paidonce.idempotency.model import Claim, Record, operator_key_space
+
+
+def record(fields: dict[str, str], path: str = "/a") -> Record:
+    return Record(
+        merchant_id="m",
+        key="k",
+        claim_id="clm_1",
+        path=path,
+        fields=msgspec.json.encode(fields).decode(),
+        status=200,
+        resource="/a",
+        attempt_id=None,
+        request_id=None,
+        created_at=0,
+        expires_at=1,
+        secret=None,
+        answer=None,
+    )
+
+
+def claim(fields: dict[str, str], path: str = "/a") -> Claim:
+    return Claim(id="clm_2", merchant_id="m", key="k", path=path, fields=fields, kept_ms=1)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said", "differing"),
+    [
+        ({}, {}, []),
+        ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}, []),
+        ({"a": "1", "b": "2"}, {"a": "1", "b": "3"}, ["b"]),
+        ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}, ["a", "b"]),
+        ({"a": "1"}, {"a": "1", "new": "2"}, ["new"]),
+        ({"a": "1", "old": "2"}, {"a": "1"}, ["old"]),
+    ],
+)
+def test_each_field_that_differs_is_named_also_one_that_only_one_of_both_has(
+    stored: dict[str, str], said: dict[str, str], differing: list[str]
+) -> None:
+    assert record(stored).differs(claim(said)) == differing
+
+
+def test_another_path_is_named_alone_whatever_the_body_says() -> None:
+    assert record({"a": "1"}).differs(claim({"a": "1"}, "/b")) == ["path"]
+    assert record({"a": "1"}).differs(claim({"a": "2"}, "/b")) == ["path"]
+
+
+def test_a_claim_is_named_by_its_merchant_and_its_key() -> None:
+    assert claim({}).name == ("m", "k")
+
+
+def test_each_operators_key_has_a_space_of_its_own_that_no_merchant_id_can_be() -> None:
+    assert operator_key_space("key_1") == "operator key_1"
+    assert operator_key_space("key_1") != operator_key_space("key_2")
+    assert " " in operator_key_space("key_1")

@@ -1,0 +1,150 @@
+"""What the statements over idempotency keys write, read and leave alone, on both databases."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from paidonce.clock import Instant
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import idempotency_key
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.idempotency import store
+from paidonce.idempotency.model import Claim, Record, Told
+
+NOW: Final = 1_700_000_000_000
+
+
+class Keys:
+    """A database with a clock that stands still until it is moved."""
+
+    def __init__(self, url: str) -> None:
+        self.now: Instant = NOW
+        self.database: Database = open_database(parse_database_url(url), clock=lambda: self.now)
+        migrate(self.database)
+
+    def do(self, statement: Callable[..., Any], *given: Any, **named: Any) -> Any:  # noqa: ANN401 - any statement's
+        with self.database.write() as transaction:
+            return statement(transaction, *given, **named)
+
+    def claim(self, *claims: Claim) -> set[store.Name]:
+        claimed, held = self.do(store.claim_keys, claims)
+        assert held == set()
+        return claimed  # type: ignore[no-any-return]
+
+    def record(self, merchant_id: str = "m", key: str = "k") -> Record | None:
+        found: dict[store.Name, Record] = self.do(store.read_records, [(merchant_id, key)])
+        return found.get((merchant_id, key))
+
+
+def claim(merchant_id: str = "m", key: str = "k", **said: Any) -> Claim:  # noqa: ANN401 - any field's
+    defaults = {"id": "clm_1", "path": "/a", "fields": {"x": "1"}, "kept_ms": 1000}
+    return Claim(merchant_id=merchant_id, key=key, **{**defaults, **said})
+
+
+@pytest.fixture
+def keys(database_url: str) -> Iterator[Keys]:
+    opened = Keys(database_url)
+    yield opened
+    opened.database.close()
+
+
+def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
+    keys.claim(claim(id="clm_7", path="/refunds", fields={"a": "1", "b": "2"}, request_id="req_1", secret="sealed"))
+    claimed = Record(
+        merchant_id="m",
+        key="k",
+        claim_id="clm_7",
+        path="/refunds",
+        fields='{"a":"1","b":"2"}',
+        status=None,
+        resource=None,
+        attempt_id=None,
+        request_id="req_1",
+        created_at=NOW,
+        expires_at=NOW + 1000,
+        secret="sealed",
+        answer=None,
+    )
+    assert keys.record() == claimed
+    told = Told(202, "/refunds/1", "ref_1", answer='{"a":"é \\"quoted\\""}')
+    keys.do(store.keep_answers, [(("m", "k"), told)])
+    assert keys.record() == msgspec.structs.replace(
+        claimed, status=202, resource="/refunds/1", attempt_id="ref_1", answer=told.answer
+    )
+
+
+def test_an_answer_is_kept_for_its_own_key_of_its_own_merchant(keys: Keys) -> None:
+    keys.claim(claim(), claim("other"), claim(key="other"))
+    keys.do(store.keep_answers, [(("m", "k"), Told(200, "/mine")), (("other", "k"), Told(201, "/theirs"))])
+    found = [keys.record(*name) for name in (("m", "k"), ("other", "k"), ("m", "other"), ("other", "other"))]
+    assert [one and (one.status, one.resource) for one in found] == [
+        (200, "/mine"),
+        (201, "/theirs"),
+        (None, None),
+        None,
+    ]
+
+
+def test_a_key_is_claimed_once_and_each_merchants_apart(keys: Keys) -> None:
+    assert keys.claim(claim(id="clm_1"), claim("other")) == {("m", "k"), ("other", "k")}
+    assert keys.claim(claim(id="clm_2"), claim(key="new")) == {("m", "new")}
+    kept = keys.record()
+    assert kept is not None
+    assert kept.claim_id == "clm_1"
+
+
+def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> None:
+    keys.claim(claim(), claim("other"), claim(key="other"))
+    keys.do(store.forget_keys, [("m", "k"), ("nobody", "k")])
+    with keys.database.read() as transaction:
+        left = {tuple(row) for row in transaction.rows(select(idempotency_key.c.merchant_id, idempotency_key.c.key))}
+    assert left == {("other", "k"), ("m", "other")}
+    assert keys.claim(claim()) == {("m", "k")}
+
+
+def test_keys_are_forgotten_from_the_very_end_of_their_time_the_oldest_first_and_at_most_so_many(keys: Keys) -> None:
+    keys.claim(claim(key="late", kept_ms=1001), claim("a", "early", kept_ms=999), claim("b", "soon", kept_ms=1000))
+    keys.now = NOW + 998
+    assert keys.do(store.forget_expired, 10) == 0
+    keys.now = NOW + 1000
+    assert keys.do(store.forget_expired, 1) == 1
+    assert keys.record("a", "early") is None
+    assert keys.record("b", "soon") is not None
+    assert keys.do(store.forget_expired, 10) == 1
+    assert keys.record("m", "late") is not None
+    assert keys.do(store.forget_expired, 10) == 0
+
+
+def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys: Keys) -> None:
+    names = [("a", "2"), ("b", "1"), ("a", "1"), ("b", "2")]
+    keys.claim(*(claim(*name, secret=f"sealed {name}") for name in names), claim("a", "3"))
+    in_order = sorted(names)
+    first = keys.do(store.read_secrets, after=("", ""), limit=3)
+    rest = keys.do(store.read_secrets, after=in_order[2], limit=3)
+    assert list(first.items()) == [(name, f"sealed {name}") for name in in_order[:3]]
+    assert list(rest.items()) == [(in_order[3], f"sealed {in_order[3]}")]
+    assert keys.do(store.read_secrets, after=in_order[3], limit=3) == {}
+
+
+def test_a_secret_is_replaced_where_it_is_still_the_one_that_was_read(keys: Keys) -> None:
+    keys.claim(claim(secret="1"), claim("other", secret="1"), claim(key="other", secret="1"), claim("m2", secret="2"))
+    keys.do(store.replace_secrets, [(("m", "k"), "1", "new"), (("m2", "k"), "1", "new")])
+    secrets = keys.do(store.read_secrets, after=("", ""), limit=10)
+    assert secrets == {("m", "k"): "new", ("m", "other"): "1", ("m2", "k"): "2", ("other", "k"): "1"}
+
+
+@pytest.mark.parametrize("wrong", [{"status": 200}, {"resource": "/a"}])
+def test_no_answer_is_stored_by_half(keys: Keys, wrong: dict[str, Any]) -> None:
+    keys.claim(claim())
+
+    def change(transaction: Transaction) -> None:
+        transaction.run(idempotency_key.update().values(**wrong))
+
+    with pytest.raises(IntegrityError):
+        keys.do(change)

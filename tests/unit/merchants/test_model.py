@@ -1,0 +1,91 @@
+"""When a key opens something, and who may be given what was found."""
+
+from typing import NamedTuple
+
+import pytest
+
+from paidonce.merchants.model import (
+    ANYBODY,
+    MERCHANT_SCOPES,
+    OPERATOR,
+    OVERLAP_SECONDS_DEFAULT,
+    OVERLAP_SECONDS_MAX,
+    Caller,
+    Key,
+    KeyStatus,
+    OwnedId,
+    Scope,
+    pick_owned,
+)
+
+DAY_SECONDS = 86_400
+
+
+def key(
+    merchant_id: str = "m", scopes: str = "", *, expires_at: int | None = None, revoked_at: int | None = None
+) -> Key:
+    return Key(
+        id="key_1",
+        merchant_id=merchant_id,
+        hash="",
+        shown="",
+        mode="test",
+        scopes=scopes,
+        created_at=0,
+        expires_at=expires_at,
+        revoked_at=revoked_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "revoked_at", "status"),
+    [
+        (None, None, KeyStatus.ACTIVE),
+        (1001, None, KeyStatus.ACTIVE),
+        (1000, None, KeyStatus.EXPIRED),
+        (999, None, KeyStatus.EXPIRED),
+        (None, 1, KeyStatus.REVOKED),
+        (1001, 0, KeyStatus.REVOKED),
+        (999, 2000, KeyStatus.REVOKED),
+    ],
+)
+def test_a_key_opens_something_until_its_end_unless_it_is_revoked(
+    expires_at: int | None, revoked_at: int | None, status: KeyStatus
+) -> None:
+    assert key(expires_at=expires_at, revoked_at=revoked_at).status(1000) is status
+
+
+def test_a_caller_has_its_keys_merchant_and_scopes_and_an_operator_none() -> None:
+    scopes = "checkouts:read events:read"
+    allowed = frozenset({Scope.CHECKOUTS_READ, Scope.EVENTS_READ})
+    assert key("m", scopes).caller == Caller("m", allowed, "key_1")
+    assert key(OPERATOR, scopes).caller == Caller(None, allowed, "key_1")
+    assert key("m").caller == Caller("m", frozenset(), "key_1")
+
+
+def test_a_merchant_may_do_everything_but_what_is_an_operators() -> None:
+    written_out = {"checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"}
+    assert written_out == MERCHANT_SCOPES
+    assert Caller(None, frozenset(written_out), None) == ANYBODY  # type: ignore[arg-type] # equal to the scopes
+
+
+def test_a_key_lives_on_for_a_day_unless_said_otherwise_and_for_thirty_at_most() -> None:
+    assert (OVERLAP_SECONDS_DEFAULT, OVERLAP_SECONDS_MAX) == (DAY_SECONDS, 30 * DAY_SECONDS)
+
+
+class Thing(NamedTuple):
+    """Anything that is a merchant's."""
+
+    merchant_id: str
+
+
+def test_each_is_given_what_is_its_own_and_who_is_no_merchant_is_given_everybodys() -> None:
+    mine, theirs = Thing("m1"), Thing("m2")
+    found = {"1": mine, "2": theirs}
+    wanted = [OwnedId(name, who) for name in ("1", "2", "3") for who in ("m1", "m2", None)]
+    assert pick_owned(wanted, found) == {
+        OwnedId("1", "m1"): mine,
+        OwnedId("1", None): mine,
+        OwnedId("2", "m2"): theirs,
+        OwnedId("2", None): theirs,
+    }
