@@ -3,9 +3,15 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 
 import httpx
+from sqlalchemy import select
 
+from paidonce.clock import system_clock
+from paidonce.database.engine import open_database
+from paidonce.database.schema import webhook_endpoint
+from paidonce.database_url import parse_database_url
 from tests.oracle import attempts_of, broken_invariants, charges_of
 from tests.service import Paidonce
 from tests.shop import Json, Shop, at_once, is_replayed
@@ -147,3 +153,39 @@ async def test_whatever_was_lost_in_a_kill_takes_effect_once_when_it_is_repeated
     assert sorted(row.kind for row in rows) == ["CHARGE"] * 12 + ["REFUND"] * 6
     assert {one["attemptId"] for one in told} <= {row.id for row in rows}
     assert broken_invariants(database_url, service.books) == []
+
+
+async def test_a_secret_whose_answer_was_lost_in_a_kill_is_shown_when_the_call_is_repeated_with_its_key(
+    start: Callable[..., Paidonce], database_url: str
+) -> None:
+    settings = {"DATABASE_URL": database_url, "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true"}
+    service = start("dev", **settings)
+    async with Shop(service.url) as shop:
+        merchant_id = shop.merchant_id
+        body = {"merchantId": merchant_id, "url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
+        made = [(await shop.http.post("/webhook-endpoints", json=body)).json() for _ in range(8)]
+        calls = [(f"/webhook-endpoints/{one['id']}/rotate-secret", secrets.token_hex(8)) for one in made]
+        under_way = [asyncio.create_task(call(shop, path, key)) for path, key in calls]
+        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        service.kill()
+        first = await asyncio.gather(*under_way, return_exceptions=True)
+    service = start("dev", **settings)
+    async with Shop(service.url, merchant_id) as shop:
+        second = [await call(shop, path, key) for path, key in calls]
+        third = [await call(shop, path, key) for path, key in calls]
+    assert {answer.status_code for answer in (*second, *third)} == {200}
+    assert [answer.json()["secret"] for answer in second] == [answer.json()["secret"] for answer in third]
+    acknowledged = [answer for answer in first if isinstance(answer, httpx.Response)]
+    assert acknowledged
+    for before, after in zip(first, second, strict=True):
+        if isinstance(before, httpx.Response):
+            assert before.json()["secret"] == after.json()["secret"]
+    assert rotations_of(database_url, merchant_id) == [1] * 8
+
+
+def rotations_of(database_url: str, merchant_id: str) -> list[int]:
+    """Tell how often each endpoint of a merchant was changed."""
+    database = open_database(parse_database_url(database_url), clock=system_clock, exclusive=False)
+    with closing(database), database.read() as transaction:
+        wanted = select(webhook_endpoint.c.version).where(webhook_endpoint.c.merchant_id == merchant_id)
+        return [row.version for row in transaction.rows(wanted)]
