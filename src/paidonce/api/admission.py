@@ -60,9 +60,14 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
     return admit
 
 
-async def _caller(keyring: Keyring, request: Request) -> Caller:
+def secret_of(request: Request) -> bytes:
+    """Read the key that a request bears; empty where it bears none."""
     given = request.fields.get(b"authorization", b"")
-    secret = given[len(BEARER) :].strip() if given[: len(BEARER)].lower() == BEARER else b""
+    return given[len(BEARER) :].strip() if given[: len(BEARER)].lower() == BEARER else b""
+
+
+async def _caller(keyring: Keyring, request: Request) -> Caller:
+    secret = secret_of(request)
     caller = await keyring.find(secret) if secret else None
     if caller is None:
         raise Unauthenticated(key_given=bool(secret))

@@ -6,6 +6,7 @@ from typing import Final
 
 from paidonce.api.answers import EventPage, event_answer
 from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_parameters
+from paidonce.api.key_lifetime import follow_while_key_lives
 from paidonce.api.limits import stop_counting
 from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.api.reading import read_parameters
@@ -48,7 +49,8 @@ async def follow_events(request: Request, service: Service) -> Answer:
         return StreamHead()
     stop_counting(request)
     follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
-    return EventStream(follow, types=_types(said.types), pace=Pace())
+    follow_on = partial(follow_while_key_lives, request, service, follow)
+    return EventStream(follow_on, types=_types(said.types), pace=Pace())
 
 
 async def get_event(request: Request, service: Service, event_id: str) -> Reply:

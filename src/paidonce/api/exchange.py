@@ -6,6 +6,7 @@ from typing import TypeVar
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
+from paidonce.api.key_lifetime import wait_while_key_lives
 from paidonce.api.limits import stop_counting
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.checkouts.actions import read_checkouts
@@ -109,9 +110,10 @@ async def show_when_settled(
         headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
             stop_counting(request)
-            checkout = await service.watch.settled(
+            waiting = service.watch.settled(
                 checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours
             )
+            checkout = await wait_while_key_lives(request, service, waiting)
     return show(checkout, status, headers)
 
 

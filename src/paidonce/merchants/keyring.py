@@ -5,7 +5,8 @@ back every second, and nothing in it is believed for longer than five: a key tha
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from hmac import compare_digest
 from typing import Final
 
@@ -14,13 +15,13 @@ import structlog
 from paidonce.database.batcher import Batcher
 from paidonce.errors import Overloaded, PaidonceError
 from paidonce.merchants.actions import LivingKey, find_living_keys
+from paidonce.merchants.lifetimes import REFRESH_SECONDS, Lifetimes
 from paidonce.merchants.model import Caller
 from paidonce.merchants.secret import hash_secret, is_well_formed
 
 log = structlog.get_logger()
 
 AGE_SECONDS_MAX: Final = 5.0  # How long a revoked key may live on, in a process that did not revoke it.
-REFRESH_SECONDS: Final = 1.0  # When an entry in use is read again: many tries before it would be too old.
 PAUSE_SECONDS: Final = 0.01  # Between two look-ups: whatever is guessed, the database sees a hundred a second.
 FAILED_PAUSE_SECONDS: Final = 0.25
 WAITING_MAX: Final = 1000  # Unknown keys of one look-up; more are told to come back.
@@ -51,6 +52,7 @@ class Keyring:
         self._stale: set[str] = set()
         self._forgotten_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._lifetimes = Lifetimes(seconds=seconds, read_again=self._read_again)
 
     async def find(self, secret: bytes) -> Caller | None:
         """Tell who bears a key; None where it opens nothing.
@@ -62,8 +64,7 @@ class Keyring:
         entry = self._living.get(key_hash[:PLACE_LENGTH])
         if entry is not None and now < entry.until and compare_digest(entry.hash, key_hash):
             if now >= entry.refresh_at:
-                self._stale.add(key_hash)
-                self._look()
+                self._read_again([key_hash])
             return entry.caller
         if not is_well_formed(secret.decode("latin-1")):
             return None
@@ -72,14 +73,23 @@ class Keyring:
             return None
         return await self._ask(key_hash)
 
+    def watching(self, secret: bytes, ended: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call ``ended`` once, within five seconds of the key's end, if that comes within the context."""
+        key_hash = hash_secret(secret)
+        entry = self._living.get(key_hash[:PLACE_LENGTH])
+        until = entry.until if entry is not None and compare_digest(entry.hash, key_hash) else None
+        return self._lifetimes.watching(key_hash, ended, until=until)
+
     def forget(self) -> None:
         """Believe nothing that was read before now: this process has just changed a key."""
         self._forgotten_at = self._seconds()
         self._living.clear()
         self._dead.clear()
+        self._lifetimes.doubt()
 
     async def stop(self) -> None:
         """Look up no more; who waits is told to come back."""
+        self._lifetimes.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -93,6 +103,10 @@ class Keyring:
             waiting = self._waiting[key_hash] = asyncio.get_running_loop().create_future()
             self._look()
         return await asyncio.shield(waiting)  # Others may wait for the same key.
+
+    def _read_again(self, hashes: Collection[str]) -> None:
+        self._stale.update(hashes)
+        self._look()
 
     def _look(self) -> None:
         if self._task is None or self._task.done():
@@ -135,6 +149,7 @@ class Keyring:
         place = key_hash[:PLACE_LENGTH]
         if living is None:
             self._living.pop(place, None)
+            self._lifetimes.end(key_hash)
         if read_at <= self._forgotten_at:
             return
         until = read_at + AGE_SECONDS_MAX
@@ -144,6 +159,7 @@ class Keyring:
             return
         if living.remaining_ms is not None:
             until = min(until, read_at + living.remaining_ms / 1000)
+        self._lifetimes.confirm(key_hash, read_at=read_at, until=until)
         if place not in self._living:
             _make_room(self._living, LIVING_MAX)
         self._living[place] = _Entry(key_hash, living.caller, read_at=read_at, until=until)

@@ -10,7 +10,8 @@ from paidonce import ids
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.merchants import keyring
 from paidonce.merchants.actions import LivingKey
-from paidonce.merchants.keyring import AGE_SECONDS_MAX, REFRESH_SECONDS, Keyring
+from paidonce.merchants.keyring import AGE_SECONDS_MAX, Keyring
+from paidonce.merchants.lifetimes import REFRESH_SECONDS
 from paidonce.merchants.model import MERCHANT_SCOPES, Caller, Mode
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret, make_secret
 
