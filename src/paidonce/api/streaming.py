@@ -29,7 +29,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     heartbeat: float = 15.0  # Proxies close what is quiet for a minute.
     stuck: float = 30.0  # A client that takes nothing for so long is let go; it knows where it was.
-    open: float = 900.0  # Then the client asks again: a key that was revoked meanwhile opens nothing.
+    open: float = 900.0  # Then the client asks again, maybe of another process.
 
 
 class StreamHead:
