@@ -195,7 +195,8 @@ def _mistakes(
             continue
         if value is not None and read[field.name] is None:
             yield FieldError(where, "wrong_type", "Leave this parameter out instead of writing null.")
-        problem = _against_rule(field, read[field.name], pointer)
+    for field in fields.values():
+        problem = _against_rule(field, read.get(field.name), pointer)
         if problem is not None:
             yield problem
 
