@@ -16,10 +16,17 @@ from paidonce.providers.base import (
     Evidence,
     Modification,
     NotFound,
+    OperationKind,
     Succeeded,
     Unknown,
 )
 
+KINDS: Final[dict[str, OperationKind]] = {
+    "CHARGE": "charge",
+    "CAPTURE": "capture",
+    "VOID": "void",
+    "REFUND": "refund",
+}
 CAPABILITIES: Final = Capabilities(
     deduplicates_by_key=True,
     key_lifetime_seconds=365 * 86_400,
@@ -99,10 +106,11 @@ class PretendedProvider:
         found = self._by_key.get(key)
         if found is None or (isinstance(found, Line) and found.visible_at > self._clock()):
             return NotFound()
+        kind = KINDS["CHARGE" if isinstance(found, Line) else found.kind]
         if found.decline_code is not None:
-            return Declined(found.decline_code, found.reference)
+            return Declined(found.decline_code, found.reference, kind)
         held = isinstance(found, Line) and found.status in ("authorized", "voided")
-        return Authorized(found.reference) if held else Succeeded(found.reference)
+        return (Authorized if held else Succeeded)(found.reference, kind=kind)
 
     async def charge(self, request: ChargeRequest) -> Evidence:
         def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> Line:

@@ -11,7 +11,16 @@ import msgspec
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus, LatestAttempt
 from paidonce.clock import Instant
-from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
+from paidonce.providers.base import (
+    Authorized,
+    Declined,
+    Evidence,
+    NotFound,
+    OperationKind,
+    RequiresReview,
+    Succeeded,
+    Unknown,
+)
 
 
 class AttemptKind(StrEnum):
@@ -69,6 +78,16 @@ CHECKOUT_AFTER: Final = {
     (AttemptKind.CAPTURE, AttemptStatus.SUCCEEDED): CheckoutStatus.COMPLETED,
     # The money is held still: it may be captured again, or let go.
     (AttemptKind.CAPTURE, AttemptStatus.DECLINED): CheckoutStatus.AUTHORIZED,
+}
+
+# What the provider is asked to do for each kind of attempt; evidence of anything else proves nothing about it.
+OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
+    AttemptKind.CHARGE: "charge",
+    AttemptKind.AUTHORIZE: "charge",
+    AttemptKind.CAPTURE: "capture",
+    AttemptKind.VOID: "void",
+    AttemptKind.REFUND: "refund",
+    AttemptKind.REVERSAL: "refund",
 }
 
 MINUTE: Final = 60
@@ -142,10 +161,10 @@ def judge(
 
     Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
     sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
-    Proof that other money moved than was asked for is no proof, but a person's business.
+    Evidence of another operation, or of other money, than was asked for proves nothing: a person must look.
     """
     status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
-    if isinstance(evidence, Succeeded | Authorized) and (other := _other_money(attempt, evidence)):
+    if isinstance(evidence, Succeeded | Authorized | Declined) and (other := _contradiction(attempt, evidence)):
         evidence = RequiresReview(other)
     proof = _proof(kind, evidence)
     if status in FINAL:
@@ -158,8 +177,13 @@ def judge(
     return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
 
 
-def _other_money(attempt: Attempt, evidence: Succeeded | Authorized) -> str | None:
-    """Tell how the money that a provider speaks of differs from what was asked for; None where it does not."""
+def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined) -> str | None:
+    """Tell how what a provider speaks of differs from what it was asked for; None where it does not."""
+    asked = OPERATION_OF[AttemptKind(attempt.kind)]
+    if evidence.kind not in (None, asked):
+        return f"the provider speaks of a {evidence.kind}; a {asked} was asked for"
+    if isinstance(evidence, Declined):
+        return None
     amount = attempt.amount if evidence.amount is None else evidence.amount
     currency = attempt.currency if evidence.currency is None else evidence.currency
     if (amount, currency) == (attempt.amount, attempt.currency):

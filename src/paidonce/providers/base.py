@@ -6,7 +6,7 @@ exception that somebody may take for a failure.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -43,33 +43,41 @@ class Modification(msgspec.Struct, frozen=True, kw_only=True):
     charge_reference: str
 
 
+OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
+"""What a provider was asked to do; an authorization is a charge that is not captured."""
+
+
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
     """Proof: it took place. ``reference`` is the provider's name for it.
 
-    ``amount``, in minor units, and ``currency`` are those that the provider tells; None where it does not tell.
+    ``amount``, in minor units, ``currency`` and ``kind``, what it was that took place, are those that the provider
+    tells; None where it does not tell.
     """
 
     reference: str
     amount: int | None = None
     currency: str | None = None
+    kind: OperationKind | None = None
 
 
 class Authorized(msgspec.Struct, frozen=True, tag=True):
     """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization.
 
-    ``amount`` and ``currency`` are as with Succeeded.
+    ``amount``, ``currency`` and ``kind`` are as with Succeeded.
     """
 
     reference: str
     amount: int | None = None
     currency: str | None = None
+    kind: OperationKind | None = None
 
 
 class Declined(msgspec.Struct, frozen=True, tag=True):
-    """Proof: it did not take place and will not; ``code`` is the decline code."""
+    """Proof: it did not take place and will not; ``code`` is the decline code. ``kind`` is as with Succeeded."""
 
     code: str
     reference: str | None = None
+    kind: OperationKind | None = None
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):

@@ -180,11 +180,34 @@ async def test_a_change_of_a_charge_that_is_not_there_is_declined(kit: Kit) -> N
     assert isinstance(await kit.provider.refund(change("ch_nowhere", 1)), Declined)
 
 
+async def test_whatever_is_proven_is_told_with_the_kind_of_operation_that_it_proves_or_with_none(kit: Kit) -> None:
+    first, second = charge(kit.succeeding, capture=False), charge(kit.succeeding, capture=False)
+    held, other = await kit.provider.charge(first), await kit.provider.charge(second)
+    assert isinstance(held, Authorized)
+    assert isinstance(other, Authorized)
+    declined = await kit.provider.charge(charge(kit.declining))
+    capture, refund, void = change(held.reference, 1000), change(held.reference, 1000), change(other.reference, 1000)
+    told = {
+        "charge": [held, other, declined, await kit.provider.look_up(first.key)],
+        "capture": [await kit.provider.capture(capture), await kit.provider.look_up(capture.key)],
+        "refund": [await kit.provider.refund(refund), await kit.provider.look_up(refund.key)],
+        "void": [await kit.provider.void(void), await kit.provider.look_up(void.key)],
+    }
+    wrong = [
+        (kind, proof)
+        for kind, proofs in told.items()
+        for proof in proofs
+        if not isinstance(proof, Succeeded | Authorized | Declined) or proof.kind not in (kind, None)
+    ]
+    assert wrong == []
+
+
 async def test_a_webhook_that_is_signed_is_read(kit: Kit) -> None:
     body = kit.webhook("att_1", "ch_1")
     notice = kit.provider.read_webhook(signed(body, message_id="msg_1"), body)
     assert notice is not None
-    assert (notice.id, notice.key, notice.evidence) == ("msg_1", "att_1", Succeeded("ch_1", 1000))
+    assert (notice.id, notice.key) == ("msg_1", "att_1")
+    assert notice.evidence == Succeeded("ch_1", 1000, kind="charge")
 
 
 async def test_a_webhook_that_is_forged_or_stale_is_not_believed(kit: Kit) -> None:

@@ -35,7 +35,7 @@ from paidonce.inbox.store import WebhookName
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
-from paidonce.providers.base import Declined, Evidence, NotFound, Notice, Succeeded, Unknown
+from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, Notice, Succeeded, Unknown
 
 NOW: Final = 1_700_000_000_000
 SUCCESS: Final = Succeeded("ch_1")
@@ -165,6 +165,26 @@ def test_what_is_no_news_changes_nothing(shop: Shop, evidence: Evidence | None) 
     history = shop.history(checkout_id)
     assert shop.apply(shop.receive(evidence)) == ["NO_NEWS"]
     assert (shop.attempts(checkout_id), shop.history(checkout_id)) == ([("CHARGE", "SENT")], history)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Succeeded("re_1", 1000, "USD", "refund"),
+        Declined("refund_refused", "re_1", "refund"),
+        Authorized("ch_1", kind="void"),
+    ],
+    ids=lambda evidence: type(evidence).__name__,
+)
+def test_a_webhook_about_another_kind_of_operation_ends_nothing_and_a_person_must_look(
+    shop: Shop, evidence: Evidence
+) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(evidence)) == ["CHANGED"]
+    assert (shop.status(checkout_id), shop.attempts(checkout_id)) == ("PROCESSING", [("CHARGE", "NEEDS_REVIEW")])
+    assert shop.history(checkout_id)[-1] == ("attempt.needs_review", "webhook")
+    assert shop.apply(shop.receive(Succeeded("ch_1", 1000, "USD", "charge"), webhook_id="msg_2")) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
 
 
 def test_a_provider_says_nothing_about_the_attempts_of_another(shop: Shop) -> None:

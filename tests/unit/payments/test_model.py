@@ -1,6 +1,7 @@
 """The reducer: what each evidence does to each kind of attempt in each state. Without proof it only asks again."""
 
 import itertools
+from typing import get_args
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from paidonce.providers.base import (
     Declined,
     Evidence,
     NotFound,
+    OperationKind,
     RequiresReview,
     Succeeded,
     Unknown,
@@ -205,10 +207,44 @@ def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_
     for other in (proof("ch_9", 999, "USD"), proof("ch_9", 1000, "EUR"), proof("ch_9", amount=1001)):
         verdict = verdict_on(kind, status, other)
         assert (verdict.status if verdict else status) is AttemptStatus.NEEDS_REVIEW
-        assert verdict is None or (verdict.reason or "").endswith("1000 USD were asked for")
+        told = f"the provider says {other.amount or 1000} {other.currency or 'USD'}; 1000 USD were asked for"
+        assert verdict is None or verdict.reason == told
         assert verdict_on(kind, AttemptStatus.DECLINED, other) is None
     for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
         assert status_after(kind, status, same) is status_after(kind, status, proof("ch_9"))
+
+
+OPERATIONS: dict[AttemptKind, OperationKind] = {
+    AttemptKind.CHARGE: "charge",
+    AttemptKind.AUTHORIZE: "charge",
+    AttemptKind.CAPTURE: "capture",
+    AttemptKind.VOID: "void",
+    AttemptKind.REFUND: "refund",
+    AttemptKind.REVERSAL: "refund",
+}
+
+
+@pytest.mark.parametrize("operation", get_args(OperationKind))
+@pytest.mark.parametrize("kind", AttemptKind)
+def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_person_must_look(
+    kind: AttemptKind, operation: OperationKind
+) -> None:
+    told: list[Evidence] = [
+        Succeeded("ch_9", 1000, "USD", operation),
+        Authorized("ch_9", 1000, "USD", operation),
+        Declined("expired_card", "ch_9", operation),
+    ]
+    untold: list[Evidence] = [Succeeded("ch_9"), Authorized("ch_9"), Declined("expired_card", "ch_9")]
+    for evidence, same in zip(told, untold, strict=True):
+        for status in AttemptStatus:
+            verdict = verdict_on(kind, status, evidence)
+            if operation == OPERATIONS[kind]:
+                assert verdict == verdict_on(kind, status, same)
+            elif status in FINAL or status is AttemptStatus.NEEDS_REVIEW:
+                assert verdict is None
+            else:
+                reason = f"the provider speaks of a {operation}; a {OPERATIONS[kind]} was asked for"
+                assert verdict == Verdict(AttemptStatus.NEEDS_REVIEW, reason=reason)
 
 
 def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
 from paidonce.clock import Clock
 from paidonce.errors import MalformedBody
 from paidonce.providers.base import Notice
 from paidonce.providers.simulator.wire import WebhookBody, evidence_of
 from paidonce.signing import read_secret, verified_id
+
+log = structlog.get_logger()
 
 
 class NoticeReader:
@@ -29,4 +32,7 @@ class NoticeReader:
             return Notice(message_id, None, None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedBody("The body is signed, but it is not JSON in UTF-8.") from error
+        if said.type != f"{said.data.kind}.{said.data.outcome}":
+            log.error("provider_contradicts_itself", webhook_id=message_id, key=said.data.key)
+            return Notice(message_id, said.data.key, None)
         return Notice(message_id, said.data.key, evidence_of(said.data))

@@ -5,10 +5,8 @@ from typing import Final, Literal
 import msgspec
 
 from paidonce.clock import format_instant
-from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded
+from paidonce.providers.base import Authorized, Declined, Evidence, OperationKind, Succeeded
 from paidonce.providers.simulator.books import Change, Charge
-
-OperationKind = Literal["charge", "capture", "void", "refund"]
 
 
 class ChargeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -99,11 +97,11 @@ def evidence_of(operation: Operation) -> Evidence:
     """Tell what an operation proves of the call that bore its key."""
     match operation.outcome:
         case "succeeded":
-            return Succeeded(operation.reference, operation.amount, operation.currency)
+            return Succeeded(operation.reference, operation.amount, operation.currency, operation.kind)
         case "authorized":
-            return Authorized(operation.reference, operation.amount, operation.currency)
+            return Authorized(operation.reference, operation.amount, operation.currency, operation.kind)
         case "declined":
-            return Declined(operation.decline_code or "declined", operation.reference)
+            return Declined(operation.decline_code or "declined", operation.reference, operation.kind)
 
 
 def line_of(booked: Charge) -> ChargeLine:

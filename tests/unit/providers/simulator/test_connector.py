@@ -9,7 +9,16 @@ import pytest
 
 from paidonce.clock import system_clock
 from paidonce.money import Money
-from paidonce.providers.base import ChargeRequest, Declined, Evidence, Modification, NotFound, Succeeded, Unknown
+from paidonce.providers.base import (
+    Authorized,
+    ChargeRequest,
+    Declined,
+    Evidence,
+    Modification,
+    NotFound,
+    Succeeded,
+    Unknown,
+)
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.proving.processes import free_port
 
@@ -74,9 +83,11 @@ async def every_call(connector: SimulatorConnector) -> list[Evidence]:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (answer("200 OK", OPERATION), Succeeded("ch_1", 1000)),
-        (answer("402 Payment Required", DECLINED), Declined("expired_card", "ch_1")),
-        (answer("200 OK", DECLINED), Declined("expired_card", "ch_1")),
+        (answer("200 OK", OPERATION), Succeeded("ch_1", 1000, kind="charge")),
+        (answer("402 Payment Required", DECLINED), Declined("expired_card", "ch_1", "charge")),
+        (answer("200 OK", DECLINED), Declined("expired_card", "ch_1", "charge")),
+        (answer("200 OK", {**OPERATION, "kind": "refund"}), Succeeded("ch_1", 1000, kind="refund")),
+        (answer("200 OK", {**OPERATION, "outcome": "authorized"}), Authorized("ch_1", 1000, kind="charge")),
     ],
 )
 async def test_a_plain_answer_is_proof(raw: bytes, expected: Evidence) -> None:
