@@ -1,0 +1,174 @@
+"""Checkouts and their payments, driven through the actions alone, on a database whose clock the test moves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from paidonce.checkouts.actions import create_checkouts, read_checkouts, read_timelines
+from paidonce.checkouts.model import Checkout, NewCheckout
+from paidonce.clock import Instant
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.events.model import Cause, Event
+from paidonce.events.store import write_events
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
+from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
+from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
+from paidonce.payments.store import read_attempts
+from paidonce.providers.base import Authorized, Evidence, Succeeded
+
+NOW: Final = 1_700_000_000_000
+LEASE_MS: Final = 30_000
+DAY_MS: Final = 86_400_000
+
+AnyOutcome: TypeAlias = Any
+"""Whatever an action answers."""
+AnyValue: TypeAlias = Any
+"""The value of a field of a request."""
+AnyAction: TypeAlias = Callable[[Transaction, Any], Sequence[Any]]
+StartAction: TypeAlias = Callable[[Transaction, Any], list[StartOutcome]]
+
+
+class Interrupted(Transaction):
+    """A transaction in which another process commits right after the first read.
+
+    PostgreSQL allows that between any two statements (READ COMMITTED). Here the other's work is done in the same
+    transaction, so that every test of it is repeatable and runs on both databases.
+    """
+
+    def __init__(self, transaction: Transaction, work: Callable[[Transaction], object]) -> None:
+        super().__init__(transaction.connection, transaction.now, transaction.events)
+        self._work: Callable[[Transaction], object] | None = work
+
+    def rows(self, statement: Any, parameters: Any = None) -> Any:  # noqa: ANN401 - as Transaction's
+        found = super().rows(statement, parameters)
+        work, self._work = self._work, None
+        if work is not None:
+            other = Transaction(self.connection, self.now)
+            work(other)
+            write_events(other)
+        return found
+
+
+class Payments:
+    """The actions of merchants on one database; each call is one transaction. The clock stands until it is moved."""
+
+    def __init__(self, database_url: str, *, now: Instant = NOW) -> None:
+        self.now = now
+        self.url = database_url
+        self.database = self.open()
+        migrate(self.database)
+
+    def open(self) -> Database:
+        """Open the database once more, as another process would."""
+        return open_database(
+            parse_database_url(self.url), clock=lambda: self.now, before_commit=write_events, exclusive=False
+        )
+
+    def do(self, action: AnyAction, *requests: object) -> list[Any]:
+        with self.database.write() as transaction:
+            return list(action(transaction, requests))
+
+    def do_interrupted(self, by: AnyAction, theirs: object, action: AnyAction, *requests: object) -> list[Any]:
+        """Run an action in whose middle another process commits another."""
+        with self.database.write() as transaction:
+            return list(action(Interrupted(transaction, lambda other: by(other, [theirs])), requests))
+
+    def create(
+        self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **said: AnyValue
+    ) -> OwnedId:
+        wish = NewCheckout(
+            id=f"chk_{name}",
+            merchant_id=merchant_id,
+            idempotency_key=name,
+            amount=amount,
+            currency="USD",
+            capture_method="manual" if manual else "automatic",
+            **said,
+        )
+        self.do(create_checkouts, wish)
+        return OwnedId(wish.id, merchant_id)
+
+    def pay(self, checkout: OwnedId, attempt_id: str = "att_1", **said: AnyValue) -> AnyOutcome:
+        return self.do(start_payments, payment(checkout, attempt_id, **said))[0]
+
+    def capture(self, checkout: OwnedId, attempt_id: str = "att_2", amount: int | None = None) -> AnyOutcome:
+        return self.do(start_captures, StartCapture(attempt_id=attempt_id, checkout=checkout, amount=amount))[0]
+
+    def cancel(self, checkout: OwnedId, attempt_id: str = "att_2") -> AnyOutcome:
+        return self.do(start_cancels, StartCancel(attempt_id=attempt_id, checkout=checkout))[0]
+
+    def refund(self, checkout: OwnedId, attempt_id: str = "ref_1", amount: int | None = None) -> AnyOutcome:
+        return self.do(start_refunds, StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount))[0]
+
+    def claim(self, limit: int = 10, provider: str = "simulator", lease_ms: int = LEASE_MS) -> list[Attempt]:
+        claimed: list[Attempt] = self.do(claim_attempts, ClaimAttempts(provider, limit, lease_ms))[0]
+        return claimed
+
+    def record(self, *told: RecordEvidence) -> list[Settled]:
+        return self.do(record_evidence, *told)
+
+    def prove(self, attempt_id: str, evidence: Evidence, **said: AnyValue) -> Settled:
+        return self.record(evidence_about(attempt_id, evidence, **said))[0]
+
+    def paid(self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **said: AnyValue) -> OwnedId:
+        """Have a checkout that is paid; with ``manual=True`` its money is held, not taken."""
+        checkout = self.create(name, **said)
+        self.pay(checkout, attempt_id)
+        self.prove(attempt_id, Authorized(reference) if said.get("manual") else Succeeded(reference))
+        return checkout
+
+    def checkout(self, checkout: OwnedId) -> Checkout:
+        with self.database.read() as transaction:
+            (found,) = read_checkouts(transaction, [checkout])
+        assert isinstance(found, Checkout)
+        return found
+
+    def status(self, checkout: OwnedId) -> str:
+        return self.checkout(checkout).status
+
+    def sums(self, checkout: OwnedId) -> tuple[int, int, int]:
+        """Tell what was captured, what was refunded, and what is being refunded."""
+        found = self.checkout(checkout)
+        return found.amount_captured, found.amount_refunded, found.amount_refund_pending
+
+    def attempt(self, attempt_id: str) -> Attempt:
+        with self.database.read() as transaction:
+            return read_attempts(transaction, [attempt_id])[attempt_id]
+
+    def refunds(self, checkout: OwnedId) -> list[Attempt]:
+        with self.database.read() as transaction:
+            (found,) = read_refunds(transaction, [checkout])
+        assert isinstance(found, list)
+        return found
+
+    def events(self, checkout: OwnedId) -> Sequence[Event]:
+        with self.database.read() as transaction:
+            (found,) = read_timelines(transaction, [checkout])
+        assert not isinstance(found, Exception)
+        return found
+
+    def history(self, checkout: OwnedId) -> list[str]:
+        return [event.type for event in self.events(checkout)]
+
+
+def payment(checkout: OwnedId, attempt_id: str = "att_1", **said: AnyValue) -> StartPayment:
+    fields = {"payment_method": "tok", "provider": "simulator", **said}
+    return StartPayment(attempt_id=attempt_id, checkout=checkout, **fields)
+
+
+def evidence_about(
+    attempt_id: str, evidence: Evidence, *, cause: Cause = Cause.PROVIDER_ANSWER, **said: AnyValue
+) -> RecordEvidence:
+    return RecordEvidence(
+        attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, **said
+    )
+
+
+def told(error: object) -> tuple[type, str]:
+    """Tell what a refusal says, to compare it with the one that is expected."""
+    return type(error), str(error)

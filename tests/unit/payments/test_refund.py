@@ -1,0 +1,247 @@
+"""Refunds: what may be refunded, by whom, and that two that race never give back more than was taken."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Thread
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, InvalidState, RefundNotFound
+from paidonce.events.model import Origin
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.model import as_latest
+from paidonce.payments.pay import Started
+from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
+from paidonce.payments.settle import record_evidence
+from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
+from tests.service import wait_until
+from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
+
+UNKNOWN = OwnedId("chk_none", "m")
+
+
+def wish(checkout: OwnedId, attempt_id: str = "ref_1", amount: int | None = None, **said: AnyValue) -> StartRefund:
+    return StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount, **said)
+
+
+def test_a_refund_of_a_charge_names_that_charge(payments: Payments) -> None:
+    checkout = payments.paid(reference="ch_7")
+    started = payments.refund(checkout, amount=300)
+    assert isinstance(started, Started)
+    assert started.attempt == payments.attempt("ref_1")
+    assert (started.attempt.kind, started.attempt.amount, started.attempt.currency) == ("REFUND", 300, "USD")
+    assert started.attempt.charge_reference == "ch_7"
+
+
+def test_a_refund_of_captured_money_names_the_charge_and_not_the_capture(payments: Payments) -> None:
+    checkout = payments.paid(manual=True, reference="ch_7")
+    payments.capture(checkout)
+    payments.prove("att_2", Succeeded("capture_8"))
+    payments.refund(checkout)
+    assert payments.attempt("ref_1").charge_reference == "ch_7"
+
+
+def test_a_refund_goes_to_the_provider_and_the_payment_method_of_what_it_gives_back(payments: Payments) -> None:
+    checkout = payments.create()
+    payments.pay(checkout, payment_method="tok_special", provider="elsewhere")
+    payments.prove("att_1", Succeeded("ch_1"))
+    payments.refund(checkout)
+    refund = payments.attempt("ref_1")
+    assert (refund.provider, refund.payment_method, refund.provider_key) == ("elsewhere", "tok_special", "ref_1")
+
+
+def test_a_refund_is_born_ready_or_in_the_hands_of_the_process_that_took_it(payments: Payments) -> None:
+    checkout = payments.paid()
+    (ready,) = payments.do(start_refunds, wish(checkout, "ref_1", 100))
+    (leased,) = payments.do(start_refunds, wish(checkout, "ref_2", 100, lease_ms=LEASE_MS, reason="broken"))
+    assert (ready.attempt.status, ready.attempt.due_at, ready.attempt.fence, ready.attempt.reason) == (
+        ("READY", NOW, 0, None)
+    )
+    assert (leased.attempt.status, leased.attempt.due_at, leased.attempt.fence, leased.attempt.reason) == (
+        ("SENT", NOW + LEASE_MS, 1, "broken")
+    )
+    assert (ready.is_ours, leased.is_ours) == (False, True)
+
+
+def test_a_refund_without_an_amount_takes_all_that_is_left(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.refund(checkout, "ref_1", 300)
+    payments.refund(checkout, "ref_2")
+    assert payments.attempt("ref_2").amount == 700
+    assert payments.sums(checkout) == (1000, 0, 1000)
+
+
+@pytest.mark.parametrize(("amount", "accepted"), [(1, True), (999, True), (1000, True), (1001, False), (0, False)])
+def test_no_more_is_refunded_than_was_taken_and_nothing_is_no_refund(
+    payments: Payments, amount: int, *, accepted: bool
+) -> None:
+    checkout = payments.paid()
+    outcome = payments.refund(checkout, amount=amount)
+    assert isinstance(outcome, Started if accepted else AmountExceedsRefundable)
+    assert payments.sums(checkout) == (1000, 0, amount if accepted else 0)
+
+
+def test_what_is_being_refunded_is_not_refundable_and_is_again_once_it_was_declined(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.refund(checkout, "ref_1", 800)
+    refused = payments.refund(checkout, "ref_2", 300)
+    assert told(refused) == told(AmountExceedsRefundable(200))
+    payments.prove("ref_1", Declined("refund_refused"))
+    assert isinstance(payments.refund(checkout, "ref_2", 300), Started)
+    payments.prove("ref_2", Succeeded("re_2"))
+    assert payments.sums(checkout) == (1000, 300, 0)
+    assert told(payments.refund(checkout, "ref_3", 701)) == told(AmountExceedsRefundable(700))
+
+
+def test_refunds_of_one_batch_share_what_is_refundable(payments: Payments) -> None:
+    checkout = payments.paid()
+    outcomes = payments.do(start_refunds, *(wish(checkout, f"ref_{number}", 400) for number in range(3)))
+    assert [type(one) for one in outcomes] == [Started, Started, AmountExceedsRefundable]
+    assert payments.sums(checkout) == (1000, 0, 800)
+
+
+@pytest.mark.parametrize("state", ["PENDING", "PROCESSING", "FAILED", "AUTHORIZED", "CANCELED"])
+def test_only_what_is_completed_can_be_refunded(payments: Payments, state: str) -> None:
+    checkout = payments.create(manual=state == "AUTHORIZED")
+    if state == "CANCELED":
+        payments.cancel(checkout)
+    elif state != "PENDING":
+        payments.pay(checkout)
+        answers: dict[str, Evidence] = {
+            "FAILED": Declined("do_not_honor"),
+            "AUTHORIZED": Succeeded("ch_1"),
+            "PROCESSING": Unknown("?"),
+        }
+        payments.prove("att_1", answers[state])
+    assert payments.status(checkout) == state
+    refused = payments.refund(checkout)
+    assert told(refused) == told(InvalidState(state, "refunded"))
+    assert payments.refunds(checkout) == []
+
+
+def test_a_checkout_that_is_not_there_or_another_s_is_not_found(payments: Payments) -> None:
+    checkout = payments.paid()
+    for name in (UNKNOWN, OwnedId(checkout.id, "another")):
+        assert isinstance(payments.refund(name), CheckoutNotFound)
+        assert [type(one) for one in payments.do(read_refunds, name)] == [CheckoutNotFound]
+    assert isinstance(payments.refund(OwnedId(checkout.id, None)), Started)
+
+
+def test_a_batch_that_runs_again_after_a_lost_commit_finds_its_own_refund(payments: Payments) -> None:
+    checkout = payments.paid()
+    first, again = payments.refund(checkout, amount=600), payments.refund(checkout, amount=600)
+    assert isinstance(again, Started)
+    assert again.attempt == first.attempt
+    assert payments.sums(checkout) == (1000, 0, 600)
+    assert payments.history(checkout).count("refund.created") == 1
+
+
+def test_the_event_of_a_refund_tells_its_amount_and_its_request(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.do(start_refunds, wish(checkout, amount=250, origin=Origin("req_1", "key_1")))
+    event = payments.events(checkout)[-1]
+    assert (event.type, event.cause, event.attempt_id, event.request_id) == (
+        ("refund.created", "request", "ref_1", "req_1")
+    )
+    assert msgspec.json.decode(event.detail or "") == {"amount": "250", "idempotencyKey": "key_1"}
+
+
+def test_a_refund_leaves_the_checkout_completed_with_its_payment_as_newest_attempt(payments: Payments) -> None:
+    checkout = payments.paid()
+    started = payments.refund(checkout)
+    assert started.checkout.attempt == as_latest(payments.attempt("att_1"))
+    payments.prove("ref_1", Succeeded("re_1"))
+    after = payments.checkout(checkout)
+    assert (after.status, after.attempt) == ("COMPLETED", as_latest(payments.attempt("att_1")))
+
+
+def test_refunds_are_read_by_checkout_the_oldest_first_and_by_id(payments: Payments) -> None:
+    mine, other = payments.paid(), payments.paid("2", attempt_id="att_2")
+    payments.refund(mine, "ref_1", 100)
+    payments.refund(other, "ref_2", 100)
+    payments.refund(mine, "ref_3", 100)
+    payments.refund(mine, "ref_0", 100)
+    assert [one.id for one in payments.refunds(mine)] == ["ref_0", "ref_1", "ref_3"]  # Ids sort by time.
+    both = payments.do(read_refunds, other, mine, UNKNOWN)
+    assert [[one.id for one in found] for found in both[:2]] == [["ref_2"], ["ref_0", "ref_1", "ref_3"]]
+    assert isinstance(both[2], CheckoutNotFound)
+    names = [OwnedId("ref_1", "m"), OwnedId("ref_2", None), OwnedId("ref_3", "another"), OwnedId("att_1", "m")]
+    found = payments.do(find_refunds, *names)
+    assert [one.id for one in found[:2]] == ["ref_1", "ref_2"]
+    assert [type(one) for one in found[2:]] == [RefundNotFound] * 2
+
+
+@pytest.mark.parametrize("amount", [300, None], ids=["a part", "all"])
+def test_a_refund_that_another_process_overtakes_looks_again_at_what_is_left(
+    payments: Payments, amount: int | None
+) -> None:
+    checkout = payments.paid()
+    theirs = wish(checkout, "ref_theirs", 600)
+    (outcome,) = payments.do_interrupted(start_refunds, theirs, start_refunds, wish(checkout, "ref_mine", amount))
+    assert isinstance(outcome, Started)
+    assert outcome.attempt.amount == (amount or 400)
+    assert payments.sums(checkout) == (1000, 0, 600 + outcome.attempt.amount)
+
+
+def test_a_refund_that_another_process_leaves_nothing_for_is_refused_as_too_much(payments: Payments) -> None:
+    checkout = payments.paid()
+    theirs = wish(checkout, "ref_theirs", 700)
+    (outcome,) = payments.do_interrupted(start_refunds, theirs, start_refunds, wish(checkout, "ref_mine", 700))
+    assert told(outcome) == told(AmountExceedsRefundable(300))
+    assert payments.sums(checkout) == (1000, 0, 700)
+
+
+def test_a_refund_beside_which_another_turns_out_to_have_succeeded_is_refused_as_too_much(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.refund(checkout, "ref_late", 600)
+    payments.prove("ref_late", Declined("refund_refused"))
+    late = evidence_about("ref_late", Succeeded("re_1"))
+    (outcome,) = payments.do_interrupted(record_evidence, late, start_refunds, wish(checkout, "ref_mine", 700))
+    assert told(outcome) == told(AmountExceedsRefundable(400))
+    assert payments.sums(checkout) == (1000, 600, 0)
+
+
+def test_a_refund_is_a_change_of_its_checkout_when_it_begins_and_when_it_ends(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.now += 5
+    payments.refund(checkout)
+    assert payments.checkout(checkout).updated_at == NOW + 5
+    payments.now += 5
+    payments.prove("ref_1", Succeeded("re_1"))
+    assert payments.checkout(checkout).updated_at == NOW + 10
+
+
+@pytest.fixture
+def on_postgresql(postgres_url: str) -> Iterator[Payments]:
+    payments = Payments(postgres_url)
+    yield payments
+    payments.database.close()
+
+
+def test_of_two_processes_whose_refunds_race_one_is_refused_as_too_much(on_postgresql: Payments) -> None:
+    payments = on_postgresql
+    checkout = payments.paid()
+    outcomes: list[Any] = []
+
+    def refund_beside() -> None:
+        with closing(payments.open()) as other, other.write() as transaction:
+            outcomes.extend(start_refunds(transaction, [wish(checkout, "ref_2", 700)]))
+
+    racing = Thread(target=refund_beside)
+    with payments.database.write() as first:
+        outcomes.extend(start_refunds(first, [wish(checkout, "ref_1", 700)]))
+        racing.start()
+        # It has read the checkout as it was before, and waits for its row: only the commit below lets it go on.
+        wait_until(lambda: waiting_for_a_lock(payments) == 1)
+    racing.join()
+    assert [type(one) for one in outcomes] == [Started, AmountExceedsRefundable]
+    assert payments.sums(checkout) == (1000, 0, 700)
+
+
+def waiting_for_a_lock(payments: Payments) -> int:
+    wanted = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with payments.database.reads.connect() as connection:
+        return int(connection.execute(wanted).scalar_one())
