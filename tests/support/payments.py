@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from paidonce.checkouts.actions import create_checkouts, read_checkouts, read_timelines
 from paidonce.checkouts.model import Checkout, NewCheckout
-from paidonce.clock import Instant
+from paidonce.clock import Clock, Instant
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.transaction import Transaction
@@ -57,8 +57,9 @@ class Interrupted(Transaction):
 class Payments:
     """The actions of merchants on one database; each call is one transaction. The clock stands until it is moved."""
 
-    def __init__(self, database_url: str, *, now: Instant = NOW) -> None:
-        self.now = now
+    def __init__(self, database_url: str, *, clock: Clock | None = None) -> None:
+        self.now: Instant = NOW
+        self.clock: Clock = clock or (lambda: self.now)
         self.url = database_url
         self.database = self.open()
         migrate(self.database)
@@ -66,7 +67,7 @@ class Payments:
     def open(self) -> Database:
         """Open the database once more, as another process would."""
         return open_database(
-            parse_database_url(self.url), clock=lambda: self.now, before_commit=write_events, exclusive=False
+            parse_database_url(self.url), clock=self.clock, before_commit=write_events, exclusive=False
         )
 
     def do(self, action: AnyAction, *requests: object) -> list[Any]:

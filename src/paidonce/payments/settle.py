@@ -195,12 +195,10 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     """Complete a checkout whose last attempt was thought declined; where that is too late, give the money back."""
     request, attempt, verdict = judged
     left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
-    if checkout.status == left and checkout.attempt and checkout.attempt.id == attempt.id:
-        again = _move(judged, left, CheckoutStatus.PROCESSING)
-        done = _move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)
-        if checkouts.move_checkouts(transaction, [again]):
-            checkouts.move_checkouts(transaction, [done])
-            return
+    # Where another attempt is its newest by now, or it is canceled or expired, the checkout does not move.
+    if checkouts.move_checkouts(transaction, [_move(judged, left, CheckoutStatus.PROCESSING)]):
+        checkouts.move_checkouts(transaction, [_move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
+        return
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
         checkout,

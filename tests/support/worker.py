@@ -1,0 +1,140 @@
+"""A worker on a real database and a virtual clock, before a provider that goes as it is told: repeatable, and fast."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy.exc import OperationalError
+
+from paidonce.checkouts.model import Checkout
+from paidonce.database.batch import Batches, Done, Job
+from paidonce.database.batcher import Batcher
+from paidonce.database.transaction import Transaction
+from paidonce.idempotency.model import Answered, Once
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import Repeated, Started, start_payments
+from paidonce.payments.worker import Worker, WorkerSettings
+from tests.proof.pretended_provider import Going, PretendedProvider
+from tests.proof.virtual_time import VirtualLoop, run
+from tests.support.payments import Payments, payment
+
+POLL_SECONDS: Final = 5.0
+LEASE_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 20.0
+END_SECONDS_MAX: Final = 600.0  # Of the virtual clock: twenty leases.
+
+
+class LoopExecutor:
+    """Runs each job in the event loop, as a batch of its own."""
+
+    pid: int | None = None
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._done: Callable[[Done], None] = lambda _done: None
+
+    async def start(self, done: Callable[[Done], None]) -> None:
+        self._done = done
+
+    def execute(self, job: Job) -> None:
+        asyncio.get_running_loop().call_soon(lambda: self._done(self._batches.run([job])))
+
+    async def stop(self) -> None:
+        pass
+
+
+class Workplace:
+    """A worker and what is around it. While ``disk_is_full``, nothing can be written; ``defects`` are raised, one each
+    time, by what the worker tells that a checkout is settled.
+    """
+
+    def __init__(self, database_url: str, loop: VirtualLoop, *, concurrency: int, poll_seconds: float) -> None:
+        self.loop = loop
+        self.payments = Payments(database_url, clock=loop.clock)
+        self.goings: deque[Going] = deque()
+        self.answer_seconds = 0.0
+        self.provider = PretendedProvider(
+            loop.clock,
+            lambda: self.goings.popleft() if self.goings else Going.WELL,
+            latency=lambda: self.answer_seconds / 2,
+        )
+        self.settled: list[tuple[str, Checkout | None]] = []
+        self.defects: list[Exception] = []
+        self.disk_is_full = False
+        self.refused = 0
+        batches = Batches(self._begin, limit=99, chance=lambda: 0.5)
+        self.writer = Batcher(LoopExecutor(batches), limit=999)
+        self.settings = WorkerSettings(
+            lease_seconds=LEASE_SECONDS,
+            provider_timeout_seconds=TIMEOUT_SECONDS,
+            provider_concurrency=concurrency,
+            poll_seconds=poll_seconds,
+            schedule=LookupSchedule(),
+        )
+        self.worker = self.another_worker()
+
+    def another_worker(self) -> Worker:
+        return Worker(
+            self.writer,
+            {self.provider.name: self.provider},
+            self.settings,
+            clock=self.loop.clock,
+            chance=lambda: 0.5,
+            settled=self.note_settled,
+        )
+
+    def note_settled(self, checkout_id: str, checkout: Checkout | None) -> None:
+        if self.defects:
+            raise self.defects.pop()
+        self.settled.append((checkout_id, checkout))
+
+    @contextmanager
+    def _begin(self) -> Iterator[Transaction]:
+        if self.disk_is_full:
+            self.refused += 1
+            raise OperationalError("", None, _full_disk())
+        with self.payments.database.write() as transaction:
+            yield transaction
+
+    async def pay(
+        self, checkout: OwnedId, attempt_id: str, *, provider: str = "simulator", once: Once | None = None
+    ) -> Started | Repeated | Answered:
+        """Pay as the API does."""
+        wish = payment(checkout, attempt_id, provider=provider)
+        return await self.worker.begin(start_payments, wish, provider, once=once)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let the clock go until a condition holds."""
+        while not condition():
+            assert self.loop.time() < END_SECONDS_MAX, "this does not come true"
+            await asyncio.sleep(0.25)
+
+
+def _full_disk() -> Exception:
+    error = Exception("disk full")
+    error.sqlite_errorcode = 13  # type: ignore[attr-defined]
+    return error
+
+
+def at_work(
+    database_url: str,
+    story: Callable[[Workplace], Coroutine[Any, Any, None]],
+    *,
+    concurrency: int = 10,
+    poll_seconds: float = POLL_SECONDS,
+) -> None:
+    """Tell a story on a virtual clock; the worker is stopped at its end, if it was started."""
+
+    async def tell(loop: VirtualLoop) -> None:
+        place = Workplace(database_url, loop, concurrency=concurrency, poll_seconds=poll_seconds)
+        await place.writer.start()
+        try:
+            await story(place)
+            await place.worker.stop(grace_seconds=60)
+        finally:
+            place.payments.database.close()
+
+    run(tell)

@@ -1,0 +1,445 @@
+"""The worker: what it claims, asks and records, what it gives back, and what it does while the database is away."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, DatabaseUnavailable
+from paidonce.merchants.model import OwnedId
+from paidonce.money import Money
+from paidonce.payments import worker as worker_module
+from paidonce.payments.gate import UNKNOWN_IN_A_ROW_MAX
+from paidonce.payments.pay import Repeated, Started
+from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.providers.base import ChargeRequest, Evidence, Succeeded
+from tests.proof.pretended_provider import Going
+from tests.support.payments import DAY_MS
+from tests.support.worker import LEASE_SECONDS, POLL_SECONDS, TIMEOUT_SECONDS, Workplace, at_work
+
+
+def test_a_payment_is_born_in_the_hands_of_the_process_that_took_it_and_its_end_is_told(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        started = await place.pay(checkout, "att_1")
+        assert isinstance(started, Started)
+        assert started.is_ours
+        assert place.payments.attempt("att_1").due_at == place.loop.clock() + LEASE_SECONDS * 1000
+        began = place.loop.time()
+        await place.until(lambda: place.settled)
+        assert place.loop.time() - began < POLL_SECONDS  # Nobody had to claim it.
+        assert place.settled == [(checkout.id, place.payments.checkout(checkout))]
+        assert place.payments.status(checkout) == "COMPLETED"
+        assert place.payments.events(checkout)[-1].cause == "provider_answer"
+
+    at_work(sqlite_url, story)
+
+
+def test_what_finds_no_place_is_claimed_as_soon_as_there_is_one(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        place.goings.append(Going.SILENT)
+        first, second = place.payments.create("1"), place.payments.create("2")
+        held, waiting = await place.pay(first, "att_1"), await place.pay(second, "att_2")
+        assert isinstance(held, Started)
+        assert isinstance(waiting, Started)
+        assert (held.is_ours, waiting.is_ours) == (True, False)
+        await place.until(lambda: place.payments.status(second) == "COMPLETED")
+        assert place.loop.time() >= TIMEOUT_SECONDS
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        await asyncio.sleep(1)
+        checkout = place.payments.create()
+        # Born READY: at this provider the process has no places of its own.
+        outcome = await place.worker.begin(start_refunds, refund_of(await paid(place, checkout)), "elsewhere")
+        assert isinstance(outcome, Started)
+        assert not outcome.is_ours
+        began = place.loop.time()
+        await place.until(lambda: place.payments.attempt("ref_1").status == "SUCCEEDED")
+        assert place.loop.time() - began < POLL_SECONDS
+
+    at_work(sqlite_url, story)
+
+
+async def paid(place: Workplace, checkout: OwnedId) -> OwnedId:
+    await place.pay(checkout, "att_1")
+    await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+    return checkout
+
+
+def refund_of(checkout: OwnedId, amount: int | None = None, attempt_id: str = "ref_1") -> StartRefund:
+    return StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount)
+
+
+def test_before_it_is_started_and_while_it_stops_a_worker_takes_nothing_into_its_hands(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        before = await place.pay(place.payments.create("1"), "att_1")
+        await place.worker.start(alone=False)
+        await place.until(lambda: len(place.settled) == 1)
+        await place.worker.stop(grace_seconds=1)
+        after = await place.pay(place.payments.create("2"), "att_2")
+        assert isinstance(before, Started)
+        assert isinstance(after, Started)
+        assert (before.is_ours, after.is_ours) == (False, False)
+        assert place.payments.attempt("att_2").status == "READY"
+
+    at_work(sqlite_url, story)
+
+
+@pytest.mark.parametrize("trouble", ["refused", "repeated", "database away"])
+def test_a_request_that_starts_nothing_gives_its_place_back(sqlite_url: str, trouble: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        if trouble == "refused":
+            with pytest.raises(CheckoutNotFound):
+                await place.pay(OwnedId("chk_none", "m"), "att_0")
+        elif trouble == "repeated":
+            place.payments.pay(checkout, "att_0", lease_ms=1000)  # In another process's hands.
+            assert isinstance(await place.pay(checkout, "att_1"), Repeated)
+        else:
+            place.disk_is_full = True
+            with pytest.raises(DatabaseUnavailable):
+                await place.pay(checkout, "att_0")
+            place.disk_is_full = False
+        started = await place.pay(place.payments.create("2"), "att_2")
+        assert isinstance(started, Started)
+        assert started.is_ours
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_a_refusal_of_an_action_is_raised_and_not_returned(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = await paid(place, place.payments.create())
+        with pytest.raises(AmountExceedsRefundable):
+            await place.worker.begin(start_refunds, refund_of(checkout, 1001), "simulator")
+
+    at_work(sqlite_url, story)
+
+
+def test_a_claim_that_fails_gives_its_places_back(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        checkout = place.payments.create()
+        place.payments.pay(checkout)
+        place.disk_is_full = True
+        await place.worker.start(alone=False)
+        with capture_logs() as lines:
+            await place.until(lambda: place.refused >= 3)
+        assert {(one["event"], one["cause"]) for one in lines if "cause" in one and one["event"] == "worker_waits"} == (
+            {("worker_waits", "database_unavailable")}
+        )
+        place.disk_is_full = False
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_a_claim_that_finds_less_than_there_are_places_gives_the_others_back(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        place.goings.extend([Going.SILENT, Going.SILENT])
+        for number in (1, 2):
+            place.payments.pay(place.payments.create(str(number)), f"att_{number}")
+        await place.worker.start(alone=False)
+        await asyncio.sleep(1)  # Both are claimed, and one place is free.
+        started = [await place.pay(place.payments.create(str(number)), f"att_{number}") for number in (3, 4)]
+        assert [isinstance(one, Started) and one.is_ours for one in started] == [True, False]
+
+    at_work(sqlite_url, story, concurrency=3)
+
+
+def test_no_more_is_claimed_than_there_are_places(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        place.goings.extend([Going.SILENT] * 2)
+        for number in range(3):
+            place.payments.pay(place.payments.create(str(number)), f"att_{number}")
+        await place.worker.start(alone=False)
+        await asyncio.sleep(1)
+        assert sorted(place.payments.attempt(f"att_{number}").status for number in range(3)) == [
+            "READY",
+            "SENT",
+            "SENT",
+        ]
+
+    at_work(sqlite_url, story, concurrency=2)
+
+
+@pytest.mark.parametrize("due", [5, 2])
+def test_only_after_a_full_claim_a_worker_claims_again_at_once(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, due: int
+) -> None:
+    monkeypatch.setattr(worker_module, "CLAIM_MAX", 3)
+
+    async def story(place: Workplace) -> None:
+        for number in range(due):
+            place.payments.pay(place.payments.create(str(number)), f"att_{number}")
+        await place.worker.start(alone=False)
+        await place.until(lambda: len(place.settled) == due)
+        assert place.loop.time() < POLL_SECONDS
+        place.payments.pay(place.payments.create("late"), "att_late")
+        await asyncio.sleep(1)
+        assert len(place.settled) == due  # By now it rests.
+
+    at_work(sqlite_url, story)
+
+
+def test_a_worker_that_found_nothing_looks_again_after_a_while_and_not_before(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        await asyncio.sleep(1)
+        checkout = place.payments.create()
+        place.payments.pay(checkout)
+        await asyncio.sleep(POLL_SECONDS - 1.5)
+        assert place.payments.attempt("att_1").status == "READY"
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        assert place.loop.time() <= POLL_SECONDS + 1
+
+    at_work(sqlite_url, story)
+
+
+def test_an_attempt_whose_worker_died_is_taken_over_when_its_lease_is_over_and_asked_about_first(
+    sqlite_url: str,
+) -> None:
+    async def story(place: Workplace) -> None:
+        checkout = place.payments.create()
+        started = place.payments.pay(checkout, lease_ms=30_000)
+        booked = await place.provider.charge(charge_of(started))  # And then it died.
+        await place.worker.start(alone=False)
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        assert 30 <= place.loop.time() <= 30 + POLL_SECONDS + 1
+        assert place.payments.events(checkout)[-1].cause == "lookup"
+        assert isinstance(booked, Succeeded)
+        assert place.payments.attempt("att_1").provider_reference == booked.reference
+        assert len(place.provider.charges) == 1
+
+    at_work(sqlite_url, story)
+
+
+def charge_of(started: Started) -> ChargeRequest:
+    attempt = started.attempt
+    return ChargeRequest(
+        key=attempt.provider_key,
+        money=Money(attempt.amount, attempt.currency),
+        payment_method=attempt.payment_method,
+        capture=True,
+        checkout_id=attempt.checkout_id,
+        merchant_id=attempt.merchant_id,
+    )
+
+
+def test_a_process_that_is_alone_takes_over_at_once(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        checkout = place.payments.create()
+        place.payments.pay(checkout, lease_ms=30_000)
+        await place.worker.start(alone=True)
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        assert place.loop.time() < POLL_SECONDS
+
+    at_work(sqlite_url, story)
+
+
+def test_an_outcome_that_cannot_be_recorded_is_kept_until_it_can_and_nobody_is_asked_twice(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        place.payments.pay(checkout)
+        place.answer_seconds = 2.0
+        await place.until(lambda: place.payments.attempt("att_1").status == "SENT")
+        place.disk_is_full = True
+        await asyncio.sleep(12)
+        assert place.settled == []
+        place.disk_is_full = False
+        await place.until(lambda: place.settled)
+        assert place.payments.status(checkout) == "COMPLETED"
+        assert place.payments.attempt("att_1").fence == 1
+        assert place.provider.calls == 1
+
+    at_work(sqlite_url, story)
+
+
+def test_an_outcome_that_cannot_be_recorded_within_the_lease_is_left_to_whoever_asks_again(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        started = place.pay(checkout, "att_1")
+        place.answer_seconds = 2.0
+        await started
+        place.disk_is_full = True
+        await asyncio.sleep(LEASE_SECONDS + 2 * POLL_SECONDS)
+        place.disk_is_full = False
+        await place.until(lambda: place.settled)
+        assert place.payments.status(checkout) == "COMPLETED"
+        assert place.payments.attempt("att_1").fence == 2
+        assert place.payments.events(checkout)[-1].cause == "lookup"
+        assert len(place.provider.charges) == 1
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_a_defect_in_one_attempt_is_logged_and_costs_no_place(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        place.defects.append(KeyError("a defect"))
+        await place.worker.start(alone=False)
+        with capture_logs() as lines:
+            await place.pay(place.payments.create("1"), "att_1")
+            await asyncio.sleep(1)
+        assert [(one["event"], one["attempt_id"]) for one in lines if one["log_level"] == "error"] == (
+            [("attempt_left_to_its_lease", "att_1")]
+        )
+        started = await place.pay(place.payments.create("2"), "att_2")
+        assert isinstance(started, Started)
+        assert started.is_ours
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_a_provider_that_proves_nothing_for_long_is_given_no_more_for_a_while(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        place.goings.extend([Going.LOST] * UNKNOWN_IN_A_ROW_MAX)
+        for number in range(UNKNOWN_IN_A_ROW_MAX):
+            await place.pay(place.payments.create(str(number)), f"att_{number}")
+        await place.until(lambda: len(place.settled) == UNKNOWN_IN_A_ROW_MAX)
+        started = await place.pay(place.payments.create("last"), "att_last")
+        assert isinstance(started, Started)
+        assert not started.is_ours
+
+    at_work(sqlite_url, story, concurrency=200)
+
+
+def test_what_is_in_flight_when_a_worker_stops_is_waited_for(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        place.answer_seconds = 2.0
+        await place.pay(checkout, "att_1")
+        await place.worker.stop(grace_seconds=5)
+        assert place.payments.status(checkout) == "COMPLETED"
+        assert place.loop.time() == pytest.approx(2.0, abs=0.1)
+
+    at_work(sqlite_url, story)
+
+
+def test_what_is_not_done_in_time_when_a_worker_stops_is_given_back_for_others_to_take_at_once(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create()
+        place.goings.append(Going.SILENT)
+        await place.pay(checkout, "att_1")
+        with capture_logs() as lines:
+            await place.worker.stop(grace_seconds=3)
+        assert [(one["event"], one["attempts"]) for one in lines] == [("leases_given_back", 1)]
+        assert place.loop.time() == pytest.approx(3.0, abs=0.1)
+        assert place.payments.attempt("att_1").due_at == place.loop.clock()
+        other = place.another_worker()
+        await other.start(alone=False)
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        assert place.loop.time() < 3 + POLL_SECONDS
+        await other.stop(grace_seconds=1)
+
+    at_work(sqlite_url, story)
+
+
+def test_a_worker_that_cannot_give_its_leases_back_leaves_them_to_lapse(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        place.goings.append(Going.SILENT)
+        await place.pay(place.payments.create(), "att_1")
+        place.disk_is_full = True
+        with capture_logs() as lines:
+            await place.worker.stop(grace_seconds=1)
+        place.disk_is_full = False
+        told = [(one["event"], one["attempts"]) for one in lines if one["event"].startswith("leases_")]
+        assert told == [("leases_given_back", 1), ("leases_left_to_lapse", 1)]
+
+    at_work(sqlite_url, story)
+
+
+def test_a_worker_expires_what_nobody_paid_and_lets_go_of_held_money_and_tells_who_waits(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        unpaid = place.payments.create("unpaid", expires_in_seconds=300)
+        held = place.payments.create("held", manual=True, expires_in_seconds=300)
+        await place.pay(held, "att_1")
+        await asyncio.sleep(1)
+        assert place.payments.status(held) == "AUTHORIZED"
+        place.settled.clear()
+        await place.until(lambda: place.payments.status(held) == "EXPIRED")
+        assert place.payments.status(unpaid) == "EXPIRED"
+        assert sorted(checkout_id for checkout_id, _ in place.settled) == ["chk_held", "chk_unpaid"]
+        assert (unpaid.id, None) in place.settled
+        # The void is claimed as soon as it is there.
+        assert 300 <= place.loop.time() <= 300 + POLL_SECONDS + 1
+
+    at_work(sqlite_url, story)
+
+
+def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        broken = [True]
+        claim = place.writer.submit
+
+        async def submit(action: object, request: object) -> object:
+            if broken.pop() if broken else False:
+                raise KeyError("a defect")
+            return await claim(action, request)  # type: ignore[arg-type]
+
+        place.writer.submit = submit  # type: ignore[method-assign,assignment]
+        checkout = place.payments.create()
+        place.payments.pay(checkout)
+        with capture_logs() as lines:
+            await place.worker.start(alone=False)
+            await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        assert [one["event"] for one in lines if one["log_level"] == "error"] == ["worker_failed"]
+
+    at_work(sqlite_url, story, concurrency=1)
+
+
+def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_three_times(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.start(alone=False)
+        checkout = place.payments.create(manual=True)
+        await place.pay(checkout, "att_1")
+        await place.until(lambda: place.payments.status(checkout) == "AUTHORIZED")
+        place.payments.capture(checkout, "att_2", 700)
+        await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
+        await place.worker.begin(start_refunds, refund_of(checkout, 500), "simulator")
+        await place.until(lambda: place.payments.sums(checkout) == (700, 500, 0))
+        (line,) = place.provider.charges
+        assert (line.amount_captured, line.amount_refunded) == (700, 500)
+
+    at_work(sqlite_url, story)
+
+
+@pytest.mark.parametrize("when", ["the answer", "a look-up"])
+def test_a_provider_that_tells_of_another_kind_of_operation_ends_nothing(sqlite_url: str, when: str) -> None:
+    async def story(place: Workplace) -> None:
+        async def tell_of_a_refund(_asked: object) -> Evidence:
+            return Succeeded("re_1", 1000, "USD", "refund")
+
+        checkout = place.payments.create()
+        place.provider.charge = place.provider.look_up = tell_of_a_refund  # type: ignore[method-assign,assignment]
+        if when == "the answer":
+            await place.worker.start(alone=False)
+            await place.pay(checkout, "att_1")
+        else:
+            place.payments.pay(checkout, lease_ms=1000)
+            await place.worker.start(alone=True)
+        await place.until(lambda: place.payments.attempt("att_1").status == "NEEDS_REVIEW")
+        event = place.payments.events(checkout)[-1]
+        assert (event.type, event.cause) == (
+            ("attempt.needs_review", "provider_answer" if when == "the answer" else "lookup")
+        )
+        assert event.detail == '{"reason":"the provider speaks of a refund; a charge was asked for"}'
+        assert place.payments.status(checkout) == "PROCESSING"
+        await asyncio.sleep(DAY_MS / 1000)
+        assert place.payments.attempt("att_1").status == "NEEDS_REVIEW"
+
+    at_work(sqlite_url, story, poll_seconds=3600)
