@@ -1,0 +1,158 @@
+"""Leases: whoever holds an attempt writes under its fence, and nobody else's lease is touched."""
+
+import pytest
+
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.model import AttemptStatus
+from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
+from paidonce.payments.store import Held, read_unproven
+from paidonce.providers.base import Declined, RequiresReview, Succeeded, Unknown
+from tests.support.payments import LEASE_MS, NOW, Payments
+
+
+def pay_several(payments: Payments, count: int, *, provider: str = "simulator", merchant_id: str = "m") -> None:
+    """Have payments att_0, att_1, …, each begun a millisecond after the one before it."""
+    for number in range(count):
+        checkout = payments.create(f"{merchant_id}_{number}", merchant_id=merchant_id)
+        payments.pay(checkout, f"att_{number}", provider=provider)
+        payments.now += 1
+
+
+def test_a_claim_makes_a_ready_attempt_sent_under_its_first_fence(payments: Payments) -> None:
+    pay_several(payments, 1)
+    (claimed,) = payments.claim()
+    assert claimed == payments.attempt("att_0")
+    assert (claimed.status, claimed.fence, claimed.due_at) == ("SENT", 1, payments.now + LEASE_MS)
+    assert (claimed.updated_at, claimed.created_at) == (payments.now, NOW)
+    assert claimed.may_have_been_sent is False
+
+
+def test_what_is_leased_is_nobody_else_s_until_the_lease_is_over(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    payments.now += LEASE_MS - 1
+    assert payments.claim() == []
+    payments.now += 1
+    (again,) = payments.claim()
+    assert (again.status, again.fence, again.may_have_been_sent) == ("SENT", 2, True)
+
+
+def test_an_unknown_outcome_is_claimed_when_it_is_due_and_stays_unknown(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.prove("att_0", Unknown("a 500"))
+    due_at = payments.attempt("att_0").due_at
+    assert due_at is not None
+    payments.now = due_at - 1
+    assert payments.claim() == []
+    payments.now = due_at
+    (claimed,) = payments.claim()
+    assert (claimed.status, claimed.fence, claimed.lookup_count) == ("UNKNOWN", 1, 1)
+
+
+@pytest.mark.parametrize("evidence", [Succeeded("ch_1"), Declined("do_not_honor"), RequiresReview("a dispute")])
+def test_what_is_ended_or_waits_for_a_person_is_claimed_by_nobody(
+    payments: Payments, evidence: Succeeded | Declined | RequiresReview
+) -> None:
+    pay_several(payments, 1)
+    payments.prove("att_0", evidence)
+    payments.now += 10**12
+    assert payments.claim() == []
+
+
+def test_the_longest_due_are_claimed_first_and_no_more_than_are_asked_for(payments: Payments) -> None:
+    pay_several(payments, 5)
+    assert sorted(one.id for one in payments.claim(2)) == ["att_0", "att_1"]
+    first, second = payments.do(
+        claim_attempts, ClaimAttempts("simulator", 1, LEASE_MS), ClaimAttempts("simulator", 9, 2 * LEASE_MS)
+    )
+    assert [one.id for one in first] == ["att_2"]
+    assert sorted((one.id, one.due_at) for one in second) == (
+        [("att_3", payments.now + 2 * LEASE_MS), ("att_4", payments.now + 2 * LEASE_MS)]
+    )
+
+
+def test_attempts_at_another_provider_are_not_claimed(payments: Payments) -> None:
+    pay_several(payments, 1, provider="elsewhere")
+    assert payments.claim() == []
+    assert [one.id for one in payments.claim(provider="elsewhere")] == ["att_0"]
+
+
+def test_a_lease_that_is_given_back_is_due_at_once(payments: Payments) -> None:
+    pay_several(payments, 3)
+    payments.claim()
+    held = [Held(f"att_{number}", "m", 1) for number in range(2)]
+    assert payments.do(release_attempts, held[:1], held[1:]) == [None, None]
+    assert sorted(one.id for one in payments.claim()) == ["att_0", "att_1"]
+
+
+def test_a_worker_that_stops_gives_back_no_lease_that_another_has_taken_over(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    payments.now += LEASE_MS
+    payments.claim()
+    leased_until = payments.attempt("att_0").due_at
+    payments.do(release_attempts, [Held("att_0", "m", 1)])
+    assert payments.attempt("att_0").due_at == leased_until == payments.now + LEASE_MS
+    payments.do(release_attempts, [Held("att_0", "m", 2)])
+    assert payments.attempt("att_0").due_at == payments.now
+
+
+def test_a_lease_that_is_over_is_not_put_off_by_being_given_back(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    payments.now += LEASE_MS + 5
+    payments.do(release_attempts, [Held("att_0", "m", 1)])
+    assert payments.attempt("att_0").due_at == payments.now - 5
+
+
+def test_what_ended_meanwhile_is_not_made_due_by_a_lease_that_is_given_back(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    payments.prove("att_0", Succeeded("ch_1"))
+    payments.do(release_attempts, [Held("att_0", "m", 1)])
+    payments.do(release_all_attempts, None)
+    assert payments.attempt("att_0").due_at is None
+
+
+def test_a_process_that_is_alone_makes_every_lease_due_and_nothing_else(payments: Payments) -> None:
+    pay_several(payments, 4)
+    payments.claim(3)
+    payments.prove("att_1", Unknown("a 500"))
+    payments.prove("att_2", RequiresReview("a dispute"))
+    payments.now += 1
+    assert payments.do(release_all_attempts, None, None) == [None, None]
+    due = {number: payments.attempt(f"att_{number}").due_at for number in range(4)}
+    assert due == {0: payments.now, 1: payments.now, 2: None, 3: NOW + 3}
+
+
+def test_a_lease_that_is_over_keeps_its_place_when_every_lease_is_given_back(payments: Payments) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    payments.now += LEASE_MS + 5
+    payments.do(release_all_attempts, None)
+    assert payments.attempt("att_0").due_at == payments.now - 5
+
+
+def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_is_asked_for(payments: Payments) -> None:
+    pay_several(payments, 6)
+    for number in (4, 1, 3):
+        payments.prove(f"att_{number}", Unknown("a 500"))
+    payments.prove("att_2", RequiresReview("a dispute"))
+    payments.prove("att_5", Succeeded("ch_5"))
+    with payments.database.read() as transaction:
+        unknown = read_unproven(transaction, AttemptStatus.UNKNOWN, 2)
+        in_review = read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, 9)
+        sent = read_unproven(transaction, AttemptStatus.SENT, 9)
+    assert [one.id for one in unknown] == ["att_1", "att_3"]
+    assert [one.id for one in in_review] == ["att_2"]
+    assert sent == []
+
+
+def test_two_merchants_may_have_attempts_with_one_id_and_each_lease_and_outcome_is_its_own(payments: Payments) -> None:
+    pay_several(payments, 1, merchant_id="a")
+    pay_several(payments, 1, merchant_id="b")
+    claimed = payments.claim()
+    assert sorted((one.merchant_id, one.id) for one in claimed) == [("a", "att_0"), ("b", "att_0")]
+    payments.do(release_attempts, [Held("att_0", "b", 1)])
+    assert [one.merchant_id for one in payments.claim()] == ["b"]
+    assert payments.status(OwnedId("chk_a_0", "a")) == "PROCESSING"
