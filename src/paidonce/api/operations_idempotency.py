@@ -11,7 +11,7 @@ from paidonce.merchants.model import Scope
 
 
 class KeyParameters(Fields, frozen=True, kw_only=True):
-    """Whose key."""
+    """Whose key. An operator who names no merchant asks for a key of its own, sent with a call about no merchant."""
 
     merchant_id: MerchantId | None = None
 
@@ -22,7 +22,8 @@ GET_IDEMPOTENCY_KEY: Final = Operation(
     tag="Checkouts",
     summary="See what became of an idempotency key",
     description="For a client that got no answer. What is shown took effect, once; what is not found did not, and may "
-    "be asked for again with the same key.",
+    "be asked for again with the same key. No secret is shown. An operator who leaves out `merchantId` asks for a key "
+    "that its own API key sent with a call about no merchant, such as `POST /keys`.",
     parameters=KeyParameters,
     answers={200: Answer(description="What it was used for.", kind=IdempotencyKeyAnswer)},
     errors=[IdempotencyKeyNotFound, WrongMerchant],

@@ -44,7 +44,9 @@ CREATE_KEY: Final = Operation(
     scope=Scope.ADMIN,
     tag="Operator",
     summary="Make a key of a merchant",
-    description="The answer shows the secret, once: only its hash is stored. An operator's keys are made by command.",
+    description="The answer shows the secret, once, and its hash is stored. Whoever repeats the call with its "
+    "`Idempotency-Key` is shown it again for as long as that key is kept, and the secret with it, encrypted; where it "
+    "could not be kept, `secretShownAt` stands in its place. An operator's keys are made by command.",
     body=CreateKeyBody,
     body_required=True,
     body_example={"merchantId": "m123", "mode": "test", "scopes": ["checkouts:read", "checkouts:write"]},
@@ -81,7 +83,7 @@ ROTATE_KEY: Final = Operation(
     tag="Operator",
     summary="Put a new key in a key's place",
     description="The new one may do the same. The old one lives until the overlap is over, so that nothing stops "
-    "meanwhile; a key is replaced once.",
+    "meanwhile; a key is replaced once. The secret is shown as that of a key that is made.",
     body=RotateKeyBody,
     body_example={"overlapSeconds": 3600},
     parameters=NoParameters,

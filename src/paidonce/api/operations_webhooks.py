@@ -31,14 +31,15 @@ CREATE_ENDPOINT: Final = Operation(
     tag=TAG,
     summary="Create a webhook endpoint",
     description="From now on every event of the merchant is sent to it, signed as Standard Webhooks has it, at least "
-    "once. The answer holds the secret that verifies the signatures; it is shown this once.",
+    "once. The answer holds the secret that verifies the signatures. It is shown this once, and again to who repeats "
+    "the call with its `Idempotency-Key`.",
     body=CreateEndpointBody,
     body_required=True,
     body_example={"merchantId": "m123", "url": "https://shop.example/webhooks"},
     parameters=NoParameters,
     answers={
         201: Answer(
-            description="The endpoint and its secret, or, for a key that made one before, that endpoint without it.",
+            description="The endpoint and its secret; for a key that made one before, that one as it is now.",
             kind=EndpointAnswer,
             headers=["Location"],
         )
@@ -101,7 +102,8 @@ ROTATE_SECRET: Final = Operation(
     scope=Scope.WEBHOOKS_WRITE,
     tag=TAG,
     summary="Replace a webhook endpoint's secret",
-    description="The answer holds the new secret, shown this once. For `overlapSeconds` webhooks bear two signatures, "
+    description="The answer holds the new secret. It is shown this once, and again to who repeats the call with its "
+    "`Idempotency-Key`. For `overlapSeconds` webhooks bear two signatures, "
     "so that the receiver can change over at its leisure.",
     body=RotateSecretBody,
     body_example={"overlapSeconds": 3600},
