@@ -17,6 +17,9 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from paidonce.database.engine import Database
+from paidonce.database.schema import metadata
+
 SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
 
 # Runs beside the tests and outlives them by a moment. Its standard input is the read end of the session's lifeline: it
@@ -122,6 +125,15 @@ def fresh_database(administrator_url: str) -> Iterator[str]:
         yield make_url(administrator_url).set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(administrator_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def make_schema(database: Database) -> None:
+    """Make the tables of this release in an empty database, in a tenth of the time that migrating takes.
+
+    tests/test_reference.py compares what both make.
+    """
+    with database.writes.begin() as connection:
+        metadata.create_all(connection)
 
 
 def _execute(administrator_url: str, statement: LiteralString, name: str) -> None:

@@ -17,7 +17,6 @@ from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, idempotency_key
 from paidonce.database_url import parse_database_url
 from paidonce.errors import CheckoutNotFound, IdempotencyKeyInUse, IdempotencyKeyReused
@@ -33,6 +32,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.worker import FORGET_EVERY_MS, Worker, WorkerSettings
 from paidonce.providers.base import Succeeded
+from tests.databases import make_schema
 
 DAY_MS: Final = 86_400_000
 NOW: Final = 1_700_000_000_000
@@ -52,7 +52,7 @@ class Shop:
         self.now: Instant = NOW
         self.url = url
         self.database = self.open()
-        migrate(self.database)
+        make_schema(self.database)
 
     def open(self) -> Database:
         return open_database(
@@ -204,7 +204,7 @@ def test_what_became_of_a_key_can_be_asked(shop: Shop) -> None:
     assert missing is None
 
 
-def test_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
+def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
     shop = Shop(postgres_url)
     others = [shop.open() for _ in range(4)]
     with closing(shop.database), ThreadPoolExecutor(len(others)) as at_once:
@@ -226,7 +226,7 @@ def test_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
         assert shop.refunds() == 20
 
 
-def test_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(postgres_url: str) -> None:
+def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(postgres_url: str) -> None:
     shop = Shop(postgres_url)
     other = shop.open()
     with closing(shop.database), closing(other):

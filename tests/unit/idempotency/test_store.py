@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database.schema import idempotency_key
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
 from paidonce.idempotency.model import Claim, Record, Told
+from tests.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 
@@ -26,7 +26,7 @@ class Keys:
     def __init__(self, url: str) -> None:
         self.now: Instant = NOW
         self.database: Database = open_database(parse_database_url(url), clock=lambda: self.now)
-        migrate(self.database)
+        make_schema(self.database)
 
     def do(self, statement: Callable[..., Any], *given: Any, **named: Any) -> Any:  # noqa: ANN401 - any statement's
         with self.database.write() as transaction:

@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database.schema import api_key
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
@@ -36,6 +35,7 @@ from paidonce.merchants.actions import (
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Caller, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret
 from paidonce.merchants.store import KeyFilter
+from tests.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 
@@ -46,7 +46,7 @@ class Office:
     def __init__(self, url: str) -> None:
         self.now: Instant = NOW
         self.database: Database = open_database(parse_database_url(url), clock=lambda: self.now)
-        migrate(self.database)
+        make_schema(self.database)
 
     def do(self, action: Callable[[Transaction, Any], Any], *requests: object) -> list[Any]:
         with self.database.write() as transaction:
@@ -285,7 +285,7 @@ def test_how_long_a_key_lives_on_is_told_from_now_and_only_where_it_has_an_end(o
     assert [asked_apart[0][hashes[0]].remaining_ms, asked_apart[1][hashes[1]].remaining_ms] == [40_000, None]
 
 
-def test_at_two_processes_a_key_is_replaced_once(postgres_url: str) -> None:
+def test_on_postgresql_at_two_processes_a_key_is_replaced_once(postgres_url: str) -> None:
     office = Office(postgres_url)
     office.do(create_merchants, "m1")
     others = [open_database(parse_database_url(postgres_url), clock=lambda: NOW, exclusive=False) for _ in range(4)]
