@@ -7,14 +7,14 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import paidonce.app
 from paidonce import ids
 from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.clock import Instant
-from paidonce.database.schema import metadata
+from paidonce.database.schema import delivery, metadata
 from paidonce.encryption import write_key
 from paidonce.events.model import Cause
 from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
@@ -119,11 +119,15 @@ class InsideService:
         await self.service.writer.submit(record_evidence, proof)
 
     async def delivery(self) -> tuple[str, str]:
-        """Make an endpoint and an event that waits for it; returns both ids."""
+        """Make an endpoint and an event whose delivery to it has failed; returns both ids."""
         endpoint = await self.made("/webhook-endpoints", ENDPOINT)
         await self.checkout()
         deliveries = await self.get(f"/webhook-endpoints/{endpoint['id']}/deliveries")
-        return endpoint["id"], deliveries.json()["data"][0]["id"]
+        delivery_id: str = deliveries.json()["data"][0]["id"]
+        with self.service.database.write() as transaction:
+            failed = update(delivery).where(delivery.c.id == delivery_id).values(status="FAILED", due_at=None)
+            transaction.run(failed)
+        return endpoint["id"], delivery_id
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
         """Read every row of every table."""

@@ -374,6 +374,18 @@ class TooManyWebhookEndpoints(PaidonceError):
         super().__init__(f"A merchant has {endpoints_max} webhook endpoints at the most; delete one first.")
 
 
+class TooManyRedeliveries(PaidonceError):
+    """The webhook endpoint has as many ranges that are still to be sent again as it may; nothing was done."""
+
+    code = "too_many_redeliveries"
+    retryable = True
+
+    def __init__(self, redeliveries_max: int) -> None:
+        super().__init__(
+            f"A webhook endpoint has {redeliveries_max} ranges to send again at the most; wait until one is done."
+        )
+
+
 class EncryptionKeyMissing(PaidonceError):
     """The service has no key to encrypt the secret of a webhook endpoint with; nothing was done."""
 

@@ -20,6 +20,7 @@ CHARGE: Final = "ch"
 CHANGE: Final = "cg"
 ENDPOINT: Final = "whe"
 DELIVERY: Final = "dlv"
+REDELIVERY: Final = "rdl"
 CLAIM: Final = "clm"
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -19,6 +19,7 @@ RIGHT_REFUSALS: Final = {
     "checkout_expired",
     "attempts_exhausted",
     "too_many_webhook_endpoints",
+    "too_many_redeliveries",
 }
 # Rules about a field that no schema can tell: a real URL or date, no card number; and one of two cursors.
 RIGHT_FIELD_REFUSALS: Final = {"invalid_value", "contradiction", "forbidden_url"}

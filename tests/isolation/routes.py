@@ -55,6 +55,7 @@ ROUTES: Final = {
         parameters=(("startingAfter", "delivery_id"), ("endingBefore", "delivery_id"))
     ),
     "POST /webhook-endpoints/{endpoint_id}/redeliver": Route(body={"fromSequence": 1, "toSequence": 2}),
+    "GET /webhook-endpoints/{endpoint_id}/redeliveries": Route(),
     "GET /deliveries/{delivery_id}": Route(),
     "POST /deliveries/{delivery_id}/redeliver": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),

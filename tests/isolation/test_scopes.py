@@ -38,6 +38,7 @@ SCOPES: Final = {
     "GET /webhook-endpoints/{endpoint_id}/deliveries": "webhooks:write",
     "POST /webhook-endpoints/{endpoint_id}/redeliver": "webhooks:write",
     "GET /deliveries/{delivery_id}": "webhooks:write",
+    "GET /webhook-endpoints/{endpoint_id}/redeliveries": "webhooks:write",
     "POST /deliveries/{delivery_id}/redeliver": "webhooks:write",
     "GET /idempotency-keys/{key}": "checkouts:read",
     "POST /merchants": "admin",

@@ -14,16 +14,15 @@ from paidonce.outbox.actions import (
     ChangeEndpoint,
     CreateEndpoint,
     Redeliver,
-    RedeliverRange,
     SendTest,
     change_endpoints,
     create_endpoints,
     list_endpoints,
     redeliver,
-    redeliver_ranges,
     send_tests,
 )
 from paidonce.outbox.model import WebhookEndpoint
+from paidonce.outbox.redelivery import RedeliverRange, redeliver_ranges
 from paidonce.outbox.store import EndpointFilter, EndpointName
 from tests.proof.buyer import Buyer
 
@@ -97,7 +96,7 @@ async def webhook_desk(buyer: Buyer) -> None:
     delivery_id = ids.new_id(ids.DELIVERY)
     await buyer.service.writer.submit(send_tests, SendTest(endpoint=name, delivery_id=delivery_id))
     await buyer.service.writer.submit(redeliver, Redeliver(delivery_id, buyer.merchant_id))
-    again = RedeliverRange(endpoint=name, from_sequence=1, to_sequence=100)
+    again = RedeliverRange(id=ids.new_id(ids.REDELIVERY), endpoint=name, from_sequence=1, to_sequence=100)
     await buyer.service.writer.submit(redeliver_ranges, again)
     _, sealed = buyer.service.outbox.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint.id)
     rotation = ChangeEndpoint(name=name, secret=sealed, overlap_ms=60_000)

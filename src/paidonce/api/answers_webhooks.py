@@ -6,6 +6,7 @@ from paidonce.clock import Instant, format_instant
 from paidonce.outbox.again import ShownDelivery
 from paidonce.outbox.deliveries import NewTry
 from paidonce.outbox.model import WebhookEndpoint
+from paidonce.outbox.redelivery import Redelivery
 
 
 class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -79,9 +80,27 @@ class DeliveryPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Redelivered(msgspec.Struct, frozen=True):
-    """How many deliveries were made due."""
+    """How many deliveries were made due at once. ``remaining`` counts the events that are still to be looked at."""
 
     deliveries: int
+    remaining: int
+
+
+class RedeliveryAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """A range of events that is being sent again. ``remaining`` counts those that are still to be looked at."""
+
+    id: str
+    endpoint_id: str
+    from_sequence: int
+    to_sequence: int
+    remaining: int
+    created_at: str
+
+
+class RedeliveryList(msgspec.Struct, frozen=True):
+    """All ranges that are still being sent again, oldest first."""
+
+    data: list[RedeliveryAnswer]
 
 
 def endpoint_answer(
@@ -126,6 +145,13 @@ def delivery_answer(shown: ShownDelivery) -> DeliveryAnswer:
         _instant(one.delivered_at),
         format_instant(one.created_at),
         [_try_answer(each) for each in shown.tries],
+    )
+
+
+def redelivery_answer(one: Redelivery) -> RedeliveryAnswer:
+    """Show a range that is being sent again."""
+    return RedeliveryAnswer(
+        one.id, one.endpoint_id, one.from_sequence, one.to_sequence, one.remaining, format_instant(one.created_at)
     )
 
 

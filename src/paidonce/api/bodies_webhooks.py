@@ -7,7 +7,7 @@ from msgspec import Meta
 from paidonce.api.bodies import MerchantId, Text, whole
 from paidonce.api.reading import Fields
 from paidonce.events.model import EventType
-from paidonce.outbox.actions import REDELIVERED_MAX
+from paidonce.outbox.redelivery import REDELIVERED_MAX
 
 OVERLAP_SECONDS_MAX: Final = 7 * 86_400
 

@@ -8,8 +8,10 @@ from paidonce.api.answers_webhooks import (
     EndpointAnswer,
     EndpointPage,
     Redelivered,
+    RedeliveryList,
     delivery_answer,
     endpoint_answer,
+    redelivery_answer,
 )
 from paidonce.api.bodies_webhooks import (
     CreateEndpointBody,
@@ -41,12 +43,10 @@ from paidonce.clock import format_instant
 from paidonce.errors import EncryptionKeyMissing, FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import EventType
 from paidonce.outbox.actions import (
-    REDELIVERED_MAX,
     ChangeEndpoint,
     CreateEndpoint,
     DeliveryFilter,
     Redeliver,
-    RedeliverRange,
     SendTest,
     change_endpoints,
     create_endpoints,
@@ -55,12 +55,18 @@ from paidonce.outbox.actions import (
     list_deliveries,
     list_endpoints,
     redeliver,
-    redeliver_ranges,
     send_tests,
 )
 from paidonce.outbox.addresses import UrlRefused
 from paidonce.outbox.again import ShownDelivery
 from paidonce.outbox.model import WebhookEndpoint
+from paidonce.outbox.redelivery import (
+    REDELIVERED_MAX,
+    RangeRedelivered,
+    RedeliverRange,
+    list_redeliveries,
+    redeliver_ranges,
+)
 from paidonce.outbox.store import EndpointFilter, EndpointName
 from paidonce.service import Service
 from paidonce.web.reply import Reply, reply
@@ -221,18 +227,21 @@ async def show_deliveries(request: Request, service: Service, endpoint_id: str) 
     return reply(DeliveryPage([delivery_answer(one) for one in page], has_more))
 
 
-async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Command[int]:
+async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Command[RangeRedelivered]:
     """Send a range of events to an endpoint again."""
     said = read(RedeliverRangeBody, request)
     if not 0 <= said.to_sequence - said.from_sequence < REDELIVERED_MAX:
         detail = f"This is at least fromSequence, and at most {REDELIVERED_MAX - 1} more."
         raise InvalidRequest([FieldError("/toSequence", "invalid_value", detail)])
     wish = RedeliverRange(
-        endpoint=_name(request, endpoint_id), from_sequence=said.from_sequence, to_sequence=said.to_sequence
+        id=ids.new_id(ids.REDELIVERY),
+        endpoint=_name(request, endpoint_id),
+        from_sequence=said.from_sequence,
+        to_sequence=said.to_sequence,
     )
 
-    async def respond(count: int) -> Reply:
-        return reply(Redelivered(count), 202)
+    async def respond(made: RangeRedelivered) -> Reply:
+        return reply(Redelivered(made.deliveries, made.remaining), 202)
 
     async def respond_again(repeat: Repeat) -> Reply:
         return Reply((repeat.record.answer or "").encode(), 202)
@@ -246,6 +255,14 @@ async def redeliver_range(request: Request, service: Service, endpoint_id: str) 
         respond=respond,
         respond_again=respond_again,
     )
+
+
+async def show_redeliveries(request: Request, service: Service, endpoint_id: str) -> Reply:
+    """Show the ranges that are being sent to an endpoint again."""
+    refuse_parameters(request)
+    found = await service.reader.submit(list_redeliveries, _name(request, endpoint_id))
+    assert not isinstance(found, Exception)  # The batcher raises those.
+    return reply(RedeliveryList([redelivery_answer(one) for one in found]))
 
 
 async def get_delivery(request: Request, service: Service, delivery_id: str) -> Reply:

@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from paidonce.api.answers_webhooks import DeliveryAnswer, DeliveryPage, EndpointAnswer, EndpointPage, Redelivered
+from paidonce.api.answers_webhooks import (
+    DeliveryAnswer,
+    DeliveryPage,
+    EndpointAnswer,
+    EndpointPage,
+    Redelivered,
+    RedeliveryList,
+)
 from paidonce.api.bodies import NoParameters
 from paidonce.api.bodies_webhooks import (
     CreateEndpointBody,
@@ -18,6 +25,7 @@ from paidonce.errors import (
     DeliveryNotFound,
     EncryptionKeyMissing,
     MerchantNotFound,
+    TooManyRedeliveries,
     TooManyWebhookEndpoints,
     WebhookEndpointNotFound,
 )
@@ -163,11 +171,23 @@ REDELIVER_RANGE: Final = Operation(
     tag=TAG,
     summary="Send a range of events again",
     description="To this endpoint, by their `sequence`. What it was sent is sent again with the same `webhook-id`; "
-    "what its filter takes now and it was never sent, because it was not there yet, is sent for the first time.",
+    "what its filter takes now and it was never sent, because it was not there yet, is sent for the first time. The "
+    "first events are made due at once, the `remaining` ones as fast as the receiver takes them.",
     body=RedeliverRangeBody,
     body_required=True,
     body_example={"fromSequence": 1, "toSequence": 100},
     parameters=NoParameters,
-    answers={202: Answer(description="How many are due.", kind=Redelivered)},
+    answers={202: Answer(description="How many are due, and how many events remain.", kind=Redelivered)},
+    errors=[WebhookEndpointNotFound, TooManyRedeliveries],
+)
+
+LIST_REDELIVERIES: Final = Operation(
+    id="listRedeliveries",
+    scope=Scope.WEBHOOKS_WRITE,
+    tag=TAG,
+    summary="List ranges that are being sent again",
+    description="Those of this webhook endpoint that are not carried out yet, oldest first, with what remains of each.",
+    parameters=NoParameters,
+    answers={200: Answer(description="All of them.", kind=RedeliveryList)},
     errors=[WebhookEndpointNotFound],
 )

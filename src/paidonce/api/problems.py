@@ -61,6 +61,7 @@ ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
     errors.IdempotencyKeyInUse: Answer(409, "A request with this key is under way"),
     errors.AttemptsExhausted: Answer(409, "No attempt is left"),
     errors.TooManyWebhookEndpoints: Answer(409, "Too many webhook endpoints"),
+    errors.TooManyRedeliveries: Answer(409, "Too many ranges are to be sent again"),
     errors.CheckoutExpired: Answer(410, "The checkout has expired"),
     errors.BodyTooLarge: Answer(413, "The body is too large"),
     errors.TargetTooLong: Answer(414, "The path and query are too long"),

@@ -53,6 +53,12 @@ ROUTES: Final = declare(
         operations_webhooks.LIST_DELIVERIES,
     ),
     post("/webhook-endpoints/{endpoint_id}/redeliver", endpoints.redeliver_range, operations_webhooks.REDELIVER_RANGE),
+    Route(
+        "GET",
+        "/webhook-endpoints/{endpoint_id}/redeliveries",
+        endpoints.show_redeliveries,
+        operations_webhooks.LIST_REDELIVERIES,
+    ),
     Route("GET", "/deliveries/{delivery_id}", endpoints.get_delivery, operations_webhooks.GET_DELIVERY),
     post("/deliveries/{delivery_id}/redeliver", endpoints.send_again, operations_webhooks.REDELIVER),
     Route(

@@ -7,9 +7,10 @@ from paidonce.checkouts.model import CheckoutStatus
 from paidonce.idempotency.model import Told
 from paidonce.merchants.actions import Issued, MerchantMade
 from paidonce.merchants.model import Key
-from paidonce.outbox.actions import RedeliverRange, SendTest
+from paidonce.outbox.actions import SendTest
 from paidonce.outbox.again import ShownDelivery
 from paidonce.outbox.model import WebhookEndpoint
+from paidonce.outbox.redelivery import RangeRedelivered, RedeliverRange
 from paidonce.payments.pay import Repeated, Started
 
 
@@ -51,9 +52,9 @@ def tell_redelivered(_request: object, outcome: ShownDelivery) -> Told:
     return Told(202, f"/deliveries/{outcome.delivery.id}")
 
 
-def tell_range_redelivered(request: RedeliverRange, outcome: int) -> Told:
+def tell_range_redelivered(request: RedeliverRange, outcome: RangeRedelivered) -> Told:
     """Keep how many deliveries were made due: no resource tells that later."""
-    answer = msgspec.json.encode(Redelivered(outcome)).decode()
+    answer = msgspec.json.encode(Redelivered(outcome.deliveries, outcome.remaining)).decode()
     return Told(202, f"/webhook-endpoints/{request.endpoint.id}", answer=answer)
 
 

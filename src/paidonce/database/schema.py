@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0004"  # The newest migration; a test compares it with the folder.
+SCHEMA_VERSION: Final = "0005"  # The newest migration; a test compares it with the folder.
 
 metadata = MetaData()
 
@@ -336,6 +336,31 @@ delivery = Table(
         postgresql_where=text("due_at IS NOT NULL"),
     ),
     Index("delivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
+    sqlite_with_rowid=False,
+)
+
+redelivery = Table(
+    "redelivery",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("endpoint_id", Id, nullable=False),
+    Column("from_sequence", BigInteger, nullable=False),
+    Column("to_sequence", BigInteger, nullable=False),
+    Column("next_sequence", BigInteger, nullable=False, comment="the first event that was not looked at yet"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", "merchant_id", name="redelivery_pkey"),
+    ForeignKeyConstraint(
+        ["endpoint_id", "merchant_id"],
+        ["webhook_endpoint.id", "webhook_endpoint.merchant_id"],
+        name="redelivery_endpoint_fkey",
+    ),
+    CheckConstraint(
+        "from_sequence <= next_sequence AND next_sequence <= to_sequence", name="redelivery_is_not_carried_out"
+    ),
+    Index("redelivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
+    Index("redelivery_longest_waiting", "updated_at", "id"),
     sqlite_with_rowid=False,
 )
 

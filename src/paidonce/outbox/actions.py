@@ -1,7 +1,7 @@
 """What can be done with webhook endpoints and their deliveries. Each is one function over a batch."""
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -9,12 +9,10 @@ from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
-from paidonce.outbox import again, store
+from paidonce.outbox import again, redelivery, store
 from paidonce.outbox.again import ShownDelivery
 from paidonce.outbox.model import ENDPOINTS_MAX, PauseReason, WebhookEndpoint
 from paidonce.outbox.store import EndpointFilter, EndpointName
-
-REDELIVERED_MAX: Final = 10_000  # Events in one range: a statement's worth.
 
 
 class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +120,7 @@ def _change(transaction: Transaction, request: ChangeEndpoint) -> ChangeOutcome:
     if not store.change_endpoints(transaction, [wanted]):
         return _change(transaction, request)  # Another process changed it meanwhile: look again.
     if wanted.deleted_at is not None:
+        redelivery.delete_redeliveries(transaction, wanted)
         transaction.events.append(_event(EventType.ENDPOINT_DELETED, seen, request.origin))
     elif wanted.paused_at is not None and seen.paused_at is None:
         transaction.events.append(
@@ -205,32 +204,6 @@ def redeliver(transaction: Transaction, requests: Sequence[Redeliver]) -> list[S
         again.resend_one(transaction, request.delivery_id, request.merchant_id)
         found = again.read_delivery(transaction, request.delivery_id, request.merchant_id)
         outcomes.append(found or DeliveryNotFound())
-    return outcomes
-
-
-class RedeliverRange(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to send again, to one endpoint, the events with these numbers, both ends included."""
-
-    endpoint: EndpointName
-    from_sequence: int
-    to_sequence: int
-
-
-def redeliver_ranges(
-    transaction: Transaction, requests: Sequence[RedeliverRange]
-) -> list[int | WebhookEndpointNotFound]:
-    """Make due what an endpoint was or would have been sent of a range; returns how many deliveries that is.
-
-    Events from before the endpoint was there, or that its filter left out then, are delivered for the first time.
-    """
-    outcomes: list[int | WebhookEndpointNotFound] = []
-    for request in requests:
-        (endpoint,) = find_endpoints(transaction, [request.endpoint])
-        if isinstance(endpoint, WebhookEndpoint):
-            first, last = request.from_sequence, request.to_sequence
-            outcomes.append(again.resend_range(transaction, endpoint, first, last))
-        else:
-            outcomes.append(endpoint)
     return outcomes
 
 

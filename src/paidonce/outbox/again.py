@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Select, Update, bindparam, or_, select, update
 
 from paidonce import ids
-from paidonce.database.schema import delivery, delivery_try, event, merchant, webhook_endpoint
+from paidonce.database.schema import delivery, delivery_try, event, webhook_endpoint
 from paidonce.database.sets import encode_rows, given_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
@@ -76,6 +76,8 @@ def _resend(dialect: str) -> Update:
         delivery.c.id == wanted.c.id,
         delivery.c.merchant_id == wanted.c.merchant_id,
         or_(*(delivery.c.status == one for one in RESENDABLE)),
+        # However often the same is asked for, nothing is written for what is due already.
+        or_(delivery.c.status != DeliveryStatus.PENDING, delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
     )
     return statement.values(
         status=DeliveryStatus.PENDING, due_at=bindparam("now"), failures=0, updated_at=bindparam("now")
@@ -92,6 +94,8 @@ _MAKE_DUE: Final = (
         delivery.c.merchant_id == bindparam("of_merchant"),
         delivery.c.status == DeliveryStatus.PENDING,
         delivery.c.due_at.is_not(None),
+        # What is due and never failed is as it should be: as much is written as has failed, not as is waiting.
+        or_(delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
     )
     .values(due_at=bindparam("now"), failures=0, updated_at=bindparam("now"))
 )
@@ -108,9 +112,6 @@ _RANGE: Final = (
         event.c.sequence.between(bindparam("first"), bindparam("last")),
     )
     .order_by(event.c.sequence)
-)
-_LOCK_MERCHANT: Final = (
-    update(merchant).where(merchant.c.id == bindparam("wanted_id")).values(event_sequence=merchant.c.event_sequence)
 )
 
 
@@ -180,9 +181,10 @@ def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
 
 
 def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int, last: int) -> int:
-    """Make due at once the events of a range that an endpoint wants, or had; returns how many."""
-    # As before a commit: while the merchant is locked, nobody else numbers deliveries of its endpoints.
-    transaction.run(_LOCK_MERCHANT, {"wanted_id": endpoint.merchant_id})
+    """Make due at once the events of a range that an endpoint wants or had; returns how many.
+
+    Its merchant is locked: nobody else numbers deliveries of its endpoints.
+    """
     types = None if endpoint.event_types is None else _read_types(endpoint.event_types)
     parameters = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "first": first, "last": last}
     rows = transaction.rows(_RANGE, parameters)

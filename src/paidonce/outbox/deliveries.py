@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CTE, Select, Update, bindparam, func, select, true, update
+from sqlalchemy import CTE, ColumnElement, Select, Update, bindparam, func, or_, select, true, update
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
@@ -17,6 +17,7 @@ from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.outbox.message import DueMessage
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Delivery, DeliveryStatus
+from paidonce.outbox.store import EndpointName
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _OPEN: Final = delivery.c.due_at.is_not(None)
@@ -28,7 +29,6 @@ class Waiting(msgspec.Struct, frozen=True):
     endpoint_id: str
     merchant_id: str
     is_failing: bool
-    is_deleted: bool
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -96,18 +96,42 @@ def _waiting() -> Select[Any]:
             webhook_endpoint.c.id,
             webhook_endpoint.c.merchant_id,
             failing.label("is_failing"),
-            webhook_endpoint.c.deleted_at.is_not(None).label("is_deleted"),
             first_due.label("first_due"),
         )
-        .where(webhook_endpoint.c.id == step.c.id, webhook_endpoint.c.paused_at.is_(None))
+        .where(
+            webhook_endpoint.c.id == step.c.id,
+            webhook_endpoint.c.paused_at.is_(None),
+            webhook_endpoint.c.deleted_at.is_(None),
+        )
         .subquery("found")
     )
     return (
-        select(found.c.id, found.c.merchant_id, found.c.is_failing, found.c.is_deleted)
+        select(found.c.id, found.c.merchant_id, found.c.is_failing)
         .where(found.c.first_due <= bindparam("now"))
         .order_by(found.c.is_failing, found.c.first_due)
         .limit(bindparam("limit"))
     )
+
+
+def _deleted() -> Select[Any]:
+    """Select deleted endpoints that left something open, but for what is being sent: that ends with its lease."""
+    step = _endpoints_with_open()
+    left = select(delivery.c.id).where(
+        delivery.c.endpoint_id == webhook_endpoint.c.id,
+        delivery.c.merchant_id == webhook_endpoint.c.merchant_id,
+        _OPEN,
+        _nobodys(),
+    )
+    return (
+        select(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id)
+        .where(webhook_endpoint.c.id == step.c.id, webhook_endpoint.c.deleted_at.is_not(None), left.exists())
+        .order_by(webhook_endpoint.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+def _nobodys() -> ColumnElement[bool]:
+    return or_(delivery.c.status == DeliveryStatus.PENDING, delivery.c.due_at <= bindparam("now"))
 
 
 def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
@@ -248,12 +272,15 @@ def _drop() -> Update:
     few = (
         select(delivery.c.id)
         .where(
-            delivery.c.endpoint_id == bindparam("wanted_id"), delivery.c.merchant_id == bindparam("of_merchant"), _OPEN
+            delivery.c.endpoint_id == bindparam("wanted_id"),
+            delivery.c.merchant_id == bindparam("of_merchant"),
+            _OPEN,
+            _nobodys(),
         )
         .limit(bindparam("limit"))
     )
     statement = update(delivery).where(
-        delivery.c.id.in_(few), delivery.c.merchant_id == bindparam("of_merchant"), _OPEN
+        delivery.c.id.in_(few), delivery.c.merchant_id == bindparam("of_merchant"), _OPEN, _nobodys()
     )
     return statement.values(status=DeliveryStatus.DROPPED, due_at=None, updated_at=bindparam("now"))
 
@@ -268,6 +295,7 @@ _RELEASE_ALL: Final = (
     .where(delivery.c.status == DeliveryStatus.SENDING, _OPEN)
     .values(status=DeliveryStatus.PENDING, due_at=bindparam("now"))
 )
+_DELETED: Final = _deleted()
 _DROP: Final = _drop()
 _INSERT_TRY: Final = Statement(lambda dialect: insert_given(dialect, delivery_try, *NewTry.__struct_fields__))
 
@@ -275,7 +303,7 @@ _INSERT_TRY: Final = Statement(lambda dialect: insert_given(dialect, delivery_tr
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
     """Name at most ``limit`` endpoints that something is due for: healthy ones first, then the longest due."""
     rows = transaction.rows(_WAITING, {"now": transaction.now, "limit": limit})
-    return [Waiting(row[0], row[1], bool(row[2]), bool(row[3])) for row in rows]
+    return [Waiting(row[0], row[1], bool(row[2])) for row in rows]
 
 
 def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until: Instant) -> list[Delivery]:
@@ -317,8 +345,12 @@ def release_all(transaction: Transaction) -> None:
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
 
 
-def drop_open(transaction: Transaction, endpoint_id: str, merchant_id: str, *, limit: int) -> None:
-    """End at most ``limit`` open deliveries of an endpoint that is no more."""
-    transaction.run(
-        _DROP, {"wanted_id": endpoint_id, "of_merchant": merchant_id, "limit": limit, "now": transaction.now}
-    )
+def find_deleted(transaction: Transaction, limit: int) -> list[EndpointName]:
+    """Name at most ``limit`` deleted endpoints that left deliveries open which nobody is sending."""
+    return [EndpointName(*row) for row in transaction.rows(_DELETED, {"now": transaction.now, "limit": limit})]
+
+
+def drop_open(transaction: Transaction, endpoint: EndpointName, *, limit: int) -> None:
+    """End at most ``limit`` open deliveries of an endpoint that is no more, but for those that are being sent."""
+    names = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id}
+    transaction.run(_DROP, {**names, "limit": limit, "now": transaction.now})

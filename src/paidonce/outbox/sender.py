@@ -33,6 +33,7 @@ from paidonce.outbox.sending import (
     release_all_deliveries,
     release_deliveries,
 )
+from paidonce.outbox.upkeep import do_upkeep, find_upkeep
 from paidonce.signing import signed_headers
 
 log = structlog.get_logger()
@@ -127,6 +128,7 @@ class Sender:
         while not self._stopping:
             try:
                 await self._claim()
+                await self._keep_up()
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("sender_waits", cause=error.code)
             except Exception:
@@ -147,13 +149,19 @@ class Sender:
             self._more = False
             return
         shares = self._shares(waiting)
-        deleted = [one for one in waiting if one.is_deleted]
-        if not shares and not deleted:
+        if not shares:
             return
-        request = ClaimDeliveries(shares, self._lease_ms, deleted)
+        request = ClaimDeliveries(shares, self._lease_ms)
         failing = {one.endpoint_id for one in waiting if one.is_failing}
         for one in await self._writer.submit(claim_deliveries, request):
             self._attend(one, is_failing=one.delivery.endpoint_id in failing)
+
+    async def _keep_up(self) -> None:
+        """Do a little of what is to be done beside sending; where there was something, look again soon."""
+        found = await self._reader.submit(find_upkeep, None)
+        if found.redeliveries or found.deleted:
+            await self._writer.submit(do_upkeep, found)
+            self._wake.set()
 
     def _shares(self, waiting: Sequence[Waiting]) -> list[Share]:
         """Share the free places out, in the order of those who wait; note whether there were too few."""
@@ -162,8 +170,6 @@ class Sender:
         shares = []
         self._more = False
         for one in waiting:
-            if one.is_deleted:
-                continue
             own = (1 if one.is_failing else PLACES_OF_AN_ENDPOINT) - self._places[one.endpoint_id]
             places = min(own, free_for_failing if one.is_failing else free)
             if places <= 0:

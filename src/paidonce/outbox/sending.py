@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
@@ -22,15 +21,12 @@ from paidonce.outbox.model import (
 )
 from paidonce.outbox.store import EndpointName
 
-DROP_MAX: Final = 1000
-
 
 class ClaimDeliveries(msgspec.Struct, frozen=True):
-    """A sender's wish for work at some endpoints. What is open at those that were deleted is ended instead."""
+    """A sender's wish for work at some endpoints."""
 
     shares: list[Share]
     lease_ms: int
-    deleted: list[Waiting] = []
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -52,10 +48,6 @@ def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliverie
 
 
 def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[Claimed]:
-    for one in request.deleted:
-        deliveries.drop_open(transaction, one.endpoint_id, one.merchant_id, limit=DROP_MAX)
-    if not request.shares:
-        return []
     lease_until = transaction.now + request.lease_ms
     claimed = deliveries.claim_due(transaction, request.shares, lease_until=lease_until)
     if not claimed:

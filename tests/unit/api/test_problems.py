@@ -1,7 +1,9 @@
 """Every error that a request can meet has an answer, and each answer one meaning."""
 
 from paidonce.api.problems import ANSWERS, NOT_ANSWERED
-from paidonce.errors import IdempotencyKeyInUse, PaidonceError
+from paidonce.errors import IdempotencyKeyInUse, PaidonceError, TooManyRedeliveries
+
+PASSING = {IdempotencyKeyInUse, TooManyRedeliveries}  # What is under way ends.
 
 
 def test_every_error_has_an_answer_or_ends_the_process() -> None:
@@ -18,5 +20,5 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
         # 501 passes when an operator has done something, not by itself.
         kind.code
         for kind, answer in ANSWERS.items()
-        if answer.status in (408, 429) or (answer.status >= 500 and answer.status != 501) or kind is IdempotencyKeyInUse
+        if answer.status in (408, 429) or (answer.status >= 500 and answer.status != 501) or kind in PASSING
     }

@@ -23,6 +23,7 @@ from paidonce.idempotency.actions import forget_expired_keys
 from paidonce.inbox.store import find_applied, find_due
 from paidonce.merchants.model import OwnedId
 from paidonce.outbox.deliveries import find_waiting, release_all as release_deliveries
+from paidonce.outbox.upkeep import do_upkeep, find_upkeep
 from paidonce.outbox.writing import write_events_and_deliveries
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.model import LookupSchedule
@@ -38,7 +39,16 @@ from paidonce.payments.store import count_unproven
 from paidonce.providers.base import Succeeded
 
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
-LARGE: Final = ("checkout", "attempt", "event", "delivery", "delivery_try", "idempotency_key", "provider_webhook")
+LARGE: Final = (
+    "checkout",
+    "attempt",
+    "event",
+    "delivery",
+    "delivery_try",
+    "redelivery",
+    "idempotency_key",
+    "provider_webhook",
+)
 
 
 def sell(transaction: Transaction) -> None:
@@ -83,6 +93,7 @@ def look_after(transaction: Transaction) -> None:
     void_expired(transaction, [VoidExpired(500, ids.new_id)])
     forget_expired_keys(transaction, [500])
     find_waiting(transaction, 100)
+    do_upkeep(transaction, find_upkeep(transaction, [None]))
     find_due(transaction, 100)
     find_applied(transaction, before=0, limit=100)
     count_unproven(transaction)

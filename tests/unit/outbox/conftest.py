@@ -37,6 +37,7 @@ from paidonce.outbox.sending import (
     record_tries,
 )
 from paidonce.outbox.store import EndpointName
+from paidonce.outbox.upkeep import do_upkeep, find_upkeep
 from paidonce.outbox.writing import write_events_and_deliveries
 from tests.databases import fresh_database
 
@@ -98,7 +99,13 @@ class Outgoing:
         return [one.id for one in wishes]
 
     def waiting(self) -> list[str]:
-        return [one.endpoint_id for one in self.do(find_waiting_endpoints, 100)[0] if not one.is_deleted]
+        return [one.endpoint_id for one in self.do(find_waiting_endpoints, 100)[0]]
+
+    def keep_up(self) -> bool:
+        """Do what a sender does beside sending in one round; returns whether there was anything to do."""
+        (found,) = self.do(find_upkeep, None)
+        self.do(do_upkeep, found)
+        return bool(found.redeliveries or found.deleted)
 
     def claim(self, *endpoints: WebhookEndpoint, places: int = PLACES_OF_AN_ENDPOINT) -> list[Claimed]:
         shares = [Share(one.id, one.merchant_id, places) for one in endpoints]

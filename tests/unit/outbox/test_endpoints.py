@@ -10,7 +10,6 @@ from paidonce.outbox.actions import (
     CreateEndpoint,
     DeliveryFilter,
     Redeliver,
-    RedeliverRange,
     SendTest,
     change_endpoints,
     create_endpoints,
@@ -19,10 +18,10 @@ from paidonce.outbox.actions import (
     list_deliveries,
     list_endpoints,
     redeliver,
-    redeliver_ranges,
     send_tests,
 )
 from paidonce.outbox.model import ENDPOINTS_MAX, WebhookEndpoint
+from paidonce.outbox.redelivery import RangeRedelivered, RedeliverRange, list_redeliveries, redeliver_ranges
 from paidonce.outbox.store import EndpointFilter, EndpointName
 from tests.unit.outbox.conftest import Outgoing
 
@@ -68,11 +67,12 @@ def test_another_merchants_endpoint_and_deliveries_are_not_there(outgoing: Outgo
         *outgoing.do(change_endpoints, ChangeEndpoint(name=theirs, deleted=True)),
         *outgoing.do(send_tests, SendTest(endpoint=theirs, delivery_id="dlv_1")),
         *outgoing.do(list_deliveries, DeliveryFilter(endpoint=theirs, limit=10)),
-        *outgoing.do(redeliver_ranges, RedeliverRange(endpoint=theirs, from_sequence=1, to_sequence=9)),
+        *outgoing.do(redeliver_ranges, RedeliverRange(id="rdl_1", endpoint=theirs, from_sequence=1, to_sequence=9)),
+        *outgoing.do(list_redeliveries, theirs),
         *outgoing.do(find_deliveries, Redeliver(delivery_id, merchant_id)),
         *outgoing.do(redeliver, Redeliver(delivery_id, merchant_id)),
     ]
-    assert [type(one) for one in outcomes] == [WebhookEndpointNotFound] * 5 + [DeliveryNotFound] * 2
+    assert [type(one) for one in outcomes] == [WebhookEndpointNotFound] * 6 + [DeliveryNotFound] * 2
     assert outgoing.do(list_endpoints, EndpointFilter(limit=10, merchant_id=merchant_id)) == [([], False)]
     assert isinstance(outgoing.do(find_endpoints, name(mine, None))[0], WebhookEndpoint)
 
@@ -109,6 +109,21 @@ def test_a_paused_endpoint_keeps_its_backlog_and_gets_all_of_it_when_it_is_resum
     assert [one.delivery.number for one in outgoing.claim(mine)] == [1, 2, 3]
     told = [kind for kind, _ in outgoing.events() if kind.startswith("endpoint.")]
     assert told == ["endpoint.created", "endpoint.paused", "endpoint.resumed"]
+
+
+def test_resuming_writes_only_to_what_has_failed(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1", "m1")
+    later, overdue = outgoing.claim(mine, places=2)
+    outgoing.record(overdue, status=500)
+    outgoing.now += 4000
+    outgoing.record(later, status=500)
+    outgoing.change(mine, enabled=False)
+    outgoing.now += 4000
+    outgoing.change(mine, enabled=True)
+    assert [row.failures for row in outgoing.rows(mine)] == [0, 0, 0]
+    assert [row.updated_at == outgoing.now for row in outgoing.rows(mine)] == [True, True, False]
+    assert len(outgoing.claim(mine)) == 3
 
 
 def test_resuming_leaves_what_is_under_way_with_its_sender(outgoing: Outgoing) -> None:
@@ -186,13 +201,13 @@ def test_a_range_is_sent_again_and_what_was_never_sent_for_the_first_time(outgoi
     mine = outgoing.endpoint()  # Event 3.
     outgoing.happen("m1", "m1")  # Events 4 and 5.
     outgoing.record(*outgoing.claim(mine))
-    wish = RedeliverRange(endpoint=name(mine), from_sequence=2, to_sequence=4)
-    assert outgoing.do(redeliver_ranges, wish) == [2]
+    wish = RedeliverRange(id="rdl_1", endpoint=name(mine), from_sequence=2, to_sequence=4)
+    assert outgoing.do(redeliver_ranges, wish) == [RangeRedelivered(2, 0)]
     sequences = [shown.sequence for shown in outgoing.do(list_deliveries, filter_of(mine))[0][0]]
     assert sequences == [2, 5, 4]  # Newest first: that of event 2 was made just now.
     assert [row.status for row in outgoing.rows(mine)] == ["PENDING", "DELIVERED", "PENDING"]
     assert [row.number for row in outgoing.rows(mine)] == [1, 2, 3]
-    assert outgoing.do(redeliver_ranges, wish) == [2]
+    assert outgoing.do(redeliver_ranges, wish) == [RangeRedelivered(2, 0)]
     assert len(outgoing.rows(mine)) == 3
 
 

@@ -14,8 +14,10 @@ from paidonce.encryption import Keyring
 from paidonce.outbox.calls import Answer
 from paidonce.outbox.deliveries import Waiting
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
+from paidonce.outbox.redelivery import RedeliverRange, redeliver_ranges
 from paidonce.outbox.sender import Sender, SenderSettings, read_retry_after
 from paidonce.outbox.sending import record_tries
+from paidonce.outbox.store import EndpointName
 from tests.unit.outbox.conftest import Outgoing
 from tests.unit.outbox.running import KEYRING, answering, running, until
 
@@ -125,6 +127,24 @@ def tries(outgoing: Outgoing) -> list[Any]:
         return list(transaction.rows(select(delivery_try).order_by(delivery_try.c.number)))
 
 
+async def test_a_sender_carries_out_what_is_ordered_and_ends_what_deleted_endpoints_left(
+    outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paidonce.outbox.redelivery.STEP_EVENTS_MAX", 3)
+    outgoing.happen(*["m1"] * 10)
+    mine, gone = outgoing.endpoint(keyring=KEYRING), outgoing.endpoint(keyring=KEYRING)
+    names = [EndpointName(one.id, "m1") for one in (mine, gone)]
+    outgoing.do(
+        redeliver_ranges,
+        *(RedeliverRange(id=f"rdl_{one.id}", endpoint=one, from_sequence=1, to_sequence=10) for one in names),
+    )
+    outgoing.change(gone, deleted=True)
+    async with running(outgoing, answering(200)):
+        await until(lambda: [row.status for row in outgoing.rows(mine)] == ["DELIVERED"] * 10)
+        await until(lambda: {row.status for row in outgoing.rows(gone)} == {"DROPPED"})
+    assert not outgoing.keep_up()
+
+
 class Nobody:
     """A receiver that is never called."""
 
@@ -146,7 +166,7 @@ def sender(concurrency: int) -> Sender:
 
 
 def waiting(name: str, *, is_failing: bool = False) -> Waiting:
-    return Waiting(name, "m1", is_failing=is_failing, is_deleted=False)
+    return Waiting(name, "m1", is_failing=is_failing)
 
 
 def test_a_healthy_endpoint_gets_its_places_and_a_failing_one_a_single_place() -> None:

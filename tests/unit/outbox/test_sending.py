@@ -9,11 +9,9 @@ from sqlalchemy import select
 from paidonce.database.schema import delivery
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
-from paidonce.outbox.deliveries import Held, Waiting
+from paidonce.outbox.deliveries import Held
 from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
 from paidonce.outbox.sending import (
-    ClaimDeliveries,
-    claim_deliveries,
     find_waiting_endpoints,
     release_all_deliveries,
     release_deliveries,
@@ -198,14 +196,34 @@ def test_of_tries_at_the_same_endpoint_in_one_batch_one_pauses_it_and_tells_so_o
     assert [kind for kind, _ in outgoing.events()].count("endpoint.paused") == 1
 
 
-def test_what_waits_for_a_deleted_endpoint_is_dropped(outgoing: Outgoing) -> None:
-    mine = outgoing.endpoint()
-    outgoing.happen("m1")
+def test_what_waits_for_a_deleted_endpoint_is_dropped_whenever_it_is_due(outgoing: Outgoing) -> None:
+    mine, other = outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen("m1", "m1", "m1", "m2")
+    failed, sent = outgoing.claim(mine, places=2)
+    outgoing.record(failed, status=500)  # It is due later.
+    outgoing.change(mine, enabled=False)
     outgoing.change(mine, deleted=True)
-    outgoing.happen("m1")
-    assert len(outgoing.rows(mine)) == 1
-    (found,) = outgoing.do(find_waiting_endpoints, 10)[0]
-    assert found == Waiting(mine.id, "m1", is_failing=False, is_deleted=True)
-    assert outgoing.do(claim_deliveries, ClaimDeliveries([], LEASE_MS, [found])) == [[]]
-    assert [row.status for row in outgoing.rows(mine)] == ["DROPPED"]
-    assert outgoing.do(find_waiting_endpoints, 10) == [[]]
+    assert outgoing.keep_up()
+    assert [row.status for row in outgoing.rows(mine)] == ["DROPPED", "SENDING", "DROPPED"]
+    assert not outgoing.keep_up()
+    outgoing.now += LEASE_MS
+    assert outgoing.keep_up()
+    assert {(row.status, row.due_at) for row in outgoing.rows(mine)} == {("DROPPED", None)}
+    outgoing.record(sent)
+    assert {row.status for row in outgoing.rows(mine)} == {"DROPPED"}
+    assert [row.status for row in outgoing.rows(other)] == ["PENDING"]
+    assert outgoing.waiting() == [other.id]
+
+
+def test_a_deleted_endpoint_is_not_sent_to_and_its_deliveries_are_dropped_in_small_steps(
+    outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paidonce.outbox.upkeep.DROP_MAX", 2)
+    mine = outgoing.endpoint()
+    outgoing.happen(*["m1"] * 5)
+    outgoing.change(mine, deleted=True)
+    assert outgoing.waiting() == []
+    dropped = []
+    while outgoing.keep_up():
+        dropped.append([row.status for row in outgoing.rows(mine)].count("DROPPED"))
+    assert dropped == [2, 4, 5]
