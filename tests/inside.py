@@ -39,6 +39,9 @@ class Wire(asyncio.Transport):
     def abort(self) -> None:
         self._note("abort")
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Take them; who wants to be a client that does not read calls ``pause_writing``."""
+
     def can_write_eof(self) -> bool:
         return True
 
@@ -145,7 +148,9 @@ class Inside(httpx.AsyncBaseTransport):
         return httpx.Response(heard.parser.get_status_code(), headers=heard.headers, content=heard.body)
 
 
-def clients_of(application: Application, *, connection_limit: int = 1, proxies: str = "") -> Clients:
+def clients_of(
+    application: Application, *, connection_limit: int = 1, connections_per_address: int = 1000, proxies: str = ""
+) -> Clients:
     """Make what the connections to an application share."""
     clients = Clients(
         application.answer,
@@ -153,6 +158,7 @@ def clients_of(application: Application, *, connection_limit: int = 1, proxies: 
         header_seconds=10.0,
         body_seconds=30.0,
         connection_limit=connection_limit,
+        connections_per_address=connections_per_address,
         proxies=Proxies(proxies) if proxies else None,
     )
     clients.tell_time(0)

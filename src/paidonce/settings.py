@@ -90,21 +90,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connection_limit: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Connections at once; more are refused with 503.")
     ] = 10_000
+    connections_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Connections at once from one address, but for trusted proxies; more are closed at once.",
+        ),
+    ] = 1000
     rate_limit_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Requests a second with one key, in one process; 0: no limit.")
     ] = 1000.0
     rate_limit_burst: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Requests with one key that may come together after a pause.")
     ] = 2000
-    requests_at_once_share: Annotated[
+    requests_at_once: Annotated[
         int,
         Meta(
             ge=0,
             le=100_000,
-            description="Requests of one key worked on at once while other keys ask too; the rest waits its turn. "
-            "0: no limit.",
+            description="Requests with keys worked on at once, in all; more wait, and keys take turns. 0: no limit.",
         ),
-    ] = 16
+    ] = 32
+    streams_per_key: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Streams of events with one key at once; more are refused with 429.")
+    ] = 100
+    waits_per_key: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests with one key that wait (`Prefer: wait`) at once; more are answered without a wait.",
+        ),
+    ] = 2000
+    unsent_megabytes: Annotated[
+        int,
+        Meta(
+            ge=64,
+            le=1_000_000,
+            description="Megabytes of answers that are being made or wait for clients to read them, in all; who has "
+            "more of them than are left is refused with 429.",
+        ),
+    ] = 64
     address_limit_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Requests a second from one address, in one process; 0: no limit.")
     ] = 0.0

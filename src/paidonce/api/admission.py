@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from paidonce.api.limits import Limits
-from paidonce.api.openapi import Operation
+from paidonce.api.openapi import Operation, shows_list
 from paidonce.errors import (
     CheckoutNotFound,
     DeliveryNotFound,
@@ -36,7 +36,7 @@ IDS_IN_PATHS: Final[dict[str, tuple[re.Pattern[str], type[PaidonceError]]]] = {
 }
 
 
-def admit_to(service: Service, limits: Limits | None) -> Admit:
+def admit_to(service: Service, limits: Limits) -> Admit:
     """Make the hook; while keys are off everybody is admitted to everything but an operator's calls."""
     keyring = service.keyring if service.settings.auth == "keys" else None
 
@@ -46,14 +46,12 @@ def admit_to(service: Service, limits: Limits | None) -> Admit:
         if operation.scope is not None:
             if keyring is not None:
                 request.caller = await _caller(keyring, request)
-                if limits is not None:
-                    await limits.admit(request)
+            await limits.admit(request, is_list=shows_list(operation))
             if operation.scope not in request.caller.scopes:
                 raise InsufficientScope(operation.scope, key_given=keyring is not None)
         elif operation.tells_more_to is not None and keyring is not None and b"authorization" in request.fields:
             request.caller = await _caller(keyring, request)
-            if limits is not None:
-                await limits.admit(request)
+            await limits.admit(request, is_list=False)
         if values:
             refuse_strange_ids(route, values)
 

@@ -7,7 +7,7 @@ from typing import Final
 from paidonce.api.answers import EventPage, event_answer
 from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_parameters
 from paidonce.api.key_lifetime import follow_while_key_lives
-from paidonce.api.limits import stop_counting
+from paidonce.api.limits import count_stream
 from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.api.reading import read_parameters
 from paidonce.api.streaming import EventStream, Pace, StreamHead
@@ -47,10 +47,9 @@ async def follow_events(request: Request, service: Service) -> Answer:
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
     if request.method == "HEAD":
         return StreamHead()
-    stop_counting(request)
     follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
     follow_on = partial(follow_while_key_lives, request, service, follow)
-    return EventStream(follow_on, types=_types(said.types), pace=Pace())
+    return EventStream(follow_on, types=_types(said.types), pace=Pace(), visit=count_stream(request))
 
 
 async def get_event(request: Request, service: Service, event_id: str) -> Reply:

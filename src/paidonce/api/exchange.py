@@ -7,7 +7,7 @@ from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
 from paidonce.api.key_lifetime import wait_while_key_lives
-from paidonce.api.limits import stop_counting
+from paidonce.api.limits import count_wait
 from paidonce.api.reading import Fields, read_body, read_parameters
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
@@ -107,13 +107,14 @@ async def show_when_settled(
     """
     seconds = read_wait_seconds(request.header("prefer"))
     if seconds:
-        headers["Preference-Applied"] = f"wait={seconds}"
         if checkout.status == CheckoutStatus.PROCESSING:
-            stop_counting(request)
+            if not count_wait(request):
+                return show(checkout, status, headers)
             waiting = service.watch.settled(
-                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours
+                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours, gone=request.gone
             )
             checkout = await wait_while_key_lives(request, service, waiting)
+        headers["Preference-Applied"] = f"wait={seconds}"
     return show(checkout, status, headers)
 
 

@@ -6,28 +6,31 @@ costs the flood its own time and not ours. docs/decisions/0016 says what was mea
 """
 
 import asyncio
-import ipaddress
 import math
 import time
-from collections import deque
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final, NamedTuple
 
 import msgspec
 
-from paidonce.errors import RateLimited
+from paidonce.concurrency import ConcurrencyPerName, FairConcurrencyLimiter, QueueFull, SharedBudget
+from paidonce.errors import Overloaded, RateLimited
 from paidonce.ids import Chance, system_chance
 from paidonce.merchants.model import Caller
 from paidonce.settings import Settings
-from paidonce.web.reply import Answer
-from paidonce.web.request import Request
+from paidonce.web.addresses import address_of
+from paidonce.web.reply import LARGE_BYTES_MIN, Answer, Reply
+from paidonce.web.request import BODY_BYTES_MAX, Request
 
 BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
 REFUSAL_SECONDS: Final = 0.5  # How long a refusal is held back, at the least; twice that at the most.
 WAITING_MAX: Final = 1000  # Of one key; more are refused.
+LISTS_AT_ONCE: Final = 4
+LIST_BYTES_MAX: Final = 100 * BODY_BYTES_MAX  # A page has a hundred, and each came in one body.
+UNSENT_SECONDS: Final = 5.0  # Until who left too much unread asks again.
 WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wait.
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
 UNAUTHORIZED: Final = 401
@@ -96,77 +99,19 @@ class Buckets:
         return name, max(self._full_at.get(name, 0), now)
 
 
-class Turns:
-    """Requests under way, by key. Whoever is alone may have any number; as soon as another key asks too, each has its
-    share, and what is more waits for its turn behind its own: a request finds no more ahead of it than others' shares.
-    """
-
-    def __init__(self, share: int, stopwatch: Stopwatch) -> None:
-        self._share = share
-        self._stopwatch = stopwatch
-        self._under_way: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._recent: set[str] = set()
-        self._before: set[str] = set()
-        self._next_second = 0
-
-    def __len__(self) -> int:
-        return sum(self._under_way.values()) + sum(map(len, self._waiting.values()))
-
-    async def enter(self, name: str) -> None:
-        """Begin, or wait for a turn; raises RateLimited where too many wait, or it took too long."""
-        now = self._stopwatch()
-        if now >= self._next_second:
-            self._next_second = now + SECOND
-            self._before, self._recent = self._recent, set()
-        self._recent.add(name)
-        count = self._under_way.get(name, 0)
-        if count < self._share or self._is_alone():
-            self._under_way[name] = count + 1
-            return
-        waiting = self._waiting.setdefault(name, deque())
-        if len(waiting) >= WAITING_MAX:
-            raise RateLimited(1.0, f"{len(waiting)} requests with this key are waiting already; nothing was done.")
-        turn = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(name)
-            raise
-        if self._stopwatch() - now > WAIT_SECONDS_MAX * SECOND:
-            self.leave(name)
-            raise RateLimited(1.0, "This request waited too long behind others with its key; nothing was done.")
-
-    def leave(self, name: str) -> None:
-        """End one request, and let those begin whose turn it is."""
-        count = self._under_way[name] - 1
-        waiting = self._waiting.get(name)
-        while waiting and (count < self._share or self._is_alone()):
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                count += 1
-        if waiting is not None and not waiting:
-            del self._waiting[name]
-        if count:
-            self._under_way[name] = count
-        else:
-            del self._under_way[name]
-
-    def _is_alone(self) -> bool:
-        return len(self._recent) <= 1 and self._before <= self._recent
-
-
 class Visit:
-    """One request, as the limits see it: what it used of which quota, and whether it counts among its key's."""
+    """One request, as the limits see it: under which ``name`` it counts, and all that it has to give back."""
 
-    __slots__ = ("_key_id", "_turns", "headers")
+    __slots__ = ("_counted", "_place", "_unsent", "headers", "is_admitted", "limits", "name")
 
-    def __init__(self, turns: Turns | None) -> None:
-        self._turns = turns
-        self._key_id: str | None = None
+    def __init__(self, limits: "Limits", address: str) -> None:
+        self.limits = limits
+        self._place: FairConcurrencyLimiter | None = None
+        self._unsent = 0
+        self._counted: list[ConcurrencyPerName] = []
+        self.name = address
+        """Its address, and from when it is known whose it is, its key."""
+        self.is_admitted = False
         self.headers: list[bytes] = []
         """What the answer is to tell; several policies have a header each, which is a list all the same."""
 
@@ -174,61 +119,141 @@ class Visit:
         """Keep what the answer is to tell of a policy."""
         self.headers.append(b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (buckets.described, item))
 
-    async def enter(self, key_id: str) -> None:
-        """Count among the requests of a key that are under way; raises RateLimited."""
-        if self._turns is not None:
-            await self._turns.enter(key_id)
-            self._key_id = key_id
+    async def take_place(self, limiter: FairConcurrencyLimiter) -> None:
+        """Take a place, in turn with others; raises RateLimited where too many wait, or it took too long."""
+        began = self.limits.stopwatch()
+        try:
+            await limiter.acquire(self.name)
+        except QueueFull:
+            raise RateLimited(1.0, "Too many requests with this key are waiting already; nothing was done.") from None
+        self._place = limiter
+        if self.limits.stopwatch() - began > WAIT_SECONDS_MAX * SECOND:
+            self.give_place_back()
+            raise RateLimited(1.0, "This request waited too long behind others with its key; nothing was done.")
+
+    def give_place_back(self) -> None:
+        """Take no place any more: the work is done, or from here on it only waits for something to happen."""
+        if self._place is not None:
+            self._place.release()
+            self._place = None
+
+    def refuse_slow_reader(self) -> None:
+        """Refuse who leaves too much of its answers unread; raises RateLimited, or Overloaded where others do."""
+        unsent = self.limits.unsent
+        if unsent.has_room(self.name):
+            return
+        if unsent.held(self.name):
+            raise RateLimited(UNSENT_SECONDS, "Too much of earlier answers was not read yet; nothing was done.")
+        raise Overloaded
+
+    @contextmanager
+    def sending(self, size: int) -> Iterator[None]:
+        """Count so many bytes as waiting to be sent."""
+        self.limits.unsent.charge(self.name, size)
+        try:
+            yield
+        finally:
+            self.limits.unsent.give_back(self.name, size)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Have a place among those who read much, in turn with others; raises RateLimited or Overloaded."""
+        self.refuse_slow_reader()
+        await self.take_place(self.limits.lists)
+        try:
+            yield
+        finally:
+            self.give_place_back()
+
+    def keep_unsent(self, size: int) -> None:
+        """Count so many bytes as waiting to be sent until ``leave``."""
+        self.limits.unsent.charge(self.name, size)
+        self._unsent += size
+
+    def let_go_of_unsent(self) -> None:
+        """Count nothing any more as waiting to be sent."""
+        if self._unsent:
+            self.limits.unsent.give_back(self.name, self._unsent)
+            self._unsent = 0
+
+    def count(self, counted: ConcurrencyPerName) -> bool:
+        """Count among those of its name until ``leave``; False where there are as many as may be."""
+        is_counted = counted.enter(self.name)
+        if is_counted:
+            self._counted.append(counted)
+        return is_counted
 
     def leave(self) -> None:
-        """Count no longer: the request has ended, or from here on it only waits for something to happen."""
-        if self._turns is not None and self._key_id is not None:
-            self._turns.leave(self._key_id)
-            self._key_id = None
+        """Give everything back: the answer is sent, or its client has gone."""
+        self.give_place_back()
+        self.let_go_of_unsent()
+        while self._counted:
+            self._counted.pop().leave(self.name)
 
 
 class Limits(msgspec.Struct):
-    """What every request is held against. A limit that is off costs nothing."""
+    """What every request is held against. ``requests``, ``streams`` and ``waits`` are those of keys: where there are
+    no keys, nothing is counted by them.
+    """
 
     keys: Buckets | None
     addresses: Buckets | None
-    turns: Turns | None
+    requests: FairConcurrencyLimiter | None
+    lists: FairConcurrencyLimiter
+    unsent: SharedBudget
+    streams: ConcurrencyPerName
+    waits: ConcurrencyPerName
+    stopwatch: Stopwatch
     chance: Chance = system_chance
 
-    async def admit(self, request: Request) -> None:
-        """Count a request for its caller's key; call it once it is known whose it is. Raises RateLimited."""
+    async def admit(self, request: Request, *, is_list: bool) -> None:
+        """Count a request for its caller; call it once it is known whose it is. Raises RateLimited or Overloaded."""
         caller = request.caller
         assert isinstance(caller, Caller), "it is known whose the request is"
-        if caller.key_id is None:
-            return
         visit = _visit_of(request)
-        if self.keys is not None:
-            wait, item = self.keys.take(caller.key_id)
-            visit.note(self.keys, item)
-            if wait:
-                raise RateLimited(wait, "More requests with this key than are allowed; nothing was done.")
-        await visit.enter(caller.key_id)
+        visit.is_admitted = True
+        if caller.key_id is not None:
+            visit.name = caller.key_id
+            if self.keys is not None:
+                wait, item = self.keys.take(caller.key_id)
+                visit.note(self.keys, item)
+                if wait:
+                    raise RateLimited(wait, "More requests with this key than are allowed; nothing was done.")
+        visit.refuse_slow_reader()
+        if is_list:
+            await visit.take_place(self.lists)
+            visit.refuse_slow_reader()  # While it waited, others of its name may have been left unread.
+            visit.keep_unsent(LIST_BYTES_MAX)  # Until it is known how large it is.
+        elif self.requests is not None and caller.key_id is not None:
+            await visit.take_place(self.requests)
 
     def enter(self, request: Request) -> None:
         """Hold a request against its address; raises RateLimited."""
-        visit = request.visit = Visit(self.turns)
+        address = address_of(request.client)
+        visit = request.visit = Visit(self, address)
         if self.addresses is not None:
-            wait, item = self.addresses.take(address_of(request.client))
+            wait, item = self.addresses.take(address)
             visit.note(self.addresses, item)
             if wait:
                 raise RateLimited(wait, "More requests from this address than are allowed; nothing was done.")
 
     async def before_answer(self, request: Request, answer: Answer) -> None:
-        """Tell what is left, and hold refusals back."""
+        """Tell what is left, and hold refusals back. The work is done: from here on bytes are counted, not places."""
+        visit = _visit_of(request)
+        visit.give_place_back()
+        visit.let_go_of_unsent()
         if answer.status == UNAUTHORIZED and self.addresses is not None:
             self.addresses.charge(address_of(request.client), FAILURE_COST - 1)
         elif answer.status == TOO_MANY:
             # Not all at once: those who were refused together must not come back together.
             await asyncio.sleep(REFUSAL_SECONDS * (1 + self.chance()))
-        answer.headers += _visit_of(request).headers
+        answer.headers += visit.headers
+        # What is shown to everybody is made once, and takes no room of its own.
+        if isinstance(answer, Reply) and len(answer.body) >= LARGE_BYTES_MIN and visit.is_admitted:
+            visit.keep_unsent(len(answer.body))
 
     def leave(self, request: Request) -> None:
-        """Count a request among its key's no longer."""
+        """Give back what a request took."""
         _visit_of(request).leave()
 
 
@@ -237,35 +262,39 @@ def _visit_of(request: Request) -> Visit:
     return request.visit
 
 
-def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> Limits | None:
-    """Make the limits that the settings ask for; None where they ask for none."""
+def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> Limits:
+    """Make the limits that the settings ask for."""
     keys = Policy("key", settings.rate_limit_per_second, settings.rate_limit_burst)
     addresses = Policy("address", settings.address_limit_per_second, settings.address_limit_burst)
-    by_key = settings.auth != "off" and (keys.per_second or settings.requests_at_once_share)
-    if not (by_key or addresses.per_second):
-        return None
+    has_keys = settings.auth != "off"
+    places = settings.requests_at_once if has_keys else 0
     return Limits(
-        Buckets(keys, stopwatch) if keys.per_second else None,
+        Buckets(keys, stopwatch) if has_keys and keys.per_second else None,
         Buckets(addresses, stopwatch) if addresses.per_second else None,
-        Turns(settings.requests_at_once_share, stopwatch) if settings.requests_at_once_share else None,
+        FairConcurrencyLimiter(places, waiting_max=WAITING_MAX) if places else None,
+        FairConcurrencyLimiter(LISTS_AT_ONCE, waiting_max=WAITING_MAX),
+        SharedBudget(settings.unsent_megabytes * 1_000_000),
+        ConcurrencyPerName(settings.streams_per_key),
+        ConcurrencyPerName(settings.waits_per_key),
+        stopwatch,
     )
 
 
-def stop_counting(request: Request) -> None:
-    """Let a request that only waits take no place among its key's; call it before a long wait or a stream."""
-    if isinstance(request.visit, Visit):
-        request.visit.leave()
+def count_stream(request: Request) -> Visit:
+    """Count a stream among those of its key, instead of a request; raises RateLimited where there are too many."""
+    visit = _visit_of(request)
+    visit.give_place_back()
+    if _has_key(request) and not visit.count(visit.limits.streams):
+        raise RateLimited(1.0, "As many streams as a key may have are open already.")
+    return visit
 
 
-@lru_cache(maxsize=4096)
-def address_of(host: str) -> str:
-    """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host[:64]
-    if isinstance(address, ipaddress.IPv4Address):
-        return host
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+def count_wait(request: Request) -> bool:
+    """Count a wait among those of its key, instead of a request; False where there are too many: answer at once."""
+    visit = _visit_of(request)
+    visit.give_place_back()
+    return not _has_key(request) or visit.count(visit.limits.waits)
+
+
+def _has_key(request: Request) -> bool:
+    return isinstance(request.caller, Caller) and request.caller.key_id is not None

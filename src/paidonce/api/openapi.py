@@ -1,7 +1,8 @@
 """The OpenAPI 3.1 document, made from what each handler says of itself and from the types it reads and answers with."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from functools import cache
+from typing import Any, Final, TypeAlias, get_origin, get_type_hints
 
 import msgspec
 
@@ -126,6 +127,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     parameters: type[Fields] | None = None
     headers: Sequence[str] = ()
     touches_database: bool = True
+
+
+@cache
+def shows_list(operation: Operation) -> bool:
+    """Tell whether a call answers with a list, which can be large."""
+    kinds = [answer.kind for answer in operation.answers.values() if answer.kind is not None]
+    return any(get_origin(get_type_hints(kind).get("data")) is list for kind in kinds)
 
 
 def build_document(routes: Sequence[Route]) -> Json:

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from paidonce.api.answers import event_answer
+from paidonce.api.limits import Visit
 from paidonce.errors import PaidonceError
 from paidonce.events.feed import Follower
 from paidonce.events.model import Event
@@ -50,16 +51,22 @@ class StreamHead:
 class EventStream:
     """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
 
-    __slots__ = ("_follow", "_pace", "_types", "headers", "status")
+    __slots__ = ("_follow", "_pace", "_types", "_visit", "headers", "status")
 
     def __init__(
-        self, follow: Callable[[], AbstractContextManager[Follower]], *, types: frozenset[str] | None, pace: Pace
+        self,
+        follow: Callable[[], AbstractContextManager[Follower]],
+        *,
+        types: frozenset[str] | None,
+        pace: Pace,
+        visit: Visit,
     ) -> None:
         self.status = 200
         self.headers = list(HEADERS)
         self._follow = follow
         self._types = types
         self._pace = pace
+        self._visit = visit
 
     async def send_to(self, channel: Channel) -> None:
         """Tell until the client has gone, the process stops, or it has been open for long."""
@@ -77,27 +84,35 @@ class EventStream:
     async def _tell(self, follower: Follower, channel: Channel) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.open
-        told = f"retry: {RETRY_MS}\n{_position(follower)}"
+        told = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
         while True:
-            async with asyncio.timeout(self._pace.stuck):
-                await channel.write(told.encode())
+            with self._visit.sending(len(told)):
+                async with asyncio.timeout(self._pace.stuck):
+                    await channel.write(told)
             if loop.time() >= until:
                 return
             try:
-                events = await follower.read(seconds=self._pace.heartbeat)
+                told = await self._read(follower)
             except PaidonceError as error:
                 log.warning("stream_ended", cause=error.code)  # The client asks again, and is told what is true then.
                 return
             if follower.ended:
                 return
-            told = self._shown(events) or f": \n{_position(follower)}"
 
-    def _shown(self, events: Iterable[Event]) -> str:
-        return "".join(
+    async def _read(self, follower: Follower) -> bytes:
+        """Write down what comes next. Who is far behind reads in turn with all others who read much."""
+        if follower.is_behind:
+            async with self._visit.reading():
+                return b"" if follower.ended else self._shown(await follower.read(seconds=0), follower)
+        return self._shown(await follower.read(seconds=self._pace.heartbeat), follower)
+
+    def _shown(self, events: Iterable[Event], follower: Follower) -> bytes:
+        shown = "".join(
             f"id: {event.sequence}\nevent: {event.type}\ndata: {encode(event_answer(event)).decode()}\n\n"
             for event in events
             if self._types is None or event.type in self._types
         )
+        return (shown or f": \n{_position(follower)}").encode()
 
 
 def _position(follower: Follower) -> str:

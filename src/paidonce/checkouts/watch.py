@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 
@@ -14,10 +14,15 @@ OUR_POLLS: Final = 4
 class _Waiter:
     """A client that waits; ``change`` ends with the checkout as it is now, or with None where it must be read."""
 
-    __slots__ = ("change",)
+    __slots__ = ("change", "has_left")
 
     def __init__(self, change: asyncio.Future[Checkout | None]) -> None:
         self.change = change
+        self.has_left = False
+
+    def leave(self, _task: asyncio.Task[None]) -> None:
+        self.has_left = True
+        self.tell(None)
 
     def tell(self, checkout: Checkout | None) -> None:
         if not self.change.done():
@@ -45,21 +50,34 @@ class Watch:
                 waiter.tell(None)
 
     async def settled(
-        self, checkout: Checkout, read: Callable[[], Awaitable[Checkout]], *, seconds: float, ours: bool = False
+        self,
+        checkout: Checkout,
+        read: Callable[[], Awaitable[Checkout]],
+        *,
+        seconds: float,
+        ours: bool = False,
+        gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> Checkout:
         """Return the checkout as soon as it is not PROCESSING, else as it is after ``seconds``.
 
         ``ours`` says that it went to PROCESSING in this turn of the loop and that this process has its attempt in its
-        hands: then it is not read to begin with, and looked at less often.
+        hands: then it is not read to begin with, and looked at less often. ``gone`` ends when the client has gone; then
+        nothing more is read.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         poll_seconds = self._poll_seconds * OUR_POLLS if ours else self._poll_seconds
         waiter = _Waiter(loop.create_future())
         self._waiting[checkout.id].add(waiter)
+        leaving = None
+        if gone is not None:
+            leaving = loop.create_task(gone())
+            leaving.add_done_callback(waiter.leave)
         known = checkout if ours else None
         try:
             while True:
+                if waiter.has_left:
+                    return known or checkout
                 if known is None:
                     waiter.change = loop.create_future()  # Before reading: a change that comes after it ends this one.
                     known = await read()
@@ -72,6 +90,8 @@ class Watch:
                 finally:
                     look.cancel()
         finally:
+            if leaving is not None:
+                leaving.cancel()
             self._waiting[checkout.id].discard(waiter)
             if not self._waiting[checkout.id]:
                 del self._waiting[checkout.id]

@@ -30,6 +30,7 @@ def make_server(
         header_seconds=settings.header_seconds,
         body_seconds=settings.body_seconds,
         connection_limit=_make_room_for_files(settings.connection_limit),
+        connections_per_address=settings.connections_per_address,
         proxies=Proxies(settings.trusted_proxies) if settings.trusted_proxies else None,
     )
     grace_seconds = max(grace_seconds, GRACE_SECONDS_MIN)

@@ -64,6 +64,11 @@ class Follower:
         self.position = position
         self.ended = False
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next events have to be read from the log."""
+        return self._tail.since(self.position) is None
+
     def wake(self) -> None:
         """Look again."""
         self._bell.set()

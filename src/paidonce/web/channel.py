@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from paidonce.web.clients import Clients
+from paidonce.web.reply import LARGE_BYTES_MIN
 from paidonce.web.request import Request
 
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -65,6 +66,9 @@ class AnswerChannel:
         if self.is_last:
             lines.append(CLOSE)
         lines.append(b"\r\n")
+        if self._has_body and len(body) >= LARGE_BYTES_MIN:
+            self._transport.writelines([b"".join(lines), body])  # Not copied.
+            return
         if self._has_body:
             lines.append(body)
         self._transport.write(b"".join(lines))

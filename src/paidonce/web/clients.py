@@ -6,6 +6,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from paidonce.clock import Instant
+from paidonce.concurrency import ConcurrencyPerName
 from paidonce.errors import PaidonceError
 from paidonce.web.proxies import Proxies
 from paidonce.web.reply import Channel, Reply
@@ -30,6 +31,7 @@ class Clients:
         header_seconds: float,
         body_seconds: float,
         connection_limit: int,
+        connections_per_address: int,
         proxies: Proxies | None = None,
     ) -> None:
         self.answer = answer
@@ -37,6 +39,7 @@ class Clients:
         self.header_seconds = header_seconds
         self.body_seconds = body_seconds
         self.connection_limit = connection_limit
+        self.by_address = ConcurrencyPerName(connections_per_address)
         self.proxies = proxies
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()

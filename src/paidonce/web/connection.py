@@ -11,10 +11,12 @@ import structlog
 
 from paidonce import ids
 from paidonce.errors import BodyTooLarge, Overloaded, PaidonceError, RequestTimeout
+from paidonce.web.addresses import address_of
 from paidonce.web.channel import CLOSE, INVITATION, STATUS_LINES, AnswerChannel
 from paidonce.web.clients import Clients
 from paidonce.web.parsing import Parser, Part
 from paidonce.web.proxies import Proxies
+from paidonce.web.reply import LARGE_BYTES_MIN
 from paidonce.web.request import Request
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(self._take)
         self._client = ""
+        self._address: str | None = None  # Under which it is counted, where it is.
         self._proxies: Proxies | None = None  # Where the client is one of them.
         self._answering: Request | None = None
         self._waiting: deque[Request] = deque()  # What came whole behind it.
@@ -49,14 +52,22 @@ class Connection(asyncio.Protocol):
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a new client, or tell it that there are too many."""
+        """Take a new client, or tell it that there are too many; an address that has too many is told nothing."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class.
         peer = transport.get_extra_info("peername")
         self._client = peer[0] if peer else ""
+        # What a client leaves unread is to be noticed before it is much.
+        self._transport.set_write_buffer_limits(LARGE_BYTES_MIN)
+        self._channel = AnswerChannel(self._transport, self._clients, self._resume_reading)
         proxies = self._clients.proxies
         if proxies is not None and proxies.trust(self._client):
             self._proxies = proxies
-        self._channel = AnswerChannel(self._transport, self._clients, self._resume_reading)
+        else:
+            address = address_of(self._client)
+            if not self._clients.by_address.enter(address):
+                self._transport.abort()  # Whoever opens so many is not worth an answer.
+                return
+            self._address = address
         self._clients.connections.add(self)
         self._deadline = self._loop.time() + self._clients.header_seconds
         if len(self._clients.connections) > self._clients.connection_limit:
@@ -67,6 +78,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is over, for whatever reason
         """Let go. What is being answered goes on: what it asked for may be done already."""
         self._clients.connections.discard(self)
+        if self._address is not None:
+            self._clients.by_address.leave(self._address)
         self._parser.close()
         self._channel.close()
 
@@ -128,6 +141,7 @@ class Connection(asyncio.Protocol):
         self._answering = request
         is_last = request.is_last or self._is_stopping or (self._is_half_closed and not self._waiting)
         self._channel.open(request, is_last=is_last)
+        request.gone = self._channel.gone
         if self._parser.part is Part.NOTHING:
             self._deadline = None  # From here on it is our time that runs.
         if request.expects_invitation:

@@ -8,6 +8,7 @@ import msgspec
 
 encode: Final = msgspec.json.Encoder().encode
 
+LARGE_BYTES_MIN: Final = 4096  # Of a body whose sending is waited for.
 UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -67,8 +68,13 @@ class Reply:
             self.headers += [header_line(name, value) for name, value in headers.items()]
 
     async def send_to(self, channel: Channel) -> None:
-        """Send it."""
-        channel.send(self.status, self.headers, self.body)
+        """Send it. A large one is over when its client has taken it in, or has gone, and is not kept here meanwhile."""
+        body, self.body = self.body, b""
+        is_large = len(body) >= LARGE_BYTES_MIN
+        channel.send(self.status, self.headers, body)
+        del body
+        if is_large:
+            await channel.write(b"")
 
 
 def reply(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

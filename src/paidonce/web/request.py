@@ -1,7 +1,7 @@
 """One request: it is here as a whole before anybody sees it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class Request:
 
     Who serves it sets the rest: ``id`` names the exchange, ``routes`` is the table that it was found in, ``caller`` is
     who makes it, ``visit`` what a gate notes of it. ``client`` is the address at the other end, empty where none is
-    known.
+    known. ``gone`` waits until the client has gone, or has nothing more to say.
     """
 
     __slots__ = (
@@ -25,6 +25,7 @@ class Request:
         "client",
         "expects_invitation",
         "fields",
+        "gone",
         "id",
         "is_last",
         "method",
@@ -51,6 +52,7 @@ class Request:
         self.expects_invitation = False  # Its client sends "Expect: 100-continue", and may wait with the body.
         self.id = ""
         self.routes: Sequence[Route] = ()
+        self.gone: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.caller: object = None
         self.visit: object = None
 

@@ -1,17 +1,18 @@
 """What one key and one address may ask for; the application behind is pretended, its callers are set by hand."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 import pytest
 
 from paidonce.api import limits as module
-from paidonce.api.limits import SECOND, Buckets, Limits, Policy, address_of, limits_of, stop_counting
+from paidonce.api.limits import SECOND, Buckets, Limits, Policy, count_stream, count_wait, limits_of
 from paidonce.api.problems import answer_error
 from paidonce.merchants.model import ANYBODY, Caller
 from paidonce.settings import Settings
+from paidonce.web.addresses import address_of
 from paidonce.web.application import Application
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
@@ -19,6 +20,7 @@ from paidonce.web.routing import Handler, Route
 
 ADA: Final = Caller("m_ada", frozenset(), "key_ada")
 BOB: Final = Caller("m_bob", frozenset(), "key_bob")
+SOON: Final = 20.0  # Far more than anything here takes.
 CALLERS: Final = {one.key_id or "nobody": one for one in (ADA, BOB, ANYBODY)}
 
 
@@ -104,25 +106,25 @@ def test_buckets_that_are_full_again_make_room(monkeypatch: pytest.MonkeyPatch) 
 
 def limits(**settings: float) -> Limits:
     """Make only the limits that are named."""
-    off = {"rate_limit_per_second": 0.0, "requests_at_once_share": 0, "address_limit_per_second": 0.0}
-    found = limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
-    assert found is not None
-    return found
+    off = {"rate_limit_per_second": 0.0, "requests_at_once": 0, "address_limit_per_second": 0.0}
+    return limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
 
 
 class Client:
-    """Asks an application behind the limits, each time as who it is told."""
+    """Asks an application behind the limits, each time as who it is told; for a list, or for something else."""
 
-    def __init__(self, limited: Limits, handler: Handler | None = None) -> None:
+    def __init__(self, limited: Limits, handler: Handler | None = None, *, is_list: bool = False) -> None:
         self.limited = limited
+        self.is_list = is_list
         self.asked = 0
+        self.told: Told | None = None
         routes = [Route("GET", "/checkouts", handler or self.answer)]
         self.app = Application(routes, None, answer_error=answer_error, admit=self.admit, gate=limited)
 
     async def admit(self, request: Request, _route: Route, _values: Sequence[str]) -> None:
         self.asked += 1
         request.caller = CALLERS[request.header("authorization") or ""]
-        await self.limited.admit(request)
+        await self.limited.admit(request, is_list=self.is_list)
 
     async def answer(self, request: Request, _context: object) -> Reply:
         return Reply(status=int(request.header("prefer") or 200))
@@ -134,7 +136,7 @@ class Client:
         fields = {b"prefer": b"%d" % status, b"authorization": (caller.key_id or "nobody").encode()}
         request = Request("GET", b"/checkouts", "/checkouts", b"", fields)
         request.client = address
-        told = Told()
+        told = self.told or Told()
         await self.app.answer(request, told)
         return told.status, told.headers
 
@@ -142,8 +144,11 @@ class Client:
 class Told:
     """Keeps what an answer tells of limits."""
 
+    on_sent: Callable[[], object] = staticmethod(lambda: None)
+
     def send(self, status: int, headers: list[bytes], _body: bytes) -> None:
         self.status = status
+        self.on_sent()
         lines = [line.partition(": ") for line in b"".join(headers).decode().splitlines()]
         self.headers = {
             name: value for name, _, value in lines if name.startswith("ratelimit") or name == "retry-after"
@@ -188,97 +193,235 @@ async def test_a_failed_authentication_counts_for_ten_requests() -> None:
 
 
 class Door:
-    """An application that answers nobody before it is opened, and counts who is inside."""
+    """An application that answers nobody before it is opened, and knows who is inside."""
 
-    def __init__(self, *, only_waits: bool = False, **settings: float) -> None:
+    def __init__(self, *, only_waits: bool = False, is_list: bool = False, **settings: float) -> None:
         self.limited = limits(**settings)
-        self.client = Client(self.limited, self.answer)
-        self.opened = asyncio.Event()
+        self.client = Client(self.limited, self.answer, is_list=is_list)
+        self.opened = asyncio.Semaphore(0)
         self.inside: list[str | None] = []
         self.only_waits = only_waits
 
     async def answer(self, request: Request, _context: object) -> Reply:
         if self.only_waits:
-            stop_counting(request)
+            count_wait(request)
         self.inside.append(request.header("authorization"))
-        await self.opened.wait()
+        await self.opened.acquire()
         return Reply()
 
     async def ask(self, *callers: Caller) -> Sequence[asyncio.Future[Any]]:
         """Ask once as each, and let everything happen that can."""
         asked = [asyncio.ensure_future(self.client.ask(caller)) for caller in callers]
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await self.settle()
         return asked
 
-    def under_way(self) -> int:
-        assert self.limited.turns is not None
-        return len(self.limited.turns)
+    async def open(self, count: int = 1000) -> None:
+        """Let so many out."""
+        for _ in range(count):
+            self.opened.release()
+        await self.settle()
+
+    @staticmethod
+    async def settle() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
 
 
-async def test_who_is_alone_may_have_any_number_under_way() -> None:
-    door = Door(requests_at_once_share=2)
-    await door.ask(*[ADA] * 10)
+async def test_a_key_that_is_alone_may_have_every_place() -> None:
+    door = Door(requests_at_once=10)
+    await door.ask(*[ADA] * 15)
     assert door.inside == ["key_ada"] * 10
-    door.opened.set()
+    await door.open()
 
 
-async def test_beside_others_each_has_its_share_and_the_rest_waits_its_turn() -> None:
-    door = Door(requests_at_once_share=2)
-    asked = await door.ask(BOB, *[ADA] * 10, BOB)
-    assert door.inside == ["key_bob", "key_ada", "key_ada", "key_bob"]
-    door.opened.set()
-    assert [(await one)[0] for one in asked] == [200] * 12
-    assert door.inside.count("key_ada") == 10
-    assert door.under_way() == 0
+async def test_a_backlog_of_one_key_is_never_released_ahead_of_another_that_keeps_asking() -> None:
+    door = Door(requests_at_once=2)
+    await door.ask(*[ADA] * 100)
+    for round_number in range(1, 11):
+        await door.ask(BOB)
+        await door.open(2)
+        assert door.inside[2:].count("key_bob") == round_number
+        assert door.inside[2:].count("key_ada") == round_number
+    await door.open()
 
 
-async def test_who_waits_and_goes_takes_nobodys_turn() -> None:
-    door = Door(requests_at_once_share=1)
+async def test_whoever_is_cancelled_in_the_very_moment_that_they_get_their_place_frees_it() -> None:
+    door = Door(requests_at_once=1)
+    first = Told()
+    door.client.told = first
+    await door.ask(ADA)
+    door.client.told = None
+    second, third = await door.ask(BOB, ADA)
+    first.on_sent = second.cancel
+    await door.open(1)
+    # The first gave its place to the second, which was cancelled before its task heard of it.
+    assert second.cancelled()
+    await door.open()
+    assert (await third)[0] == 200
+    assert door.inside == ["key_ada", "key_ada"]
+
+
+async def test_who_waits_and_goes_takes_nobodys_place() -> None:
+    door = Door(requests_at_once=1)
     asked = await door.ask(BOB, ADA, ADA, ADA)
     asked[2].cancel()
-    door.opened.set()
+    await door.open()
     assert [(await one)[0] for one in (asked[0], asked[1], asked[3])] == [200] * 3
-    assert door.under_way() == 0
+    await door.ask(ADA)
+    assert len(door.inside) == 4
 
 
-async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 2)
-    door = Door(requests_at_once_share=1)
-    asked = await door.ask(BOB, *[ADA] * 4)
-    assert (await asked[4])[0] == 429
-    door.opened.set()
-    assert [(await one)[0] for one in asked[:4]] == [200] * 4
-    assert door.under_way() == 0
+async def test_only_so_many_of_one_key_wait() -> None:
+    door = Door(requests_at_once=1)
+    asked = await door.ask(BOB, *[ADA] * (module.WAITING_MAX + 1), BOB)
+    assert (await asked[module.WAITING_MAX + 1])[0] == 429
+    await door.open(module.WAITING_MAX + 2)
+    others = [(await one)[0] for number, one in enumerate(asked) if number != module.WAITING_MAX + 1]
+    assert set(others) == {200}
 
 
-async def test_who_waited_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAIT_SECONDS_MAX", -1)
-    door = Door(requests_at_once_share=1)
-    asked = await door.ask(BOB, ADA, ADA)
-    door.opened.set()
-    assert (await asked[1])[0] == 200
-    assert (await asked[2])[0] == 429
-    assert door.under_way() == 0
+async def test_who_waited_too_long_is_told_to_come_back_and_keeps_no_place() -> None:
+    stopwatch = Stopwatch()
+    door = Door(requests_at_once=1)
+    door.limited.stopwatch = stopwatch
+    asked = await door.ask(BOB, ADA)
+    stopwatch.seconds += module.WAIT_SECONDS_MAX + 1
+    await door.open()
+    assert [(await one)[0] for one in asked] == [200, 429]
+    assert (await door.client.ask(ADA))[0] == 200
 
 
 async def test_who_only_waits_for_something_takes_no_place() -> None:
-    door = Door(requests_at_once_share=1, only_waits=True)
+    door = Door(requests_at_once=1, only_waits=True)
     await door.ask(BOB, ADA, ADA, ADA)
     assert door.inside.count("key_ada") == 3
-    assert door.under_way() == 0
-    door.opened.set()
+    await door.open()
 
 
 async def test_a_request_that_fails_gives_its_place_back() -> None:
-    limited = limits(requests_at_once_share=1)
-
     async def broken(_request: Request, _context: object) -> Reply:
         raise ZeroDivisionError
 
-    assert [(await Client(limited, broken).ask(ADA))[0] for _ in range(2)] == [500, 500]
-    assert limited.turns is not None
-    assert len(limited.turns) == 0
+    client = Client(limits(requests_at_once=1), broken)
+    async with asyncio.timeout(SOON):
+        assert [(await client.ask(ADA))[0] for _ in range(2)] == [500, 500]
+
+
+async def test_lists_have_places_of_their_own_which_keys_share_in_turns() -> None:
+    door = Door(requests_at_once=1, is_list=True)
+    await door.ask(*[ADA] * 10)
+    assert door.inside == ["key_ada"] * module.LISTS_AT_ONCE
+    await door.ask(BOB)
+    await door.open(2)
+    assert door.inside[module.LISTS_AT_ONCE :] == ["key_ada", "key_bob"]
+    door.client.is_list = False
+    await door.ask(BOB)
+    assert door.inside[-1] == "key_bob"
+    await door.open()
+
+
+class Unread(Told):
+    """A client that reads nothing of a large answer until it ``reads``."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.answered = asyncio.Event()
+        self.held = 0
+        self.status = 0
+
+    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
+        super().send(status, headers, body)
+        self.held = len(body)
+        self.answered.set()
+
+    async def write(self, _piece: bytes) -> None:
+        await self.reads.wait()
+
+
+class Lists:
+    """An application whose lists have a megabyte, for clients that read nothing."""
+
+    def __init__(self, megabytes_max: int) -> None:
+        self.client = Client(limits(unsent_megabytes=megabytes_max), self.answer, is_list=True)
+        self.unread: list[Unread] = []
+        self.tasks: list[asyncio.Future[None]] = []
+
+    async def answer(self, _request: Request, _context: object) -> Reply:
+        return Reply(bytes(1_000_000))
+
+    async def ask(self, caller: Caller, *, times: int = 1, address: str = "192.0.2.1") -> list[int]:
+        """Ask all at once; returns the statuses."""
+        asked = [Unread() for _ in range(times)]
+        self.unread += asked
+        for one in asked:
+            fields = {b"authorization": (caller.key_id or "nobody").encode()}
+            request = Request("GET", b"/checkouts", "/checkouts", b"", fields)
+            request.client = address
+            self.tasks.append(asyncio.ensure_future(self.client.app.answer(request, one)))
+        async with asyncio.timeout(SOON):
+            await asyncio.gather(*(one.answered.wait() for one in asked))
+        return [one.status for one in asked]
+
+    def let_them_read(self) -> None:
+        for one in self.unread:
+            one.reads.set()
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait for clients to read them."""
+        return sum(one.held for one in self.unread if not one.reads.is_set())
+
+
+async def test_clients_that_read_nothing_hold_a_bounded_number_of_bytes_and_the_rest_is_refused() -> None:
+    lists = Lists(megabytes_max=64)
+    statuses = await lists.ask(ADA, times=100)
+    assert statuses.count(429) == 100 - statuses.count(200)
+    assert 16 <= statuses.count(200) <= 32
+    assert await lists.ask(BOB) == [200], "what is left is for who holds less"
+    lists.let_them_read()
+    await asyncio.gather(*lists.tasks)
+    assert await lists.ask(ADA) == [200]
+
+
+async def test_many_keys_together_hold_no_more_than_there_is() -> None:
+    lists = Lists(megabytes_max=64)
+    for number in range(30):
+        await lists.ask(ADA, times=10)
+        await lists.ask(ANYBODY, times=10, address=f"192.0.2.{number}")
+    assert 48_000_000 < lists.held <= 64_000_000 + module.LIST_BYTES_MAX
+    lists.let_them_read()
+
+
+async def test_a_client_that_reads_nothing_keeps_no_place_among_those_who_are_worked_on() -> None:
+    lists = Lists(megabytes_max=1000)
+    assert await lists.ask(ADA, times=3 * module.LISTS_AT_ONCE) == [200] * 3 * module.LISTS_AT_ONCE
+    lists.let_them_read()
+
+
+async def test_a_key_has_only_so_many_streams_and_waits_while_another_has_its_own() -> None:
+    door = Door(streams_per_key=2, waits_per_key=2)
+    found: list[bool] = []
+
+    async def stream(request: Request, _context: object) -> Reply:
+        count_stream(request)
+        await door.opened.acquire()
+        return Reply()
+
+    async def wait(request: Request, _context: object) -> Reply:
+        found.append(count_wait(request))
+        await door.opened.acquire()
+        return Reply()
+
+    door.client = Client(door.limited, stream)
+    streams = await door.ask(ADA, ADA, ADA, BOB)
+    assert (await streams[2])[0] == 429
+    door.client = Client(door.limited, wait)
+    waits = await door.ask(ADA, ADA, ADA, BOB)
+    assert found == [True, True, False, True]
+    await door.open()
+    await asyncio.gather(*streams, *waits)
+    door.client = Client(door.limited, stream)
+    assert (await door.client.ask(ADA))[0] == 200, "those that have ended count no longer"
 
 
 @pytest.mark.parametrize(
@@ -296,6 +439,9 @@ def test_an_address_is_named_by_whom_it_belongs_to(client: str, name: str) -> No
     assert address_of(client) == name
 
 
-def test_without_keys_and_without_a_limit_of_addresses_there_are_none() -> None:
-    assert limits_of(Settings()) is None
-    assert limits_of(Settings(address_limit_per_second=1.0)) is not None
+async def test_without_keys_requests_are_not_counted_but_what_waits_unread_is() -> None:
+    client = Client(limits_of(Settings(requests_at_once=1)))
+    assert (await client.ask(ANYBODY))[0] == 200
+    lists = Lists(megabytes_max=64)
+    assert set(await lists.ask(ANYBODY, times=50)) == {200, 429}
+    lists.let_them_read()

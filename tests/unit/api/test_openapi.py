@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from paidonce.api.openapi import build_document
+from paidonce.api.openapi import build_document, shows_list
 from paidonce.api.routes import ROUTES
 from paidonce.errors import PaidonceError
+from paidonce.web.routing import Route
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,16 @@ def test_a_problem_is_shown_with_every_code_that_it_may_have(document: dict[str,
     known = {kind.code for kind in PaidonceError.__subclasses__()}
     assert shown <= known
     assert {"invalid_request", "checkout_not_found", "idempotency_key_reused", "overloaded"} <= shown
+
+
+def test_every_call_that_answers_with_a_list_is_known_as_one() -> None:
+    """Lists are read a few at a time, so that they do not fill the memory."""
+    lists = {route.operation.id for route in ROUTES if shows_list(route.operation)}
+    pages = {route.operation.id for route in ROUTES if "limit" in _parameters_of(route)}
+    assert lists >= pages | {"listRefunds", "getTimeline"}
+    assert lists & {"getCheckout", "createCheckout", "followEvents"} == set()
+
+
+def _parameters_of(route: Route) -> tuple[str, ...]:
+    parameters = route.operation.parameters
+    return () if parameters is None else parameters.__struct_fields__

@@ -153,3 +153,19 @@ def test_nobody_is_remembered_who_has_gone() -> None:
         assert not one.watch._waiting  # noqa: SLF001 - nothing else tells of a leak
 
     waiting(story)
+
+
+def test_for_a_client_that_has_gone_nothing_more_is_read() -> None:
+    async def story(one: Waiting) -> None:
+        leaving = asyncio.Event()
+
+        async def gone() -> None:
+            await leaving.wait()
+
+        answer = asyncio.create_task(one.watch.settled(PROCESSING, one.read, seconds=30, gone=gone))
+        await asyncio.sleep(POLL_SECONDS / 2)
+        leaving.set()
+        assert await answer == PROCESSING
+        assert (one.reads, one.loop.time()) == (1, POLL_SECONDS / 2)
+
+    waiting(story)

@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from unittest.mock import patch
 
 import msgspec
 
+from paidonce.api.limits import LISTS_AT_ONCE, Limits, Visit, limits_of
 from paidonce.api.streaming import EventStream, Pace
+from paidonce.events.feed import PAGE_MAX, RECENT_MAX
+from paidonce.events.model import Event
+from paidonce.settings import Settings
 from tests.unit.events.newsroom import SECONDS_MAX, Newsroom, newsroom
 
+ADDRESS = "192.0.2.1"
 QUIET = Pace(heartbeat=600)
 
 
@@ -18,6 +24,7 @@ class Client:
 
     def __init__(self) -> None:
         self.text = ""
+        self.offered = 0
         self.complete = False
         self.leaving = asyncio.Event()
         self.going_on = asyncio.Event()
@@ -31,6 +38,8 @@ class Client:
         self.status, self.headers = status, headers
 
     async def write(self, piece: bytes) -> None:
+        self.offered = len(piece)
+        self._more.set()
         await self.going_on.wait()
         self.text += piece.decode()
         self._more.set()
@@ -41,19 +50,28 @@ class Client:
     async def gone(self) -> None:
         await self.leaving.wait()
 
-    async def until(self, part: str) -> None:
+    async def until(self, part: str, *, offered: int = 0) -> None:
+        """Wait until it has taken a text, and was offered so many bytes at once."""
         async with asyncio.timeout(SECONDS_MAX):
-            while part not in self.text:
+            while part not in self.text or self.offered < offered:
                 self._more.clear()
                 await self._more.wait()
 
 
 @contextmanager
 def streaming(
-    room: Newsroom, *, after: int = 0, newest: int = 0, types: frozenset[str] | None = None, pace: Pace = QUIET
+    room: Newsroom,
+    *,
+    after: int = 0,
+    newest: int = 0,
+    types: frozenset[str] | None = None,
+    pace: Pace = QUIET,
+    limits: Limits | None = None,
 ) -> Iterator[tuple[Client, "asyncio.Task[None]"]]:
     client = Client()
-    stream = EventStream(partial(room.feed.follow, "m1", after=after, newest=newest), types=types, pace=pace)
+    follow = partial(room.feed.follow, "m1", after=after, newest=newest)
+    visit = Visit(limits or limits_of(Settings()), ADDRESS)
+    stream = EventStream(follow, types=types, pace=pace, visit=visit)
     task = asyncio.ensure_future(stream.send_to(client))
     try:
         yield client, task
@@ -132,3 +150,49 @@ async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_agai
         with streaming(room, newest=1) as (client, task):
             await asyncio.wait_for(task, SECONDS_MAX)
         assert client.complete
+
+
+async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_once_gone(sqlite_url: str) -> None:
+    newest = RECENT_MAX + PAGE_MAX
+    async with newsroom(sqlite_url) as room:
+        await room.happen(newest)
+        limits = limits_of(Settings())
+        for _ in range(LISTS_AT_ONCE):
+            await limits.lists.acquire("others")
+        read_history = room.feed.read_history
+        positions: list[int] = []
+
+        async def noted(merchant_id: str, position: int) -> list[Event]:
+            positions.append(position)
+            return await read_history(merchant_id, position)
+
+        with (
+            patch.object(room.feed, "read_history", noted),
+            streaming(room, newest=newest, limits=limits) as (gone, task),
+            streaming(room, newest=newest, limits=limits) as (behind, _),
+            streaming(room, after=newest, newest=newest, limits=limits) as (live, _),
+        ):
+            await room.happen(1)
+            await live.until(f"id: {newest + 1}\n")
+            assert positions == [], "they wait for their turn"
+            gone.leaving.set()
+            await asyncio.sleep(0)
+            limits.lists.release()
+            await behind.until(f"id: {newest + 1}\n")
+            await asyncio.wait_for(task, SECONDS_MAX)
+            assert positions.count(0) == 1
+
+
+async def test_what_a_stream_is_sent_and_does_not_take_counts_as_unsent(sqlite_url: str) -> None:
+    async with newsroom(sqlite_url) as room:
+        await room.happen(PAGE_MAX)
+        limits = limits_of(Settings())
+        with streaming(room, newest=PAGE_MAX, limits=limits) as (client, task):
+            await client.until("id: 0\n\n")
+            client.going_on.clear()
+            await client.until("id: 0\n\n", offered=PAGE_MAX * 100)
+            assert limits.unsent.held(ADDRESS) == client.offered
+            client.going_on.set()
+            client.leaving.set()
+            await asyncio.wait_for(task, SECONDS_MAX)
+            assert limits.unsent.held(ADDRESS) == 0

@@ -1,0 +1,158 @@
+"""Clients that do not read what they asked for, or leave before it comes, take only so much from the others."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any, Final
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from paidonce.cli import main
+from tests.conformance.wire import Wire, connected
+from tests.service import Paidonce, wait_until
+
+CLIENTS: Final = 40
+LARGE: Final = {f"name {number}": "é" * 500 for number in range(50)}  # About 50 kB a checkout.
+
+
+class Merchant:
+    """A merchant with a key, on a service of its own."""
+
+    def __init__(self, service: Paidonce, name: str, sockets: ExitStack) -> None:
+        self.service = service
+        self.sockets = sockets
+        self.headers = {"Authorization": f"Bearer {self.make_key(name)}"}
+
+    def make_key(self, name: str) -> str:
+        environment = {"DATABASE_URL": self.service.database_url}
+        commands = [("merchants", "create", name), ("keys", "create", name)]
+        done = [CliRunner().invoke(main, arguments, env=environment) for arguments in commands]
+        assert [one.exit_code for one in done] == [0, 0]
+        return done[1].stdout.strip()
+
+    def ask(self, path: str, **headers: str) -> Wire:
+        """Ask on a connection of its own, and read nothing."""
+        wire = Wire(self.service.url)
+        self.sockets.enter_context(wire.socket)
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (self.headers | headers).items())
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: here\r\n{lines}\r\n".encode())
+        return wire
+
+    def create(self, key: str, **fields: object) -> str:
+        body = {"amount": 1000, "currency": "USD", "idempotencyKey": key, **fields}
+        content = json.dumps(body, ensure_ascii=False).encode()
+        headers = self.headers | {"Content-Type": "application/json"}
+        answer = httpx.post(f"{self.service.url}/checkouts", content=content, headers=headers)
+        assert answer.status_code == 201, answer.text
+        checkout_id: str = answer.json()["id"]
+        return checkout_id
+
+
+@pytest.fixture
+def sockets() -> Iterator[ExitStack]:
+    """Close what a test leaves open."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def serve(start: Callable[..., Paidonce], sqlite_url: str) -> Callable[..., Paidonce]:
+    def serve(**settings: str) -> Paidonce:
+        service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_AUTH="keys", **settings)
+        return service.wait_until_ready()
+
+    return serve
+
+
+def status_of(wire: Wire) -> int:
+    with closing(wire.socket):
+        return int(wire.socket.recv(12)[9:])
+
+
+def resident_megabytes(service: Paidonce) -> float:
+    with open(f"/proc/{service.process.pid}/status") as status:  # noqa: PTH123 - no file of ours
+        lines = dict(line.split(":", 1) for line in status)
+    return int(lines["VmRSS"].split()[0]) / 1024
+
+
+def test_clients_that_read_nothing_of_large_lists_are_refused_before_they_fill_the_memory(
+    serve: Callable[..., Paidonce], sockets: ExitStack
+) -> None:
+    service = serve(PAIDONCE_UNSENT_MEGABYTES="64")
+    ada, bob = Merchant(service, "ada", sockets), Merchant(service, "bob", sockets)
+    for number in range(100):
+        ada.create(f"key {number}", metadata=LARGE)
+    before = resident_megabytes(service)
+    asked = [ada.ask("/checkouts?limit=100") for _ in range(CLIENTS)]
+    statuses = [wire.socket.recv(12)[9:] for wire in asked]
+    assert statuses.count(b"429") == CLIENTS - statuses.count(b"200") > CLIENTS / 2
+    assert status_of(bob.ask("/checkouts?limit=100")) == 200
+    # All of them are 200 MB, and more while they are made.
+    assert resident_megabytes(service) - before < 150
+    for wire in asked:
+        wire.socket.close()
+    wait_until(lambda: status_of(ada.ask("/checkouts?limit=100")) == 200)
+
+
+def preference(wire: Wire) -> str:
+    with closing(wire.socket):
+        return wire.answer().headers.get("preference-applied", "")
+
+
+def test_a_client_that_leaves_while_it_waits_or_follows_makes_room_for_another(
+    serve: Callable[..., Paidonce], sockets: ExitStack
+) -> None:
+    service = serve(
+        PAIDONCE_SIMULATOR_LATENCY_MS="600000",
+        PAIDONCE_PROVIDER_TIMEOUT_SECONDS="500",
+        PAIDONCE_LEASE_SECONDS="600",
+        PAIDONCE_SHUTDOWN_SECONDS="0",
+        PAIDONCE_WAITS_PER_KEY="1",
+        PAIDONCE_STREAMS_PER_KEY="1",
+    )
+    ada = Merchant(service, "ada", sockets)
+    path = f"/checkouts/{ada.create('key')}"
+    paid = httpx.post(f"{service.url}{path}/pay", headers=ada.headers)
+    assert paid.status_code == 202
+    waits = ada.ask(path, Prefer="wait=30")
+    follows = ada.ask("/events/stream")
+    assert follows.socket.recv(12)[9:] == b"200"
+    # One more is answered at once: a stream is refused, and a wait is not waited for.
+    wait_until(lambda: preference(ada.ask(path, Prefer="wait=1")) == "")
+    assert status_of(ada.ask("/events/stream")) == 429
+    waits.socket.close()
+    follows.socket.close()
+    wait_until(lambda: preference(ada.ask(path, Prefer="wait=1")) == "wait=1", seconds=20)
+    wait_until(lambda: status_of(ada.ask("/events/stream")) == 200)
+
+
+def test_an_address_has_only_so_many_connections_and_a_trusted_proxy_any_number(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    def connections(service: Paidonce, stack: ExitStack) -> list[Any]:
+        opened = [stack.enter_context(connected(service.url)) for _ in range(4)]
+        for one in opened:
+            one.send(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+        return opened
+
+    service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_CONNECTIONS_PER_ADDRESS="3").wait_until_ready()
+    with ExitStack() as stack:
+        opened = connections(service, stack)
+        assert [one.answer().status for one in opened] == [200, 200, 200, 0]
+        opened[0].socket.close()
+
+        def another() -> int:
+            with connected(service.url) as one:
+                one.send(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+                return one.answer().status
+
+        wait_until(lambda: another() == 200)
+    service.kill()
+    trusting = {"PAIDONCE_CONNECTIONS_PER_ADDRESS": "3", "PAIDONCE_TRUSTED_PROXIES": "127.0.0.1"}
+    service = start("dev", DATABASE_URL=sqlite_url, **trusting).wait_until_ready()
+    with ExitStack() as stack:
+        assert [one.answer().status for one in connections(service, stack)] == [200] * 4
