@@ -10,7 +10,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench prove fuzz lock clean
+.PHONY: help run test check format bench prove fuzz mutants lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,17 +42,21 @@ prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts
 fuzz: .venv/dev.stamp ## the long fuzzing of the API, on both databases (FUZZ_EXAMPLES=300)
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
 
+mutants: .venv/mutants.stamp ## put mistakes into the code: which does no test notice? (ONLY=payments,events SHOW=payments)
+	@nice $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SHOW),--show $(SHOW)) $(ARGS)
+
 lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
 	@mkdir -p requirements
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK) --extra postgres --constraints requirements/run.txt --output-file requirements/postgres.txt
 	@$(LOCK) --extra postgres --group dev --constraints requirements/postgres.txt --output-file requirements/dev.txt
 	@$(LOCK) --extra postgres --group dev --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
+	@$(LOCK) --extra postgres --group dev --group mutants --constraints requirements/dev.txt --output-file requirements/mutants.txt
 
 clean: ## remove what was set up and cached; databases stay
 	@rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-# Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench. A stamp says which is installed.
+# Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench, mutants. A stamp says which is installed.
 # pip from outside the environment, where it is new enough, saves installing pip itself: 5 of 12 seconds.
 .venv/%.stamp: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -69,7 +73,7 @@ clean: ## remove what was set up and cached; databases stay
 	options="-qq --disable-pip-version-check --no-input --no-compile --no-deps"; \
 	$$pip install $$options --require-hashes --requirement requirements/$*.txt; \
 	$$pip install $$options --no-build-isolation --editable .
-	@touch $(if $(filter dev bench,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter bench,$*),.venv/dev.stamp) \
+	@touch $(if $(filter dev bench mutants,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter bench mutants,$*),.venv/dev.stamp) \
 		$(if $(filter postgres,$*),.venv/run.stamp) $@
 
 .make/uv/bin/uv:

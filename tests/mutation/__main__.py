@@ -1,0 +1,152 @@
+"""``make mutants``: puts mistakes into the code, one at a time, and says which of them no test notices."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TextIO
+
+import click
+
+from tests.mutation.choosing import Lines
+from tests.mutation.forks import Verdict
+from tests.mutation.mistakes import ROOT, Mutant, mutants_of
+from tests.mutation.report import equivalent_of, known_equivalents, table, told
+from tests.mutation.results import Results
+from tests.mutation.running import Job, run_in_functions, run_on_import
+
+KEPT_IN: Final = ROOT / ".make" / "mutants"
+TESTS: Final = ("tests/unit", "tests/isolation")
+TOLD_EVERY: Final = 50
+TARGETS: Final = {
+    "payments": ["payments/*.py"],
+    "checkouts": ["checkouts/*.py"],
+    "idempotency": ["idempotency/*.py"],
+    "merchants": ["merchants/*.py"],
+    "inbox": ["inbox/*.py"],
+    "outbox": ["outbox/*.py"],
+    "events": ["events/*.py"],
+    "signing": ["signing.py"],
+    "encryption": ["encryption.py"],
+    "money": ["money.py"],
+    "batch": ["database/batch.py", "database/batcher.py"],
+}
+
+
+def paths_of(folder: str) -> list[Path]:
+    """List the files of a folder, as the table calls it."""
+    return [path for pattern in TARGETS[folder] for path in sorted(ROOT.glob(f"src/paidonce/{pattern}"))]
+
+
+def measured_lines() -> Lines:
+    """Measure which test runs which line, unless source and tests are as they were."""
+    content = hashlib.sha256()
+    for path in sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py")]):
+        if not path.is_relative_to(Path(__file__).parent):
+            content.update(path.read_bytes())
+    kept, stamp = KEPT_IN / "lines.json", KEPT_IN / "lines.of"
+    if not (kept.exists() and stamp.exists() and stamp.read_text() == content.hexdigest()):
+        click.echo("Measuring which test runs which line …")
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "tests.mutation.covering", "-k", "not postgresql"]
+        settings = {**os.environ, "PAIDONCE_MUTATION_LINES": str(kept)}
+        ran = subprocess.run([*command, *TESTS], cwd=ROOT, env=settings, check=False, capture_output=True, text=True)
+        if ran.returncode:
+            click.echo(ran.stdout[-5000:])
+            click.echo("Tests that fail without any mistake are left out.")
+        stamp.write_text(content.hexdigest())
+    return Lines(kept)
+
+
+class Run:
+    """One run over folders: first what must be imported anew, then what needs one process that has loaded all."""
+
+    def __init__(self, folders: list[str], output: TextIO) -> None:
+        self._lines = measured_lines()
+        self._results = Results(KEPT_IN / "results.json")
+        self._output = output
+        self._verdicts: dict[str, Verdict] = {}
+        self._jobs: list[Job] = []
+        self._tests: dict[str, list[str]] = {}
+        self._done: Counter[str] = Counter()
+        self.mutants = {name: [mutant for path in paths_of(name) for mutant in mutants_of(path)] for name in folders}
+        equivalents = known_equivalents()
+        files = {one.file for one in equivalents}
+        for mutant in self._all():
+            tests = self._tests[mutant.key] = self._lines.tests(mutant)
+            if mutant.path in files and equivalent_of(mutant) in equivalents:
+                self._verdicts[mutant.key] = Verdict("equivalent")
+            elif not tests:
+                self._verdicts[mutant.key] = Verdict("survived", "no test runs it")
+            elif known := self._results.find(mutant.key, self._lines, tests):
+                self._verdicts[mutant.key] = known
+            else:
+                self._jobs.append(Job(mutant, tests, sum(self._lines.seconds[test] for test in tests)))
+
+    def _all(self) -> Iterator[Mutant]:
+        for mutants in self.mutants.values():
+            yield from mutants
+
+    def go(self, processes: int) -> None:
+        """Run what is not known from before."""
+        on_import = [job for job in self._jobs if self._lines.is_run_on_import(job.mutant)]
+        others = [job for job in self._jobs if not self._lines.is_run_on_import(job.mutant)]
+        self._say(f"{len(self._jobs)} mutants to run, {len(on_import)} of them on import")
+        run_on_import(self._lines.libraries, on_import, self._note, processes=processes)
+        if others:
+            files = sorted({test.partition("::")[0] for job in others for test in job.tests})
+            run_in_functions(files, others, self._note, processes=processes)
+        self._results.write()
+
+    def _note(self, job: Job, verdict: Verdict) -> None:
+        key = job.mutant.key
+        assert verdict.status != "broken", f"{job.mutant}: {verdict.by}"
+        self._verdicts[key] = verdict
+        self._results.note(key, verdict, self._lines.state_of(self._tests[key]))
+        self._done[verdict.status] += 1
+        if self._done.total() % TOLD_EVERY == 0:
+            self._say(f"{self._done.total()} of {len(self._jobs)}: {dict(self._done)}")
+
+    def tell(self) -> None:
+        """Tell the survivors, and the table by folder."""
+        none = Verdict("survived", "not run yet")
+        found = {name: [self._verdicts.get(one.key, none) for one in mutants] for name, mutants in self.mutants.items()}
+        survivors = [(one, self._verdicts.get(one.key, none)) for one in self._all()]
+        for line in told((mutant, verdict) for mutant, verdict in survivors if verdict.status == "survived"):
+            self._say(line)
+        for line in table(found):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._output.write(f"{line}\n")
+
+
+@contextmanager
+def silenced() -> Iterator[TextIO]:
+    """Keep what pytest writes away from the terminal; yields where to write instead."""
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    with os.fdopen(kept, "w", buffering=1) as output:
+        yield output
+
+
+@click.command()
+@click.option("--only", default="", help="Folders, with commas between them; all where none is named.")
+@click.option("--show", default="", help="Tell the survivors in these folders as they are known, and run nothing.")
+@click.option("--processes", default=os.cpu_count() or 1)
+def main(only: str, show: str, processes: int) -> None:
+    """Put mistakes into the code, one at a time, and say which of them no test notices."""
+    KEPT_IN.mkdir(parents=True, exist_ok=True)
+    folders = [name for name in (only or show).split(",") if name] or list(TARGETS)
+    with silenced() as output:
+        run = Run(folders, output)
+        if not show:
+            run.go(processes)
+        run.tell()
+
+
+if __name__ == "__main__":
+    main()

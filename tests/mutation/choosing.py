@@ -1,0 +1,84 @@
+"""Which tests are run against a mutant: those that run its line, the nearest and quickest first."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final
+
+from tests.mutation.mistakes import ROOT, Mutant
+
+SECONDS_MAX: Final = 6.0  # Of tests against one mutant, as long as they took by themselves: some five hundred tests.
+TEST_SECONDS_MAX: Final = 3.0  # What takes longer proves more than one line.
+
+
+class Lines:
+    """What covering.py has written down."""
+
+    def __init__(self, path: Path) -> None:
+        content: dict[str, Any] = json.loads(path.read_text())
+        self.seconds: dict[str, float] = content["seconds"]
+        self.libraries: list[str] = content["libraries"]
+        self._files: dict[str, dict[int, set[str]]] = {
+            file: {int(line): set(tests) for line, tests in lines.items()} for file, lines in content["files"].items()
+        }
+        self._sources = {file: (ROOT / file).read_text().splitlines() for file in self._files}
+        self._hashes: dict[str, str] = {}
+
+    def is_run_on_import(self, mutant: Mutant) -> bool:
+        """Whether the mistake shows while modules are imported: then they must be imported anew."""
+        return mutant.on_import or "" in self._covering(mutant.path, mutant.lines)
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """Choose the tests against a mutant, in the order in which to run them."""
+        found = self._covering(mutant.path, mutant.lines)
+        if mutant.on_import:
+            found |= self._naming(mutant.names)
+        folder = Path(mutant.path).relative_to("src/paidonce").with_suffix("").parts[0]
+
+        def order(test: str) -> tuple[bool, float]:
+            return not test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py")), self.seconds[test]
+
+        quick = [test for test in found & self.seconds.keys() if self.seconds[test] < TEST_SECONDS_MAX]
+        quick.sort(key=order)
+        spent = accumulate(self.seconds[test] for test in quick)
+        return [test for test, seconds in zip(quick, spent, strict=True) if seconds < SECONDS_MAX]
+
+    def state_of(self, tests: Iterable[str]) -> str:
+        """Sum up which tests these are and what their files say: where that changes, a survivor is tried again."""
+        tests = sorted(tests)
+        files = sorted({test.partition("::")[0] for test in tests})
+        return hashlib.sha256("\0".join([*tests, *map(self._hash, files)]).encode()).hexdigest()[:16]
+
+    def _hash(self, file: str) -> str:
+        if file not in self._hashes:
+            self._hashes[file] = hashlib.sha256((ROOT / file).read_bytes()).hexdigest()
+        return self._hashes[file]
+
+    def _covering(self, file: str, lines: Iterable[int]) -> set[str]:
+        covered = self._files.get(file, {})
+        return {test for line in lines for test in covered.get(line, ())}
+
+    def _naming(self, names: Iterable[str]) -> set[str]:
+        """Find the tests that run a line which names one of these, or a constant that is made of one."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        wanted = set(names)
+        while wanted:
+            word = re.compile(rf"\b(?:{'|'.join(map(re.escape, wanted))})\b")
+            seen |= wanted
+            wanted = set()
+            for file, lines in self._sources.items():
+                statement = ""
+                for number, line in enumerate(lines, start=1):
+                    if line[:1] not in ("", " ", ")", "]", "}", "#"):
+                        bound = re.match(r"(?:class |def |async def )?(\w+)", line)
+                        statement = bound[1] if bound else ""
+                    if word.search(line):
+                        running = self._covering(file, [number]) - {""}
+                        found |= running
+                        if not running and statement not in ("from", "import"):
+                            wanted |= {statement} - {""} - seen
+        return found
