@@ -102,7 +102,7 @@ class Buyers:
     async def lost(self, url: str) -> list[str]:
         """Say what was acknowledged and is not there, or is paid and does not end; empty where all is well."""
         async with Shop(url) as shop:
-            found = await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=20), list(self.created))
+            found = await a_few_at_a_time(shop.ended, list(self.created))
         wrong = [
             f"{checkout['id']} is another than was acknowledged: {checkout}"
             for checkout in found

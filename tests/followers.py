@@ -10,7 +10,7 @@ import httpx
 
 from tests.shop import Json
 
-SECONDS_MAX: Final = 20.0
+SECONDS_MAX: Final = 90.0
 
 
 class Following:

@@ -12,7 +12,7 @@ from paidonce.web.clients import Clients
 from paidonce.web.connection import Connection
 from paidonce.web.proxies import Proxies
 
-ANSWER_SECONDS_MAX: Final = 20.0
+ANSWER_SECONDS_MAX: Final = 90.0
 
 
 class Wire(asyncio.Transport):

@@ -67,6 +67,13 @@ def let_time_run_out(url: str, checkout_id: str) -> None:
         assert changed.rowcount == 1
 
 
+def let_leases_end(url: str, checkout_ids: Sequence[str]) -> None:
+    """Make the leases of these checkouts' attempts ones that were over long ago."""
+    with database(url) as connection:
+        leased = attempt.c.checkout_id.in_(checkout_ids) & attempt.c.due_at.is_not(None)
+        assert connection.execute(update(attempt).where(leased).values(due_at=1)).rowcount == len(checkout_ids)
+
+
 def status_of(url: str, checkout_id: str) -> str:
     """Read a checkout's status without asking the service, which might change it on being asked."""
     with database(url) as connection:

@@ -63,7 +63,7 @@ class Receiver:
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 90.0) -> None:
         """Wait until a condition over what came has come true."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -30,7 +30,7 @@ with session_directory() as directory:
 
 def test_another_process_reaches_the_same_postgresql_by_its_url(postgres_url: str) -> None:
     subprocess.run(
-        [sys.executable, "-c", WRITE_A_ROW], check=True, env={**os.environ, "DATABASE_URL": postgres_url}, timeout=30
+        [sys.executable, "-c", WRITE_A_ROW], check=True, env={**os.environ, "DATABASE_URL": postgres_url}, timeout=120
     )
     with psycopg.connect(postgres_url) as connection:
         assert connection.execute("select n from t").fetchall() == [(1,)]
@@ -52,7 +52,7 @@ def test_every_test_gets_a_database_of_each_kind(database_url: str) -> None:
 
 def test_a_killed_session_leaves_no_server_and_no_directory_behind() -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", START_A_SERVER_AND_DIE], check=False, stdout=subprocess.PIPE, text=True, timeout=60
+        [sys.executable, "-c", START_A_SERVER_AND_DIE], check=False, stdout=subprocess.PIPE, text=True, timeout=240
     )
     directory = Path(killed.stdout.strip())
     assert killed.returncode == -signal.SIGKILL

@@ -19,7 +19,7 @@ EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 # A fixed one, so that the suite finds the same each time; the long run is there to find something new.
 SEED: Final = ["--seed", os.environ.get("FUZZ_SEED", "1")] if EXAMPLES == 5 or "FUZZ_SEED" in os.environ else []
 CASES_MIN: Final = max(300, 5 * EXAMPLES)
-SECONDS_MAX: Final = 120 + EXAMPLES  # Some 10 to 50 cases a second, and 4 to 8 for each example.
+SECONDS_MAX: Final = 600 + 4 * EXAMPLES  # Some 10 to 50 cases a second, and 4 to 8 for each example.
 
 
 @pytest.mark.timeout(SECONDS_MAX)

@@ -23,7 +23,7 @@ from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
 from paidonce.proving.oracle import Acknowledged
 from paidonce.service import Service
 
-WAIT_SECONDS_MAX: Final = 6.0
+WAIT_SECONDS_MAX: Final = 60.0
 SIMULATOR: Final = "simulator"
 KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof lets pass.
 

@@ -66,6 +66,6 @@ def zygote(*, hot: bool = True) -> Iterator[Zygote]:
             assert process.stdin is not None
             process.stdin.close()
             try:
-                process.wait(10)
+                process.wait(90)
             except subprocess.TimeoutExpired:
                 process.kill()

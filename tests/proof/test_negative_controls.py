@@ -11,7 +11,6 @@ from tests.proof.crashes import Crashes
 from tests.proof.mutants import MUTANTS, Mutant, build
 from tests.proof.parent import Zygote, zygote
 
-SECONDS_MAX = 300
 NEEDS_POSTGRESQL = {"races"}
 REFUSAL = "refusal to start"
 
@@ -23,7 +22,6 @@ def cold() -> Iterator[Zygote]:
         yield parent
 
 
-@pytest.mark.timeout(SECONDS_MAX)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"without {mutant.without}")
 def test_a_safeguard_that_is_taken_out_is_missed(
     mutant: Mutant, cold: Zygote, memory: Path, request: pytest.FixtureRequest, report: Callable[[str], None]

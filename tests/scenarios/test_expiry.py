@@ -32,7 +32,7 @@ async def test_a_checkout_does_not_expire_while_a_payment_is_under_way(service: 
         checkout_id = await shop.created()
         await shop.pay(checkout_id, "tok_delay_900")
         let_time_run_out(service.database_url, checkout_id)
-        ended = await shop.get(checkout_id, wait_seconds=20)
+        ended = await shop.ended(checkout_id)
         entries = await shop.timeline(checkout_id)
     assert ended["status"] == "COMPLETED"
     assert "checkout.expired" not in [one["type"] for one in entries]

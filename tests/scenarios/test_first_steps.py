@@ -56,7 +56,7 @@ def curl(arguments: list[str]) -> tuple[int, Json]:
         "User-Agent: curl/7.88.1",
         "Accept: */*",
     ]
-    with socket.create_connection((place.hostname or "", place.port or 80), timeout=20) as connection:
+    with socket.create_connection((place.hostname or "", place.port or 80), timeout=90) as connection:
         connection.sendall("\r\n".join([*head, *headers, "", ""]).encode() + data)
         with connection.makefile("rb") as answer:
             status = int(answer.readline().split()[1])

@@ -141,7 +141,7 @@ async def test_whatever_was_lost_in_a_kill_takes_effect_once_when_it_is_repeated
         await at_once(call(shop, path, key, body) for path, key, body in calls)
         second = await at_once(call(shop, path, key, body) for path, key, body in calls)
         told = [(await what_became_of(shop, key)).json()["data"][0] for _, key, _ in calls]
-        await at_once(shop.get(one, wait_seconds=20) for one in unpaid)
+        await at_once(shop.ended(one) for one in unpaid)
     assert {answer.status_code for answer in second} == {202}
     acknowledged = [answer for answer in first if isinstance(answer, httpx.Response)]
     assert acknowledged

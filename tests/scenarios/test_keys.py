@@ -18,7 +18,7 @@ from paidonce.merchants.keyring import AGE_SECONDS_MAX
 from paidonce.settings import Settings
 from tests.inside import Inside
 from tests.oracle import database
-from tests.service import Paidonce, wait_until
+from tests.service import Paidonce
 
 BODY = {"amount": 1000, "currency": "USD", "idempotencyKey": "abc123"}
 
@@ -59,12 +59,14 @@ def test_a_key_is_made_and_revoked_beside_a_server_and_stands_in_no_log_and_no_d
         strange = http.post("/checkouts", content=b"\xff", headers=bearing(made["secret"]))
         key_id = operate(database_url, "keys", "list", "m123").splitlines()[-1].split()[0]
         operate(database_url, "keys", "revoke", key_id)
-        began = monotonic()
-        wait_until(lambda: http.get("/checkouts", headers=bearing(secret)).status_code == 401)
-        took_seconds = monotonic() - began
+        revoked_at = monotonic()
+        while True:
+            asked_at = monotonic()
+            if http.get("/checkouts", headers=bearing(secret)).status_code == 401:
+                break
+            assert asked_at - revoked_at < AGE_SECONDS_MAX
     assert (created.status_code, created.json()["merchantId"]) == (201, "m123")
     assert strange.status_code == 415
-    assert took_seconds < AGE_SECONDS_MAX
     held = everything_in(database_url)
     assert b"m123" in held
     for one in (secret, admin, made["secret"]):
@@ -92,10 +94,13 @@ async def test_a_key_that_one_process_revokes_is_dead_in_the_others_within_the_p
         mine = bearing(made["secret"])
         before = [(await http.get("/checkouts", headers=mine)).status_code for http in (one, other)]
         revoked = await one.post(f"/keys/{made['id']}/revoke", headers=admin)
-        began = monotonic()
+        revoked_at = monotonic()
         at_once = (await one.get("/checkouts", headers=mine)).status_code
-        while (await other.get("/checkouts", headers=mine)).status_code == 200:
-            assert monotonic() - began < AGE_SECONDS_MAX
+        while True:
+            asked_at = monotonic()
+            if (await other.get("/checkouts", headers=mine)).status_code == 401:
+                break
+            assert asked_at - revoked_at < AGE_SECONDS_MAX
         rotated = await one.post(f"/keys/{made['id']}/rotate", headers=admin)
     assert before == [200, 200]
     assert (revoked.status_code, revoked.json()["status"]) == (200, "REVOKED")

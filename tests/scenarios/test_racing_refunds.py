@@ -13,7 +13,7 @@ AMOUNT = 30  # 33 of them fit into what was captured, and 10 minor units are lef
 
 
 def refunded_at_the_provider(service: Paidonce, checkout_id: str) -> int:
-    with closing(pysqlite3.dbapi2.connect(str(service.books), timeout=10)) as connection:
+    with closing(pysqlite3.dbapi2.connect(str(service.books), timeout=90)) as connection:
         found = connection.execute("SELECT sum(amount_refunded) FROM charge WHERE checkout_id = ?", (checkout_id,))
         return int(found.fetchone()[0])
 

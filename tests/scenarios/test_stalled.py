@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from paidonce.clock import system_clock
-from tests.oracle import attempts_of, broken_invariants, charges_of
+from tests.oracle import attempts_of, broken_invariants, charges_of, let_leases_end
 from tests.service import Paidonce, wait_until
 from tests.shop import Shop
 
 SHORT = {"PAIDONCE_LEASE_SECONDS": "2", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1.6"}
-# Within the provider's time-out: whoever takes over is in the middle of its call for long enough.
-SLOW = "tok_delay_1300"
+LONG = {"PAIDONCE_LEASE_SECONDS": "120", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100"}
+# Whoever stalls, and whoever takes over, is in the middle of its call for long enough.
+SLOW = "tok_delay_4000"
 
 
 @pytest.mark.parametrize("stalled", [("worker", "writer"), ("worker",), ("writer",)], ids="-and-".join)
@@ -22,7 +23,7 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
 ) -> None:
     assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
     server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
-    stalling = start("worker", DATABASE_URL=postgres_url, **SHORT).wait_until_ready()
+    stalling = start("worker", DATABASE_URL=postgres_url, **LONG).wait_until_ready()
     async with Shop(server.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:
@@ -31,11 +32,12 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
         pids = {"worker": stalling.process.pid, "writer": stalling.writer_pid}
         for name in stalled:
             os.kill(pids[name], signal.SIGSTOP)
-        other = start("worker", DATABASE_URL=postgres_url, **SHORT).wait_until_ready()
+        let_leases_end(postgres_url, ids)
+        other = start("worker", DATABASE_URL=postgres_url, **LONG).wait_until_ready()
         wait_until(lambda: fences(postgres_url, ids) == [2] * 5)
         for name in stalled:  # What it records now, an outcome or that it is unknown, is of a lease that it has lost.
             os.kill(pids[name], signal.SIGCONT)
-        ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
+        ended = [await shop.ended(checkout_id) for checkout_id in ids]
         timelines = [await shop.timeline(checkout_id) for checkout_id in ids]
     for worker in (stalling, other):  # Ends when nothing is in its hands any more.
         worker.terminate()
@@ -59,12 +61,12 @@ async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_wit
     async with Shop(service.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:
-            await shop.pay(checkout_id, SLOW)
+            await shop.pay(checkout_id, "tok_delay_1300")
         leases_end_at = max(row.due_at for row in attempts_of(database_url, ids))
         service.stop()
         wait_until(lambda: system_clock() > leases_end_at)
         service.resume()
-        ended = [await shop.get(checkout_id, wait_seconds=20) for checkout_id in ids]
+        ended = [await shop.ended(checkout_id) for checkout_id in ids]
     assert [checkout["status"] for checkout in ended] == ["COMPLETED"] * 5
     assert [len(charges_of(service.books, checkout_id)) for checkout_id in ids] == [1] * 5
     assert broken_invariants(database_url, service.books) == []

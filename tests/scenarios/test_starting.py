@@ -53,7 +53,7 @@ async def test_a_standby_waits_and_takes_the_place_of_a_server_that_is_killed(
     first.kill()
     async with Shop(standby.url) as shop:
         assert standby.url == first.url
-        assert (await shop.get(checkout_id, wait_seconds=15))["status"] == "COMPLETED"
+        assert (await shop.ended(checkout_id))["status"] == "COMPLETED"
     another = start("serve", "--standby", DATABASE_URL=sqlite_url, PORT=port)
     another.wait_for_line("standing_by")
     another.terminate()

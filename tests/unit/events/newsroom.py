@@ -18,7 +18,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.events.feed import Feed, Follower
 from paidonce.events.store import write_events
 
-SECONDS_MAX: Final = 20.0
+SECONDS_MAX: Final = 90.0
 
 
 class Newsroom:

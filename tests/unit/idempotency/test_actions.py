@@ -277,6 +277,6 @@ async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> 
 
 
 async def _soon(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while not condition():  # noqa: ASYNC110 - the worker changes it in a thread of its own
             await asyncio.sleep(0.01)

@@ -40,7 +40,7 @@ class Listener:
 
     async def wait_for(self, number: int) -> list[str]:
         """Wait until so many are taken; returns the keys that they are about."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while len(self.taken) < number:
                 self.came.clear()
                 await self.came.wait()
