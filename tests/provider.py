@@ -5,6 +5,7 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import httpx
@@ -13,6 +14,7 @@ from paidonce.signing import SIGNATURE, TIMESTAMP, read_secret, signed_headers
 from tests.service import Paidonce
 from tests.shop import Json
 
+PORTS: Final = range(16_000, 32_000)
 SECRET: Final = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
 OTHER_SECRET: Final = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
 
@@ -85,11 +87,15 @@ def start_pair(
 
 
 def free_port() -> int:
-    """Find a port that nobody has; it is taken by its number, because the other side must know it before."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Find a port that nobody has; it is taken by its number, because the other side must know it before.
+
+    It is none of those that the system gives to whoever asks for any: nobody else is given it until it is taken.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def signed(body: bytes, *, message_id: str | None = None, secret: str = SECRET, age_seconds: int = 0) -> dict[str, str]:

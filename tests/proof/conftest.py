@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from secrets import randbelow
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -21,9 +20,9 @@ def part() -> Part:
 
 
 @pytest.fixture(scope="session")
-def seed() -> int:
-    """The number that repeats a run: ``TEST_SEED=…``."""
-    return int(os.environ.get("TEST_SEED") or randbelow(2**32))
+def seed(testrun_uid: str) -> int:
+    """The number that repeats a run, the same in all of its processes: ``TEST_SEED=…``."""
+    return int(os.environ.get("TEST_SEED") or int(testrun_uid[:8], 16))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,16 +118,19 @@ def worth_trying(story: str, reached: Sequence[str]) -> Iterator[str]:
             yield point
 
 
-def choose(traces: Mapping[str, Sequence[str]], chance: Random, *, all_of_them: bool) -> list[tuple[str, str]]:
-    """Draw where to die: everywhere in every story, or so that each point and each story is tried."""
+def choose(
+    traces: Mapping[str, Sequence[str]], chance: Random, *, points: Collection[str], all_of_them: bool
+) -> list[tuple[str, str]]:
+    """Draw where to die: everywhere in every story, or so that each of these points and each story is tried."""
     places = [(story, point) for story, reached in traces.items() for point in worth_trying(story, reached)]
     chance.shuffle(places)
-    points: Counter[str] = Counter()
+    tried: Counter[str] = Counter()
     stories: Counter[str] = Counter()
     chosen = []
     for story, point in places:
-        if all_of_them or points[point] < 1 or stories[story] < POINTS_OF_A_STORY_MIN:
-            points[point] += 1
+        is_new = point in points and not tried[point]
+        if all_of_them or is_new or stories[story] < POINTS_OF_A_STORY_MIN:
+            tried[point] += 1
             stories[story] += 1
             chosen.append((story, point))
     return chosen

@@ -43,6 +43,18 @@ class Outcome(NamedTuple):
     wrong: list[str]
 
 
+class Start(msgspec.Struct, frozen=True):
+    """A request to begin an attempt; with a lease it is born in a worker's hands."""
+
+    attempt: Attempt
+    lease_ms: int = 0
+
+
+def start(_transaction: Any, _requests: Sequence[Start]) -> Any:  # noqa: ANN401 - an action
+    """Stand for an action that begins attempts: the rows in memory know it by its name."""
+    raise NotImplementedError
+
+
 class Rows:
     """The attempts' table in memory, with the statements that a worker runs; stands in for the writer."""
 
@@ -62,7 +74,11 @@ class Rows:
         if attempt.due_at is not None:
             heapq.heappush(self._due, (attempt.due_at, attempt.id))
 
-    def start(self, attempt: Attempt) -> Started:
+    def start(self, request: Start) -> Started:
+        attempt = request.attempt
+        if request.lease_ms:
+            leased = {"status": "SENT", "fence": 1, "due_at": self._clock() + request.lease_ms}
+            attempt = msgspec.structs.replace(attempt, **leased)
         self.put(attempt)
         return Started(None, attempt)  # type: ignore[arg-type]  # no checkout is asked for here
 
@@ -121,10 +137,11 @@ async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabiliti
     per_round = max(1, payments // FAULTS_SECONDS)
     while len(rows.attempts) < payments or loop.time() < FAULTS_SECONDS:
         for _ in range(min(per_round, payments - len(rows.attempts))):
-            attempt = _new_attempt(len(rows.attempts), loop.clock(), leased=chance.random() < 0.5)
-            rows.put(attempt)
-            if attempt.fence:
-                chance.choice(workers)._attend(attempt)  # noqa: SLF001 - it was born in this worker's hands
+            attempt = _new_attempt(len(rows.attempts), loop.clock())
+            if chance.random() < 0.5:
+                await chance.choice(workers).begin(start, Start(attempt), provider.name)
+            else:
+                rows.put(attempt)
         await asyncio.sleep(1)
         if chance.random() < 0.2:
             kills += 1
@@ -166,20 +183,20 @@ async def _kill(worker: Worker) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _new_attempt(number: int, now: int, *, leased: bool) -> Attempt:
+def _new_attempt(number: int, now: int) -> Attempt:
     return Attempt(
         id=f"att_{number}",
         merchant_id="m",
         checkout_id=f"chk_{number}",
         kind="CHARGE",
-        status="SENT" if leased else "READY",
+        status="READY",
         provider="simulator",
         provider_key=f"att_{number}",
         payment_method="tok_success",
         amount=1000,
         currency="USD",
-        due_at=now + round(LEASE_SECONDS * 1000) if leased else now,
-        fence=int(leased),
+        due_at=now,
+        fence=0,
         lookup_count=0,
         provider_reference=None,
         decline_code=None,

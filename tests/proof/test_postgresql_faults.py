@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Engine, create_engine, func, select, text
 
 from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts
@@ -167,9 +167,13 @@ async def test_a_backend_that_is_killed_in_the_middle_of_a_batch_costs_nothing(
 async def test_a_pool_without_a_free_connection_refuses_and_is_well_again_when_there_is_one(
     postgres_url: str,
     chance: Random,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def create_impatient_engine(url: str, **options: Any) -> Engine:  # noqa: ANN401 - as SQLAlchemy's
+        return create_engine(url, **{**options, "pool_timeout": 0.1})  # Else it waits for seconds.
+
+    monkeypatch.setattr("paidonce.database.engine.create_engine", create_impatient_engine)
     with opened(postgres_url) as database:
-        database.writes.pool._timeout = 0.1  # type: ignore[attr-defined]  # noqa: SLF001 - else it waits for seconds
         async with writing(database, chance.random) as batcher:
             with ExitStack() as taken:
                 for _ in range(8):

@@ -63,7 +63,7 @@ class SimulatorKit:
     failing_before = "tok_error_then_success"
     failing_after = "tok_error_after_charge"
     silent = "tok_timeout_then_success"
-    patience_seconds = 1.0
+    patience_seconds = 3.0  # An answer comes within it also where the machine is busy.
 
     def __init__(self, provider: Provider, vanish: Callable[[], None]) -> None:
         self.provider = provider

@@ -1,6 +1,8 @@
 """Waiting for a payment's end: who is handed it need not read, and who is not finds out by looking."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -33,6 +35,12 @@ COMPLETED = msgspec.structs.replace(PROCESSING, status=CheckoutStatus.COMPLETED,
 POLL_SECONDS = 0.5
 
 
+class Name(str):
+    """An id that tells, by a weak reference, whether anybody remembers it."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Waiting:
     """A client that has waited ``seconds``; the database says ``stored`` and takes a tenth of a second to say it."""
 
@@ -49,11 +57,13 @@ class Waiting:
         await asyncio.sleep(0.1)
         return seen
 
-    def begin(self, *, seconds: float = 10, ours: bool = False) -> asyncio.Task[Checkout]:
+    def begin(
+        self, *, seconds: float = 10, ours: bool = False, checkout: Checkout = PROCESSING
+    ) -> asyncio.Task[Checkout]:
         async def wait() -> Checkout:
-            checkout = await self.watch.settled(PROCESSING, self.read, seconds=seconds, ours=ours)
+            settled = await self.watch.settled(checkout, self.read, seconds=seconds, ours=ours)
             self.seconds = self.loop.time()
-            return checkout
+            return settled
 
         return asyncio.create_task(wait())
 
@@ -146,11 +156,17 @@ def test_a_process_that_stops_answers_everybody_at_once() -> None:
 
 def test_nobody_is_remembered_who_has_gone() -> None:
     async def story(one: Waiting) -> None:
-        answer = one.begin(ours=True)
+        name = Name("chk_1")
+        remembered = weakref.ref(name)
+        answer = one.begin(ours=True, checkout=msgspec.structs.replace(PROCESSING, id=name))
+        del name
         await asyncio.sleep(0.1)
         answer.cancel()
         await asyncio.gather(answer, return_exceptions=True)
-        assert not one.watch._waiting  # noqa: SLF001 - nothing else tells of a leak
+        del answer
+        await asyncio.sleep(1.0)
+        gc.collect()
+        assert remembered() is None
 
     waiting(story)
 

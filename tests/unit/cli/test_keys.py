@@ -61,26 +61,26 @@ def test_an_operators_key_may_do_everything_and_belongs_to_nobody(office: Run) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
+    ("arguments", "status", "why"),
     [
-        (["keys", "create"], USAGE_EXIT),
-        (["keys", "create", "m123", "--admin"], USAGE_EXIT),
-        (["keys", "create", "--admin", "--scope", "checkouts:read"], USAGE_EXIT),
-        (["keys", "create", "m123", "--scope", "admin"], USAGE_EXIT),
-        (["merchants", "create", "m 123"], USAGE_EXIT),
-        (["keys", "rotate", "key_1", "--overlap-seconds", "-1"], USAGE_EXIT),
-        (["keys", "create", "nobody"], 1),
-        (["keys", "revoke", "key_1"], 1),
-        (["keys", "rotate", "key_1"], 1),
+        (["keys", "create"], USAGE_EXIT, "Say whose: a merchant's ID, or --admin."),
+        (["keys", "create", "m123", "--admin"], USAGE_EXIT, "Say whose: a merchant's ID, or --admin."),
+        (["keys", "create", "--admin", "--scope", "checkouts:read"], USAGE_EXIT, "An operator's key may do everything"),
+        (["keys", "create", "m123", "--scope", "admin"], USAGE_EXIT, "'admin' is not one of 'checkouts:read'"),
+        (["merchants", "create", "m 123"], USAGE_EXIT, "1 to 128 printable ASCII characters and no space"),
+        (["keys", "rotate", "key_1", "--overlap-seconds", "-1"], USAGE_EXIT, "-1 is not in the range"),
+        (["keys", "create", "nobody"], 1, "There is no merchant with this id"),
+        (["keys", "revoke", "key_1"], 1, "There is no key with this id"),
+        (["keys", "rotate", "key_1"], 1, "There is no key with this id"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_says_why(
-    run: Run, sqlite_url: str, arguments: list[str], status: int
+    run: Run, sqlite_url: str, arguments: list[str], status: int, why: str
 ) -> None:
     run("db", "upgrade", DATABASE_URL=sqlite_url)
     refused = run(*arguments, DATABASE_URL=sqlite_url)
     assert (refused.exit_code, refused.stdout) == (status, "")
-    assert refused.stderr
+    assert why in refused.stderr
 
 
 def test_the_commands_and_the_calls_know_the_scopes_that_the_model_does() -> None:

@@ -58,9 +58,14 @@ class Ring:
         self.ring = Keyring(reader, seconds=self.clock)
 
     async def quiet(self) -> None:
-        """Wait until nothing is looked up any more."""
-        while (task := self.ring._task) is not None and not task.done():  # noqa: SLF001 - there is no other way to know
-            await asyncio.wait([task])
+        """Wait until nothing is looked up any more: then every task of the keyring has ended."""
+        while tasks := [one for one in asyncio.all_tasks() if is_keyrings(one)]:
+            await asyncio.wait(tasks)
+
+
+def is_keyrings(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code.co_filename == keyring.__file__
 
 
 @pytest.fixture
@@ -169,12 +174,14 @@ async def test_guesses_fill_no_memory_and_push_no_living_key_out(on: Ring, monke
     secret = new_secret()
     on.reader.let_in(secret)
     await on.ring.find(secret)
-    await asyncio.gather(*(on.ring.find(new_secret()) for _ in range(100)))
+    guesses = [new_secret() for _ in range(100)]
+    await asyncio.gather(*(on.ring.find(one) for one in guesses))
     await on.quiet()
-    assert len(on.ring._dead) == 10  # noqa: SLF001 - memory is seen from inside only
-    looked_up = len(on.reader.asked)
+    on.reader.asked.clear()
     assert await on.ring.find(secret) == ANNA
-    assert len(on.reader.asked) == looked_up
+    assert on.reader.asked == []
+    await asyncio.gather(*(on.ring.find(one) for one in guesses))
+    assert sum(len(hashes) for hashes in on.reader.asked) == 90  # Ten were remembered.
 
 
 async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,11 +204,13 @@ async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.Monke
 
 async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring, "LIVING_MAX", 10)
-    for _ in range(30):
-        secret = new_secret()
+    secrets = [new_secret() for _ in range(30)]
+    for secret in secrets:
         on.reader.let_in(secret)
         assert await on.ring.find(secret) == ANNA
-    assert len(on.ring._living) == 10  # noqa: SLF001 - as above
+    on.reader.asked.clear()
+    assert await asyncio.gather(*(on.ring.find(one) for one in secrets)) == [ANNA] * 30
+    assert sum(len(hashes) for hashes in on.reader.asked) == 20  # Ten were remembered.
 
 
 async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from paidonce.proving.plan import (
     longest_fault_seconds,
 )
 from tests.proof.pretended_provider import Going, PretendedProvider
-from tests.proof.simulation import Rows, _kill, _new_attempt
+from tests.proof.simulation import Rows, Start, _kill, _new_attempt, start as begin
 from tests.proof.virtual_time import VirtualLoop, run
 
 SETTINGS = WorkerSettings(
@@ -69,10 +69,8 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
         provider = SilentProvider(loop.clock, lambda: Going.WELL, latency=lambda: latency / 2)
         rows = Rows(loop.clock)
         workers = [await start()]
-        attempt = _new_attempt(0, loop.clock(), leased=True)
-        attempt = msgspec.structs.replace(attempt, due_at=loop.clock() + round(LEASE_SECONDS * 1000))
-        rows.put(attempt)
-        workers[0]._attend(attempt)  # noqa: SLF001 - it was born in this worker's hands
+        attempt = _new_attempt(0, loop.clock())
+        await workers[0].begin(begin, Start(attempt), provider.name)
         if dies_after is not None:
             await asyncio.sleep(dies_after)
             await _kill(workers[0])

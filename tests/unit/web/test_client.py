@@ -11,7 +11,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[HttpClient]:
+async def server(serve: Serve, *, timeout_seconds: float = 90.0) -> AsyncIterator[HttpClient]:
     async def serve_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await serve(reader, writer)
         writer.close()
@@ -21,7 +21,7 @@ async def server(serve: Serve) -> AsyncIterator[HttpClient]:
 
     served = asyncio.Event()
     listener = await asyncio.start_server(serve_and_close, "127.0.0.1", 0)
-    client = HttpClient(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout_seconds=0.5)
+    client = HttpClient(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout_seconds=timeout_seconds)
     try:
         yield client
     finally:
@@ -79,7 +79,7 @@ async def test_silence_and_a_closed_port_are_no_answers() -> None:
     async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with server(say_nothing) as client:
+    async with server(say_nothing, timeout_seconds=0.1) as client:
         with pytest.raises(Unanswered):
             await client.request("GET", "/x")
     with pytest.raises(Unanswered):

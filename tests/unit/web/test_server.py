@@ -49,6 +49,7 @@ class Stand:
         self.door = asyncio.Event()
         self.entered = asyncio.Event()
         self.cancelled = False
+        self.asked = 0
         self.flood = Flood()
         routes = [
             Route("GET", "/", self.answer),
@@ -66,17 +67,20 @@ class Stand:
         return Reply(b"hello")
 
     async def show_much(self, _request: Request, _context: object) -> Reply:
+        self.asked += 1
         return Reply(PIECE * 100)
 
     async def let_it_flow(self, _request: Request, _context: object) -> Flood:
+        self.asked += 1
         return self.flood
 
     async def wait(self, _request: Request, _context: object) -> Reply:
+        self.asked += 1
         self.entered.set()
         try:
             await self.door.wait()
         except asyncio.CancelledError:
-            await asyncio.sleep(0.05)  # It has something to put in order.
+            await turns(20)  # It has something to put in order.
             self.cancelled = True
             raise
         return Reply(b"waited")
@@ -118,6 +122,12 @@ async def standing(*, grace_seconds: float = SECONDS_MAX, host: str = "127.0.0.1
             writer.transport.abort()
         async with asyncio.timeout(SECONDS_MAX):
             await stand.serving
+
+
+async def turns(count: int) -> None:
+    """Let the loop go round so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def until_true(condition: Callable[[], bool]) -> None:
@@ -176,22 +186,23 @@ async def test_a_client_that_does_not_read_holds_its_stream_up_and_no_memory() -
     async with standing() as stand:
         _, writer = await stand.connect("/flood")
         writer.transport.pause_reading()  # type: ignore[attr-defined] # the one for both ways
-        before = -1
-        while stand.flood.taken != before:
+        await until_true(lambda: stand.flood.taken > 0)
+        before = 0
+        while stand.flood.taken != before:  # As long as the sockets take more, each turn of the loop sends it.
             before = stand.flood.taken
-            await asyncio.sleep(0.2)
-        assert 0 < stand.flood.taken < 1000  # As much as the sockets hold.
+            await turns(200)
+        assert stand.flood.taken < 1000  # As much as the sockets hold.
         writer.transport.abort()
         await stand.until_nobody_is_there()
 
 
 async def test_a_reset_in_the_middle_of_an_answer_ends_that_connection_and_nothing_else() -> None:
     async with standing() as stand:
-        for path in ("/large", "/flood", "/slow"):
+        for number, path in enumerate(("/large", "/flood", "/slow")):
             with socket.create_connection(("127.0.0.1", stand.port)) as rude:
                 rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 rude.send(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode() * 3)
-                await asyncio.sleep(0.02)
+                await until_true(lambda number=number: stand.asked > number)  # type: ignore[misc]
         stand.door.set()
         await stand.until_nobody_is_there()
         reader, _ = await stand.connect("/")

@@ -55,7 +55,9 @@ async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     connector = SimulatorConnector(
-        ConnectorSettings(url=f"http://127.0.0.1:{port}", timeout_seconds=0.5), clock=system_clock
+        # Only silence is waited for in vain.
+        ConnectorSettings(url=f"http://127.0.0.1:{port}", timeout_seconds=90 if raw else 0.1),
+        clock=system_clock,
     )
     try:
         yield connector
