@@ -1,5 +1,6 @@
 """What can be done with checkouts, on both databases: create, read, list, cancel, expire."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,13 +20,15 @@ from paidonce.checkouts.actions import (
 )
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
+from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState
 from paidonce.events.model import Origin
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import as_latest
-from paidonce.payments.pay import start_payments
+from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.settle import Settled, record_evidence
 from paidonce.providers.base import Authorized, Declined, Succeeded
-from tests.support.payments import DAY_MS, NOW, AnyValue, Payments, payment, told
+from tests.support.payments import DAY_MS, NOW, AnyValue, Payments, evidence_about, payment, told
 
 
 def wish(name: str = "1", **said: AnyValue) -> NewCheckout:
@@ -148,13 +151,25 @@ def test_a_checkout_is_read_with_its_newest_attempt_of_its_own_merchant(payments
     mine = payments.paid("1", attempt_id="att_1", merchant_id="m")
     theirs = payments.create("2", merchant_id="n")
     payments.pay(theirs, "att_1")
-    payments.prove("att_2", Succeeded("ch_1"))
     found, other = payments.checkout(mine), payments.checkout(theirs)
     assert found.attempt is not None
     assert (found.attempt.id, found.attempt.status, found.attempt.kind) == ("att_1", "SUCCEEDED", "CHARGE")
     assert other.attempt is not None
     assert other.attempt.status == "READY"
     assert (found.attempt.ended, other.attempt.ended) == (True, False)
+    (page,) = payments.do(list_checkouts, CheckoutFilter(limit=10))
+    assert page == ([other, found], False)
+
+
+def test_of_several_attempts_the_newest_is_shown(payments: Payments) -> None:
+    checkout, other = payments.create("1"), payments.paid("2", attempt_id="att_3")
+    for attempt_id in ("att_1", "att_2"):
+        payments.pay(checkout, attempt_id)
+        payments.prove(attempt_id, Declined("do_not_honor"))
+    for name, newest in ((checkout, "att_2"), (other, "att_3")):
+        assert payments.checkout(name).attempt == as_latest(payments.attempt(newest))
+    (page,) = payments.do(list_checkouts, CheckoutFilter(limit=10))
+    assert [one.id for one in page[0]] == ["chk_2", "chk_1"]
 
 
 # Cancel.
@@ -166,7 +181,7 @@ def test_a_cancel_of_what_nobody_paid_cancels_it_once(payments: Payments) -> Non
     request = CancelCheckout(checkout, Origin("req_1"))
     (canceled,) = payments.do(cancel_checkouts, request)
     assert canceled == payments.checkout(checkout)
-    assert (canceled.status, canceled.updated_at) == ("CANCELED", NOW + 7)
+    assert (canceled.status, canceled.updated_at, canceled.attempt_count) == ("CANCELED", NOW + 7, 0)
     event = payments.events(checkout)[-1]
     assert (event.type, event.cause, event.request_id) == ("checkout.canceled", "request", "req_1")
     assert payments.do(cancel_checkouts, request, request) == [canceled, canceled]
@@ -236,6 +251,18 @@ def test_a_cancel_of_one_that_another_process_overtakes_still_cancels_the_other(
     assert told(outcomes[0]) == told(InvalidState("PROCESSING", "canceled"))
     assert outcomes[1] == payments.checkout(second)
     assert payments.history(second) == ["checkout.created", "checkout.canceled"]
+
+
+def test_a_cancel_that_a_declined_payment_overtakes_is_carried_out_all_the_same(payments: Payments) -> None:
+    checkout = payments.create()
+
+    def pay_in_vain(other: Transaction, requests: Sequence[StartPayment]) -> list[Settled]:
+        start_payments(other, requests)
+        return record_evidence(other, [evidence_about("att_1", Declined("do_not_honor"))])
+
+    (canceled,) = payments.do_interrupted(pay_in_vain, payment(checkout), cancel_checkouts, CancelCheckout(checkout))
+    assert (canceled.status, canceled.attempt_count) == ("CANCELED", 1)
+    assert payments.history(checkout)[-2:] == ["checkout.failed", "checkout.canceled"]
 
 
 # Expire.

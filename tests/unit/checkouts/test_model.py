@@ -5,7 +5,11 @@ import pytest
 
 from paidonce.checkouts.model import (
     ALLOWED,
+    ATTEMPTS_MAX,
     EVENT_OF,
+    EXPIRES_IN_SECONDS_DEFAULT,
+    EXPIRES_IN_SECONDS_MAX,
+    EXPIRES_IN_SECONDS_MIN,
     PAYABLE,
     Checkout,
     CheckoutMove,
@@ -80,6 +84,18 @@ def test_a_void_starts_without_a_transition_and_nothing_else_stays_where_it_is()
     assert CheckoutMove(**staying | {"starts": True}).target is authorized
     with pytest.raises(AssertionError, match="no transition"):
         CheckoutMove(**staying)
+    with pytest.raises(AssertionError, match="no transition from AUTHORIZED to COMPLETED"):
+        CheckoutMove(**staying | {"starts": True, "target": CheckoutStatus.COMPLETED})
+
+
+def test_a_move_starts_no_attempt_counts_no_try_and_captures_nothing_unless_it_says_so() -> None:
+    plain = move(CheckoutStatus.PENDING, CheckoutStatus.CANCELED)
+    assert (plain.starts, plain.counts, plain.captured, plain.attempt_id, plain.detail) == (False, False, 0, None, None)
+
+
+def test_the_limits_are_those_of_the_contract() -> None:
+    assert ATTEMPTS_MAX == 5
+    assert (EXPIRES_IN_SECONDS_MIN, EXPIRES_IN_SECONDS_DEFAULT, EXPIRES_IN_SECONDS_MAX) == (300, 86_400, 2_592_000)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,41 @@ def test_another_process_s_change_is_found_by_looking_and_by_who_has_the_payment
     waiting(story)
 
 
+def test_who_has_the_payment_in_its_hands_looks_four_times_less_often() -> None:
+    async def story(one: Waiting) -> None:
+        answer = one.begin(ours=True)
+        await asyncio.sleep(4 * POLL_SECONDS - 0.01)
+        assert one.reads == 0
+        await asyncio.sleep(0.02)
+        assert one.reads == 1
+        one.watch.close()
+        await answer
+
+    waiting(story)
+
+
+def test_who_does_not_say_that_it_is_theirs_reads_to_begin_with() -> None:
+    async def story(one: Waiting) -> None:
+        one.stored = COMPLETED
+        assert await one.watch.settled(PROCESSING, one.read, seconds=10) == COMPLETED
+        assert one.reads == 1
+
+    waiting(story)
+
+
+def test_of_several_changes_at_once_the_first_is_what_counts_and_nothing_fails() -> None:
+    async def story(one: Waiting) -> None:
+        answer = one.begin(ours=True)
+        await asyncio.sleep(0.1)
+        one.watch.notify("chk_1", COMPLETED)
+        one.watch.notify("chk_1")
+        one.watch.notify("chk_other")
+        assert await answer is COMPLETED
+        assert one.reads == 0
+
+    waiting(story)
+
+
 def test_who_waited_long_enough_is_told_what_is_true_then() -> None:
     async def story(one: Waiting) -> None:
         for ours in (False, True):
