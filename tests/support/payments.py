@@ -7,7 +7,6 @@ from paidonce.checkouts.actions import create_checkouts, read_checkouts, read_ti
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.clock import Clock, Instant
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause, Event
@@ -20,6 +19,7 @@ from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Authorized, Evidence, Succeeded
+from tests.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 LEASE_MS: Final = 30_000
@@ -62,7 +62,7 @@ class Payments:
         self.clock: Clock = clock or (lambda: self.now)
         self.url = database_url
         self.database = self.open()
-        migrate(self.database)
+        make_schema(self.database)
 
     def open(self) -> Database:
         """Open the database once more, as another process would."""

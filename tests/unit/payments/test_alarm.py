@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
 from paidonce.database_url import parse_database_url
 from paidonce.payments.alarm import UNKNOWN_MS_MAX, Alarm, Unproven, measure_unproven
+from tests.databases import make_schema
 
 NOW = 1_767_323_045_678
 OLD = UNKNOWN_MS_MAX + 5000
@@ -22,7 +22,7 @@ OLD = UNKNOWN_MS_MAX + 5000
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=lambda: NOW)
-    migrate(database)
+    make_schema(database)
     yield database
     database.close()
 

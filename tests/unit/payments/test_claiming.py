@@ -10,12 +10,12 @@ from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import ClaimAttempts, claim_attempts
+from tests.databases import make_schema
 
 DUE: Final = 40
 PLACES: Final = 3
@@ -33,7 +33,7 @@ KEPT_OFF: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")  # B
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=system_clock, before_commit=write_events)
-    migrate(database)
+    make_schema(database)
     yield database
     database.close()
 

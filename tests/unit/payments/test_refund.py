@@ -221,7 +221,7 @@ def on_postgresql(postgres_url: str) -> Iterator[Payments]:
     payments.database.close()
 
 
-def test_of_two_processes_whose_refunds_race_one_is_refused_as_too_much(on_postgresql: Payments) -> None:
+def test_on_postgresql_of_two_processes_whose_refunds_race_one_is_refused_as_too_much(on_postgresql: Payments) -> None:
     payments = on_postgresql
     checkout = payments.paid()
     outcomes: list[Any] = []

@@ -9,7 +9,6 @@ from paidonce.checkouts.actions import create_checkouts, read_checkouts
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
-from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
@@ -19,6 +18,7 @@ from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
+from tests.databases import make_schema
 
 CHECKOUT = OwnedId("chk_1", "m")
 LEASE_MS = 30_000
@@ -31,7 +31,7 @@ class Shop:
         self.now: Instant = 1_700_000_000_000
         url = parse_database_url(database_url)
         self.database: Database = open_database(url, clock=self.clock, before_commit=write_events)
-        migrate(self.database)
+        make_schema(self.database)
 
     def clock(self) -> Instant:
         self.now += 7
