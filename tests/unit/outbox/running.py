@@ -53,13 +53,16 @@ async def running(
     keyring: Keyring = KEYRING,
     concurrency: int = 16,
     alone: bool = False,
+    poll_seconds: float = 0.01,
     grace_seconds: float = 10,
 ) -> AsyncIterator[Sender]:
     """Run a sender; ``writer`` may put something between it and its batcher."""
     writes, reads = batcher(outgoing.database.write), batcher(outgoing.database.read)
     await writes.start()
     await reads.start()
-    settings = SenderSettings(timeout_seconds=1, concurrency=concurrency, poll_seconds=0.01, schedule=Schedule())
+    settings = SenderSettings(
+        timeout_seconds=1, concurrency=concurrency, poll_seconds=poll_seconds, schedule=Schedule()
+    )
     sender = Sender(writer(writes), reads, receiver, keyring, settings, clock=lambda: outgoing.now, chance=lambda: 0.5)
     await sender.start(alone=alone)
     try:

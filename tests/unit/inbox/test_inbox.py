@@ -1,0 +1,178 @@
+"""The inbox at work: what it takes is committed, applied at once, and applied again where that failed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import func, select
+
+from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.schema import provider_webhook
+from paidonce.errors import Overloaded
+from paidonce.inbox.actions import apply_webhooks, fail_webhooks
+from paidonce.inbox.inbox import DAY_MS, PRUNE_MAX, PRUNE_PAUSE_MS, Inbox
+from paidonce.payments.model import LookupSchedule
+from paidonce.providers.base import Notice
+from tests.unit.inbox.conftest import SUCCESS, Shop
+
+KEEP_DAYS: Final = 2
+
+
+class Failing:
+    """A writer that fails on some actions, so many times."""
+
+    def __init__(self, batcher: Batcher, failures: dict[object, list[Exception]]) -> None:
+        self._batcher = batcher
+        self._failures = failures
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        left = self._failures.get(action)
+        if left:
+            raise left.pop()
+        return await self._batcher.submit(action, request)
+
+
+class Working:
+    """An inbox, and the checkouts of which it said that they may have changed."""
+
+    def __init__(self, shop: Shop, failures: dict[object, list[Exception]]) -> None:
+        self.writer, self.reader = (
+            threaded_batcher(begin, name="inbox", queue_limit=1000, batch_limit=64, chance=lambda: 0.5)
+            for begin in (shop.database.write, shop.database.read)
+        )
+        self.settled: list[str] = []
+        self.inbox = Inbox(
+            Failing(self.writer, failures),  # type: ignore[arg-type] # it does the same
+            self.reader,
+            schedule=LookupSchedule(),
+            poll_seconds=0.01,
+            keep_days=KEEP_DAYS,
+            clock=lambda: shop.now,
+            chance=lambda: 0.5,
+            settled=self.settled.append,
+        )
+
+
+@asynccontextmanager
+async def working(shop: Shop, failures: dict[object, list[Exception]] | None = None) -> AsyncIterator[Working]:
+    one = Working(shop, failures or {})
+    await one.writer.start()
+    await one.reader.start()
+    try:
+        yield one
+    finally:
+        await one.inbox.stop()
+        await one.writer.stop()
+        await one.reader.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - a thread makes it come true
+            await asyncio.sleep(0.005)
+
+
+def stored(shop: Shop) -> int:
+    with shop.database.read() as transaction:
+        return int(transaction.rows(select(func.count()).select_from(provider_webhook))[0][0])
+
+
+async def test_what_is_received_is_stored_and_applied_and_whoever_waits_is_told(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    async with working(shop) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        assert stored(shop) == 1
+        await until(lambda: shop.row().applied_at is not None)
+        await until(lambda: bool(one.settled))
+    assert (one.settled, shop.status(checkout_id)) == ([checkout_id], "COMPLETED")
+
+
+async def test_stopping_waits_for_what_is_being_applied(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    async with working(shop) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+    assert shop.row().result == "CHANGED"
+
+
+async def test_what_a_dead_process_left_is_applied_by_the_next(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    shop.receive(SUCCESS)
+    shop.now += 1000
+    async with working(shop) as one:
+        one.inbox.start()
+        await until(lambda: shop.row().applied_at is not None)
+        await until(lambda: bool(one.settled))
+    assert one.settled == [checkout_id]
+
+
+async def test_a_webhook_about_no_attempt_settles_nothing_and_is_tried_again(shop: Shop) -> None:
+    async with working(shop) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await until(lambda: shop.row().result == "ATTEMPT_NOT_FOUND")
+        assert shop.row().due_at == shop.now + 5000
+        checkout_id = shop.pays("one", "att_1")
+        shop.now += 5000
+        one.inbox.start()
+        await until(lambda: bool(one.settled))
+    assert (one.settled, shop.row().result) == ([checkout_id], "CHANGED")
+
+
+async def test_a_defect_puts_a_webhook_off_and_it_is_applied_later(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    async with working(shop, {apply_webhooks: [ZeroDivisionError()]}) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await until(lambda: shop.row().result == "FAILED")
+        assert (shop.row().tries, one.settled) == (1, [])
+        shop.now = shop.row().due_at
+        one.inbox.start()
+        await until(lambda: shop.row().result == "CHANGED")
+
+
+@pytest.mark.parametrize("failures", [{apply_webhooks: [Overloaded()]}, {apply_webhooks: [Overloaded()] * 3}])
+async def test_a_webhook_that_cannot_be_applied_now_is_applied_when_the_loop_finds_it(
+    shop: Shop, failures: dict[object, list[Exception]]
+) -> None:
+    shop.pays("one", "att_1")
+    async with working(shop, failures) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        shop.now += 1000
+        one.inbox.start()
+        await until(lambda: shop.row().result == "CHANGED")
+    assert shop.row().tries == 1
+
+
+async def test_a_defect_that_cannot_even_be_noted_ends_nothing(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    failures: dict[object, list[Exception]] = {apply_webhooks: [ZeroDivisionError()], fail_webhooks: [Overloaded()]}
+    async with working(shop, failures) as one:
+        await one.inbox.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        shop.now += 1000
+        one.inbox.start()
+        await until(lambda: shop.row().result == "CHANGED")
+
+
+async def test_what_was_applied_long_ago_is_deleted_and_looked_for_once_an_hour(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    shop.apply(shop.receive(SUCCESS))
+    shop.receive(SUCCESS, webhook_id="msg_2", key="att_nowhere")
+    shop.apply(shop.receive(SUCCESS, webhook_id="msg_2", key="att_nowhere"))
+    shop.now += KEEP_DAYS * DAY_MS
+    async with working(shop) as one:
+        one.inbox.start()
+        await until(lambda: shop.row("msg_2").tries >= 2)  # It has looked around once.
+        assert stored(shop) == 2
+        shop.now += PRUNE_PAUSE_MS
+        await until(lambda: stored(shop) == 1)
+        assert shop.row("msg_2").applied_at is None
+
+
+async def test_more_than_one_batch_is_deleted_without_a_pause(shop: Shop) -> None:
+    count = PRUNE_MAX + 1
+    names = [shop.receive(None, webhook_id=f"msg_{number}") for number in range(count)]
+    shop.apply(*names)
+    shop.now += KEEP_DAYS * DAY_MS + 1
+    async with working(shop) as one:
+        one.inbox.start()
+        await until(lambda: stored(shop) == 0)
