@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from paidonce import ids
 from paidonce.errors import DatabaseUnavailable, Overloaded
@@ -229,3 +230,161 @@ async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -
     await on.ring.stop()
     with pytest.raises(Overloaded):
         await finding
+
+
+async def test_a_key_is_read_again_when_it_is_time_and_no_sooner(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    await on.ring.find(secret)
+    await on.quiet()
+    on.clock.now += REFRESH_SECONDS - 0.01
+    await on.ring.find(secret)
+    await on.quiet()
+    assert len(on.reader.asked) == 1
+    on.clock.now += 0.01
+    await on.ring.find(secret)
+    await on.quiet()
+    assert on.reader.asked == [[hash_secret(secret)]] * 2
+
+
+async def test_a_key_that_is_refreshed_is_believed_for_as_long_again(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    for _ in range(5):
+        assert await on.ring.find(secret) == ANNA
+        await on.quiet()
+        on.clock.now += AGE_SECONDS_MAX - 0.01
+    assert len(on.reader.asked) == 5
+
+
+async def test_a_key_that_opened_nothing_is_looked_up_again_when_that_is_as_old_as_anything_may_be(on: Ring) -> None:
+    secret = new_secret()
+    assert await on.ring.find(secret) is None
+    await on.quiet()
+    on.reader.let_in(secret)
+    on.clock.now += AGE_SECONDS_MAX - 0.01
+    assert await on.ring.find(secret) is None
+    assert len(on.reader.asked) == 1
+    on.clock.now += 0.01
+    assert await on.ring.find(secret) == ANNA
+
+
+async def test_a_key_is_dead_in_the_very_moment_of_its_end(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret, remaining_ms=400)
+    assert await on.ring.find(secret) == ANNA
+    await on.quiet()
+    on.reader.living.clear()
+    on.clock.now += 0.399
+    assert await on.ring.find(secret) == ANNA
+    on.clock.now = 1000.4
+    assert await on.ring.find(secret) is None
+
+
+async def test_the_end_of_a_key_makes_it_no_longer_believed_than_others(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret, remaining_ms=3_600_000)
+    assert await on.ring.find(secret) == ANNA
+    await on.quiet()
+    on.reader.down = True
+    on.clock.now += AGE_SECONDS_MAX
+    with pytest.raises(DatabaseUnavailable):
+        await on.ring.find(secret)
+
+
+async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused: list[float] = []
+    real = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+        await real(0)
+
+    one = Ring()
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    one.reader.down = True
+    secrets = [new_secret() for _ in range(3)]
+    outcomes = await asyncio.gather(*(one.ring.find(each) for each in secrets), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [DatabaseUnavailable] * 3
+    await one.quiet()
+    one.reader.down = False
+    one.reader.let_in(secrets[0])
+    assert await one.ring.find(secrets[0]) == ANNA
+    await one.quiet()
+    assert paused == [keyring.FAILED_PAUSE_SECONDS, keyring.PAUSE_SECONDS]
+    await one.ring.stop()
+
+
+async def test_forgetting_also_forgets_what_opened_nothing(on: Ring) -> None:
+    secret = new_secret()
+    assert await on.ring.find(secret) is None
+    await on.quiet()
+    on.reader.let_in(secret)
+    on.clock.now += 0.001
+    on.ring.forget()
+    on.clock.now += 0.001
+    assert await on.ring.find(secret) == ANNA
+
+
+async def test_who_leaves_while_a_key_is_looked_up_takes_it_from_nobody_else(on: Ring) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    on.reader.gate.clear()
+    leaving, staying = (asyncio.create_task(on.ring.find(secret)) for _ in range(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(on.reader.asked) == 1
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    on.reader.gate.set()
+    assert await staying == ANNA
+    assert len(on.reader.asked) == 1
+
+
+async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "LIVING_MAX", 2)
+    first, second = new_secret(), new_secret()
+    for secret in (first, second):
+        on.reader.let_in(secret)
+        await on.ring.find(secret)
+        await on.quiet()
+    on.clock.now += REFRESH_SECONDS
+    await on.ring.find(second)
+    await on.quiet()
+    looked_up = len(on.reader.asked)
+    on.reader.down = True  # Whoever is not known any more cannot be found now.
+    assert [await on.ring.find(one) for one in (first, second)] == [ANNA] * 2
+    assert looked_up == 3
+
+
+@pytest.mark.parametrize(("error", "logged"), [(RuntimeError("?"), ["keys_not_read"]), (DatabaseUnavailable(), [])])
+async def test_what_nobody_planned_is_logged_and_told_to_who_waits(
+    on: Ring, error: Exception, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_action: object, _hashes: object) -> None:
+        raise error
+
+    monkeypatch.setattr(on.reader, "submit", fail)
+    with capture_logs() as lines, pytest.raises(type(error)):
+        await on.ring.find(new_secret())
+    assert [line["event"] for line in lines] == logged
+
+
+async def test_when_it_has_stopped_nothing_is_looked_up_any_more(on: Ring) -> None:
+    before = asyncio.all_tasks()
+    on.reader.gate.clear()
+    finding = asyncio.create_task(on.ring.find(new_secret()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await on.ring.stop()
+    assert asyncio.all_tasks() - before <= {finding}
+    with pytest.raises(Overloaded):
+        await finding
+
+
+def test_the_bounds_are_those_that_the_documents_tell() -> None:
+    """A revoked key is dead within five seconds, mostly within one; the database sees a hundred look-ups a second."""
+    assert (AGE_SECONDS_MAX, REFRESH_SECONDS, keyring.PAUSE_SECONDS) == (5.0, 1.0, 0.01)
+    assert (keyring.WAITING_MAX, keyring.DEAD_MAX) == (1000, 1000)
