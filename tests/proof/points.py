@@ -46,7 +46,13 @@ def provider_points() -> set[str]:
 
 
 def _submitted(tree: ast.Module) -> Iterator[str]:
-    """Yield the actions that are handed to a batcher by name. What a reader runs commits nothing."""
+    """Yield the actions that are handed to a batcher by name, themselves or in a command of the API.
+
+    What a reader runs commits nothing.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Command":
+            yield from (ast.unparse(one.value) for one in node.keywords if one.arg == "action")
     for function in _functions(tree):
         parameters = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
         for node in ast.walk(function):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from paidonce import ids
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.cli.encrypting import reencrypt_secrets
-from paidonce.database.schema import delivery, event
+from paidonce.database.schema import delivery, event, redelivery
 from paidonce.outbox.actions import (
     ChangeEndpoint,
     CreateEndpoint,
@@ -102,7 +102,18 @@ async def webhook_desk(buyer: Buyer) -> None:
     rotation = ChangeEndpoint(name=name, secret=sealed, overlap_ms=60_000)
     await buyer.service.writer.submit(change_endpoints, rotation)
     await asyncio.to_thread(reencrypt_secrets, buyer.service.settings)
+    await buyer.come_true(lambda: ranges_sent_again(buyer))
     await buyer.come_true(lambda: all_delivered(buyer, 2))
+
+
+async def ranges_sent_again(buyer: Buyer) -> bool:
+    """Tell whether each order to send a range again is carried out."""
+    await asyncio.sleep(0)
+    open_ = select(redelivery.c.id).where(
+        redelivery.c.merchant_id == buyer.merchant_id, redelivery.c.next_sequence <= redelivery.c.to_sequence
+    )
+    with buyer.service.database.read() as transaction:
+        return not transaction.rows(open_)
 
 
 async def webhook_leave(buyer: Buyer) -> None:
