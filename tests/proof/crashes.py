@@ -22,6 +22,7 @@ POLLING: Final = {
     "apply_webhooks": ("late_success", "late_success_of_a_canceled_one"),
     "claim_attempts": ("restart", "leave", "answer_lost"),
     "expire_checkouts": ("expire",),
+    "do_upkeep": ("webhook_end",),
     "void_expired": ("void_on_expiry",),
 }
 

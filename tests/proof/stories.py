@@ -20,7 +20,7 @@ from tests.proof.trouble import (
     review,
     unreadable_webhook,
 )
-from tests.proof.webhooks import webhook, webhook_desk, webhook_leave
+from tests.proof.webhooks import webhook, webhook_desk, webhook_end, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
 STATUS = CheckoutStatus
@@ -171,6 +171,7 @@ STORIES: Final = {
     "leave": Story(leave, STATUS.COMPLETED, (1000, 0), lives=2),
     "webhook": Story(webhook, STATUS.COMPLETED, (1000, 0)),
     "webhook_desk": Story(webhook_desk, STATUS.PENDING),
+    "webhook_end": Story(webhook_end, STATUS.PENDING),
     "webhook_leave": Story(webhook_leave, STATUS.PENDING, lives=2),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),

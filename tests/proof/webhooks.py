@@ -9,7 +9,7 @@ from sqlalchemy import select
 from paidonce import ids
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.cli.encrypting import reencrypt_secrets
-from paidonce.database.schema import delivery, event, redelivery
+from paidonce.database.schema import delivery, event
 from paidonce.outbox.actions import (
     ChangeEndpoint,
     CreateEndpoint,
@@ -102,18 +102,34 @@ async def webhook_desk(buyer: Buyer) -> None:
     rotation = ChangeEndpoint(name=name, secret=sealed, overlap_ms=60_000)
     await buyer.service.writer.submit(change_endpoints, rotation)
     await asyncio.to_thread(reencrypt_secrets, buyer.service.settings)
-    await buyer.come_true(lambda: ranges_sent_again(buyer))
     await buyer.come_true(lambda: all_delivered(buyer, 2))
 
 
-async def ranges_sent_again(buyer: Buyer) -> bool:
-    """Tell whether each order to send a range again is carried out."""
+async def webhook_end(buyer: Buyer) -> None:
+    """A merchant deletes an endpoint for which something waits: that is ended, and never sent."""
+    if not statuses(buyer):
+        endpoint = await subscribed(buyer, await receiver())
+        pause = ChangeEndpoint(name=EndpointName(endpoint.id, buyer.merchant_id), enabled=False)
+        await buyer.service.writer.submit(change_endpoints, pause)
+        await buyer.create()
+    buyer.arm()
+    page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
+    for one in page:
+        end = ChangeEndpoint(name=EndpointName(one.id, buyer.merchant_id), deleted=True)
+        await buyer.service.writer.submit(change_endpoints, end)
+    await buyer.come_true(lambda: all_dropped(buyer))
+
+
+async def all_dropped(buyer: Buyer) -> bool:
     await asyncio.sleep(0)
-    open_ = select(redelivery.c.id).where(
-        redelivery.c.merchant_id == buyer.merchant_id, redelivery.c.next_sequence <= redelivery.c.to_sequence
-    )
+    return statuses(buyer) == {"DROPPED"}
+
+
+def statuses(buyer: Buyer) -> set[str]:
+    """Read how the deliveries to a merchant stand."""
     with buyer.service.database.read() as transaction:
-        return not transaction.rows(open_)
+        found = transaction.rows(select(delivery.c.status).where(delivery.c.merchant_id == buyer.merchant_id))
+    return {row.status for row in found}
 
 
 async def webhook_leave(buyer: Buyer) -> None:
