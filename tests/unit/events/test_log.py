@@ -1,0 +1,127 @@
+"""The event log on both databases: numbered without a gap for each merchant, read by pages, and nobody else's."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+
+from paidonce.database.engine import Database, open_database
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.errors import EventNotFound
+from paidonce.events.actions import ReadOn, find_events, find_newest, list_events, read_on
+from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
+from paidonce.events.store import EventFilter, Seen, write_events
+from paidonce.merchants.model import OwnedId
+from tests.databases import make_schema
+
+NOW: Final = 1_700_000_000_000
+
+
+class Log:
+    def __init__(self, url: str) -> None:
+        self.database: Database = open_database(parse_database_url(url), clock=lambda: NOW, before_commit=write_events)
+        make_schema(self.database)
+
+    def append(self, *merchant_ids: str, kind: EventType = EventType.ENDPOINT_CREATED, **more: Any) -> None:  # noqa: ANN401 - the event's fields
+        with self.database.write() as transaction:
+            transaction.events.extend(
+                NewEvent(type=kind, cause=Cause.REQUEST, merchant_id=one, **more) for one in merchant_ids
+            )
+
+    def ask(self, action: Callable[[Transaction, Any], Sequence[Any]], *requests: object) -> list[Any]:
+        with self.database.read() as transaction:
+            return list(action(transaction, requests))
+
+    def page(self, merchant_id: str = "m1", *, limit: int = 100, **wanted: Any) -> tuple[list[int], bool]:  # noqa: ANN401 - the filter's fields
+        ((found, more),) = self.ask(list_events, EventFilter(merchant_id=merchant_id, limit=limit, **wanted))
+        return [one.sequence for one in found], more
+
+    def events(self, merchant_id: str = "m1") -> list[Event]:
+        ((found, _),) = self.ask(list_events, EventFilter(merchant_id=merchant_id, limit=100))
+        return list(found)
+
+
+@pytest.fixture
+def log(database_url: str) -> Iterator[Log]:
+    one = Log(database_url)
+    yield one
+    one.database.close()
+
+
+def test_each_merchants_events_are_numbered_from_one_without_a_gap_also_within_one_commit(log: Log) -> None:
+    log.append("m2", "m1", "m2", "m1", "m2")
+    log.append("m1")
+    assert (log.page("m1"), log.page("m2")) == (([1, 2, 3], False), ([1, 2, 3], False))
+    assert log.ask(find_newest, "m1", "m2", "nobody") == [3, 3, 0]
+
+
+def test_a_commit_without_events_numbers_nothing(log: Log) -> None:
+    log.append()
+    assert (log.ask(find_newest, "m1"), log.events()) == ([0], [])
+
+
+def test_an_event_keeps_what_it_was_given(log: Log) -> None:
+    origin = Origin(request_id="req_1", idempotency_key="abc")
+    log.append("m1", detail={"endpointId": "whe_1"}, origin=origin)
+    (one,) = log.events()
+    assert (one.merchant_id, one.type, one.cause, one.created_at) == ("m1", "endpoint.created", "request", NOW)
+    assert (one.checkout_id, one.attempt_id, one.attempt_kind, one.request_id) == (None, None, None, "req_1")
+    assert json.loads(one.detail or "") == {"endpointId": "whe_1", "idempotencyKey": "abc"}
+
+
+def test_the_key_of_its_request_is_a_detail_by_itself_and_without_one_there_is_none(log: Log) -> None:
+    log.append("m1", origin=Origin(request_id=None, idempotency_key="abc"))
+    log.append("m1")
+    with_key, without = log.events()
+    assert (with_key.detail, without.detail) == ('{"idempotencyKey":"abc"}', None)
+
+
+def test_pages_follow_each_other_and_say_whether_more_lies_beyond(log: Log) -> None:
+    log.append(*["m1"] * 5)
+    assert log.page(limit=2) == ([1, 2], True)
+    assert log.page(limit=2, after=2) == ([3, 4], True)
+    assert log.page(limit=2, after=3) == ([4, 5], False)
+    assert log.page(limit=2, after=5) == ([], False)
+    assert log.page(limit=5) == ([1, 2, 3, 4, 5], False)
+
+
+def test_a_page_can_be_of_some_types_alone(log: Log) -> None:
+    log.append("m1", kind=EventType.ENDPOINT_CREATED)
+    log.append("m1", kind=EventType.ENDPOINT_PAUSED)
+    log.append("m1", kind=EventType.ENDPOINT_DELETED)
+    assert log.page(types=frozenset({"endpoint.paused", "endpoint.deleted"})) == ([2, 3], False)
+    assert log.page(types=frozenset({"endpoint.paused"}), after=2) == ([], False)
+    assert log.page(types=frozenset()) == ([], False)
+
+
+def test_an_event_is_found_by_its_owner_and_by_an_operator_and_by_nobody_else(log: Log) -> None:
+    log.append("m1", "m2")
+    (mine,), (theirs,) = log.events("m1"), log.events("m2")
+    found = log.ask(
+        find_events, OwnedId(mine.id, "m1"), OwnedId(mine.id, None), OwnedId(theirs.id, "m1"), OwnedId("evt_0", None)
+    )
+    assert found[:2] == [mine, mine]
+    assert [type(one) for one in found[2:]] == [EventNotFound] * 2
+
+
+def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_asked_for(log: Log) -> None:
+    log.append(*["m1"] * 5, *["m2"] * 5, "m3")
+    seen = [Seen("m1", 1), Seen("m2", 4), Seen("m3", 1), Seen("nobody", 0)]
+    (found,) = log.ask(read_on, ReadOn(seen, 3))
+    assert [(one.merchant_id, one.sequence) for one in found] == [("m1", 2), ("m1", 3), ("m1", 4), ("m2", 5)]
+
+
+def test_a_transaction_that_fails_leaves_no_event_and_no_gap(log: Log) -> None:
+    def append_and_fail() -> None:
+        with log.database.write() as transaction:
+            transaction.events.append(NewEvent(type=EventType.ENDPOINT_CREATED, cause=Cause.REQUEST, merchant_id="m1"))
+            write_events(transaction)
+            raise ZeroDivisionError
+
+    log.append("m1")
+    with pytest.raises(ZeroDivisionError):
+        append_and_fail()
+    log.append("m1")
+    assert log.page() == ([1, 2], False)
