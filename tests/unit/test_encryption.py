@@ -2,11 +2,12 @@
 
 import os
 import stat
+from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import pytest
 
-from paidonce.encryption import KEY_BYTES, Keyring, key_id, keys_beside, read_keys, write_key
+from paidonce.encryption import KEY_BYTES, NONCE_BYTES, Keyring, key_id, keys_beside, read_keys, write_key
 from paidonce.errors import EncryptionKeyMissing
 
 OLD = bytes(KEY_BYTES)
@@ -66,3 +67,38 @@ def test_a_key_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert keys_beside(path, make=os.urandom) == keys_beside(path, make=None) == made
     assert [each.name for each in tmp_path.iterdir()] == ["dev.db.key"]
+
+
+def test_two_seals_of_one_secret_by_one_keyring_differ() -> None:
+    keyring = ring(NEW)
+    sealed = [keyring.seal(SECRET, "m1", "whe_1") for _ in range(3)]
+    nonces = {urlsafe_b64decode(one.split(".")[2])[:NONCE_BYTES] for one in sealed}
+    assert len(nonces) == 3
+    assert {keyring.open(one, "m1", "whe_1") for one in sealed} == {SECRET}
+
+
+def test_a_key_file_is_on_disk_before_its_name_is_and_its_name_before_the_key_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dev.db.key"
+    done: list[tuple[str, int, int]] = []
+    sync, link = os.fsync, os.link
+
+    def noted_sync(descriptor: int) -> None:
+        sync(descriptor)
+        status = os.fstat(descriptor)
+        done.append(("synced", status.st_ino, 0 if stat.S_ISDIR(status.st_mode) else status.st_size))
+
+    def noted_link(source: Path, target: Path) -> None:
+        link(source, target)
+        done.append(("named", target.stat().st_ino, target.stat().st_size))
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "link", noted_link)
+    keys_beside(path, make=os.urandom)
+    key = path.stat()
+    assert done == [
+        ("synced", key.st_ino, key.st_size),
+        ("named", key.st_ino, key.st_size),
+        ("synced", tmp_path.stat().st_ino, 0),
+    ]

@@ -1,7 +1,9 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
@@ -62,3 +64,23 @@ def test_the_connection_of_a_transaction_that_failed_is_not_used_again(database_
                     raise LookupError
     assert seen[0] is seen[1] is seen[2]
     assert seen[3] is not seen[2]
+
+
+@pytest.mark.parametrize(("default", "shown"), [("off", "on"), ("remote_apply", "remote_apply")])
+def test_commits_are_durable_whatever_the_servers_default_also_on_a_connection_that_is_used_again(
+    postgres_url: str, default: str, shown: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        change = sql.SQL("ALTER DATABASE {} SET synchronous_commit = {}").format(name, sql.Literal(default))
+        connection.execute(change)
+    with opened(postgres_url) as database:
+        seen: list[str | None] = []
+        with database.writes.connect() as ours:  # Nothing commits it: its end is a rollback.
+            seen.append(ours.exec_driver_sql("SHOW synchronous_commit").scalar())
+            used_first = ours.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        for _ in range(2):
+            with database.write() as transaction:
+                seen.append(transaction.connection.exec_driver_sql("SHOW synchronous_commit").scalar())
+                assert transaction.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() == used_first
+    assert seen == [shown] * 3
