@@ -22,7 +22,7 @@ class Covering:
         )
         self._coverage.set_option("run:patch", ["_exit"])  # A forked process writes down what it has seen, too.
         self._coverage.set_option("run:disable_warnings", ["no-data-collected"])
-        self._coverage.set_option("run:parallel", True)  # Each process has a file; those of an earlier run are erased.
+        self._coverage.config.parallel = True  # Each process has a file; those of an earlier run are erased.
         self._coverage.erase()
         self._coverage.start()
         self._seconds: dict[str, float] = {}

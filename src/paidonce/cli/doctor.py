@@ -14,6 +14,7 @@ import click
 import msgspec
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
+from paidonce.cli.file_access import examine_files
 from paidonce.clock import Instant, system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level
@@ -33,7 +34,8 @@ COLORS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red
 
 def examine(settings: Settings, *, as_json: bool) -> None:
     """Print every finding; exit 1 if one is a problem."""
-    findings = [*_examine_database(settings), *_examine_attempts(settings), *_examine_settings(settings)]
+    files = list(examine_files(settings))  # First, as they are: to examine a database is to open it.
+    findings = [*_examine_database(settings), *files, *_examine_attempts(settings), *_examine_settings(settings)]
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
     else:

@@ -13,6 +13,7 @@ from paidonce.api.routes import ROUTES
 from paidonce.api.service import render_pages
 from paidonce.api.web import create_web_app
 from paidonce.app import forked_writer, open_service, preload
+from paidonce.cli.file_access import warn_of_open_files
 from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
@@ -33,6 +34,7 @@ def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standb
     if standby and settings.database.path is None:
         raise click.UsageError("Only a SQLite file has one server at a time: on PostgreSQL run several.")
     configure_logs(settings)
+    warn_of_open_files(settings)
     with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
         opened = partial(
             open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
@@ -45,6 +47,7 @@ def run_worker(settings: Settings) -> None:
     if settings.database.dialect == "sqlite":
         raise click.UsageError("A SQLite file has one process: `paidonce serve` runs its worker. Or use PostgreSQL.")
     configure_logs(settings)
+    warn_of_open_files(settings)
     with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
         run(_work(settings, partial(open_service, settings, with_worker=True, writer_process=writer_process)))
 

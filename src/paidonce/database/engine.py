@@ -20,6 +20,7 @@ from paidonce.database.statement import run_at_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
+from paidonce.file_access import create_private
 
 log = structlog.get_logger()
 
@@ -153,6 +154,8 @@ def open_database(
     if url.dialect == "postgresql":
         return _open_postgresql(url, clock, before_commit)
     lock = _lock_file(url.path) if url.path and exclusive else None
+    if url.path:
+        create_private(url.path)
     writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
     reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
     _read_back_durability(url, writes)

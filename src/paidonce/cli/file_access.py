@@ -1,0 +1,56 @@
+"""Looks at the rights on our files: the database's, those of the simulator's books, and the encryption key's."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from paidonce.database.health import Finding, Level
+from paidonce.file_access import access_of_others, sqlite_files
+from paidonce.settings import Settings
+
+log = structlog.get_logger()
+
+
+def examine_files(settings: Settings) -> Iterator[Finding]:
+    """Find what others on this machine may read or change."""
+    files = _data_files(settings)
+    if files:
+        yield _judge("data files", files, "they hold what merchants and buyers have said")
+    key = settings.encryption_key_file
+    if key is not None and key.exists():
+        yield _judge(
+            "key file", [key], "it opens every webhook secret; if others have read it, replace it", is_key=True
+        )
+
+
+def warn_of_open_files(settings: Settings) -> None:
+    """Log each file that others may use. A service that takes payments does not refuse to start for it."""
+    key = settings.encryption_key_file
+    for path in [*_data_files(settings), *([key] if key is not None else [])]:
+        if access_of_others(path):
+            log.warning("file_open_to_others", file=str(path), mode=_mode(path), remedy=f"chmod 600 {path}")
+
+
+def _data_files(settings: Settings) -> list[Path]:
+    paths = [url.path for url in (settings.database, settings.simulator_books) if url.path is not None]
+    return [file for path in paths for file in sqlite_files(path) if file.exists()]
+
+
+def _judge(check: str, files: list[Path], why: str, *, is_key: bool = False) -> Finding:
+    open_files = [file for file in files if access_of_others(file)]
+    if not open_files:
+        return Finding(
+            check, Level.OK, "only their owner can use them" if len(files) > 1 else "only its owner can use it"
+        )
+    named = ", ".join(f"{file} (mode {_mode(file)})" for file in open_files)
+    found = f"others on this machine can use {named}: {why}"
+    # A group that makes the backups may have been given the data on purpose; a key, or to write, never.
+    is_for_all = any(access_of_others(file) & (stat.S_IRWXO | stat.S_IWGRP) for file in open_files)
+    level = Level.PROBLEM if is_key or is_for_all else Level.WARNING
+    return Finding(check, level, found, f"run: chmod 600 {' '.join(map(str, open_files))}")
+
+
+def _mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):03o}"
