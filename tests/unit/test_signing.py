@@ -83,3 +83,48 @@ def test_a_bad_secret_is_refused_without_being_told(secret: str) -> None:
     with pytest.raises(ValueError, match="a webhook secret") as refused:
         read_secret(secret)
     assert not secret.removeprefix("whsec_") or secret.removeprefix("whsec_") not in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_a_secret_may_have_as_few_and_as_many_bytes_as_the_specification_says(size: int) -> None:
+    assert read_secret(f"whsec_{b64encode(bytes(size)).decode()}") == bytes(size)
+
+
+@pytest.mark.parametrize("stray", ["\n", " ", "!", "-"])
+def test_a_secret_with_a_character_that_is_not_of_base64_is_refused(stray: str) -> None:
+    text = b64encode(bytes(32)).decode()
+    with pytest.raises(ValueError, match="is base64"):
+        read_secret(f"whsec_{text[:20]}{stray}{text[20:]}")
+
+
+def test_while_a_secret_is_replaced_a_receiver_believes_a_message_with_either() -> None:
+    secrets_of_receivers = [f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (1, 2)]
+    keys = [read_secret(secret) for secret in secrets_of_receivers]
+    now = system_clock()
+    said = signed_headers(*keys, message_id="msg_1", now=now, body=b'{"a":1}')
+    for secret, key in zip(secrets_of_receivers, keys, strict=True):
+        assert standardwebhooks.Webhook(secret).verify(b'{"a":1}', said) == {"a": 1}
+        assert verified_id(key, said, b'{"a":1}', now=now) == "msg_1"
+
+
+@pytest.mark.parametrize(("place", "believed"), [(8, True), (9, False)])
+def test_of_many_signatures_the_first_eight_are_looked_at(place: int, *, believed: bool) -> None:
+    right = headers(b"{}")
+    signatures = " ".join(["v1,wrong"] * (place - 1) + [right[SIGNATURE]])
+    found = verified_id(KEY, right | {SIGNATURE: signatures}, b"{}", now=NOW)
+    assert found == ("msg_1" if believed else None)
+
+
+def test_signatures_are_separated_by_a_space_and_by_nothing_else() -> None:
+    right = headers(b"{}")
+    assert verified_id(KEY, right | {SIGNATURE: f"v1,wrong\t{right[SIGNATURE]}"}, b"{}", now=NOW) is None
+
+
+def test_a_signature_that_cannot_be_encoded_is_not_believed_and_raises_nothing() -> None:
+    assert verified_id(KEY, headers(b"{}") | {SIGNATURE: "v1,\ud800"}, b"{}", now=NOW) is None
+
+
+@pytest.mark.parametrize("message_id", ["", "msg_é"])
+def test_a_message_without_an_id_in_ascii_is_not_believed_though_its_signature_is_right(message_id: str) -> None:
+    said = signed_headers(KEY, message_id=message_id, now=NOW, body=b"{}")
+    assert verified_id(KEY, said, b"{}", now=NOW) is None
