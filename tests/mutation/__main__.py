@@ -95,11 +95,13 @@ class Run:
         on_import = [job for job in self._jobs if self._lines.is_run_on_import(job.mutant)]
         others = [job for job in self._jobs if not self._lines.is_run_on_import(job.mutant)]
         self._say(f"{len(self._jobs)} mutants to run, {len(on_import)} of them on import")
-        run_on_import(self._lines.libraries, on_import, self._note, processes=processes)
-        if others:
-            files = sorted({test.partition("::")[0] for job in others for test in job.tests})
-            run_in_functions(files, others, self._note, processes=processes)
-        self._results.write()
+        try:
+            run_on_import(self._lines.libraries, on_import, self._note, processes=processes)
+            if others:
+                files = sorted({test.partition("::")[0] for job in others for test in job.tests})
+                run_in_functions(files, others, self._note, processes=processes)
+        finally:
+            self._results.write()
 
     def _note(self, job: Job, verdict: Verdict) -> None:
         key = job.mutant.key

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.mutation.choosing import Lines
 from tests.mutation.forks import Verdict
 
-KEPT: Final = 200  # Written after so many mutants: a run that is stopped goes on from there.
+KEPT: Final = 20  # Written after so many mutants: a run that is stopped goes on from there.
 
 
 class Results:
