@@ -120,7 +120,7 @@ MUTANTS: Final = (
     Mutant(
         "the comparison of what was taken with what was asked for",
         "stories",
-        (Edit("payments/model.py", "and (other := _other_money(attempt, evidence)):", 'and (other := ""):'),),
+        (Edit("payments/model.py", "and (other := _contradiction(attempt, evidence)):", 'and (other := ""):'),),
         ("other_amount",),
     ),
     Mutant(
