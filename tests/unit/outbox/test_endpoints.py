@@ -139,6 +139,25 @@ def test_resuming_leaves_what_is_under_way_with_its_sender(outgoing: Outgoing) -
     assert outgoing.rows(mine)[0].status == "DELIVERED"
 
 
+def test_an_endpoint_that_is_paused_already_stays_paused_since_then_and_for_that_reason(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    outgoing.record(*outgoing.claim(mine), status=410)
+    paused = outgoing.read(mine)
+    before = outgoing.events()
+    outgoing.now += 1000
+    assert outgoing.change(mine, enabled=False) == paused
+    assert (paused.pause_reason, outgoing.events()) == ("gone", before)
+
+
+def test_a_delivery_that_arrived_at_once_is_sent_again_when_it_is_asked_for(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    outgoing.record(*outgoing.claim(mine))
+    (shown,) = outgoing.do(redeliver, Redeliver(outgoing.rows(mine)[0].id, "m1"))
+    assert (shown.delivery.status, shown.delivery.due_at) == ("PENDING", outgoing.now)
+
+
 def test_what_does_not_change_an_endpoint_tells_nothing(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     before = outgoing.events()
