@@ -144,6 +144,21 @@ def test_who_has_the_payment_in_its_hands_looks_four_times_less_often() -> None:
     waiting(story)
 
 
+def test_who_was_woken_for_nothing_rests_for_a_whole_poll_again() -> None:
+    async def story(one: Waiting) -> None:
+        answer = one.begin()
+        await asyncio.sleep(0.3)
+        one.watch.notify("chk_1")  # It is read again until 0.4, and is PROCESSING still.
+        await asyncio.sleep(0.5)
+        assert one.reads == 2
+        await asyncio.sleep(0.15)
+        assert one.reads == 3
+        one.watch.close()
+        await answer
+
+    waiting(story)
+
+
 def test_who_does_not_say_that_it_is_theirs_reads_to_begin_with() -> None:
     async def story(one: Waiting) -> None:
         one.stored = COMPLETED

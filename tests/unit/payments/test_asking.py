@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from paidonce.events.model import Cause
 from paidonce.money import Money
@@ -263,7 +264,11 @@ class BrokenProvider(RecordingProvider):
 
 @pytest.mark.parametrize(("attempt", "cause"), [(ATTEMPT, Cause.PROVIDER_ANSWER), (TAKEN_OVER, Cause.LOOKUP)])
 async def test_a_connector_that_raises_proves_nothing(attempt: Attempt, cause: Cause) -> None:
-    assert await ask(BrokenProvider(), attempt) == (Unknown("the connector failed"), cause)
+    with capture_logs() as lines:
+        assert await ask(BrokenProvider(), attempt) == (Unknown("the connector failed"), cause)
+    assert [(one["event"], one["provider"], one["attempt_id"]) for one in lines] == (
+        [("provider_failed", "simulator", "att_1")]
+    )
 
 
 async def test_of_several_providers_the_attempt_s_own_is_asked() -> None:

@@ -51,6 +51,7 @@ def test_too_many_answers_without_a_proof_in_a_row_close_the_gate_and_one_proof_
 ) -> None:
     gate.take_up_to(2 * SHUTS)
     answer(gate, SILENCE, SHUTS - 1)
+    assert gate.free > 0
     answer(gate, Declined("do_not_honor"))
     answer(gate, SILENCE, SHUTS - 1)
     assert gate.free > 0
@@ -103,3 +104,11 @@ def test_a_place_that_was_taken_for_nothing_is_no_trial(gate: Gate, clock: Clock
     gate.give_back()  # No attempt was due.
     gate.heard(SILENCE)
     assert gate.free == 1
+
+
+@pytest.mark.parametrize(("chance", "factor"), [(0.0, 0.5), (0.5, 1.0), (0.9, 1.4)])
+def test_chance_spreads_a_pause_by_half_of_it_to_either_side(clock: Clock, chance: float, factor: float) -> None:
+    gate = Gate(200, clock=clock, chance=lambda: chance)
+    gate.take_up_to(SHUTS)
+    answer(gate, SILENCE, SHUTS)
+    assert pause_ms(gate, clock) == round(PAUSE_MS_MIN * factor)

@@ -7,7 +7,7 @@ from paidonce.payments.model import AttemptStatus
 from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.store import Held, read_unproven
 from paidonce.providers.base import Declined, RequiresReview, Succeeded, Unknown
-from tests.support.payments import LEASE_MS, NOW, Payments
+from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about
 
 
 def pay_several(payments: Payments, count: int, *, provider: str = "simulator", merchant_id: str = "m") -> None:
@@ -151,8 +151,12 @@ def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_i
 def test_two_merchants_may_have_attempts_with_one_id_and_each_lease_and_outcome_is_its_own(payments: Payments) -> None:
     pay_several(payments, 1, merchant_id="a")
     pay_several(payments, 1, merchant_id="b")
-    claimed = payments.claim()
-    assert sorted((one.merchant_id, one.id) for one in claimed) == [("a", "att_0"), ("b", "att_0")]
-    payments.do(release_attempts, [Held("att_0", "b", 1)])
-    assert [one.merchant_id for one in payments.claim()] == ["b"]
+    first, second = sorted(payments.claim(), key=lambda one: one.merchant_id)
+    assert [(one.merchant_id, one.id, one.fence) for one in (first, second)] == [("a", "att_0", 1), ("b", "att_0", 1)]
+    payments.record(evidence_about("att_0", Succeeded("ch_1"), attempt=second))
+    assert payments.status(OwnedId("chk_b_0", "b")) == "COMPLETED"
     assert payments.status(OwnedId("chk_a_0", "a")) == "PROCESSING"
+    payments.do(release_attempts, [Held("att_0", "b", 1)])
+    assert payments.claim() == []
+    payments.do(release_attempts, [Held("att_0", "a", 1)])
+    assert [(one.merchant_id, one.status, one.fence) for one in payments.claim()] == [("a", "SENT", 2)]
