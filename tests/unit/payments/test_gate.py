@@ -81,6 +81,14 @@ def test_however_many_calls_were_lost_at_once_the_gate_pauses_once(gate: Gate, c
     assert gate.free == 200
 
 
+def test_who_asks_in_vain_while_the_gate_is_closed_tries_nothing(gate: Gate, clock: Clock) -> None:
+    gate.take_up_to(200)
+    answer(gate, SILENCE, SHUTS)
+    assert not gate.take()
+    answer(gate, SILENCE, 200 - SHUTS)
+    assert pause_ms(gate, clock) == PAUSE_MS_MIN
+
+
 def test_each_call_that_tries_a_sick_provider_in_vain_makes_the_pause_longer_up_to_a_minute(
     gate: Gate, clock: Clock
 ) -> None:

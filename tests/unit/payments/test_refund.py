@@ -174,6 +174,15 @@ def test_refunds_are_read_by_checkout_the_oldest_first_and_by_id(payments: Payme
     assert [type(one) for one in found[2:]] == [RefundNotFound] * 2
 
 
+def test_two_merchants_may_have_checkouts_with_one_id_and_read_each_their_own_refunds(payments: Payments) -> None:
+    for number, merchant_id in enumerate(["m", "n"]):
+        checkout = payments.paid(attempt_id=f"att_{number}", merchant_id=merchant_id)
+        payments.refund(checkout, f"ref_{number}", 100)
+    assert [one.id for one in payments.refunds(OwnedId("chk_1", "m"))] == ["ref_0"]
+    assert [one.id for one in payments.refunds(OwnedId("chk_1", "n"))] == ["ref_1"]
+    assert payments.sums(OwnedId("chk_1", "m")) == payments.sums(OwnedId("chk_1", "n")) == (1000, 0, 100)
+
+
 @pytest.mark.parametrize("amount", [300, None], ids=["a part", "all"])
 def test_a_refund_that_another_process_overtakes_looks_again_at_what_is_left(
     payments: Payments, amount: int | None

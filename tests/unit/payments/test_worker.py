@@ -375,8 +375,10 @@ def test_a_worker_expires_what_nobody_paid_and_lets_go_of_held_money_and_tells_w
         assert place.payments.status(unpaid) == "EXPIRED"
         assert sorted(checkout_id for checkout_id, _ in place.settled) == ["chk_held", "chk_unpaid"]
         assert (unpaid.id, None) in place.settled
-        # The void is claimed as soon as it is there.
         assert 300 <= place.loop.time() <= 300 + POLL_SECONDS + 1
+        begun, ended = place.payments.events(held)[-2:]
+        assert (begun.type, ended.type) == ("attempt.started", "checkout.expired")
+        assert ended.created_at - begun.created_at < 1000  # The void was claimed as soon as it was there.
 
     at_work(sqlite_url, story)
 
