@@ -1,9 +1,6 @@
 """``make mutants``: puts mistakes into the code, one at a time, and says which of them no test notices."""
 
-import hashlib
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +9,13 @@ from typing import Final, TextIO
 
 import click
 
-from tests.mutation.choosing import Lines
 from tests.mutation.forks import Verdict
+from tests.mutation.measuring import KEPT_IN, measured_lines
 from tests.mutation.mistakes import ROOT, Mutant, mutants_of
 from tests.mutation.report import equivalent_of, known_equivalents, table, told
 from tests.mutation.results import Results
 from tests.mutation.running import Job, run_in_functions, run_on_import
 
-KEPT_IN: Final = ROOT / ".make" / "mutants"
-TESTS: Final = ("tests/unit", "tests/isolation")
 TOLD_EVERY: Final = 50
 TARGETS: Final = {
     "payments": ["payments/*.py"],
@@ -40,25 +35,6 @@ TARGETS: Final = {
 def paths_of(folder: str) -> list[Path]:
     """List the files of a folder, as the table calls it."""
     return [path for pattern in TARGETS[folder] for path in sorted(ROOT.glob(f"src/paidonce/{pattern}"))]
-
-
-def measured_lines() -> Lines:
-    """Measure which test runs which line, unless source and tests are as they were."""
-    content = hashlib.sha256()
-    for path in sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py")]):
-        if not path.is_relative_to(Path(__file__).parent):
-            content.update(path.read_bytes())
-    kept, stamp = KEPT_IN / "lines.json", KEPT_IN / "lines.of"
-    if not (kept.exists() and stamp.exists() and stamp.read_text() == content.hexdigest()):
-        click.echo("Measuring which test runs which line …")
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "tests.mutation.covering", "-k", "not postgresql"]
-        settings = {**os.environ, "PAIDONCE_MUTATION_LINES": str(kept)}
-        ran = subprocess.run([*command, *TESTS], cwd=ROOT, env=settings, check=False, capture_output=True, text=True)
-        if ran.returncode:
-            click.echo(ran.stdout[-5000:])
-            click.echo("Tests that fail without any mistake are left out.")
-        stamp.write_text(content.hexdigest())
-    return Lines(kept)
 
 
 class Run:
@@ -141,7 +117,6 @@ def silenced() -> Iterator[TextIO]:
 @click.option("--processes", default=os.cpu_count() or 1)
 def main(only: str, show: str, processes: int) -> None:
     """Put mistakes into the code, one at a time, and say which of them no test notices."""
-    KEPT_IN.mkdir(parents=True, exist_ok=True)
     folders = [name for name in (only or show).split(",") if name] or list(TARGETS)
     with silenced() as output:
         run = Run(folders, output)

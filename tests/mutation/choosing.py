@@ -1,7 +1,6 @@
 """Which tests are run against a mutant: those that run its line, the nearest and quickest first."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from itertools import accumulate
@@ -10,16 +9,17 @@ from typing import Any, Final
 
 from tests.mutation.mistakes import ROOT, Mutant
 
-SECONDS_MAX: Final = 6.0  # Of tests against one mutant, as long as they took by themselves: some five hundred tests.
-TEST_SECONDS_MAX: Final = 3.0  # What takes longer proves more than one line.
+# Of what all tests together take, so that it is the same on a machine that does other work: some hundreds of tests.
+SHARE_MAX: Final = 0.2
+TEST_SHARE_MAX: Final = 0.1  # A test that takes longer proves more than one line.
 
 
 class Lines:
     """What covering.py has written down."""
 
-    def __init__(self, path: Path) -> None:
-        content: dict[str, Any] = json.loads(path.read_text())
+    def __init__(self, content: dict[str, Any]) -> None:
         self.seconds: dict[str, float] = content["seconds"]
+        self._all = sum(self.seconds.values())
         self.libraries: list[str] = content["libraries"]
         self._files: dict[str, dict[int, set[str]]] = {
             file: {int(line): set(tests) for line, tests in lines.items()} for file, lines in content["files"].items()
@@ -41,10 +41,10 @@ class Lines:
         def order(test: str) -> tuple[bool, float]:
             return not test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py")), self.seconds[test]
 
-        quick = [test for test in found & self.seconds.keys() if self.seconds[test] < TEST_SECONDS_MAX]
+        quick = [test for test in found & self.seconds.keys() if self.seconds[test] < TEST_SHARE_MAX * self._all]
         quick.sort(key=order)
         spent = accumulate(self.seconds[test] for test in quick)
-        return [test for test, seconds in zip(quick, spent, strict=True) if seconds < SECONDS_MAX]
+        return [test for test, seconds in zip(quick, spent, strict=True) if seconds < SHARE_MAX * self._all]
 
     def state_of(self, tests: Iterable[str]) -> str:
         """Sum up which tests these are and what their files say: where that changes, a survivor is tried again."""
