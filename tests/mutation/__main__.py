@@ -60,7 +60,7 @@ class Run:
             elif known := self._results.find(mutant.key, self._lines, tests):
                 self._verdicts[mutant.key] = known
             else:
-                self._jobs.append(Job(mutant, tests, sum(self._lines.seconds[test] for test in tests)))
+                self._jobs.append(Job(mutant, {test: self._lines.seconds[test] for test in tests}))
 
     def _all(self) -> Iterator[Mutant]:
         for mutants in self.mutants.values():

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, NoReturn, TypeVar
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 0.005
+TIMED_OUT_EXIT: Final = 17
 
 
 class Verdict(NamedTuple):
@@ -29,7 +30,7 @@ class _Child(NamedTuple):
 
 
 def run_forked(
-    jobs: Iterable[T], run: Callable[[T], str | None], limit_seconds: Callable[[T], float], *, processes: int
+    jobs: Iterable[T], run: Callable[[T], str | None], seconds_max: Callable[[T], float], *, processes: int
 ) -> Iterator[tuple[T, Verdict]]:
     """Have ``run`` carried out for each job in a process of its own; it returns the test that failed, or None."""
     waiting = iter(jobs)
@@ -42,7 +43,7 @@ def run_forked(
             if job is None:
                 more = False
                 break
-            child = _fork(run, job, limit_seconds(job))
+            child = _fork(run, job, seconds_max(job))
             children[child.pid] = job, child
         for pid, (job, child) in list(children.items()):
             if verdict := _verdict(child):
@@ -72,9 +73,15 @@ def _work(run: Callable[[T], str | None], job: T, folder: Path) -> NoReturn:
     os._exit(0)
 
 
+def limit_seconds(seconds: float) -> None:
+    """End this process as one that has timed out, unless it is told otherwise within so many seconds; 0 is no limit."""
+    signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(TIMED_OUT_EXIT))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def _verdict(child: _Child) -> Verdict | None:
     """Look once: None while it runs and may run on."""
-    pid, _ = os.waitpid(child.pid, os.WNOHANG)
+    pid, status = os.waitpid(child.pid, os.WNOHANG)
     late = time.monotonic() > child.deadline
     if pid == 0 and not late:
         return None
@@ -85,4 +92,6 @@ def _verdict(child: _Child) -> Verdict | None:
     file = Path(child.folder.name, "verdict")
     said = file.read_text().split("\0") if file.exists() else ["caught", "the process died"]
     child.folder.cleanup()
-    return Verdict(*said) if pid else Verdict("timed out")
+    if pid == 0 or os.waitstatus_to_exitcode(status) == TIMED_OUT_EXIT:
+        return Verdict("timed out")
+    return Verdict(*said)

@@ -9,18 +9,18 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, FunctionType, ModuleType
-from typing import Final
+from typing import Final, NamedTuple
 
 import hypothesis
 import pytest
 
-from tests.mutation.forks import Verdict, run_forked
+from tests.mutation.forks import Verdict, limit_seconds, run_forked
 from tests.mutation.mistakes import ROOT, Mutant
 
 # Libraries are loaded before pytest is, whose warning of it says nothing here.
@@ -34,20 +34,19 @@ OPTIONS: Final = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
 )
-LIMIT_SECONDS: Final = 15.0  # Beside a process that burns the same core.
+LIMIT_SECONDS: Final = 10.0  # Beside processes that burn all cores.
 LIMIT_TIMES: Final = 10
 
 
-class Job:
-    """A mutant, the tests against it, and how long these take."""
+class Job(NamedTuple):
+    """A mutant, and the tests against it, in their order, each with the seconds that it takes without the mistake."""
 
-    def __init__(self, mutant: Mutant, tests: Sequence[str], seconds: float) -> None:
-        self.mutant: Final = mutant
-        self.tests: Final = tests
-        self.seconds: Final = seconds
+    mutant: Mutant
+    tests: Mapping[str, float]
 
-    def limit_seconds(self) -> float:
-        return LIMIT_SECONDS + LIMIT_TIMES * self.seconds
+    def seconds_max(self) -> float:
+        """How long the whole may take: each test has a limit of its own besides."""
+        return 6 * LIMIT_SECONDS + LIMIT_TIMES * sum(self.tests.values())
 
 
 class _Plugin:
@@ -55,6 +54,7 @@ class _Plugin:
 
     def __init__(self) -> None:
         self.failed: str | None = None
+        self.seconds: Mapping[str, float] = {}
         hypothesis.settings.register_profile("mutation", database=None, derandomize=True, deadline=None)
         hypothesis.settings.load_profile("mutation")
 
@@ -62,6 +62,14 @@ class _Plugin:
     def tmp_path(self) -> Iterator[Path]:
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        limit_seconds(LIMIT_SECONDS + LIMIT_TIMES * self.seconds.get(item.nodeid, 0.0))
+        try:
+            return (yield)
+        finally:
+            limit_seconds(0)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and self.failed is None:
@@ -83,6 +91,7 @@ class _Forking(_Plugin):
 
         def run(job: Job) -> str | None:
             _put_in_place(job.mutant, functions)
+            self.seconds = job.tests
             chosen = [items[test] for test in job.tests]
             for item, following in zip(chosen, [*chosen[1:], None], strict=True):
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -91,7 +100,7 @@ class _Forking(_Plugin):
             return None
 
         gc.freeze()
-        for job, verdict in run_forked(self._jobs, run, Job.limit_seconds, processes=self._processes):
+        for job, verdict in run_forked(self._jobs, run, Job.seconds_max, processes=self._processes):
             self._told(job, verdict)
         return True
 
@@ -118,6 +127,7 @@ def run_on_import(
 
     def run(job: Job) -> str | None:
         plugin = _Plugin()
+        plugin.seconds = job.tests
         sys.meta_path.insert(0, _Finder(job.mutant))
         try:
             status = pytest.main([*OPTIONS, "-x", *job.tests], plugins=[plugin])
@@ -125,7 +135,7 @@ def run_on_import(
             return plugin.failed or f"{type(warning).__name__} at the end"
         return plugin.failed or (None if status is pytest.ExitCode.OK else "nothing could be imported")
 
-    for job, verdict in run_forked(jobs, run, Job.limit_seconds, processes=processes):
+    for job, verdict in run_forked(jobs, run, Job.seconds_max, processes=processes):
         told(job, verdict)
 
 
