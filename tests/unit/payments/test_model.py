@@ -250,7 +250,8 @@ def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_p
 def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:
     charge, unknown = AttemptKind.CHARGE, AttemptStatus.UNKNOWN
     assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX - 1) is AttemptStatus.UNKNOWN
-    assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX) is AttemptStatus.NEEDS_REVIEW
+    used_up = Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=LOOKUPS_MAX, reason="?")
+    assert verdict_on(charge, unknown, Unknown("?"), LOOKUPS_MAX) == used_up
     assert status_after(charge, unknown, Succeeded("ch_9"), LOOKUPS_MAX) is AttemptStatus.SUCCEEDED
 
 
@@ -271,6 +272,9 @@ def test_chance_moves_a_look_up_by_a_tenth_at_the_most(lookup_count: int, chance
     due = SCHEDULE.next_due_at(NOW, lookup_count, chance)
     assert due is not None
     assert abs((due - NOW) / 1000 / LOOKUP_DELAYS_SECONDS[lookup_count] - 1) <= 0.1 + 1e-6
+    spread = [SCHEDULE.next_due_at(NOW, lookup_count, one) for one in (0.0, 0.5, 1.0)]
+    delay_ms = LOOKUP_DELAYS_SECONDS[lookup_count] * 1000
+    assert spread == [NOW + round(delay_ms * factor) for factor in (0.9, 1.0, 1.1)]
 
 
 def test_the_first_look_ups_come_within_minutes_and_the_last_after_a_month() -> None:

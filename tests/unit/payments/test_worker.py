@@ -327,6 +327,27 @@ def test_what_is_in_flight_when_a_worker_stops_is_waited_for(sqlite_url: str) ->
     at_work(sqlite_url, story)
 
 
+def test_what_is_being_claimed_when_a_worker_stops_is_carried_out(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        checkout = place.payments.create()
+        place.payments.pay(checkout)
+        await place.worker.start(alone=False)
+        await asyncio.sleep(0)  # It has asked for work, and has not been answered.
+        assert place.payments.attempt("att_1").status == "READY"
+        await place.worker.stop(grace_seconds=5)
+        assert place.payments.status(checkout) == "COMPLETED"
+
+    at_work(sqlite_url, story)
+
+
+def test_a_worker_that_was_never_started_can_be_stopped(sqlite_url: str) -> None:
+    async def story(place: Workplace) -> None:
+        await place.worker.stop(grace_seconds=1)
+        assert place.loop.time() == 0
+
+    at_work(sqlite_url, story)
+
+
 def test_what_is_not_done_in_time_when_a_worker_stops_is_given_back_for_others_to_take_at_once(sqlite_url: str) -> None:
     async def story(place: Workplace) -> None:
         await place.worker.start(alone=False)
