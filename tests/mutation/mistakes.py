@@ -26,8 +26,9 @@ SKIPPED: Final = m.OneOf(
     m.Assert(),
     m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())]),
     m.Call(m.Attribute(m.Name("log"))),
+    m.SimpleStatementLine([m.Expr(m.Call(m.Attribute(m.Name("log"))))]),
     m.Call(m.Name("TypeVar") | m.Name("cast")),
-    m.Assign([m.AssignTarget(m.Name("log") | m.Name("__slots__"))]),
+    m.Assign([m.AssignTarget(m.Name("log") | m.Name("message") | m.Name("__slots__"))]),
     m.AnnAssign(annotation=m.Annotation(m.Name("TypeAlias"))),
     m.Arg(keyword=m.Name("strict")),  # Of zip: it only says that lengths are equal.
 )

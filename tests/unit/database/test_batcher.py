@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -245,6 +246,37 @@ async def test_what_waits_is_finished_before_the_end(database: FakeDatabase, act
     async with working(database) as one, held(one, actions):
         tasks = await submitted(one, actions.double, range(5))
     assert [task.result() for task in tasks] == [0, 2, 4, 6, 8]
+
+
+async def test_the_end_waits_for_what_is_under_way(database: FakeDatabase, actions: Actions) -> None:
+    async with working(database) as one:
+        holding = asyncio.create_task(one.submit(actions.hold, None))
+        assert await asyncio.to_thread(actions.entered.wait, SECONDS_MAX)
+        (task,) = await submitted(one, actions.double, [3])
+        ending = asyncio.create_task(one.stop())
+        await asyncio.sleep(0)
+        assert not ending.done()
+        with pytest.raises(Overloaded):
+            await one.submit(actions.double, 4)
+        actions.gate.set()
+        await ending
+        assert (holding.done(), await task) == (True, 6)
+    assert actions.doubled == [[3]]
+
+
+@pytest.mark.parametrize("has_deliveries", [True, False])
+async def test_who_is_told_of_commits_learns_whose_events_they_brought_and_whether_any_is_to_be_delivered(
+    database: FakeDatabase, actions: Actions, *, has_deliveries: bool
+) -> None:
+    told: list[module.News] = []
+    async with working(database) as one:
+        one.tell(told.append)
+        await one.submit(actions.double, 1)
+        assert told == []  # A commit without an event is told to nobody.
+        database.events = [SimpleNamespace(merchant_id=name) for name in ("m1", "m2", "m1")]
+        database.has_deliveries = has_deliveries
+        await one.submit(actions.double, 2)
+    assert told == [module.News(frozenset({"m1", "m2"}), has_deliveries)]
 
 
 def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:
