@@ -27,7 +27,6 @@ from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Provider
 from paidonce.providers.simulator.books import make_books
-from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
@@ -163,10 +162,19 @@ def preload() -> None:
     open_database(DatabaseUrl("sqlite"), clock=system_clock).close()
 
 
+def preload_server(settings: Settings) -> None:
+    """Load what ``preload`` does, and the HTTP client where the settings have a provider called over HTTP."""
+    preload()
+    if settings.simulator_url:
+        import paidonce.providers.simulator.connector  # noqa: F401 - loaded for the one who connects
+
+
 @asynccontextmanager
 async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Provider]:
     """Open the simulated provider: over HTTP where the settings say where it is, else in this process."""
     if settings.simulator_url:
+        from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
+
         connector = SimulatorConnector(
             ConnectorSettings(
                 url=settings.simulator_url,
@@ -180,7 +188,7 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         try:
             yield connector
         finally:
-            connector.close()
+            await connector.close()
         return
     books = open_database(settings.simulator_books, clock=clock, exclusive=False)
     make_books(books)

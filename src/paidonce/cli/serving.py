@@ -12,7 +12,7 @@ import structlog
 from paidonce.api.routes import ROUTES
 from paidonce.api.service import render_pages
 from paidonce.api.web import create_web_app
-from paidonce.app import forked_writer, open_service, preload
+from paidonce.app import forked_writer, open_service, preload_server
 from paidonce.cli.file_access import warn_of_open_files
 from paidonce.cli.listening import make_server, on_signal, run
 from paidonce.cli.logs import configure_logs
@@ -89,7 +89,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, opened: Opened, *, st
                 raise
         if not waits:
             waits = True
-            preload()
+            preload_server(settings)
             render_pages(ROUTES)
             log.info("standing_by", database=settings.database.shown)
         await asyncio.sleep(STANDBY_POLL_SECONDS)

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw, seeded
 from paidonce.proving.oracle import Acknowledged
 from paidonce.proving.plan import METHODS
-from paidonce.web.client import HttpClient, Unanswered
 
 CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
 HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
@@ -159,7 +159,7 @@ class Clients:
             self.requests += 1
             try:
                 response = await self._http.request(method, path, body, headers=headers)
-            except Unanswered:
+            except NoAnswer:
                 response = None
             if response is not None and response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 answer: dict[str, Any] = response.json()

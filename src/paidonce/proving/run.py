@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
+from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import seeded
 from paidonce.proving.clients import Clients
 from paidonce.proving.fleet import Fleet
@@ -15,7 +16,6 @@ from paidonce.proving.plan import FAULT_RATE, FAULTY_CALLS_MAX, LATENCY_MS, METH
 from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.snapshot import take_snapshot
 from paidonce.proving.verdict import sort_violations
-from paidonce.web.client import HttpClient, Unanswered
 
 BLOW_SECONDS: Final = (0.45, 1.4)  # From one blow to the next: 65 in a minute, of which some only stop a worker.
 LIFE_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
@@ -55,8 +55,8 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         snapshot = await asyncio.to_thread(take_snapshot, plan.database_url, plan.books)
         faults = (await provider.request("GET", "/faults")).json()
     finally:
-        http.close()
-        provider.close()
+        await http.close()
+        await provider.close()
         await fleet.end()
         await simulator.end()
     purchases = [one for one in clients.purchases if one.checkout_id]
@@ -132,7 +132,7 @@ async def _let_it_end(http: HttpClient, clients: Clients, plan: Plan) -> dict[st
         for checkout_id in mine:
             try:
                 answer = await http.request("GET", f"/checkouts/{checkout_id}")
-            except Unanswered:
+            except NoAnswer:
                 continue
             if answer.status < 400:  # noqa: PLR2004 - any 2xx
                 checkouts[checkout_id] = answer.json()
@@ -158,7 +158,7 @@ async def _answers(http: HttpClient, path: str) -> None:
         try:
             if (await http.request("GET", path)).status < 400:  # noqa: PLR2004 - any 2xx
                 return
-        except Unanswered:
+        except NoAnswer:
             pass
         await asyncio.sleep(0.02)
     message = f"{path} does not answer; see the logs in the folder that --keep names"

@@ -119,7 +119,7 @@ async def over_http(_folder: Path, running: Running) -> AsyncIterator[Kit]:
     try:
         yield SimulatorKit(connector, simulator.kill)
     finally:
-        connector.close()
+        await connector.close()
 
 
 KITS: Final = {"in process": in_process, "over HTTP": over_http}

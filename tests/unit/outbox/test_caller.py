@@ -189,11 +189,3 @@ async def test_a_url_of_which_nothing_can_be_told_in_time_is_taken() -> None:
         async with caller(*command, allow_private=False) as outside:
             await outside.check("https://shop.example/", seconds_max=0.2)
             await outside.check("https://8.8.8.8/", seconds_max=0.2)
-
-
-def test_the_server_never_loads_what_reads_receivers_answers() -> None:
-    script = (
-        "import sys, paidonce.app, paidonce.cli.serving; print([m for m in ('aiohttp', 'pycares') if m in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, text=True)
-    assert said.stdout == "[]\n"

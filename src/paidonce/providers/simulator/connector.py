@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from paidonce.clock import Clock
+from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.base import (
     Capabilities,
     ChargeRequest,
@@ -24,7 +25,6 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.notices import NoticeReader
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation, evidence_of
-from paidonce.web.client import Answer, HttpClient, Unanswered
 
 log = structlog.get_logger()
 
@@ -59,9 +59,9 @@ class SimulatorConnector:
         self._notices = NoticeReader(settings.webhook_secret, clock=clock)
         self._http = HttpClient(settings.url, timeout_seconds=settings.timeout_seconds, connections_max=CONNECTIONS_MAX)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        await self._http.close()
 
     async def charge(self, request: ChargeRequest) -> Evidence:
         """Charge or authorize."""
@@ -110,8 +110,9 @@ class SimulatorConnector:
     async def _ask(self, method: str, path: str, body: object = None) -> Answer | Unknown:
         try:
             return await self._http.request(method, path, body)
-        except Unanswered as lost:
-            return Unknown(str(lost))
+        except NoAnswer as failed:
+            # Also where nothing was sent: evidence has no word for that, and a look-up finds out.
+            return Unknown(str(failed))
 
 
 def _read(answer: Answer, key: str) -> Evidence:

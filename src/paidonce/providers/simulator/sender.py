@@ -10,10 +10,10 @@ import msgspec
 import structlog
 
 from paidonce.clock import Clock, format_instant
+from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.providers.simulator.faults import LATE_MS_MAX, Fate, WebhookDraw
 from paidonce.providers.simulator.wire import Operation, WebhookBody
 from paidonce.signing import read_secret, signed_headers
-from paidonce.web.client import HttpClient, Unanswered
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class WebhookSender:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._http.close()
+        await self._http.close()
 
     def _message(self, operation: Operation) -> tuple[str, bytes]:
         body = WebhookBody(
@@ -101,8 +101,8 @@ class WebhookSender:
         headers = signed_headers(self._key, message_id=message_id, now=self._clock(), body=body)
         try:
             answer = await self._http.request("POST", self._path, body, headers=headers)
-        except Unanswered as lost:
-            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(lost))
+        except NoAnswer as failed:
+            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(failed))
             return False
         taken = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
         if not taken:

@@ -1,9 +1,9 @@
 """The connector before a provider that answers oddly: only a whole, plain answer about our key is proof."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -21,6 +21,7 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.proving.processes import free_port
+from tests.support.raw_server import OK, Part, raw_server
 
 OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "succeeded", "amount": 1000}
 DECLINED = {**OPERATION, "outcome": "declined", "declineCode": "expired_card"}
@@ -29,57 +30,39 @@ DECLINED = {**OPERATION, "outcome": "declined", "declineCode": "expired_card"}
 def answer(status: str, said: object, *, length: int | None = None) -> bytes:
     body = said if isinstance(said, bytes) else json.dumps(said).encode()
     size = len(body) if length is None else length
-    return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n".encode() + body
+    return f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n".encode() + body
 
 
 @asynccontextmanager
 async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
-    """Connect to a server that sends these bytes, whatever it is asked, and then hangs up."""
-    served: list[asyncio.Task[None]] = []
-
-    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(raw)
-            await writer.drain()
-            if raw:
-                writer.write_eof()
-            await reader.read()  # Where it said nothing: until the other side gives up.
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(asyncio.ensure_future(answer_once(reader, writer)))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    connector = SimulatorConnector(
+    """Connect to a server that sends these bytes, whatever it is asked, and closes; or says nothing."""
+    async with raw_server(Part(raw, closing=bool(raw))) as provider:
         # Only silence is waited for in vain.
-        ConnectorSettings(url=f"http://127.0.0.1:{port}", timeout_seconds=90 if raw else 0.1),
-        clock=system_clock,
-    )
-    try:
-        yield connector
-    finally:
-        connector.close()
-        await asyncio.gather(*served)
-        server.close()
+        seconds = 90 if raw else 0.1
+        connector = SimulatorConnector(ConnectorSettings(url=provider.url, timeout_seconds=seconds), clock=system_clock)
+        try:
+            yield connector
+        finally:
+            await connector.close()
 
 
-async def every_call(connector: SimulatorConnector) -> list[Evidence]:
+def calls(connector: SimulatorConnector) -> list[Callable[[], Awaitable[Evidence]]]:
     money = Money(1000, "USD")
     charge = ChargeRequest(
         key="att_1", money=money, payment_method="tok", capture=True, checkout_id="chk_1", merchant_id="m1"
     )
     change = Modification(key="att_1", money=money, charge_reference="ch_1")
     return [
-        await connector.charge(charge),
-        await connector.capture(change),
-        await connector.void(change),
-        await connector.refund(change),
-        await connector.look_up("att_1"),
+        partial(connector.charge, charge),
+        partial(connector.capture, change),
+        partial(connector.void, change),
+        partial(connector.refund, change),
+        partial(connector.look_up, "att_1"),
     ]
+
+
+async def every_call(connector: SimulatorConnector) -> list[Evidence]:
+    return [await call() for call in calls(connector)]
 
 
 @pytest.mark.parametrize(
@@ -134,4 +117,19 @@ async def test_where_nobody_listens_nothing_is_proven_and_nothing_raises() -> No
     nobody = f"http://127.0.0.1:{free_port()}"
     gone = SimulatorConnector(ConnectorSettings(url=nobody, timeout_seconds=0.5), clock=system_clock)
     assert {type(one) for one in await every_call(gone)} == {Unknown}
-    gone.close()
+    await gone.close()
+
+
+async def test_a_call_sends_its_key_once_however_the_connection_breaks() -> None:
+    broken = [Part(closing=True), Part(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", closing=True)]
+    for part in broken:
+        # Each call finds the connection of the one before kept, and breaks it.
+        async with raw_server(*[OK, part] * 5, OK) as provider:
+            connector = SimulatorConnector(ConnectorSettings(url=provider.url, timeout_seconds=90), clock=system_clock)
+            evidence = []
+            for call in calls(connector):
+                await connector.look_up("another")
+                evidence.append(await call())
+            await connector.close()
+            assert {type(one) for one in evidence} == {Unknown}
+            assert [b"att_1" in request for request in provider.requests] == [False, True] * 5
