@@ -34,7 +34,7 @@ tell()
 def told(folder: Path, what: str) -> list[str]:
     """Run a script in a folder of its own; returns what it tells of the clients that it has loaded by then."""
     program = [sys.executable, "-c", PROLOGUE + what]
-    done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True, timeout=50, cwd=folder)
+    done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True, timeout=200, cwd=folder)
     return done.stdout.splitlines()
 
 

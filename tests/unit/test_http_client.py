@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from paidonce.http_client import Answer, AnswerLost, HttpClient, NotSent
+from paidonce.http_client import Answer, AnswerLost, HttpClient, NoAnswer, NotSent
 from tests.support.raw_server import OK, SILENCE, Part, RawServer, answer, raw_server
 
 CHUNKED = b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -130,7 +130,7 @@ async def test_the_time_is_limited_as_a_whole_whatever_trickles_in() -> None:
     head = Part(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     async with serving(head, timeout_seconds=0.2, answer_bytes_max=1_000_000_000) as (server, client):
         trickling = asyncio.ensure_future(trickle(server))
-        with pytest.raises(AnswerLost, match=r"no complete answer within 0\.2 s"):
+        with pytest.raises(NoAnswer, match=r"no complete answer within 0\.2 s"):
             await client.request("GET", "/")
         trickling.cancel()
 

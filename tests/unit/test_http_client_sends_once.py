@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 
-from paidonce.http_client import Answer, AnswerLost, HttpClient, NotSent
+from paidonce.http_client import Answer, AnswerLost, HttpClient, NoAnswer, NotSent
 from paidonce.proving.processes import free_port
 from tests.certificates import certificate_for
 from tests.support.raw_server import OK, SILENCE, Part, RawServer, answer, raw_server, turn_the_loop
@@ -94,9 +95,13 @@ async def test_a_connection_that_closes_as_it_is_used_again_sends_a_request_at_m
 
 async def test_a_request_that_is_not_answered_in_time_is_lost() -> None:
     async with raw_server(SILENCE) as server, client_of(server.url, timeout_seconds=0.2) as client:
-        with pytest.raises(AnswerLost, match=r"no complete answer within 0\.2 s"):
-            await ask(client)
-        assert times_sent(server) <= 1
+        for number in count():
+            with pytest.raises(NoAnswer, match=r"no complete answer within 0\.2 s") as failed:
+                await ask(client, key=f"att_{number}.")
+            if times_sent(server, f"att_{number}."):
+                assert failed.type is AnswerLost
+                return
+            # The machine was so slow that there was no connection in time. The next one finds out.
 
 
 async def test_where_nobody_listens_and_where_a_name_has_no_address_nothing_is_sent() -> None:
