@@ -392,6 +392,7 @@ class EncryptionKeyMissing(PaidonceError):
     code = "encryption_key_missing"
 
     def __init__(self, key_id: str | None = None) -> None:
+        self.key_id = key_id
         which = "no encryption key" if key_id is None else f"not the encryption key {key_id}"
         super().__init__(
             f"The service has {which}: its operator sets PAIDONCE_ENCRYPTION_KEYS; `paidonce encryption-key` makes one."

@@ -8,8 +8,8 @@ those of others are seen by looking again.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
@@ -181,21 +181,37 @@ class Feed:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
+        look_at = loop.time()
         while True:
             self._bell.clear()
             began = loop.time()
+            is_look = began >= look_at  # Also while one merchant's commits ring the bell all the time.
+            if is_look:
+                self._news |= self._tails.keys()  # Another process may have committed.
             try:
                 await self._read_on()
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("feed_waits", cause=error.code)
             except Exception:
                 log.exception("feed_failed")
-            pause_seconds = max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
-            try:
-                async with asyncio.timeout(pause_seconds):
+            if is_look:
+                look_at = loop.time() + max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_at):
                     await self._bell.wait()
-            except TimeoutError:
-                self._news |= self._tails.keys()  # Another process may have committed.
+
+    async def _read(self, seen: Sequence[Seen]) -> list[Event]:
+        """Read what comes next; where that fails, by halves, until the merchant that it fails for is alone."""
+        try:
+            return await self._log_reader.submit(read_on, ReadOn(seen, RECENT_MAX))
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            if len(seen) == 1:
+                log.exception("events_not_read", merchant_id=seen[0].merchant_id)
+                return []
+            middle = len(seen) // 2
+            return [*await self._read(seen[:middle]), *await self._read(seen[middle:])]
 
     async def _read_on(self) -> None:
         """Read what is new of the merchants that may have something, and wake those who follow them."""
@@ -204,7 +220,7 @@ class Feed:
         if not seen:
             return
         found: defaultdict[str, list[Event]] = defaultdict(list)
-        for event in await self._log_reader.submit(read_on, ReadOn(seen, RECENT_MAX)):
+        for event in await self._read(seen):
             found[event.merchant_id].append(event)
         for merchant_id, events in found.items():
             tail = self._tails.get(merchant_id)

@@ -1,7 +1,7 @@
 """The inbox: takes what providers send, applies it at once, and again what could not be applied."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -81,28 +81,41 @@ class Inbox:
 
     async def _work(self) -> None:
         while True:
-            due: list[WebhookName] = []
+            due = 0
             try:
-                due = await self._reader.submit(find_due_webhooks, APPLY_MAX)
-                await asyncio.gather(*(self._apply(name) for name in due))
-                await self._prune()
+                due = await self._do(self._apply_due)
+                await self._do(self._prune)
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("inbox_waits", cause=error.code)
-            except Exception:
-                log.exception("inbox_failed")
-            if len(due) < APPLY_MAX:
+            if due < APPLY_MAX:
                 await asyncio.sleep(self._poll_seconds)
 
-    async def _prune(self) -> None:
-        """Delete one batch of what is long applied, if it is time to."""
+    async def _do(self, step: Callable[[], Awaitable[int]]) -> int:
+        """Do one thing of several; a defect in it does not keep the others from being done."""
+        try:
+            return await step()
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            log.exception("inbox_failed")
+        return 0
+
+    async def _apply_due(self) -> int:
+        due = await self._reader.submit(find_due_webhooks, APPLY_MAX)
+        await asyncio.gather(*(self._apply(name) for name in due))
+        return len(due)
+
+    async def _prune(self) -> int:
+        """Delete one batch of what is long applied, if it is time to; returns how much that was."""
         now = self._clock()
         if now < self._prune_at:
-            return
+            return 0
         old = await self._reader.submit(find_old_webhooks, OldWebhooks(self._keep_ms, PRUNE_MAX))
         if old:
             await self._writer.submit(prune_webhooks, old)
         if len(old) < PRUNE_MAX:
             self._prune_at = now + PRUNE_PAUSE_MS
+        return len(old)
 
     async def _apply(self, name: WebhookName) -> None:
         wish = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())
@@ -124,3 +137,5 @@ class Inbox:
             await self._writer.submit(fail_webhooks, name)
         except (DatabaseUnavailable, Overloaded):
             return
+        except Exception:
+            log.exception("webhook_not_put_off", provider=name.provider, webhook_id=name.id)

@@ -15,7 +15,7 @@ from paidonce.database.transaction import NamedRow, Transaction
 from paidonce.outbox.deliveries import NewTry
 from paidonce.outbox.model import Delivery, DeliveryStatus, WebhookEndpoint, wants
 from paidonce.outbox.store import subscriptions_of
-from paidonce.outbox.writing import insert_deliveries, new_delivery
+from paidonce.outbox.writing import insert_deliveries, new_delivery, read_filter
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
 
@@ -23,7 +23,6 @@ RESENDABLE: Final = (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryS
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _TRY_COLUMNS: Final = [delivery_try.c[name] for name in NewTry.__struct_fields__]
-_read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
 
 
 class ShownDelivery(msgspec.Struct, frozen=True):
@@ -185,7 +184,7 @@ def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int
 
     Its merchant is locked: nobody else numbers deliveries of its endpoints.
     """
-    types = None if endpoint.event_types is None else _read_types(endpoint.event_types)
+    types = read_filter(endpoint.id, endpoint.event_types)
     parameters = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "first": first, "last": last}
     rows = transaction.rows(_RANGE, parameters)
     there = [(row.delivery_id, endpoint.merchant_id) for row in rows if row.delivery_id is not None]

@@ -12,6 +12,7 @@ from paidonce.clock import Instant, format_instant
 
 _encode: Final = msgspec.json.Encoder().encode
 EMPTY_OBJECT: Final = msgspec.Raw(b"{}")
+_check_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 REFUNDS: Final = frozenset({"REFUND", "REVERSAL"})
 
@@ -103,7 +104,7 @@ class WebhookMessage(msgspec.Struct, frozen=True):
 
 
 def write_message(due: DueMessage) -> bytes:
-    """Write a webhook's body."""
+    """Write a webhook's body; raises where what is stored cannot be written, as JSON that does not decode."""
     thing, _, what = due.type.partition(".")
     is_refund = due.attempt_kind in REFUNDS
     data = WebhookData(
@@ -115,9 +116,18 @@ def write_message(due: DueMessage) -> bytes:
         checkout=_checkout(due, what.upper() if thing == "checkout" else None),
         attempt=None if is_refund else _attempt(due),
         refund=_refund(due, what) if is_refund else None,
-        detail=msgspec.Raw(due.detail.encode()) if due.detail else EMPTY_OBJECT,
+        detail=_object(due.detail),
     )
     return _encode(WebhookMessage(due.type, format_instant(due.created_at), data))
+
+
+def _object(stored: str | None) -> msgspec.Raw:
+    """Take a stored JSON object over as it is; raises msgspec.DecodeError where it is none."""
+    if not stored:
+        return EMPTY_OBJECT
+    data = stored.encode()
+    _check_object(data)
+    return msgspec.Raw(data)
 
 
 def _checkout(due: DueMessage, status: str | None) -> CheckoutPart | None:
@@ -131,7 +141,7 @@ def _checkout(due: DueMessage, status: str | None) -> CheckoutPart | None:
         fixed.checkout_key,
         fixed.checkout_capture_method,
         due.checkout_description,
-        msgspec.Raw(due.checkout_metadata.encode()) if due.checkout_metadata else EMPTY_OBJECT,
+        _object(due.checkout_metadata),
         format_instant(fixed.checkout_created_at),
         format_instant(fixed.checkout_expires_at),
         # A checkout is new as PENDING; every other event of it is named after the status that it brings.

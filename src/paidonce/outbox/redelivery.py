@@ -24,6 +24,8 @@ from paidonce.outbox.store import EndpointName
 REDELIVERED_MAX: Final = 10_000  # Events in one range.
 REDELIVERIES_MAX: Final = 8  # Orders of an endpoint that are not carried out yet.
 STEP_EVENTS_MAX: Final = 100  # Some milliseconds of the writer.
+PUT_OFF_MS: Final = 60_000  # After a step that failed because of a defect.
+GIVE_UP_MS: Final = 72 * 3_600_000  # After an order is given, if its steps fail: as long as a delivery is tried.
 OPEN_DELIVERIES_MAX: Final = 200  # An endpoint that has so many waiting need not have more made due.
 
 
@@ -103,6 +105,18 @@ def _advance(dialect: str) -> Update:
     return statement.values(next_sequence=wanted.c.next_sequence, updated_at=bindparam("now"))
 
 
+def _put_off(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    statement = update(redelivery).where(
+        redelivery.c.id == wanted.c.id, redelivery.c.merchant_id == wanted.c.merchant_id
+    )
+    return statement.values(updated_at=bindparam("until"))
+
+
+def _give_up(dialect: str) -> Delete:
+    return _end(dialect).where(redelivery.c.created_at <= bindparam("before"))
+
+
 def _end(dialect: str) -> Delete:
     wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
     return delete(redelivery).where(
@@ -127,6 +141,8 @@ def _open_deliveries(endpoint_id: Any, merchant_id: Any) -> ScalarSelect[int]:  
 _BY_NAME: Final = Statement(_by_name)
 _ADVANCE: Final = Statement(_advance)
 _END: Final = Statement(_end)
+_PUT_OFF: Final = Statement(_put_off)
+_GIVE_UP: Final = Statement(_give_up)
 _COUNT_OPEN: Final = select(_open_deliveries(bindparam("wanted_id"), bindparam("of_merchant")))
 _READY: Final = (
     select(redelivery.c.id, redelivery.c.merchant_id)
@@ -138,6 +154,7 @@ _READY: Final = (
     .where(
         webhook_endpoint.c.paused_at.is_(None) | webhook_endpoint.c.deleted_at.is_not(None),
         _open_deliveries(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id) < OPEN_DELIVERIES_MAX,
+        redelivery.c.updated_at <= bindparam("now"),  # Later than now where it was put off.
     )
     .order_by(redelivery.c.updated_at, redelivery.c.id)
     .limit(bindparam("limit"))
@@ -228,7 +245,14 @@ def delete_redeliveries(transaction: Transaction, endpoint: WebhookEndpoint) -> 
 
 def find_ready(transaction: Transaction, limit: int) -> list[RedeliveryName]:
     """Name at most ``limit`` orders that a step can be taken of, those that waited longest first."""
-    return [RedeliveryName(*row) for row in transaction.rows(_READY, {"limit": limit})]
+    return [RedeliveryName(*row) for row in transaction.rows(_READY, {"now": transaction.now, "limit": limit})]
+
+
+def put_off_redeliveries(transaction: Transaction, names: Sequence[RedeliveryName]) -> None:
+    """Let orders wait whose step failed because of a defect; one that was given three days ago is given up."""
+    wanted = {"wanted": encode_rows(names)}
+    transaction.run(_GIVE_UP, {**wanted, "before": transaction.now - GIVE_UP_MS})
+    transaction.run(_PUT_OFF, {**wanted, "until": transaction.now + PUT_OFF_MS})
 
 
 def advance_redeliveries(transaction: Transaction, names: Iterable[RedeliveryName]) -> None:

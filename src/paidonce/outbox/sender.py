@@ -7,7 +7,7 @@ leases behind; when they are over, what it held is sent again, with the same id.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set as AbstractSet
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
@@ -21,7 +21,7 @@ from paidonce.errors import DatabaseUnavailable, EncryptionKeyMissing, Overloade
 from paidonce.ids import Chance
 from paidonce.outbox.calls import Answer, CallFailed
 from paidonce.outbox.deliveries import Held, Share, Waiting
-from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Schedule
+from paidonce.outbox.model import PLACES_OF_AN_ENDPOINT, Delivery, Schedule
 from paidonce.outbox.secrets import signing_keys
 from paidonce.outbox.sending import (
     ClaimDeliveries,
@@ -33,7 +33,7 @@ from paidonce.outbox.sending import (
     release_all_deliveries,
     release_deliveries,
 )
-from paidonce.outbox.upkeep import do_upkeep, find_upkeep
+from paidonce.outbox.upkeep import do_upkeep, find_upkeep, put_off_upkeep
 from paidonce.signing import signed_headers
 
 log = structlog.get_logger()
@@ -43,6 +43,8 @@ LEASES_OF_A_CALL: Final = 3  # A lease is so many times a call's limit: the rest
 PAUSE_SECONDS_MIN: Final = 0.02  # Before a round that was asked for: one is enough for what ends or commits together.
 SUCCESS: Final = range(200, 300)
 NOT_RECORDED: Final = "the sender could not record the answer"
+NOT_WRITTEN: Final = "the sender could not write the message: what is stored of the event cannot be read"
+NOT_SIGNED: Final = "the sender could not decrypt the endpoint's secret"
 
 
 class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,13 +129,20 @@ class Sender:
     async def _work(self) -> None:
         while not self._stopping:
             try:
-                await self._claim()
-                await self._keep_up()
+                await self._do(self._claim)
+                await self._do(self._keep_up)
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("sender_waits", cause=error.code)
-            except Exception:
-                log.exception("sender_failed")
             await self._pause()
+
+    async def _do(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do one thing of several; a defect in it does not keep the others from being done."""
+        try:
+            await step()
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            log.exception("sender_failed")
 
     async def _pause(self) -> None:
         try:
@@ -151,17 +160,40 @@ class Sender:
         shares = self._shares(waiting)
         if not shares:
             return
-        request = ClaimDeliveries(shares, self._lease_ms)
-        failing = {one.endpoint_id for one in waiting if one.is_failing}
-        for one in await self._writer.submit(claim_deliveries, request):
+        await self._claim_shares(shares, {one.endpoint_id for one in waiting if one.is_failing})
+
+    async def _claim_shares(self, shares: Sequence[Share], failing: AbstractSet[str]) -> None:
+        """Claim shares together; where that fails, claim them by halves, until the one that fails is alone."""
+        try:
+            claimed = await self._writer.submit(claim_deliveries, ClaimDeliveries(shares, self._lease_ms))
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            if len(shares) == 1:
+                log.exception("deliveries_not_claimed", endpoint_id=shares[0].endpoint_id)
+                return
+            middle = len(shares) // 2
+            await self._claim_shares(shares[:middle], failing)
+            await self._claim_shares(shares[middle:], failing)
+            return
+        for one in claimed:
             self._attend(one, is_failing=one.delivery.endpoint_id in failing)
 
     async def _keep_up(self) -> None:
         """Do a little of what is to be done beside sending; where there was something, look again soon."""
         found = await self._reader.submit(find_upkeep, None)
-        if found.redeliveries or found.deleted:
+        if not (found.redeliveries or found.deleted):
+            return
+        try:
             await self._writer.submit(do_upkeep, found)
-            self._wake.set()
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            # A defect of ours. What failed is put off, so that it keeps nothing else waiting.
+            log.exception("upkeep_failed", redeliveries=[one.id for one in found.redeliveries])
+            await self._writer.submit(put_off_upkeep, found)
+            return
+        self._wake.set()
 
     def _shares(self, waiting: Sequence[Waiting]) -> list[Share]:
         """Share the free places out, in the order of those who wait; note whether there were too few."""
@@ -232,6 +264,7 @@ class Sender:
             schedule=tried.schedule,
             chance=tried.chance,
             error=NOT_RECORDED,
+            was_sent=tried.was_sent,
         )
         try:
             await self._writer.submit(record_tries, failed)
@@ -240,14 +273,20 @@ class Sender:
         return True
 
     async def _try(self, claimed: Claimed) -> RecordTry | None:
-        """Send once; None where we could not even sign it: then its lease ends without a word about the receiver."""
+        """Send once; None where this process has no encryption key at all: then nothing is sent and nothing fails.
+
+        What cannot be written or signed counts as a failed try, and so ends, but says nothing about its receiver.
+        """
         one, endpoint = claimed.delivery, claimed.endpoint
         started_at = self._clock()
+        if claimed.body is None:
+            return self._not_sent(one, started_at, NOT_WRITTEN)
         try:
             keys = signing_keys(self._keyring, endpoint, now=started_at)
         except (EncryptionKeyMissing, ValueError) as error:
             log.error("webhook_not_signed", endpoint_id=endpoint.id, cause=str(error))
-            return None
+            is_without_keys = isinstance(error, EncryptionKeyMissing) and error.key_id is None
+            return None if is_without_keys else self._not_sent(one, started_at, NOT_SIGNED)
         headers = {
             **signed_headers(*keys, message_id=one.event_id, now=started_at, body=claimed.body),
             "Content-Type": "application/json",
@@ -279,6 +318,17 @@ class Sender:
             # PostgreSQL takes no NUL in a text.
             answer=None if answer is None else answer.beginning.decode(errors="replace").replace("\0", "\ufffd"),
             retry_after_seconds=None if answer is None else read_retry_after(answer.retry_after, self._clock()),
+        )
+
+    def _not_sent(self, one: Delivery, started_at: Instant, why: str) -> RecordTry:
+        return RecordTry(
+            delivery=one,
+            started_at=started_at,
+            duration_ms=0,
+            schedule=self._settings.schedule,
+            chance=self._chance(),
+            error=why,
+            was_sent=False,
         )
 
 

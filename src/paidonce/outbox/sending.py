@@ -1,16 +1,17 @@
 """What a sender asks of the database: who waits, a share of it, and to write down what came of each try."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+import structlog
 
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.outbox import deliveries, store
 from paidonce.outbox.deliveries import DeliveryMark, Held, NewTry, Share, Waiting
-from paidonce.outbox.message import write_message
+from paidonce.outbox.message import DueMessage, write_message
 from paidonce.outbox.model import (
     GONE,
     Delivery,
@@ -21,20 +22,22 @@ from paidonce.outbox.model import (
 )
 from paidonce.outbox.store import EndpointName
 
+log = structlog.get_logger()
+
 
 class ClaimDeliveries(msgspec.Struct, frozen=True):
     """A sender's wish for work at some endpoints."""
 
-    shares: list[Share]
+    shares: Sequence[Share]
     lease_ms: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A delivery in this sender's hands: where it goes, and what it says."""
+    """A delivery in this sender's hands: where it goes, and what it says. ``body`` is None if it cannot be written."""
 
     delivery: Delivery
     endpoint: WebhookEndpoint
-    body: bytes
+    body: bytes | None
 
 
 def find_waiting_endpoints(transaction: Transaction, limits: Sequence[int]) -> list[list[Waiting]]:
@@ -54,7 +57,16 @@ def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[Claimed]:
         return []
     endpoints = store.read_endpoints(transaction, {_endpoint_of(one) for one in claimed})
     messages = deliveries.read_messages(transaction, claimed)
-    return [Claimed(one, endpoints[_endpoint_of(one)], write_message(messages[one.id])) for one in claimed]
+    return [Claimed(one, endpoints[_endpoint_of(one)], _body(messages, one)) for one in claimed]
+
+
+def _body(messages: Mapping[str, DueMessage], one: Delivery) -> bytes | None:
+    """Write a delivery's body; None where what is stored cannot be written: then only this delivery fails."""
+    try:
+        return write_message(messages[one.id])
+    except Exception:
+        log.exception("webhook_not_written", delivery_id=one.id)
+        return None
 
 
 def _endpoint_of(one: Delivery) -> EndpointName:
@@ -74,7 +86,10 @@ def release_all_deliveries(transaction: Transaction, requests: Sequence[None]) -
 
 
 class RecordTry(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a try. ``error`` is None where it arrived; ``chance`` in [0, 1) spreads the next one."""
+    """What came of a try. ``error`` is None where it arrived; ``chance`` in [0, 1) spreads the next one.
+
+    ``was_sent`` is false where the receiver was not called: such a try counts, but says nothing about the endpoint.
+    """
 
     delivery: Delivery
     started_at: Instant
@@ -85,6 +100,7 @@ class RecordTry(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     answer: str | None = None
     retry_after_seconds: int | None = None
+    was_sent: bool = True
 
 
 def record_tries(transaction: Transaction, requests: Sequence[RecordTry]) -> list[None]:
@@ -96,7 +112,7 @@ def record_tries(transaction: Transaction, requests: Sequence[RecordTry]) -> lis
     applied = deliveries.mark_deliveries(transaction, marks)
     counted = [request for request in requests if request.delivery.id in applied]
     deliveries.insert_tries(transaction, [_try(request) for request in counted])
-    _follow(transaction, counted)
+    _follow(transaction, [request for request in counted if request.was_sent])
     return [None for _ in requests]
 
 

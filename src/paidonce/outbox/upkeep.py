@@ -33,6 +33,12 @@ def find_upkeep(transaction: Transaction, requests: Sequence[None]) -> list[Upke
     return [found for _ in requests]
 
 
+def put_off_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None]:
+    """Put off the orders of an upkeep that failed because of a defect; the log tells it, and others go on."""
+    redelivery.put_off_redeliveries(transaction, [name for request in requests for name in request.redeliveries])
+    return [None for _ in requests]
+
+
 def do_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None]:
     """Do it: a step of each order, and a part of each deleted endpoint's deliveries."""
     for request in requests:

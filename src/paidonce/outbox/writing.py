@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from paidonce import ids
 from paidonce.clock import Instant
@@ -19,6 +20,8 @@ from paidonce.events.model import Event, EventType
 from paidonce.events.store import write_events
 from paidonce.outbox.model import Delivery, DeliveryStatus, wants
 from paidonce.outbox.store import Subscription, subscriptions_of
+
+log = structlog.get_logger()
 
 _INSERT: Final = Statement(lambda dialect: insert_given(dialect, delivery, *Delivery.__struct_fields__))
 
@@ -49,7 +52,7 @@ def insert_deliveries(transaction: Transaction, deliveries: Iterable[Delivery]) 
 
 def _deliveries(subscriptions: Iterable[Subscription], events: Sequence[Event], now: Instant) -> Iterable[Delivery]:
     for one in subscriptions:
-        types = None if one.event_types is None else _read_types(one.event_types)
+        types = read_filter(one.endpoint_id, one.event_types)
         number = one.newest
         for event in events:
             if event.merchant_id != one.merchant_id:
@@ -60,6 +63,18 @@ def _deliveries(subscriptions: Iterable[Subscription], events: Sequence[Event], 
             if delivery_id is not None:
                 number += 1
                 yield new_delivery(delivery_id, one.endpoint_id, event.merchant_id, event.id, number=number, now=now)
+
+
+def read_filter(endpoint_id: str, stored: str | None) -> frozenset[str] | None:
+    """Read which types of events an endpoint wants; None where it has no filter.
+
+    A filter that cannot be read is taken for none: it must not keep its merchant's events from being written.
+    """
+    try:
+        return None if stored is None else _read_types(stored)
+    except msgspec.DecodeError:
+        log.exception("filter_not_read", endpoint_id=endpoint_id)
+        return None
 
 
 def _named_in(event: Event, endpoint_id: str) -> str | None:

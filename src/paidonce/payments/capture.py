@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
@@ -23,6 +24,8 @@ from paidonce.merchants.model import OwnedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
+
+log = structlog.get_logger()
 
 
 class StartCapture(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +120,21 @@ def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> l
     """Commit the voids of checkouts that hold money and whose time is over; returns how many for each request."""
     counts = []
     for request in requests:
-        held = [
-            one for one in checkouts.read_expired(transaction, request.limit) if one.status == CheckoutStatus.AUTHORIZED
-        ]
+        expired = checkouts.read_expired(transaction, request.limit)
+        held = [one for one in expired if one.status == CheckoutStatus.AUTHORIZED and _is_held(one)]
         voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout=name_of(one)) for one in held]
         started = [
             _start_void(transaction, checkout, void, Cause.CLOCK) for checkout, void in zip(held, voids, strict=True)
         ]
         counts.append(sum(one is not None for one in started))
     return counts
+
+
+def _is_held(checkout: Checkout) -> bool:
+    """Tell whether there is the attempt that holds the money. A row without it must not keep others from an end."""
+    if checkout.attempt is None:
+        log.error("held_money_without_attempt", checkout_id=checkout.id)
+    return checkout.attempt is not None
 
 
 def _start_void(transaction: Transaction, checkout: Checkout, request: StartCancel, cause: Cause) -> Started | None:

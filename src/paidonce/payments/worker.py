@@ -5,7 +5,8 @@ claims the attempts asks the provider about their keys before sending anything.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -156,45 +157,60 @@ class Worker:
         while not self._stopping:
             claimed = 0
             try:
-                claimed = await self._claim()
-                await self._expire()
-                await self._forget()
+                for name in self._gates:
+                    claimed = max(claimed, await self._do(partial(self._claim, name)))
+                for step in (self._expire, self._void, self._forget):
+                    await self._do(step)
             except (DatabaseUnavailable, Overloaded) as error:
                 log.warning("worker_waits", cause=error.code)
-            except Exception:
-                log.exception("worker_failed")
             if claimed < CLAIM_MAX:
                 await self._pause()
 
-    async def _claim(self) -> int:
-        """Claim for every provider that has places; returns the most that was claimed for one."""
-        most = 0
-        for name, gate in self._gates.items():
-            places = gate.take_up_to(CLAIM_MAX)
-            if not places:
-                continue
-            attempts: list[Attempt] = []
-            try:
-                attempts = await self._writer.submit(claim_attempts, ClaimAttempts(name, places, self._lease_ms))
-            finally:
-                gate.give_back(places - len(attempts))
-            most = max(most, len(attempts))
-            for attempt in attempts:
-                self._attend(attempt)
-        return most
+    async def _do(self, step: Callable[[], Awaitable[int]]) -> int:
+        """Do one thing of several; a defect in it does not keep the others from being done."""
+        try:
+            return await step()
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            log.exception("worker_failed")
+        return 0
 
-    async def _expire(self) -> None:
-        for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
+    async def _claim(self, provider: str) -> int:
+        """Claim for a provider as much as it has places for; returns how much that was."""
+        gate = self._gates[provider]
+        places = gate.take_up_to(CLAIM_MAX)
+        if not places:
+            return 0
+        attempts: list[Attempt] = []
+        try:
+            attempts = await self._writer.submit(claim_attempts, ClaimAttempts(provider, places, self._lease_ms))
+        finally:
+            gate.give_back(places - len(attempts))
+        for attempt in attempts:
+            self._attend(attempt)
+        return len(attempts)
+
+    async def _expire(self) -> int:
+        expired = await self._writer.submit(expire_checkouts, EXPIRE_MAX)
+        for checkout_id in expired:
             self._settled(checkout_id, None)
-        if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
-            self._wake.set()
+        return len(expired)
 
-    async def _forget(self) -> None:
+    async def _void(self) -> int:
+        started = await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id))
+        if started:
+            self._wake.set()
+        return started
+
+    async def _forget(self) -> int:
         """Forget keys that need be kept no longer, a batch at a time: what else is due comes in between."""
         now = self._clock()
         if now >= self._forget_at:
             forgotten = await self._writer.submit(forget_expired_keys, FORGET_MAX)
             self._forget_at = now if forgotten == FORGET_MAX else now + FORGET_EVERY_MS
+            return forgotten
+        return 0
 
     async def _pause(self) -> None:
         try:

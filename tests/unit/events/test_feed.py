@@ -1,12 +1,15 @@
 """Following the log on both databases: nothing is missed, nothing is told twice, and nobody is buffered for."""
 
 import asyncio
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from paidonce.database.batch import News
 from paidonce.errors import Overloaded
-from paidonce.events.actions import list_events
+from paidonce.events.actions import ReadOn, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
 from tests.unit.events.newsroom import Told, newsroom
@@ -70,6 +73,44 @@ async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(dat
         follower = await room.join(0)
         await room.happen(3)
         assert await follower.until(3) == [1, 2, 3]
+
+
+async def test_commits_of_another_process_are_told_while_this_one_commits_for_another_merchant_all_the_time(
+    database_url: str,
+) -> None:
+    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+        busy, quiet = await room.join(0), await room.join(0, "m2")
+
+        async def ring() -> None:
+            while True:
+                room.feed.committed(News(frozenset({"m1"})))
+                await asyncio.sleep(0)
+
+        ringing = asyncio.create_task(ring())
+        try:
+            await room.happen(1, merchants=["m2"])
+            assert await quiet.until(1) == [1]
+        finally:
+            ringing.cancel()
+        assert busy.sequences == []
+
+
+async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_told(database_url: str) -> None:
+    merchants = ["m1", "m2", "m3"]
+    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+        followers = [await room.join(0, merchant) for merchant in merchants]
+        submit = room.reader.submit
+
+        def refuse(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            if isinstance(request, ReadOn) and "m2" in {seen.merchant_id for seen in request.seen}:
+                raise ZeroDivisionError
+            return submit(action, request)
+
+        with patch.object(room.reader, "submit", refuse), capture_logs() as lines:
+            await room.happen(1, merchants=merchants)
+            assert [await followers[place].until(1) for place in (0, 2)] == [[1], [1]]
+        assert {one["merchant_id"] for one in lines if one["event"] == "events_not_read"} == {"m2"}
+        assert await followers[1].until(1) == [1]
 
 
 async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everything_when_it_does(

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.schema import provider_webhook
 from paidonce.errors import Overloaded
-from paidonce.inbox.actions import apply_webhooks, fail_webhooks
+from paidonce.inbox.actions import ApplyWebhook, apply_webhooks, fail_webhooks
 from paidonce.inbox.inbox import DAY_MS, PRUNE_MAX, PRUNE_PAUSE_MS, Inbox
+from paidonce.inbox.model import RETRY_SECONDS
 from paidonce.payments.model import LookupSchedule
 from paidonce.providers.base import Notice
 from tests.unit.inbox.conftest import SUCCESS, Shop
@@ -34,17 +35,33 @@ class Failing:
         return await self._batcher.submit(action, request)
 
 
+class Refusing:
+    """A writer that fails on everything about one webhook."""
+
+    def __init__(self, batcher: Batcher, webhook_id: str) -> None:
+        self._batcher = batcher
+        self._webhook_id = webhook_id
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        name = request.name if isinstance(request, ApplyWebhook) else request
+        if getattr(name, "id", None) == self._webhook_id:
+            raise ZeroDivisionError
+        return await self._batcher.submit(action, request)
+
+
 class Working:
     """An inbox, and the checkouts of which it said that they may have changed."""
 
-    def __init__(self, shop: Shop, failures: dict[object, list[Exception]]) -> None:
+    def __init__(
+        self, shop: Shop, failures: dict[object, list[Exception]], wrapped: Callable[[Batcher], Any] | None = None
+    ) -> None:
         self.writer, self.reader = (
             threaded_batcher(begin, name="inbox", queue_limit=1000, batch_limit=64, chance=lambda: 0.5)
             for begin in (shop.database.write, shop.database.read)
         )
         self.settled: list[str] = []
         self.inbox = Inbox(
-            Failing(self.writer, failures),  # type: ignore[arg-type] # it does the same
+            Failing(self.writer, failures) if wrapped is None else wrapped(self.writer),  # type: ignore[arg-type] # same
             self.reader,
             schedule=LookupSchedule(),
             poll_seconds=0.01,
@@ -56,8 +73,13 @@ class Working:
 
 
 @asynccontextmanager
-async def working(shop: Shop, failures: dict[object, list[Exception]] | None = None) -> AsyncIterator[Working]:
-    one = Working(shop, failures or {})
+async def working(
+    shop: Shop,
+    failures: dict[object, list[Exception]] | None = None,
+    wrapped: Callable[[Batcher], Any] | None = None,
+) -> AsyncIterator[Working]:
+    """Have an inbox at work; ``wrapped`` puts something between it and its writer."""
+    one = Working(shop, failures or {}, wrapped)
     await one.writer.start()
     await one.reader.start()
     try:
@@ -151,6 +173,42 @@ async def test_a_defect_that_cannot_even_be_noted_ends_nothing(shop: Shop) -> No
         shop.now += 1000
         one.inbox.start()
         await until(lambda: shop.row().result == "CHANGED")
+
+
+async def test_a_webhook_whose_stored_evidence_cannot_be_read_is_put_off_alone_and_the_others_are_applied(
+    shop: Shop,
+) -> None:
+    checkouts = [shop.pays(str(number), f"att_{number}") for number in range(3)]
+    for number in range(3):
+        shop.receive(SUCCESS, f"att_{number}", f"msg_{number}")
+    with shop.database.writes.begin() as connection:
+        connection.execute(
+            provider_webhook.update().where(provider_webhook.c.id == "msg_1").values(evidence="{"),
+        )
+    shop.now += 1000
+    async with working(shop) as one:
+        one.inbox.start()
+        await until(lambda: {shop.status(checkouts[0]), shop.status(checkouts[2])} == {"COMPLETED"})
+        while shop.row("msg_1").due_at is not None:
+            shop.now = max(shop.now, shop.row("msg_1").due_at)
+            before = shop.row("msg_1").tries
+            await until(lambda: shop.row("msg_1").tries > before)  # noqa: B023 - within this round
+    assert (shop.row("msg_1").result, shop.row("msg_1").tries) == ("FAILED", len(RETRY_SECONDS))
+    assert shop.status(checkouts[1]) == "PROCESSING"
+
+
+async def test_a_webhook_that_cannot_even_be_put_off_keeps_nothing_from_being_applied_or_deleted(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    shop.apply(shop.receive(None, webhook_id="old"))
+    shop.now += KEEP_DAYS * DAY_MS + 1
+    shop.receive(SUCCESS, webhook_id="bad", key="att_nowhere")
+    shop.receive(SUCCESS)
+    shop.now += 1000
+    async with working(shop, wrapped=lambda writer: Refusing(writer, "bad")) as one:
+        one.inbox.start()
+        await until(lambda: shop.status(checkout_id) == "COMPLETED")
+        await until(lambda: stored(shop) == 2)
+    assert shop.row("bad").tries == 0
 
 
 async def test_what_was_applied_long_ago_is_deleted_and_looked_for_once_an_hour(shop: Shop) -> None:

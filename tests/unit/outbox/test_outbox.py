@@ -109,7 +109,7 @@ async def test_news_of_a_delivery_wakes_the_sender_and_other_news_does_not(outgo
         chance=lambda: 0.5,
         draw=secrets.token_bytes,
     )
-    mine = outgoing.endpoint()
+    mine = outgoing.endpoint(keyring=KEYRING)
     await one.start(alone=False)
     try:
         outgoing.happen("m1")

@@ -172,17 +172,6 @@ async def test_stopping_waits_for_what_is_under_way_and_gives_the_rest_back(outg
         assert outgoing.rows(mine)[0].status == "DELIVERED"
 
 
-async def test_what_cannot_be_signed_is_no_failure_of_its_receiver(outgoing: Outgoing) -> None:
-    mine, other = outgoing.endpoint(), outgoing.endpoint("m2", keyring=KEYRING)  # The first one's secret is not sealed.
-    outgoing.happen("m1", "m2")
-    receiver = answering(200)
-    async with running(outgoing, receiver):
-        await until(lambda: outgoing.rows(other)[0].status == "DELIVERED")
-        await until(lambda: outgoing.rows(mine)[0].status == "SENDING")
-    assert [url for url, _, _ in receiver.posted] == ["https://shop.example/hook"]
-    assert (outgoing.rows(mine)[0].failures, outgoing.read(mine).failing_since) == (0, None)
-
-
 async def test_without_an_encryption_key_nothing_is_sent_and_nothing_fails(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint(keyring=KEYRING)
     outgoing.happen("m1")

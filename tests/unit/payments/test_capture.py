@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
+from sqlalchemy import update
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
+from paidonce.database.schema import checkout as checkout_table
 from paidonce.errors import (
     AmountExceedsCapturable,
     CheckoutExpired,
@@ -325,6 +327,15 @@ def test_of_what_expired_only_held_money_is_let_go_and_no_more_than_is_asked_for
     assert payments.history(OwnedId("chk_held_2", "m"))[-1] == "checkout.authorized"  # The last to expire.
     assert payments.do(void_expired, VoidExpired(1, new_id), VoidExpired(10, new_id)) == [1, 0]
     assert payments.history(OwnedId("chk_unpaid", "m")) == ["checkout.created"]
+
+
+def test_held_money_without_its_attempt_keeps_no_other_from_being_let_go(payments: Payments) -> None:
+    for number in range(3):
+        payments.paid(f"held_{number}", attempt_id=f"pay_{number}", manual=True, expires_in_seconds=300 + number)
+    with payments.database.writes.begin() as connection:
+        connection.execute(update(checkout_table).where(checkout_table.c.id == "chk_held_0").values(attempt_id=None))
+    payments.now = NOW + EXPIRY_MS
+    assert payments.do(void_expired, VoidExpired(10, new_id)) == [2]
 
 
 def test_a_void_of_what_expired_that_a_cancel_overtakes_counts_for_nothing(payments: Payments, held: OwnedId) -> None:

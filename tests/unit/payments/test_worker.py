@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from paidonce.checkouts.actions import expire_checkouts
 from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, DatabaseUnavailable
 from paidonce.merchants.model import OwnedId
 from paidonce.money import Money
@@ -12,6 +13,7 @@ from paidonce.payments import worker as worker_module
 from paidonce.payments.gate import UNKNOWN_IN_A_ROW_MAX
 from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.settle import claim_attempts
 from paidonce.providers.base import ChargeRequest, Evidence, Succeeded
 from tests.proof.pretended_provider import Going
 from tests.support.payments import DAY_MS
@@ -423,6 +425,32 @@ def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str)
         assert [one["event"] for one in lines if one["log_level"] == "error"] == ["worker_failed"]
 
     at_work(sqlite_url, story, concurrency=1)
+
+
+@pytest.mark.parametrize("failing", [claim_attempts, expire_checkouts])
+def test_a_defect_in_one_thing_that_a_worker_does_keeps_it_from_no_other(sqlite_url: str, failing: object) -> None:
+    async def story(place: Workplace) -> None:
+        submit = place.writer.submit
+
+        async def refuse(action: object, request: object) -> object:
+            if action is failing:
+                raise ZeroDivisionError
+            return await submit(action, request)  # type: ignore[arg-type]
+
+        place.writer.submit = refuse  # type: ignore[method-assign,assignment]
+        held = place.payments.paid("held", manual=True, expires_in_seconds=300)
+        unpaid = place.payments.create("unpaid", expires_in_seconds=300)
+        paid = place.payments.create("paid", expires_in_seconds=9000)
+        place.payments.pay(paid, "att_paid")
+        await place.worker.start(alone=False)
+        await place.until(lambda: place.loop.time() > 301)
+        await place.until(lambda: "attempt.started" in place.payments.history(held))
+        await place.until(lambda: failing is claim_attempts or place.payments.status(paid) == "COMPLETED")
+        await place.until(lambda: failing is expire_checkouts or place.payments.status(unpaid) == "EXPIRED")
+
+    with capture_logs() as lines:
+        at_work(sqlite_url, story, poll_seconds=60)
+    assert "worker_failed" in {one["event"] for one in lines}
 
 
 def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_three_times(sqlite_url: str) -> None:
