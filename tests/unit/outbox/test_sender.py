@@ -40,6 +40,8 @@ NOW: Final[Instant] = 1_700_000_000_000  # Tue, 14 Nov 2023 22:13:20 GMT
         ("Tue, 14 Nov 2023 22:14:20 GMT", 60),
         ("Tue, 14 Nov 2023 22:00:00 GMT", 0),
         ("Tue, 14 Nov 2023", None),
+        ("Tue, 14 Nov 2023 22:14:20", None),
+        ("Tue, 14 Nov 2023 22:14:20 -0000", None),  # A time of day of nobody knows where.
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(said: str | None, seconds: int | None) -> None:
