@@ -27,6 +27,9 @@ ONLY_ON_SQLITE = {
     for action in ("release_all_attempts", "release_all_deliveries")
     for side in ("before", "after")
 }
+# It follows a defect of ours alone, which no story has; a crash around it leaves the order where it was, or put off.
+# tests/unit/outbox/test_poisonous_rows.py holds what it does.
+ONLY_AFTER_A_DEFECT = {"put_off_upkeep:before_commit", "put_off_upkeep:after_commit"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,7 +60,7 @@ def test_a_process_that_dies_at_any_point_and_again_in_its_recovery_breaks_nothi
 ) -> None:
     began = time.monotonic()
     traces = {story: crashes.trace(story) for story in STORIES}
-    total = commit_points() | provider_points()
+    total = (commit_points() | provider_points()) - ONLY_AFTER_A_DEFECT
     reached = {point for points in traces.values() for point in points}
     assert reached - total == set(), "the counting from the code misses these points"
     if not crashes.url.startswith("file:"):
