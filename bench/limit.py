@@ -6,14 +6,14 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 import msgspec
-
-from paidonce.api.problems import answer_error
-from paidonce.cli.serving import run_server
-from paidonce.settings import Settings
 from paidonce.web.application import Application
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
+
+from paidonce.api.problems import answer_error
+from paidonce.cli.serving import run_server
+from paidonce.settings import Settings
 
 
 class Canned(NamedTuple):

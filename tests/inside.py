@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import httptools
 import httpx
-
-from paidonce.api.problems import tell_problem
 from paidonce.web.application import Application
 from paidonce.web.clients import Clients
 from paidonce.web.connection import Connection
 from paidonce.web.proxies import Proxies
+
+from paidonce.api.problems import tell_problem
 
 ANSWER_SECONDS_MAX: Final = 90.0
 

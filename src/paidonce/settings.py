@@ -82,22 +82,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(ge=1, le=1_000_000, description="Streams of events that one process serves; more are refused with 503."),
     ] = 10_000
     header_seconds: Annotated[
-        float, Meta(gt=0, le=600, description="How long the header of a request may take to arrive; then 408.")
-    ] = 10.0
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="How long a connection may be idle, and the header of a request take to arrive; then it is "
+            "closed. 0: 75 behind trusted proxies, else 20.",
+        ),
+    ] = 0.0
     body_seconds: Annotated[
         float, Meta(gt=0, le=600, description="How long the body of a request may take to arrive; then 408.")
     ] = 30.0
     connection_limit: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Connections at once; more are refused with 503.")
+        int, Meta(ge=1, le=1_000_000, description="Connections at once; more wait until another ends.")
     ] = 10_000
-    connections_per_address: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000_000,
-            description="Connections at once from one address, but for trusted proxies; more are closed at once.",
-        ),
-    ] = 1000
     rate_limit_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Requests a second with one key, in one process; 0: no limit.")
     ] = 1000.0
@@ -145,6 +143,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "with commas between."
         ),
     ] = ""
+    tls_certificate: Annotated[
+        str,
+        Meta(description="A file with a certificate and its chain (PEM): the service then speaks TLS. Needs a key."),
+    ] = ""
+    tls_key: Annotated[str, Meta(description="A file with the private key of the certificate (PEM, PKCS #8).")] = ""
     encryption_keys: Annotated[
         str,
         Meta(
@@ -189,6 +192,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def database(self) -> DatabaseUrl:
         """The parsed ``database_url``."""
         return parse_database_url(self.database_url)
+
+    @property
+    def header_seconds_or_default(self) -> float:
+        """How long a connection may be idle: a proxy keeps its connections for a minute, and must be who closes them."""
+        return self.header_seconds or (75.0 if self.trusted_proxies else 20.0)
 
     @property
     def encryption_key_file(self) -> Path | None:
@@ -254,6 +262,13 @@ def _contradictions(settings: Settings) -> list[str]:
         f"PAIDONCE_TRUSTED_PROXIES: {place} is no address and no network"
         for place in settings.trusted_proxies.split(",")
         if settings.trusted_proxies and not _is_network(place.strip())
+    ]
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        problems.append("PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: give both, or neither")
+    problems += [
+        f"{environment_name(name)}={place}: there is no such file"
+        for name, place in (("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key))
+        if place and not Path(place).is_file()
     ]
     try:
         read_keys(settings.encryption_keys)

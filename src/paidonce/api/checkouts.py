@@ -1,11 +1,14 @@
 """The checkout calls: each reads its request, hands it to a use case, and shows the outcome."""
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.api.answers import CheckoutPage, Timeline, checkout_answer, event_answer
 from paidonce.api.bodies import CancelBody, CaptureBody, CreateCheckoutBody, ListParameters, PayBody
 from paidonce.api.commands import Command, Repeat
+from paidonce.api.context import context_of
 from paidonce.api.exchange import (
     caller_of,
     find,
@@ -23,6 +26,7 @@ from paidonce.api.exchange import (
 )
 from paidonce.api.headers import agree_on_key
 from paidonce.api.reading import read_parameters
+from paidonce.api.responses import reply
 from paidonce.api.summaries import tell_canceled, tell_under_way
 from paidonce.checkouts.actions import Created, create_checkouts, list_checkouts, read_timelines
 from paidonce.checkouts.model import CheckoutStatus, NewCheckout
@@ -33,17 +37,15 @@ from paidonce.events.model import Origin
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 
-async def create_checkout(request: Request, service: Service) -> Reply:
+async def create_checkout(request: Request, service: Service) -> Response:
     """Create a checkout, or give back the one that this key created."""
-    header = request.header("idempotency-key")
+    header = request.headers.get("idempotency-key")
     required = [] if header else ["idempotencyKey"]
     if caller_of(request).merchant_id is None:
         required.append("merchantId")
-    said = read(CreateCheckoutBody, request, required=required)
+    said = await read(CreateCheckoutBody, request, required=required)
     merchant_id = await known_merchant_of(request, service, said.merchant_id)
     assert merchant_id is not None, "the body must have it where the caller does not"
     outcome = await service.writer.submit(create_checkouts, _new_checkout(request, said, merchant_id))
@@ -54,16 +56,16 @@ async def create_checkout(request: Request, service: Service) -> Reply:
     return show(outcome.checkout, 201, headers)
 
 
-async def show_checkouts(request: Request, service: Service) -> Reply:
+async def show_checkouts(request: Request, service: Service) -> Response:
     """Show a page of checkouts."""
-    said = read_parameters(ListParameters, request.parameters)
+    said = read_parameters(ListParameters, request.query_params.multi_items())
     merchant_id = await known_merchant_of(request, service, said.merchant_id)
     page, has_more = await service.reader.submit(list_checkouts, _filter(said, merchant_id))
     answer = CheckoutPage([checkout_answer(checkout) for checkout in page], has_more)
     return reply(answer)
 
 
-async def get_checkout(request: Request, service: Service, checkout_id: str) -> Reply:
+async def get_checkout(request: Request, service: Service, checkout_id: str) -> Response:
     """Show a checkout, at once or when it has left PROCESSING."""
     refuse_parameters(request)
     return await show_when_settled(request, service, await find(service, owned(request, checkout_id)), 200, {})
@@ -71,7 +73,7 @@ async def get_checkout(request: Request, service: Service, checkout_id: str) -> 
 
 async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Start a payment, or show the one that is under way."""
-    said = read(PayBody, request)
+    said = await read(PayBody, request)
     if said.provider not in service.providers:
         detail = f"There is no provider {said.provider}; there is {', '.join(sorted(service.providers))}."
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
@@ -96,7 +98,7 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
 
 async def capture_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Capture what is held, or a part of it."""
-    said = read(CaptureBody, request)
+    said = await read(CaptureBody, request)
     wish = StartCapture(
         attempt_id=ids.new_id(ids.ATTEMPT),
         checkout=owned(request, checkout_id),
@@ -117,17 +119,17 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
 
 async def cancel_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
-    said = read(CancelBody, request)
+    said = await read(CancelBody, request)
     wish = StartCancel(
         attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
     )
 
-    async def respond(outcome: Started | Repeated) -> Reply:
+    async def respond(outcome: Started | Repeated) -> Response:
         if outcome.checkout.status == CheckoutStatus.CANCELED:
             return show(outcome.checkout, 200, {})
         return show(outcome.checkout, 202, {"Retry-After": "1"})
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         headers = {} if repeat.record.status == 200 else {"Retry-After": "1"}  # noqa: PLR2004 - the code is its own name
         return show(await find(service, wish.checkout), 200, headers)
 
@@ -143,7 +145,7 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
     )
 
 
-async def get_timeline(request: Request, service: Service, checkout_id: str) -> Reply:
+async def get_timeline(request: Request, service: Service, checkout_id: str) -> Response:
     """Show everything that happened to a checkout."""
     refuse_parameters(request)
     events = await service.reader.submit(read_timelines, owned(request, checkout_id))
@@ -152,7 +154,7 @@ async def get_timeline(request: Request, service: Service, checkout_id: str) -> 
 
 
 def _new_checkout(request: Request, said: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
-    key = agree_on_key(request.header("idempotency-key"), said.idempotency_key)
+    key = agree_on_key(request.headers.get("idempotency-key"), said.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),
@@ -167,7 +169,7 @@ def _new_checkout(request: Request, said: CreateCheckoutBody, merchant_id: str) 
         metadata=msgspec.json.encode(said.metadata, order="sorted").decode() if said.metadata else None,
         success_url=said.success_url,
         cancel_url=said.cancel_url,
-        origin=Origin(request.id, key),
+        origin=Origin(context_of(request).id, key),
     )
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce import ids
+from paidonce.api.context import path_in
 from paidonce.api.exchange import caller_of, origin_of
 from paidonce.api.reading import Fields
 from paidonce.encryption import Keyring
@@ -19,8 +22,6 @@ from paidonce.idempotency.model import Answered, Claim, Once, Record, Told, oper
 from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
 from paidonce.merchants.model import Caller
 from paidonce.service import Service
-from paidonce.web.reply import Reply, header_line
-from paidonce.web.request import Request
 
 DAY_MS: Final = 86_400_000
 DIGEST_DIGITS: Final = 32
@@ -62,14 +63,14 @@ class Command(Generic[Outcome]):
     body: Fields
     owner: Callable[[], Awaitable[str]] | None
     summarize: Callable[[Any, Any], Told]
-    respond: Callable[[Outcome], Awaitable[Reply]]
-    respond_again: Callable[[Repeat], Awaitable[Reply]]
+    respond: Callable[[Outcome], Awaitable[Response]]
+    respond_again: Callable[[Repeat], Awaitable[Response]]
     provider: str | None = None
     secret: str | None = None
     check: Callable[[], Awaitable[None]] | None = None
 
 
-async def perform(command: Command[Any], request: Request, service: Service) -> Reply:
+async def perform(command: Command[Any], request: Request, service: Service) -> Response:
     """Do what a command says, once for each idempotency key, and answer; raises what its action returns as an error."""
     once = await _once(command, request, service)
     if command.check is not None and not await _was_answered(once, service):
@@ -82,8 +83,8 @@ async def perform(command: Command[Any], request: Request, service: Service) -> 
         return await command.respond(outcome)
     secret = _open(service.encryption, outcome.record, caller_of(request))
     answer = await command.respond_again(Repeat(outcome.record, secret))
-    answer.status = outcome.record.status or answer.status
-    answer.headers.append(header_line("Idempotent-Replayed", "true"))
+    answer.status_code = outcome.record.status or answer.status_code
+    answer.headers["Idempotent-Replayed"] = "true"
     return answer
 
 
@@ -98,7 +99,7 @@ async def _once(command: Command[Any], request: Request, service: Service) -> On
         id=ids.new_id(ids.CLAIM),
         merchant_id=owner,
         key=origin.idempotency_key,
-        path=request.path.rstrip("/"),
+        path=path_in(request.scope).rstrip("/"),
         fields={name: _digest(value) for name, value in msgspec.to_builtins(command.body).items()},
         kept_ms=service.settings.idempotency_days * DAY_MS,
         request_id=origin.request_id,

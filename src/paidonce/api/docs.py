@@ -19,7 +19,9 @@ Field: TypeAlias = tuple[str, Json, str]  # A parameter or property: its name, i
 LOCAL_URL: Final = "http://localhost:3000"  # Where `make run` listens when nothing else is said.
 # Stands in the page that is kept for all, where each answer says how its client reached the service.
 ANY_URL: Final = "http://any-host.invalid"
-KNOWN_URL: Final = re.compile(r"https?://[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?")  # Needs no escape, in HTML or a shell.
+KNOWN_URL: Final = re.compile(
+    r"https?://[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*"
+)  # Needs no escape, in HTML or a shell.
 IN_BACKTICKS: Final = re.compile(r"(`+)(.+?)\1")
 NO_NUL: Final = r"^[^\x00]*$"  # Every text keeps to this pattern: it would tell a reader nothing.
 PLACES: Final = {"path": "In the path", "query": "In the query", "header": "In the header"}

@@ -1,6 +1,8 @@
 """The calls about webhook endpoints and their deliveries."""
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.api.answers_webhooks import (
@@ -32,6 +34,7 @@ from paidonce.api.exchange import (
     refuse_parameters,
 )
 from paidonce.api.reading import read_parameters
+from paidonce.api.responses import JSON, reply
 from paidonce.api.summaries import (
     tell_endpoint_created,
     tell_range_redelivered,
@@ -69,13 +72,11 @@ from paidonce.outbox.redelivery import (
 )
 from paidonce.outbox.store import EndpointFilter, EndpointName
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 
 async def create_endpoint(request: Request, service: Service) -> Command[WebhookEndpoint]:
     """Create an endpoint, and tell its secret this once."""
-    said = read(CreateEndpointBody, request)
+    said = await read(CreateEndpointBody, request)
     origin = origin_of(request)
     merchant_id = merchant_of(caller_of(request), said.merchant_id)
     await known_merchant_of(request, service, merchant_id)
@@ -98,10 +99,10 @@ async def create_endpoint(request: Request, service: Service) -> Command[Webhook
     async def owner() -> str:
         return merchant_id
 
-    async def respond(made: WebhookEndpoint) -> Reply:
+    async def respond(made: WebhookEndpoint) -> Response:
         return _show_created(endpoint_answer(made, secret))
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         return _show_created(await _with_secret(request, service, repeat))
 
     return Command(
@@ -117,13 +118,13 @@ async def create_endpoint(request: Request, service: Service) -> Command[Webhook
     )
 
 
-def _show_created(answer: EndpointAnswer) -> Reply:
+def _show_created(answer: EndpointAnswer) -> Response:
     return reply(answer, 201, {"Location": f"/webhook-endpoints/{answer.id}"})
 
 
-async def show_endpoints(request: Request, service: Service) -> Reply:
+async def show_endpoints(request: Request, service: Service) -> Response:
     """Show a page of endpoints."""
-    said = read_parameters(EndpointListParameters, request.parameters)
+    said = read_parameters(EndpointListParameters, request.query_params.multi_items())
     caller = caller_of(request)
     if said.merchant_id is not None and caller.merchant_id not in (None, said.merchant_id):
         raise WrongMerchant
@@ -138,15 +139,15 @@ async def show_endpoints(request: Request, service: Service) -> Reply:
     return reply(EndpointPage([endpoint_answer(one) for one in page], has_more))
 
 
-async def get_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def get_endpoint(request: Request, service: Service, endpoint_id: str) -> Response:
     """Show an endpoint."""
     refuse_parameters(request)
     return reply(endpoint_answer(await _find(request, service, endpoint_id)))
 
 
-async def update_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def update_endpoint(request: Request, service: Service, endpoint_id: str) -> Response:
     """Change what is said of an endpoint."""
-    said = read(UpdateEndpointBody, request)
+    said = await read(UpdateEndpointBody, request)
     if said.url is not None:
         await _check_url(service, said.url)
     wish = ChangeEndpoint(
@@ -160,27 +161,27 @@ async def update_endpoint(request: Request, service: Service, endpoint_id: str) 
     return reply(endpoint_answer(await _change(service, wish)))
 
 
-async def delete_endpoint(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def delete_endpoint(request: Request, service: Service, endpoint_id: str) -> Response:
     """Delete an endpoint."""
     refuse_parameters(request)
     wish = ChangeEndpoint(name=_name(request, endpoint_id), deleted=True, origin=origin_of(request))
     await _change(service, wish)
-    return Reply(b"", 204)
+    return Response(status_code=204)
 
 
 async def rotate_secret(request: Request, service: Service, endpoint_id: str) -> Command[WebhookEndpoint]:
     """Replace an endpoint's secret, and tell the new one this once."""
-    said = read(RotateSecretBody, request)
+    said = await read(RotateSecretBody, request)
     found = await _find(request, service, endpoint_id)
     secret, sealed = service.outbox.make_secret(merchant_id=found.merchant_id, endpoint_id=found.id)
     overlap_ms = said.overlap_seconds * 1000
     name = EndpointName(found.id, found.merchant_id)
     wish = ChangeEndpoint(name=name, secret=sealed, overlap_ms=overlap_ms, origin=origin_of(request))
 
-    async def respond(changed: WebhookEndpoint) -> Reply:
+    async def respond(changed: WebhookEndpoint) -> Response:
         return reply(endpoint_answer(changed, secret))
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         return reply(await _with_secret(request, service, repeat))
 
     return Command(
@@ -197,7 +198,7 @@ async def rotate_secret(request: Request, service: Service, endpoint_id: str) ->
 
 async def test_endpoint(request: Request, service: Service, endpoint_id: str) -> Command[WebhookEndpoint]:
     """Send a test event to an endpoint."""
-    said = read(NoBody, request)
+    said = await read(NoBody, request)
     delivery_id = ids.new_id(ids.DELIVERY)
     return Command(
         action=send_tests,
@@ -210,9 +211,9 @@ async def test_endpoint(request: Request, service: Service, endpoint_id: str) ->
     )
 
 
-async def show_deliveries(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def show_deliveries(request: Request, service: Service, endpoint_id: str) -> Response:
     """Show a page of an endpoint's deliveries."""
-    said = read_parameters(DeliveryListParameters, request.parameters)
+    said = read_parameters(DeliveryListParameters, request.query_params.multi_items())
     _refuse_two_cursors(said.starting_after, said.ending_before)
     wish = DeliveryFilter(
         endpoint=_name(request, endpoint_id),
@@ -229,7 +230,7 @@ async def show_deliveries(request: Request, service: Service, endpoint_id: str) 
 
 async def redeliver_range(request: Request, service: Service, endpoint_id: str) -> Command[RangeRedelivered]:
     """Send a range of events to an endpoint again."""
-    said = read(RedeliverRangeBody, request)
+    said = await read(RedeliverRangeBody, request)
     if not 0 <= said.to_sequence - said.from_sequence < REDELIVERED_MAX:
         detail = f"This is at least fromSequence, and at most {REDELIVERED_MAX - 1} more."
         raise InvalidRequest([FieldError("/toSequence", "invalid_value", detail)])
@@ -240,11 +241,11 @@ async def redeliver_range(request: Request, service: Service, endpoint_id: str) 
         to_sequence=said.to_sequence,
     )
 
-    async def respond(made: RangeRedelivered) -> Reply:
+    async def respond(made: RangeRedelivered) -> Response:
         return reply(Redelivered(made.deliveries, made.remaining), 202)
 
-    async def respond_again(repeat: Repeat) -> Reply:
-        return Reply((repeat.record.answer or "").encode(), 202)
+    async def respond_again(repeat: Repeat) -> Response:
+        return Response(repeat.record.answer, 202, media_type=JSON)
 
     return Command(
         action=redeliver_ranges,
@@ -257,7 +258,7 @@ async def redeliver_range(request: Request, service: Service, endpoint_id: str) 
     )
 
 
-async def show_redeliveries(request: Request, service: Service, endpoint_id: str) -> Reply:
+async def show_redeliveries(request: Request, service: Service, endpoint_id: str) -> Response:
     """Show the ranges that are being sent to an endpoint again."""
     refuse_parameters(request)
     found = await service.reader.submit(list_redeliveries, _name(request, endpoint_id))
@@ -265,7 +266,7 @@ async def show_redeliveries(request: Request, service: Service, endpoint_id: str
     return reply(RedeliveryList([redelivery_answer(one) for one in found]))
 
 
-async def get_delivery(request: Request, service: Service, delivery_id: str) -> Reply:
+async def get_delivery(request: Request, service: Service, delivery_id: str) -> Response:
     """Show a delivery."""
     refuse_parameters(request)
     return await _show_delivery(request, service, delivery_id, 200)
@@ -273,15 +274,15 @@ async def get_delivery(request: Request, service: Service, delivery_id: str) -> 
 
 async def send_again(request: Request, service: Service, delivery_id: str) -> Command[ShownDelivery]:
     """Send a delivery again."""
-    said = read(NoBody, request)
+    said = await read(NoBody, request)
 
     async def owner() -> str:
         return (await _find_delivery(request, service, delivery_id)).delivery.merchant_id
 
-    async def respond(shown: ShownDelivery) -> Reply:
+    async def respond(shown: ShownDelivery) -> Response:
         return reply(delivery_answer(shown), 202)
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         return await respond(await _find_delivery(request, service, repeat.resource_id))
 
     return Command(
@@ -341,7 +342,7 @@ async def _find_delivery(request: Request, service: Service, delivery_id: str) -
     return shown
 
 
-async def _show_delivery(request: Request, service: Service, delivery_id: str, status: int) -> Reply:
+async def _show_delivery(request: Request, service: Service, delivery_id: str, status: int) -> Response:
     shown = await _find_delivery(request, service, delivery_id)
     headers = {"Location": f"/deliveries/{delivery_id}"} if status == 202 else {}  # noqa: PLR2004 - its own name
     return reply(delivery_answer(shown), status, headers)

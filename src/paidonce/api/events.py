@@ -4,26 +4,30 @@ import re
 from functools import partial
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
 from paidonce.api.answers import EventPage, event_answer
+from paidonce.api.context import context_of
 from paidonce.api.exchange import caller_of, merchant_of, owned, refuse_parameters
 from paidonce.api.key_lifetime import follow_while_key_lives
 from paidonce.api.limits import count_stream
 from paidonce.api.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.api.reading import read_parameters
-from paidonce.api.streaming import EventStream, Pace, StreamHead
+from paidonce.api.responses import reply
+from paidonce.api.streaming import EventStream, Pace, stream_head
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.events.actions import find_events, list_events
 from paidonce.events.store import EventFilter
 from paidonce.service import Service
-from paidonce.web.reply import Answer, Reply, reply
-from paidonce.web.request import Request
 
 SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
 
 
-async def show_events(request: Request, service: Service) -> Reply:
+async def show_events(request: Request, service: Service) -> Response:
     """Show a page of events."""
-    said = read_parameters(ListEventsParameters, request.parameters)
+    said = read_parameters(ListEventsParameters, request.query_params.multi_items())
     wanted = EventFilter(
         merchant_id=merchant_of(caller_of(request), said.merchant_id, where="merchantId"),
         limit=said.limit,
@@ -35,24 +39,24 @@ async def show_events(request: Request, service: Service) -> Reply:
     return reply(EventPage([event_answer(event) for event in page], has_more))
 
 
-async def follow_events(request: Request, service: Service) -> Answer:
+async def follow_events(request: Request, service: Service) -> ASGIApp:
     """Tell events as they happen, after those that happened since."""
-    said = read_parameters(FollowEventsParameters, request.parameters)
+    said = read_parameters(FollowEventsParameters, request.query_params.multi_items())
     merchant_id = merchant_of(caller_of(request), said.merchant_id, where="merchantId")
-    position = _position(request.header("last-event-id"), said.after)
+    position = _position(request.headers.get("last-event-id"), said.after)
     newest = await service.feed.newest(merchant_id)
     after = newest if position is None else position
     if after > newest:
         detail = f"No event has this number yet; the newest is {newest}."
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
     if request.method == "HEAD":
-        return StreamHead()
+        return stream_head
     follow = partial(service.feed.follow, merchant_id, after=after, newest=newest)
     follow_on = partial(follow_while_key_lives, request, service, follow)
-    return EventStream(follow_on, types=_types(said.types), pace=Pace(), visit=count_stream(request))
+    return EventStream(follow_on, types=_types(said.types), pace=Pace(), visit=count_stream(context_of(request)))
 
 
-async def get_event(request: Request, service: Service, event_id: str) -> Reply:
+async def get_event(request: Request, service: Service, event_id: str) -> Response:
     """Show an event."""
     refuse_parameters(request)
     found = await service.reader.submit(find_events, owned(request, event_id))

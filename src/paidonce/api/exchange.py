@@ -1,14 +1,21 @@
 """What the handlers of all calls share: reading a request, and showing a checkout."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce.api.answers import checkout_answer
 from paidonce.api.bodies import NoParameters
+from paidonce.api.context import context_of
+from paidonce.api.disconnects import until_disconnected
 from paidonce.api.headers import read_idempotency_key, read_wait_seconds
 from paidonce.api.key_lifetime import wait_while_key_lives
 from paidonce.api.limits import count_wait
 from paidonce.api.reading import Fields, read_body, read_parameters
+from paidonce.api.responses import reply
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.checkouts.store import name_of
@@ -18,28 +25,26 @@ from paidonce.merchants.actions import find_merchants
 from paidonce.merchants.model import Caller, OwnedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 T = TypeVar("T", bound=Fields)
 
 
-def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
+async def read(kind: type[T], request: Request, *, required: Collection[str] = ()) -> T:
     """Read the body; raises what ``read_body`` raises. Query parameters are refused."""
     refuse_parameters(request)
-    return read_body(kind, request.body, request.header("content-type") or "", required=required)
+    content_type = request.headers.get("content-type", "")
+    return read_body(kind, await request.body(), content_type, required=required)
 
 
 def refuse_parameters(request: Request) -> None:
     """Refuse query parameters where a call takes none."""
-    if request.query:
-        read_parameters(NoParameters, request.parameters)
+    if request.scope["query_string"]:
+        read_parameters(NoParameters, request.query_params.multi_items())
 
 
 def caller_of(request: Request) -> Caller:
     """Tell who makes this request."""
-    assert isinstance(request.caller, Caller), "a request is admitted before a handler sees it"
-    return request.caller
+    return context_of(request).caller
 
 
 def merchant_of(caller: Caller, said: str | None, *, where: str = "/merchantId") -> str:
@@ -72,7 +77,7 @@ async def known_merchant_of(request: Request, service: Service, said: str | None
 
 def origin_of(request: Request) -> Origin:
     """Tell where a change comes from: the request's id and, if it bears one, its idempotency key."""
-    return Origin(request.id, read_idempotency_key(request.header("idempotency-key")))
+    return Origin(context_of(request).id, read_idempotency_key(request.headers.get("idempotency-key")))
 
 
 def owned(request: Request, thing_id: str) -> OwnedId:
@@ -87,7 +92,7 @@ async def find(service: Service, checkout: OwnedId) -> Checkout:
     return found
 
 
-def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Reply:
+def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Response:
     """Answer with a checkout."""
     return reply(checkout_answer(checkout), status, headers)
 
@@ -100,25 +105,26 @@ async def show_when_settled(
     headers: dict[str, str],
     *,
     ours: bool = False,
-) -> Reply:
+) -> Response:
     """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING.
 
     ``ours`` is as ``Watch.settled`` has it.
     """
-    seconds = read_wait_seconds(request.header("prefer"))
+    seconds = read_wait_seconds(", ".join(request.headers.getlist("prefer")))
     if seconds:
         if checkout.status == CheckoutStatus.PROCESSING:
-            if not count_wait(request):
+            if not count_wait(context_of(request)):
                 return show(checkout, status, headers)
+            gone = partial(until_disconnected, request.receive)
             waiting = service.watch.settled(
-                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours, gone=request.gone
+                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours, gone=gone
             )
             checkout = await wait_while_key_lives(request, service, waiting)
         headers["Preference-Applied"] = f"wait={seconds}"
     return show(checkout, status, headers)
 
 
-async def show_under_way(request: Request, service: Service, outcome: Started | Repeated) -> Reply:
+async def show_under_way(request: Request, service: Service, outcome: Started | Repeated) -> Response:
     """Answer a call that began something at the provider, or that found it begun."""
     headers = _under_way(outcome.checkout)
     if not isinstance(outcome, Started):
@@ -127,7 +133,7 @@ async def show_under_way(request: Request, service: Service, outcome: Started | 
     return await show_when_settled(request, service, outcome.checkout, 202, headers, ours=ours)
 
 
-async def show_under_way_again(request: Request, service: Service, wanted: OwnedId) -> Reply:
+async def show_under_way_again(request: Request, service: Service, wanted: OwnedId) -> Response:
     """Answer a call that repeats one that began something at the provider."""
     checkout = await find(service, wanted)
     return await show_when_settled(request, service, checkout, 202, _under_way(checkout))

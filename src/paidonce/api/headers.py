@@ -1,13 +1,22 @@
-"""Request headers that mean something here: Idempotency-Key, Prefer."""
+"""Request headers that mean something here: Authorization, Idempotency-Key, Prefer."""
 
 import re
 from typing import Final
 
+from starlette.requests import Request
+
 from paidonce.errors import InvalidIdempotencyKey
 
+BEARER: Final = "bearer "
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE)
 WAIT_SECONDS_MAX: Final = 30
+
+
+def secret_of(request: Request) -> bytes:
+    """Read the key that a request bears; empty where it bears none."""
+    given = request.headers.get("authorization", "")
+    return given[len(BEARER) :].strip().encode() if given[: len(BEARER)].lower() == BEARER else b""
 
 
 def read_idempotency_key(header: str | None) -> str | None:

@@ -2,25 +2,28 @@
 
 from urllib.parse import unquote
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from paidonce.api.answers_idempotency import IdempotencyKeyAnswer, KeyUse, creation_use, use_of
+from paidonce.api.context import raw_path_in
 from paidonce.api.exchange import caller_of, merchant_of
 from paidonce.api.headers import IDEMPOTENCY_KEY
 from paidonce.api.operations_idempotency import KeyParameters
 from paidonce.api.reading import read_parameters
+from paidonce.api.responses import reply
 from paidonce.checkouts.actions import find_by_key
 from paidonce.errors import IdempotencyKeyNotFound
 from paidonce.idempotency.actions import find_records
 from paidonce.idempotency.model import operator_key_space
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 PREFIX = "/idempotency-keys/"
 
 
-async def get_idempotency_key(request: Request, service: Service, _key_as_decoded: str) -> Reply:
+async def get_idempotency_key(request: Request, service: Service, _key_as_decoded: str) -> Response:
     """Show what a key was used for."""
-    said = read_parameters(KeyParameters, request.parameters)
+    said = read_parameters(KeyParameters, request.query_params.multi_items())
     caller = caller_of(request)
     key = _key(request)
     if caller.merchant_id is None and caller.key_id is not None and said.merchant_id is None:
@@ -36,7 +39,7 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
     return reply(IdempotencyKeyAnswer(key, merchant_id, uses))
 
 
-async def _show_operators(service: Service, space: str, key: str) -> Reply:
+async def _show_operators(service: Service, space: str, key: str) -> Response:
     """Show what an operator's API key used an idempotency key for, in calls that are about no merchant."""
     record = await service.reader.submit(find_records, (space, key))
     if record is None:
@@ -46,7 +49,7 @@ async def _show_operators(service: Service, space: str, key: str) -> Reply:
 
 def _key(request: Request) -> str:
     """Read the key from the path as it was sent: it may hold slashes, which the router would take for its own."""
-    path, prefix = request.raw_path.decode("latin-1"), PREFIX
+    path, prefix = raw_path_in(request.scope).decode("latin-1"), PREFIX
     key = unquote(path[path.index(prefix) + len(prefix) :], errors="replace") if prefix in path else ""
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise IdempotencyKeyNotFound

@@ -5,12 +5,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
-from paidonce.api.admission import secret_of
+from starlette.requests import Request
+
+from paidonce.api.context import context_of
+from paidonce.api.headers import secret_of
 from paidonce.errors import Unauthenticated
 from paidonce.events.feed import Follower
-from paidonce.merchants.model import Caller
 from paidonce.service import Service
-from paidonce.web.request import Request
 
 T = TypeVar("T")
 
@@ -46,5 +47,4 @@ async def wait_while_key_lives(request: Request, service: Service, waiting: Coro
 
 def _bears_key(request: Request) -> bool:
     """Tell whether a request was admitted by a key; while keys are off none is asked for."""
-    assert isinstance(request.caller, Caller), "a request is admitted before a handler sees it"
-    return request.caller.key_id is not None
+    return context_of(request).caller.key_id is not None

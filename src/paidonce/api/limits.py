@@ -14,15 +14,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from paidonce.api.addresses import address_of
+from paidonce.api.context import Header, RequestContext
 from paidonce.concurrency import ConcurrencyPerName, FairConcurrencyLimiter, QueueFull, SharedBudget
 from paidonce.errors import Overloaded, RateLimited
 from paidonce.ids import Chance, system_chance
-from paidonce.merchants.model import Caller
 from paidonce.settings import Settings
-from paidonce.web.addresses import address_of
-from paidonce.web.reply import LARGE_BYTES_MIN, Answer, Reply
-from paidonce.web.request import BODY_BYTES_MAX, Request
 
+BODY_BYTES_MAX: Final = 64 * 1024  # Of a request.
+LARGE_BYTES_MIN: Final = 4096  # Of an answer whose bytes are counted.
 BUCKETS_MAX: Final = 50_000  # About 10 MB.
 SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
 SWEEP_SECONDS: Final = 1
@@ -112,12 +112,12 @@ class Visit:
         self.name = address
         """Its address, and from when it is known whose it is, its key."""
         self.is_admitted = False
-        self.headers: list[bytes] = []
+        self.headers: list[Header] = []
         """What the answer is to tell; several policies have a header each, which is a list all the same."""
 
     def note(self, buckets: Buckets, item: bytes) -> None:
         """Keep what the answer is to tell of a policy."""
-        self.headers.append(b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (buckets.described, item))
+        self.headers += [(b"ratelimit-policy", buckets.described), (b"ratelimit", item)]
 
     async def take_place(self, limiter: FairConcurrencyLimiter) -> None:
         """Take a place, in turn with others; raises RateLimited where too many wait, or it took too long."""
@@ -206,11 +206,10 @@ class Limits(msgspec.Struct):
     stopwatch: Stopwatch
     chance: Chance = system_chance
 
-    async def admit(self, request: Request, *, is_list: bool) -> None:
+    async def admit(self, context: RequestContext, *, is_list: bool) -> None:
         """Count a request for its caller; call it once it is known whose it is. Raises RateLimited or Overloaded."""
-        caller = request.caller
-        assert isinstance(caller, Caller), "it is known whose the request is"
-        visit = _visit_of(request)
+        caller = context.caller
+        visit = _visit_of(context)
         visit.is_admitted = True
         if caller.key_id is not None:
             visit.name = caller.key_id
@@ -227,39 +226,45 @@ class Limits(msgspec.Struct):
         elif self.requests is not None and caller.key_id is not None:
             await visit.take_place(self.requests)
 
-    def enter(self, request: Request) -> None:
+    def enter(self, context: RequestContext) -> None:
         """Hold a request against its address; raises RateLimited."""
-        address = address_of(request.client)
-        visit = request.visit = Visit(self, address)
+        address = address_of(context.address)
+        visit = context.visit = Visit(self, address)
         if self.addresses is not None:
             wait, item = self.addresses.take(address)
             visit.note(self.addresses, item)
             if wait:
                 raise RateLimited(wait, "More requests from this address than are allowed; nothing was done.")
 
-    async def before_answer(self, request: Request, answer: Answer) -> None:
-        """Tell what is left, and hold refusals back. The work is done: from here on bytes are counted, not places."""
-        visit = _visit_of(request)
+    async def before_answer(self, context: RequestContext, status: int) -> list[Header]:
+        """Hold refusals back; returns the headers that tell what is left. The work is done: from here on bytes are
+        counted, not places.
+        """
+        visit = _visit_of(context)
         visit.give_place_back()
         visit.let_go_of_unsent()
-        if answer.status == UNAUTHORIZED and self.addresses is not None:
-            self.addresses.charge(address_of(request.client), FAILURE_COST - 1)
-        elif answer.status == TOO_MANY:
+        if status == UNAUTHORIZED and self.addresses is not None:
+            self.addresses.charge(address_of(context.address), FAILURE_COST - 1)
+        elif status == TOO_MANY:
             # Not all at once: those who were refused together must not come back together.
             await asyncio.sleep(REFUSAL_SECONDS * (1 + self.chance()))
-        answer.headers += visit.headers
+        return visit.headers
+
+    def count_answer(self, context: RequestContext, size: int) -> None:
+        """Count the bytes of an answer that is whole, until it is sent."""
+        visit = _visit_of(context)
         # What is shown to everybody is made once, and takes no room of its own.
-        if isinstance(answer, Reply) and len(answer.body) >= LARGE_BYTES_MIN and visit.is_admitted:
-            visit.keep_unsent(len(answer.body))
+        if size >= LARGE_BYTES_MIN and visit.is_admitted:
+            visit.keep_unsent(size)
 
-    def leave(self, request: Request) -> None:
+    def leave(self, context: RequestContext) -> None:
         """Give back what a request took."""
-        _visit_of(request).leave()
+        _visit_of(context).leave()
 
 
-def _visit_of(request: Request) -> Visit:
-    assert isinstance(request.visit, Visit), "a request enters before anything else"
-    return request.visit
+def _visit_of(context: RequestContext) -> Visit:
+    assert context.visit is not None, "a request enters before anything else"
+    return context.visit
 
 
 def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> Limits:
@@ -280,21 +285,21 @@ def limits_of(settings: Settings, stopwatch: Stopwatch = time.monotonic_ns) -> L
     )
 
 
-def count_stream(request: Request) -> Visit:
+def count_stream(context: RequestContext) -> Visit:
     """Count a stream among those of its key, instead of a request; raises RateLimited where there are too many."""
-    visit = _visit_of(request)
+    visit = _visit_of(context)
     visit.give_place_back()
-    if _has_key(request) and not visit.count(visit.limits.streams):
+    if _has_key(context) and not visit.count(visit.limits.streams):
         raise RateLimited(1.0, "As many streams as a key may have are open already.")
     return visit
 
 
-def count_wait(request: Request) -> bool:
+def count_wait(context: RequestContext) -> bool:
     """Count a wait among those of its key, instead of a request; False where there are too many: answer at once."""
-    visit = _visit_of(request)
+    visit = _visit_of(context)
     visit.give_place_back()
-    return not _has_key(request) or visit.count(visit.limits.waits)
+    return not _has_key(context) or visit.count(visit.limits.waits)
 
 
-def _has_key(request: Request) -> bool:
-    return isinstance(request.caller, Caller) and request.caller.key_id is not None
+def _has_key(context: RequestContext) -> bool:
+    return context.caller.key_id is not None

@@ -1,6 +1,8 @@
 """An operator's calls: merchants, and their keys."""
 
 import structlog
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.api.answers_merchants import (
@@ -22,6 +24,7 @@ from paidonce.api.bodies_merchants import (
 from paidonce.api.commands import Command, Repeat
 from paidonce.api.exchange import caller_of, read
 from paidonce.api.reading import read_parameters
+from paidonce.api.responses import reply
 from paidonce.api.summaries import tell_key_issued, tell_key_revoked, tell_merchant_created
 from paidonce.merchants.actions import (
     Issued,
@@ -43,21 +46,19 @@ from paidonce.merchants.model import MERCHANT_SCOPES, Key, Merchant, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH, make_secret
 from paidonce.merchants.store import KeyFilter
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 log = structlog.get_logger()
 
 
 async def create_merchant(request: Request, service: Service) -> Command[MerchantMade]:
     """Create a merchant; one that is there stays as it is."""
-    said = read(CreateMerchantBody, request)
+    said = await read(CreateMerchantBody, request)
 
-    async def respond(made: MerchantMade) -> Reply:
+    async def respond(made: MerchantMade) -> Response:
         headers = {} if made.is_new else {"Idempotent-Replayed": "true"}
         return reply(merchant_answer(made.merchant), 201, headers)
 
-    async def respond_again(_repeat: Repeat) -> Reply:
+    async def respond_again(_repeat: Repeat) -> Response:
         found = await service.reader.submit(find_merchants, said.id)
         assert isinstance(found, Merchant)  # The batcher raises errors.
         return reply(merchant_answer(found), 201)
@@ -73,9 +74,9 @@ async def create_merchant(request: Request, service: Service) -> Command[Merchan
     )
 
 
-async def show_merchants(request: Request, service: Service) -> Reply:
+async def show_merchants(request: Request, service: Service) -> Response:
     """Show a page of merchants."""
-    said = read_parameters(MerchantParameters, request.parameters)
+    said = read_parameters(MerchantParameters, request.query_params.multi_items())
     wanted = MerchantFilter(said.limit, said.starting_after or "")
     page, has_more = await service.reader.submit(list_merchants, wanted)
     return reply(MerchantPage([merchant_answer(one) for one in page], has_more))
@@ -83,7 +84,7 @@ async def show_merchants(request: Request, service: Service) -> Reply:
 
 async def create_key(request: Request, service: Service) -> Command[Issued]:
     """Make a key of a merchant."""
-    said = read(CreateKeyBody, request)
+    said = await read(CreateKeyBody, request)
     wish = NewKey(
         id=ids.new_id(ids.KEY),
         drawn=ids.draw_base62(RANDOM_LENGTH),
@@ -92,7 +93,7 @@ async def create_key(request: Request, service: Service) -> Command[Issued]:
         scopes=MERCHANT_SCOPES if said.scopes is None else frozenset(Scope(one) for one in said.scopes),
     )
 
-    async def respond(issued: Issued) -> Reply:
+    async def respond(issued: Issued) -> Response:
         return _show_issued(request, service, issued, "key_created")
 
     return Command(
@@ -107,9 +108,9 @@ async def create_key(request: Request, service: Service) -> Command[Issued]:
     )
 
 
-async def show_keys(request: Request, service: Service) -> Reply:
+async def show_keys(request: Request, service: Service) -> Response:
     """Show a page of keys."""
-    said = read_parameters(KeyParameters, request.parameters)
+    said = read_parameters(KeyParameters, request.query_params.multi_items())
     wanted = KeyFilter(
         limit=said.limit, merchant_id=said.merchant_id, starting_after=said.starting_after, operators=False
     )
@@ -119,14 +120,14 @@ async def show_keys(request: Request, service: Service) -> Reply:
 
 async def revoke_key(request: Request, service: Service, key_id: str) -> Command[Key]:
     """Revoke a key."""
-    said = read(RevokeKeyBody, request)
+    said = await read(RevokeKeyBody, request)
 
-    async def respond(key: Key) -> Reply:
+    async def respond(key: Key) -> Response:
         service.keyring.forget()
         log.info("key_revoked", key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
         return reply(key_answer(key, service.clock()))
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         service.keyring.forget()  # It may have been another process that revoked it.
         return reply(key_answer(await _find(service, repeat.resource_id), service.clock()))
 
@@ -143,7 +144,7 @@ async def revoke_key(request: Request, service: Service, key_id: str) -> Command
 
 async def rotate_key(request: Request, service: Service, key_id: str) -> Command[Issued]:
     """Put a new key in a key's place."""
-    said = read(RotateKeyBody, request)
+    said = await read(RotateKeyBody, request)
     wish = RotateKey(
         id=key_id,
         new_id=ids.new_id(ids.KEY),
@@ -152,7 +153,7 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Command
         operators=False,
     )
 
-    async def respond(issued: Issued) -> Reply:
+    async def respond(issued: Issued) -> Response:
         service.keyring.forget()
         return _show_issued(request, service, issued, "key_rotated")
 
@@ -168,13 +169,13 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Command
     )
 
 
-def _show_issued(request: Request, service: Service, issued: Issued, what: str) -> Reply:
+def _show_issued(request: Request, service: Service, issued: Issued, what: str) -> Response:
     key = issued.key
     log.info(what, key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
     return reply(issued_answer(issued, service.clock()), 201)
 
 
-async def _show_issued_again(service: Service, repeat: Repeat) -> Reply:
+async def _show_issued_again(service: Service, repeat: Repeat) -> Response:
     service.keyring.forget()  # It may have been another process that rotated a key.
     key = await _find(service, repeat.resource_id)
     secret = None if repeat.secret is None else make_secret(Mode(key.mode), repeat.secret)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Final, TypeAlias, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_origin, get_type_hints
 
 import msgspec
 
@@ -23,7 +23,9 @@ from paidonce.errors import (
     UnsupportedMediaType,
 )
 from paidonce.merchants.model import Scope
-from paidonce.web.routing import Route
+
+if TYPE_CHECKING:
+    from paidonce.api.declarations import Call
 
 Json: TypeAlias = dict[str, Any]
 
@@ -136,9 +138,9 @@ def shows_list(operation: Operation) -> bool:
     return any(get_origin(get_type_hints(kind).get("data")) is list for kind in kinds)
 
 
-def build_document(routes: Sequence[Route]) -> Json:
-    """Make the document from a table of routes, each with its operation."""
-    operations: list[tuple[str, str, Operation]] = [(one.path, one.method.lower(), one.operation) for one in routes]
+def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
+    """Make the document from a table of calls; ``url`` is the path under which they are mounted."""
+    operations = [(one.path, one.method.lower(), one.operation) for one in calls]
     kinds: set[type] = {Problem}
     for _, _, operation in operations:
         kinds |= {answer.kind for answer in operation.answers.values() if answer.kind}
@@ -156,7 +158,7 @@ def build_document(routes: Sequence[Route]) -> Json:
             "description": INTRODUCTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": url}],
         "security": [{}],
         "tags": [
             {"name": "Checkouts", "description": "What is bought, and how it is paid."},
@@ -327,5 +329,5 @@ def _problem(causes: list[type[PaidonceError]]) -> Json:
     return {
         "description": " ".join(f"`{cause.code}`: {(cause.__doc__ or '').strip()}" for cause in causes),
         "headers": headers,
-        "content": {PROBLEM_JSON.decode(): {"schema": shape, "examples": examples}},
+        "content": {PROBLEM_JSON: {"schema": shape, "examples": examples}},
     }

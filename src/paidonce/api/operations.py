@@ -220,6 +220,14 @@ OPENAPI: Final = Operation(
     touches_database=False,
 )
 
+HOME: Final = Operation(
+    id="home",
+    tag="Service",
+    summary="Where to read on",
+    answers={200: Answer(description="A short page that links to the documentation.", media_type="text/html")},
+    touches_database=False,
+)
+
 DOCS: Final = Operation(
     id="docs",
     tag="Service",

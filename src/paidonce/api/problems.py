@@ -4,16 +4,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 import structlog
+from starlette.responses import Response
+from starlette.types import Scope
 
 from paidonce import errors
-from paidonce.api.front import protect
+from paidonce.api.context import context_in, prefix_in
 from paidonce.errors import PaidonceError
-from paidonce.web.reply import Reply
-from paidonce.web.request import Request
 
 log = structlog.get_logger()
 
-PROBLEM_JSON: Final = b"application/problem+json"
+PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = "1"
 
 
@@ -107,28 +107,34 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     fields: list[str] = []
 
 
-def answer_error(request: Request, error: Exception) -> Reply:
+# Behind these the bytes that follow may not be the next request: the server is told to close the connection.
+CLOSING: Final = (
+    errors.MalformedRequest,
+    errors.RequestTimeout,
+    errors.BodyTooLarge,
+    errors.TargetTooLong,
+    errors.HeadersTooLarge,
+)
+
+
+def problem_response(error: Exception, scope: Scope) -> Response:
     """Turn whatever went wrong into a problem; what nobody planned is logged and answered with 500."""
-    return tell_problem(_fact(request, error), request.path, request.id)
-
-
-def tell_problem(fact: PaidonceError, path: str, request_id: str) -> Reply:
-    """Write an error as a problem; ``path`` is empty where no request was read so far."""
+    fact = _fact(error, scope)
     status, title = ANSWERS[type(fact)]
     problem = Problem(
-        type=f"/docs#{fact.code}",
+        type=f"{prefix_in(scope)}/docs#{fact.code}",
         title=title,
         status=status,
         detail=fact.detail,
-        instance=path,
+        instance=scope["path"],
         code=fact.code,
-        request_id=request_id,
+        request_id=context_in(scope).id,
         retryable=fact.retryable,
         errors=[ProblemField(*one) for one in fact.fields] if isinstance(fact, errors.InvalidRequest) else [],
         current_status=fact.current_status if isinstance(fact, errors.InvalidState) else None,
         fields=fact.fields if isinstance(fact, errors.IdempotencyKeyReused) else [],
     )
-    headers = {}
+    headers = {"Connection": "close"} if isinstance(fact, CLOSING) else {}
     match fact:
         case errors.MethodNotAllowed():
             headers["Allow"] = ", ".join(fact.allowed)
@@ -142,14 +148,12 @@ def tell_problem(fact: PaidonceError, path: str, request_id: str) -> Reply:
             headers["Retry-After"] = RETRY_AFTER_SECONDS
         case _:
             pass
-    told = Reply(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
-    protect(told)  # Here, because the server refuses what never becomes a request.
-    return told
+    return Response(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 
-def _fact(request: Request, error: Exception) -> PaidonceError:
+def _fact(error: Exception, scope: Scope) -> PaidonceError:
     if type(error) in ANSWERS:
         assert isinstance(error, PaidonceError)
         return error
-    log.error("request_failed", path=request.path, exc_info=error)
+    log.error("request_failed", path=scope["path"], exc_info=error)
     return InternalError()

@@ -1,23 +1,25 @@
 """The refund calls."""
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from paidonce import ids
 from paidonce.api.answers import RefundList, refund_answer
 from paidonce.api.bodies import RefundBody
 from paidonce.api.commands import Command, Repeat
 from paidonce.api.exchange import merchant_id_of, origin_of, owned, provider_of, read, refuse_parameters
+from paidonce.api.responses import reply
 from paidonce.api.summaries import tell_refund
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 from paidonce.service import Service
-from paidonce.web.reply import Reply, reply
-from paidonce.web.request import Request
 
 
 async def create_refund(request: Request, service: Service, checkout_id: str) -> Command[Started]:
     """Start a refund, or show the one that this key started."""
-    said = read(RefundBody, request)
+    said = await read(RefundBody, request)
     wish = StartRefund(
         attempt_id=ids.new_id(ids.REFUND),
         checkout=owned(request, checkout_id),
@@ -26,10 +28,10 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
         origin=origin_of(request),
     )
 
-    async def respond(outcome: Started) -> Reply:
+    async def respond(outcome: Started) -> Response:
         return _show_under_way(outcome.attempt)
 
-    async def respond_again(repeat: Repeat) -> Reply:
+    async def respond_again(repeat: Repeat) -> Response:
         return _show_under_way(await _find(service, owned(request, repeat.resource_id)))
 
     return Command(
@@ -44,7 +46,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
     )
 
 
-async def list_refunds(request: Request, service: Service, checkout_id: str) -> Reply:
+async def list_refunds(request: Request, service: Service, checkout_id: str) -> Response:
     """Show a checkout's refunds."""
     refuse_parameters(request)
     found = await service.reader.submit(read_refunds, owned(request, checkout_id))
@@ -52,13 +54,13 @@ async def list_refunds(request: Request, service: Service, checkout_id: str) -> 
     return reply(RefundList([refund_answer(one) for one in found]))
 
 
-async def get_refund(request: Request, service: Service, refund_id: str) -> Reply:
+async def get_refund(request: Request, service: Service, refund_id: str) -> Response:
     """Show a refund."""
     refuse_parameters(request)
     return reply(refund_answer(await _find(service, owned(request, refund_id))))
 
 
-def _show_under_way(refund: Attempt) -> Reply:
+def _show_under_way(refund: Attempt) -> Response:
     headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1"}
     return reply(refund_answer(refund), 202, headers)
 

@@ -7,21 +7,24 @@ from typing import Final
 
 import msgspec
 import structlog
+from starlette.types import Receive, Scope, Send
 
 from paidonce.api.answers import event_answer
+from paidonce.api.context import Header
+from paidonce.api.disconnects import until_disconnected
 from paidonce.api.limits import Visit
+from paidonce.api.responses import encode
 from paidonce.errors import PaidonceError
 from paidonce.events.feed import Follower
 from paidonce.events.model import Event
-from paidonce.web.reply import Channel, encode
 
 log = structlog.get_logger()
 
 RETRY_MS: Final = 2000  # How long a client waits before it asks again.
-HEADERS: Final = [
-    b"content-type: text/event-stream; charset=utf-8\r\n",
-    b"cache-control: no-store\r\n",
-    b"x-accel-buffering: no\r\n",  # So that a proxy in front hands on each event at once.
+HEADERS: Final[list[Header]] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # So that a proxy in front hands on each event at once.
 ]
 
 
@@ -33,25 +36,14 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     open: float = 900.0  # Then the client asks again, maybe of another process.
 
 
-class StreamHead:
-    """What HEAD is answered: a stream's headers, and its end."""
-
-    __slots__ = ("headers", "status")
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.headers = list(HEADERS)
-
-    async def send_to(self, channel: Channel) -> None:
-        """Send it."""
-        channel.begin(self.status, self.headers)
-        channel.end()
+async def stream_head(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer HEAD: a stream's headers, and its end."""
+    await _begin(send)
+    await _end(send)
 
 
 class EventStream:
     """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
-
-    __slots__ = ("_follow", "_pace", "_types", "_visit", "headers", "status")
 
     def __init__(
         self,
@@ -61,34 +53,32 @@ class EventStream:
         pace: Pace,
         visit: Visit,
     ) -> None:
-        self.status = 200
-        self.headers = list(HEADERS)
         self._follow = follow
         self._types = types
         self._pace = pace
         self._visit = visit
 
-    async def send_to(self, channel: Channel) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Tell until the client has gone, the process stops, or it has been open for long."""
         with self._follow() as follower:
-            leaving = asyncio.create_task(_wait_until_gone(channel, follower))
+            leaving = asyncio.create_task(_wait_until_gone(receive, follower))
             try:
-                channel.begin(self.status, self.headers)
-                await self._tell(follower, channel)
-                channel.end()
+                await _begin(send)
+                await self._tell(follower, send)
+                await _end(send)
             except TimeoutError:
                 log.info("follower_let_go", position=follower.position)  # Not ended well: the server cuts it off.
             finally:
                 leaving.cancel()
 
-    async def _tell(self, follower: Follower, channel: Channel) -> None:
+    async def _tell(self, follower: Follower, send: Send) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.open
         told = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
         while True:
             with self._visit.sending(len(told)):
                 async with asyncio.timeout(self._pace.stuck):
-                    await channel.write(told)
+                    await send({"type": "http.response.body", "body": told, "more_body": True})
             if loop.time() >= until:
                 return
             try:
@@ -120,6 +110,14 @@ def _position(follower: Follower) -> str:
     return f"id: {follower.position}\n\n"
 
 
-async def _wait_until_gone(channel: Channel, follower: Follower) -> None:
-    await channel.gone()
+async def _begin(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+
+
+async def _end(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _wait_until_gone(receive: Receive, follower: Follower) -> None:
+    await until_disconnected(receive)
     follower.end()

@@ -1,28 +1,66 @@
-"""The web application: our calls, for a running service."""
+"""The web application: our calls, for a service that is open."""
 
-from paidonce.api.admission import admit_to
-from paidonce.api.front import protect, refuse_other_spellings
+from collections.abc import Sequence
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from paidonce.api.admission import Admit, admit_to
+from paidonce.api.declarations import Call
+from paidonce.api.endpoint import PathEndpoint
 from paidonce.api.limits import limits_of
-from paidonce.api.problems import answer_error
+from paidonce.api.middleware.large_responses import LargeResponses
+from paidonce.api.middleware.problem_answers import ProblemAnswers
+from paidonce.api.middleware.proxies import TrustedProxies
+from paidonce.api.middleware.rate_limits import RateLimits
+from paidonce.api.middleware.request_context import RequestContexts
+from paidonce.api.middleware.request_limits import RequestLimits
+from paidonce.api.middleware.security_headers import SecurityHeaders
+from paidonce.api.middleware.spelling import OneSpelling
 from paidonce.api.routes import ROUTES
 from paidonce.api.service import render_pages
-from paidonce.redaction import holds_secret
+from paidonce.errors import RouteNotFound
 from paidonce.service import Service
-from paidonce.web.application import Application
 
 
-def create_web_app(service: Service) -> Application:
-    """Make the application for a running service."""
+def create_web_app(service: Service) -> ASGIApp:
+    """Make the application for a service that is open; any ASGI server can run it."""
     render_pages(ROUTES)
     limits = limits_of(service.settings)
-    return Application(
-        ROUTES,
-        service,
-        check_path=refuse_other_spellings,
-        admit=admit_to(service, limits),
-        finish=protect,
-        answer_error=answer_error,
-        gate=limits,
-        # A client's id goes into the log and the events.
-        refuse_id=holds_secret,
+    router = Router(
+        routes_of(ROUTES, service, admit_to(service, limits)), redirect_slashes=False, default=_refuse_unknown_path
     )
+    app: ASGIApp = RequestLimits(OneSpelling(router), body_seconds=service.settings.body_seconds)
+    app = LargeResponses(RateLimits(ProblemAnswers(app), limits))
+    app = RequestContexts(SecurityHeaders(app), ROUTES)
+    if service.settings.trusted_proxies:
+        app = TrustedProxies(app, service.settings.trusted_proxies)
+    return only_http(app)
+
+
+def routes_of(calls: Sequence[Call], service: Service, admit: Admit) -> list[Route]:
+    """Make Starlette's routes, one for each path, in the order of the table: the first that fits is taken."""
+    by_path: dict[str, list[Call]] = {}
+    for call in calls:
+        by_path.setdefault(call.path, []).append(call)
+    return [Route(_pattern(of_path[0]), PathEndpoint(of_path, service, admit)) for of_path in by_path.values()]
+
+
+def only_http(app: ASGIApp) -> ASGIApp:
+    """Hand HTTP requests to ``app``; close WebSockets, and have nothing to do at a server's start and end."""
+    others = Router()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["type"] == "http" else others)(scope, receive, send)
+
+    return answer
+
+
+def _pattern(call: Call) -> str:
+    if not call.takes_slashes:
+        return call.path
+    return call.path.replace(f"{{{call.variable}}}", f"{{{call.variable}:path}}")
+
+
+async def _refuse_unknown_path(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise RouteNotFound("There is nothing at this path.")

@@ -1,40 +1,165 @@
-"""Listening: the server and what stands behind it in one event loop, until a signal ends both in order."""
+"""Listening: a kept server (Granian) runs an application in this process and its event loop, until a signal ends it."""
 
 import asyncio
+import ipaddress
 import resource
 import signal
+import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+import structlog
 import uvloop
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.server.embed import Server as GranianServer
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.api.problems import tell_problem
+from paidonce.cli.errors import CannotListen
 from paidonce.collector import calm_collector
 from paidonce.settings import Settings
-from paidonce.web.application import Application
-from paidonce.web.clients import Clients
-from paidonce.web.proxies import Proxies
-from paidonce.web.server import Server
 
+log = structlog.get_logger()
+
+BACKLOG: Final = 2048
+HEAD_BUFFER_BYTES: Final = 16 * 1024
 GRACE_SECONDS_MIN: Final = 1.0
 OWN_FILES: Final = 128  # The database's and the provider's, and room to spare: clients must not starve them.
+KNOCK_SECONDS: Final = 0.005
+CANCEL_SECONDS_MAX: Final = 1.0  # For what was cancelled to notice.
 
 
-def make_server(
-    app: Application, settings: Settings, *, host: str, port: int, grace_seconds: float, announce: Callable[[str], None]
-) -> Server:
-    """Make a server for an application; ``announce`` is handed its URL when it listens."""
-    clients = Clients(
-        app.answer,
-        tell_problem,
-        header_seconds=settings.header_seconds,
-        body_seconds=settings.body_seconds,
-        connection_limit=_make_room_for_files(settings.connection_limit),
-        connections_per_address=settings.connections_per_address,
-        proxies=Proxies(settings.trusted_proxies) if settings.trusted_proxies else None,
-    )
-    grace_seconds = max(grace_seconds, GRACE_SECONDS_MIN)
-    return Server(clients, host=host, port=port, grace_seconds=grace_seconds, announce=announce)
+class Server:
+    """Serves an application over HTTP/1.1 until it is told to ``stop``; ``announce`` is handed its URL when it listens.
+
+    What Granian leaves to others is here: a port that is taken is refused, a free one can be asked for, and a stop
+    waits ``grace_seconds`` for requests in flight and then cancels them.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        host: str,
+        port: int,
+        grace_seconds: float,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._host = host
+        self._port = port
+        self._grace_seconds = max(grace_seconds, GRACE_SECONDS_MIN)
+        self._announce = announce
+        self._stopping = asyncio.Event()
+        self._in_flight: set[asyncio.Task[object]] = set()
+
+    def stop(self) -> None:
+        """Let ``serve`` end: requests in flight are answered, within the grace; nothing new is taken."""
+        self._stopping.set()
+
+    async def serve(self) -> None:
+        """Listen and serve; returns when it has stopped. Raises CannotListen."""
+        with await _reserved(self._host, self._port) as reserved:
+            address, port = reserved.getsockname()[:2]
+            server = self._granian(address, port)
+            serving = asyncio.create_task(server.serve())
+            stopping = asyncio.create_task(self._stopping.wait())
+            try:
+                await _until_listening(address, port, serving)
+                self._announce(self._url(address, port))
+                await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.cancel()
+                server.stop()
+                await self._end(serving)
+
+    async def _end(self, serving: "asyncio.Task[None]") -> None:
+        await asyncio.wait({serving}, timeout=self._grace_seconds)
+        if self._in_flight:
+            log.warning("requests_cancelled", count=len(self._in_flight))
+            for task in self._in_flight:
+                task.cancel()
+            await asyncio.wait(self._in_flight, timeout=CANCEL_SECONDS_MAX)
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "the server calls an application in a task"
+        self._in_flight.add(task)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_flight.discard(task)
+
+    def _granian(self, address: str, port: int) -> GranianServer:
+        settings = self._settings
+        return GranianServer(
+            self._answer,
+            address=address,
+            port=port,
+            interface=Interfaces.ASGINL,  # The service is opened here, before, and closed behind.
+            http=HTTPModes.http1,  # With "auto" a connection that says nothing would stay for ever.
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=_make_room_for_files(settings.connection_limit),
+            log_enabled=False,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=round(settings.header_seconds_or_default * 1000), max_buffer_size=HEAD_BUFFER_BYTES
+            ),
+            ssl_cert=Path(settings.tls_certificate) if settings.tls_certificate else None,
+            ssl_key=Path(settings.tls_key) if settings.tls_key else None,
+            ssl_protocol_min=SSLProtocols.tls12,
+        )
+
+    def _url(self, address: str, port: int) -> str:
+        scheme = "https" if self._settings.tls_certificate else "http"
+        host = "localhost" if ipaddress.ip_address(address).is_loopback else address
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def _reserved(host: str, port: int) -> socket.socket:
+    """Take the port that the server will share with this socket, which does not listen; raises CannotListen.
+
+    The server sets SO_REUSEPORT, with which a second process would silently share the port of the first: binding
+    without it refuses a port that is taken.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            address = probe.getsockname()
+        reserved = socket.socket(family)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(address)
+    except OSError as error:
+        raise CannotListen(f"{host}:{port} cannot be listened on: {error}") from error
+    return reserved
+
+
+async def _until_listening(address: str, port: int, serving: "asyncio.Task[None]") -> None:
+    """Knock until the server listens; raises what kept it from that."""
+    if ipaddress.ip_address(address).is_unspecified:
+        address = "::1" if ":" in address else "127.0.0.1"
+    while True:
+        if serving.done():
+            serving.result()
+            raise CannotListen(f"{address}:{port} cannot be listened on.")
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+        except OSError:
+            await asyncio.sleep(KNOCK_SECONDS)
+            continue
+        writer.close()
+        return
 
 
 def _make_room_for_files(connections: int) -> int:

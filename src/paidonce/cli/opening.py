@@ -21,7 +21,7 @@ def failing_clearly(place: str) -> Iterator[None]:
     """Turn what stops a command from opening the database at ``place``, or from listening, into one line and exit 1."""
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-    from paidonce.web.server import CannotListen
+    from paidonce.cli.errors import CannotListen
 
     try:
         yield

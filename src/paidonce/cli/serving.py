@@ -14,7 +14,7 @@ from paidonce.api.service import render_pages
 from paidonce.api.web import create_web_app
 from paidonce.app import forked_writer, open_service, preload_server
 from paidonce.cli.file_access import warn_of_open_files
-from paidonce.cli.listening import make_server, on_signal, run
+from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
 from paidonce.errors import DatabaseInUse
@@ -57,7 +57,7 @@ async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, stand
         service = await _open(stack, settings, opened, standby=standby)
         if service is None:
             return
-        server = make_server(
+        server = Server(
             create_web_app(service),
             settings,
             host=settings.host,

@@ -6,7 +6,7 @@ import click
 import msgspec
 import structlog
 
-from paidonce.cli.listening import make_server, on_signal, run
+from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
 from paidonce.clock import system_clock
@@ -66,7 +66,7 @@ async def _serve(settings: Settings, options: SimulatorOptions) -> None:
         WebhookSender(options.webhook_url, options.webhook_secret, clock=system_clock) if options.webhook_url else None
     )
     simulation = Simulation(bookkeeper, options.rules, tell=sender.tell if sender else tell_nobody)
-    server = make_server(
+    server = Server(
         create_simulator_app(simulation),
         settings,
         host="127.0.0.1",

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
+from paidonce.web.reply import Reply
+from paidonce.web.routing import Route
 
 from paidonce.api.answers import Received
 from paidonce.api.commands import Command
 from paidonce.api.declarations import declare, exempt_post, post
 from paidonce.api.openapi import Answer, Operation, build_document
-from paidonce.web.reply import Reply
-from paidonce.web.routing import Route
 
 OPERATION = Operation(id="new", summary="New", answers={202: Answer(description="Done.", kind=Received)})
 

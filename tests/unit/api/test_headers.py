@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given, strategies as st
+from paidonce.web.application import REQUEST_ID
 
 from paidonce.api.headers import (
     WAIT_SECONDS_MAX,
@@ -10,7 +11,6 @@ from paidonce.api.headers import (
     read_wait_seconds,
 )
 from paidonce.errors import InvalidIdempotencyKey
-from paidonce.web.application import REQUEST_ID
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from paidonce.web.addresses import address_of
+from paidonce.web.application import Application
+from paidonce.web.reply import Reply
+from paidonce.web.request import Request
+from paidonce.web.routing import Handler, Route
 
 from paidonce.api import limits as module
 from paidonce.api.limits import SECOND, Buckets, Limits, Policy, count_stream, count_wait, limits_of
 from paidonce.api.problems import answer_error
 from paidonce.merchants.model import ANYBODY, Caller
 from paidonce.settings import Settings
-from paidonce.web.addresses import address_of
-from paidonce.web.application import Application
-from paidonce.web.reply import Reply
-from paidonce.web.request import Request
-from paidonce.web.routing import Handler, Route
 
 ADA: Final = Caller("m_ada", frozenset(), "key_ada")
 BOB: Final = Caller("m_bob", frozenset(), "key_bob")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from paidonce.web.routing import Route
 
 from paidonce.api.openapi import build_document, shows_list
 from paidonce.api.routes import ROUTES
 from paidonce.errors import PaidonceError
-from paidonce.web.routing import Route
 
 
 @pytest.fixture(scope="module")

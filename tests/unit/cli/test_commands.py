@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import Result
+from paidonce.web.application import Application
 
 from paidonce import __version__
 from paidonce.api.problems import answer_error
 from paidonce.api.routes import ROUTES
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
-from paidonce.web.application import Application
 from tests.inside import Inside
 from tests.service import processes
 

@@ -2,12 +2,12 @@
 
 import httpx
 import pytest
-
-from paidonce.api.problems import answer_error
 from paidonce.web.application import Application
 from paidonce.web.reply import Reply, reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
+
+from paidonce.api.problems import answer_error
 from tests.inside import Inside
 
 

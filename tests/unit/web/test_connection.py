@@ -6,10 +6,6 @@ import asyncio
 from typing import Final
 
 import pytest
-from structlog.testing import capture_logs
-
-from paidonce.api.problems import answer_error
-from paidonce.errors import PaidonceError
 from paidonce.web.application import Application
 from paidonce.web.connection import (
     KEEP_ALIVE_SECONDS,
@@ -22,6 +18,10 @@ from paidonce.web.connection import (
 from paidonce.web.reply import Channel, Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
+from structlog.testing import capture_logs
+
+from paidonce.api.problems import answer_error
+from paidonce.errors import PaidonceError
 from tests.inside import ANSWER_SECONDS_MAX, Wire, clients_of
 
 OK: Final = b"HTTP/1.1 200 OK\r\n"

@@ -4,13 +4,13 @@ import asyncio
 from typing import Final
 
 import pytest
-
-from paidonce.api.problems import answer_error
 from paidonce.web.application import Application
 from paidonce.web.connection import STALL_SECONDS_MAX, Connection
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
+
+from paidonce.api.problems import answer_error
 from tests.inside import ANSWER_SECONDS_MAX, Wire, clients_of
 
 LARGE: Final = b"x" * 100_000

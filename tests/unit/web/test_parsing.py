@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import pytest
 from hypothesis import given, settings, strategies as some
-
-from paidonce.errors import PaidonceError
 from paidonce.web.parsing import CHUNKS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, WIRE_BYTES_MAX, Parser, Part
 from paidonce.web.request import BODY_BYTES_MAX, Request
+
+from paidonce.errors import PaidonceError
 
 HOST: Final = b"Host: here\r\n"
 

@@ -1,13 +1,13 @@
 """Proxies: whose word is taken for where a request comes from."""
 
 import pytest
-
-from paidonce.api.problems import answer_error
 from paidonce.web.application import Application
 from paidonce.web.connection import Connection
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
+
+from paidonce.api.problems import answer_error
 from tests.inside import Wire, clients_of
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 from hypothesis import given, strategies as st
-
-from paidonce.api.routes import ROUTES
-from paidonce.errors import MethodNotAllowed, RouteNotFound
 from paidonce.web.reply import Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route, Router
+
+from paidonce.api.routes import ROUTES
+from paidonce.errors import MethodNotAllowed, RouteNotFound
 
 
 async def nothing(_request: Request, _context: object, *_values: str) -> Reply:

@@ -11,14 +11,14 @@ from typing import Final
 
 import pytest
 import uvloop
-
-from paidonce.api.problems import answer_error
 from paidonce.web.application import Application
 from paidonce.web.clients import Clients
 from paidonce.web.reply import Channel, Reply
 from paidonce.web.request import Request
 from paidonce.web.routing import Route
 from paidonce.web.server import CannotListen, Server
+
+from paidonce.api.problems import answer_error
 from tests.inside import clients_of
 
 SECONDS_MAX: Final = 90.0

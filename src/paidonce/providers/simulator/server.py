@@ -1,119 +1,141 @@
 """The simulated provider over HTTP: its calls, its books for everybody to see, and answers that get lost on purpose."""
 
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce import __version__
-from paidonce.errors import PaidonceError
 from paidonce.providers.simulator.books import ChargePage
 from paidonce.providers.simulator.faults import KINDS
 from paidonce.providers.simulator.simulation import Lost, Reply as SimulationReply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
-from paidonce.web.application import Application
-from paidonce.web.reply import Answer, Channel, Reply, reply
-from paidonce.web.request import Request
-from paidonce.web.routing import Route
 
+log = structlog.get_logger()
+
+BODY_BYTES_MAX: Final = 64 * 1024
 CHANGES: Final = {"capture": "CAPTURE", "void": "VOID", "refunds": "REFUND"}
-STATUSES: Final = {"route_not_found": 404, "method_not_allowed": 405, "body_too_large": 413}
 
 T = TypeVar("T")
+
+Handler: TypeAlias = Callable[[Request, Simulation], Awaitable[ASGIApp]]
 
 
 class LostReply:
     """An answer that never arrives: nothing is sent until the client gives up, or the connection breaks half-way."""
 
     def __init__(self, how: Lost) -> None:
-        self.status = 200
-        self.headers: list[bytes] = []
         self._how = how
 
-    async def send_to(self, channel: Channel) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Lose it."""
         if self._how is Lost.SILENCE:
-            await channel.gone()
+            while (await receive())["type"] != "http.disconnect":
+                continue
             return
         # What was begun and not ended makes the server close the connection.
-        channel.begin(self.status, self.headers)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
 
-async def health(_request: Request, _simulation: Simulation) -> Answer:
+async def health(_request: Request, _simulation: Simulation) -> ASGIApp:
     """Say that the process lives."""
-    return reply({"status": "live", "version": __version__})
+    return _reply({"status": "live", "version": __version__})
 
 
-async def faults(_request: Request, simulation: Simulation) -> Answer:
+async def faults(_request: Request, simulation: Simulation) -> ASGIApp:
     """Say how often each fault was dealt since the start, and which there are."""
-    return reply({"data": dict(sorted(simulation.counts.items())), "kinds": KINDS})
+    return _reply({"data": dict(sorted(simulation.counts.items())), "kinds": KINDS})
 
 
-async def charge(request: Request, simulation: Simulation) -> Answer:
+async def charge(request: Request, simulation: Simulation) -> ASGIApp:
     """Charge, or hold the money."""
-    return _shown(await simulation.charge(_read(ChargeBody, request)))
+    return _shown(await simulation.charge(await _read(ChargeBody, request)))
 
 
-async def charges(request: Request, simulation: Simulation) -> Answer:
+async def charges(request: Request, simulation: Simulation) -> ASGIApp:
     """Show the books' charges, oldest first; all of them where there is no limit."""
-    said = dict(request.parameters)
-    limit = max(1, int(said["limit"])) if "limit" in said else None
+    parameters = request.query_params
+    limit = max(1, int(parameters["limit"])) if "limit" in parameters else None
     # One more than is shown tells whether more lies beyond.
-    found = await simulation.charges(ChargePage(said.get("after", ""), None if limit is None else limit + 1))
+    found = await simulation.charges(ChargePage(parameters.get("after", ""), None if limit is None else limit + 1))
     shown = found if limit is None else found[:limit]
-    return reply(ChargeList(shown, has_more=len(found) > len(shown)))
+    return _reply(ChargeList(shown, has_more=len(found) > len(shown)))
 
 
-async def change(request: Request, simulation: Simulation, reference: str, kind: str) -> Answer:
+async def change(request: Request, simulation: Simulation) -> ASGIApp:
     """Capture, void or refund a charge."""
+    reference, kind = request.path_params["reference"], request.path_params["kind"]
     if kind not in CHANGES:
-        return reply({"error": "there is no such call"}, 404)
-    return _shown(await simulation.change(CHANGES[kind], reference, _read(ChangeBody, request)))
+        return _reply({"error": "there is no such call"}, 404)
+    return _shown(await simulation.change(CHANGES[kind], reference, await _read(ChangeBody, request)))
 
 
-async def succeed_late(_request: Request, simulation: Simulation, reference: str) -> Answer:
+async def succeed_late(request: Request, simulation: Simulation) -> ASGIApp:
     """Let a declined charge succeed after all, as card networks rarely but really do; for tests."""
-    found = await simulation.succeed_late(reference)
-    return reply({"error": "there is no such declined charge"}, 404) if found is None else reply(found)
+    found = await simulation.succeed_late(request.path_params["reference"])
+    return _reply({"error": "there is no such declined charge"}, 404) if found is None else _reply(found)
 
 
-async def operation(_request: Request, simulation: Simulation, key: str) -> Answer:
+async def operation(request: Request, simulation: Simulation) -> ASGIApp:
     """Tell what became of the call with a key."""
-    found = await simulation.look_up(key)
-    return reply({"error": "there is no such key"}, 404) if found is None else _shown(found, looked_up=True)
+    found = await simulation.look_up(request.path_params["key"])
+    return _reply({"error": "there is no such key"}, 404) if found is None else _shown(found, looked_up=True)
 
 
-ROUTES: Final = (
-    Route("GET", "/health", health),
-    Route("GET", "/faults", faults),
-    Route("POST", "/charges", charge),
-    Route("GET", "/charges", charges),
-    Route("POST", "/charges/{reference}/{kind}", change),
-    Route("POST", "/charges/{reference}/late-success", succeed_late),
-    Route("GET", "/operations/{key}", operation),
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("POST", "/charges", charge),
+    ("GET", "/operations/{key}", operation),
+    ("POST", "/charges/{reference}/late-success", succeed_late),
+    ("POST", "/charges/{reference}/{kind}", change),
+    ("GET", "/charges", charges),
+    ("GET", "/health", health),
+    ("GET", "/faults", faults),
 )
 
 
-def create_simulator_app(simulation: Simulation) -> Application:
+def create_simulator_app(simulation: Simulation) -> ASGIApp:
     """Make the application of the provider."""
-    return Application(ROUTES, simulation, answer_error=_answer_error)
+    routes = [Route(path, _Endpoint(handler, simulation), methods=[method]) for method, path, handler in ROUTES]
+    return Starlette(routes=routes, max_body_size=BODY_BYTES_MAX)
 
 
-def _read(kind: type[T], request: Request) -> T:
-    return msgspec.json.decode(request.body, type=kind)
+class _Endpoint:
+    """Answers what does not fit with 400, and a defect or books that cannot be written with 500."""
+
+    def __init__(self, handler: Handler, simulation: Simulation) -> None:
+        self._handler = handler
+        self._simulation = simulation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            response = await self._handler(Request(scope, receive), self._simulation)
+        except (msgspec.DecodeError, ValueError) as error:
+            response = _reply({"error": str(error)}, 400)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            response = _reply({"error": str(error) or type(error).__name__}, 500)
+        await response(scope, receive, send)
 
 
-def _shown(said: SimulationReply, *, looked_up: bool = False) -> Answer:
+async def _read(kind: type[T], request: Request) -> T:
+    return msgspec.json.decode(await request.body(), type=kind)
+
+
+def _reply(answer: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(answer), status, media_type="application/json")
+
+
+def _shown(said: SimulationReply, *, looked_up: bool = False) -> ASGIApp:
     if isinstance(said, Operation):
         declined = said.outcome == "declined" and not looked_up
-        return reply(said, 402 if declined else 200)
+        return _reply(said, 402 if declined else 200)
     if said is Lost.ERROR:
-        return reply({"error": "the provider is in trouble"}, 500)
+        return _reply({"error": "the provider is in trouble"}, 500)
     return LostReply(said)
-
-
-def _answer_error(_request: Request, error: Exception) -> Reply:
-    """Answer what does not fit with 400, 404 and the like, and a defect or books that cannot be written with 500."""
-    if isinstance(error, msgspec.DecodeError | ValueError):
-        return reply({"error": str(error)}, 400)
-    code = error.code if isinstance(error, PaidonceError) else ""
-    return reply({"error": str(error) or type(error).__name__}, STATUSES.get(code, 500))

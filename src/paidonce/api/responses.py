@@ -1,0 +1,16 @@
+"""Responses whose body is encoded once, by msgspec."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+encode: Final = msgspec.json.Encoder().encode
+
+JSON: Final = "application/json"
+
+
+def reply(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Respond with an answer as JSON."""
+    return Response(encode(answer), status, headers, JSON)

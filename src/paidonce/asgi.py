@@ -1,0 +1,68 @@
+"""The service as an ASGI application, for any server and for other applications to mount.
+
+``uvicorn --factory paidonce.asgi:create_app`` serves it; ``paidonce serve`` does so with the writer in a process of its
+own and everything bounded that docs/http.md names.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from paidonce.api.web import create_web_app
+from paidonce.app import open_service
+from paidonce.cli.logs import configure_logs
+from paidonce.settings import Settings, load_settings
+
+
+class ServiceApp:
+    """An ASGI application that opens the service when its server starts, and closes it when that ends.
+
+    Mounted in another application it is opened by that one, which enters ``lifespan`` in its own: a server tells only
+    the outermost application of its start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._web_app: ASGIApp | None = None
+        self._router = Router(default=self._answer, lifespan=self.lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or a server's start and end."""
+        await self._router(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
+        """Open the service, with its worker; on leaving, close it. A thread writes: nothing is forked here.
+
+        Raises what ``open_service`` raises.
+        """
+        async with open_service(self._settings, with_worker=True) as service:
+            self._web_app = create_web_app(service)
+            try:
+                yield
+            finally:
+                self._web_app = None
+                service.hurry()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._web_app is None:
+            message = (
+                "The service is not open: run the server with lifespan on, or enter `lifespan` where it is mounted"
+            )
+            raise RuntimeError(message)
+        await self._web_app(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> ServiceApp:
+    """Make the application; without ``settings`` they come from the environment and from .env. Raises InvalidSettings.
+
+    The database must be migrated (``paidonce db upgrade``).
+    """
+    if settings is None:
+        settings = load_settings(os.environ, Path(".env"))
+        configure_logs(settings)
+    return ServiceApp(settings)
