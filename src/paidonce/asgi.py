@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.cli.logs import configure_logs
-from paidonce.settings import Settings, load_settings
+from paidonce.settings import Settings, is_loopback, load_settings
 
 
 class ServiceApp:
@@ -54,7 +55,17 @@ class ServiceApp:
                 "The service is not open: run the server with lifespan on, or enter `lifespan` where it is mounted"
             )
             raise RuntimeError(message)
+        if scope["type"] == "http" and self._settings.auth == "off" and not _is_local(scope):
+            refusal = "Without keys this service answers only on loopback addresses: set PAIDONCE_AUTH=keys.\n"
+            await PlainTextResponse(refusal, 403)(scope, receive, send)
+            return
         await self._web_app(scope, receive, send)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Tell whether a request came in at a loopback address, or at a socket of this machine."""
+    server = scope.get("server")
+    return server is None or is_loopback(server[0])
 
 
 def create_app(settings: Settings | None = None) -> ServiceApp:

@@ -58,6 +58,7 @@ ROUTES: Final = {
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": Route(),
     "GET /deliveries/{delivery_id}": Route(),
     "POST /deliveries/{delivery_id}/redeliver": Route(),
+    "GET /": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
     "POST /keys": Route(body={"merchantId": "m_other"}, fields=(("merchantId", "merchant"),)),
@@ -78,6 +79,7 @@ OPEN: Final = {
     "GET /health/ready",
     "GET /openapi.json",
     "GET /docs",
+    "GET /",
 }
 
 # Parameters of paths that name no merchant's thing.

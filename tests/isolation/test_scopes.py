@@ -52,6 +52,7 @@ SCOPES: Final = {
     "GET /health/ready": OPEN,
     "GET /openapi.json": OPEN,
     "GET /docs": OPEN,
+    "GET /": OPEN,
 }
 
 # What stands in a path: each is well formed, and nothing has it.
