@@ -195,7 +195,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def header_seconds_or_default(self) -> float:
-        """How long a connection may be idle: a proxy keeps its connections for a minute, and must be who closes them."""
+        """How long a connection may be idle; a proxy keeps its own for a minute, and must be who closes them."""
         return self.header_seconds or (75.0 if self.trusted_proxies else 20.0)
 
     @property
