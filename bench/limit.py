@@ -1,4 +1,4 @@
-"""The limit: our web layer and server around nothing: it reads bodies and answers from memory."""
+"""The limit: the server and the router around nothing: they read bodies and answer from memory."""
 
 import sys
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 import msgspec
-from paidonce.web.application import Application
-from paidonce.web.reply import Reply
-from paidonce.web.request import Request
-from paidonce.web.routing import Route
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.api.problems import answer_error
 from paidonce.cli.serving import run_server
 from paidonce.settings import Settings
+
+JSON = "application/json"
 
 
 class Canned(NamedTuple):
@@ -24,26 +25,33 @@ class Canned(NamedTuple):
     location: str
 
 
-async def create_checkout(_request: Request, canned: Canned) -> Reply:
-    """Answer; the body was read as bytes."""
-    return Reply(canned.created, 201, {"Location": canned.location})
+class Create:
+    """Answers a create; the body was read as bytes."""
+
+    def __init__(self, canned: Canned) -> None:
+        self._canned = canned
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        response = Response(self._canned.created, 201, {"Location": self._canned.location}, JSON)
+        await response(scope, receive, send)
 
 
-async def get_checkout(_request: Request, canned: Canned, _checkout_id: str) -> Reply:
-    """Answer."""
-    return Reply(canned.found)
-
-
-ROUTES = (Route("POST", "/checkouts", create_checkout), Route("GET", "/checkouts/{checkout_id}", get_checkout))
+def create_canned_app(canned: Canned) -> ASGIApp:
+    """Make the application."""
+    routes = [
+        Route("/checkouts", Create(canned), methods=["POST"]),
+        Route("/checkouts/{checkout_id}", Response(canned.found, media_type=JSON), methods=["GET"]),
+    ]
+    return Router(routes)
 
 
 def main(created: Path, found: Path) -> None:
     """Serve on a free port, as ``paidonce serve`` does and from an empty memory, but with this application."""
     answer = created.read_bytes()
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
-    app = Application(ROUTES, canned, answer_error=answer_error)
     settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")
-    with patch("paidonce.cli.serving.create_web_app", lambda _service: app):
+    with patch("paidonce.cli.serving.create_web_app", lambda _service: create_canned_app(canned)):
         run_server(settings, with_worker=False, migrating=True)
 
 

@@ -16,7 +16,7 @@ from bench.plan import Places
 
 FSYNC_SAMPLES: Final = 200
 BUSY_LOAD_A_CORE: Final = 0.5  # More, and somebody else is measured too.
-PACKAGES: Final = ("msgspec", "sqlalchemy", "httptools", "uvloop")
+PACKAGES: Final = ("msgspec", "sqlalchemy", "starlette", "granian", "uvloop")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

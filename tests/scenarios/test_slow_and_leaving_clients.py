@@ -4,14 +4,14 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
 from paidonce.cli import main
-from tests.conformance.wire import Wire, connected
+from tests.conformance.wire import Wire
 from tests.service import Paidonce, wait_until
 
 CLIENTS: Final = 40
@@ -128,31 +128,3 @@ def test_a_client_that_leaves_while_it_waits_or_follows_makes_room_for_another(
     follows.socket.close()
     wait_until(lambda: preference(ada.ask(path, Prefer="wait=1")) == "wait=1", seconds=20)
     wait_until(lambda: status_of(ada.ask("/events/stream")) == 200)
-
-
-def test_an_address_has_only_so_many_connections_and_a_trusted_proxy_any_number(
-    start: Callable[..., Paidonce], sqlite_url: str
-) -> None:
-    def connections(service: Paidonce, stack: ExitStack) -> list[Any]:
-        opened = [stack.enter_context(connected(service.url)) for _ in range(4)]
-        for one in opened:
-            one.send(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
-        return opened
-
-    service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_CONNECTIONS_PER_ADDRESS="3").wait_until_ready()
-    with ExitStack() as stack:
-        opened = connections(service, stack)
-        assert [one.answer().status for one in opened] == [200, 200, 200, 0]
-        opened[0].socket.close()
-
-        def another() -> int:
-            with connected(service.url) as one:
-                one.send(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
-                return one.answer().status
-
-        wait_until(lambda: another() == 200)
-    service.kill()
-    trusting = {"PAIDONCE_CONNECTIONS_PER_ADDRESS": "3", "PAIDONCE_TRUSTED_PROXIES": "127.0.0.1"}
-    service = start("dev", DATABASE_URL=sqlite_url, **trusting).wait_until_ready()
-    with ExitStack() as stack:
-        assert [one.answer().status for one in connections(service, stack)] == [200] * 4

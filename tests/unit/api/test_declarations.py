@@ -3,28 +3,30 @@
 from typing import Any
 
 import pytest
-from paidonce.web.reply import Reply
-from paidonce.web.routing import Route
+from starlette.requests import Request
+from starlette.responses import Response
 
 from paidonce.api.answers import Received
 from paidonce.api.commands import Command
-from paidonce.api.declarations import declare, exempt_post, post
+from paidonce.api.declarations import Call, declare, exempt_post, get, post
 from paidonce.api.openapi import Answer, Operation, build_document
+from paidonce.api.routes import ROUTES
+from paidonce.service import Service
 
 OPERATION = Operation(id="new", summary="New", answers={202: Answer(description="Done.", kind=Received)})
 
 
-async def answer_at_once(_request: object, _service: object) -> Reply:
-    return Reply()
+async def answer_at_once(_request: Request, _service: Service) -> Response:
+    return Response()
 
 
-async def return_a_command(_request: object, _service: object) -> Command[Any]:
+async def return_a_command(_request: Request, _service: Service) -> Command[Any]:
     raise NotImplementedError
 
 
 def test_a_post_that_says_nothing_of_idempotency_is_refused_before_the_service_starts() -> None:
     with pytest.raises(TypeError, match="POST /new may take effect twice"):
-        declare(Route("GET", "/new", answer_at_once, OPERATION), Route("POST", "/new", answer_at_once, OPERATION))
+        declare(get("/new", answer_at_once, OPERATION), Call("POST", "/new", answer_at_once, OPERATION))
 
 
 def test_a_post_with_a_command_is_declared_and_described_as_one_that_takes_effect_once() -> None:
@@ -43,3 +45,9 @@ def test_an_exception_has_a_reason_and_is_described_as_it_was() -> None:
     assert "parameters" not in build_document(routes)["paths"]["/new"]["post"]
     with pytest.raises(AssertionError, match="reason"):
         exempt_post("/new", answer_at_once, OPERATION, because="")
+
+
+def test_every_call_is_in_the_table_once() -> None:
+    calls = [(call.method, call.path) for call in ROUTES]
+    assert len(calls) == len(set(calls))
+    assert len({call.operation.id for call in ROUTES}) == len(ROUTES)

@@ -10,6 +10,7 @@ from paidonce.api.headers import (
     read_idempotency_key,
     read_wait_seconds,
 )
+from paidonce.api.middleware.request_context import REQUEST_ID
 from paidonce.errors import InvalidIdempotencyKey
 
 

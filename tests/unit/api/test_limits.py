@@ -1,20 +1,22 @@
 """What one key and one address may ask for; the application behind is pretended, its callers are set by hand."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 import pytest
-from paidonce.web.addresses import address_of
-from paidonce.web.application import Application
-from paidonce.web.reply import Reply
-from paidonce.web.request import Request
-from paidonce.web.routing import Handler, Route
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from paidonce.api import limits as module
+from paidonce.api.addresses import address_of
+from paidonce.api.context import context_of
 from paidonce.api.limits import SECOND, Buckets, Limits, Policy, count_stream, count_wait, limits_of
-from paidonce.api.problems import answer_error
+from paidonce.api.middleware.problem_answers import ProblemAnswers
+from paidonce.api.middleware.rate_limits import RateLimits
+from paidonce.api.middleware.request_context import RequestContexts
 from paidonce.merchants.model import ANYBODY, Caller
 from paidonce.settings import Settings
 
@@ -110,6 +112,9 @@ def limits(**settings: float) -> Limits:
     return limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
 class Client:
     """Asks an application behind the limits, each time as who it is told; for a list, or for something else."""
 
@@ -118,53 +123,52 @@ class Client:
         self.is_list = is_list
         self.asked = 0
         self.told: Told | None = None
-        routes = [Route("GET", "/checkouts", handler or self.answer)]
-        self.app = Application(routes, None, answer_error=answer_error, admit=self.admit, gate=limited)
+        self.handler = handler or self.answer
+        self.app = RequestContexts(RateLimits(ProblemAnswers(self.admit), limited), [])
 
-    async def admit(self, request: Request, _route: Route, _values: Sequence[str]) -> None:
+    async def admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
-        request.caller = CALLERS[request.header("authorization") or ""]
-        await self.limited.admit(request, is_list=self.is_list)
+        request = Request(scope, receive)
+        context = context_of(request)
+        context.caller = CALLERS[request.headers["authorization"]]
+        await self.limited.admit(context, is_list=self.is_list)
+        response = await self.handler(request)
+        await response(scope, receive, send)
 
-    async def answer(self, request: Request, _context: object) -> Reply:
-        return Reply(status=int(request.header("prefer") or 200))
+    async def answer(self, request: Request) -> Response:
+        return Response(status_code=int(request.headers["prefer"]))
 
     async def ask(
         self, caller: Caller = ANYBODY, address: str = "192.0.2.1", status: int = 200
     ) -> tuple[int, dict[str, str]]:
         """Ask once; returns the status and what the answer tells of limits."""
-        fields = {b"prefer": b"%d" % status, b"authorization": (caller.key_id or "nobody").encode()}
-        request = Request("GET", b"/checkouts", "/checkouts", b"", fields)
-        request.client = address
         told = self.told or Told()
-        await self.app.answer(request, told)
+        await self.app(scope_of(caller, address, status), receive_nothing, told)
         return told.status, told.headers
 
 
+def scope_of(caller: Caller, address: str, status: int = 200) -> Scope:
+    headers = [(b"prefer", b"%d" % status), (b"authorization", (caller.key_id or "nobody").encode())]
+    return {"type": "http", "method": "GET", "path": "/checkouts", "headers": headers, "client": (address, 1)}
+
+
+async def receive_nothing() -> Message:
+    raise NotImplementedError
+
+
 class Told:
-    """Keeps what an answer tells of limits."""
+    """Takes an answer, and keeps what it tells of limits."""
 
     on_sent: Callable[[], object] = staticmethod(lambda: None)
 
-    def send(self, status: int, headers: list[bytes], _body: bytes) -> None:
-        self.status = status
-        self.on_sent()
-        lines = [line.partition(": ") for line in b"".join(headers).decode().splitlines()]
-        self.headers = {
-            name: value for name, _, value in lines if name.startswith("ratelimit") or name == "retry-after"
-        }
-
-    def begin(self, _status: int, _headers: list[bytes]) -> None:
-        raise NotImplementedError
-
-    async def write(self, _piece: bytes) -> None:
-        raise NotImplementedError
-
-    def end(self) -> None:
-        raise NotImplementedError
-
-    async def gone(self) -> None:
-        raise NotImplementedError
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.on_sent()
+            said = {name.decode(): value.decode() for name, value in message["headers"]}
+            self.headers = {
+                name: value for name, value in said.items() if name.startswith("ratelimit") or name == "retry-after"
+            }
 
 
 async def test_a_key_has_its_own_limit_and_each_answer_tells_it() -> None:
@@ -202,12 +206,12 @@ class Door:
         self.inside: list[str | None] = []
         self.only_waits = only_waits
 
-    async def answer(self, request: Request, _context: object) -> Reply:
+    async def answer(self, request: Request) -> Response:
         if self.only_waits:
-            count_wait(request)
-        self.inside.append(request.header("authorization"))
+            count_wait(context_of(request))
+        self.inside.append(request.headers["authorization"])
         await self.opened.acquire()
-        return Reply()
+        return Response()
 
     async def ask(self, *callers: Caller) -> Sequence[asyncio.Future[Any]]:
         """Ask once as each, and let everything happen that can."""
@@ -299,7 +303,7 @@ async def test_who_only_waits_for_something_takes_no_place() -> None:
 
 
 async def test_a_request_that_fails_gives_its_place_back() -> None:
-    async def broken(_request: Request, _context: object) -> Reply:
+    async def broken(_request: Request) -> Response:
         raise ZeroDivisionError
 
     client = Client(limits(requests_at_once=1), broken)
@@ -329,13 +333,13 @@ class Unread(Told):
         self.held = 0
         self.status = 0
 
-    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
-        super().send(status, headers, body)
-        self.held = len(body)
-        self.answered.set()
-
-    async def write(self, _piece: bytes) -> None:
-        await self.reads.wait()
+    async def __call__(self, message: Message) -> None:
+        await super().__call__(message)
+        if message["type"] == "http.response.body":
+            self.held = len(message["body"])
+            self.answered.set()
+            if self.held > module.LARGE_BYTES_MIN:
+                await self.reads.wait()
 
 
 class Lists:
@@ -346,18 +350,16 @@ class Lists:
         self.unread: list[Unread] = []
         self.tasks: list[asyncio.Future[None]] = []
 
-    async def answer(self, _request: Request, _context: object) -> Reply:
-        return Reply(bytes(1_000_000))
+    async def answer(self, _request: Request) -> Response:
+        return Response(bytes(1_000_000))
 
     async def ask(self, caller: Caller, *, times: int = 1, address: str = "192.0.2.1") -> list[int]:
         """Ask all at once; returns the statuses."""
         asked = [Unread() for _ in range(times)]
         self.unread += asked
         for one in asked:
-            fields = {b"authorization": (caller.key_id or "nobody").encode()}
-            request = Request("GET", b"/checkouts", "/checkouts", b"", fields)
-            request.client = address
-            self.tasks.append(asyncio.ensure_future(self.client.app.answer(request, one)))
+            asking = self.client.app(scope_of(caller, address), receive_nothing, one)
+            self.tasks.append(asyncio.ensure_future(asking))
         async with asyncio.timeout(SOON):
             await asyncio.gather(*(one.answered.wait() for one in asked))
         return [one.status for one in asked]
@@ -402,15 +404,15 @@ async def test_a_key_has_only_so_many_streams_and_waits_while_another_has_its_ow
     door = Door(streams_per_key=2, waits_per_key=2)
     found: list[bool] = []
 
-    async def stream(request: Request, _context: object) -> Reply:
-        count_stream(request)
+    async def stream(request: Request) -> Response:
+        count_stream(context_of(request))
         await door.opened.acquire()
-        return Reply()
+        return Response()
 
-    async def wait(request: Request, _context: object) -> Reply:
-        found.append(count_wait(request))
+    async def wait(request: Request) -> Response:
+        found.append(count_wait(context_of(request)))
         await door.opened.acquire()
-        return Reply()
+        return Response()
 
     door.client = Client(door.limited, stream)
     streams = await door.ask(ADA, ADA, ADA, BOB)

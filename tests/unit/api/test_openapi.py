@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from paidonce.web.routing import Route
 
+from paidonce.api.declarations import Call
 from paidonce.api.openapi import build_document, shows_list
 from paidonce.api.routes import ROUTES
 from paidonce.errors import PaidonceError
@@ -71,6 +71,6 @@ def test_every_call_that_answers_with_a_list_is_known_as_one() -> None:
     assert lists & {"getCheckout", "createCheckout", "followEvents"} == set()
 
 
-def _parameters_of(route: Route) -> tuple[str, ...]:
-    parameters = route.operation.parameters
+def _parameters_of(call: Call) -> tuple[str, ...]:
+    parameters = call.operation.parameters
     return () if parameters is None else parameters.__struct_fields__

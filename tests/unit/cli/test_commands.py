@@ -11,14 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import Result
-from paidonce.web.application import Application
 
 from paidonce import __version__
-from paidonce.api.problems import answer_error
-from paidonce.api.routes import ROUTES
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
-from tests.inside import Inside
+from tests.inside_service import open_inside_service
 from tests.service import processes
 
 Run = Callable[..., Result]
@@ -27,7 +24,9 @@ USAGE_EXIT = 2
 HEAVY = {
     "sqlalchemy",
     "msgspec",
+    "granian",
     "httptools",
+    "starlette",
     "uvloop",
     "structlog",
     "alembic",
@@ -53,7 +52,7 @@ def test_the_version_is_told(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["db", "--help"], ["completion", "bash"]])
 def test_what_needs_no_service_imports_none_of_it(arguments: list[str]) -> None:
     program = [sys.executable, "-c", LIST_WHAT_IS_IMPORTED, *arguments]
-    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=30)
     assert done.stdout
     assert HEAVY & set(done.stderr.split()) == set()
 
@@ -90,11 +89,10 @@ def test_an_option_is_held_against_the_same_rules_as_a_setting(run: Run, command
     assert "HOST=0.0.0.0: without authentication the service listens on loopback only" in result.stderr
 
 
-async def test_openapi_prints_the_document_that_is_served(run: Run) -> None:
+async def test_openapi_prints_the_document_that_is_served(run: Run, sqlite_url: str, tmp_path: Path) -> None:
     printed = run("openapi")
-    transport = Inside(Application(ROUTES, None, answer_error=answer_error))
-    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-        served = await client.get("/openapi.json")
+    async with open_inside_service(sqlite_url, str(tmp_path)) as inside:
+        served = await inside.http.get("/openapi.json")
     assert printed.exit_code == 0
     assert json.loads(printed.stdout) == served.json()
     assert served.json()["openapi"] == "3.1.0"
@@ -103,7 +101,7 @@ async def test_openapi_prints_the_document_that_is_served(run: Run) -> None:
 def test_completion_prints_a_script_that_bash_can_read(run: Run) -> None:
     script = run("completion", "bash").stdout
     assert "_PAIDONCE_COMPLETE=bash_complete" in script
-    checked = subprocess.run(["bash", "-n"], check=False, input=script, capture_output=True, text=True, timeout=120)
+    checked = subprocess.run(["bash", "-n"], check=False, input=script, capture_output=True, text=True, timeout=30)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
@@ -119,7 +117,7 @@ def test_completion_of_an_unknown_shell_is_refused(run: Run) -> None:
 def test_completing_works_without_the_service() -> None:
     program = [sys.executable, "-c", "from paidonce.cli import main; main(prog_name='paidonce')"]
     asked = {"_PAIDONCE_COMPLETE": "bash_complete", "COMP_WORDS": "paidonce do", "COMP_CWORD": "1"}
-    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=120, env={**os.environ, **asked})
+    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=30, env={**os.environ, **asked})
     assert done.stdout == "plain,doctor\n"
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from unittest.mock import patch
 
 import msgspec
+from starlette.types import Message
 
 from paidonce.api.limits import LISTS_AT_ONCE, Limits, Visit, limits_of
 from paidonce.api.streaming import EventStream, Pace
@@ -31,24 +32,21 @@ class Client:
         self.going_on.set()
         self._more = asyncio.Event()
 
-    def send(self, status: int, headers: list[bytes], body: bytes) -> None:
-        raise NotImplementedError
-
-    def begin(self, status: int, headers: list[bytes]) -> None:
-        self.status, self.headers = status, headers
-
-    async def write(self, piece: bytes) -> None:
-        self.offered = len(piece)
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            return
+        if not message["more_body"]:
+            self.complete = True
+            return
+        self.offered = len(message["body"])
         self._more.set()
         await self.going_on.wait()
-        self.text += piece.decode()
+        self.text += message["body"].decode()
         self._more.set()
 
-    def end(self) -> None:
-        self.complete = True
-
-    async def gone(self) -> None:
+    async def receive(self) -> Message:
         await self.leaving.wait()
+        return {"type": "http.disconnect"}
 
     async def until(self, part: str, *, offered: int = 0) -> None:
         """Wait until it has taken a text, and was offered so many bytes at once."""
@@ -72,7 +70,7 @@ def streaming(
     follow = partial(room.feed.follow, "m1", after=after, newest=newest)
     visit = Visit(limits or limits_of(Settings()), ADDRESS)
     stream = EventStream(follow, types=types, pace=pace, visit=visit)
-    task = asyncio.ensure_future(stream.send_to(client))
+    task = asyncio.ensure_future(stream({}, client.receive, client.send))
     try:
         yield client, task
     finally:

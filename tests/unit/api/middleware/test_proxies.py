@@ -1,27 +1,24 @@
 """Proxies: whose word is taken for where a request comes from."""
 
+import httpx
 import pytest
-from paidonce.web.application import Application
-from paidonce.web.connection import Connection
-from paidonce.web.reply import Reply
-from paidonce.web.request import Request
-from paidonce.web.routing import Route
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.api.problems import answer_error
-from tests.inside import Wire, clients_of
+from paidonce.api.middleware.proxies import TrustedProxies
 
 
-async def who(request: Request, _context: object) -> Reply:
-    return Reply(f"{request.base_url} for {request.client}".encode())
+async def who(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(f"{scope['scheme']}://here for {scope['client'][0]}")(scope, receive, send)
 
 
 async def ask(headers: bytes, *, address: str, proxies: str = "") -> bytes:
     """Ask from an address; returns for whom, and under which URL, the application takes the request."""
-    application = Application([Route("GET", "/", who)], None, answer_error=answer_error)
-    connection = Connection(clients_of(application, proxies=proxies))
-    wire = Wire(connection, address)
-    connection.data_received(b"GET / HTTP/1.1\r\nHost: here\r\n%b\r\n" % headers)
-    return (await wire.until(b" for ")).partition(b"\r\n\r\n")[2]
+    app: ASGIApp = TrustedProxies(who, proxies) if proxies else who
+    lines = [line.partition(b": ") for line in headers.splitlines()]
+    transport = httpx.ASGITransport(app, client=(address, 1))
+    async with httpx.AsyncClient(transport=transport) as http:
+        return (await http.get("http://here/", headers=[(name, value) for name, _, value in lines])).content
 
 
 @pytest.mark.parametrize(
