@@ -10,7 +10,7 @@ import pytest
 from tests.databases import fresh_database
 from tests.service import processes
 
-STRANGE_IDS = ["%00", "chk_%00", "%ff", "a%5Cu0000", "%F0%9F%98%80", "..", "%2e%2e", "null", "chk_" + "x" * 5000, "%20"]
+STRANGE_IDS = ["%00", "chk_%00", "%ff", "a%5Cu0000", "%F0%9F%98%80", "%2e%2e", "null", "chk_" + "x" * 5000, "%20"]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -30,9 +30,9 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/timeline"), ("POST", "/pay"), ("POST", "/cancel")])
 def test_what_cannot_be_an_id_is_not_found(client: httpx.Client, method: str, path: str, strange: str) -> None:
     answer = client.request(method, f"/checkouts/{strange}{path}")
-    assert answer.status_code in (404, 405)  # ".." leads elsewhere, where another method may be.
+    assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] in ("checkout_not_found", "route_not_found", "method_not_allowed")
+    assert answer.json()["code"] in ("checkout_not_found", "route_not_found")
 
 
 def test_a_strange_id_spoils_no_other_request_of_its_batch(client: httpx.Client) -> None:

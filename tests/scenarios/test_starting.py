@@ -1,6 +1,7 @@
 """Starts that must not be: each is refused with one clear line that says what to do."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.service import Paidonce
 from tests.shop import Shop
@@ -15,6 +16,17 @@ def test_a_second_process_on_the_same_sqlite_file_is_refused_with_a_clear_messag
     (line,) = second.lines
     assert "is served by another process" in line
     assert "PostgreSQL" in line
+
+
+def test_a_port_that_is_taken_is_refused_with_one_clear_line(
+    start: Callable[..., Paidonce], sqlite_url: str, tmp_path: Path
+) -> None:
+    first = start("dev", DATABASE_URL=sqlite_url)
+    port = first.url.rpartition(":")[2]
+    second = start("dev", DATABASE_URL=f"file:{tmp_path}/other.db", PORT=port, PAIDONCE_LOG_LEVEL="error")
+    assert second.wait_for_end() == 1
+    (line,) = second.lines
+    assert line == f"paidonce: 127.0.0.1:{port} cannot be listened on: [Errno 98] Address already in use"
 
 
 async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(

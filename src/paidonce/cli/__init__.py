@@ -36,7 +36,7 @@ def listening(command: Command) -> Command:
     return host(port(command))
 
 
-def read_settings(*, host: str | None = None, port: int | None = None) -> "Settings":
+def read_settings(**options: str | None) -> "Settings":
     """Read the settings, or name every problem and exit with 2. An option wins over the environment."""
     import os
 
@@ -44,7 +44,6 @@ def read_settings(*, host: str | None = None, port: int | None = None) -> "Setti
     from paidonce.settings import load_settings
 
     try:
-        options = {"HOST": host, "PORT": None if port is None else str(port)}
         given = {name: value for name, value in options.items() if value is not None}
         return load_settings({**os.environ, **given}, Path(".env"))
     except InvalidSettings as error:
@@ -73,18 +72,35 @@ def dev(*, host: str | None, port: int | None) -> None:
     """Migrate, then serve API, worker and simulator."""
     from paidonce.cli.serving import run_server
 
-    run_server(read_settings(host=host, port=port), with_worker=True, migrating=True)
+    settings = read_settings(HOST=host, PORT=None if port is None else str(port))
+    run_server(settings, with_worker=True, migrating=True)
 
 
 @main.command()
 @listening
 @click.option("--worker/--no-worker", default=True, help="Whether this process also settles payments.")
+@click.option("--tls-certificate", metavar="FILE", help="Certificate and chain; PAIDONCE_TLS_CERTIFICATE if absent.")
+@click.option("--tls-key", metavar="FILE", help="The certificate's private key; PAIDONCE_TLS_KEY if absent.")
 @click.option("--standby", is_flag=True, help="Waits while another serves the SQLite file, and then takes its place.")
-def serve(*, host: str | None, port: int | None, worker: bool, standby: bool) -> None:
+def serve(
+    *,
+    host: str | None,
+    port: int | None,
+    worker: bool,
+    tls_certificate: str | None,
+    tls_key: str | None,
+    standby: bool,
+) -> None:
     """Serve the API from a database that is migrated."""
     from paidonce.cli.serving import run_server
 
-    run_server(read_settings(host=host, port=port), with_worker=worker, migrating=False, standby=standby)
+    settings = read_settings(
+        HOST=host,
+        PORT=None if port is None else str(port),
+        PAIDONCE_TLS_CERTIFICATE=tls_certificate,
+        PAIDONCE_TLS_KEY=tls_key,
+    )
+    run_server(settings, with_worker=worker, migrating=False, standby=standby)
 
 
 @main.command()

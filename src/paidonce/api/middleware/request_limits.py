@@ -5,12 +5,20 @@ What two readers of the same bytes could take for two different requests is refu
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce.api.limits import BODY_BYTES_MAX
-from paidonce.errors import BodyTooLarge, HeadersTooLarge, MalformedRequest, RequestTimeout, TargetTooLong
+from paidonce.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    MalformedRequest,
+    PaidonceError,
+    RequestTimeout,
+    TargetTooLong,
+)
 
 TARGET_BYTES_MAX: Final = 8 * 1024  # RFC 9110 asks for 8000 at least.
 HEAD_BYTES_MAX: Final = 16 * 1024  # Names and values together; twice what most proxies let through.
@@ -46,6 +54,46 @@ class _Reading:
         self.is_late = False
 
 
+class _Body:
+    """A body on its way, bounded in bytes, in pieces, and in time; ``length`` is None where it comes in chunks."""
+
+    __slots__ = ("_has_ended", "_length", "_pieces", "_receive", "_receive_in_time", "_received")
+
+    def __init__(self, receive_in_time: Receive, receive: Receive, length: int | None) -> None:
+        self._receive_in_time = receive_in_time
+        self._receive = receive
+        self._length = length
+        self._received = 0
+        self._pieces = 0
+        self._has_ended = False
+
+    async def receive(self) -> Message:
+        """Receive what comes next: of the body, and when it has ended whatever the server tells."""
+        if self._has_ended:
+            return await self._receive()
+        self._has_ended = True  # Unless more is to come.
+        message = await self._receive_in_time()
+        if message["type"] == "http.disconnect":
+            raise MalformedRequest("The body ended before all of it was there.")
+        self._received += len(message.get("body", b""))
+        self._pieces += 1
+        if self._received > BODY_BYTES_MAX or self._pieces > PIECES_MAX:
+            raise _body_too_large()
+        if self._received == self._length:
+            message["more_body"] = False  # The server would say so too, with one more call across its threads.
+        self._has_ended = not message.get("more_body", False)
+        return message
+
+    async def read_on(self) -> None:
+        """Read what nobody wanted: a server that has not read all of it closes, and its answer could be lost with that.
+
+        Chunks are not read: they cost more than they bring.
+        """
+        with suppress(PaidonceError):
+            while self._length is not None and not self._has_ended:
+                await self.receive()
+
+
 class RequestLimits:
     """Refuses what is too large, too slow, or ambiguous, by raising.
 
@@ -61,33 +109,16 @@ class RequestLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; raises the PaidonceError that refuses it."""
         length, is_chunked = check_head(scope)
-        if length or is_chunked:
-            receive = self._bounded(receive, length)
-        await self._app(scope, receive, send)
-
-    def _bounded(self, receive: Receive, length: int | None) -> Receive:
-        """Bound what is received of a body: in bytes, in pieces, and in time."""
+        if not length and not is_chunked:
+            await self._app(scope, receive, send)
+            return
         deadline = asyncio.get_running_loop().time() + self._body_seconds
-        received = pieces = 0
-        has_ended = False
-
-        async def receive_bounded() -> Message:
-            nonlocal received, pieces, has_ended
-            if has_ended:
-                return await receive()
-            message = await self._in_time(receive, deadline)
-            if message["type"] == "http.disconnect":
-                raise MalformedRequest("The body ended before all of it was there.")
-            received += len(message.get("body", b""))
-            pieces += 1
-            if received > BODY_BYTES_MAX or pieces > PIECES_MAX:
-                raise _body_too_large()
-            if received == length:
-                message["more_body"] = False  # The server would say so too, with one more call across its threads.
-            has_ended = not message.get("more_body", False)
-            return message
-
-        return receive_bounded
+        body = _Body(partial(self._in_time, receive, deadline), receive, length)
+        try:
+            await self._app(scope, body.receive, send)
+        except PaidonceError:
+            await body.read_on()
+            raise
 
     async def _in_time(self, receive: Receive, deadline: float) -> Message:
         reading = _Reading(deadline)
