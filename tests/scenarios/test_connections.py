@@ -10,9 +10,7 @@ from tests.conformance.wire import connected
 from tests.service import Paidonce
 
 
-def test_a_connection_too_many_waits_until_another_ends(
-    start: Callable[..., Paidonce], sqlite_url: str
-) -> None:
+def test_a_connection_too_many_waits_until_another_ends(start: Callable[..., Paidonce], sqlite_url: str) -> None:
     settings = {"PAIDONCE_CONNECTION_LIMIT": "3", "PAIDONCE_ADDRESS_LIMIT_PER_SECOND": "0.01"}
     settings |= {"PAIDONCE_ADDRESS_LIMIT_BURST": "5", "PAIDONCE_TRUSTED_PROXIES": "127.0.0.1"}
     service = start("dev", DATABASE_URL=sqlite_url, **settings)

@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given, strategies as st
-from paidonce.web.application import REQUEST_ID
 
 from paidonce.api.headers import (
     WAIT_SECONDS_MAX,

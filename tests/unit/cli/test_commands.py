@@ -52,7 +52,7 @@ def test_the_version_is_told(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["db", "--help"], ["completion", "bash"]])
 def test_what_needs_no_service_imports_none_of_it(arguments: list[str]) -> None:
     program = [sys.executable, "-c", LIST_WHAT_IS_IMPORTED, *arguments]
-    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout
     assert HEAVY & set(done.stderr.split()) == set()
 
@@ -101,7 +101,7 @@ async def test_openapi_prints_the_document_that_is_served(run: Run, sqlite_url: 
 def test_completion_prints_a_script_that_bash_can_read(run: Run) -> None:
     script = run("completion", "bash").stdout
     assert "_PAIDONCE_COMPLETE=bash_complete" in script
-    checked = subprocess.run(["bash", "-n"], check=False, input=script, capture_output=True, text=True, timeout=30)
+    checked = subprocess.run(["bash", "-n"], check=False, input=script, capture_output=True, text=True, timeout=120)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
@@ -117,7 +117,7 @@ def test_completion_of_an_unknown_shell_is_refused(run: Run) -> None:
 def test_completing_works_without_the_service() -> None:
     program = [sys.executable, "-c", "from paidonce.cli import main; main(prog_name='paidonce')"]
     asked = {"_PAIDONCE_COMPLETE": "bash_complete", "COMP_WORDS": "paidonce do", "COMP_CWORD": "1"}
-    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=30, env={**os.environ, **asked})
+    done = subprocess.run(program, check=True, capture_output=True, text=True, timeout=120, env={**os.environ, **asked})
     assert done.stdout == "plain,doctor\n"
 
 
