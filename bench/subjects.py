@@ -31,7 +31,6 @@ UNREFUSED: Final = {
     "rate_limit_per_second": "1000000",
     "rate_limit_burst": "1000000",
     "waits_per_key": "1000000",
-    "connections_per_address": "1000000",
 }
 
 

@@ -14,6 +14,15 @@ from cryptography.x509.oid import NameOID
 
 def certificate_for(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Make what a server of this name needs, and what a client needs that believes it and nobody else."""
+    with TemporaryDirectory() as folder:
+        certificate, key, client = certificate_files(name, Path(folder))
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(certificate, key)
+    return server, client
+
+
+def certificate_files(name: str, folder: Path) -> tuple[Path, Path, ssl.SSLContext]:
+    """Write a certificate for a name and its key as files; returns them, and what a client needs that believes it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -30,9 +39,7 @@ def certificate_for(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         .sign(key, hashes.SHA256())
         .public_bytes(Encoding.PEM)
     )
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "server.pem"
-        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate)
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(path)
-    return server, ssl.create_default_context(cadata=certificate.decode())
+    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    certificate_file.write_bytes(certificate)
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate_file, key_file, ssl.create_default_context(cadata=certificate.decode())

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
+from tests.certificates import certificate_files
 from tests.service import Paidonce
 from tests.shop import Shop
 
@@ -27,6 +30,20 @@ def test_a_port_that_is_taken_is_refused_with_one_clear_line(
     assert second.wait_for_end() == 1
     (line,) = second.lines
     assert line == f"paidonce: 127.0.0.1:{port} cannot be listened on: [Errno 98] Address already in use"
+
+
+def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
+    start: Callable[..., Paidonce], sqlite_url: str, tmp_path: Path
+) -> None:
+    certificate, key, client = certificate_files("localhost", tmp_path)
+    assert start("db", "upgrade", DATABASE_URL=sqlite_url).wait_for_end() == 0
+    options = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    server = start("serve", *options, DATABASE_URL=sqlite_url)
+    assert server.url.startswith("https://localhost:")
+    assert httpx.get(f"{server.url}/health/live", verify=client).status_code == 200
+    refused = start("serve", *options[:2], DATABASE_URL=sqlite_url)
+    assert refused.wait_for_end() == 2
+    assert "PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: give both, or neither" in refused.said
 
 
 async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(

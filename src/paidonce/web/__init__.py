@@ -1,1 +1,1 @@
-"""The web layer: requests, replies and routes, as little as our calls need (docs/decisions/0017)."""
+"""The HTTP client (docs/decisions/0019)."""
