@@ -38,8 +38,8 @@ nobody is charged twice, no payment is stuck.
 Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
 answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause. What is no request, or
 arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and the connection is closed. The server
-refuses some of it by itself, with a bare 400 or 431, or closes a connection whose request does not arrive: only there an
-error is no problem.
+refuses some of it by itself, with a bare 400 or 431, or closes a connection whose request does not arrive: only there
+an error is no problem.
 
 Each path has one spelling, and any other is a 404: no empty part, no slash at its end, no `.` or `..`, and an escape
 only for a character that a path part cannot hold as it is, written with capital digits. HEAD is answered wherever GET
