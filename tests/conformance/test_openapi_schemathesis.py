@@ -12,12 +12,14 @@ from typing import Final
 
 import pytest
 
+from paidonce.encryption import write_key
 from tests.service import processes
 
 HERE: Final = Path(__file__).parent
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 # A fixed one, so that the suite finds the same each time; the long run is there to find something new.
 SEED: Final = ["--seed", os.environ.get("FUZZ_SEED", "1")] if EXAMPLES == 5 or "FUZZ_SEED" in os.environ else []
+SAMPLE: Final = ("--phases", "examples,fuzzing", "--max-examples", "2")
 CASES_MIN: Final = max(300, 5 * EXAMPLES)
 SECONDS_MAX: Final = 600 + 4 * EXAMPLES  # Some 10 to 50 cases a second, and 4 to 8 for each example.
 
@@ -37,8 +39,20 @@ def test_schemathesis_finds_no_500_and_no_answer_that_the_document_does_not_know
     assert int(generated[1]) >= CASES_MIN, tried.stdout
 
 
-def try_everything(document_url: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--continue-on-failure", *SEED]
+@pytest.mark.timeout(SECONDS_MAX)
+def test_the_second_server_keeps_the_contract_too(sqlite_url: str, tmp_path: Path) -> None:
+    with processes(tmp_path) as start:
+        assert start("db", "upgrade", DATABASE_URL=sqlite_url).wait_for_end() == 0
+        settings = {"DATABASE_URL": sqlite_url, "PAIDONCE_ENCRYPTION_KEYS": write_key(bytes(32))}
+        service = start(program="tests.support.second_server", **settings)
+        tried = try_everything(f"{service.url}/openapi.json", tmp_path, *SAMPLE)
+        errors = [line for line in service.lines if '"level": "error"' in line]
+    assert tried.returncode == 0, tried.stdout
+    assert errors == []
+
+
+def try_everything(document_url: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--continue-on-failure", *SEED, *more]
     program = Path(sys.executable).with_name("schemathesis")
     return subprocess.run(
         [program, "--config-file", HERE / "schemathesis.toml", "run", document_url, *options],

@@ -1,11 +1,14 @@
 """SIGTERM under load, as at every deployment: a quick end with 0, and nothing is lost or left hanging."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from random import Random
 
 from paidonce.clock import system_clock
 from tests.buyers import Buyers
+from tests.conformance.wire import connected
 from tests.oracle import attempts_of, broken_invariants
 from tests.service import Paidonce
 from tests.shop import Shop
@@ -37,6 +40,24 @@ async def test_a_process_that_is_terminated_under_load_ends_in_time_and_gives_ba
     left = [row for row in attempts_of(database_url, [*buyers.paid, slow]) if row.due_at is not None]
     assert len(left) > 1
     assert max(row.due_at for row in left) <= system_clock()
+
+
+def test_clients_that_never_finish_delay_an_end_by_no_more_than_its_time(
+    start: Callable[..., Paidonce], sqlite_url: str
+) -> None:
+    service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_SHUTDOWN_SECONDS=str(SHUTDOWN_SECONDS))
+    head = b"POST /checkouts HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 10\r\n"
+    follow = b"GET /events/stream?merchantId=m1 HTTP/1.1\r\nHost: here\r\n\r\n"
+    with ExitStack() as stack:
+        follower, *others = [stack.enter_context(connected(service.url)) for _ in range(4)]
+        follower.send(follow)
+        for wire, said in zip(others, (b"", head, head + b"\r\n{"), strict=True):
+            wire.send(said)
+        assert follower.answer().status == 200
+        service.terminate()
+        terminated_at = time.monotonic()
+        assert service.wait_for_end() == 0, service.said
+        assert time.monotonic() - terminated_at < SHUTDOWN_SECONDS + 10  # Far less than the time for a body.
 
 
 async def test_after_a_termination_the_next_process_settles_at_once_what_was_under_way(

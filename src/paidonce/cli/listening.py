@@ -131,7 +131,8 @@ async def _reserved(host: str, port: int) -> socket.socket:
     """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
+        # A name such as localhost has addresses of both kinds, and the server listens at one.
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
