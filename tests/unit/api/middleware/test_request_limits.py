@@ -67,8 +67,11 @@ async def ask(
         "query_string": b"",
         "headers": list(headers),
     }
-    async with asyncio.timeout(SECONDS_MAX):
-        await RequestLimits(handler, body_seconds=body_seconds)(scope, receive, send)
+    try:
+        async with asyncio.timeout(SECONDS_MAX) as patience:
+            await RequestLimits(handler, body_seconds=body_seconds)(scope, receive, send)
+    finally:
+        assert not patience.expired(), "this test gave up, and not the limit"
     return handler.bodies[0]
 
 
