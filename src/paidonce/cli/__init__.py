@@ -37,7 +37,7 @@ def listening(command: Command) -> Command:
 
 
 def read_settings(**options: str | None) -> "Settings":
-    """Read the settings, or name every problem and exit with 2. An option wins over the environment."""
+    """Read the settings, or name every problem and exit with 2. Options are named as in the environment and win."""
     import os
 
     from paidonce.errors import InvalidSettings

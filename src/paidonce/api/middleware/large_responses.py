@@ -1,14 +1,15 @@
 """Large responses go out in pieces, so that a client that does not read is noticed, and let go."""
 
 import asyncio
+from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
 
-PIECE_BYTES = 16 * 1024
-STALL_SECONDS = 30.0  # For a client that does not take a piece.
+PIECE_BYTES: Final = 16 * 1024
+STALL_SECONDS: Final = 30.0  # For a client that does not take a piece.
 
 
 class LargeResponses:
