@@ -25,7 +25,6 @@ HEAVY = {
     "sqlalchemy",
     "msgspec",
     "granian",
-    "httptools",
     "starlette",
     "uvloop",
     "structlog",

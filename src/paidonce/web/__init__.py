@@ -1,1 +1,0 @@
-"""The HTTP client (docs/decisions/0019)."""
