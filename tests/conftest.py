@@ -55,3 +55,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(fixture)
     return url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield one empty database of each kind for all tests of a module, which a service in this process shares."""
+    if request.param == "sqlite":
+        yield f"file:{tmp_path_factory.mktemp('shared')}/paidonce.db"
+        return
+    with fresh_database(request.getfixturevalue("postgres_server_url")) as url:
+        yield url

@@ -1,11 +1,9 @@
 """One world on each kind of database, for all tests that leave the owner's things as they are."""
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 
 import pytest
 
-from tests.databases import fresh_database
 from tests.isolation.world import World, open_world
 
 
@@ -15,17 +13,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
 async def world(
     anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    request: pytest.FixtureRequest,
+    shared_database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[World]:
-    folder = tmp_path_factory.mktemp("world")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        async with open_world(url, folder) as settled:
-            yield settled
+    async with open_world(shared_database_url, tmp_path_factory.mktemp("world")) as settled:
+        yield settled

@@ -99,7 +99,7 @@ async def _once(command: Command[Any], request: Request, service: Service) -> On
         id=ids.new_id(ids.CLAIM),
         merchant_id=owner,
         key=origin.idempotency_key,
-        path=path_in(request.scope).rstrip("/"),
+        path=path_in(request.scope),
         fields={name: _digest(value) for name, value in msgspec.to_builtins(command.body).items()},
         kept_ms=service.settings.idempotency_days * DAY_MS,
         request_id=origin.request_id,

@@ -1,11 +1,9 @@
 """One service in this process on each kind of database, and for each test a merchant and an operator that are new."""
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 
 import pytest
 
-from tests.databases import fresh_database
 from tests.inside_service import InsideService, open_inside_service
 
 
@@ -15,20 +13,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
 async def shared(
     anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    request: pytest.FixtureRequest,
+    shared_database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[InsideService]:
-    folder = tmp_path_factory.mktemp("service")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        async with open_inside_service(url, str(folder)) as opened:
-            yield opened
+    async with open_inside_service(shared_database_url, str(tmp_path_factory.mktemp("service"))) as opened:
+        yield opened
 
 
 @pytest.fixture
