@@ -91,7 +91,7 @@ class Sender:
         self._failing: Counter[str] = Counter()  # Of those, the places of failing endpoints.
         self._loop_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._more = False  # Whether the last round left something for want of places.
+        self._more = False  # Whether somebody waited in the last round.
         self._stopping = False
 
     async def start(self, *, alone: bool) -> None:
@@ -154,9 +154,8 @@ class Sender:
 
     async def _claim(self) -> None:
         waiting = await self._reader.submit(find_waiting_endpoints, FOUND_MAX)
-        if not waiting:
-            self._more = False
-            return
+        # Whether anybody has more due than it gets is known only when that is claimed: it is asked about again.
+        self._more = bool(waiting)
         shares = self._shares(waiting)
         if not shares:
             return
@@ -196,19 +195,15 @@ class Sender:
         self._wake.set()
 
     def _shares(self, waiting: Sequence[Waiting]) -> list[Share]:
-        """Share the free places out, in the order of those who wait; note whether there were too few."""
+        """Share the free places out, in the order of those who wait."""
         free = self._settings.concurrency - self._places.total()
         free_for_failing = min(free, self._settings.concurrency // 2 - self._failing.total())
         shares = []
-        self._more = False
         for one in waiting:
             own = (1 if one.is_failing else PLACES_OF_AN_ENDPOINT) - self._places[one.endpoint_id]
             places = min(own, free_for_failing if one.is_failing else free)
             if places <= 0:
-                self._more = True
                 continue
-            # Whether it has as many due as it gets is known only when they are claimed: it is asked about again.
-            self._more = True
             shares.append(Share(one.endpoint_id, one.merchant_id, places))
             free -= places
             free_for_failing = min(free, free_for_failing - places * one.is_failing)
@@ -257,14 +252,8 @@ class Sender:
         return True
 
     async def _recorded_as_failed(self, tried: RecordTry) -> bool:
-        failed = RecordTry(
-            delivery=tried.delivery,
-            started_at=tried.started_at,
-            duration_ms=tried.duration_ms,
-            schedule=tried.schedule,
-            chance=tried.chance,
-            error=NOT_RECORDED,
-            was_sent=tried.was_sent,
+        failed = msgspec.structs.replace(
+            tried, status_code=None, error=NOT_RECORDED, answer=None, retry_after_seconds=None
         )
         try:
             await self._writer.submit(record_tries, failed)
