@@ -26,6 +26,7 @@ class Lines:
         }
         self._sources = {file: (ROOT / file).read_text().splitlines() for file in self._files}
         self._hashes: dict[str, str] = {}
+        self._named: dict[str, tuple[set[str], set[tuple[str, str]]]] = {}
 
     def is_run_on_import(self, mutant: Mutant) -> bool:
         """Whether the mistake shows while modules are imported: then they must be imported anew."""
@@ -34,8 +35,8 @@ class Lines:
     def tests(self, mutant: Mutant) -> list[str]:
         """Choose the tests against a mutant, in the order in which to run them."""
         found = self._covering(mutant.path, mutant.lines)
-        if mutant.on_import:
-            found |= self._naming(mutant.names)
+        if mutant.on_import or self._is_compiled_once(mutant):
+            found = found | self._naming(mutant.path, mutant.names)
         folder = Path(mutant.path).relative_to("src/paidonce").with_suffix("").parts[0]
 
         def order(test: str) -> tuple[bool, float]:
@@ -61,24 +62,50 @@ class Lines:
         covered = self._files.get(file, {})
         return {test for line in lines for test in covered.get(line, ())}
 
-    def _naming(self, names: Iterable[str]) -> set[str]:
-        """Find the tests that run a line which names one of these, or a constant that is made of one."""
+    def _is_compiled_once(self, mutant: Mutant) -> bool:
+        """Whether this function makes a ``Statement``: only the first test that needs the statement runs it."""
+        if not mutant.function:
+            return False
+        made = re.compile(rf"\bStatement\(.*\b{re.escape(mutant.names[0])}\b")
+        return any(made.search(line) for line in self._sources.get(mutant.path, ()))
+
+    def _naming(self, file: str, names: Iterable[str]) -> set[str]:
+        """Find the tests that run a line which names one of these, or a constant that is made of one.
+
+        A private name is looked for in its own file alone.
+        """
         found: set[str] = set()
-        seen: set[str] = set()
-        wanted = set(names)
+        seen: set[tuple[str, str]] = set()
+        wanted = {(file, name) for name in names}
         while wanted:
-            word = re.compile(rf"\b(?:{'|'.join(map(re.escape, wanted))})\b")
-            seen |= wanted
-            wanted = set()
-            for file, lines in self._sources.items():
-                statement = ""
-                for number, line in enumerate(lines, start=1):
-                    if line[:1] not in ("", " ", ")", "]", "}", "#"):
-                        bound = re.match(r"(?:class |def |async def )?(\w+)", line)
-                        statement = bound[1] if bound else ""
-                    if word.search(line):
-                        running = self._covering(file, [number]) - {""}
-                        found |= running
-                        if not running and statement not in ("from", "import"):
-                            wanted |= {statement} - {""} - seen
+            place = wanted.pop()
+            if place not in seen:
+                seen.add(place)
+                tests, bound = self._named_directly(*place)
+                found |= tests
+                wanted |= bound
         return found
+
+    def _named_directly(self, file: str, name: str) -> tuple[set[str], set[tuple[str, str]]]:
+        """Return the tests that run a line with this name, and the names that are bound on lines that no test runs."""
+        key = f"{file}:{name}" if name.startswith("_") else name
+        if key not in self._named:
+            self._named[key] = self._look_for(file, name)
+        return self._named[key]
+
+    def _look_for(self, file: str, name: str) -> tuple[set[str], set[tuple[str, str]]]:
+        word = re.compile(rf"\b{re.escape(name)}\b")
+        found: set[str] = set()
+        bound: set[tuple[str, str]] = set()
+        for path in [file] if name.startswith("_") else self._sources:
+            statement = ""
+            for number, line in enumerate(self._sources.get(path, ()), start=1):
+                if line[:1] not in ("", " ", ")", "]", "}", "#"):
+                    match = re.match(r"(?:class |def |async def )?(\w+)", line)
+                    statement = match[1] if match else ""
+                if word.search(line):
+                    running = self._covering(path, [number]) - {""}
+                    found |= running
+                    if not running and statement not in ("", "from", "import"):
+                        bound.add((path, statement))
+        return found, bound

@@ -1,6 +1,7 @@
 """Runs each mutant in a forked process of its own: at most so many at once, each within its own limit of time."""
 
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -30,9 +31,19 @@ class _Child(NamedTuple):
 
 
 def run_forked(
-    jobs: Iterable[T], run: Callable[[T], str | None], seconds_max: Callable[[T], float], *, processes: int
+    jobs: Iterable[T],
+    run: Callable[[T], str | None],
+    seconds_max: Callable[[T], float],
+    *,
+    processes: int,
+    folder: Path,
 ) -> Iterator[tuple[T, Verdict]]:
-    """Have ``run`` carried out for each job in a process of its own; it returns the test that failed, or None."""
+    """Have ``run`` carried out for each job in a process of its own; it returns the test that failed, or None.
+
+    Their files are in ``folder``, which is emptied first: a run that was interrupted leaves some behind.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     waiting = iter(jobs)
     children: dict[int, tuple[T, _Child]] = {}
     pause = Event()
@@ -43,7 +54,7 @@ def run_forked(
             if job is None:
                 more = False
                 break
-            child = _fork(run, job, seconds_max(job))
+            child = _fork(run, job, seconds_max(job), folder)
             children[child.pid] = job, child
         for pid, (job, child) in list(children.items()):
             if verdict := _verdict(child):
@@ -52,8 +63,8 @@ def run_forked(
         pause.wait(LOOK_SECONDS)
 
 
-def _fork(run: Callable[[T], str | None], job: T, seconds: float) -> _Child:
-    folder = tempfile.TemporaryDirectory(prefix="paidonce-mutant-", ignore_cleanup_errors=True)
+def _fork(run: Callable[[T], str | None], job: T, seconds: float, parent: Path) -> _Child:
+    folder = tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
     pid = os.fork()
     if pid == 0:
         _work(run, job, Path(folder.name))

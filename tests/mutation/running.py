@@ -36,6 +36,7 @@ OPTIONS: Final = (
 )
 LIMIT_SECONDS: Final = 10.0  # Beside processes that burn all cores.
 LIMIT_TIMES: Final = 10
+FOLDER: Final = ROOT / ".make" / "mutants" / "running"
 
 
 class Job(NamedTuple):
@@ -100,7 +101,7 @@ class _Forking(_Plugin):
             return None
 
         gc.freeze()
-        for job, verdict in run_forked(self._jobs, run, Job.seconds_max, processes=self._processes):
+        for job, verdict in run_forked(self._jobs, run, Job.seconds_max, processes=self._processes, folder=FOLDER):
             self._told(job, verdict)
         return True
 
@@ -131,11 +132,14 @@ def run_on_import(
         sys.meta_path.insert(0, _Finder(job.mutant))
         try:
             status = pytest.main([*OPTIONS, "-x", *job.tests], plugins=[plugin])
+            if status is pytest.ExitCode.USAGE_ERROR:  # A test is not found: the mistake is in what names its cases.
+                files = dict.fromkeys(test.partition("::")[0] for test in job.tests)
+                status = pytest.main([*OPTIONS, "-x", "-k", "not postgresql", *files], plugins=[plugin])
         except Warning as warning:  # Of what a test has left behind, when pytest itself ends.
             return plugin.failed or f"{type(warning).__name__} at the end"
         return plugin.failed or (None if status is pytest.ExitCode.OK else "nothing could be imported")
 
-    for job, verdict in run_forked(jobs, run, Job.seconds_max, processes=processes):
+    for job, verdict in run_forked(jobs, run, Job.seconds_max, processes=processes, folder=FOLDER):
         told(job, verdict)
 
 
