@@ -11,12 +11,12 @@ from sqlalchemy import select, update
 
 import paidonce.app
 from paidonce import ids
-from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.clock import Instant
 from paidonce.database.schema import delivery, metadata
 from paidonce.encryption import write_key
 from paidonce.events.model import Cause
+from paidonce.http.app import create_web_app
 from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 import paidonce
-from paidonce.api.problems import ANSWERS, NOT_ANSWERED
 from paidonce.checkouts import model as checkouts
 from paidonce.cli import BAD_SETTINGS_EXIT, main
 from paidonce.cli.opening import FAILURE_EXIT
@@ -28,10 +27,11 @@ from paidonce.database.schema import SCHEMA_VERSION, metadata
 from paidonce.database_url import parse_database_url
 from paidonce.errors import InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
-from paidonce.outbox import model as outbox
+from paidonce.http.problems import ANSWERS, NOT_ANSWERED
 from paidonce.payments import model as payments
 from paidonce.providers.simulator import behaviour
 from paidonce.settings import Settings, environment_name
+from paidonce.webhook_endpoints import model as outbox
 
 REFERENCE: Final = Path(__file__).parent.parent / "docs" / "reference"
 NOTHING: Final = "none"

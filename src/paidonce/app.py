@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from paidonce.checkouts.watch import Watch
+from paidonce.checkouts.waiters import Watch
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import Batches, Begin
 from paidonce.database.batcher import Batcher, threaded_batcher
@@ -16,20 +16,20 @@ from paidonce.database_url import DatabaseUrl
 from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
-from paidonce.inbox.inbox import Inbox
-from paidonce.merchants.keyring import Keyring
-from paidonce.outbox.model import Schedule
-from paidonce.outbox.outbox import Outbox, key_finder
-from paidonce.outbox.sender import SenderSettings
-from paidonce.outbox.writing import write_events_and_deliveries
+from paidonce.merchants.api_key_cache import Keyring
 from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.provider_webhooks.processor import Inbox
 from paidonce.providers.base import Provider
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.webhook_endpoints.model import Schedule
+from paidonce.webhook_endpoints.outbox import Outbox, key_finder
+from paidonce.webhook_endpoints.sender import SenderSettings
+from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
 
 @asynccontextmanager

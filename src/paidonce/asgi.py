@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.cli.logs import configure_logs
+from paidonce.http.app import create_web_app
 from paidonce.settings import Settings, is_loopback, load_settings
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as facts. ``api/problems.py`` says what each becomes in HTTP.
+"""What can go wrong, as facts. ``http/problems.py`` says what each becomes in HTTP.
 
 PaidonceError
 ├── InvalidSettings            the process cannot start like this

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from paidonce.checkouts.watch import Watch
+from paidonce.checkouts.waiters import Watch
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
 from paidonce.encryption import Keyring as EncryptionKeyring
 from paidonce.events.feed import Feed
-from paidonce.inbox.inbox import Inbox
-from paidonce.merchants.keyring import Keyring
-from paidonce.outbox.outbox import Outbox
+from paidonce.merchants.api_key_cache import Keyring
 from paidonce.payments.worker import Worker
+from paidonce.provider_webhooks.processor import Inbox
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
+from paidonce.webhook_endpoints.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from paidonce.api.openapi import build_document
-from paidonce.api.routes import ROUTES
+from paidonce.http.openapi import build_document
+from paidonce.http.routes import ROUTES
 from paidonce.merchants.model import OPERATOR, Scope
 from tests.inside_service import InsideService, open_inside_service
 

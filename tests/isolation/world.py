@@ -12,14 +12,14 @@ import httpx
 from sqlalchemy import Connection, event, select
 
 from paidonce import ids
-from paidonce.api.openapi import build_document
-from paidonce.api.routes import ROUTES
-from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.database import statement as statement_module
 from paidonce.database.schema import metadata
 from paidonce.database.statement import run_at_driver
 from paidonce.encryption import write_key
+from paidonce.http.app import create_web_app
+from paidonce.http.openapi import build_document
+from paidonce.http.routes import ROUTES
 from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH

@@ -11,13 +11,13 @@ import structlog
 
 import paidonce.app
 from paidonce.encryption import write_key
-from paidonce.outbox.sender import LEASES_OF_A_CALL
 from paidonce.providers.simulator import provider
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.simulation import Rules
 from paidonce.proving.oracle import Acknowledged, find_violations
 from paidonce.proving.snapshot import take_snapshot
 from paidonce.settings import Settings
+from paidonce.webhook_endpoints.sender import LEASES_OF_A_CALL
 from tests.proof.buyer import Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.dying import Points, wrap

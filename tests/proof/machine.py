@@ -23,7 +23,6 @@ from paidonce.events.model import Cause
 from paidonce.idempotency.actions import under
 from paidonce.idempotency.model import Answered
 from paidonce.merchants.model import OwnedId
-from paidonce.payments.asking import Asker
 from paidonce.payments.capture import (
     StartCancel,
     StartCapture,
@@ -34,6 +33,7 @@ from paidonce.payments.capture import (
 )
 from paidonce.payments.model import Attempt, LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.provider_calls import Asker
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Evidence, NotFound, Succeeded

@@ -85,7 +85,14 @@ MUTANTS: Final = (
     Mutant(
         "the provider key (a new key at each send)",
         "crash points",
-        (Edit("payments/asking.py", "key=attempt.provider_key,", "key=f'{attempt.provider_key}{attempt.fence}',", 2),),
+        (
+            Edit(
+                "payments/provider_calls.py",
+                "key=attempt.provider_key,",
+                "key=f'{attempt.provider_key}{attempt.fence}',",
+                2,
+            ),
+        ),
         ("pay", "charge:after"),
     ),
     Mutant("the partial unique index", "constraints", (_NO_PARTIAL_INDEX,)),
@@ -94,14 +101,14 @@ MUTANTS: Final = (
     Mutant(
         "the look-up before a resend, where the provider does not deduplicate",
         "crash points",
-        (Edit("payments/asking.py", "if not attempt.may_have_been_sent:", "if attempt.id:"),),
+        (Edit("payments/provider_calls.py", "if not attempt.may_have_been_sent:", "if attempt.id:"),),
         ("pay", "charge:after"),
         deduplicates=False,
     ),
     Mutant(
         "the rule that only a provider that deduplicates is sent a key again",
         "stories",
-        (Edit("payments/asking.py", "return provider.capabilities.deduplicates_by_key and ", "return "),),
+        (Edit("payments/provider_calls.py", "return provider.capabilities.deduplicates_by_key and ", "return "),),
         ("hidden",),
         deduplicates=False,
     ),

@@ -28,7 +28,7 @@ ONLY_ON_SQLITE = {
     for side in ("before", "after")
 }
 # It follows a defect of ours alone, which no story has; a crash around it leaves the order where it was, or put off.
-# tests/unit/outbox/test_poisonous_rows.py holds what it does.
+# tests/unit/webhook_endpoints/test_poisonous_rows.py holds what it does.
 ONLY_AFTER_A_DEFECT = {"put_off_upkeep:before_commit", "put_off_upkeep:after_commit"}
 
 

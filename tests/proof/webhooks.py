@@ -10,7 +10,7 @@ from paidonce import ids
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.cli.encrypting import reencrypt_secrets
 from paidonce.database.schema import delivery, event
-from paidonce.outbox.actions import (
+from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
     CreateEndpoint,
     Redeliver,
@@ -21,9 +21,9 @@ from paidonce.outbox.actions import (
     redeliver,
     send_tests,
 )
-from paidonce.outbox.model import WebhookEndpoint
-from paidonce.outbox.redelivery import RedeliverRange, redeliver_ranges
-from paidonce.outbox.store import EndpointFilter, EndpointName
+from paidonce.webhook_endpoints.model import WebhookEndpoint
+from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
+from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
 from tests.proof.buyer import Buyer
 
 EVENTS_OF_A_PAYMENT: Final = 3

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from paidonce.api.web import create_web_app
 from paidonce.app import open_service
 from paidonce.cli import main
 from paidonce.database.schema import metadata
-from paidonce.merchants.keyring import AGE_SECONDS_MAX
+from paidonce.http.app import create_web_app
+from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX
 from paidonce.settings import Settings
 from tests.inside import Inside
 from tests.oracle import database

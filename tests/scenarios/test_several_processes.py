@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import func, select
 
-from paidonce.api.headers import WAIT_SECONDS_MAX
 from paidonce.database.schema import attempt
+from paidonce.http.headers import WAIT_SECONDS_MAX
 from tests.databases import fresh_database
 from tests.followers import following
 from tests.oracle import attempts_of, broken_invariants, charges_of, database

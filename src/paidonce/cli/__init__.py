@@ -288,8 +288,8 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     import json
 
-    from paidonce.api.openapi import build_document
-    from paidonce.api.routes import ROUTES
+    from paidonce.http.openapi import build_document
+    from paidonce.http.routes import ROUTES
 
     click.echo(json.dumps(build_document(ROUTES), indent=2))
 

@@ -13,11 +13,11 @@ from paidonce.errors import EncryptionKeyMissing
 from paidonce.idempotency.secrets import open_kept_secret, seal_kept_secret
 from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
-from paidonce.outbox.model import WebhookEndpoint
-from paidonce.outbox.outbox import key_finder
-from paidonce.outbox.secrets import open_secret, seal_secret
-from paidonce.outbox.store import change_endpoints, read_all
 from paidonce.settings import Settings
+from paidonce.webhook_endpoints.model import WebhookEndpoint
+from paidonce.webhook_endpoints.outbox import key_finder
+from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
+from paidonce.webhook_endpoints.store import change_endpoints, read_all
 
 BATCH: Final = 200  # A service writes beside this: no transaction is long.
 

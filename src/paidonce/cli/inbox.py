@@ -8,10 +8,10 @@ import msgspec
 from paidonce.cli.opening import database_beside
 from paidonce.clock import format_instant
 from paidonce.ids import system_chance
-from paidonce.inbox.actions import ApplyWebhook, apply_webhooks
-from paidonce.inbox.model import APPLIED, ProviderWebhook, WebhookResult
-from paidonce.inbox.store import WebhookName, find_by_id, read_newest
 from paidonce.payments.model import LookupSchedule
+from paidonce.provider_webhooks.actions import ApplyWebhook, apply_webhooks
+from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult
+from paidonce.provider_webhooks.store import WebhookName, find_by_id, read_newest
 from paidonce.settings import Settings
 
 NOT_APPLIED_EXIT = 1

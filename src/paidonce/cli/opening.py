@@ -45,7 +45,7 @@ def database_beside(settings: "Settings") -> "Iterator[Database]":
     from paidonce.clock import system_clock
     from paidonce.database.engine import open_database
     from paidonce.database.migrate import prepare_schema
-    from paidonce.outbox.writing import write_events_and_deliveries
+    from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
     with failing_clearly(settings.database.shown):
         database = open_database(

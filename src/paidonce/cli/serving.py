@@ -9,15 +9,15 @@ from typing import Final, TypeAlias
 import click
 import structlog
 
-from paidonce.api.routes import ROUTES
-from paidonce.api.service import render_pages
-from paidonce.api.web import create_web_app
 from paidonce.app import forked_writer, open_service, preload_server
 from paidonce.cli.file_access import warn_of_open_files
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import failing_clearly
 from paidonce.errors import DatabaseInUse
+from paidonce.http.app import create_web_app
+from paidonce.http.routes import ROUTES
+from paidonce.http.service import render_pages
 from paidonce.service import Service
 from paidonce.settings import Settings
 

@@ -21,11 +21,11 @@ from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.idempotency.actions import forget_expired_keys, under
 from paidonce.idempotency.model import Answered, Once
 from paidonce.ids import Chance
-from paidonce.payments.asking import Asker
 from paidonce.payments.capture import VoidExpired, void_expired
-from paidonce.payments.gate import Gate
+from paidonce.payments.circuit_breaker import Gate
 from paidonce.payments.model import Attempt, LookupSchedule
 from paidonce.payments.pay import Repeated, Started, StartOutcome
+from paidonce.payments.provider_calls import Asker
 from paidonce.payments.settle import (
     ClaimAttempts,
     RecordEvidence,

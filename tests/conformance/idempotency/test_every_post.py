@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from paidonce.api.openapi import build_document
-from paidonce.api.routes import ROUTES
+from paidonce.http.openapi import build_document
+from paidonce.http.routes import ROUTES
 from tests.inside_service import ENDPOINT, InsideService, Json
 
 # POSTs that do not take the header. Whoever adds one says why it needs none.

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import httpx
 
 from paidonce.merchants.model import OPERATOR
-from paidonce.outbox.addresses import UrlRefused
+from paidonce.webhook_endpoints.addresses import UrlRefused
 from tests.inside_service import ENDPOINT, InsideService
 
 

@@ -16,10 +16,10 @@ from paidonce.idempotency.model import Claim
 from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
 from paidonce.idempotency.store import claim_keys, read_secrets
 from paidonce.ids import new_id, secret_bytes
-from paidonce.outbox import actions
-from paidonce.outbox.actions import CreateEndpoint
-from paidonce.outbox.secrets import seal_secret
-from paidonce.outbox.writing import write_events_and_deliveries
+from paidonce.webhook_endpoints import actions
+from paidonce.webhook_endpoints.actions import CreateEndpoint
+from paidonce.webhook_endpoints.secrets import seal_secret
+from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 from tests.unit.cli.conftest import Run
 
 WHISPER = KeptSecret("m", "whisper")

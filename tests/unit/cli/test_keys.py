@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 from click.testing import Result
 
-from paidonce.api.bodies_merchants import MerchantScope
 from paidonce.cli import key_commands
+from paidonce.http.bodies_merchants import MerchantScope
 from paidonce.merchants import model
 from paidonce.merchants.secret import is_well_formed
 

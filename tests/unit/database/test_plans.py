@@ -20,11 +20,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import forget_expired_keys
-from paidonce.inbox.store import find_applied, find_due
 from paidonce.merchants.model import OwnedId
-from paidonce.outbox.deliveries import find_waiting, release_all as release_deliveries
-from paidonce.outbox.upkeep import do_upkeep, find_upkeep
-from paidonce.outbox.writing import write_events_and_deliveries
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
@@ -36,7 +32,11 @@ from paidonce.payments.settle import (
     release_all_attempts,
 )
 from paidonce.payments.store import count_unproven
+from paidonce.provider_webhooks.store import find_applied, find_due
 from paidonce.providers.base import Succeeded
+from paidonce.webhook_endpoints.deliveries import find_waiting, release_all as release_deliveries
+from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep
+from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (

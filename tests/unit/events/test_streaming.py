@@ -9,10 +9,10 @@ from unittest.mock import patch
 import msgspec
 from starlette.types import Message
 
-from paidonce.api.limits import LISTS_AT_ONCE, Limits, Visit, limits_of
-from paidonce.api.streaming import EventStream, Pace
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.model import Event
+from paidonce.http.rate_limits import LISTS_AT_ONCE, Limits, Visit, limits_of
+from paidonce.http.streaming import EventStream, Pace
 from paidonce.settings import Settings
 from tests.unit.events.newsroom import SECONDS_MAX, Newsroom, newsroom
 

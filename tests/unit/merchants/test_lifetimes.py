@@ -11,7 +11,7 @@ import pytest
 from paidonce import ids
 from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.actions import LivingKey
-from paidonce.merchants.keyring import AGE_SECONDS_MAX, Keyring
+from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX, Keyring
 from paidonce.merchants.model import MERCHANT_SCOPES, Caller, Mode
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret, make_secret
 from tests.proof.virtual_time import VirtualLoop, run

@@ -10,7 +10,7 @@ from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, DatabaseU
 from paidonce.merchants.model import OwnedId
 from paidonce.money import Money
 from paidonce.payments import worker as worker_module
-from paidonce.payments.gate import UNKNOWN_IN_A_ROW_MAX
+from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
 from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import claim_attempts

@@ -1,0 +1,66 @@
+"""The web application: our calls, for a service that is open."""
+
+from collections.abc import Sequence
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from paidonce.errors import RouteNotFound
+from paidonce.http.authentication import Admit, admit_to
+from paidonce.http.declarations import Call
+from paidonce.http.endpoint import PathEndpoint
+from paidonce.http.middleware.large_responses import LargeResponses
+from paidonce.http.middleware.problem_answers import ProblemAnswers
+from paidonce.http.middleware.proxies import TrustedProxies
+from paidonce.http.middleware.rate_limits import RateLimits
+from paidonce.http.middleware.request_context import RequestContexts
+from paidonce.http.middleware.request_limits import RequestLimits
+from paidonce.http.middleware.security_headers import SecurityHeaders
+from paidonce.http.middleware.spelling import OneSpelling
+from paidonce.http.rate_limits import limits_of
+from paidonce.http.routes import ROUTES
+from paidonce.http.service import render_pages
+from paidonce.service import Service
+
+
+def create_web_app(service: Service) -> ASGIApp:
+    """Make the application for a service that is open; any ASGI server can run it."""
+    render_pages(ROUTES)
+    limits = limits_of(service.settings)
+    router = Router(
+        routes_of(ROUTES, service, admit_to(service, limits)), redirect_slashes=False, default=_refuse_unknown_path
+    )
+    app: ASGIApp = RequestLimits(OneSpelling(router), body_seconds=service.settings.body_seconds)
+    app = LargeResponses(RateLimits(ProblemAnswers(app), limits))
+    app = RequestContexts(SecurityHeaders(app), ROUTES)
+    if service.settings.trusted_proxies:
+        app = TrustedProxies(app, service.settings.trusted_proxies)
+    return only_http(app)
+
+
+def routes_of(calls: Sequence[Call], service: Service, admit: Admit) -> list[Route]:
+    """Make Starlette's routes, one for each path, in the order of the table: the first that fits is taken."""
+    by_path: dict[str, list[Call]] = {}
+    for call in calls:
+        by_path.setdefault(call.path, []).append(call)
+    return [Route(_pattern(of_path[0]), PathEndpoint(of_path, service, admit)) for of_path in by_path.values()]
+
+
+def only_http(app: ASGIApp) -> ASGIApp:
+    """Hand HTTP requests to ``app``; close WebSockets, and have nothing to do at a server's start and end."""
+    others = Router()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if scope["type"] == "http" else others)(scope, receive, send)
+
+    return answer
+
+
+def _pattern(call: Call) -> str:
+    if not call.takes_slashes:
+        return call.path
+    return call.path.replace(f"{{{call.variable}}}", f"{{{call.variable}:path}}")
+
+
+async def _refuse_unknown_path(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise RouteNotFound("There is nothing at this path.")

@@ -1,0 +1,66 @@
+"""What is known of a request beside what Starlette's Request holds: one typed object, kept in the request's scope."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from paidonce.merchants.model import ANYBODY, Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paidonce.http.declarations import Call
+    from paidonce.http.rate_limits import Visit
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+CONTEXT: Final = "paidonce.context"
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestContext:
+    """``id`` names the exchange, ``address`` is the client's, empty where none is known, ``caller`` is who makes the
+    request, ``visit`` what the rate limits note of it. ``calls`` is the table that it is looked up in, ``has_begun``
+    tells whether a response is being sent.
+    """
+
+    id: str
+    calls: "Sequence[Call]"
+    address: str = ""
+    caller: Caller = ANYBODY
+    visit: "Visit | None" = None
+    has_begun: bool = False
+
+
+def context_of(request: Request) -> RequestContext:
+    """Return the context of a request."""
+    return context_in(request.scope)
+
+
+def context_in(scope: Scope) -> RequestContext:
+    """Return the context of the request that has this scope."""
+    context: RequestContext = scope[CONTEXT]
+    return context
+
+
+def path_in(scope: Scope) -> str:
+    """Return the decoded path, without the prefix under which the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(prefix_in(scope))
+
+
+def raw_path_in(scope: Scope) -> bytes:
+    """Return the path as it was sent, without the prefix under which the application is mounted."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:  # ASGI lets servers leave it out.
+        raw = quote(scope["path"]).encode()
+    return raw.removeprefix(quote(prefix_in(scope)).encode())
+
+
+def prefix_in(scope: Scope) -> str:
+    """Return the prefix under which the application is mounted; empty where it is not."""
+    prefix: str = scope.get("root_path", "")
+    return prefix.rstrip("/")

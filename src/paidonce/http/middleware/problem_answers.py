@@ -1,0 +1,26 @@
+"""Errors become problems: whatever is raised behind this, the client gets an answer."""
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from paidonce.http.context import context_in
+from paidonce.http.problems import problem_response
+
+log = structlog.get_logger()
+
+
+class ProblemAnswers:
+    """Answers what was raised with a problem. A response that has begun is cut off instead, so that it shows."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if context_in(scope).has_begun:
+                log.error("answer_failed", path=scope["path"], exc_info=error)
+                return
+            await problem_response(error, scope)(scope, receive, send)

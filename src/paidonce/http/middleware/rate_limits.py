@@ -1,0 +1,38 @@
+"""Rate limits and fair concurrency, around every request: what api/limits.py decides, as ASGI middleware."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from paidonce.errors import PaidonceError
+from paidonce.http.context import context_in
+from paidonce.http.problems import problem_response
+from paidonce.http.rate_limits import Limits
+
+
+class RateLimits:
+    """Holds each request against its address, and tells each response what is left."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it for its address."""
+        context = context_in(scope)
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = await self._limits.before_answer(context, message["status"])
+                message["headers"] = [*message["headers"], *headers]
+            elif not message.get("more_body", False):
+                self._limits.count_answer(context, len(message.get("body", b"")))
+            await send(message)
+
+        try:
+            try:
+                self._limits.enter(context)
+            except PaidonceError as refusal:
+                await problem_response(refusal, scope)(scope, receive, send_with_limits)
+            else:
+                await self._app(scope, receive, send_with_limits)
+        finally:
+            self._limits.leave(context)

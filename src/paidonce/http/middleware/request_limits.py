@@ -1,0 +1,194 @@
+"""How large a request may be and how long its body may take, whatever the server that reads it lets through.
+
+What two readers of the same bytes could take for two different requests is refused, as far as it can be seen here.
+"""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from paidonce.errors import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    MalformedRequest,
+    PaidonceError,
+    RequestTimeout,
+    TargetTooLong,
+)
+from paidonce.http.rate_limits import BODY_BYTES_MAX
+
+TARGET_BYTES_MAX: Final = 8 * 1024  # RFC 9110 asks for 8000 at least.
+HEAD_BYTES_MAX: Final = 16 * 1024  # Names and values together; twice what most proxies let through.
+HEADERS_MAX: Final = 100
+LENGTH_DIGITS_MAX: Final = 20  # Python refuses to read numbers of thousands of digits.
+PIECES_MAX: Final = 1000  # Each costs the server two changes of thread; a body in parts of 64 bytes is nobody's.
+SWEEP_SECONDS: Final = 0.25
+HTTP_1_0: Final = ("1", "1.0")  # Granian says the first, uvicorn the second.
+# Two of one of these would be read in two ways: by a proxy the first, by us the last.
+ONCE: Final = frozenset(
+    (
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"transfer-encoding",
+        b"x-request-id",
+    )
+)
+
+
+class _Reading:
+    """A task that waits for a part of a body, and until when it may; ``is_late`` tells that it was too long."""
+
+    __slots__ = ("deadline", "is_late", "task")
+
+    def __init__(self, deadline: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a server calls an application in a task"
+        self.task = task
+        self.deadline = deadline
+        self.is_late = False
+
+
+class _Body:
+    """A body on its way, bounded in bytes, in pieces, and in time; ``length`` is None where it comes in chunks."""
+
+    __slots__ = ("_has_ended", "_length", "_pieces", "_receive", "_receive_in_time", "_received")
+
+    def __init__(self, receive_in_time: Receive, receive: Receive, length: int | None) -> None:
+        self._receive_in_time = receive_in_time
+        self._receive = receive
+        self._length = length
+        self._received = 0
+        self._pieces = 0
+        self._has_ended = False
+
+    async def receive(self) -> Message:
+        """Receive what comes next: of the body, and when it has ended whatever the server tells."""
+        if self._has_ended:
+            return await self._receive()
+        self._has_ended = True  # Unless more is to come.
+        message = await self._receive_in_time()
+        if message["type"] == "http.disconnect":
+            raise MalformedRequest("The body ended before all of it was there.")
+        self._received += len(message.get("body", b""))
+        self._pieces += 1
+        if self._received > BODY_BYTES_MAX or self._pieces > PIECES_MAX:
+            raise _body_too_large()
+        if self._received == self._length:
+            message["more_body"] = False  # The server would say so too, with one more call across its threads.
+        self._has_ended = not message.get("more_body", False)
+        return message
+
+    async def read_on(self) -> None:
+        """Read what nobody wanted: a server that has not read all of it closes, and its answer could be lost with that.
+
+        Chunks are not read: they cost more than they bring.
+        """
+        with suppress(PaidonceError):
+            while self._length is not None and not self._has_ended:
+                await self.receive()
+
+
+class RequestLimits:
+    """Refuses what is too large, too slow, or ambiguous, by raising.
+
+    No request costs a timer: as long as bodies are being read, one task looks at all of them four times a second.
+    """
+
+    def __init__(self, app: ASGIApp, *, body_seconds: float) -> None:
+        self._app = app
+        self._body_seconds = body_seconds
+        self._reading: set[_Reading] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; raises the PaidonceError that refuses it."""
+        length, is_chunked = check_head(scope)
+        if not length and not is_chunked:
+            await self._app(scope, receive, send)
+            return
+        deadline = asyncio.get_running_loop().time() + self._body_seconds
+        body = _Body(partial(self._in_time, receive, deadline), receive, length)
+        try:
+            await self._app(scope, body.receive, send)
+        except PaidonceError:
+            await body.read_on()
+            raise
+
+    async def _in_time(self, receive: Receive, deadline: float) -> Message:
+        reading = _Reading(deadline)
+        self._reading.add(reading)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if not reading.is_late or reading.task.uncancel():
+                raise
+            raise RequestTimeout("The body of the request did not arrive in time; nothing was done.") from None
+        finally:
+            self._reading.discard(reading)
+
+    async def _sweep(self) -> None:
+        """Stop who is late, until nobody reads."""
+        loop = asyncio.get_running_loop()
+        with suppress(asyncio.CancelledError):
+            while self._reading:
+                await asyncio.sleep(SWEEP_SECONDS)
+                now = loop.time()
+                for reading in self._reading:
+                    if now >= reading.deadline and not reading.is_late:
+                        reading.is_late = True
+                        reading.task.cancel()
+        self._sweeper = None
+
+
+def check_head(scope: Scope) -> tuple[int | None, bool]:
+    """Look at all that came before the body; returns its length, where that is told, and whether it comes in chunks.
+
+    Raises TargetTooLong, HeadersTooLarge, MalformedRequest or BodyTooLarge.
+    """
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    if len(path) + len(scope["query_string"]) > TARGET_BYTES_MAX:
+        raise TargetTooLong(f"A path and its query may have {TARGET_BYTES_MAX // 1024} KiB at the most.")
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    size = 0
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in ONCE:
+            if name in found:
+                raise MalformedRequest(f"The header {name.decode()} is there twice.")
+            found[name] = value
+    if size > HEAD_BYTES_MAX or len(headers) > HEADERS_MAX:
+        raise HeadersTooLarge(
+            f"The headers may be {HEADERS_MAX} and have {HEAD_BYTES_MAX // 1024} KiB together at the most."
+        )
+    is_old = scope["http_version"] in HTTP_1_0
+    if not path.startswith(b"/"):
+        raise MalformedRequest("The target is no path.")
+    if not is_old and not found.get(b"host"):
+        raise MalformedRequest("HTTP/1.1 asks for a Host.")
+    return _length(found, is_old=is_old), b"transfer-encoding" in found
+
+
+def _length(found: dict[bytes, bytes], *, is_old: bool) -> int | None:
+    coding, length = found.get(b"transfer-encoding"), found.get(b"content-length")
+    if coding is not None and (length is not None or is_old or coding.strip().lower() != b"chunked"):
+        raise MalformedRequest("How long the body is can be read in two ways.")
+    if length is None:
+        return None
+    if not length.isdigit():
+        raise MalformedRequest("The length of the body is no number.")
+    if len(length) > LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
+        raise _body_too_large()
+    return int(length)
+
+
+def _body_too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"A body may have {BODY_BYTES_MAX // 1024} KiB at the most.")

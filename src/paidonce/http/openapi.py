@@ -1,0 +1,335 @@
+"""The OpenAPI 3.1 document, made from what each handler says of itself and from the types it reads and answers with."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_origin, get_type_hints
+
+import msgspec
+
+from paidonce import __version__
+from paidonce.errors import (
+    BodyTooLarge,
+    DatabaseUnavailable,
+    InsufficientScope,
+    InvalidIdempotencyKey,
+    InvalidRequest,
+    MalformedBody,
+    Overloaded,
+    PaidonceError,
+    RateLimited,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from paidonce.http.problems import ANSWERS, PROBLEM_JSON, InternalError, Problem
+from paidonce.http.reading import Fields
+from paidonce.merchants.model import Scope
+
+if TYPE_CHECKING:
+    from paidonce.http.declarations import Call
+
+Json: TypeAlias = dict[str, Any]
+
+COMPONENTS: Final = "#/components/schemas/{name}"
+
+INTRODUCTION: Final = """\
+One purchase, one charge: whatever crashes, retries, time-outs or duplicates happen, nothing acknowledged is lost,
+nobody is charged twice, no payment is stuck.
+
+Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
+answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause. What is no request, or
+arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and the connection is closed. The server
+refuses some of it by itself, with a bare 400 or 431, or closes a connection whose request does not arrive: only there
+an error is no problem.
+
+Each path has one spelling, and any other is a 404: no empty part, no slash at its end, no `.` or `..`, and an escape
+only for a character that a path part cannot hold as it is, written with capital digits. HEAD is answered wherever GET
+is. Every answer says `Cache-Control: no-store`.
+"""
+
+REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
+
+HEADERS: Final[dict[str, Json]] = {
+    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {
+        "description": "`true` where the same request was answered before.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+    "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "`no-store`, as on every answer.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {
+        "description": "The limits that this request was held against, where any are on.",
+        "schema": {"type": "string"},
+        "example": '"key";q=2000;w=2',
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r` requests, for the next `t` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";r=1999;t=1',
+    },
+    "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
+}
+
+LIMIT_HEADERS: Final = {name: HEADERS[name] for name in ("RateLimit-Policy", "RateLimit")}
+
+PARAMETER_HEADERS: Final[dict[str, Json]] = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "1 to 255 printable ASCII characters, quoted or bare.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=N`: answer as soon as it leaves PROCESSING, and after N seconds (30 at most) anyway.",
+        "schema": {"type": "string"},
+        "example": "wait=10",
+    },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The number of the last event that was received; comes before `after`. Browsers send it.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
+}
+
+
+API_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "With `PAIDONCE_AUTH=keys` each call bears a key: `Authorization: Bearer sk_…`. While keys are off, "
+    "as they are at first, none is asked for, and none of the operator's calls is allowed.",
+}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is no error: what it says, and the headers that it may bear."""
+
+    description: str
+    kind: type | None = None
+    headers: Sequence[str] = ()
+    media_type: str = "application/json"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a call says of itself, in the table of routes. Without a ``scope`` it is open to everybody."""
+
+    id: str
+    summary: str
+    description: str = ""
+    tag: str = "Checkouts"
+    scope: Scope | None = None
+    tells_more_to: Scope | None = None  # Open to everybody; a key that is given has to be one all the same.
+    answers: dict[int, Answer]
+    errors: Sequence[type[PaidonceError]] = ()
+    body: type[Fields] | None = None
+    body_required: bool = False
+    raw_body: str = ""
+    body_example: Json | None = None
+    parameters: type[Fields] | None = None
+    headers: Sequence[str] = ()
+    touches_database: bool = True
+
+
+@cache
+def shows_list(operation: Operation) -> bool:
+    """Tell whether a call answers with a list, which can be large."""
+    kinds = [answer.kind for answer in operation.answers.values() if answer.kind is not None]
+    return any(get_origin(get_type_hints(kind).get("data")) is list for kind in kinds)
+
+
+def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
+    """Make the document from a table of calls; ``url`` is the path under which they are mounted."""
+    operations = [(one.path, one.method.lower(), one.operation) for one in calls]
+    kinds: set[type] = {Problem}
+    for _, _, operation in operations:
+        kinds |= {answer.kind for answer in operation.answers.values() if answer.kind}
+        kinds |= {operation.body} if operation.body else set()
+    _, schemas = msgspec.json.schema_components(sorted(kinds, key=lambda kind: kind.__name__), ref_template=COMPONENTS)
+    _refine(schemas)
+    paths: Json = {}
+    for path, method, operation in operations:
+        paths.setdefault(path, {})[method] = _describe(path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "paidonce",
+            "version": __version__,
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": url}],
+        "security": [{}],
+        "tags": [
+            {"name": "Checkouts", "description": "What is bought, and how it is paid."},
+            {"name": "Refunds", "description": "What is given back."},
+            {"name": "Operator", "description": "Who sells, and with which keys. For an operator's own key."},
+            {"name": "Events", "description": "What happened, in its order: by pages, and as it happens."},
+            {"name": "Webhooks", "description": "What merchants are told, as it happens."},
+            {"name": "Providers", "description": "What payment providers tell."},
+            {"name": "Service", "description": "Whether the service lives, and what it can do."},
+        ],
+        "paths": _portable(dict(sorted(paths.items()))),
+        "components": {
+            "schemas": _portable(dict(sorted(schemas.items()))),
+            "securitySchemes": {"apiKey": API_KEY},
+        },
+    }
+
+
+def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
+    r"""Write patterns as JSON Schema does: its ``$`` is the very end of a text, for which Python has ``\Z``."""
+    if isinstance(said, dict):
+        return {
+            name: part.replace(r"\Z", "$") if name == "pattern" and isinstance(part, str) else _portable(part)
+            for name, part in said.items()
+        }
+    return [_portable(part) for part in said] if isinstance(said, list) else said
+
+
+def _refine(schemas: Json) -> None:
+    """Say what the types cannot: metadata is an object of strings."""
+    for schema in schemas.values():
+        metadata = schema.get("properties", {}).get("metadata")
+        if metadata == {}:
+            metadata |= {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def _describe(path: str, operation: Operation) -> Json:
+    said: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": _responses(operation),
+    }
+    description = operation.description
+    if operation.scope is not None:
+        description = f"{description} Scope: `{operation.scope}`.".strip()
+        said["security"] = [{}, {"apiKey": []}]
+    elif operation.tells_more_to is not None:
+        description = f"{description} Tells more to a key with the scope `{operation.tells_more_to}`.".strip()
+    if description:
+        said["description"] = description
+    parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
+    parameters += [PARAMETER_HEADERS[name] for name in operation.headers]
+    if parameters:
+        said["parameters"] = parameters
+    if operation.body:
+        content: Json = {"schema": {"$ref": COMPONENTS.format(name=operation.body.__name__)}}
+        if operation.body_example is not None:
+            content["example"] = operation.body_example
+        said["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+    elif operation.raw_body:
+        said["requestBody"] = {"description": operation.raw_body, "content": {"application/json": {"schema": {}}}}
+    return said
+
+
+# What a path may hold: its description, its pattern, an example.
+PATH_PARAMETERS: Final = {
+    "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key": ("The key as one part of the path, a slash in it as `%2F`.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
+    "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "endpoint_id": ("The webhook endpoint's id.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "delivery_id": ("The delivery's id.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
+}
+
+
+def _path_parameters(path: str) -> Iterable[Json]:
+    for name, (description, pattern, example) in PATH_PARAMETERS.items():
+        if f"{{{name}}}" in path:
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": description,
+                "schema": {"type": "string", "pattern": pattern},
+                "example": example,
+            }
+
+
+def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
+    if kind is None:
+        return
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    for name, parameter in schema["properties"].items():
+        allowed = [one for one in parameter.get("anyOf", [parameter]) if one.get("type") != "null"]
+        shown = {key: value for key, value in allowed[0].items() if key not in ("description", "default")}
+        said = {"name": name, "in": "query", "schema": shown}
+        description = parameter.get("description") or allowed[0].get("description")
+        yield said | ({"description": description} if description else {})
+
+
+def _responses(operation: Operation) -> Json:
+    responses: Json = {}
+    for status, answer in operation.answers.items():
+        response: Json = {
+            "description": answer.description,
+            "headers": {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS},
+        }
+        response["headers"] |= {name: HEADERS[name] for name in answer.headers}
+        if answer.kind is not None:
+            response["content"] = {answer.media_type: {"schema": _shape(answer.kind)}}
+        elif answer.media_type != "application/json":
+            response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+        responses[str(status)] = response
+    for status, causes in _errors_by_status(operation).items():
+        responses[str(status)] = _problem(causes) if str(status) not in responses else responses[str(status)]
+    return dict(sorted(responses.items()))
+
+
+def _shape(kind: type) -> Json:
+    return {"type": "object"} if kind is dict else {"$ref": COMPONENTS.format(name=kind.__name__)}
+
+
+def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:
+    causes: list[type[PaidonceError]] = [*operation.errors, RateLimited, InternalError]
+    if operation.scope is not None:
+        causes += [Unauthenticated, InsufficientScope]
+    elif operation.tells_more_to is not None:
+        causes.append(Unauthenticated)
+    if operation.parameters is not None:
+        causes.append(InvalidRequest)
+    if operation.body is not None:
+        causes += [MalformedBody, InvalidRequest, InvalidIdempotencyKey, BodyTooLarge, UnsupportedMediaType]
+    if operation.touches_database:
+        causes += [Overloaded, DatabaseUnavailable]
+    by_status: dict[int, list[type[PaidonceError]]] = {}
+    for cause in dict.fromkeys(causes):
+        by_status.setdefault(ANSWERS[cause].status, []).append(cause)
+    return by_status
+
+
+def _problem(causes: list[type[PaidonceError]]) -> Json:
+    status = ANSWERS[causes[0]].status
+    headers = {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS}
+    if status == 401:  # noqa: PLR2004 - as below
+        headers["WWW-Authenticate"] = HEADERS["WWW-Authenticate"]
+    if status in (429, 503):
+        headers["Retry-After"] = HEADERS["Retry-After"]
+    examples = {
+        cause.code: {
+            "summary": (cause.__doc__ or "").strip(),
+            "value": {
+                "type": f"/docs#{cause.code}",
+                "title": ANSWERS[cause].title,
+                "status": status,
+                "detail": ANSWERS[cause].title + ".",
+                "instance": "/checkouts",
+                "code": cause.code,
+                "requestId": "req_06f0q0h7pvsnb2c9vq3k1jv2rg",
+                "retryable": cause.retryable,
+            },
+        }
+        for cause in causes
+    }
+    shape = {"$ref": COMPONENTS.format(name="Problem")}
+    return {
+        "description": " ".join(f"`{cause.code}`: {(cause.__doc__ or '').strip()}" for cause in causes),
+        "headers": headers,
+        "content": {PROBLEM_JSON: {"schema": shape, "examples": examples}},
+    }

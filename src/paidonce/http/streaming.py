@@ -1,0 +1,123 @@
+"""A merchant's events as Server-Sent Events: a reply without an end."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Final
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from paidonce.errors import PaidonceError
+from paidonce.events.feed import Follower
+from paidonce.events.model import Event
+from paidonce.http.answers import event_answer
+from paidonce.http.context import Header
+from paidonce.http.disconnects import until_disconnected
+from paidonce.http.rate_limits import Visit
+from paidonce.http.responses import encode
+
+log = structlog.get_logger()
+
+RETRY_MS: Final = 2000  # How long a client waits before it asks again.
+HEADERS: Final[list[Header]] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # So that a proxy in front hands on each event at once.
+]
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a stream is quiet, stuck, or open, in seconds."""
+
+    heartbeat: float = 15.0  # Proxies close what is quiet for a minute.
+    stuck: float = 30.0  # A client that takes nothing for so long is let go; it knows where it was.
+    open: float = 900.0  # Then the client asks again, maybe of another process.
+
+
+async def stream_head(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer HEAD: a stream's headers, and its end."""
+    await _begin(send)
+    await _end(send)
+
+
+class EventStream:
+    """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
+
+    def __init__(
+        self,
+        follow: Callable[[], AbstractContextManager[Follower]],
+        *,
+        types: frozenset[str] | None,
+        pace: Pace,
+        visit: Visit,
+    ) -> None:
+        self._follow = follow
+        self._types = types
+        self._pace = pace
+        self._visit = visit
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell until the client has gone, the process stops, or it has been open for long."""
+        with self._follow() as follower:
+            leaving = asyncio.create_task(_wait_until_gone(receive, follower))
+            try:
+                await _begin(send)
+                await self._tell(follower, send)
+                await _end(send)
+            except TimeoutError:
+                log.info("follower_let_go", position=follower.position)  # Not ended well: the server cuts it off.
+            finally:
+                leaving.cancel()
+
+    async def _tell(self, follower: Follower, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._pace.open
+        told = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
+        while True:
+            with self._visit.sending(len(told)):
+                async with asyncio.timeout(self._pace.stuck):
+                    await send({"type": "http.response.body", "body": told, "more_body": True})
+            if loop.time() >= until:
+                return
+            try:
+                told = await self._read(follower)
+            except PaidonceError as error:
+                log.warning("stream_ended", cause=error.code)  # The client asks again, and is told what is true then.
+                return
+            if follower.ended:
+                return
+
+    async def _read(self, follower: Follower) -> bytes:
+        """Write down what comes next. Who is far behind reads in turn with all others who read much."""
+        if follower.is_behind:
+            async with self._visit.reading():
+                return b"" if follower.ended else self._shown(await follower.read(seconds=0), follower)
+        return self._shown(await follower.read(seconds=self._pace.heartbeat), follower)
+
+    def _shown(self, events: Iterable[Event], follower: Follower) -> bytes:
+        shown = "".join(
+            f"id: {event.sequence}\nevent: {event.type}\ndata: {encode(event_answer(event)).decode()}\n\n"
+            for event in events
+            if self._types is None or event.type in self._types
+        )
+        return (shown or f": \n{_position(follower)}").encode()
+
+
+def _position(follower: Follower) -> str:
+    """Tell the client where it is, without an event: what it asks for next begins there."""
+    return f"id: {follower.position}\n\n"
+
+
+async def _begin(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+
+
+async def _end(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _wait_until_gone(receive: Receive, follower: Follower) -> None:
+    await until_disconnected(receive)
+    follower.end()

@@ -1,0 +1,134 @@
+"""Statements of the inbox. A webhook is stored once for each provider and id, and marked as applied once."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
+from sqlalchemy.sql.dml import Insert
+
+from paidonce.clock import Instant
+from paidonce.database.schema import provider_webhook
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
+from paidonce.database.transaction import Transaction
+from paidonce.provider_webhooks.model import ProviderWebhook
+
+_COLUMNS: Final = [provider_webhook.c[name] for name in ProviderWebhook.__struct_fields__]
+
+
+class WebhookName(msgspec.Struct, frozen=True):
+    """A webhook's primary key: providers name theirs independently of each other."""
+
+    provider: str
+    id: str
+
+
+class WebhookMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a try came to. ``tries_seen`` guards it: of two processes that try at once, one counts."""
+
+    provider: str
+    id: str
+    tries_seen: int
+    result: str
+    applied_at: Instant | None
+    due_at: Instant | None
+
+
+def _insert(dialect: str) -> Insert:
+    statement = insert_given(dialect, provider_webhook, *ProviderWebhook.__struct_fields__)
+    return statement.on_conflict_do_nothing(index_elements=["provider", "id"])
+
+
+def _by_name(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", provider=str, id=str)
+    return select(*_COLUMNS).where(
+        provider_webhook.c.provider == wanted.c.provider, provider_webhook.c.id == wanted.c.id
+    )
+
+
+def _mark(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", provider=str, id=str, tries_seen=int, result=str, applied_at=int, due_at=int)
+    statement = update(provider_webhook).where(
+        provider_webhook.c.provider == wanted.c.provider,
+        provider_webhook.c.id == wanted.c.id,
+        provider_webhook.c.tries == wanted.c.tries_seen,
+    )
+    return statement.values(
+        tries=provider_webhook.c.tries + 1,
+        result=wanted.c.result,
+        applied_at=wanted.c.applied_at,
+        due_at=wanted.c.due_at,
+    )
+
+
+def _delete_applied(dialect: str) -> Delete:
+    wanted = given_rows(dialect, "wanted", provider=str, id=str)
+    return delete(provider_webhook).where(
+        tuple_(provider_webhook.c.provider, provider_webhook.c.id).in_(select(wanted.c.provider, wanted.c.id)),
+        provider_webhook.c.applied_at.is_not(None),
+    )
+
+
+_INSERT: Final = Statement(_insert)
+_BY_NAME: Final = Statement(_by_name)
+_MARK: Final = Statement(_mark)
+_DELETE_APPLIED: Final = Statement(_delete_applied)
+_APPLIED_BEFORE: Final = (
+    select(provider_webhook.c.provider, provider_webhook.c.id)
+    .where(provider_webhook.c.applied_at < bindparam("before"))
+    .order_by(provider_webhook.c.applied_at)
+    .limit(bindparam("limit"))
+)
+_DUE: Final = (
+    select(provider_webhook.c.provider, provider_webhook.c.id)
+    .where(provider_webhook.c.due_at <= bindparam("now"))
+    .order_by(provider_webhook.c.due_at)
+    .limit(bindparam("limit"))
+)
+_BY_ID: Final = select(*_COLUMNS).where(provider_webhook.c.id == bindparam("wanted_id"))
+_NEWEST: Final = select(*_COLUMNS).order_by(provider_webhook.c.received_at.desc()).limit(bindparam("limit"))
+_NEWEST_NOT_APPLIED: Final = _NEWEST.where(provider_webhook.c.applied_at.is_(None))
+
+
+def insert_webhooks(transaction: Transaction, webhooks: Sequence[ProviderWebhook]) -> None:
+    """Store webhooks; one whose provider and id are there already is left as it is."""
+    transaction.run(_INSERT, {"rows": encode_rows(webhooks)})
+
+
+def read_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> dict[WebhookName, ProviderWebhook]:
+    """Read webhooks by name; those that are not there are left out."""
+    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(names)})
+    return {WebhookName(one.provider, one.id): one for one in (ProviderWebhook(*row) for row in rows)}
+
+
+def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> None:
+    """Write what tries came to."""
+    if marks:
+        transaction.run(_MARK, {"wanted": encode_rows(marks)})
+
+
+def find_due(transaction: Transaction, limit: int) -> list[WebhookName]:
+    """Name at most ``limit`` webhooks that wait to be applied, those that are due longest first."""
+    return [WebhookName(*row) for row in transaction.rows(_DUE, {"now": transaction.now, "limit": limit})]
+
+
+def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> list[WebhookName]:
+    """Name at most ``limit`` webhooks that were applied before an instant, the oldest first."""
+    return [WebhookName(*row) for row in transaction.rows(_APPLIED_BEFORE, {"before": before, "limit": limit})]
+
+
+def delete_applied(transaction: Transaction, names: Sequence[WebhookName]) -> None:
+    """Delete webhooks; one that is not applied stays."""
+    transaction.run(_DELETE_APPLIED, {"wanted": encode_rows(names)})
+
+
+def find_by_id(transaction: Transaction, webhook_id: str) -> list[ProviderWebhook]:
+    """Find the webhooks with an id: one of each provider at the most."""
+    return [ProviderWebhook(*row) for row in transaction.rows(_BY_ID, {"wanted_id": webhook_id})]
+
+
+def read_newest(transaction: Transaction, *, limit: int, applied_too: bool) -> list[ProviderWebhook]:
+    """Read at most ``limit`` webhooks, newest first: all, or those that are not applied."""
+    statement = _NEWEST if applied_too else _NEWEST_NOT_APPLIED
+    return [ProviderWebhook(*row) for row in transaction.rows(statement, {"limit": limit})]

@@ -1,0 +1,178 @@
+"""The caller: has receivers called by a process of its own, so that nothing they do is felt in this one.
+
+The process is started when the first call is due. Where it ends, its calls have failed, as if no answer had come, and
+another takes its place after a pause that grows with each end.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import count
+from typing import Final
+
+import msgspec
+import structlog
+
+from paidonce.webhook_endpoints.addresses import UrlRefused, read_url
+from paidonce.webhook_endpoints.calls import (
+    OUTCOMES,
+    Answer,
+    Call,
+    CallerSettings,
+    CallFailed,
+    Check,
+    Outcome,
+    Post,
+    receive,
+    send,
+)
+
+log = structlog.get_logger()
+
+# ``-P``: nothing in the working directory can take a module's place.
+COMMAND: Final = (sys.executable, "-P", "-m", "paidonce.webhook_endpoints.calling_process")
+# What finds Python, the authorities and the name servers. No secret of ours is where receivers are talked to.
+ENVIRONMENT: Final = (
+    *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN"),
+)
+TIMEOUTS_OF_A_CALL: Final = 2  # Whoever has not told by then what became of a call hangs, and is replaced.
+PAUSE_SECONDS_MIN: Final = 0.1
+PAUSE_SECONDS_MAX: Final = 10.0
+LOST: Final = "the process that calls receivers ended"
+
+
+class Caller:
+    """Calls receivers. ``command`` starts the process: the number of its socket and the settings are put behind it."""
+
+    def __init__(self, settings: CallerSettings, *, command: Sequence[str] = COMMAND) -> None:
+        self._settings = settings
+        self._command = command
+        self._numbers = count()
+        self._starting = asyncio.Lock()
+        self._process: _Process | None = None
+        self._ends = 0  # Since the last answer.
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Post a body; raises CallFailed."""
+        process = await self._running()
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds * TIMEOUTS_OF_A_CALL):
+                outcome = await process.do(Post(next(self._numbers), url, headers, body))
+        except TimeoutError:
+            log.error("webhook_process_hangs", pid=process.pid)
+            process.kill()
+            raise CallFailed(LOST) from None
+        self._ends = 0
+        if outcome.defect is not None:
+            log.error("webhook_failed", url=url, defect=outcome.defect)
+        if outcome.answer is None:
+            raise CallFailed(outcome.failed or outcome.refused or LOST)
+        return outcome.answer
+
+    async def check(self, url: str, *, seconds_max: float) -> None:
+        """Raise UrlRefused where a webhook may not go; what cannot be told in time is judged when it is called."""
+        target = read_url(url, allow_private=self._settings.allow_private)
+        if target.address is not None or self._settings.allow_private:
+            return
+        try:
+            async with asyncio.timeout(seconds_max):
+                process = await self._running()
+                outcome = await process.do(Check(next(self._numbers), url, seconds_max))
+        except (CallFailed, TimeoutError):
+            return
+        if outcome.refused is not None:
+            raise UrlRefused(outcome.refused)
+
+    async def stop(self) -> None:
+        """End the process. Nothing is to be called any more."""
+        if self._process is not None:
+            await self._process.end()
+
+    async def _running(self) -> "_Process":
+        """Return the process, started where there is none; raises CallFailed."""
+        async with self._starting:
+            if self._process is not None and self._process.has_ended:
+                await self._process.end()
+                self._process = None
+                await asyncio.sleep(min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2**self._ends))
+                self._ends = min(self._ends + 1, 16)
+            if self._process is None:
+                self._process = await _start(self._command, self._settings)
+            return self._process
+
+
+async def _start(command: Sequence[str], settings: CallerSettings) -> "_Process":
+    link, other = socket.socketpair()
+    with other:
+        try:
+            child = subprocess.Popen(  # noqa: ASYNC220, S603 - it returns at once; the command is ours
+                [*command, str(other.fileno()), msgspec.json.encode(settings).decode()],
+                pass_fds=[other.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+            )
+        except OSError as error:
+            link.close()
+            log.error("webhook_process_not_started", cause=str(error))
+            raise CallFailed(LOST) from None
+    reader, writer = await asyncio.open_unix_connection(sock=link)
+    return _Process(child, reader, writer)
+
+
+class _Process:
+    """A process that runs, and the calls that are in its hands."""
+
+    def __init__(
+        self, child: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.pid: Final = child.pid
+        self._child = child
+        self._reader = reader
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self._ending = False
+        self._task = asyncio.create_task(self._read())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it does no more calls."""
+        return self._task.done()
+
+    async def do(self, call: Call) -> Outcome:
+        """Have a call done; raises CallFailed where the process ends before."""
+        if self.has_ended:
+            raise CallFailed(LOST)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[call.number] = future
+        try:
+            send(self._writer, call)
+            return await future
+        finally:
+            del self._waiting[call.number]
+
+    async def _read(self) -> None:
+        while (outcome := await receive(self._reader, OUTCOMES)) is not None:
+            future = self._waiting.get(outcome.number)
+            if future is not None and not future.done():
+                future.set_result(outcome)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(CallFailed(LOST))
+        if not self._ending:
+            log.error("webhook_process_lost", pid=self.pid, calls=len(self._waiting))
+
+    def kill(self) -> None:
+        """End it now, whatever it does."""
+        self._child.kill()
+
+    async def end(self) -> None:
+        """Have it end, by having nothing more to read, and wait for it."""
+        self._ending = True
+        self._writer.close()
+        self._child.kill()  # What it was doing nobody waits for.
+        await asyncio.to_thread(self._child.wait)
+        await self._task

@@ -1,0 +1,80 @@
+"""The outbox: what the API needs to take an endpoint in, and the sender behind it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from paidonce.clock import Clock
+from paidonce.database.batch import News
+from paidonce.database.batcher import Batcher
+from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
+from paidonce.ids import Chance
+from paidonce.webhook_endpoints.caller import Caller
+from paidonce.webhook_endpoints.calls import CallerSettings
+from paidonce.webhook_endpoints.secrets import SECRET_BYTES, seal_secret, show_secret
+from paidonce.webhook_endpoints.sender import Sender, SenderSettings
+
+LOOKUP_SECONDS_MAX: Final = 2.0  # Somebody waits: who makes an endpoint is told at once what can be told at once.
+
+
+class Outbox:
+    """Webhooks to merchants in this process."""
+
+    def __init__(
+        self,
+        writer: Batcher,
+        reader: Batcher,
+        settings: SenderSettings,
+        *,
+        allow_private: bool,
+        keyring: Keyring,
+        clock: Clock,
+        chance: Chance,
+        draw: Draw,
+    ) -> None:
+        self._caller = Caller(CallerSettings(allow_private, settings.timeout_seconds))
+        self._keyring = keyring
+        self._draw = draw
+        self._sender = Sender(writer, reader, self._caller, keyring, settings, clock=clock, chance=chance)
+
+    async def start(self, *, alone: bool) -> None:
+        """Begin to send."""
+        await self._sender.start(alone=alone)
+
+    def committed(self, news: News) -> None:
+        """Have the sender look soon, where something is to be delivered."""
+        if news.has_deliveries:
+            self._sender.hint()
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Send nothing more, and give back what is not done."""
+        await self._sender.stop(grace_seconds=grace_seconds)
+        await self._caller.stop()
+
+    async def check_url(self, url: str) -> None:
+        """Raise UrlRefused where webhooks may not go."""
+        await self._caller.check(url, seconds_max=LOOKUP_SECONDS_MAX)
+
+    def make_secret(self, *, merchant_id: str, endpoint_id: str) -> tuple[str, str]:
+        """Make a secret: as its owner gets it, and sealed for its row. Raises EncryptionKeyMissing."""
+        secret = self._draw(SECRET_BYTES)
+        sealed = seal_secret(self._keyring, secret, merchant_id=merchant_id, endpoint_id=endpoint_id)
+        return show_secret(secret), sealed
+
+
+def key_finder(said: str, file: Path | None, *, make: Draw | None) -> Callable[[], list[bytes]]:
+    """Make what finds the encryption keys: those that are said, else that in the file.
+
+    With ``make`` a file that is not there is made, and where there can be none, as beside a database in memory, the key
+    lives as long as the process.
+    """
+    keys = read_keys(said)
+
+    def find() -> list[bytes]:
+        if keys:
+            return keys
+        if file is not None:
+            return keys_beside(file, make=make)
+        return [make(KEY_BYTES)] if make is not None else []
+
+    return find

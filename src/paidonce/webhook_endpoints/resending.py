@@ -1,0 +1,208 @@
+"""Statements for those who look at deliveries, and have them sent again."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, Update, bindparam, or_, select, update
+
+from paidonce import ids
+from paidonce.database.schema import delivery, delivery_try, event, webhook_endpoint
+from paidonce.database.sets import encode_rows, given_rows
+from paidonce.database.statement import Statement
+from paidonce.database.transaction import NamedRow, Transaction
+from paidonce.webhook_endpoints.deliveries import NewTry
+from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, WebhookEndpoint, wants
+from paidonce.webhook_endpoints.store import subscriptions_of
+from paidonce.webhook_endpoints.writing import insert_deliveries, new_delivery, read_filter
+
+TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
+
+RESENDABLE: Final = (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
+
+_COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
+_TRY_COLUMNS: Final = [delivery_try.c[name] for name in NewTry.__struct_fields__]
+
+
+class ShownDelivery(msgspec.Struct, frozen=True):
+    """A delivery with its event's type and number, and its newest tries, oldest first."""
+
+    delivery: Delivery
+    type: str
+    sequence: int
+    tries: list[NewTry]
+
+
+_WITH_EVENT: Final = select(*_COLUMNS, event.c.type, event.c.sequence).join(
+    event, (event.c.id == delivery.c.event_id) & (event.c.merchant_id == delivery.c.merchant_id)
+)
+_ONE: Final = _WITH_EVENT.join(
+    webhook_endpoint,
+    (webhook_endpoint.c.id == delivery.c.endpoint_id) & (webhook_endpoint.c.merchant_id == delivery.c.merchant_id),
+).where(
+    delivery.c.id == bindparam("wanted_id"),
+    webhook_endpoint.c.deleted_at.is_(None),
+    or_(
+        bindparam("of_merchant", type_=delivery.c.merchant_id.type).is_(None),
+        delivery.c.merchant_id == bindparam("of_merchant"),
+    ),
+)
+
+
+def _tries(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    return (
+        select(*_TRY_COLUMNS)
+        .where(
+            delivery_try.c.delivery_id == wanted.c.id,
+            delivery_try.c.merchant_id == wanted.c.merchant_id,
+            delivery_try.c.number > wanted.c.fence - TRIES_SHOWN_MAX,
+        )
+        .order_by(delivery_try.c.delivery_id, delivery_try.c.number)
+    )
+
+
+def _among(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str)
+    return select(delivery.c.id).where(delivery.c.id == wanted.c.id)
+
+
+def _resend(dialect: str) -> Update:
+    """Make due what is not under way. What is dropped stays so: its endpoint is no more."""
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    statement = update(delivery).where(
+        delivery.c.id == wanted.c.id,
+        delivery.c.merchant_id == wanted.c.merchant_id,
+        or_(*(delivery.c.status == one for one in RESENDABLE)),
+        # However often the same is asked for, nothing is written for what is due already.
+        or_(delivery.c.status != DeliveryStatus.PENDING, delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
+    )
+    return statement.values(
+        status=DeliveryStatus.PENDING, due_at=bindparam("now"), failures=0, updated_at=bindparam("now")
+    )
+
+
+_TRIES: Final = Statement(_tries)
+_AMONG: Final = Statement(_among)
+_RESEND: Final = Statement(_resend)
+_MAKE_DUE: Final = (
+    update(delivery)
+    .where(
+        delivery.c.endpoint_id == bindparam("wanted_id"),
+        delivery.c.merchant_id == bindparam("of_merchant"),
+        delivery.c.status == DeliveryStatus.PENDING,
+        delivery.c.due_at.is_not(None),
+        # What is due and never failed is as it should be: as much is written as has failed, not as is waiting.
+        or_(delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
+    )
+    .values(due_at=bindparam("now"), failures=0, updated_at=bindparam("now"))
+)
+_RANGE: Final = (
+    select(event.c.id, event.c.type, event.c.detail, delivery.c.id.label("delivery_id"))
+    .outerjoin(
+        delivery,
+        (delivery.c.event_id == event.c.id)
+        & (delivery.c.merchant_id == event.c.merchant_id)
+        & (delivery.c.endpoint_id == bindparam("wanted_id")),
+    )
+    .where(
+        event.c.merchant_id == bindparam("of_merchant"),
+        event.c.sequence.between(bindparam("first"), bindparam("last")),
+    )
+    .order_by(event.c.sequence)
+)
+
+
+def read_delivery(transaction: Transaction, delivery_id: str, merchant_id: str | None) -> ShownDelivery | None:
+    """Read a delivery with its tries; None where it is not the merchant's, or its endpoint is deleted."""
+    rows = transaction.rows(_ONE, {"wanted_id": delivery_id, "of_merchant": merchant_id})
+    return next(iter(_shown(transaction, rows)), None)
+
+
+def read_page(
+    transaction: Transaction,
+    endpoint: WebhookEndpoint,
+    *,
+    limit: int,
+    status: str | None,
+    starting_after: str | None,
+    ending_before: str | None,
+) -> tuple[list[ShownDelivery], bool]:
+    """Read one page of an endpoint's deliveries, newest first, and whether more lies beyond it."""
+    backwards = ending_before is not None
+    statement = _WITH_EVENT.where(
+        delivery.c.endpoint_id == endpoint.id, delivery.c.merchant_id == endpoint.merchant_id
+    ).limit(limit + 1)
+    statement = statement.order_by(delivery.c.id.asc() if backwards else delivery.c.id.desc())
+    if status is not None:
+        statement = statement.where(delivery.c.status == status)
+    if starting_after is not None:
+        statement = statement.where(delivery.c.id < starting_after)
+    if ending_before is not None:
+        statement = statement.where(delivery.c.id > ending_before)
+    found = transaction.rows(statement)
+    page = _shown(transaction, found[:limit])
+    return (page[::-1] if backwards else page), len(found) > limit
+
+
+def _shown(transaction: Transaction, rows: Sequence[NamedRow]) -> list[ShownDelivery]:
+    if not rows:
+        return []
+    wanted = encode_rows({"id": row.id, "merchant_id": row.merchant_id, "fence": row.fence} for row in rows)
+    tries: defaultdict[str, list[NewTry]] = defaultdict(list)
+    for row in transaction.rows(_TRIES, {"wanted": wanted}):
+        one = NewTry(**dict(zip(NewTry.__struct_fields__, row, strict=True)))
+        tries[one.delivery_id].append(one)
+    return [ShownDelivery(Delivery(*row[:-2]), row.type, row.sequence, tries[row.id]) for row in rows]
+
+
+def ids_among(transaction: Transaction, delivery_ids: Iterable[str]) -> set[str]:
+    """Tell which of these deliveries are there."""
+    wanted = encode_rows({"id": one} for one in delivery_ids)
+    return transaction.column(_AMONG, {"wanted": wanted})
+
+
+def resend_one(transaction: Transaction, delivery_id: str, merchant_id: str | None) -> None:
+    """Make a delivery due at once, unless it is under way."""
+    rows = transaction.rows(_ONE, {"wanted_id": delivery_id, "of_merchant": merchant_id})
+    _resend_all(transaction, [(row.id, row.merchant_id) for row in rows])
+
+
+def _resend_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
+    wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
+    transaction.run(_RESEND, {"wanted": wanted, "now": transaction.now})
+
+
+def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
+    """Make due at once what waits for an endpoint, with all tries before it."""
+    transaction.run(_MAKE_DUE, {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "now": transaction.now})
+
+
+def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int, last: int) -> int:
+    """Make due at once the events of a range that an endpoint wants or had; returns how many.
+
+    Its merchant is locked: nobody else numbers deliveries of its endpoints.
+    """
+    types = read_filter(endpoint.id, endpoint.event_types)
+    parameters = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "first": first, "last": last}
+    rows = transaction.rows(_RANGE, parameters)
+    there = [(row.delivery_id, endpoint.merchant_id) for row in rows if row.delivery_id is not None]
+    _resend_all(transaction, there)
+    newest = {one.endpoint_id: one.newest for one in subscriptions_of(transaction, [endpoint.merchant_id])}
+    missing = [row.id for row in rows if row.delivery_id is None and wants(types, row.type)]
+    insert_deliveries(
+        transaction,
+        [
+            new_delivery(
+                ids.new_id(ids.DELIVERY),
+                endpoint.id,
+                endpoint.merchant_id,
+                event_id,
+                number=number,
+                now=transaction.now,
+            )
+            for number, event_id in enumerate(missing, newest[endpoint.id] + 1)
+        ],
+    )
+    return len(there) + len(missing)

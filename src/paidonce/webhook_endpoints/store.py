@@ -1,0 +1,155 @@
+"""Statements over webhook endpoints. Every change is guarded by the version that it was made from."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, Update, func, or_, select, update
+from sqlalchemy.sql.dml import ReturningInsert
+
+from paidonce.database.schema import delivery, webhook_endpoint
+from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.statement import Statement
+from paidonce.database.transaction import Transaction
+from paidonce.webhook_endpoints.model import WebhookEndpoint
+
+_COLUMNS: Final = [webhook_endpoint.c[name] for name in WebhookEndpoint.__struct_fields__]
+_CHANGING: Final[dict[str, type[str] | type[int]]] = {
+    "url": str,
+    "event_types": str,
+    "description": str,
+    "secret": str,
+    "former_secret": str,
+    "former_secret_until": int,
+    "failing_since": int,
+    "paused_at": int,
+    "pause_reason": str,
+    "updated_at": int,
+    "deleted_at": int,
+}
+
+
+class EndpointName(msgspec.Struct, frozen=True):
+    """An endpoint as a caller names it; without a merchant the caller may name everybody's."""
+
+    id: str
+    merchant_id: str | None
+
+
+def _insert(dialect: str) -> ReturningInsert[Any]:
+    statement = insert_given(dialect, webhook_endpoint, *WebhookEndpoint.__struct_fields__)
+    return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"]).returning(webhook_endpoint.c.id)
+
+
+def _by_name(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    return select(*_COLUMNS).where(
+        webhook_endpoint.c.id == wanted.c.id,
+        or_(wanted.c.merchant_id.is_(None), webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
+    )
+
+
+def _change(dialect: str) -> Update:
+    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, version=int, **_CHANGING)
+    statement = update(webhook_endpoint).where(
+        webhook_endpoint.c.id == wanted.c.id,
+        webhook_endpoint.c.merchant_id == wanted.c.merchant_id,
+        webhook_endpoint.c.version == wanted.c.version,
+    )
+    changes = {name: wanted.c[name] for name in _CHANGING}
+    return statement.values(version=webhook_endpoint.c.version + 1, **changes).returning(webhook_endpoint.c.id)
+
+
+def _of_merchants(dialect: str) -> Select[Any]:
+    wanted = given_rows(dialect, "wanted", id=str)
+    newest = (
+        select(func.max(delivery.c.number))
+        .where(
+            delivery.c.endpoint_id == webhook_endpoint.c.id, delivery.c.merchant_id == webhook_endpoint.c.merchant_id
+        )
+        .scalar_subquery()
+    )
+    return select(
+        webhook_endpoint.c.id,
+        webhook_endpoint.c.merchant_id,
+        webhook_endpoint.c.event_types,
+        func.coalesce(newest, 0).label("newest"),
+    ).where(webhook_endpoint.c.merchant_id == wanted.c.id, webhook_endpoint.c.deleted_at.is_(None))
+
+
+_INSERT: Final = Statement(_insert)
+_BY_NAME: Final = Statement(_by_name)
+_CHANGE: Final = Statement(_change)
+_OF_MERCHANTS: Final = Statement(_of_merchants)
+_ALL: Final = select(*_COLUMNS).where(webhook_endpoint.c.deleted_at.is_(None)).order_by(webhook_endpoint.c.id)
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """What a merchant's endpoint wants to hear of, and the number of its newest delivery."""
+
+    endpoint_id: str
+    merchant_id: str
+    event_types: str | None
+    newest: int
+
+
+def insert_endpoints(transaction: Transaction, endpoints: Iterable[WebhookEndpoint]) -> set[str]:
+    """Insert endpoints; returns the ids of those that were not there."""
+    return transaction.column(_INSERT, {"rows": encode_rows(endpoints)})
+
+
+def read_endpoints(transaction: Transaction, names: Iterable[EndpointName]) -> dict[EndpointName, WebhookEndpoint]:
+    """Read endpoints, deleted ones too; those that are not the namer's are left out."""
+    wanted = list(names)
+    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(wanted)})
+    found = {one.id: one for one in (WebhookEndpoint(*row) for row in rows)}
+    return {
+        name: found[name.id]
+        for name in wanted
+        if name.id in found and name.merchant_id in (None, found[name.id].merchant_id)
+    }
+
+
+def change_endpoints(transaction: Transaction, endpoints: Sequence[WebhookEndpoint]) -> set[str]:
+    """Write endpoints as they shall be; returns the ids of those that were still of the version that was seen."""
+    if not endpoints:
+        return set()
+    return transaction.column(_CHANGE, {"wanted": encode_rows(endpoints)})
+
+
+def subscriptions_of(transaction: Transaction, merchant_ids: Iterable[str]) -> list[Subscription]:
+    """Read what the endpoints of merchants want to hear of."""
+    wanted = encode_rows({"id": one} for one in merchant_ids)
+    rows = transaction.rows(_OF_MERCHANTS, {"wanted": wanted})
+    return [Subscription(*row) for row in rows]
+
+
+class EndpointFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which endpoints a page shows: newest first, or, with ``ending_before``, those just newer than an id."""
+
+    limit: int
+    merchant_id: str | None = None
+    starting_after: str | None = None
+    ending_before: str | None = None
+
+
+def read_page(transaction: Transaction, wanted: EndpointFilter) -> tuple[list[WebhookEndpoint], bool]:
+    """Read one page, newest first, and whether more lies beyond it."""
+    backwards = wanted.ending_before is not None
+    order = webhook_endpoint.c.id.asc() if backwards else webhook_endpoint.c.id.desc()
+    statement = _ALL.order_by(None).order_by(order).limit(wanted.limit + 1)
+    if wanted.merchant_id is not None:
+        statement = statement.where(webhook_endpoint.c.merchant_id == wanted.merchant_id)
+    if wanted.starting_after is not None:
+        statement = statement.where(webhook_endpoint.c.id < wanted.starting_after)
+    if wanted.ending_before is not None:
+        statement = statement.where(webhook_endpoint.c.id > wanted.ending_before)
+    found = [WebhookEndpoint(*row) for row in transaction.rows(statement)]
+    page = found[: wanted.limit]
+    return (page[::-1] if backwards else page), len(found) > wanted.limit
+
+
+def read_all(transaction: Transaction, *, after: str, limit: int) -> list[WebhookEndpoint]:
+    """Read endpoints that are not deleted, in the order of their ids, those after an id."""
+    statement = _ALL.where(webhook_endpoint.c.id > after).limit(limit)
+    return [WebhookEndpoint(*row) for row in transaction.rows(statement)]

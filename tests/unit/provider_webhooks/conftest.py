@@ -1,0 +1,106 @@
+"""A merchant's database with its inbox, and a clock that stands still until it is moved."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import select
+
+from paidonce.checkouts.actions import create_checkouts, read_timelines
+from paidonce.checkouts.model import NewCheckout
+from paidonce.clock import Instant
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
+from paidonce.database.schema import attempt, checkout, provider_webhook
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.events.store import write_events
+from paidonce.merchants.model import OwnedId
+from paidonce.payments.model import LookupSchedule
+from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.provider_webhooks.actions import (
+    Applied,
+    ApplyWebhook,
+    ReceivedWebhook,
+    apply_webhooks,
+    find_due_webhooks,
+    store_webhooks,
+)
+from paidonce.provider_webhooks.store import WebhookName
+from paidonce.providers.base import Declined, Evidence, Notice, Succeeded
+
+NOW: Final = 1_700_000_000_000
+SUCCESS: Final = Succeeded("ch_1")
+DECLINE: Final = Declined("expired_card", "ch_1")
+
+
+class Shop:
+    """A database with a clock that stands still until it is moved, and the actions of one merchant on it."""
+
+    def __init__(self, url: str) -> None:
+        self.now: Instant = NOW
+        self.url = url
+        self.database: Database = open_database(
+            parse_database_url(url), clock=lambda: self.now, before_commit=write_events
+        )
+        migrate(self.database)
+
+    def do(self, action: Callable[[Transaction, Any], Any], *requests: object) -> list[Any]:
+        with self.database.write() as transaction:
+            return list(action(transaction, requests))
+
+    def pays(self, name: str, attempt_id: str) -> str:
+        """Have a checkout whose payment is under way."""
+        wish = NewCheckout(id=f"chk_{name}", merchant_id="m1", idempotency_key=name, amount=1000, currency="USD")
+        self.do(create_checkouts, wish)
+        self.pay(f"chk_{name}", attempt_id)
+        return f"chk_{name}"
+
+    def pay(self, checkout_id: str, attempt_id: str) -> None:
+        wish = StartPayment(
+            attempt_id=attempt_id,
+            checkout=OwnedId(checkout_id, None),
+            payment_method="tok",
+            provider="simulator",
+            lease_ms=30_000,
+        )
+        self.do(start_payments, wish)
+
+    def receive(
+        self, evidence: Evidence | None, key: str = "att_1", webhook_id: str = "msg_1", provider: str = "simulator"
+    ) -> WebhookName:
+        received = ReceivedWebhook(provider, Notice(webhook_id, key, evidence), b'{"a":1}')
+        name: WebhookName = self.do(store_webhooks, received)[0]
+        return name
+
+    def apply(self, *names: WebhookName) -> list[str | None]:
+        wishes = [ApplyWebhook(name=name, schedule=LookupSchedule(), chance=0.5) for name in names]
+        applied: list[Applied | None] = self.do(apply_webhooks, *wishes)
+        return [None if one is None else str(one.result) for one in applied]
+
+    def row(self, webhook_id: str = "msg_1") -> Any:  # noqa: ANN401 - a row
+        with self.database.read() as transaction:
+            return transaction.rows(select(provider_webhook).where(provider_webhook.c.id == webhook_id))[0]
+
+    def status(self, checkout_id: str) -> str:
+        with self.database.read() as transaction:
+            found: str = transaction.rows(select(checkout.c.status).where(checkout.c.id == checkout_id))[0][0]
+        return found
+
+    def attempts(self, checkout_id: str) -> list[tuple[str, str]]:
+        wanted = select(attempt.c.kind, attempt.c.status).where(attempt.c.checkout_id == checkout_id)
+        with self.database.read() as transaction:
+            return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
+
+    def history(self, checkout_id: str) -> list[tuple[str, str]]:
+        return [(event.type, event.cause) for event in self.do(read_timelines, OwnedId(checkout_id, None))[0]]
+
+    def due(self) -> list[str]:
+        return [name.id for name in self.do(find_due_webhooks, 10)[0]]
+
+
+@pytest.fixture
+def shop(database_url: str) -> Iterator[Shop]:
+    one = Shop(database_url)
+    yield one
+    one.database.close()

@@ -1,0 +1,198 @@
+"""The inbox on both databases: stored once, applied in any order, tried again, replayed."""
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+from click.testing import CliRunner, Result
+
+from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
+from paidonce.cli import main
+from paidonce.merchants.model import OwnedId
+from paidonce.provider_webhooks.actions import (
+    OldWebhooks,
+    fail_webhooks,
+    find_due_webhooks,
+    find_old_webhooks,
+    prune_webhooks,
+)
+from paidonce.provider_webhooks.model import RETRY_SECONDS
+from paidonce.provider_webhooks.store import WebhookName
+from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, Succeeded, Unknown
+from tests.unit.provider_webhooks.conftest import DECLINE, NOW, SUCCESS, Shop
+
+
+def test_a_webhook_ends_a_payment_and_the_timeline_says_that_it_did(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS)) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+    assert shop.history(checkout_id)[-1] == ("checkout.completed", "webhook")
+    assert (shop.row().applied_at, shop.row().due_at, shop.row().body) == (NOW, None, '{"a":1}')
+
+
+def test_the_same_webhook_is_stored_once_and_applied_once(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    names = [shop.receive(SUCCESS) for _ in range(3)]
+    assert shop.apply(*names) == ["CHANGED"] * 3
+    history = shop.history(checkout_id)
+    assert shop.apply(shop.receive(SUCCESS)) == [None]
+    assert shop.history(checkout_id) == history
+    assert shop.row().tries == 1
+
+
+def test_the_same_proof_under_another_id_changes_nothing_more(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    names = [shop.receive(SUCCESS, webhook_id=f"msg_{number}") for number in range(3)]
+    assert sorted(str(one) for one in shop.apply(*names)) == ["CHANGED", "KNOWN", "KNOWN"]
+    assert [kind for kind, _ in shop.history(checkout_id)].count("checkout.completed") == 1
+
+
+@pytest.mark.parametrize("order", list(permutations(["decline", "success", "success again"])))
+def test_in_whatever_order_they_come_the_end_is_the_same(shop: Shop, order: tuple[str, ...]) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    for what in order:
+        shop.apply(shop.receive(DECLINE if what == "decline" else SUCCESS, webhook_id=what))
+    assert shop.status(checkout_id) == "COMPLETED"
+    assert shop.attempts(checkout_id) == [("CHARGE", "SUCCEEDED")]
+
+
+def test_a_success_that_is_proven_too_late_for_its_checkout_is_given_back_at_once(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    shop.apply(shop.receive(DECLINE, webhook_id="declined"))
+    shop.do(cancel_checkouts, CancelCheckout(OwnedId(checkout_id, None)))
+    assert shop.apply(shop.receive(SUCCESS, webhook_id="late")) == ["CHANGED"]
+    assert shop.status(checkout_id) == "CANCELED"
+    assert sorted(shop.attempts(checkout_id)) == [("CHARGE", "SUCCEEDED"), ("REVERSAL", "READY")]
+    assert shop.apply(shop.receive(SUCCESS, webhook_id="later")) == ["KNOWN"]
+    assert len(shop.attempts(checkout_id)) == 2
+
+
+@pytest.mark.parametrize("evidence", [None, Unknown("pending"), NotFound()])
+def test_what_is_no_news_changes_nothing(shop: Shop, evidence: Evidence | None) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    history = shop.history(checkout_id)
+    assert shop.apply(shop.receive(evidence)) == ["NO_NEWS"]
+    assert (shop.attempts(checkout_id), shop.history(checkout_id)) == ([("CHARGE", "SENT")], history)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Succeeded("re_1", 1000, "USD", "refund"),
+        Declined("refund_refused", "re_1", "refund"),
+        Authorized("ch_1", kind="void"),
+    ],
+    ids=lambda evidence: type(evidence).__name__,
+)
+def test_a_webhook_about_another_kind_of_operation_ends_nothing_and_a_person_must_look(
+    shop: Shop, evidence: Evidence
+) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(evidence)) == ["CHANGED"]
+    assert (shop.status(checkout_id), shop.attempts(checkout_id)) == ("PROCESSING", [("CHARGE", "NEEDS_REVIEW")])
+    assert shop.history(checkout_id)[-1] == ("attempt.needs_review", "webhook")
+    assert shop.apply(shop.receive(Succeeded("ch_1", 1000, "USD", "charge"), webhook_id="msg_2")) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+def test_a_provider_says_nothing_about_the_attempts_of_another(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS, provider="elsewhere")) == ["ATTEMPT_NOT_FOUND"]
+    assert shop.status(checkout_id) == "PROCESSING"
+
+
+def test_two_providers_may_give_the_same_id(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    assert shop.apply(shop.receive(SUCCESS, provider="elsewhere")) == ["ATTEMPT_NOT_FOUND"]
+    assert shop.apply(shop.receive(SUCCESS)) == ["CHANGED"]
+
+
+def test_a_webhook_that_nobody_applied_is_due_soon(shop: Shop) -> None:
+    shop.receive(SUCCESS)
+    assert shop.due() == []
+    shop.now += RETRY_SECONDS[0] * 1000
+    assert shop.due() == ["msg_1"]
+
+
+def test_a_webhook_without_its_attempt_is_tried_less_and_less_often_and_then_left_to_an_operator(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    pauses = []
+    while (due_at := shop.row().due_at) is not None:
+        pauses.append((due_at - shop.now) // 1000)
+        shop.now = due_at
+        assert shop.due() == ["msg_1"]
+        assert shop.apply(name) == ["ATTEMPT_NOT_FOUND"]
+    assert tuple(pauses) == RETRY_SECONDS
+    assert (shop.row().result, shop.row().applied_at) == ("ATTEMPT_NOT_FOUND", None)
+
+
+def test_a_webhook_that_came_before_its_attempt_is_applied_when_the_attempt_is_there(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    assert shop.apply(name) == ["ATTEMPT_NOT_FOUND"]
+    checkout_id = shop.pays("one", "att_1")
+    assert shop.apply(name) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+def test_a_webhook_that_fails_is_put_off_and_stays_visible(shop: Shop) -> None:
+    name = shop.receive(SUCCESS)
+    shop.do(fail_webhooks, name)
+    assert (shop.row().result, shop.row().tries, shop.row().applied_at) == ("FAILED", 1, None)
+    assert shop.row().due_at == NOW + RETRY_SECONDS[1] * 1000
+
+
+def test_of_many_webhooks_at_once_each_is_applied_to_its_own(shop: Shop) -> None:
+    ids = [shop.pays(str(number), f"att_{number}") for number in range(20)]
+    names = [shop.receive(SUCCESS, key=f"att_{number}", webhook_id=f"msg_{number}") for number in range(20)]
+    assert shop.apply(*names, *names) == ["CHANGED"] * 40
+    assert {shop.status(one) for one in ids} == {"COMPLETED"}
+
+
+Run = Callable[..., Result]
+
+
+def test_only_what_was_applied_long_ago_is_pruned_a_few_at_a_time(shop: Shop) -> None:
+    for number in range(5):
+        shop.pays(f"{number}", f"att_{number}")
+        shop.apply(shop.receive(SUCCESS, f"att_{number}", f"msg_{number}"))
+        shop.now += 1000
+    shop.receive(SUCCESS, "att_nobody", "msg_waiting")
+    old = OldWebhooks(age_ms=2000, limit=2)
+    (names,) = shop.do(find_old_webhooks, old)
+    assert [name.id for name in names] == ["msg_0", "msg_1"]
+    shop.do(prune_webhooks, [*names, WebhookName("simulator", "msg_waiting")])
+    shop.do(prune_webhooks, names)  # Run again after a commit whose answer was lost, it does nothing more.
+    assert [name.id for name in shop.do(find_old_webhooks, old)[0]] == ["msg_2"]
+    shop.now += 10**12
+    left = shop.do(find_old_webhooks, OldWebhooks(age_ms=1, limit=99))[0]
+    assert [name.id for name in left] == ["msg_2", "msg_3", "msg_4"]
+    assert len(shop.do(find_due_webhooks, 99)[0]) == 1  # What is not applied is never pruned.
+
+
+@pytest.fixture
+def run(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a command beside whoever has the database."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("operator"))
+    return lambda *arguments: CliRunner().invoke(main, ["inbox", *arguments], env={"DATABASE_URL": shop.url})
+
+
+def test_an_operator_sees_what_was_not_applied_and_applies_it(shop: Shop, run: Run) -> None:
+    assert shop.apply(shop.receive(SUCCESS)) == ["ATTEMPT_NOT_FOUND"]
+    listed = run("list")
+    assert (listed.exit_code, "msg_1" in listed.output, "ATTEMPT_NOT_FOUND" in listed.output) == (0, True, True)
+    refused = run("replay", "msg_1")
+    assert (refused.exit_code, refused.output) == (1, "Not applied: there is no attempt that it could be about.\n")
+    checkout_id = shop.pays("one", "att_1")
+    replayed = run("replay", "msg_1")
+    assert (replayed.exit_code, replayed.output) == (0, f"Applied: it ended an attempt of {checkout_id}.\n")
+    assert (shop.status(checkout_id), run("list").output) == ("COMPLETED", "There is none that is not applied.\n")
+    assert '"result":"CHANGED"' in run("list", "--all", "--json").output
+    again = run("replay", "msg_1")
+    assert (again.exit_code, again.output) == (0, f"Applied: what it proves of {checkout_id} was known before.\n")
+
+
+def test_an_operator_is_told_what_there_is_not_or_what_is_not_plain(shop: Shop, run: Run) -> None:
+    assert run("replay", "msg_9").exit_code == 1
+    shop.receive(SUCCESS)
+    shop.receive(SUCCESS, provider="elsewhere")
+    assert (run("replay", "msg_1").exit_code, run("replay", "msg_1", "--provider", "simulator").exit_code) == (2, 1)

@@ -1,0 +1,229 @@
+"""Deliveries on both databases: written with their event, claimed in shares, tried on a schedule, never lost."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import select
+
+from paidonce.database.schema import delivery
+from paidonce.database.transaction import Transaction
+from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.webhook_endpoints.deliveries import Held
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
+from paidonce.webhook_endpoints.sending import (
+    find_waiting_endpoints,
+    release_all_deliveries,
+    release_deliveries,
+)
+from paidonce.webhook_endpoints.writing import write_events_and_deliveries
+from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
+
+
+def test_a_delivery_is_written_with_its_event_for_every_endpoint_of_its_merchant(outgoing: Outgoing) -> None:
+    mine, second, theirs = outgoing.endpoint(), outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen("m1", "m1", "m2")
+    assert [row.number for row in outgoing.rows(mine)] == [1, 2]
+    assert [row.number for row in outgoing.rows(second)] == [1, 2]
+    assert [(row.number, row.status, row.due_at) for row in outgoing.rows(theirs)] == [(1, "PENDING", outgoing.now)]
+
+
+def test_an_event_whose_transaction_fails_leaves_no_delivery(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+
+    def happen_and_fail(transaction: Transaction, _: Sequence[None]) -> list[None]:
+        happened = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1")
+        transaction.events.append(happened)
+        write_events_and_deliveries(transaction)
+        assert len(transaction.rows(select(delivery.c.id))) == 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        outgoing.do(happen_and_fail, None)
+    assert outgoing.rows(mine) == []
+
+
+def test_a_filter_lets_through_what_it_names_and_numbers_that_without_a_gap(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint(types=["checkout.created", "endpoint.created"])
+    outgoing.endpoint()
+    outgoing.happen("m1")
+    outgoing.endpoint()
+    found = outgoing.claim(mine)
+    bodies = [json.loads(one.body or b"") for one in found]
+    # It hears of its own making, because it asks for that.
+    assert [body["type"] for body in bodies] == [
+        "endpoint.created",
+        "endpoint.created",
+        "checkout.created",
+        "endpoint.created",
+    ]
+    assert [body["data"]["number"] for body in bodies] == [1, 2, 3, 4]
+
+
+def test_without_a_filter_an_endpoint_hears_of_money_and_not_of_endpoints(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.endpoint()
+    outgoing.happen("m1")
+    assert [json.loads(one.body or b"")["type"] for one in outgoing.claim(mine)] == ["checkout.created"]
+
+
+def test_a_claim_takes_as_many_of_each_endpoint_as_it_has_places_the_longest_due_first(outgoing: Outgoing) -> None:
+    mine, theirs = outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen(*["m1"] * 30, "m2")
+    first = outgoing.claim(mine, theirs)
+    numbers = [one.delivery.number for one in first if one.endpoint.id == mine.id]
+    assert numbers == list(range(1, PLACES_OF_AN_ENDPOINT + 1))
+    assert [one.delivery.number for one in first if one.endpoint.id == theirs.id] == [1]
+    assert [one.delivery.number for one in outgoing.claim(mine, places=1)] == [PLACES_OF_AN_ENDPOINT + 1]
+
+
+def test_what_is_claimed_is_nobody_elses_until_the_lease_is_over(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    (first,) = outgoing.claim(mine)
+    assert (outgoing.waiting(), outgoing.claim(mine)) == ([], [])
+    outgoing.now += LEASE_MS
+    assert outgoing.waiting() == [mine.id]
+    (second,) = outgoing.claim(mine)
+    assert (second.delivery.fence, second.body) == (first.delivery.fence + 1, first.body)
+
+
+def test_a_sender_that_lost_its_lease_writes_nothing(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    (first,) = outgoing.claim(mine)
+    outgoing.now += LEASE_MS
+    (second,) = outgoing.claim(mine)
+    outgoing.record(first)
+    assert [row.status for row in outgoing.rows(mine)] == ["SENDING"]
+    outgoing.record(second)
+    outgoing.record(second)
+    assert [row.status for row in outgoing.rows(mine)] == ["DELIVERED"]
+
+
+def test_a_try_whose_delivery_another_holds_neither_fails_nor_pauses_the_endpoint(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    (stale,) = outgoing.claim(mine)
+    outgoing.now += LEASE_MS
+    outgoing.claim(mine)
+    outgoing.record(stale, status=500)
+    outgoing.record(stale, status=410)
+    assert (outgoing.read(mine).failing_since, outgoing.read(mine).paused_at) == (None, None)
+    assert "endpoint.paused" not in [kind for kind, _ in outgoing.events()]
+
+
+def test_leases_are_given_back_by_whoever_has_them_and_all_of_them_by_who_is_alone(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    one, two = outgoing.claim(mine)
+    outgoing.do(release_deliveries, [Held(one.delivery.id, "m1", one.delivery.fence)])
+    assert [row.status for row in outgoing.rows(mine)] == ["PENDING", "SENDING"]
+    outgoing.do(release_all_deliveries, None)
+    assert [row.status for row in outgoing.rows(mine)] == ["PENDING", "PENDING"]
+    outgoing.record(two)
+    assert [row.status for row in outgoing.rows(mine)] == ["PENDING", "PENDING"]
+
+
+def test_failed_tries_come_again_on_the_schedule_with_the_same_body_and_then_it_failed(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    pauses, bodies = [], set()
+    while (due_at := outgoing.rows(mine)[0].due_at) is not None:
+        pauses.append((due_at - outgoing.now) // 1000)
+        outgoing.now = due_at
+        (one,) = outgoing.claim(mine)
+        bodies.add(one.body)
+        outgoing.record(one, status=500)
+    assert tuple(pauses) == (0, *RETRY_SECONDS)
+    assert len(bodies) == 1
+    (row,) = outgoing.rows(mine)
+    assert (row.status, row.failures, row.fence) == ("FAILED", 10, 10)
+    # Three days without a success: nobody is there.
+    assert outgoing.events()[-1][0] == "endpoint.paused"
+    assert outgoing.events()[-1][1]["reason"] == "failing"
+
+
+def test_a_success_ends_the_time_for_which_an_endpoint_has_failed(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    one, two = outgoing.claim(mine)
+    outgoing.record(one, status=None, error="cannot connect")
+    assert outgoing.do(find_waiting_endpoints, 10)[0] == []
+    outgoing.now = outgoing.rows(mine)[0].due_at
+    assert [waiting.is_failing for waiting in outgoing.do(find_waiting_endpoints, 10)[0]] == [True]
+    outgoing.record(two)
+    assert [waiting.is_failing for waiting in outgoing.do(find_waiting_endpoints, 10)[0]] == [False]
+
+
+def test_healthy_endpoints_come_before_failing_ones_that_wait_longer(outgoing: Outgoing) -> None:
+    failing, healthy = outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen("m1", "m1")
+    outgoing.record(outgoing.claim(failing, places=1)[0], status=503)
+    outgoing.now += 1000
+    outgoing.happen("m2")
+    assert outgoing.waiting() == [healthy.id, failing.id]
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(60, 60), (2, 5), (10**9, 86_400)])
+def test_a_receiver_may_put_us_off_but_not_for_ever(outgoing: Outgoing, asked: int, seconds: int) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    outgoing.record(*outgoing.claim(mine), status=503, retry_after_seconds=asked)
+    assert outgoing.rows(mine)[0].due_at == outgoing.now + seconds * 1000
+
+
+def test_a_receiver_that_is_gone_is_paused_and_keeps_what_waits_and_what_is_yet_to_come(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    outgoing.record(outgoing.claim(mine, places=1)[0], status=410)
+    outgoing.happen("m1")
+    outgoing.now += 10**9
+    assert outgoing.waiting() == []
+    kind, detail = outgoing.events()[-2]
+    assert (kind, detail) == ("endpoint.paused", {"endpointId": mine.id, "reason": "gone", "error": "answered 410"})
+    assert [row.status for row in outgoing.rows(mine)] == ["PENDING"] * 3
+    resumed = outgoing.change(mine, enabled=True)
+    assert (resumed.paused_at, resumed.failing_since) == (None, None)
+    assert [one.delivery.number for one in outgoing.claim(mine)] == [1, 2, 3]
+    assert outgoing.events()[-1][0] == "endpoint.resumed"
+
+
+def test_of_tries_at_the_same_endpoint_in_one_batch_one_pauses_it_and_tells_so_once(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen(*["m1"] * 5)
+    outgoing.record(*outgoing.claim(mine), status=410)
+    assert [kind for kind, _ in outgoing.events()].count("endpoint.paused") == 1
+
+
+def test_what_waits_for_a_deleted_endpoint_is_dropped_whenever_it_is_due(outgoing: Outgoing) -> None:
+    mine, other = outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen("m1", "m1", "m1", "m2")
+    failed, sent = outgoing.claim(mine, places=2)
+    outgoing.record(failed, status=500)  # It is due later.
+    outgoing.change(mine, enabled=False)
+    outgoing.change(mine, deleted=True)
+    assert outgoing.keep_up()
+    assert [row.status for row in outgoing.rows(mine)] == ["DROPPED", "SENDING", "DROPPED"]
+    assert not outgoing.keep_up()
+    outgoing.now += LEASE_MS
+    assert outgoing.keep_up()
+    assert {(row.status, row.due_at) for row in outgoing.rows(mine)} == {("DROPPED", None)}
+    outgoing.record(sent)
+    assert {row.status for row in outgoing.rows(mine)} == {"DROPPED"}
+    assert [row.status for row in outgoing.rows(other)] == ["PENDING"]
+    assert outgoing.waiting() == [other.id]
+
+
+def test_a_deleted_endpoint_is_not_sent_to_and_its_deliveries_are_dropped_in_small_steps(
+    outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paidonce.webhook_endpoints.upkeep.DROP_MAX", 2)
+    mine = outgoing.endpoint()
+    outgoing.happen(*["m1"] * 5)
+    outgoing.change(mine, deleted=True)
+    assert outgoing.waiting() == []
+    dropped = []
+    while outgoing.keep_up():
+        dropped.append([row.status for row in outgoing.rows(mine)].count("DROPPED"))
+    assert dropped == [2, 4, 5]
