@@ -13,7 +13,7 @@ from tests.service import Paidonce, processes
 
 
 @dataclass(frozen=True)
-class Keyed:
+class ClaimedRequest:
     """``admin`` and ``merchant`` are keys: an operator's, and one of the merchant ``m123``."""
 
     service: Paidonce
@@ -31,7 +31,7 @@ class Keyed:
 
 
 @contextmanager
-def keyed(folder: Path, **settings: str) -> Iterator[Keyed]:
+def keyed(folder: Path, **settings: str) -> Iterator[ClaimedRequest]:
     """Run a service with keys on SQLite."""
     url = f"file:{folder}/paidonce.db"
     with processes(folder) as start:
@@ -43,4 +43,4 @@ def keyed(folder: Path, **settings: str) -> Iterator[Keyed]:
             return done.stdout.strip()
 
         operate("merchants", "create", "m123")
-        yield Keyed(service, operate("keys", "create", "--admin"), operate("keys", "create", "m123"))
+        yield ClaimedRequest(service, operate("keys", "create", "--admin"), operate("keys", "create", "m123"))

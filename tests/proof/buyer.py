@@ -14,7 +14,7 @@ from paidonce.checkouts.actions import create_checkouts, read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
-from paidonce.idempotency.model import Claim, Once, Told
+from paidonce.idempotency.model import Claim, Idempotency, StoredResponse
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
@@ -28,7 +28,7 @@ SIMULATOR: Final = "simulator"
 KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof lets pass.
 
 
-def once(merchant_id: str, key: str, said: object) -> Once:
+def idempotency_for(merchant_id: str, key: str, said: object) -> Idempotency:
     """Claim a key for a request that says this."""
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
@@ -38,11 +38,11 @@ def once(merchant_id: str, key: str, said: object) -> Once:
         fields={"said": str(said)},
         kept_ms=KEPT_MS,
     )
-    return Once(claim, tell)
+    return Idempotency(claim, summarize)
 
 
-def tell(_request: object, _outcome: object) -> Told:
-    return Told(202, "/")
+def summarize(_request: object, _outcome: object) -> StoredResponse:
+    return StoredResponse(202, "/")
 
 
 class ShiftedClock:
@@ -104,12 +104,12 @@ class Buyer:
 
     async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
         wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None), amount=amount)
-        await self._begin(start_refunds, wish, once(checkout.merchant_id, key, amount))
+        await self._begin(start_refunds, wish, idempotency_for(checkout.merchant_id, key, amount))
 
-    async def _begin(self, action: Any, wish: Any, once: Once | None = None) -> None:  # noqa: ANN401 - any of the four above
+    async def _begin(self, action: Any, wish: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
         """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
         try:
-            outcome = await self.service.worker.begin(action, wish, SIMULATOR, once=once)
+            outcome = await self.service.worker.begin(action, wish, SIMULATOR, idempotency=idempotency)
         except PaidonceError:
             return
         if isinstance(outcome, Started):

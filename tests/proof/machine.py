@@ -20,8 +20,8 @@ from paidonce.database.engine import Database
 from paidonce.database.schema import attempt, checkout, event, idempotency_key, merchant
 from paidonce.errors import IdempotencyKeyReused
 from paidonce.events.model import Cause
-from paidonce.idempotency.actions import under
-from paidonce.idempotency.model import Answered
+from paidonce.idempotency.actions import with_idempotency
+from paidonce.idempotency.model import AlreadyProcessed
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import (
     StartCancel,
@@ -39,7 +39,7 @@ from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attemp
 from paidonce.providers.base import Evidence, NotFound, Succeeded
 from paidonce.proving.oracle import find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
-from tests.proof.buyer import once
+from tests.proof.buyer import idempotency_for
 from tests.proof.pretended_provider import Going, PretendedProvider
 from tests.proof.virtual_time import VirtualLoop
 
@@ -154,11 +154,13 @@ class Machine(RuleBasedStateMachine):
             "capture": (start_captures, StartCapture(amount=amount, **told)),
             "refund": (start_refunds, StartRefund(amount=amount, **told)),
         }
-        action, keyed = under(once("m", f"{kind} {key}", f"{checkout_id} {amount}"), *wishes[kind])
+        action, keyed = with_idempotency(
+            idempotency_for("m", f"{kind} {key}", f"{checkout_id} {amount}"), *wishes[kind]
+        )
         outcome = self.run(action, keyed)
         name = (kind, key)
-        if isinstance(outcome, IdempotencyKeyReused | Answered):
-            assert (self.keys[name] == (checkout_id, amount)) == isinstance(outcome, Answered)
+        if isinstance(outcome, IdempotencyKeyReused | AlreadyProcessed):
+            assert (self.keys[name] == (checkout_id, amount)) == isinstance(outcome, AlreadyProcessed)
         elif not isinstance(outcome, Exception):
             assert name not in self.keys, "one key took effect twice"
             self.keys[name] = (checkout_id, amount)

@@ -61,7 +61,7 @@ def _submitted(tree: ast.Module) -> Iterator[str]:
             receiver = ast.unparse(node.func.value)
             hands_over = node.func.attr == "submit" or (node.func.attr == "begin" and receiver.endswith("worker"))
             action = node.args[0]
-            if isinstance(action, ast.Starred) and ast.unparse(action.value).startswith("under("):
+            if isinstance(action, ast.Starred) and ast.unparse(action.value).startswith("with_idempotency("):
                 assert isinstance(action.value, ast.Call)
                 action = action.value.args[1]  # Run under an idempotency key, it has the same name.
             if hands_over and "reader" not in receiver and isinstance(action, ast.Name) and action.id not in parameters:

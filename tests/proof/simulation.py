@@ -112,7 +112,7 @@ class Rows:
     def void_expired(self, _request: object) -> int:
         return 0
 
-    def forget_expired_keys(self, _limit: int) -> int:
+    def delete_expired_keys(self, _limit: int) -> int:
         return 0
 
 

@@ -28,8 +28,8 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import DatabaseUnavailable
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.idempotency.actions import UnderKeys
-from paidonce.idempotency.model import Keyed
+from paidonce.idempotency.actions import IdempotentAction
+from paidonce.idempotency.model import ClaimedRequest
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -37,7 +37,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from tests.databases import SERVER_USER, _package_folder, fresh_database, server_url, session_directory
-from tests.proof.buyer import once, tell
+from tests.proof.buyer import idempotency_for, summarize
 from tests.proof.cutting_proxy import CuttingProxy
 
 PURCHASES = 60
@@ -79,9 +79,9 @@ def new_payment(checkout_id: str) -> StartPayment:
     )
 
 
-def new_refund(checkout_id: str) -> Keyed:
+def new_refund(checkout_id: str) -> ClaimedRequest:
     wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout_id, None), amount=400)
-    return Keyed(wish, once("m", f"refund {checkout_id}", wish.amount).claim)
+    return ClaimedRequest(wish, idempotency_for("m", f"refund {checkout_id}", wish.amount).claim)
 
 
 def proof(attempt_id: str) -> RecordEvidence:
@@ -125,7 +125,7 @@ async def test_a_connection_lost_during_commit_gives_each_request_its_outcome_on
                 started = await at_once(batcher, start_payments, [new_payment(one) for one in checkout_ids])
                 await at_once(batcher, record_evidence, [proof(one.attempt.id) for one in started])
                 refunds = await at_once(
-                    batcher, UnderKeys(start_refunds, tell), [new_refund(one) for one in checkout_ids]
+                    batcher, IdempotentAction(start_refunds, summarize), [new_refund(one) for one in checkout_ids]
                 )
             proxy.close()
         counts = counted(beside)

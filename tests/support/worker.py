@@ -12,7 +12,7 @@ from paidonce.checkouts.model import Checkout
 from paidonce.database.batch import Batches, Done, Job
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
-from paidonce.idempotency.model import Answered, Once
+from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Repeated, Started, start_payments
@@ -100,11 +100,11 @@ class Workplace:
             yield transaction
 
     async def pay(
-        self, checkout: OwnedId, attempt_id: str, *, provider: str = "simulator", once: Once | None = None
-    ) -> Started | Repeated | Answered:
+        self, checkout: OwnedId, attempt_id: str, *, provider: str = "simulator", idempotency: Idempotency | None = None
+    ) -> Started | Repeated | AlreadyProcessed:
         """Pay as the API does."""
         wish = payment(checkout, attempt_id, provider=provider)
-        return await self.worker.begin(start_payments, wish, provider, once=once)
+        return await self.worker.begin(start_payments, wish, provider, idempotency=idempotency)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Let the clock go until a condition holds."""

@@ -10,7 +10,7 @@ from paidonce.cli.opening import FAILURE_EXIT, database_beside
 from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing
-from paidonce.idempotency.secrets import open_kept_secret, seal_kept_secret
+from paidonce.idempotency.secrets import open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
 from paidonce.settings import Settings
@@ -64,7 +64,7 @@ def _reencrypt_shown_secrets(database: Database, keyring: Keyring) -> int:
         with database.write() as transaction:
             found = read_secrets(transaction, after=after, limit=BATCH)
             changes = [
-                (name, old, seal_kept_secret(keyring, open_kept_secret(keyring, old, name), name))
+                (name, old, seal_stored_secret(keyring, open_stored_secret(keyring, old, name), name))
                 for name, old in found.items()
                 if not keyring.is_current(old)
             ]

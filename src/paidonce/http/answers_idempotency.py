@@ -4,7 +4,7 @@ import msgspec
 
 from paidonce.checkouts.model import Checkout
 from paidonce.clock import format_instant
-from paidonce.idempotency.model import Record
+from paidonce.idempotency.model import IdempotencyRecord
 
 
 class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,7 +33,7 @@ class IdempotencyKeyAnswer(msgspec.Struct, frozen=True, rename="camel"):
     data: list[KeyUse]
 
 
-def use_of(record: Record) -> KeyUse:
+def use_of(record: IdempotencyRecord) -> KeyUse:
     """Show what a key was used for."""
     assert record.status is not None, "what is committed was answered"
     assert record.resource is not None, "as the status"

@@ -33,7 +33,7 @@ from paidonce.http.exchange import (
 from paidonce.http.headers import agree_on_key
 from paidonce.http.reading import read_parameters
 from paidonce.http.responses import reply
-from paidonce.http.summaries import tell_canceled, tell_under_way
+from paidonce.http.summaries import summarize_attempt, summarize_cancel
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
 from paidonce.service import Service
@@ -89,7 +89,7 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
         params=wish,
         body=said,
         owner=lambda: merchant_id_of(service, wish.checkout),
-        summarize=tell_under_way,
+        summarize=summarize_attempt,
         respond=lambda outcome: show_under_way(request, service, outcome),
         respond_again=lambda _repeat: show_under_way_again(request, service, wish.checkout),
         provider=said.provider,
@@ -110,7 +110,7 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
         params=wish,
         body=said,
         owner=lambda: merchant_id_of(service, wish.checkout),
-        summarize=tell_under_way,
+        summarize=summarize_attempt,
         respond=lambda outcome: show_under_way(request, service, outcome),
         respond_again=lambda _repeat: show_under_way_again(request, service, wish.checkout),
         provider=await provider_of(service, wish.checkout),
@@ -138,7 +138,7 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
         params=wish,
         body=said,
         owner=lambda: merchant_id_of(service, wish.checkout),
-        summarize=tell_canceled,
+        summarize=summarize_cancel,
         respond=respond,
         respond_again=respond_again,
         provider=await provider_of(service, wish.checkout),

@@ -17,9 +17,16 @@ from paidonce.errors import EncryptionKeyMissing
 from paidonce.http.context import path_in
 from paidonce.http.exchange import caller_of, origin_of
 from paidonce.http.reading import Fields
-from paidonce.idempotency.actions import find_records, under
-from paidonce.idempotency.model import Answered, Claim, Once, Record, Told, operator_key_space
-from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
+from paidonce.idempotency.actions import load_idempotency_records, with_idempotency
+from paidonce.idempotency.model import (
+    AlreadyProcessed,
+    Claim,
+    Idempotency,
+    IdempotencyRecord,
+    StoredResponse,
+    operator_key_space,
+)
+from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.merchants.model import Caller
 from paidonce.service import Service
 
@@ -34,7 +41,7 @@ class Repeat(msgspec.Struct, frozen=True):
     its encryption key is gone, or where it was shown to another than who asks now.
     """
 
-    record: Record
+    record: IdempotencyRecord
     secret: str | None
 
     @property
@@ -62,7 +69,7 @@ class Command(Generic[Outcome]):
     params: Any
     body: Fields
     owner: Callable[[], Awaitable[str]] | None
-    summarize: Callable[[Any, Any], Told]
+    summarize: Callable[[Any, Any], StoredResponse]
     respond: Callable[[Outcome], Awaitable[Response]]
     respond_again: Callable[[Repeat], Awaitable[Response]]
     provider: str | None = None
@@ -72,14 +79,14 @@ class Command(Generic[Outcome]):
 
 async def perform(command: Command[Any], request: Request, service: Service) -> Response:
     """Do what a command says, once for each idempotency key, and answer; raises what its action returns as an error."""
-    once = await _once(command, request, service)
-    if command.check is not None and not await _was_answered(once, service):
+    idempotency = await _idempotency(command, request, service)
+    if command.check is not None and not await _was_answered(idempotency, service):
         await command.check()
     if command.provider is None:
-        outcome = await service.writer.submit(*under(once, command.action, command.params))
+        outcome = await service.writer.submit(*with_idempotency(idempotency, command.action, command.params))
     else:
-        outcome = await service.worker.begin(command.action, command.params, command.provider, once=once)
-    if not isinstance(outcome, Answered):
+        outcome = await service.worker.begin(command.action, command.params, command.provider, idempotency=idempotency)
+    if not isinstance(outcome, AlreadyProcessed):
         return await command.respond(outcome)
     secret = _open(service.encryption, outcome.record, caller_of(request))
     answer = await command.respond_again(Repeat(outcome.record, secret))
@@ -88,7 +95,7 @@ async def perform(command: Command[Any], request: Request, service: Service) -> 
     return answer
 
 
-async def _once(command: Command[Any], request: Request, service: Service) -> Once | None:
+async def _idempotency(command: Command[Any], request: Request, service: Service) -> Idempotency | None:
     """Tell how a command takes effect once; None where its request bears no key. Raises InvalidIdempotencyKey."""
     origin = origin_of(request)
     if origin.idempotency_key is None:
@@ -105,7 +112,7 @@ async def _once(command: Command[Any], request: Request, service: Service) -> On
         request_id=origin.request_id,
         secret=_seal(service.encryption, command.secret, caller, (owner, origin.idempotency_key)),
     )
-    return Once(claim, command.summarize)
+    return Idempotency(claim, command.summarize)
 
 
 async def _owner(command: Command[Any], caller: Caller) -> str:
@@ -118,8 +125,11 @@ async def _owner(command: Command[Any], caller: Caller) -> str:
     return operator_key_space(caller.key_id)
 
 
-async def _was_answered(once: Once | None, service: Service) -> bool:
-    return once is not None and await service.reader.submit(find_records, once.claim.name) is not None
+async def _was_answered(idempotency: Idempotency | None, service: Service) -> bool:
+    return (
+        idempotency is not None
+        and await service.reader.submit(load_idempotency_records, idempotency.claim.name) is not None
+    )
 
 
 def _seal(encryption: Keyring, secret: str | None, caller: Caller, name: tuple[str, str]) -> str | None:
@@ -127,16 +137,16 @@ def _seal(encryption: Keyring, secret: str | None, caller: Caller, name: tuple[s
     if secret is None:
         return None
     try:
-        return seal_kept_secret(encryption, KeptSecret(_shown_to(caller), secret), name)
+        return seal_stored_secret(encryption, StoredSecret(_shown_to(caller), secret), name)
     except EncryptionKeyMissing:
         return None
 
 
-def _open(encryption: Keyring, record: Record, caller: Caller) -> str | None:
+def _open(encryption: Keyring, record: IdempotencyRecord, caller: Caller) -> str | None:
     if record.secret is None:
         return None
     try:
-        kept = open_kept_secret(encryption, record.secret, (record.merchant_id, record.key))
+        kept = open_stored_secret(encryption, record.secret, (record.merchant_id, record.key))
     except EncryptionKeyMissing:
         return None
     return kept.secret if kept.shown_to == _shown_to(caller) else None

@@ -39,11 +39,11 @@ from paidonce.http.exchange import (
 from paidonce.http.reading import read_parameters
 from paidonce.http.responses import JSON, reply
 from paidonce.http.summaries import (
-    tell_endpoint_created,
-    tell_range_redelivered,
-    tell_redelivered,
-    tell_secret_rotated,
-    tell_test_sent,
+    summarize_endpoint_created,
+    summarize_range_redelivery,
+    summarize_redelivery,
+    summarize_secret_rotated,
+    summarize_test_sent,
 )
 from paidonce.service import Service
 from paidonce.webhook_endpoints.actions import (
@@ -110,7 +110,7 @@ async def create_endpoint(request: Request, service: Service) -> Command[Webhook
         params=wish,
         body=said,
         owner=owner,
-        summarize=tell_endpoint_created,
+        summarize=summarize_endpoint_created,
         respond=respond,
         respond_again=respond_again,
         secret=secret,
@@ -189,7 +189,7 @@ async def rotate_secret(request: Request, service: Service, endpoint_id: str) ->
         params=wish,
         body=said,
         owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
-        summarize=tell_secret_rotated,
+        summarize=summarize_secret_rotated,
         respond=respond,
         respond_again=respond_again,
         secret=secret,
@@ -205,7 +205,7 @@ async def test_endpoint(request: Request, service: Service, endpoint_id: str) ->
         params=SendTest(endpoint=_name(request, endpoint_id), delivery_id=delivery_id, origin=origin_of(request)),
         body=said,
         owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
-        summarize=tell_test_sent,
+        summarize=summarize_test_sent,
         respond=lambda _endpoint: _show_delivery(request, service, delivery_id, 202),
         respond_again=lambda repeat: _show_delivery(request, service, repeat.resource_id, 202),
     )
@@ -252,7 +252,7 @@ async def redeliver_range(request: Request, service: Service, endpoint_id: str) 
         params=wish,
         body=said,
         owner=lambda: _owner_of_endpoint(request, service, endpoint_id),
-        summarize=tell_range_redelivered,
+        summarize=summarize_range_redelivery,
         respond=respond,
         respond_again=respond_again,
     )
@@ -290,7 +290,7 @@ async def send_again(request: Request, service: Service, delivery_id: str) -> Co
         params=Redeliver(delivery_id, caller_of(request).merchant_id),
         body=said,
         owner=owner,
-        summarize=tell_redelivered,
+        summarize=summarize_redelivery,
         respond=respond,
         respond_again=respond_again,
     )

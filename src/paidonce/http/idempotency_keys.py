@@ -14,7 +14,7 @@ from paidonce.http.headers import IDEMPOTENCY_KEY
 from paidonce.http.operations_idempotency import KeyParameters
 from paidonce.http.reading import read_parameters
 from paidonce.http.responses import reply
-from paidonce.idempotency.actions import find_records
+from paidonce.idempotency.actions import load_idempotency_records
 from paidonce.idempotency.model import operator_key_space
 from paidonce.service import Service
 
@@ -30,7 +30,7 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
         return await _show_operators(service, operator_key_space(caller.key_id), key)
     merchant_id = merchant_of(caller, said.merchant_id, where="merchantId")
     created = await service.reader.submit(find_by_key, (merchant_id, key))
-    record = await service.reader.submit(find_records, (merchant_id, key))
+    record = await service.reader.submit(load_idempotency_records, (merchant_id, key))
     uses: list[KeyUse] = [creation_use(created)] if created else []
     if record is not None:
         uses.append(use_of(record))
@@ -41,7 +41,7 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
 
 async def _show_operators(service: Service, space: str, key: str) -> Response:
     """Show what an operator's API key used an idempotency key for, in calls that are about no merchant."""
-    record = await service.reader.submit(find_records, (space, key))
+    record = await service.reader.submit(load_idempotency_records, (space, key))
     if record is None:
         raise IdempotencyKeyNotFound
     return reply(IdempotencyKeyAnswer(key, None, [use_of(record)]))

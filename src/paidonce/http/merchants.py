@@ -25,7 +25,7 @@ from paidonce.http.commands import Command, Repeat
 from paidonce.http.exchange import caller_of, read
 from paidonce.http.reading import read_parameters
 from paidonce.http.responses import reply
-from paidonce.http.summaries import tell_key_issued, tell_key_revoked, tell_merchant_created
+from paidonce.http.summaries import summarize_key_issued, summarize_key_revoked, summarize_merchant_created
 from paidonce.merchants.actions import (
     Issued,
     MerchantFilter,
@@ -68,7 +68,7 @@ async def create_merchant(request: Request, service: Service) -> Command[Merchan
         params=said.id,
         body=said,
         owner=None,
-        summarize=tell_merchant_created,
+        summarize=summarize_merchant_created,
         respond=respond,
         respond_again=respond_again,
     )
@@ -101,7 +101,7 @@ async def create_key(request: Request, service: Service) -> Command[Issued]:
         params=wish,
         body=said,
         owner=None,
-        summarize=tell_key_issued,
+        summarize=summarize_key_issued,
         respond=respond,
         respond_again=lambda repeat: _show_issued_again(service, repeat),
         secret=wish.drawn,
@@ -136,7 +136,7 @@ async def revoke_key(request: Request, service: Service, key_id: str) -> Command
         params=RevokeKey(id=key_id, operators=False),
         body=said,
         owner=None,
-        summarize=tell_key_revoked,
+        summarize=summarize_key_revoked,
         respond=respond,
         respond_again=respond_again,
     )
@@ -162,7 +162,7 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Command
         params=wish,
         body=said,
         owner=None,
-        summarize=tell_key_issued,
+        summarize=summarize_key_issued,
         respond=respond,
         respond_again=lambda repeat: _show_issued_again(service, repeat),
         secret=wish.drawn,

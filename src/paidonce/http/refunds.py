@@ -9,7 +9,7 @@ from paidonce.http.bodies import RefundBody
 from paidonce.http.commands import Command, Repeat
 from paidonce.http.exchange import merchant_id_of, origin_of, owned, provider_of, read, refuse_parameters
 from paidonce.http.responses import reply
-from paidonce.http.summaries import tell_refund
+from paidonce.http.summaries import summarize_refund
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started
@@ -39,7 +39,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
         params=wish,
         body=said,
         owner=lambda: merchant_id_of(service, wish.checkout),
-        summarize=tell_refund,
+        summarize=summarize_refund,
         respond=respond,
         respond_again=respond_again,
         provider=await provider_of(service, wish.checkout),

@@ -4,7 +4,7 @@ import msgspec
 
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.http.answers_webhooks import Redelivered
-from paidonce.idempotency.model import Told
+from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.actions import Issued, MerchantMade
 from paidonce.merchants.model import Key
 from paidonce.payments.pay import Repeated, Started
@@ -14,60 +14,60 @@ from paidonce.webhook_endpoints.redelivery import RangeRedelivered, RedeliverRan
 from paidonce.webhook_endpoints.resending import ShownDelivery
 
 
-def tell_under_way(_request: object, outcome: Started | Repeated) -> Told:
+def summarize_attempt(_request: object, outcome: Started | Repeated) -> StoredResponse:
     """Keep of a pay or a capture which attempt it began, or found under way."""
     attempt = outcome.checkout.attempt
-    return Told(202, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
+    return StoredResponse(202, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
 
 
-def tell_canceled(_request: object, outcome: Started | Repeated) -> Told:
+def summarize_cancel(_request: object, outcome: Started | Repeated) -> StoredResponse:
     """Keep of a cancel whether it was done at once, and else which attempt lets go of the money."""
     status = 200 if outcome.checkout.status == CheckoutStatus.CANCELED else 202
     attempt = outcome.checkout.attempt if status == 202 else None  # noqa: PLR2004 - the status code is its own name
-    return Told(status, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
+    return StoredResponse(status, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
 
 
-def tell_refund(_request: object, outcome: Started) -> Told:
+def summarize_refund(_request: object, outcome: Started) -> StoredResponse:
     """Keep of a refund which it is."""
-    return Told(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
+    return StoredResponse(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
 
 
-def tell_endpoint_created(_request: object, outcome: WebhookEndpoint) -> Told:
+def summarize_endpoint_created(_request: object, outcome: WebhookEndpoint) -> StoredResponse:
     """Keep which webhook endpoint was created."""
-    return Told(201, f"/webhook-endpoints/{outcome.id}")
+    return StoredResponse(201, f"/webhook-endpoints/{outcome.id}")
 
 
-def tell_secret_rotated(_request: object, outcome: WebhookEndpoint) -> Told:
+def summarize_secret_rotated(_request: object, outcome: WebhookEndpoint) -> StoredResponse:
     """Keep whose secret was replaced."""
-    return Told(200, f"/webhook-endpoints/{outcome.id}")
+    return StoredResponse(200, f"/webhook-endpoints/{outcome.id}")
 
 
-def tell_test_sent(request: SendTest, _outcome: WebhookEndpoint) -> Told:
+def summarize_test_sent(request: SendTest, _outcome: WebhookEndpoint) -> StoredResponse:
     """Keep which delivery tells of the test event."""
-    return Told(202, f"/deliveries/{request.delivery_id}")
+    return StoredResponse(202, f"/deliveries/{request.delivery_id}")
 
 
-def tell_redelivered(_request: object, outcome: ShownDelivery) -> Told:
+def summarize_redelivery(_request: object, outcome: ShownDelivery) -> StoredResponse:
     """Keep which delivery was made due."""
-    return Told(202, f"/deliveries/{outcome.delivery.id}")
+    return StoredResponse(202, f"/deliveries/{outcome.delivery.id}")
 
 
-def tell_range_redelivered(request: RedeliverRange, outcome: RangeRedelivered) -> Told:
+def summarize_range_redelivery(request: RedeliverRange, outcome: RangeRedelivered) -> StoredResponse:
     """Keep how many deliveries were made due: no resource tells that later."""
     answer = msgspec.json.encode(Redelivered(outcome.deliveries, outcome.remaining)).decode()
-    return Told(202, f"/webhook-endpoints/{request.endpoint.id}", answer=answer)
+    return StoredResponse(202, f"/webhook-endpoints/{request.endpoint.id}", answer=answer)
 
 
-def tell_merchant_created(_request: object, outcome: MerchantMade) -> Told:
+def summarize_merchant_created(_request: object, outcome: MerchantMade) -> StoredResponse:
     """Keep which merchant was created."""
-    return Told(201, f"/merchants/{outcome.merchant.id}")
+    return StoredResponse(201, f"/merchants/{outcome.merchant.id}")
 
 
-def tell_key_issued(_request: object, outcome: Issued) -> Told:
+def summarize_key_issued(_request: object, outcome: Issued) -> StoredResponse:
     """Keep which API key was made."""
-    return Told(201, f"/keys/{outcome.key.id}")
+    return StoredResponse(201, f"/keys/{outcome.key.id}")
 
 
-def tell_key_revoked(_request: object, outcome: Key) -> Told:
+def summarize_key_revoked(_request: object, outcome: Key) -> StoredResponse:
     """Keep which API key was revoked."""
-    return Told(200, f"/keys/{outcome.id}")
+    return StoredResponse(200, f"/keys/{outcome.id}")

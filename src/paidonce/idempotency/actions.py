@@ -9,33 +9,46 @@ from paidonce.database.batch import Action
 from paidonce.database.transaction import Transaction
 from paidonce.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from paidonce.idempotency import store
-from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Record, Told
+from paidonce.idempotency.model import (
+    AlreadyProcessed,
+    Claim,
+    ClaimedRequest,
+    Idempotency,
+    IdempotencyRecord,
+    StoredResponse,
+)
 
 
-def under(once: Once | None, action: Action[Any, Any], request: object) -> tuple[Action[Any, Any], Any]:
-    """Make what to submit so that ``action`` takes effect once: ``submit(*under(once, action, request))``.
+def with_idempotency(
+    idempotency: Idempotency | None, action: Action[Any, Any], request: object
+) -> tuple[Action[Any, Any], Any]:
+    """Return what to submit so that ``action`` takes effect once, as ``submit(*with_idempotency(…))``.
 
-    Without a key that is the action itself, and costs nothing. With one the outcome may also be ``Answered``.
+    Without an idempotency key this is the action and its request. With one, the outcome may be ``AlreadyProcessed``.
     """
-    return (action, request) if once is None else (UnderKeys(action, once.tell), Keyed(request, once.claim))
+    return (
+        (action, request)
+        if idempotency is None
+        else (IdempotentAction(action, idempotency.summarize), ClaimedRequest(request, idempotency.claim))
+    )
 
 
-class UnderKeys(msgspec.Struct, frozen=True):
-    """An action that runs ``action`` over those requests whose key is new, and keeps what ``tell`` says of each.
+class IdempotentAction(msgspec.Struct, frozen=True):
+    """An action that runs ``action`` over those requests whose key is new, and keeps what ``summarize`` says of each.
 
     What fails has had no effect and keeps no key: it may be asked for again, with the same key, and may succeed.
     A value and no closure: all that name the same action are run together, and in whichever process.
     """
 
     action: Action[Any, Any]
-    tell: Callable[[Any, Any], Told]
+    summarize: Callable[[Any, Any], StoredResponse]
 
     @property
     def __name__(self) -> str:
         """The action's own name."""
         return self.action.__name__
 
-    def __call__(self, transaction: Transaction, requests: Sequence[Keyed]) -> list[Any]:
+    def __call__(self, transaction: Transaction, requests: Sequence[ClaimedRequest]) -> list[Any]:
         """Run it over a batch."""
         outcomes: dict[int, Any] = {}
         while waiting := [index for index in range(len(requests)) if index not in outcomes]:
@@ -60,38 +73,43 @@ class UnderKeys(msgspec.Struct, frozen=True):
                 for name, index in first.items()
                 if index not in outcomes and (name in claimed or name in records)  # Or ours, from a lost answer.
             ]
-            outcomes |= _run(transaction, self.action, self.tell, {index: requests[index] for index in mine})
+            outcomes |= _run(transaction, self.action, self.summarize, {index: requests[index] for index in mine})
         return [outcomes[index] for index in range(len(requests))]
 
 
 def _run(
-    transaction: Transaction, action: Action[Any, Any], tell: Callable[[Any, Any], Told], mine: dict[int, Keyed]
+    transaction: Transaction,
+    action: Action[Any, Any],
+    summarize: Callable[[Any, Any], StoredResponse],
+    mine: dict[int, ClaimedRequest],
 ) -> dict[int, Any]:
     """Run the action over requests whose key is theirs, and keep it for those that took effect."""
     if not mine:
         return {}
     outcomes = action(transaction, [one.request for one in mine.values()])
     done = list(zip(mine.values(), outcomes, strict=True))
-    kept = [(one.claim.name, tell(one.request, outcome)) for one, outcome in done if not isinstance(outcome, Exception)]
+    kept = [
+        (one.claim.name, summarize(one.request, outcome)) for one, outcome in done if not isinstance(outcome, Exception)
+    ]
     if kept:
-        store.keep_answers(transaction, kept)
+        store.store_responses(transaction, kept)
     failed = [one.claim.name for one, outcome in done if isinstance(outcome, Exception)]
     if failed:
         store.forget_keys(transaction, failed)
     return dict(zip(mine, outcomes, strict=True))
 
 
-def _compare(record: Record, claim: Claim) -> Answered | IdempotencyKeyReused:
+def _compare(record: IdempotencyRecord, claim: Claim) -> AlreadyProcessed | IdempotencyKeyReused:
     differing = record.differs(claim)
-    return IdempotencyKeyReused(differing) if differing else Answered(record)
+    return IdempotencyKeyReused(differing) if differing else AlreadyProcessed(record)
 
 
-def find_records(transaction: Transaction, names: Sequence[store.Name]) -> list[Record | None]:
+def load_idempotency_records(transaction: Transaction, names: Sequence[store.Name]) -> list[IdempotencyRecord | None]:
     """Read what became of keys; None for one that is not kept."""
     found = store.read_records(transaction, set(names))
     return [found.get(name) for name in names]
 
 
-def forget_expired_keys(transaction: Transaction, limits: Sequence[int]) -> list[int]:
+def delete_expired_keys(transaction: Transaction, limits: Sequence[int]) -> list[int]:
     """Forget keys that need be kept no longer, at most ``limit`` for each request; returns how many."""
     return [store.forget_expired(transaction, limit) for limit in limits]

@@ -31,7 +31,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return self.merchant_id, self.key
 
 
-class Told(msgspec.Struct, frozen=True):
+class StoredResponse(msgspec.Struct, frozen=True):
     """What a request was answered: the status, the path of what it made or changed, and the attempt, if any.
 
     ``answer`` is the body itself, as JSON, where it could not be made again by reading the resource.
@@ -43,7 +43,7 @@ class Told(msgspec.Struct, frozen=True):
     answer: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it stands in the table: who claimed it for what, and what that request was answered."""
 
     merchant_id: str
@@ -68,28 +68,28 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return [name for name in {**stored, **claim.fields} if stored.get(name) != claim.fields.get(name)]
 
 
-class Once(msgspec.Struct, frozen=True):
-    """How a request takes effect once: by its claim, and by what ``tell`` keeps for those that repeat it.
+class Idempotency(msgspec.Struct, frozen=True):
+    """How a request takes effect once: the claim to its key, and ``summarize``, which makes the stored response.
 
-    ``tell`` is given the request and its outcome. It is one function for each kind of request: a batcher groups what is
-    submitted to it by action and ``tell``.
+    ``summarize`` is called with the request and its outcome. It must be a module-level function, one for each kind of
+    request: a batcher groups requests by their action and ``summarize``.
     """
 
     claim: Claim
-    tell: Callable[[Any, Any], Told]
+    summarize: Callable[[Any, Any], StoredResponse]
 
 
-class Keyed(msgspec.Struct, frozen=True):
+class ClaimedRequest(msgspec.Struct, frozen=True):
     """A request with its claim."""
 
     request: Any
     claim: Claim
 
 
-class Answered(msgspec.Struct, frozen=True):
+class AlreadyProcessed(msgspec.Struct, frozen=True):
     """The same request was answered before; nothing was done now."""
 
-    record: Record
+    record: IdempotencyRecord
 
 
 def operator_key_space(key_id: str) -> str:

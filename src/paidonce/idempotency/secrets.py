@@ -10,21 +10,21 @@ from paidonce.idempotency.store import Name
 PURPOSE: Final = "idempotency_key.secret"
 
 
-class KeptSecret(msgspec.Struct, frozen=True):
+class StoredSecret(msgspec.Struct, frozen=True):
     """A secret, and who was shown it."""
 
     shown_to: str
     secret: str
 
 
-_decode: Final = msgspec.json.Decoder(KeptSecret).decode
+_decode: Final = msgspec.json.Decoder(StoredSecret).decode
 
 
-def seal_kept_secret(keyring: Keyring, kept: KeptSecret, name: Name) -> str:
+def seal_stored_secret(keyring: Keyring, kept: StoredSecret, name: Name) -> str:
     """Encrypt a secret for the row of one idempotency key; raises EncryptionKeyMissing."""
     return keyring.seal(msgspec.json.encode(kept), PURPOSE, *name)
 
 
-def open_kept_secret(keyring: Keyring, sealed: str, name: Name) -> KeptSecret:
+def open_stored_secret(keyring: Keyring, sealed: str, name: Name) -> StoredSecret:
     """Decrypt a secret of an idempotency key's row; raises EncryptionKeyMissing, or ValueError where it was changed."""
     return _decode(keyring.open(sealed, PURPOSE, *name))

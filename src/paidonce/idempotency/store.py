@@ -12,7 +12,7 @@ from paidonce.database.schema import idempotency_key
 from paidonce.database.sets import encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.idempotency.model import Claim, Record, Told
+from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
 # A commit takes milliseconds. Who waits longer waits for a process that has stalled, and every other request with it.
@@ -21,7 +21,7 @@ WAIT_MS_MAX: Final = 500
 Name = tuple[str, str]
 """A merchant's id, and its key."""
 
-_COLUMNS: Final = [idempotency_key.c[name] for name in Record.__struct_fields__]
+_COLUMNS: Final = [idempotency_key.c[name] for name in IdempotencyRecord.__struct_fields__]
 _BY_EXPIRY: Final = (
     select(idempotency_key.c.merchant_id, idempotency_key.c.key)
     .where(idempotency_key.c.expires_at <= bindparam("now"))
@@ -158,14 +158,14 @@ def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
     }
 
 
-def read_records(transaction: Transaction, names: Iterable[Name]) -> dict[Name, Record]:
+def read_records(transaction: Transaction, names: Iterable[Name]) -> dict[Name, IdempotencyRecord]:
     """Read what is kept of keys."""
     found = transaction.rows(_BY_NAME, {"wanted": _encode(names)})
-    records = [Record(**dict(zip(Record.__struct_fields__, row, strict=True))) for row in found]
+    records = [IdempotencyRecord(**dict(zip(IdempotencyRecord.__struct_fields__, row, strict=True))) for row in found]
     return {(record.merchant_id, record.key): record for record in records}
 
 
-def keep_answers(transaction: Transaction, told: Iterable[tuple[Name, Told]]) -> None:
+def store_responses(transaction: Transaction, told: Iterable[tuple[Name, StoredResponse]]) -> None:
     """Write what the requests that claimed these keys are answered."""
     wanted = encode_rows(
         {

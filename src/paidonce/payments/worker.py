@@ -18,8 +18,8 @@ from paidonce.checkouts.model import Checkout
 from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
-from paidonce.idempotency.actions import forget_expired_keys, under
-from paidonce.idempotency.model import Answered, Once
+from paidonce.idempotency.actions import delete_expired_keys, with_idempotency
+from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.ids import Chance
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.circuit_breaker import Gate
@@ -129,23 +129,23 @@ class Worker:
         request: Request,
         provider: str,
         *,
-        once: Once | None = None,
-    ) -> Started | Repeated | Answered:
+        idempotency: Idempotency | None = None,
+    ) -> Started | Repeated | AlreadyProcessed:
         """Commit an attempt by ``action`` and, where a place is free, call the provider at once: no claim is needed.
 
-        ``once`` says how the request takes effect once; then the outcome may be that it was answered before.
+        ``idempotency`` says how the request takes effect once; then the outcome may be that it was answered before.
         """
         gate = self._gates.get(provider)
         working = self._loop_task is not None and not self._stopping
         taken = gate is not None and working and gate.take()
-        outcome: StartOutcome | Answered | None = None
+        outcome: StartOutcome | AlreadyProcessed | None = None
         try:
             leased = msgspec.structs.replace(request, lease_ms=self._lease_ms if taken else 0)  # type: ignore[type-var]
-            outcome = await self._writer.submit(*under(once, action, leased))
+            outcome = await self._writer.submit(*with_idempotency(idempotency, action, leased))
         finally:
             if taken and gate is not None and not isinstance(outcome, Started):
                 gate.give_back()
-        assert isinstance(outcome, Started | Repeated | Answered)  # The batcher raises errors.
+        assert isinstance(outcome, Started | Repeated | AlreadyProcessed)  # The batcher raises errors.
         if isinstance(outcome, Started):
             if taken:
                 self._attend(outcome.attempt, outcome.checkout)
@@ -207,7 +207,7 @@ class Worker:
         """Forget keys that need be kept no longer, a batch at a time: what else is due comes in between."""
         now = self._clock()
         if now >= self._forget_at:
-            forgotten = await self._writer.submit(forget_expired_keys, FORGET_MAX)
+            forgotten = await self._writer.submit(delete_expired_keys, FORGET_MAX)
             self._forget_at = now if forgotten == FORGET_MAX else now + FORGET_EVERY_MS
             return forgotten
         return 0

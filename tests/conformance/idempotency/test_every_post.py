@@ -153,12 +153,14 @@ async def test_the_same_key_twice_is_one_effect_and_the_same_answer(inside: Insi
     before = inside.rows()
     inside.clock.now += 1000
     first = await inside.post(call.path, call.body, key="k", as_who=as_who)
-    once = inside.rows()
+    idempotency = inside.rows()
     inside.clock.now += 1000
     again = [await inside.post(call.path, call.body, key="k", as_who=as_who) for _ in range(2)]
     assert first.is_success, first.text
-    assert {table for table in once if once[table] != before[table]} - {"idempotency_key"}, "it has an effect"
-    assert inside.rows() == once
+    assert {table for table in idempotency if idempotency[table] != before[table]} - {"idempotency_key"}, (
+        "it has an effect"
+    )
+    assert inside.rows() == idempotency
     assert [(one.status_code, one.text) for one in again] == [(first.status_code, first.text)] * 2
     replayed = [one.headers.get("Idempotent-Replayed") for one in (first, *again)]
     assert replayed == [None, "true", "true"]
@@ -171,13 +173,13 @@ async def test_the_same_key_for_another_request_is_refused_and_has_no_effect(ins
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     await inside.post(call.path, call.body, key="k", as_who=as_who)
-    once = inside.rows()
+    idempotency = inside.rows()
     path, body = call.elsewhere or call.path, call.body if call.other is None else call.other
     assert (path, body) != (call.path, call.body)
     refused = await inside.post(path, body, key="k", as_who=as_who)
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
     assert refused.json()["fields"]
-    assert inside.rows() == once
+    assert inside.rows() == idempotency
 
 
 @pytest.mark.parametrize("name", KEYED)
@@ -185,11 +187,11 @@ async def test_one_key_at_many_clients_at_once_is_one_effect_and_one_answer(insi
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     answers = await asyncio.gather(*(inside.post(call.path, call.body, key="k", as_who=as_who) for _ in range(6)))
-    once = inside.rows()
+    idempotency = inside.rows()
     assert len({(one.status_code, one.text) for one in answers}) == 1, [one.text for one in answers]
     assert sum("Idempotent-Replayed" not in one.headers for one in answers) == 1
     await inside.post(call.path, call.body, key="k", as_who=as_who)
-    assert inside.rows() == once
+    assert inside.rows() == idempotency
 
 
 @pytest.mark.parametrize("name", KEYED)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from paidonce.clock import format_instant
 from paidonce.database.schema import idempotency_key
 from paidonce.encryption import write_key
-from paidonce.idempotency.actions import forget_expired_keys
+from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import OPERATOR
 from tests.inside_service import (
     ENDPOINT,
@@ -90,7 +90,7 @@ async def test_a_secret_is_kept_as_long_as_its_key_and_no_longer(inside: InsideS
     inside.clock.now += 1
     after = await inside.post(call.path, call.body, key="k", as_who=call.as_who)
     inside.clock.now += 30 * DAY_MS
-    await inside.service.writer.submit(forget_expired_keys, 1000)
+    await inside.service.writer.submit(delete_expired_keys, 1000)
     assert until_the_end.json()["secret"] == first.json()["secret"]
     assert after.json()["secret"] != first.json()["secret"]
     assert inside.rows()["idempotency_key"] == []

@@ -13,7 +13,7 @@ from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import Keyring, read_keys
 from paidonce.idempotency.model import Claim
-from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
+from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import claim_keys, read_secrets
 from paidonce.ids import new_id, secret_bytes
 from paidonce.webhook_endpoints import actions
@@ -22,7 +22,7 @@ from paidonce.webhook_endpoints.secrets import seal_secret
 from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 from tests.unit.cli.conftest import Run
 
-WHISPER = KeptSecret("m", "whisper")
+WHISPER = StoredSecret("m", "whisper")
 COUNT = 205  # More than one transaction takes.
 
 
@@ -47,7 +47,7 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
         rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
         kept = read_secrets(transaction, after=("", ""), limit=COUNT + 1)
     assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
-    assert [open_kept_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
+    assert [open_stored_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
     database.close()
 
 
@@ -81,7 +81,7 @@ def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:
             path="/",
             fields={},
             kept_ms=1,
-            secret=seal_kept_secret(ring, WHISPER, name),
+            secret=seal_stored_secret(ring, WHISPER, name),
         )
         for name in names
     ]

@@ -19,7 +19,7 @@ from paidonce.database.statement import run_at_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
-from paidonce.idempotency.actions import forget_expired_keys
+from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import OwnedId
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.model import LookupSchedule
@@ -91,7 +91,7 @@ def look_after(transaction: Transaction) -> None:
     claim_attempts(transaction, [ClaimAttempts("simulator", 8, 30_000)])
     expire_checkouts(transaction, [500])
     void_expired(transaction, [VoidExpired(500, ids.new_id)])
-    forget_expired_keys(transaction, [500])
+    delete_expired_keys(transaction, [500])
     find_waiting(transaction, 100)
     do_upkeep(transaction, find_upkeep(transaction, [None]))
     find_due(transaction, 100)

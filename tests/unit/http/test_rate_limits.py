@@ -122,7 +122,7 @@ class Client:
         self.limited = limited
         self.is_list = is_list
         self.asked = 0
-        self.told: Told | None = None
+        self.told: StoredResponse | None = None
         self.handler = handler or self.answer
         self.app = RequestContexts(RateLimits(ProblemAnswers(self.admit), limited), [])
 
@@ -142,7 +142,7 @@ class Client:
         self, caller: Caller = ANYBODY, address: str = "192.0.2.1", status: int = 200
     ) -> tuple[int, dict[str, str]]:
         """Ask once; returns the status and what the answer tells of limits."""
-        told = self.told or Told()
+        told = self.told or StoredResponse()
         await self.app(scope_of(caller, address, status), receive_nothing, told)
         return told.status, told.headers
 
@@ -156,7 +156,7 @@ async def receive_nothing() -> Message:
     raise NotImplementedError
 
 
-class Told:
+class StoredResponse:
     """Takes an answer, and keeps what it tells of limits."""
 
     on_sent: Callable[[], object] = staticmethod(lambda: None)
@@ -251,7 +251,7 @@ async def test_a_backlog_of_one_key_is_never_released_ahead_of_another_that_keep
 
 async def test_whoever_is_cancelled_in_the_very_moment_that_they_get_their_place_frees_it() -> None:
     door = Door(requests_at_once=1)
-    first = Told()
+    first = StoredResponse()
     door.client.told = first
     await door.ask(ADA)
     door.client.told = None
@@ -324,7 +324,7 @@ async def test_lists_have_places_of_their_own_which_keys_share_in_turns() -> Non
     await door.open()
 
 
-class Unread(Told):
+class Unread(StoredResponse):
     """A client that reads nothing of a large answer until it ``reads``."""
 
     def __init__(self) -> None:

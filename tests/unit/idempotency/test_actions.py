@@ -22,8 +22,13 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import CheckoutNotFound, IdempotencyKeyInUse, IdempotencyKeyReused
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.idempotency.actions import UnderKeys, find_records, forget_expired_keys, under
-from paidonce.idempotency.model import Answered, Claim, Keyed, Once, Told
+from paidonce.idempotency.actions import (
+    IdempotentAction,
+    delete_expired_keys,
+    load_idempotency_records,
+    with_idempotency,
+)
+from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, StoredResponse
 from paidonce.merchants.model import OwnedId
 from paidonce.payments import worker as worker_module
 from paidonce.payments.model import LookupSchedule
@@ -41,8 +46,8 @@ SETTINGS: Final = WorkerSettings(
 )
 
 
-def tell(_request: object, outcome: Started) -> Told:
-    return Told(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
+def summarize(_request: object, outcome: Started) -> StoredResponse:
+    return StoredResponse(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
 
 
 class Shop:
@@ -81,8 +86,8 @@ class Shop:
         self.do(record_evidence, proof)
         return checkout_id
 
-    def refund(self, *requests: Keyed) -> list[Any]:
-        return self.do(UnderKeys(start_refunds, tell), *requests)
+    def refund(self, *requests: ClaimedRequest) -> list[Any]:
+        return self.do(IdempotentAction(start_refunds, summarize), *requests)
 
     def refunds(self) -> int:
         with self.database.read() as transaction:
@@ -100,7 +105,9 @@ def shop(database_url: str) -> Iterator[Shop]:
     shop.database.close()
 
 
-def keyed(checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m") -> Keyed:
+def keyed(
+    checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m"
+) -> ClaimedRequest:
     wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=OwnedId(checkout_id, None), amount=amount)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
@@ -110,7 +117,7 @@ def keyed(checkout_id: str, amount: int = 100, key: str = "k", path: str = "/ref
         fields={"amount": str(amount), "reason": "x"},
         kept_ms=30 * DAY_MS,
     )
-    return Keyed(wish, claim)
+    return ClaimedRequest(wish, claim)
 
 
 def kinds(outcomes: Sequence[object]) -> list[str]:
@@ -121,7 +128,7 @@ def test_of_the_same_requests_in_one_batch_and_after_it_one_takes_effect(shop: S
     checkout_id = shop.paid()
     first = shop.refund(*(keyed(checkout_id) for _ in range(5)))
     later = shop.refund(keyed(checkout_id))
-    assert kinds(first + later) == ["Started", *["Answered"] * 5]
+    assert kinds(first + later) == ["Started", *["AlreadyProcessed"] * 5]
     assert {one.record.attempt_id for one in first[1:] + later} == {first[0].attempt.id}
     assert (first[1].record.status, first[1].record.resource) == (202, f"/refunds/{first[0].attempt.id}")
     assert shop.refunds() == 1
@@ -140,7 +147,7 @@ def test_another_body_or_path_is_refused_by_name_in_one_batch_and_after_it(shop:
 def test_other_keys_and_other_merchants_do_not_know_each_other(shop: Shop) -> None:
     checkout_id = shop.paid()
     mine, theirs = keyed(checkout_id), keyed(checkout_id)
-    theirs = Keyed(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
+    theirs = ClaimedRequest(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
     assert kinds(shop.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
 
 
@@ -160,7 +167,7 @@ def _fields(claim: Claim) -> dict[str, Any]:
 def test_what_fails_keeps_no_key_and_the_next_with_the_key_may_succeed(shop: Shop) -> None:
     checkout_id = shop.paid()
     in_one = shop.refund(keyed("chk_none"), keyed(checkout_id, 5000), keyed(checkout_id, 700), keyed(checkout_id, 700))
-    assert kinds(in_one) == ["CheckoutNotFound", "AmountExceedsRefundable", "Started", "Answered"]
+    assert kinds(in_one) == ["CheckoutNotFound", "AmountExceedsRefundable", "Started", "AlreadyProcessed"]
     assert isinstance(in_one[0], CheckoutNotFound)
     assert shop.keys() == ["k"]
 
@@ -169,7 +176,7 @@ def test_a_request_whose_answer_was_lost_knows_its_own_work_again(shop: Shop) ->
     checkout_id = shop.paid()
     batch = [keyed(checkout_id), keyed(checkout_id), keyed(checkout_id, key="another")]
     before, after = shop.refund(*batch), shop.refund(*batch)
-    assert kinds(before) == kinds(after) == ["Started", "Answered", "Started"]
+    assert kinds(before) == kinds(after) == ["Started", "AlreadyProcessed", "Started"]
     assert before[0].attempt.id == after[0].attempt.id
     assert shop.refunds() == 2
 
@@ -178,10 +185,13 @@ def test_a_key_is_kept_for_thirty_days_and_then_free_also_where_nothing_pruned_i
     checkout_id = shop.paid()
     shop.refund(keyed(checkout_id))
     shop.now = NOW + 30 * DAY_MS - 1
-    assert kinds(shop.refund(keyed(checkout_id), keyed(checkout_id, 200))) == ["Answered", "IdempotencyKeyReused"]
-    assert shop.do(forget_expired_keys, 10) == [0]
+    assert kinds(shop.refund(keyed(checkout_id), keyed(checkout_id, 200))) == [
+        "AlreadyProcessed",
+        "IdempotencyKeyReused",
+    ]
+    assert shop.do(delete_expired_keys, 10) == [0]
     shop.now += 1
-    assert kinds(shop.refund(keyed(checkout_id, 200), keyed(checkout_id, 200))) == ["Started", "Answered"]
+    assert kinds(shop.refund(keyed(checkout_id, 200), keyed(checkout_id, 200))) == ["Started", "AlreadyProcessed"]
 
 
 def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(shop: Shop) -> None:
@@ -190,16 +200,16 @@ def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(shop: Sho
         shop.refund(keyed(checkout_id, key=f"k{number}"))
         shop.now += 1000
     shop.now = NOW + 30 * DAY_MS + 3000
-    assert shop.do(forget_expired_keys, 3) == [3]
+    assert shop.do(delete_expired_keys, 3) == [3]
     assert shop.keys() == ["k3", "k4"]
-    assert shop.do(forget_expired_keys, 3) == [1]
+    assert shop.do(delete_expired_keys, 3) == [1]
     assert shop.keys() == ["k4"]
 
 
 def test_what_became_of_a_key_can_be_asked(shop: Shop) -> None:
     checkout_id = shop.paid()
     (refund,) = shop.refund(keyed(checkout_id))
-    found, missing = shop.do(find_records, ("m", "k"), ("another", "k"))
+    found, missing = shop.do(load_idempotency_records, ("m", "k"), ("another", "k"))
     assert (found.attempt_id, found.path, found.expires_at) == (refund.attempt.id, "/refunds", NOW + 30 * DAY_MS)
     assert missing is None
 
@@ -215,14 +225,14 @@ def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: 
             for number in range(20):
                 batch = [keyed(checkout_id, 1, f"k{number}"), keyed(checkout_id, 1, f"k{19 - number}")]
                 with database.write() as transaction:
-                    outcomes += UnderKeys(start_refunds, tell)(transaction, batch)
+                    outcomes += IdempotentAction(start_refunds, summarize)(transaction, batch)
             return outcomes
 
         outcomes = [outcome for of_one in at_once.map(refund, others) for outcome in of_one]
         for other in others:
             other.close()
         assert sum(isinstance(outcome, Started) for outcome in outcomes) == 20
-        assert all(isinstance(outcome, Started | Answered) for outcome in outcomes)
+        assert all(isinstance(outcome, Started | AlreadyProcessed) for outcome in outcomes)
         assert shop.refunds() == 20
 
 
@@ -233,7 +243,7 @@ def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up
         checkout_id = shop.paid()
         with other.write() as stalled:
             # Not the checkout's row: that the same one is asked for would hold up the rest.
-            UnderKeys(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
+            IdempotentAction(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
             began = time.monotonic()
             outcomes = shop.refund(keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free"))
             took_seconds = time.monotonic() - began
@@ -247,16 +257,16 @@ def _nothing(_transaction: object, requests: Sequence[object]) -> list[None]:
     return [None for _ in requests]
 
 
-def _told(_request: object, _outcome: None) -> Told:
-    return Told(200, "/nothing")
+def _told(_request: object, _outcome: None) -> StoredResponse:
+    return StoredResponse(200, "/nothing")
 
 
 def test_without_a_key_an_action_is_run_as_it_is_and_with_one_a_batcher_finds_it_the_same_each_time() -> None:
     request = keyed("chk_1")
-    assert under(None, start_refunds, request.request) == (start_refunds, request.request)
-    action, wrapped = under(Once(request.claim, tell), start_refunds, request.request)
+    assert with_idempotency(None, start_refunds, request.request) == (start_refunds, request.request)
+    action, wrapped = with_idempotency(Idempotency(request.claim, summarize), start_refunds, request.request)
     assert wrapped == request
-    assert {action} == {UnderKeys(start_refunds, tell)}  # A batcher groups by it.
+    assert {action} == {IdempotentAction(start_refunds, summarize)}  # A batcher groups by it.
     assert action.__name__ == "start_refunds"
 
 

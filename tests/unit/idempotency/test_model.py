@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from paidonce.idempotency.model import Claim, Record, operator_key_space
+from paidonce.idempotency.model import Claim, IdempotencyRecord, operator_key_space
 
 
-def record(fields: dict[str, str], path: str = "/a") -> Record:
-    return Record(
+def record(fields: dict[str, str], path: str = "/a") -> IdempotencyRecord:
+    return IdempotencyRecord(
         merchant_id="m",
         key="k",
         claim_id="clm_1",

@@ -4,10 +4,10 @@ import pytest
 
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing
-from paidonce.idempotency.secrets import KeptSecret, open_kept_secret, seal_kept_secret
+from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.ids import secret_bytes
 
-KEPT = KeptSecret("m", "whisper")
+KEPT = StoredSecret("m", "whisper")
 NAME = ("m", "k")
 
 
@@ -17,8 +17,8 @@ def ring(*keys: bytes) -> Keyring:
 
 def test_a_kept_secret_opens_in_its_own_row_and_is_not_in_the_text() -> None:
     encryption = ring(bytes(32))
-    sealed = seal_kept_secret(encryption, KEPT, NAME)
-    assert open_kept_secret(encryption, sealed, NAME) == KEPT
+    sealed = seal_stored_secret(encryption, KEPT, NAME)
+    assert open_stored_secret(encryption, sealed, NAME) == KEPT
     assert "whisper" not in sealed
 
 
@@ -26,27 +26,27 @@ def test_a_kept_secret_opens_in_its_own_row_and_is_not_in_the_text() -> None:
 def test_a_kept_secret_does_not_open_in_another_row(other: tuple[str, str]) -> None:
     encryption = ring(bytes(32))
     with pytest.raises(ValueError, match="another row's"):
-        open_kept_secret(encryption, seal_kept_secret(encryption, KEPT, NAME), other)
+        open_stored_secret(encryption, seal_stored_secret(encryption, KEPT, NAME), other)
 
 
 def test_a_webhook_endpoints_secret_is_none_of_an_idempotency_key() -> None:
     encryption = ring(bytes(32))
     with pytest.raises(ValueError, match="another row's"):
-        open_kept_secret(encryption, encryption.seal(b"{}", "webhook_endpoint.secret", *NAME), NAME)
+        open_stored_secret(encryption, encryption.seal(b"{}", "webhook_endpoint.secret", *NAME), NAME)
 
 
 def test_without_an_encryption_key_nothing_is_sealed_or_opened() -> None:
-    sealed = seal_kept_secret(ring(bytes(32)), KEPT, NAME)
+    sealed = seal_stored_secret(ring(bytes(32)), KEPT, NAME)
     with pytest.raises(EncryptionKeyMissing):
-        seal_kept_secret(ring(), KEPT, NAME)
+        seal_stored_secret(ring(), KEPT, NAME)
     with pytest.raises(EncryptionKeyMissing):
-        open_kept_secret(ring(bytes(range(32))), sealed, NAME)
+        open_stored_secret(ring(bytes(range(32))), sealed, NAME)
 
 
 def test_the_form_of_a_kept_secret_never_changes() -> None:
     """Rows outlive a release: this one was kept by the first."""
     sealed = FIRST
-    assert open_kept_secret(ring(bytes(32)), sealed, NAME) == KEPT
+    assert open_stored_secret(ring(bytes(32)), sealed, NAME) == KEPT
 
 
 FIRST = "v1.8f5c8cea98bf.AAECAwQFBgcICQoL8-lAOm-K4aa2F3Df3278IHYfzfnN-PvU9emTY-RGfwqe1cEo2wA7EpymSTCzt5D5GIDA"

@@ -14,7 +14,7 @@ from paidonce.database.schema import idempotency_key
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
-from paidonce.idempotency.model import Claim, Record, Told
+from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
 from tests.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
@@ -37,8 +37,8 @@ class Keys:
         assert held == set()
         return claimed  # type: ignore[no-any-return]
 
-    def record(self, merchant_id: str = "m", key: str = "k") -> Record | None:
-        found: dict[store.Name, Record] = self.do(store.read_records, [(merchant_id, key)])
+    def record(self, merchant_id: str = "m", key: str = "k") -> IdempotencyRecord | None:
+        found: dict[store.Name, IdempotencyRecord] = self.do(store.read_records, [(merchant_id, key)])
         return found.get((merchant_id, key))
 
 
@@ -56,7 +56,7 @@ def keys(database_url: str) -> Iterator[Keys]:
 
 def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
     keys.claim(claim(id="clm_7", path="/refunds", fields={"a": "1", "b": "2"}, request_id="req_1", secret="sealed"))
-    claimed = Record(
+    claimed = IdempotencyRecord(
         merchant_id="m",
         key="k",
         claim_id="clm_7",
@@ -72,8 +72,8 @@ def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
         answer=None,
     )
     assert keys.record() == claimed
-    told = Told(202, "/refunds/1", "ref_1", answer='{"a":"é \\"quoted\\""}')
-    keys.do(store.keep_answers, [(("m", "k"), told)])
+    told = StoredResponse(202, "/refunds/1", "ref_1", answer='{"a":"é \\"quoted\\""}')
+    keys.do(store.store_responses, [(("m", "k"), told)])
     assert keys.record() == msgspec.structs.replace(
         claimed, status=202, resource="/refunds/1", attempt_id="ref_1", answer=told.answer
     )
@@ -81,7 +81,10 @@ def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
 
 def test_an_answer_is_kept_for_its_own_key_of_its_own_merchant(keys: Keys) -> None:
     keys.claim(claim(), claim("other"), claim(key="other"))
-    keys.do(store.keep_answers, [(("m", "k"), Told(200, "/mine")), (("other", "k"), Told(201, "/theirs"))])
+    keys.do(
+        store.store_responses,
+        [(("m", "k"), StoredResponse(200, "/mine")), (("other", "k"), StoredResponse(201, "/theirs"))],
+    )
     found = [keys.record(*name) for name in (("m", "k"), ("other", "k"), ("m", "other"), ("other", "other"))]
     assert [one and (one.status, one.resource) for one in found] == [
         (200, "/mine"),
