@@ -37,7 +37,7 @@ def measure_latencies(session: Session, subjects: list[Subject], throughput: lis
     """
     latencies = []
     for what, measured_as in ((CREATE, CREATE), (GET, GET), (PAY, SETTLE)):
-        taking_part = [one for one in subjects if one.name != LIMIT and (what != PAY or one.is_ours)]
+        taking_part = [one for one in subjects if one.name != LIMIT and (what != PAY or one.is_paidonce)]
         rates = {one.name: _throughput(session, one, measured_as, throughput) for one in taking_part}
         for share in SHARES:
             for subject in taking_part:

@@ -33,10 +33,10 @@ Insert = Callable[[], None]
 
 def measure_one_connection(session: Session, subjects: list[Subject]) -> Findings:
     """Compare creates over one connection with inserts by the driver alone."""
-    ours = [subject for subject in subjects if subject.is_ours]
+    own = [subject for subject in subjects if subject.is_paidonce]
     figures, goals = [], []
-    with fresh_databases([subject.name for subject in ours], session.places, "bare") as databases:
-        for subject in ours:
+    with fresh_databases([subject.name for subject in own], session.places, "bare") as databases:
+        for subject in own:
             with _bare_insert(subject.name, databases[subject.name], session.places.folder) as insert:
                 over_http = Figure(CREATE_ALONE, subject.name, MILLISECONDS, [])
                 bare = Figure(INSERT_ALONE, subject.name, MILLISECONDS, [])

@@ -50,7 +50,7 @@ class Subject(NamedTuple):
     pid: int = 0
 
     @property
-    def is_ours(self) -> bool:
+    def is_paidonce(self) -> bool:
         """Whether it is paidonce, of which more is known than its URL."""
         return self.name in (SQLITE, POSTGRESQL)
 

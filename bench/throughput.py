@@ -74,7 +74,7 @@ def measure_settling(session: Session, subjects: list[Subject]) -> Findings:
             reached=figure.errors.get("stuck", 0),
         )
         for figure, subject in zip(figures, paying, strict=True)
-        if subject.is_ours
+        if subject.is_paidonce
     ]
     ends = (f"{figure.subject}: {', '.join(f'{n:,} {k}' for k, n in figure.counts.items())}" for figure in figures)
     return Findings(figures, goals=goals, notes=[f"Payments ended: {'; '.join(ends)}."])

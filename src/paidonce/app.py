@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from paidonce.checkouts.waiters import Watch
+from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import Batches, Begin
 from paidonce.database.batcher import Batcher, threaded_batcher
@@ -13,10 +13,10 @@ from paidonce.database.engine import Database, open_database, require_durable_se
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, forked
 from paidonce.database_url import DatabaseUrl
-from paidonce.encryption import Keyring as EncryptionKeyring
+from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
-from paidonce.merchants.api_key_cache import Keyring
+from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.worker import Worker, WorkerSettings
@@ -54,13 +54,18 @@ async def open_service(
         feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
         feed.start(reader)
         writer.tell(feed.committed)
-        watch = Watch(poll_seconds=settings.poll_seconds)
+        settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
         providers = {simulator.name: simulator}
         worker = Worker(
-            writer, providers, worker_settings(settings), clock=clock, chance=system_chance, settled=watch.notify
+            writer,
+            providers,
+            worker_settings(settings),
+            clock=clock,
+            chance=system_chance,
+            settled=settlement_waiters.notify,
         )
-        inbox = _inbox(writer, reader, settings, clock, watch)
-        keyring = Keyring(reader, seconds=time.monotonic)
+        inbox = _inbox(writer, reader, settings, clock, settlement_waiters)
+        api_key_cache = ApiKeyCache(reader, seconds=time.monotonic)
         alarm = Alarm(reader, clock=clock)
         encryption = _encryption(settings, making_key=migrating)
         outbox = _outbox(writer, reader, settings, clock, encryption)
@@ -76,20 +81,20 @@ async def open_service(
                 database,
                 writer,
                 reader,
-                watch,
+                settlement_waiters,
                 worker,
                 inbox,
                 outbox,
                 feed,
-                keyring,
+                api_key_cache,
                 encryption,
                 providers,
                 clock,
             )
         finally:
-            watch.close()
+            settlement_waiters.close()
             await feed.stop()
-            await keyring.stop()
+            await api_key_cache.stop()
             await alarm.stop()
             await inbox.stop()
             await asyncio.gather(
@@ -206,7 +211,9 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         books.close()
 
 
-def _inbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, watch: Watch) -> Inbox:
+def _inbox(
+    writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, settlement_waiters: SettlementWaiters
+) -> Inbox:
     return Inbox(
         writer,
         reader,
@@ -215,18 +222,16 @@ def _inbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, w
         keep_days=settings.provider_webhook_days,
         clock=clock,
         chance=system_chance,
-        settled=watch.notify,
+        settled=settlement_waiters.notify,
     )
 
 
-def _encryption(settings: Settings, *, making_key: bool) -> EncryptionKeyring:
+def _encryption(settings: Settings, *, making_key: bool) -> Keyring:
     find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=secret_bytes if making_key else None)
-    return EncryptionKeyring(find, draw=secret_bytes)
+    return Keyring(find, draw=secret_bytes)
 
 
-def _outbox(
-    writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, encryption: EncryptionKeyring
-) -> Outbox:
+def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, encryption: Keyring) -> Outbox:
     return Outbox(
         writer,
         reader,

@@ -47,7 +47,7 @@ class ServiceApp:
                 yield
             finally:
                 self._web_app = None
-                service.hurry()
+                service.drain()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._web_app is None:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from paidonce.checkouts.waiters import Watch
+from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
-from paidonce.encryption import Keyring as EncryptionKeyring
+from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
-from paidonce.merchants.api_key_cache import Keyring
+from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.payments.worker import Worker
 from paidonce.provider_webhooks.processor import Inbox
 from paidonce.providers.base import Provider
@@ -24,17 +24,17 @@ class Service:
     database: Database
     writer: Batcher
     reader: Batcher
-    watch: Watch
+    settlement_waiters: SettlementWaiters
     worker: Worker
     inbox: Inbox
     outbox: Outbox
     feed: Feed
-    keyring: Keyring
-    encryption: EncryptionKeyring
+    api_key_cache: ApiKeyCache
+    encryption: Keyring
     providers: dict[str, Provider]
     clock: Clock
 
-    def hurry(self) -> None:
+    def drain(self) -> None:
         """Answer now whoever waits for something to happen: the process is about to stop."""
-        self.watch.close()
+        self.settlement_waiters.close()
         self.feed.close()

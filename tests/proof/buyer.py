@@ -15,7 +15,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
 from paidonce.idempotency.model import Claim, Idempotency, StoredResponse
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -87,23 +87,27 @@ class Buyer:
     async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
         wish = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout=OwnedId(checkout.id, None),
+            checkout=TenantScopedId(checkout.id, None),
             payment_method=method,
             provider=SIMULATOR,
         )
         await self._begin(start_payments, wish)
 
     async def capture(self, checkout: Checkout, amount: int) -> None:
-        wish = StartCapture(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None), amount=amount)
+        wish = StartCapture(
+            attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout.id, None), amount=amount
+        )
         await self._begin(start_captures, wish)
 
     async def cancel(self, checkout: Checkout) -> None:
         await self._begin(
-            start_cancels, StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None))
+            start_cancels, StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout.id, None))
         )
 
     async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
-        wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout.id, None), amount=amount)
+        wish = StartRefund(
+            attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout.id, None), amount=amount
+        )
         await self._begin(start_refunds, wish, idempotency_for(checkout.merchant_id, key, amount))
 
     async def _begin(self, action: Any, wish: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
@@ -116,7 +120,7 @@ class Buyer:
             self._note(Acknowledged(attempt_id=outcome.attempt.id))
 
     async def read(self, checkout_id: str) -> Checkout:
-        found = await self.service.reader.submit(read_checkouts, OwnedId(checkout_id, None))
+        found = await self.service.reader.submit(read_checkouts, TenantScopedId(checkout_id, None))
         assert isinstance(found, Checkout)
         return found
 
@@ -133,7 +137,7 @@ class Buyer:
 
     async def until_refunded(self, checkout: Checkout, count: int) -> None:
         async def look() -> list[Attempt] | None:
-            found = await self.service.reader.submit(read_refunds, OwnedId(checkout.id, None))
+            found = await self.service.reader.submit(read_refunds, TenantScopedId(checkout.id, None))
             assert isinstance(found, list)
             return found if sum(one.settled_at is not None for one in found) == count else None
 

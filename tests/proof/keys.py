@@ -23,7 +23,7 @@ from tests.proof.buyer import Buyer
 
 async def keys_desk(buyer: Buyer) -> None:
     """An operator gives a merchant a key, puts another in its place, and ends both."""
-    writer, keyring = buyer.service.writer, buyer.service.keyring
+    writer, api_key_cache = buyer.service.writer, buyer.service.api_key_cache
     buyer.arm()
     await buyer.create()
     await writer.submit(create_merchants, buyer.merchant_id)
@@ -49,12 +49,12 @@ async def keys_desk(buyer: Buyer) -> None:
     replaced = await writer.submit(rotate_keys, rotation)
     assert isinstance(replaced, Issued)
     told = [made.secret.encode(), replaced.secret.encode()]
-    callers = [await keyring.find(one) for one in told]
+    callers = [await api_key_cache.find(one) for one in told]
     assert [caller.merchant_id if caller else None for caller in callers] == [buyer.merchant_id] * 2
     for key_id in (made.key.id, replaced.key.id):
         await writer.submit(revoke_keys, RevokeKey(id=key_id, operators=False))
-    keyring.forget()
-    assert [await keyring.find(one) for one in told] == [None, None]
+    api_key_cache.forget()
+    assert [await api_key_cache.find(one) for one in told] == [None, None]
 
 
 def create_beside(buyer: Buyer) -> None:

@@ -20,7 +20,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import AttemptKind, LookupSchedule, new_attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -57,7 +57,7 @@ def constraints(url: str) -> list[str]:
         checkout_id, _ = _paid(database)
         try:
             with database.write() as transaction:
-                checkout = read_checkouts(transaction, [OwnedId(checkout_id, None)])[0]
+                checkout = read_checkouts(transaction, [TenantScopedId(checkout_id, None)])[0]
                 assert isinstance(checkout, Checkout)
                 second = new_attempt(
                     ids.new_id(ids.ATTEMPT), checkout, AttemptKind.CHARGE, now=1, lease_ms=0, amount=1000
@@ -76,10 +76,10 @@ def races(url: str) -> list[str]:
 
 def _cancel_against_pay(database: Database) -> Iterator[str]:
     checkout_id = _created(database)
-    cancel = CancelCheckout(OwnedId(checkout_id, None))
+    cancel = CancelCheckout(TenantScopedId(checkout_id, None))
     with _meanwhile(checkouts_store, "move_checkouts", lambda: _run(database, cancel_checkouts, cancel)):
         _start(database, checkout_id)
-    checkout = _run(database, read_checkouts, OwnedId(checkout_id, None))
+    checkout = _run(database, read_checkouts, TenantScopedId(checkout_id, None))
     if (checkout.status, checkout.attempt) != ("CANCELED", None):
         yield f"15. {checkout_id} was canceled and is {checkout.status}"
 
@@ -164,7 +164,7 @@ def _created(database: Database) -> str:
 def _start(database: Database, checkout_id: str) -> Any:  # noqa: ANN401 - an outcome
     wish = StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout=OwnedId(checkout_id, None),
+        checkout=TenantScopedId(checkout_id, None),
         payment_method="tok_success",
         provider="simulator",
         lease_ms=LEASE_MS,

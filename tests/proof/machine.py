@@ -22,7 +22,7 @@ from paidonce.errors import IdempotencyKeyReused
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import with_idempotency
 from paidonce.idempotency.model import AlreadyProcessed
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import (
     StartCancel,
     StartCapture,
@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
     def pay_for(self, which: int, *, leased: bool) -> None:
         wish = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout=OwnedId(self.one(which), None),
+            checkout=TenantScopedId(self.one(which), None),
             payment_method="tok_success",
             provider="simulator",
             lease_ms=LEASE_MS * leased,
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         attempt_id, checkout_id = ids.new_id(ids.ATTEMPT), self.one(which)
         told: dict[str, Any] = {
             "attempt_id": attempt_id,
-            "checkout": OwnedId(checkout_id, None),
+            "checkout": TenantScopedId(checkout_id, None),
             "lease_ms": LEASE_MS,
         }
         wishes: dict[str, tuple[Callable[..., Any], Any]] = {

@@ -30,7 +30,7 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.idempotency.actions import IdempotentAction
 from paidonce.idempotency.model import ClaimedRequest
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
@@ -72,7 +72,7 @@ def new_checkout(key: int) -> NewCheckout:
 def new_payment(checkout_id: str) -> StartPayment:
     return StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout=OwnedId(checkout_id, None),
+        checkout=TenantScopedId(checkout_id, None),
         payment_method="tok_success",
         provider="simulator",
         lease_ms=60_000,
@@ -80,7 +80,7 @@ def new_payment(checkout_id: str) -> StartPayment:
 
 
 def new_refund(checkout_id: str) -> ClaimedRequest:
-    wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=OwnedId(checkout_id, None), amount=400)
+    wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout_id, None), amount=400)
     return ClaimedRequest(wish, idempotency_for("m", f"refund {checkout_id}", wish.amount).claim)
 
 

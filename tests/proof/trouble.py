@@ -12,7 +12,7 @@ from paidonce.cli.inbox import replay_webhook
 from paidonce.cli.reviewing import resolve
 from paidonce.database.schema import attempt, provider_webhook
 from paidonce.events.model import Cause
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.settle import RecordEvidence, record_evidence
@@ -58,7 +58,7 @@ async def review(buyer: Buyer) -> None:
     if checkout.attempt_count == 0:
         wish = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout=OwnedId(checkout.id, None),
+            checkout=TenantScopedId(checkout.id, None),
             payment_method="tok_success",
             provider=SIMULATOR,
             lease_ms=10**9,  # In nobody's hands: the worker leaves it alone.

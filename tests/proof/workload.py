@@ -10,7 +10,7 @@ from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.engine import Database
 from paidonce.events.model import Cause
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -72,7 +72,7 @@ class Workload:
             [
                 StartPayment(
                     attempt_id=ids.new_id(ids.ATTEMPT),
-                    checkout=OwnedId(one, None),
+                    checkout=TenantScopedId(one, None),
                     payment_method="tok_success",
                     provider="simulator",
                     lease_ms=LEASE_MS,
@@ -85,11 +85,15 @@ class Workload:
         attempt_id, some = ids.new_id(ids.ATTEMPT), self._some()[0]
         kind = self._chance.randrange(3)
         if kind == 0:
-            self._start(start_refunds, [StartRefund(attempt_id=attempt_id, checkout=OwnedId(some, None), amount=100)])
+            self._start(
+                start_refunds, [StartRefund(attempt_id=attempt_id, checkout=TenantScopedId(some, None), amount=100)]
+            )
         elif kind == 1:
-            self._start(start_captures, [StartCapture(attempt_id=attempt_id, checkout=OwnedId(some, None), amount=700)])
+            self._start(
+                start_captures, [StartCapture(attempt_id=attempt_id, checkout=TenantScopedId(some, None), amount=700)]
+            )
         else:
-            self._start(start_cancels, [StartCancel(attempt_id=attempt_id, checkout=OwnedId(some, None))])
+            self._start(start_cancels, [StartCancel(attempt_id=attempt_id, checkout=TenantScopedId(some, None))])
 
     def _start(self, action: Any, requests: list[Any]) -> None:  # noqa: ANN401 - any action
         for outcome in self._run(action, requests):

@@ -11,7 +11,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause, Event
 from paidonce.events.store import write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt, LookupSchedule
 from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
@@ -81,7 +81,7 @@ class Payments:
 
     def create(
         self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **said: AnyValue
-    ) -> OwnedId:
+    ) -> TenantScopedId:
         wish = NewCheckout(
             id=f"chk_{name}",
             merchant_id=merchant_id,
@@ -92,18 +92,18 @@ class Payments:
             **said,
         )
         self.do(create_checkouts, wish)
-        return OwnedId(wish.id, merchant_id)
+        return TenantScopedId(wish.id, merchant_id)
 
-    def pay(self, checkout: OwnedId, attempt_id: str = "att_1", **said: AnyValue) -> AnyOutcome:
+    def pay(self, checkout: TenantScopedId, attempt_id: str = "att_1", **said: AnyValue) -> AnyOutcome:
         return self.do(start_payments, payment(checkout, attempt_id, **said))[0]
 
-    def capture(self, checkout: OwnedId, attempt_id: str = "att_2", amount: int | None = None) -> AnyOutcome:
+    def capture(self, checkout: TenantScopedId, attempt_id: str = "att_2", amount: int | None = None) -> AnyOutcome:
         return self.do(start_captures, StartCapture(attempt_id=attempt_id, checkout=checkout, amount=amount))[0]
 
-    def cancel(self, checkout: OwnedId, attempt_id: str = "att_2") -> AnyOutcome:
+    def cancel(self, checkout: TenantScopedId, attempt_id: str = "att_2") -> AnyOutcome:
         return self.do(start_cancels, StartCancel(attempt_id=attempt_id, checkout=checkout))[0]
 
-    def refund(self, checkout: OwnedId, attempt_id: str = "ref_1", amount: int | None = None) -> AnyOutcome:
+    def refund(self, checkout: TenantScopedId, attempt_id: str = "ref_1", amount: int | None = None) -> AnyOutcome:
         return self.do(start_refunds, StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount))[0]
 
     def claim(self, limit: int = 10, provider: str = "simulator", lease_ms: int = LEASE_MS) -> list[Attempt]:
@@ -116,23 +116,25 @@ class Payments:
     def prove(self, attempt_id: str, evidence: Evidence, **said: AnyValue) -> Settled:
         return self.record(evidence_about(attempt_id, evidence, **said))[0]
 
-    def paid(self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **said: AnyValue) -> OwnedId:
+    def paid(
+        self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **said: AnyValue
+    ) -> TenantScopedId:
         """Have a checkout that is paid; with ``manual=True`` its money is held, not taken."""
         checkout = self.create(name, **said)
         self.pay(checkout, attempt_id)
         self.prove(attempt_id, Authorized(reference) if said.get("manual") else Succeeded(reference))
         return checkout
 
-    def checkout(self, checkout: OwnedId) -> Checkout:
+    def checkout(self, checkout: TenantScopedId) -> Checkout:
         with self.database.read() as transaction:
             (found,) = read_checkouts(transaction, [checkout])
         assert isinstance(found, Checkout)
         return found
 
-    def status(self, checkout: OwnedId) -> str:
+    def status(self, checkout: TenantScopedId) -> str:
         return self.checkout(checkout).status
 
-    def sums(self, checkout: OwnedId) -> tuple[int, int, int]:
+    def sums(self, checkout: TenantScopedId) -> tuple[int, int, int]:
         """Tell what was captured, what was refunded, and what is being refunded."""
         found = self.checkout(checkout)
         return found.amount_captured, found.amount_refunded, found.amount_refund_pending
@@ -141,23 +143,23 @@ class Payments:
         with self.database.read() as transaction:
             return read_attempts(transaction, [attempt_id])[attempt_id]
 
-    def refunds(self, checkout: OwnedId) -> list[Attempt]:
+    def refunds(self, checkout: TenantScopedId) -> list[Attempt]:
         with self.database.read() as transaction:
             (found,) = read_refunds(transaction, [checkout])
         assert isinstance(found, list)
         return found
 
-    def events(self, checkout: OwnedId) -> Sequence[Event]:
+    def events(self, checkout: TenantScopedId) -> Sequence[Event]:
         with self.database.read() as transaction:
             (found,) = read_timelines(transaction, [checkout])
         assert not isinstance(found, Exception)
         return found
 
-    def history(self, checkout: OwnedId) -> list[str]:
+    def history(self, checkout: TenantScopedId) -> list[str]:
         return [event.type for event in self.events(checkout)]
 
 
-def payment(checkout: OwnedId, attempt_id: str = "att_1", **said: AnyValue) -> StartPayment:
+def payment(checkout: TenantScopedId, attempt_id: str = "att_1", **said: AnyValue) -> StartPayment:
     fields = {"payment_method": "tok", "provider": "simulator", **said}
     return StartPayment(attempt_id=attempt_id, checkout=checkout, **fields)
 

@@ -13,7 +13,7 @@ from paidonce.database.batch import Batches, Done, Job
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Repeated, Started, start_payments
 from paidonce.payments.worker import Worker, WorkerSettings
@@ -100,7 +100,12 @@ class Workplace:
             yield transaction
 
     async def pay(
-        self, checkout: OwnedId, attempt_id: str, *, provider: str = "simulator", idempotency: Idempotency | None = None
+        self,
+        checkout: TenantScopedId,
+        attempt_id: str,
+        *,
+        provider: str = "simulator",
+        idempotency: Idempotency | None = None,
     ) -> Started | Repeated | AlreadyProcessed:
         """Pay as the API does."""
         wish = payment(checkout, attempt_id, provider=provider)

@@ -19,7 +19,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState, PaidonceError
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import events_of_checkout
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ def _as_created(request: NewCheckout, now: Instant) -> Checkout:
     )
 
 
-def read_checkouts(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Checkout | CheckoutNotFound]:
+def read_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Checkout | CheckoutNotFound]:
     """Read checkouts by id, each with its newest attempt."""
     found = store.read_by_id(transaction, set(requests))
     return [found.get(request) or CheckoutNotFound() for request in requests]
@@ -113,7 +113,9 @@ def list_checkouts(
     return [store.read_page(transaction, request) for request in requests]
 
 
-def read_timelines(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Sequence[Event] | CheckoutNotFound]:
+def read_timelines(
+    transaction: Transaction, requests: Sequence[TenantScopedId]
+) -> list[Sequence[Event] | CheckoutNotFound]:
     """Read what happened to checkouts, oldest first. Every checkout has at least the event of its creation."""
     return [
         events_of_checkout(transaction, request.id, request.merchant_id) or CheckoutNotFound() for request in requests
@@ -123,7 +125,7 @@ def read_timelines(transaction: Transaction, requests: Sequence[OwnedId]) -> lis
 class CancelCheckout(msgspec.Struct, frozen=True):
     """A request to cancel a checkout that nobody has paid."""
 
-    checkout: OwnedId
+    checkout: TenantScopedId
     origin: Origin = Origin()
 
 

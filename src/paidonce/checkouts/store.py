@@ -15,7 +15,7 @@ from paidonce.database.sets import encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
-from paidonce.merchants.model import OwnedId, pick_owned
+from paidonce.merchants.model import TenantScopedId, pick_visible
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name].label(f"attempt_{name}") for name in LatestAttempt.__struct_fields__]
@@ -168,15 +168,15 @@ def _new_row(request: NewCheckout, now: Instant) -> NewRow:
     )
 
 
-def read_by_id(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Checkout]:
+def read_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Checkout]:
     """Read checkouts with their newest attempt; those that are not there, or are another's, are left out."""
     rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
-    return pick_owned(wanted, {one.id: one for one in map(_checkout, rows)})
+    return pick_visible(wanted, {one.id: one for one in map(_checkout, rows)})
 
 
-def name_of(checkout: Checkout) -> OwnedId:
+def id_of(checkout: Checkout) -> TenantScopedId:
     """Name a checkout that was read."""
-    return OwnedId(checkout.id, checkout.merchant_id)
+    return TenantScopedId(checkout.id, checkout.merchant_id)
 
 
 def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkout]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 
 # What this process has in its hands it hears of from itself; only a webhook that another process took can be sooner.
-OUR_POLLS: Final = 4
+OWNED_LOCALLY_POLLS: Final = 4
 
 
 class _Waiter:
@@ -29,7 +29,7 @@ class _Waiter:
             self.change.set_result(checkout)
 
 
-class Watch:
+class SettlementWaiters:
     """Clients that wait. In this process a change wakes them at once; one made by another is seen by looking again."""
 
     def __init__(self, *, poll_seconds: float) -> None:
@@ -55,25 +55,25 @@ class Watch:
         read: Callable[[], Awaitable[Checkout]],
         *,
         seconds: float,
-        ours: bool = False,
+        owned_locally: bool = False,
         gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> Checkout:
-        """Return the checkout as soon as it is not PROCESSING, else as it is after ``seconds``.
+        """Return the checkout as soon as it is no longer PROCESSING, or as it is after ``seconds``.
 
-        ``ours`` says that it went to PROCESSING in this turn of the loop and that this process has its attempt in its
-        hands: then it is not read to begin with, and looked at less often. ``gone`` ends when the client has gone; then
-        nothing more is read.
+        ``owned_locally`` says that the checkout went to PROCESSING in this turn of the event loop and that this process
+        works on its attempt. Then there is no first read, and fewer polls. ``gone`` ends when the client has
+        disconnected; after that nothing is read.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        poll_seconds = self._poll_seconds * OUR_POLLS if ours else self._poll_seconds
+        poll_seconds = self._poll_seconds * OWNED_LOCALLY_POLLS if owned_locally else self._poll_seconds
         waiter = _Waiter(loop.create_future())
         self._waiting[checkout.id].add(waiter)
         leaving = None
         if gone is not None:
             leaving = loop.create_task(gone())
             leaving.add_done_callback(waiter.leave)
-        known = checkout if ours else None
+        known = checkout if owned_locally else None
         try:
             while True:
                 if waiter.has_left:

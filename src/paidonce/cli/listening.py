@@ -18,7 +18,7 @@ from granian.server.embed import Server as GranianServer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.cli.errors import CannotListen
-from paidonce.collector import calm_collector
+from paidonce.gc_tuning import tune_gc
 from paidonce.settings import Settings
 
 log = structlog.get_logger()
@@ -175,7 +175,7 @@ def _make_room_for_files(connections: int) -> int:
 
 def run(main: Coroutine[None, None, None]) -> None:
     """Run a process's one coroutine."""
-    calm_collector()
+    tune_gc()
     uvloop.run(main)
 
 

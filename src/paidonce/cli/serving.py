@@ -67,7 +67,7 @@ async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, stand
         )
 
         def stop() -> None:
-            service.hurry()
+            service.drain()
             server.stop()
 
         on_signal(stop)

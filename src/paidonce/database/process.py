@@ -17,9 +17,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import structlog
 
-from paidonce.collector import calm_collector
 from paidonce.database.batch import Batches, Done, Job, News
 from paidonce.errors import PaidonceError
+from paidonce.gc_tuning import tune_gc
 
 log = structlog.get_logger()
 
@@ -159,7 +159,7 @@ def _live(link: socket.socket, open_batches: OpenBatches, prepare: Callable[[], 
     try:
         for name in (signal.SIGTERM, signal.SIGINT):  # They go to the whole group: it is the parent who says when.
             signal.signal(name, signal.SIG_IGN)
-        calm_collector()
+        tune_gc()
         prepare()
         said, _shared, _, _ = socket.recv_fds(link, len(BEGIN), 1)
         if said:

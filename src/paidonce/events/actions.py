@@ -9,7 +9,7 @@ from paidonce.errors import EventNotFound
 from paidonce.events import store
 from paidonce.events.model import Event
 from paidonce.events.store import EventFilter, Seen
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 
 
 def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[tuple[list[Event], bool]]:
@@ -17,7 +17,7 @@ def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> li
     return [store.read_page(transaction, request) for request in requests]
 
 
-def find_events(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Event | EventNotFound]:
+def find_events(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Event | EventNotFound]:
     """Read events by id."""
     return [store.read_event(transaction, one.id, one.merchant_id) or EventNotFound() for one in requests]
 

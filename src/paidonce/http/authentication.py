@@ -22,7 +22,7 @@ from paidonce.http.declarations import Call
 from paidonce.http.headers import secret_of
 from paidonce.http.openapi import shows_list
 from paidonce.http.rate_limits import Limits
-from paidonce.merchants.api_key_cache import Keyring
+from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.merchants.model import Caller
 from paidonce.service import Service
 
@@ -42,19 +42,19 @@ Admit: TypeAlias = Callable[[Request, Call, str | None], Awaitable[None]]
 
 def admit_to(service: Service, limits: Limits) -> Admit:
     """Make the hook; while keys are off everybody is admitted to everything but an operator's calls."""
-    keyring = service.keyring if service.settings.auth == "keys" else None
+    api_key_cache = service.api_key_cache if service.settings.auth == "keys" else None
 
     async def admit(request: Request, call: Call, value: str | None) -> None:
         operation = call.operation
         context = context_of(request)
         if operation.scope is not None:
-            if keyring is not None:
-                context.caller = await _caller(keyring, request)
+            if api_key_cache is not None:
+                context.caller = await _caller(api_key_cache, request)
             await limits.admit(context, is_list=shows_list(operation))
             if operation.scope not in context.caller.scopes:
-                raise InsufficientScope(operation.scope, key_given=keyring is not None)
-        elif operation.tells_more_to is not None and keyring is not None and "authorization" in request.headers:
-            context.caller = await _caller(keyring, request)
+                raise InsufficientScope(operation.scope, key_given=api_key_cache is not None)
+        elif operation.tells_more_to is not None and api_key_cache is not None and "authorization" in request.headers:
+            context.caller = await _caller(api_key_cache, request)
             await limits.admit(context, is_list=False)
         if value is not None:
             refuse_strange_id(call, value)
@@ -62,9 +62,9 @@ def admit_to(service: Service, limits: Limits) -> Admit:
     return admit
 
 
-async def _caller(keyring: Keyring, request: Request) -> Caller:
+async def _caller(api_key_cache: ApiKeyCache, request: Request) -> Caller:
     secret = secret_of(request)
-    caller = await keyring.find(secret) if secret else None
+    caller = await api_key_cache.find(secret) if secret else None
     if caller is None:
         raise Unauthenticated(key_given=bool(secret))
     return caller

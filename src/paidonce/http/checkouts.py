@@ -21,10 +21,10 @@ from paidonce.http.exchange import (
     known_merchant_of,
     merchant_id_of,
     origin_of,
-    owned,
     provider_of,
     read,
     refuse_parameters,
+    scoped_id,
     show,
     show_under_way,
     show_under_way_again,
@@ -68,7 +68,7 @@ async def show_checkouts(request: Request, service: Service) -> Response:
 async def get_checkout(request: Request, service: Service, checkout_id: str) -> Response:
     """Show a checkout, at once or when it has left PROCESSING."""
     refuse_parameters(request)
-    return await show_when_settled(request, service, await find(service, owned(request, checkout_id)), 200, {})
+    return await show_when_settled(request, service, await find(service, scoped_id(request, checkout_id)), 200, {})
 
 
 async def pay_checkout(request: Request, service: Service, checkout_id: str) -> Command[Started | Repeated]:
@@ -79,7 +79,7 @@ async def pay_checkout(request: Request, service: Service, checkout_id: str) -> 
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
     wish = StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout=owned(request, checkout_id),
+        checkout=scoped_id(request, checkout_id),
         payment_method=said.payment_method,
         provider=said.provider,
         origin=origin_of(request),
@@ -101,7 +101,7 @@ async def capture_checkout(request: Request, service: Service, checkout_id: str)
     said = await read(CaptureBody, request)
     wish = StartCapture(
         attempt_id=ids.new_id(ids.ATTEMPT),
-        checkout=owned(request, checkout_id),
+        checkout=scoped_id(request, checkout_id),
         amount=said.amount,
         origin=origin_of(request),
     )
@@ -121,7 +121,7 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
     """Cancel a checkout that nobody has paid, or let go of the money that it holds."""
     said = await read(CancelBody, request)
     wish = StartCancel(
-        attempt_id=ids.new_id(ids.ATTEMPT), checkout=owned(request, checkout_id), origin=origin_of(request)
+        attempt_id=ids.new_id(ids.ATTEMPT), checkout=scoped_id(request, checkout_id), origin=origin_of(request)
     )
 
     async def respond(outcome: Started | Repeated) -> Response:
@@ -148,7 +148,7 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
 async def get_timeline(request: Request, service: Service, checkout_id: str) -> Response:
     """Show everything that happened to a checkout."""
     refuse_parameters(request)
-    events = await service.reader.submit(read_timelines, owned(request, checkout_id))
+    events = await service.reader.submit(read_timelines, scoped_id(request, checkout_id))
     assert not isinstance(events, Exception)  # The batcher raises those.
     return reply(Timeline([event_answer(event) for event in events]))
 

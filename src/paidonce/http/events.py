@@ -13,7 +13,7 @@ from paidonce.events.actions import find_events, list_events
 from paidonce.events.store import EventFilter
 from paidonce.http.answers import EventPage, event_answer
 from paidonce.http.context import context_of
-from paidonce.http.exchange import caller_of, merchant_of, owned, refuse_parameters
+from paidonce.http.exchange import caller_of, merchant_of, refuse_parameters, scoped_id
 from paidonce.http.key_lifetime import follow_while_key_lives
 from paidonce.http.parameters_events import FollowEventsParameters, ListEventsParameters
 from paidonce.http.rate_limits import count_stream
@@ -59,7 +59,7 @@ async def follow_events(request: Request, service: Service) -> ASGIApp:
 async def get_event(request: Request, service: Service, event_id: str) -> Response:
     """Show an event."""
     refuse_parameters(request)
-    found = await service.reader.submit(find_events, owned(request, event_id))
+    found = await service.reader.submit(find_events, scoped_id(request, event_id))
     assert not isinstance(found, Exception)  # The batcher raises those.
     return reply(event_answer(found))
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from paidonce.checkouts.actions import read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.checkouts.store import name_of
+from paidonce.checkouts.store import id_of
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
 from paidonce.http.answers import checkout_answer
@@ -22,7 +22,7 @@ from paidonce.http.rate_limits import count_wait
 from paidonce.http.reading import Fields, read_body, read_parameters
 from paidonce.http.responses import reply
 from paidonce.merchants.actions import find_merchants
-from paidonce.merchants.model import Caller, OwnedId
+from paidonce.merchants.model import Caller, TenantScopedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
 
@@ -80,12 +80,12 @@ def origin_of(request: Request) -> Origin:
     return Origin(context_of(request).id, read_idempotency_key(request.headers.get("idempotency-key")))
 
 
-def owned(request: Request, thing_id: str) -> OwnedId:
+def scoped_id(request: Request, thing_id: str) -> TenantScopedId:
     """Name a thing as this request's caller may: another merchant's is not found."""
-    return OwnedId(thing_id, caller_of(request).merchant_id)
+    return TenantScopedId(thing_id, caller_of(request).merchant_id)
 
 
-async def find(service: Service, checkout: OwnedId) -> Checkout:
+async def find(service: Service, checkout: TenantScopedId) -> Checkout:
     """Read a checkout; raises CheckoutNotFound."""
     found = await service.reader.submit(read_checkouts, checkout)
     assert not isinstance(found, Exception)  # The batcher raises those.
@@ -104,11 +104,11 @@ async def show_when_settled(
     status: int,
     headers: dict[str, str],
     *,
-    ours: bool = False,
+    owned_locally: bool = False,
 ) -> Response:
     """Answer with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING.
 
-    ``ours`` is as ``Watch.settled`` has it.
+    ``owned_locally`` is as ``SettlementWaiters.settled`` has it.
     """
     seconds = read_wait_seconds(", ".join(request.headers.getlist("prefer")))
     if seconds:
@@ -116,8 +116,12 @@ async def show_when_settled(
             if not count_wait(context_of(request)):
                 return show(checkout, status, headers)
             gone = partial(until_disconnected, request.receive)
-            waiting = service.watch.settled(
-                checkout, lambda: find(service, name_of(checkout)), seconds=seconds, ours=ours, gone=gone
+            waiting = service.settlement_waiters.settled(
+                checkout,
+                lambda: find(service, id_of(checkout)),
+                seconds=seconds,
+                owned_locally=owned_locally,
+                gone=gone,
             )
             checkout = await wait_while_key_lives(request, service, waiting)
         headers["Preference-Applied"] = f"wait={seconds}"
@@ -129,11 +133,11 @@ async def show_under_way(request: Request, service: Service, outcome: Started | 
     headers = _under_way(outcome.checkout)
     if not isinstance(outcome, Started):
         headers["Idempotent-Replayed"] = "true"
-    ours = isinstance(outcome, Started) and outcome.is_ours
-    return await show_when_settled(request, service, outcome.checkout, 202, headers, ours=ours)
+    owned_locally = isinstance(outcome, Started) and outcome.is_owned_locally
+    return await show_when_settled(request, service, outcome.checkout, 202, headers, owned_locally=owned_locally)
 
 
-async def show_under_way_again(request: Request, service: Service, wanted: OwnedId) -> Response:
+async def show_under_way_again(request: Request, service: Service, wanted: TenantScopedId) -> Response:
     """Answer a call that repeats one that began something at the provider."""
     checkout = await find(service, wanted)
     return await show_when_settled(request, service, checkout, 202, _under_way(checkout))
@@ -143,12 +147,12 @@ def _under_way(checkout: Checkout) -> dict[str, str]:
     return {"Location": f"/checkouts/{checkout.id}", "Retry-After": "1"}
 
 
-async def merchant_id_of(service: Service, checkout: OwnedId) -> str:
+async def merchant_id_of(service: Service, checkout: TenantScopedId) -> str:
     """Tell whose a checkout is; raises CheckoutNotFound."""
     return (await find(service, checkout)).merchant_id
 
 
-async def provider_of(service: Service, wanted: OwnedId) -> str:
+async def provider_of(service: Service, wanted: TenantScopedId) -> str:
     """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
     checkout = await find(service, wanted)
     return checkout.attempt.provider if checkout.attempt else ""

@@ -123,12 +123,12 @@ async def revoke_key(request: Request, service: Service, key_id: str) -> Command
     said = await read(RevokeKeyBody, request)
 
     async def respond(key: Key) -> Response:
-        service.keyring.forget()
+        service.api_key_cache.forget()
         log.info("key_revoked", key_id=key.id, merchant_id=key.merchant_id, by_key_id=caller_of(request).key_id)
         return reply(key_answer(key, service.clock()))
 
     async def respond_again(repeat: Repeat) -> Response:
-        service.keyring.forget()  # It may have been another process that revoked it.
+        service.api_key_cache.forget()  # It may have been another process that revoked it.
         return reply(key_answer(await _find(service, repeat.resource_id), service.clock()))
 
     return Command(
@@ -154,7 +154,7 @@ async def rotate_key(request: Request, service: Service, key_id: str) -> Command
     )
 
     async def respond(issued: Issued) -> Response:
-        service.keyring.forget()
+        service.api_key_cache.forget()
         return _show_issued(request, service, issued, "key_rotated")
 
     return Command(
@@ -176,7 +176,7 @@ def _show_issued(request: Request, service: Service, issued: Issued, what: str) 
 
 
 async def _show_issued_again(service: Service, repeat: Repeat) -> Response:
-    service.keyring.forget()  # It may have been another process that rotated a key.
+    service.api_key_cache.forget()  # It may have been another process that rotated a key.
     key = await _find(service, repeat.resource_id)
     secret = None if repeat.secret is None else make_secret(Mode(key.mode), repeat.secret)
     answer = issued_answer_again(key, service.clock(), secret=secret, shown_at=repeat.record.created_at)

@@ -7,10 +7,10 @@ from paidonce import ids
 from paidonce.http.answers import RefundList, refund_answer
 from paidonce.http.bodies import RefundBody
 from paidonce.http.commands import Command, Repeat
-from paidonce.http.exchange import merchant_id_of, origin_of, owned, provider_of, read, refuse_parameters
+from paidonce.http.exchange import merchant_id_of, origin_of, provider_of, read, refuse_parameters, scoped_id
 from paidonce.http.responses import reply
 from paidonce.http.summaries import summarize_refund
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
@@ -22,7 +22,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
     said = await read(RefundBody, request)
     wish = StartRefund(
         attempt_id=ids.new_id(ids.REFUND),
-        checkout=owned(request, checkout_id),
+        checkout=scoped_id(request, checkout_id),
         amount=said.amount,
         reason=said.reason,
         origin=origin_of(request),
@@ -32,7 +32,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
         return _show_under_way(outcome.attempt)
 
     async def respond_again(repeat: Repeat) -> Response:
-        return _show_under_way(await _find(service, owned(request, repeat.resource_id)))
+        return _show_under_way(await _find(service, scoped_id(request, repeat.resource_id)))
 
     return Command(
         action=start_refunds,
@@ -49,7 +49,7 @@ async def create_refund(request: Request, service: Service, checkout_id: str) ->
 async def list_refunds(request: Request, service: Service, checkout_id: str) -> Response:
     """Show a checkout's refunds."""
     refuse_parameters(request)
-    found = await service.reader.submit(read_refunds, owned(request, checkout_id))
+    found = await service.reader.submit(read_refunds, scoped_id(request, checkout_id))
     assert not isinstance(found, Exception)  # The batcher raises those.
     return reply(RefundList([refund_answer(one) for one in found]))
 
@@ -57,7 +57,7 @@ async def list_refunds(request: Request, service: Service, checkout_id: str) -> 
 async def get_refund(request: Request, service: Service, refund_id: str) -> Response:
     """Show a refund."""
     refuse_parameters(request)
-    return reply(refund_answer(await _find(service, owned(request, refund_id))))
+    return reply(refund_answer(await _find(service, scoped_id(request, refund_id))))
 
 
 def _show_under_way(refund: Attempt) -> Response:
@@ -65,7 +65,7 @@ def _show_under_way(refund: Attempt) -> Response:
     return reply(refund_answer(refund), 202, headers)
 
 
-async def _find(service: Service, refund: OwnedId) -> Attempt:
+async def _find(service: Service, refund: TenantScopedId) -> Attempt:
     found = await service.reader.submit(find_refunds, refund)
     assert not isinstance(found, Exception)  # The batcher raises those.
     return found

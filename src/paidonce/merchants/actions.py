@@ -169,19 +169,19 @@ def _rotate(transaction: Transaction, request: RotateKey) -> RotateOutcome:
     return issued
 
 
-class LivingKey(msgspec.Struct, frozen=True):
+class ActiveKey(msgspec.Struct, frozen=True):
     """Whose a key is, and for how many milliseconds more; None where no end is set."""
 
     caller: Caller
     remaining_ms: int | None
 
 
-def find_living_keys(transaction: Transaction, requests: Sequence[Sequence[str]]) -> list[dict[str, LivingKey]]:
+def load_active_keys(transaction: Transaction, requests: Sequence[Sequence[str]]) -> list[dict[str, ActiveKey]]:
     """Find keys by the hashes of their secrets; those that open nothing are left out."""
     found = store.find_by_hash(transaction, {one for request in requests for one in request})
     now = transaction.now
     living = {
-        one.hash: LivingKey(one.caller, None if one.expires_at is None else one.expires_at - now)
+        one.hash: ActiveKey(one.caller, None if one.expires_at is None else one.expires_at - now)
         for one in found.values()
         if one.status(now) is KeyStatus.ACTIVE
     }

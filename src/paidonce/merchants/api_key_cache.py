@@ -14,7 +14,7 @@ import structlog
 
 from paidonce.database.batcher import Batcher
 from paidonce.errors import Overloaded, PaidonceError
-from paidonce.merchants.actions import LivingKey, find_living_keys
+from paidonce.merchants.actions import ActiveKey, load_active_keys
 from paidonce.merchants.lifetimes import REFRESH_SECONDS, Lifetimes
 from paidonce.merchants.model import Caller
 from paidonce.merchants.secret import hash_secret, is_well_formed
@@ -40,7 +40,7 @@ class _Entry:
         self.until = until
 
 
-class Keyring:
+class ApiKeyCache:
     """The keys of this process's callers. ``seconds`` tells passing time; no instant matters here."""
 
     def __init__(self, reader: Batcher, *, seconds: Callable[[], float]) -> None:
@@ -120,7 +120,7 @@ class Keyring:
             read_at = self._seconds()
             pause_seconds = PAUSE_SECONDS
             try:
-                found = await self._reader.submit(find_living_keys, [*waiting, *stale])
+                found = await self._reader.submit(load_active_keys, [*waiting, *stale])
             except asyncio.CancelledError:
                 self._refuse(waiting, Overloaded())
                 raise
@@ -145,7 +145,7 @@ class Keyring:
                 future.exception()  # It counts as seen also where its client has gone.
         waiting.clear()
 
-    def _keep(self, key_hash: str, living: LivingKey | None, read_at: float) -> None:
+    def _keep(self, key_hash: str, living: ActiveKey | None, read_at: float) -> None:
         place = key_hash[:PLACE_LENGTH]
         if living is None:
             self._living.pop(place, None)

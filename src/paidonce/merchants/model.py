@@ -82,7 +82,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         return Caller(None if self.merchant_id == OPERATOR else self.merchant_id, scopes, self.id)
 
 
-class OwnedId(msgspec.Struct, frozen=True):
+class TenantScopedId(msgspec.Struct, frozen=True):
     """A thing as somebody names it: its id, and the merchant whose it must be to be found.
 
     None where that does not matter: to a caller without a merchant, and to the service itself.
@@ -92,7 +92,7 @@ class OwnedId(msgspec.Struct, frozen=True):
     merchant_id: str | None
 
 
-class Owned(Protocol):
+class TenantOwned(Protocol):
     """A thing that is some merchant's."""
 
     @property
@@ -101,10 +101,12 @@ class Owned(Protocol):
         ...
 
 
-AnyOwned = TypeVar("AnyOwned", bound=Owned)
+AnyTenantOwned = TypeVar("AnyTenantOwned", bound=TenantOwned)
 
 
-def pick_owned(wanted: Iterable[OwnedId], found: Mapping[str, AnyOwned]) -> dict[OwnedId, AnyOwned]:
+def pick_visible(
+    wanted: Iterable[TenantScopedId], found: Mapping[str, AnyTenantOwned]
+) -> dict[TenantScopedId, AnyTenantOwned]:
     """Give each name the thing that was found under its id, if it may have it.
 
     Two merchants may name one id in the same batch: the statement finds it for one, and the other must not get it.

@@ -8,7 +8,7 @@ import structlog
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
-from paidonce.checkouts.store import name_of
+from paidonce.checkouts.store import id_of
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
@@ -20,7 +20,7 @@ from paidonce.errors import (
 )
 from paidonce.events.model import Cause, Origin
 from paidonce.ids import ATTEMPT, NewId
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
@@ -32,7 +32,7 @@ class StartCapture(msgspec.Struct, frozen=True, kw_only=True):
     """A request to capture; without ``amount`` all that is held. What is not captured is let go by the provider."""
 
     attempt_id: str
-    checkout: OwnedId
+    checkout: TenantScopedId
     amount: int | None = None
     lease_ms: int = 0
     origin: Origin = Origin()
@@ -42,7 +42,7 @@ class StartCancel(msgspec.Struct, frozen=True, kw_only=True):
     """A request to cancel: a checkout whose money is held is canceled when the void is proven."""
 
     attempt_id: str
-    checkout: OwnedId
+    checkout: TenantScopedId
     lease_ms: int = 0
     origin: Origin = Origin()
 
@@ -122,7 +122,7 @@ def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> l
     for request in requests:
         expired = checkouts.read_expired(transaction, request.limit)
         held = [one for one in expired if one.status == CheckoutStatus.AUTHORIZED and _is_held(one)]
-        voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout=name_of(one)) for one in held]
+        voids = [StartCancel(attempt_id=request.new_id(ATTEMPT), checkout=id_of(one)) for one in held]
         started = [
             _start_void(transaction, checkout, void, Cause.CLOCK) for checkout, void in zip(held, voids, strict=True)
         ]

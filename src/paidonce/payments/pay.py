@@ -18,7 +18,7 @@ from paidonce.errors import (
     PaymentInProgress,
 )
 from paidonce.events.model import Cause, Origin
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, as_latest, new_attempt
 
@@ -34,7 +34,7 @@ class Started(msgspec.Struct, frozen=True):
     attempt: Attempt
 
     @property
-    def is_ours(self) -> bool:
+    def is_owned_locally(self) -> bool:
         """Whether it was born in the hands of the process that took the request; else a worker is to claim it."""
         return self.attempt.status == AttemptStatus.SENT
 
@@ -52,7 +52,7 @@ class StartPayment(msgspec.Struct, frozen=True):
     """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request."""
 
     attempt_id: str
-    checkout: OwnedId
+    checkout: TenantScopedId
     payment_method: str
     provider: str
     lease_ms: int = 0

@@ -6,7 +6,7 @@ import msgspec
 
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.model import CheckoutStatus
-from paidonce.checkouts.store import RefundSums, name_of
+from paidonce.checkouts.store import RefundSums, id_of
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
     AmountExceedsRefundable,
@@ -15,7 +15,7 @@ from paidonce.errors import (
     RefundNotFound,
 )
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, new_attempt
 from paidonce.payments.pay import Started, StartOutcome
@@ -25,7 +25,7 @@ class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
     """A request to refund; without ``amount`` all that can still be refunded."""
 
     attempt_id: str
-    checkout: OwnedId
+    checkout: TenantScopedId
     amount: int | None = None
     reason: str | None = None
     lease_ms: int = 0
@@ -78,16 +78,18 @@ def _created(attempt: Attempt, origin: Origin) -> NewEvent:
     )
 
 
-def read_refunds(transaction: Transaction, requests: Sequence[OwnedId]) -> list[list[Attempt] | CheckoutNotFound]:
+def read_refunds(
+    transaction: Transaction, requests: Sequence[TenantScopedId]
+) -> list[list[Attempt] | CheckoutNotFound]:
     """Read the refunds of checkouts, oldest first."""
     seen = checkouts.read_by_id(transaction, set(requests))
     return [
-        store.read_refunds(transaction, name_of(seen[request])) if request in seen else CheckoutNotFound()
+        store.read_refunds(transaction, id_of(seen[request])) if request in seen else CheckoutNotFound()
         for request in requests
     ]
 
 
-def find_refunds(transaction: Transaction, requests: Sequence[OwnedId]) -> list[Attempt | RefundNotFound]:
+def find_refunds(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Attempt | RefundNotFound]:
     """Read refunds by id."""
     found = store.find_refunds(transaction, set(requests))
     return [found.get(request) or RefundNotFound() for request in requests]

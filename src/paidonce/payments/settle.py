@@ -11,7 +11,7 @@ from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
 from paidonce.checkouts.store import RefundSums
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import (
     CHECKOUT_AFTER,
@@ -214,8 +214,8 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
 
 
-def _checkout_of(attempt: Attempt) -> OwnedId:
-    return OwnedId(attempt.checkout_id, attempt.merchant_id)
+def _checkout_of(attempt: Attempt) -> TenantScopedId:
+    return TenantScopedId(attempt.checkout_id, attempt.merchant_id)
 
 
 def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
@@ -235,7 +235,7 @@ def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> Che
 
 def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
     """Take ended refunds from what is pending and add those that succeeded, one row a checkout."""
-    ended: defaultdict[OwnedId, list[Judged]] = defaultdict(list)
+    ended: defaultdict[TenantScopedId, list[Judged]] = defaultdict(list)
     for one in judged:
         ended[_checkout_of(one[1])].append(one)
         transaction.events.append(_event(_refund_event(one[2]), one))

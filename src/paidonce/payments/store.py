@@ -11,7 +11,7 @@ from paidonce.database.schema import UNPROVEN, attempt
 from paidonce.database.sets import chosen_once, encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.merchants.model import OwnedId, pick_owned
+from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
@@ -198,16 +198,16 @@ def release_all(transaction: Transaction) -> None:
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
 
 
-def read_refunds(transaction: Transaction, checkout: OwnedId) -> list[Attempt]:
+def read_refunds(transaction: Transaction, checkout: TenantScopedId) -> list[Attempt]:
     """Read a checkout's refunds, oldest first."""
     wanted = {"checkout_id": checkout.id, "whose": checkout.merchant_id}
     return [Attempt(*row) for row in transaction.rows(_REFUNDS, wanted)]
 
 
-def find_refunds(transaction: Transaction, wanted: Collection[OwnedId]) -> dict[OwnedId, Attempt]:
+def find_refunds(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Attempt]:
     """Read refunds; those that are not there, or are another's, are left out."""
     rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
-    return pick_owned(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
+    return pick_visible(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
 
 
 def count_unproven(transaction: Transaction) -> dict[str, tuple[int, Instant]]:

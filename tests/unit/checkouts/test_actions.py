@@ -23,7 +23,7 @@ from paidonce.checkouts.store import CheckoutFilter
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState
 from paidonce.events.model import Origin
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import Settled, record_evidence
@@ -77,8 +77,8 @@ def test_what_is_created_is_what_was_asked_for_and_what_is_read_back(payments: P
         attempt=None,
     )
     assert created == Created(expected)
-    assert payments.checkout(OwnedId("chk_1", "m")) == expected
-    (event,) = payments.events(OwnedId("chk_1", "m"))
+    assert payments.checkout(TenantScopedId("chk_1", "m")) == expected
+    (event,) = payments.events(TenantScopedId("chk_1", "m"))
     assert (event.type, event.cause, event.merchant_id, event.attempt_id) == ("checkout.created", "request", "m", None)
     assert (event.request_id, event.detail) == ("req_1", '{"idempotencyKey":"key_1"}')
 
@@ -88,20 +88,20 @@ def test_what_is_not_said_has_its_default(payments: Payments) -> None:
     checkout = created.checkout
     assert (checkout.capture_method, checkout.expires_at) == ("automatic", NOW + DAY_MS)
     assert (checkout.description, checkout.metadata, checkout.success_url, checkout.cancel_url) == (None,) * 4
-    assert payments.checkout(OwnedId("chk_1", "m")) == checkout
+    assert payments.checkout(TenantScopedId("chk_1", "m")) == checkout
 
 
 def test_the_same_key_gives_the_same_checkout_in_one_batch_and_after_it_as_it_stands_then(payments: Payments) -> None:
     first, second = payments.do(create_checkouts, wish("1"), wish("2", idempotency_key="key_1"))
-    payments.pay(OwnedId("chk_1", "m"))
+    payments.pay(TenantScopedId("chk_1", "m"))
     (third,) = payments.do(create_checkouts, wish("3", idempotency_key="key_1"))
     assert first == Created(second.checkout)
     assert second == Replayed(first.checkout)
-    assert third == Replayed(payments.checkout(OwnedId("chk_1", "m")))
+    assert third == Replayed(payments.checkout(TenantScopedId("chk_1", "m")))
     assert third.checkout.status == "PROCESSING"
-    (missing,) = payments.do(read_checkouts, OwnedId("chk_2", "m"))
+    (missing,) = payments.do(read_checkouts, TenantScopedId("chk_2", "m"))
     assert isinstance(missing, CheckoutNotFound)
-    assert payments.history(OwnedId("chk_1", "m")) == ["checkout.created", "checkout.processing"]
+    assert payments.history(TenantScopedId("chk_1", "m")) == ["checkout.created", "checkout.processing"]
 
 
 def test_the_same_key_with_another_body_is_refused_by_the_names_of_what_differs(payments: Payments) -> None:
@@ -124,12 +124,17 @@ def test_a_batch_that_runs_again_after_a_lost_commit_finds_what_it_created(payme
     before, after = payments.do(create_checkouts, *batch), payments.do(create_checkouts, *batch)
     assert [type(one) for one in before] == [type(one) for one in after] == [Created, Created, Replayed]
     assert [one.checkout for one in after] == [one.checkout for one in before]
-    assert payments.history(OwnedId("chk_1", "m")) == ["checkout.created"]
+    assert payments.history(TenantScopedId("chk_1", "m")) == ["checkout.created"]
 
 
 def test_a_checkout_is_read_by_its_id_and_by_its_own_merchant(payments: Payments) -> None:
     payments.do(create_checkouts, wish("1"), wish("2", merchant_id="n"))
-    names = [OwnedId("chk_2", "n"), OwnedId("chk_1", None), OwnedId("chk_1", "n"), OwnedId("chk_9", "m")]
+    names = [
+        TenantScopedId("chk_2", "n"),
+        TenantScopedId("chk_1", None),
+        TenantScopedId("chk_1", "n"),
+        TenantScopedId("chk_9", "m"),
+    ]
     found = payments.do(read_checkouts, *names)
     assert [one.id for one in found[:2]] == ["chk_2", "chk_1"]
     assert [type(one) for one in found[2:]] == [CheckoutNotFound] * 2
@@ -140,7 +145,7 @@ def test_a_checkout_is_read_by_its_id_and_by_its_own_merchant(payments: Payments
 
 def test_two_merchants_may_have_checkouts_with_one_id_and_what_one_does_is_not_the_other_s(payments: Payments) -> None:
     payments.do(create_checkouts, wish("1"), wish("1", merchant_id="n"))
-    mine, theirs = OwnedId("chk_1", "m"), OwnedId("chk_1", "n")
+    mine, theirs = TenantScopedId("chk_1", "m"), TenantScopedId("chk_1", "n")
     payments.pay(mine, "att_1")
     assert payments.do(cancel_checkouts, CancelCheckout(theirs))[0].status == "CANCELED"
     assert (payments.status(mine), payments.status(theirs)) == ("PROCESSING", "CANCELED")
@@ -191,7 +196,10 @@ def test_a_cancel_of_what_nobody_paid_cancels_it_once(payments: Payments) -> Non
 def test_of_two_cancels_in_one_batch_both_are_answered_with_the_one(payments: Payments) -> None:
     checkout, other = payments.create("1"), payments.create("2")
     outcomes = payments.do(
-        cancel_checkouts, CancelCheckout(checkout), CancelCheckout(OwnedId("chk_9", "m")), CancelCheckout(checkout)
+        cancel_checkouts,
+        CancelCheckout(checkout),
+        CancelCheckout(TenantScopedId("chk_9", "m")),
+        CancelCheckout(checkout),
     )
     assert (outcomes[0], type(outcomes[1]), outcomes[2]) == (
         (payments.checkout(checkout), CheckoutNotFound, payments.checkout(checkout))
@@ -326,8 +334,8 @@ def listed(payments: Payments) -> Payments:
     for number in range(1, 6):
         payments.create(str(number), merchant_id="m" if number % 2 else "n")
         payments.now += 1000
-    payments.do(cancel_checkouts, CancelCheckout(OwnedId("chk_3", "m")))
-    payments.pay(OwnedId("chk_5", "m"))
+    payments.do(cancel_checkouts, CancelCheckout(TenantScopedId("chk_3", "m")))
+    payments.pay(TenantScopedId("chk_5", "m"))
     return payments
 
 
@@ -363,7 +371,7 @@ def test_a_page_shows_what_is_asked_for_the_newest_first_and_whether_there_is_mo
 
 def test_a_list_shows_each_checkout_as_it_is_read_by_itself(listed: Payments) -> None:
     (page,) = listed.do(list_checkouts, CheckoutFilter(limit=10))
-    names = [OwnedId(one.id, one.merchant_id) for one in page[0]]
+    names = [TenantScopedId(one.id, one.merchant_id) for one in page[0]]
     assert page[0] == [listed.checkout(name) for name in names]
     assert page[0][0].attempt is not None
     assert msgspec.to_builtins(page[0][0])["attempt"]["status"] == "READY"

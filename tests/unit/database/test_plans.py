@@ -20,7 +20,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import delete_expired_keys
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
@@ -53,7 +53,7 @@ LARGE: Final = (
 
 def sell(transaction: Transaction) -> None:
     """Do what a purchase does, from its creation to its settlement, and show it."""
-    checkout = OwnedId("chk_1", "m")
+    checkout = TenantScopedId("chk_1", "m")
     create_checkouts(
         transaction,
         [NewCheckout(id=checkout.id, merchant_id="m", idempotency_key="1", amount=1000, currency="USD")] * 2,

@@ -13,7 +13,7 @@ from paidonce.errors import EventNotFound
 from paidonce.events.actions import ReadOn, find_events, find_newest, list_events, read_on
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import EventFilter, Seen, write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from tests.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
@@ -100,7 +100,11 @@ def test_an_event_is_found_by_its_owner_and_by_an_operator_and_by_nobody_else(lo
     log.append("m1", "m2")
     (mine,), (theirs,) = log.events("m1"), log.events("m2")
     found = log.ask(
-        find_events, OwnedId(mine.id, "m1"), OwnedId(mine.id, None), OwnedId(theirs.id, "m1"), OwnedId("evt_0", None)
+        find_events,
+        TenantScopedId(mine.id, "m1"),
+        TenantScopedId(mine.id, None),
+        TenantScopedId(theirs.id, "m1"),
+        TenantScopedId("evt_0", None),
     )
     assert found[:2] == [mine, mine]
     assert [type(one) for one in found[2:]] == [EventNotFound] * 2

@@ -29,7 +29,7 @@ from paidonce.idempotency.actions import (
     with_idempotency,
 )
 from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, StoredResponse
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import worker as worker_module
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -73,7 +73,10 @@ class Shop:
         wish = NewCheckout(id=checkout_id, merchant_id="m", idempotency_key=name, amount=1000, currency="USD")
         self.do(create_checkouts, wish)
         pay = StartPayment(
-            attempt_id=attempt_id, checkout=OwnedId(checkout_id, None), payment_method="tok", provider="simulator"
+            attempt_id=attempt_id,
+            checkout=TenantScopedId(checkout_id, None),
+            payment_method="tok",
+            provider="simulator",
         )
         self.do(start_payments, pay)
         proof = RecordEvidence(
@@ -108,7 +111,7 @@ def shop(database_url: str) -> Iterator[Shop]:
 def keyed(
     checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m"
 ) -> ClaimedRequest:
-    wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=OwnedId(checkout_id, None), amount=amount)
+    wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=TenantScopedId(checkout_id, None), amount=amount)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
         merchant_id=merchant_id,

@@ -25,10 +25,10 @@ from paidonce.merchants.actions import (
     create_keys,
     create_merchants,
     find_keys,
-    find_living_keys,
     find_merchants,
     list_keys,
     list_merchants,
+    load_active_keys,
     revoke_keys,
     rotate_keys,
 )
@@ -64,7 +64,7 @@ class Office:
     def opens(self, *secrets: str) -> list[bool]:
         """Tell which of these secrets open something."""
         hashes = [hash_secret(one.encode()) for one in secrets]
-        living = self.do(find_living_keys, hashes)[0]
+        living = self.do(load_active_keys, hashes)[0]
         return [one in living for one in hashes]
 
 
@@ -110,14 +110,14 @@ def test_merchants_are_paged_in_the_order_of_their_ids(office: Office) -> None:
 def test_a_key_opens_its_merchants_doors_and_no_other(office: Office) -> None:
     scopes = frozenset({Scope.CHECKOUTS_READ})
     issued = office.make("m1", scopes=scopes)
-    living = office.do(find_living_keys, [hash_secret(issued.secret.encode())])[0]
+    living = office.do(load_active_keys, [hash_secret(issued.secret.encode())])[0]
     assert [one.caller for one in living.values()] == [Caller("m1", scopes, issued.key.id)]
     assert isinstance(office.make("m3"), MerchantNotFound)
 
 
 def test_an_operators_key_belongs_to_no_merchant_and_is_touched_by_its_own_shell_only(office: Office) -> None:
     issued = office.make(OPERATOR, scopes=frozenset(Scope))
-    living = office.do(find_living_keys, [hash_secret(issued.secret.encode())])[0]
+    living = office.do(load_active_keys, [hash_secret(issued.secret.encode())])[0]
     assert [one.caller for one in living.values()] == [Caller(None, frozenset(Scope), issued.key.id)]
     assert isinstance(office.revoke(issued.key.id), KeyNotFound)
     assert isinstance(office.rotate(issued.key.id), KeyNotFound)
@@ -280,7 +280,7 @@ def test_how_long_a_key_lives_on_is_told_from_now_and_only_where_it_has_an_end(o
     new = office.rotate(old.key.id, 60)
     office.now += 20_000
     hashes = [hash_secret(one.secret.encode()) for one in (old, new)]
-    asked_apart = office.do(find_living_keys, hashes[:1], hashes[1:], ["0" * 64], [])
+    asked_apart = office.do(load_active_keys, hashes[:1], hashes[1:], ["0" * 64], [])
     assert [list(one) for one in asked_apart] == [hashes[:1], hashes[1:], [], []]
     assert [asked_apart[0][hashes[0]].remaining_ms, asked_apart[1][hashes[1]].remaining_ms] == [40_000, None]
 

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from paidonce import ids
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.merchants import api_key_cache
-from paidonce.merchants.actions import LivingKey
-from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX, Keyring
+from paidonce.merchants.actions import ActiveKey
+from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX, ApiKeyCache
 from paidonce.merchants.lifetimes import REFRESH_SECONDS
 from paidonce.merchants.model import MERCHANT_SCOPES, Caller, Mode
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret, make_secret
@@ -27,16 +27,16 @@ class Reader:
     """Stands in for the batcher that reads. ``asked`` has the hashes of each look-up."""
 
     def __init__(self) -> None:
-        self.living: dict[str, LivingKey] = {}
+        self.living: dict[str, ActiveKey] = {}
         self.asked: list[Sequence[str]] = []
         self.down = False
         self.gate = asyncio.Event()
         self.gate.set()
 
     def let_in(self, secret: bytes, remaining_ms: int | None = None) -> None:
-        self.living[hash_secret(secret)] = LivingKey(ANNA, remaining_ms)
+        self.living[hash_secret(secret)] = ActiveKey(ANNA, remaining_ms)
 
-    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, LivingKey]:
+    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey]:
         self.asked.append(hashes)
         found = {one: self.living[one] for one in hashes if one in self.living}
         await self.gate.wait()
@@ -56,7 +56,7 @@ class Ring:
     def __init__(self) -> None:
         self.reader, self.clock = Reader(), Clock()
         reader: Any = self.reader
-        self.ring = Keyring(reader, seconds=self.clock)
+        self.cache = ApiKeyCache(reader, seconds=self.clock)
 
     async def quiet(self) -> None:
         """Wait until nothing is looked up any more: then every task of the keyring has ended."""
@@ -75,60 +75,60 @@ async def on(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ring]:
     monkeypatch.setattr(api_key_cache, "FAILED_PAUSE_SECONDS", 0)
     made = Ring()
     yield made
-    await made.ring.stop()
+    await made.cache.stop()
 
 
 async def test_a_key_is_looked_up_once_and_then_known(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
-    assert [await on.ring.find(secret) for _ in range(100)] == [ANNA] * 100
+    assert [await on.cache.find(secret) for _ in range(100)] == [ANNA] * 100
     assert on.reader.asked == [[hash_secret(secret)]]
 
 
 async def test_what_is_no_key_by_its_checksum_is_never_looked_up(on: Ring) -> None:
     for text in (b"", b"hunter2", b"sk_test_" + b"0" * 36, b"\xff\x00", new_secret()[:-1] + b"_"):
-        assert await on.ring.find(text) is None
+        assert await on.cache.find(text) is None
     assert on.reader.asked == []
 
 
 async def test_a_revoked_key_in_use_is_dead_after_the_next_refresh(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     on.reader.living.clear()
     on.clock.now += REFRESH_SECONDS
-    assert await on.ring.find(secret) == ANNA  # Nobody waits for the refresh that this begins.
+    assert await on.cache.find(secret) == ANNA  # Nobody waits for the refresh that this begins.
     await on.quiet()
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
 
 
 async def test_nothing_is_believed_for_longer_than_its_age_even_if_the_database_is_gone(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     on.reader.down = True
     on.clock.now += AGE_SECONDS_MAX - 0.01
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     await on.quiet()
     on.clock.now += 0.01
     with pytest.raises(DatabaseUnavailable):
-        await on.ring.find(secret)
+        await on.cache.find(secret)
 
 
 async def test_a_key_dies_when_its_overlap_is_over_without_another_look_up(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=400)
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     on.clock.now += 0.5
     on.reader.living.clear()
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
 
 
 async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
-    finding = asyncio.create_task(on.ring.find(secret))
+    finding = asyncio.create_task(on.cache.find(secret))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(on.reader.asked) == 1
@@ -136,7 +136,7 @@ async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: Ri
     on.reader.gate.set()
     await finding
     await on.quiet()
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     assert len(on.reader.asked) == 2
 
 
@@ -144,28 +144,28 @@ async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
-    finding = asyncio.create_task(on.ring.find(secret))
+    finding = asyncio.create_task(on.cache.find(secret))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(on.reader.asked) == 1
     on.reader.living.clear()
-    on.ring.forget()
+    on.cache.forget()
     on.reader.gate.set()
     assert await finding == ANNA  # It was asked before.
     on.clock.now += 0.001
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
 
 
 async def test_many_requests_with_one_unknown_key_are_one_look_up(on: Ring) -> None:
     secret = new_secret()
-    assert await asyncio.gather(*(on.ring.find(secret) for _ in range(50))) == [None] * 50
-    assert await on.ring.find(secret) is None
+    assert await asyncio.gather(*(on.cache.find(secret) for _ in range(50))) == [None] * 50
+    assert await on.cache.find(secret) is None
     assert len(on.reader.asked) == 1
 
 
 async def test_guesses_share_a_look_up_and_too_many_are_sent_away(on: Ring) -> None:
     guesses = [new_secret() for _ in range(api_key_cache.WAITING_MAX + 50)]
-    outcomes = await asyncio.gather(*(on.ring.find(one) for one in guesses), return_exceptions=True)
+    outcomes = await asyncio.gather(*(on.cache.find(one) for one in guesses), return_exceptions=True)
     assert sum(isinstance(one, Overloaded) for one in outcomes) == 50
     assert [len(one) for one in on.reader.asked] == [api_key_cache.WAITING_MAX]
 
@@ -174,14 +174,14 @@ async def test_guesses_fill_no_memory_and_push_no_living_key_out(on: Ring, monke
     monkeypatch.setattr(api_key_cache, "DEAD_MAX", 10)
     secret = new_secret()
     on.reader.let_in(secret)
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     guesses = [new_secret() for _ in range(100)]
-    await asyncio.gather(*(on.ring.find(one) for one in guesses))
+    await asyncio.gather(*(on.cache.find(one) for one in guesses))
     await on.quiet()
     on.reader.asked.clear()
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     assert on.reader.asked == []
-    await asyncio.gather(*(on.ring.find(one) for one in guesses))
+    await asyncio.gather(*(on.cache.find(one) for one in guesses))
     assert sum(len(hashes) for hashes in on.reader.asked) == 90  # Ten were remembered.
 
 
@@ -196,11 +196,11 @@ async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.Monke
     one = Ring()
     monkeypatch.setattr(asyncio, "sleep", pause)
     for _ in range(20):
-        await one.ring.find(new_secret())
+        await one.cache.find(new_secret())
     await one.quiet()
     assert len(one.reader.asked) == len(paused) == 20
     assert set(paused) == {api_key_cache.PAUSE_SECONDS}
-    await one.ring.stop()
+    await one.cache.stop()
 
 
 async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +208,9 @@ async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPa
     secrets = [new_secret() for _ in range(30)]
     for secret in secrets:
         on.reader.let_in(secret)
-        assert await on.ring.find(secret) == ANNA
+        assert await on.cache.find(secret) == ANNA
     on.reader.asked.clear()
-    assert await asyncio.gather(*(on.ring.find(one) for one in secrets)) == [ANNA] * 30
+    assert await asyncio.gather(*(on.cache.find(one) for one in secrets)) == [ANNA] * 30
     assert sum(len(hashes) for hashes in on.reader.asked) == 20  # Ten were remembered.
 
 
@@ -218,16 +218,16 @@ async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, m
     monkeypatch.setattr(api_key_cache, "PLACE_LENGTH", 0)  # All keys in one place, as if their hashes began alike.
     known, other = new_secret(), new_secret()
     on.reader.let_in(known)
-    assert await on.ring.find(known) == ANNA
-    assert await on.ring.find(other) is None
+    assert await on.cache.find(known) == ANNA
+    assert await on.cache.find(other) is None
 
 
 async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -> None:
     on.reader.gate.clear()
-    finding = asyncio.create_task(on.ring.find(new_secret()))
+    finding = asyncio.create_task(on.cache.find(new_secret()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    await on.ring.stop()
+    await on.cache.stop()
     with pytest.raises(Overloaded):
         await finding
 
@@ -235,14 +235,14 @@ async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -
 async def test_a_key_is_read_again_when_it_is_time_and_no_sooner(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     await on.quiet()
     on.clock.now += REFRESH_SECONDS - 0.01
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     await on.quiet()
     assert len(on.reader.asked) == 1
     on.clock.now += 0.01
-    await on.ring.find(secret)
+    await on.cache.find(secret)
     await on.quiet()
     assert on.reader.asked == [[hash_secret(secret)]] * 2
 
@@ -251,7 +251,7 @@ async def test_a_key_that_is_refreshed_is_believed_for_as_long_again(on: Ring) -
     secret = new_secret()
     on.reader.let_in(secret)
     for _ in range(5):
-        assert await on.ring.find(secret) == ANNA
+        assert await on.cache.find(secret) == ANNA
         await on.quiet()
         on.clock.now += AGE_SECONDS_MAX - 0.01
     assert len(on.reader.asked) == 5
@@ -259,37 +259,37 @@ async def test_a_key_that_is_refreshed_is_believed_for_as_long_again(on: Ring) -
 
 async def test_a_key_that_opened_nothing_is_looked_up_again_when_that_is_as_old_as_anything_may_be(on: Ring) -> None:
     secret = new_secret()
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
     await on.quiet()
     on.reader.let_in(secret)
     on.clock.now += AGE_SECONDS_MAX - 0.01
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
     assert len(on.reader.asked) == 1
     on.clock.now += 0.01
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
 
 
 async def test_a_key_is_dead_in_the_very_moment_of_its_end(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=400)
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     await on.quiet()
     on.reader.living.clear()
     on.clock.now += 0.399
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     on.clock.now = 1000.4
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
 
 
 async def test_the_end_of_a_key_makes_it_no_longer_believed_than_others(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=3_600_000)
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
     await on.quiet()
     on.reader.down = True
     on.clock.now += AGE_SECONDS_MAX
     with pytest.raises(DatabaseUnavailable):
-        await on.ring.find(secret)
+        await on.cache.find(secret)
 
 
 async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_after_a_pause(
@@ -306,33 +306,33 @@ async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_
     monkeypatch.setattr(asyncio, "sleep", pause)
     one.reader.down = True
     secrets = [new_secret() for _ in range(3)]
-    outcomes = await asyncio.gather(*(one.ring.find(each) for each in secrets), return_exceptions=True)
+    outcomes = await asyncio.gather(*(one.cache.find(each) for each in secrets), return_exceptions=True)
     assert [type(each) for each in outcomes] == [DatabaseUnavailable] * 3
     await one.quiet()
     one.reader.down = False
     one.reader.let_in(secrets[0])
-    assert await one.ring.find(secrets[0]) == ANNA
+    assert await one.cache.find(secrets[0]) == ANNA
     await one.quiet()
     assert paused == [api_key_cache.FAILED_PAUSE_SECONDS, api_key_cache.PAUSE_SECONDS]
-    await one.ring.stop()
+    await one.cache.stop()
 
 
 async def test_forgetting_also_forgets_what_opened_nothing(on: Ring) -> None:
     secret = new_secret()
-    assert await on.ring.find(secret) is None
+    assert await on.cache.find(secret) is None
     await on.quiet()
     on.reader.let_in(secret)
     on.clock.now += 0.001
-    on.ring.forget()
+    on.cache.forget()
     on.clock.now += 0.001
-    assert await on.ring.find(secret) == ANNA
+    assert await on.cache.find(secret) == ANNA
 
 
 async def test_who_leaves_while_a_key_is_looked_up_takes_it_from_nobody_else(on: Ring) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
-    leaving, staying = (asyncio.create_task(on.ring.find(secret)) for _ in range(2))
+    leaving, staying = (asyncio.create_task(on.cache.find(secret)) for _ in range(2))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(on.reader.asked) == 1
@@ -348,14 +348,14 @@ async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch
     first, second = new_secret(), new_secret()
     for secret in (first, second):
         on.reader.let_in(secret)
-        await on.ring.find(secret)
+        await on.cache.find(secret)
         await on.quiet()
     on.clock.now += REFRESH_SECONDS
-    await on.ring.find(second)
+    await on.cache.find(second)
     await on.quiet()
     looked_up = len(on.reader.asked)
     on.reader.down = True  # Whoever is not known any more cannot be found now.
-    assert [await on.ring.find(one) for one in (first, second)] == [ANNA] * 2
+    assert [await on.cache.find(one) for one in (first, second)] == [ANNA] * 2
     assert looked_up == 3
 
 
@@ -368,17 +368,17 @@ async def test_what_nobody_planned_is_logged_and_told_to_who_waits(
 
     monkeypatch.setattr(on.reader, "submit", fail)
     with capture_logs() as lines, pytest.raises(type(error)):
-        await on.ring.find(new_secret())
+        await on.cache.find(new_secret())
     assert [line["event"] for line in lines] == logged
 
 
 async def test_when_it_has_stopped_nothing_is_looked_up_any_more(on: Ring) -> None:
     before = asyncio.all_tasks()
     on.reader.gate.clear()
-    finding = asyncio.create_task(on.ring.find(new_secret()))
+    finding = asyncio.create_task(on.cache.find(new_secret()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    await on.ring.stop()
+    await on.cache.stop()
     assert asyncio.all_tasks() - before <= {finding}
     with pytest.raises(Overloaded):
         await finding

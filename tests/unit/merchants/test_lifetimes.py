@@ -10,8 +10,8 @@ import pytest
 
 from paidonce import ids
 from paidonce.errors import DatabaseUnavailable
-from paidonce.merchants.actions import LivingKey
-from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX, Keyring
+from paidonce.merchants.actions import ActiveKey
+from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX, ApiKeyCache
 from paidonce.merchants.model import MERCHANT_SCOPES, Caller, Mode
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret, make_secret
 from tests.proof.virtual_time import VirtualLoop, run
@@ -31,9 +31,9 @@ class World:
         self.revoked_at = 0.0
         self.loop = loop
         reader: Any = self
-        self.ring = Keyring(reader, seconds=loop.time)
+        self.cache = ApiKeyCache(reader, seconds=loop.time)
 
-    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, LivingKey]:
+    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey]:
         self.looks.append(hashes)
         if self.is_down:
             raise DatabaseUnavailable
@@ -41,14 +41,14 @@ class World:
         for one in hashes:
             until = self.living.get(one, 0.0)
             if until is None or until > self.loop.time():
-                found[one] = LivingKey(ANNA, None if until is None else round(1000 * (until - self.loop.time())))
+                found[one] = ActiveKey(ANNA, None if until is None else round(1000 * (until - self.loop.time())))
         return found
 
     async def admitted(self, until: float | None = None) -> bytes:
         """Make a key, and let a request bear it."""
         secret = make_secret(Mode.TEST, ids.draw_base62(RANDOM_LENGTH)).encode()
         self.living[hash_secret(secret)] = until
-        assert await self.ring.find(secret) == ANNA
+        assert await self.cache.find(secret) == ANNA
         return secret
 
     async def watch(self, secret: bytes, seconds: float = HOUR) -> None:
@@ -59,7 +59,7 @@ class World:
             self.ends.append(self.loop.time())
             ended.set()
 
-        with self.ring.watching(secret, end):
+        with self.cache.watching(secret, end):
             try:
                 async with asyncio.timeout(seconds):
                     await ended.wait()
@@ -78,7 +78,7 @@ def told(story: Callable[[World], Awaitable[None]]) -> World:
     async def main(loop: VirtualLoop) -> World:
         world = World(loop)
         await story(world)
-        await world.ring.stop()
+        await world.cache.stop()
         return world
 
     return run(main)
@@ -105,7 +105,7 @@ def test_a_key_that_this_process_revokes_is_told_at_once() -> None:
         await asyncio.sleep(10.3)
         began = world.loop.time()
         world.revoke(secret)
-        world.ring.forget()
+        world.cache.forget()
         await watching
         assert world.loop.time() - began < 0.1
 
@@ -166,7 +166,7 @@ def test_a_key_that_was_revoked_between_its_admission_and_the_watch_is_told() ->
     async def story(world: World) -> None:
         secret = await world.admitted()
         world.revoke(secret)
-        world.ring.forget()
+        world.cache.forget()
         await world.watch(secret)
 
     (ended_at,) = told(story).ends

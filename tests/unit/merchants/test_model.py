@@ -13,9 +13,9 @@ from paidonce.merchants.model import (
     Caller,
     Key,
     KeyStatus,
-    OwnedId,
     Scope,
-    pick_owned,
+    TenantScopedId,
+    pick_visible,
 )
 
 DAY_SECONDS = 86_400
@@ -82,10 +82,10 @@ class Thing(NamedTuple):
 def test_each_is_given_what_is_its_own_and_who_is_no_merchant_is_given_everybodys() -> None:
     mine, theirs = Thing("m1"), Thing("m2")
     found = {"1": mine, "2": theirs}
-    wanted = [OwnedId(name, who) for name in ("1", "2", "3") for who in ("m1", "m2", None)]
-    assert pick_owned(wanted, found) == {
-        OwnedId("1", "m1"): mine,
-        OwnedId("1", None): mine,
-        OwnedId("2", "m2"): theirs,
-        OwnedId("2", None): theirs,
+    wanted = [TenantScopedId(name, who) for name in ("1", "2", "3") for who in ("m1", "m2", None)]
+    assert pick_visible(wanted, found) == {
+        TenantScopedId("1", "m1"): mine,
+        TenantScopedId("1", None): mine,
+        TenantScopedId("2", "m2"): theirs,
+        TenantScopedId("2", None): theirs,
     }

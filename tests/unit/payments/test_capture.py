@@ -17,7 +17,7 @@ from paidonce.errors import (
 )
 from paidonce.events.model import Origin
 from paidonce.ids import new_id
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import (
     StartCancel,
     StartCapture,
@@ -37,24 +37,24 @@ EXPIRY_MS = DAY_MS  # A checkout's time, unless it says otherwise.
 
 
 def capturing(
-    checkout: OwnedId, attempt_id: str = "att_2", amount: int | None = None, **said: AnyValue
+    checkout: TenantScopedId, attempt_id: str = "att_2", amount: int | None = None, **said: AnyValue
 ) -> StartCapture:
     return StartCapture(attempt_id=attempt_id, checkout=checkout, amount=amount, **said)
 
 
-def canceling(checkout: OwnedId, attempt_id: str = "att_2", **said: AnyValue) -> StartCancel:
+def canceling(checkout: TenantScopedId, attempt_id: str = "att_2", **said: AnyValue) -> StartCancel:
     return StartCancel(attempt_id=attempt_id, checkout=checkout, **said)
 
 
 @pytest.fixture
-def held(payments: Payments) -> OwnedId:
+def held(payments: Payments) -> TenantScopedId:
     """A checkout of 10.00 whose money is held."""
     return payments.paid(manual=True, reference="ch_7")
 
 
 @pytest.mark.parametrize(("amount", "captured"), [(None, 1000), (1, 1), (600, 600), (1000, 1000)])
 def test_held_money_is_captured_in_part_or_whole(
-    payments: Payments, held: OwnedId, amount: int | None, captured: int
+    payments: Payments, held: TenantScopedId, amount: int | None, captured: int
 ) -> None:
     payments.now += 7
     started = payments.capture(held, amount=amount)
@@ -69,12 +69,12 @@ def test_held_money_is_captured_in_part_or_whole(
     assert (payments.status(held), payments.sums(held)) == ("COMPLETED", (captured, 0, 0))
 
 
-def test_no_more_is_captured_than_is_held(payments: Payments, held: OwnedId) -> None:
+def test_no_more_is_captured_than_is_held(payments: Payments, held: TenantScopedId) -> None:
     assert told(payments.capture(held, amount=1001)) == told(AmountExceedsCapturable(1000))
     assert payments.status(held) == "AUTHORIZED"
 
 
-def test_a_capture_after_the_checkout_s_time_is_refused(payments: Payments, held: OwnedId) -> None:
+def test_a_capture_after_the_checkout_s_time_is_refused(payments: Payments, held: TenantScopedId) -> None:
     payments.now = NOW + EXPIRY_MS
     assert isinstance(payments.capture(held), CheckoutExpired)
     assert payments.status(held) == "AUTHORIZED"
@@ -83,7 +83,7 @@ def test_a_capture_after_the_checkout_s_time_is_refused(payments: Payments, held
 
 
 def test_a_capture_whose_checkout_s_time_ends_while_it_is_under_way_is_carried_out(
-    payments: Payments, held: OwnedId
+    payments: Payments, held: TenantScopedId
 ) -> None:
     payments.capture(held)
     payments.now = NOW + EXPIRY_MS
@@ -108,15 +108,17 @@ def test_only_held_money_can_be_captured(payments: Payments, state: str) -> None
     assert payments.status(checkout) == state
 
 
-def test_what_is_not_there_or_another_s_is_neither_captured_nor_canceled(payments: Payments, held: OwnedId) -> None:
-    for name in (OwnedId("chk_none", "m"), OwnedId(held.id, "another")):
+def test_what_is_not_there_or_another_s_is_neither_captured_nor_canceled(
+    payments: Payments, held: TenantScopedId
+) -> None:
+    for name in (TenantScopedId("chk_none", "m"), TenantScopedId(held.id, "another")):
         assert isinstance(payments.capture(name), CheckoutNotFound)
         assert isinstance(payments.cancel(name), CheckoutNotFound)
     assert payments.status(held) == "AUTHORIZED"
 
 
 def test_the_same_capture_again_is_answered_with_the_one_that_is_under_way_and_another_amount_is_too_late(
-    payments: Payments, held: OwnedId
+    payments: Payments, held: TenantScopedId
 ) -> None:
     payments.capture(held, amount=600)
     again = payments.capture(held, "att_3", amount=600)
@@ -128,13 +130,17 @@ def test_the_same_capture_again_is_answered_with_the_one_that_is_under_way_and_a
     assert told(payments.capture(held, "att_3", 600)) == told(InvalidState("COMPLETED", "captured"))
 
 
-def test_a_capture_without_an_amount_again_is_the_capture_of_everything(payments: Payments, held: OwnedId) -> None:
+def test_a_capture_without_an_amount_again_is_the_capture_of_everything(
+    payments: Payments, held: TenantScopedId
+) -> None:
     payments.capture(held)
     assert isinstance(payments.capture(held, "att_3"), Repeated)
     assert isinstance(payments.capture(held, "att_3", 1000), Repeated)
 
 
-def test_after_a_declined_capture_the_same_charge_is_captured_or_let_go(payments: Payments, held: OwnedId) -> None:
+def test_after_a_declined_capture_the_same_charge_is_captured_or_let_go(
+    payments: Payments, held: TenantScopedId
+) -> None:
     payments.capture(held)
     payments.prove("att_2", Declined("authorization_expired", "capture_8"))
     assert (payments.status(held), payments.sums(held)) == ("AUTHORIZED", (0, 0, 0))
@@ -145,7 +151,7 @@ def test_after_a_declined_capture_the_same_charge_is_captured_or_let_go(payments
     assert (payments.attempt("att_4").charge_reference, payments.attempt("att_4").amount) == ("ch_7", 1000)
 
 
-def test_while_money_is_let_go_it_is_not_captured(payments: Payments, held: OwnedId) -> None:
+def test_while_money_is_let_go_it_is_not_captured(payments: Payments, held: TenantScopedId) -> None:
     payments.cancel(held)
     assert isinstance(payments.capture(held, "att_3"), PaymentInProgress)
     assert [one.type for one in payments.events(held)][-1] == "attempt.started"
@@ -159,7 +165,7 @@ def test_what_is_started_is_born_ready_or_in_the_hands_of_the_process_that_took_
             checkout = payments.paid(name, attempt_id=f"pay_{name}", manual=True)
             (started,) = payments.do(action, wish(checkout, f"att_{name}", lease_ms=LEASE_MS if leased else 0))
             attempt = payments.attempt(f"att_{name}")
-            assert (started.attempt, started.is_ours) == (attempt, leased)
+            assert (started.attempt, started.is_owned_locally) == (attempt, leased)
             born = ("SENT", NOW + LEASE_MS, 1) if leased else ("READY", NOW, 0)
             assert (attempt.status, attempt.due_at, attempt.fence) == born
 
@@ -176,7 +182,7 @@ def test_what_is_captured_or_let_go_goes_to_the_provider_that_holds_it(payments:
 
 
 def test_a_cancel_lets_held_money_go_and_the_checkout_is_canceled_when_that_is_proven(
-    payments: Payments, held: OwnedId
+    payments: Payments, held: TenantScopedId
 ) -> None:
     payments.now += 7
     started = payments.cancel(held)
@@ -214,7 +220,7 @@ def test_what_is_paid_or_being_paid_is_not_canceled(payments: Payments, state: s
     ("action", "wish"), [(start_captures, capturing), (start_cancels, canceling)], ids=["capture", "void"]
 )
 def test_a_batch_that_runs_again_after_a_lost_commit_finds_its_own_attempt(
-    payments: Payments, held: OwnedId, action: StartAction, wish: Wish
+    payments: Payments, held: TenantScopedId, action: StartAction, wish: Wish
 ) -> None:
     (first,) = payments.do(action, wish(held, lease_ms=LEASE_MS))
     (again,) = payments.do(action, wish(held, lease_ms=LEASE_MS))
@@ -235,7 +241,7 @@ def test_a_batch_that_runs_again_after_a_lost_commit_finds_its_own_attempt(
     ids=["capture", "void"],
 )
 def test_the_event_tells_the_request_and_the_kind_of_what_was_started(
-    payments: Payments, held: OwnedId, action: StartAction, wish: Wish, expected: tuple[str, str]
+    payments: Payments, held: TenantScopedId, action: StartAction, wish: Wish, expected: tuple[str, str]
 ) -> None:
     payments.do(action, wish(held, origin=Origin("req_1")))
     event = payments.events(held)[-1]
@@ -252,7 +258,7 @@ def test_the_origin_of_a_cancel_of_what_is_not_paid_is_told_too(payments: Paymen
 
 
 def test_of_two_captures_in_one_batch_the_first_is_started_and_the_second_is_told(
-    payments: Payments, held: OwnedId
+    payments: Payments, held: TenantScopedId
 ) -> None:
     first, second, other = payments.do(
         start_captures, capturing(held, "att_2"), capturing(held, "att_3"), capturing(held, "att_4", 1)
@@ -261,7 +267,7 @@ def test_of_two_captures_in_one_batch_the_first_is_started_and_the_second_is_tol
     assert payments.history(held).count("checkout.processing") == 2  # The payment's, and one capture's.
 
 
-def test_a_capture_that_another_process_overtakes_looks_again(payments: Payments, held: OwnedId) -> None:
+def test_a_capture_that_another_process_overtakes_looks_again(payments: Payments, held: TenantScopedId) -> None:
     (outcome,) = payments.do_interrupted(
         start_captures, capturing(held, "att_theirs"), start_captures, capturing(held, "att_mine")
     )
@@ -270,7 +276,9 @@ def test_a_capture_that_another_process_overtakes_looks_again(payments: Payments
     assert payments.checkout(held).attempt == outcome.checkout.attempt
 
 
-def test_a_capture_that_a_cancel_overtakes_is_refused_and_starts_nothing(payments: Payments, held: OwnedId) -> None:
+def test_a_capture_that_a_cancel_overtakes_is_refused_and_starts_nothing(
+    payments: Payments, held: TenantScopedId
+) -> None:
     (outcome,) = payments.do_interrupted(
         start_cancels, canceling(held, "att_theirs"), start_captures, capturing(held, "att_mine")
     )
@@ -278,7 +286,9 @@ def test_a_capture_that_a_cancel_overtakes_is_refused_and_starts_nothing(payment
     assert payments.history(held)[-1] == "attempt.started"
 
 
-def test_a_cancel_that_a_capture_overtakes_is_refused_and_starts_nothing(payments: Payments, held: OwnedId) -> None:
+def test_a_cancel_that_a_capture_overtakes_is_refused_and_starts_nothing(
+    payments: Payments, held: TenantScopedId
+) -> None:
     (outcome,) = payments.do_interrupted(
         start_captures, capturing(held, "att_theirs"), start_cancels, canceling(held, "att_mine")
     )
@@ -294,7 +304,7 @@ def test_a_cancel_of_what_is_not_paid_that_a_payment_overtakes_is_refused(paymen
 
 
 def test_held_money_whose_time_is_over_is_let_go_by_itself_and_the_checkout_expires(
-    payments: Payments, held: OwnedId
+    payments: Payments, held: TenantScopedId
 ) -> None:
     payments.now = NOW + EXPIRY_MS - 1
     assert payments.do(void_expired, VoidExpired(10, new_id)) == [0]
@@ -309,7 +319,9 @@ def test_held_money_whose_time_is_over_is_let_go_by_itself_and_the_checkout_expi
     assert payments.status(held) == "EXPIRED"
 
 
-def test_a_capture_that_was_declined_after_the_checkout_s_time_is_let_go_too(payments: Payments, held: OwnedId) -> None:
+def test_a_capture_that_was_declined_after_the_checkout_s_time_is_let_go_too(
+    payments: Payments, held: TenantScopedId
+) -> None:
     payments.capture(held)
     payments.now = NOW + EXPIRY_MS
     assert payments.do(void_expired, VoidExpired(10, new_id)) == [0]  # The capture may still succeed.
@@ -324,9 +336,9 @@ def test_of_what_expired_only_held_money_is_let_go_and_no_more_than_is_asked_for
     payments.paid("taken", attempt_id="pay_taken", expires_in_seconds=400)
     payments.now = NOW + EXPIRY_MS
     assert payments.do(void_expired, VoidExpired(2, new_id)) == [2]
-    assert payments.history(OwnedId("chk_held_2", "m"))[-1] == "checkout.authorized"  # The last to expire.
+    assert payments.history(TenantScopedId("chk_held_2", "m"))[-1] == "checkout.authorized"  # The last to expire.
     assert payments.do(void_expired, VoidExpired(1, new_id), VoidExpired(10, new_id)) == [1, 0]
-    assert payments.history(OwnedId("chk_unpaid", "m")) == ["checkout.created"]
+    assert payments.history(TenantScopedId("chk_unpaid", "m")) == ["checkout.created"]
 
 
 def test_held_money_without_its_attempt_keeps_no_other_from_being_let_go(payments: Payments) -> None:
@@ -338,7 +350,9 @@ def test_held_money_without_its_attempt_keeps_no_other_from_being_let_go(payment
     assert payments.do(void_expired, VoidExpired(10, new_id)) == [2]
 
 
-def test_a_void_of_what_expired_that_a_cancel_overtakes_counts_for_nothing(payments: Payments, held: OwnedId) -> None:
+def test_a_void_of_what_expired_that_a_cancel_overtakes_counts_for_nothing(
+    payments: Payments, held: TenantScopedId
+) -> None:
     payments.now = NOW + EXPIRY_MS
     counted = payments.do_interrupted(
         start_cancels, canceling(held, "att_theirs"), void_expired, VoidExpired(10, new_id)
@@ -349,7 +363,7 @@ def test_a_void_of_what_expired_that_a_cancel_overtakes_counts_for_nothing(payme
 
 @pytest.mark.parametrize(("late_ms", "status", "cause"), [(-1, "CANCELED", "request"), (0, "EXPIRED", "clock")])
 def test_a_cancel_of_held_money_whose_time_is_over_is_the_clock_s(
-    payments: Payments, held: OwnedId, late_ms: int, status: str, cause: str
+    payments: Payments, held: TenantScopedId, late_ms: int, status: str, cause: str
 ) -> None:
     payments.now = NOW + EXPIRY_MS + late_ms
     assert isinstance(payments.cancel(held), Started)

@@ -12,7 +12,7 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import ClaimAttempts, claim_attempts
 from tests.databases import make_schema
@@ -46,7 +46,10 @@ def have_due(database: Database) -> None:
         create_checkouts(transaction, wishes)
         pays = [
             StartPayment(
-                attempt_id=f"att_{n}", checkout=OwnedId(f"chk_{n}", "m"), payment_method="tok", provider="simulator"
+                attempt_id=f"att_{n}",
+                checkout=TenantScopedId(f"chk_{n}", "m"),
+                payment_method="tok",
+                provider="simulator",
             )
             for n in names
         ]

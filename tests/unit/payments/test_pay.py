@@ -4,7 +4,7 @@ import pytest
 
 from paidonce.errors import AttemptsExhausted, CheckoutExpired, CheckoutNotFound, InvalidState, PaymentInProgress
 from paidonce.events.model import Origin
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, start_cancels
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Repeated, Started, start_payments
@@ -28,7 +28,7 @@ def test_a_pay_commits_an_attempt_before_the_provider_hears_of_it(
     attempt = started.attempt
     assert (attempt.kind, attempt.amount, attempt.currency, attempt.provider_key) == (kind, 4321, "USD", "att_1")
     assert (attempt.provider, attempt.payment_method) == ("elsewhere", "tok_special")
-    assert (attempt.status, attempt.due_at, attempt.fence, started.is_ours) == ("READY", NOW + 7, 0, False)
+    assert (attempt.status, attempt.due_at, attempt.fence, started.is_owned_locally) == ("READY", NOW + 7, 0, False)
     assert (attempt.charge_reference, attempt.reason, attempt.created_at) == (None, None, NOW + 7)
     assert (started.checkout.status, started.checkout.attempt_count) == ("PROCESSING", 1)
     event = payments.events(checkout)[-1]
@@ -39,17 +39,17 @@ def test_a_pay_commits_an_attempt_before_the_provider_hears_of_it(
 
 def test_with_a_lease_the_attempt_is_born_in_the_hands_of_the_process_that_took_the_request(payments: Payments) -> None:
     started = payments.pay(payments.create(), lease_ms=LEASE_MS)
-    assert started.is_ours
+    assert started.is_owned_locally
     assert (started.attempt.status, started.attempt.due_at, started.attempt.fence) == ("SENT", NOW + LEASE_MS, 1)
     assert payments.attempt("att_1") == started.attempt
 
 
 def test_what_is_not_there_or_another_s_is_not_paid(payments: Payments) -> None:
     checkout = payments.create()
-    for name in (OwnedId("chk_none", "m"), OwnedId(checkout.id, "another")):
+    for name in (TenantScopedId("chk_none", "m"), TenantScopedId(checkout.id, "another")):
         assert isinstance(payments.pay(name), CheckoutNotFound)
     assert payments.status(checkout) == "PENDING"
-    assert isinstance(payments.pay(OwnedId(checkout.id, None)), Started)
+    assert isinstance(payments.pay(TenantScopedId(checkout.id, None)), Started)
 
 
 def test_the_same_pay_again_is_answered_with_the_attempt_that_is_under_way(payments: Payments) -> None:
@@ -82,7 +82,7 @@ def test_of_several_pays_in_one_batch_the_first_starts_and_the_others_are_answer
         payment(checkout, "att_2", payment_method="tok_other"),
         payment(other, "att_3"),
         payment(checkout, "att_4"),
-        payment(OwnedId("chk_none", "m"), "att_5"),
+        payment(TenantScopedId("chk_none", "m"), "att_5"),
     )
     assert [type(one) for one in outcomes] == [Started, PaymentInProgress, Started, Repeated, CheckoutNotFound]
     assert [one.attempt.id for one in (outcomes[0], outcomes[2])] == ["att_1", "att_3"]

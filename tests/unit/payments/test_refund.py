@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, InvalidState, RefundNotFound
 from paidonce.events.model import Origin
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
@@ -20,10 +20,12 @@ from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
 from tests.service import wait_until
 from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
 
-UNKNOWN = OwnedId("chk_none", "m")
+UNKNOWN = TenantScopedId("chk_none", "m")
 
 
-def wish(checkout: OwnedId, attempt_id: str = "ref_1", amount: int | None = None, **said: AnyValue) -> StartRefund:
+def wish(
+    checkout: TenantScopedId, attempt_id: str = "ref_1", amount: int | None = None, **said: AnyValue
+) -> StartRefund:
     return StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount, **said)
 
 
@@ -63,7 +65,7 @@ def test_a_refund_is_born_ready_or_in_the_hands_of_the_process_that_took_it(paym
     assert (leased.attempt.status, leased.attempt.due_at, leased.attempt.fence, leased.attempt.reason) == (
         ("SENT", NOW + LEASE_MS, 1, "broken")
     )
-    assert (ready.is_ours, leased.is_ours) == (False, True)
+    assert (ready.is_owned_locally, leased.is_owned_locally) == (False, True)
 
 
 def test_a_refund_without_an_amount_takes_all_that_is_left(payments: Payments) -> None:
@@ -124,10 +126,10 @@ def test_only_what_is_completed_can_be_refunded(payments: Payments, state: str) 
 
 def test_a_checkout_that_is_not_there_or_another_s_is_not_found(payments: Payments) -> None:
     checkout = payments.paid()
-    for name in (UNKNOWN, OwnedId(checkout.id, "another")):
+    for name in (UNKNOWN, TenantScopedId(checkout.id, "another")):
         assert isinstance(payments.refund(name), CheckoutNotFound)
         assert [type(one) for one in payments.do(read_refunds, name)] == [CheckoutNotFound]
-    assert isinstance(payments.refund(OwnedId(checkout.id, None)), Started)
+    assert isinstance(payments.refund(TenantScopedId(checkout.id, None)), Started)
 
 
 def test_a_batch_that_runs_again_after_a_lost_commit_finds_its_own_refund(payments: Payments) -> None:
@@ -168,7 +170,12 @@ def test_refunds_are_read_by_checkout_the_oldest_first_and_by_id(payments: Payme
     both = payments.do(read_refunds, other, mine, UNKNOWN)
     assert [[one.id for one in found] for found in both[:2]] == [["ref_2"], ["ref_0", "ref_1", "ref_3"]]
     assert isinstance(both[2], CheckoutNotFound)
-    names = [OwnedId("ref_1", "m"), OwnedId("ref_2", None), OwnedId("ref_3", "another"), OwnedId("att_1", "m")]
+    names = [
+        TenantScopedId("ref_1", "m"),
+        TenantScopedId("ref_2", None),
+        TenantScopedId("ref_3", "another"),
+        TenantScopedId("att_1", "m"),
+    ]
     found = payments.do(find_refunds, *names)
     assert [one.id for one in found[:2]] == ["ref_1", "ref_2"]
     assert [type(one) for one in found[2:]] == [RefundNotFound] * 2
@@ -178,9 +185,9 @@ def test_two_merchants_may_have_checkouts_with_one_id_and_read_each_their_own_re
     for number, merchant_id in enumerate(["m", "n"]):
         checkout = payments.paid(attempt_id=f"att_{number}", merchant_id=merchant_id)
         payments.refund(checkout, f"ref_{number}", 100)
-    assert [one.id for one in payments.refunds(OwnedId("chk_1", "m"))] == ["ref_0"]
-    assert [one.id for one in payments.refunds(OwnedId("chk_1", "n"))] == ["ref_1"]
-    assert payments.sums(OwnedId("chk_1", "m")) == payments.sums(OwnedId("chk_1", "n")) == (1000, 0, 100)
+    assert [one.id for one in payments.refunds(TenantScopedId("chk_1", "m"))] == ["ref_0"]
+    assert [one.id for one in payments.refunds(TenantScopedId("chk_1", "n"))] == ["ref_1"]
+    assert payments.sums(TenantScopedId("chk_1", "m")) == payments.sums(TenantScopedId("chk_1", "n")) == (1000, 0, 100)
 
 
 @pytest.mark.parametrize("amount", [300, None], ids=["a part", "all"])

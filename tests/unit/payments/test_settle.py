@@ -12,7 +12,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCapture, start_captures
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -20,7 +20,7 @@ from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
 from tests.databases import make_schema
 
-CHECKOUT = OwnedId("chk_1", "m")
+CHECKOUT = TenantScopedId("chk_1", "m")
 LEASE_MS = 30_000
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from paidonce.events.model import Cause
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LOOKUP_DELAYS_SECONDS, AttemptStatus, as_latest
 from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
@@ -17,7 +17,7 @@ from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about, paym
 DECLINE = Declined("do_not_honor", "ch_no")
 
 
-def last_event(payments: Payments, checkout: OwnedId) -> tuple[str, str, str | None, Any]:
+def last_event(payments: Payments, checkout: TenantScopedId) -> tuple[str, str, str | None, Any]:
     event = payments.events(checkout)[-1]
     return event.type, event.cause, event.attempt_id, msgspec.json.decode(event.detail or "null")
 

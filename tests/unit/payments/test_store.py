@@ -2,7 +2,7 @@
 
 import pytest
 
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import AttemptStatus
 from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.store import Held, read_unproven
@@ -154,8 +154,8 @@ def test_two_merchants_may_have_attempts_with_one_id_and_each_lease_and_outcome_
     first, second = sorted(payments.claim(), key=lambda one: one.merchant_id)
     assert [(one.merchant_id, one.id, one.fence) for one in (first, second)] == [("a", "att_0", 1), ("b", "att_0", 1)]
     payments.record(evidence_about("att_0", Succeeded("ch_1"), attempt=second))
-    assert payments.status(OwnedId("chk_b_0", "b")) == "COMPLETED"
-    assert payments.status(OwnedId("chk_a_0", "a")) == "PROCESSING"
+    assert payments.status(TenantScopedId("chk_b_0", "b")) == "COMPLETED"
+    assert payments.status(TenantScopedId("chk_a_0", "a")) == "PROCESSING"
     payments.do(release_attempts, [Held("att_0", "b", 1)])
     assert payments.claim() == []
     payments.do(release_attempts, [Held("att_0", "a", 1)])

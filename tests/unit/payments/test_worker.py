@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from paidonce.checkouts.actions import expire_checkouts
 from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, DatabaseUnavailable
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.money import Money
 from paidonce.payments import worker as worker_module
 from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
@@ -26,7 +26,7 @@ def test_a_payment_is_born_in_the_hands_of_the_process_that_took_it_and_its_end_
         checkout = place.payments.create()
         started = await place.pay(checkout, "att_1")
         assert isinstance(started, Started)
-        assert started.is_ours
+        assert started.is_owned_locally
         assert place.payments.attempt("att_1").due_at == place.loop.clock() + LEASE_SECONDS * 1000
         began = place.loop.time()
         await place.until(lambda: place.settled)
@@ -46,7 +46,7 @@ def test_what_finds_no_place_is_claimed_as_soon_as_there_is_one(sqlite_url: str)
         held, waiting = await place.pay(first, "att_1"), await place.pay(second, "att_2")
         assert isinstance(held, Started)
         assert isinstance(waiting, Started)
-        assert (held.is_ours, waiting.is_ours) == (True, False)
+        assert (held.is_owned_locally, waiting.is_owned_locally) == (True, False)
         await place.until(lambda: place.payments.status(second) == "COMPLETED")
         assert place.loop.time() >= TIMEOUT_SECONDS
 
@@ -61,7 +61,7 @@ def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_ur
         # Born READY: at this provider the process has no places of its own.
         outcome = await place.worker.begin(start_refunds, refund_of(await paid(place, checkout)), "elsewhere")
         assert isinstance(outcome, Started)
-        assert not outcome.is_ours
+        assert not outcome.is_owned_locally
         began = place.loop.time()
         await place.until(lambda: place.payments.attempt("ref_1").status == "SUCCEEDED")
         assert place.loop.time() - began < POLL_SECONDS
@@ -69,13 +69,13 @@ def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_ur
     at_work(sqlite_url, story)
 
 
-async def paid(place: Workplace, checkout: OwnedId) -> OwnedId:
+async def paid(place: Workplace, checkout: TenantScopedId) -> TenantScopedId:
     await place.pay(checkout, "att_1")
     await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
     return checkout
 
 
-def refund_of(checkout: OwnedId, amount: int | None = None, attempt_id: str = "ref_1") -> StartRefund:
+def refund_of(checkout: TenantScopedId, amount: int | None = None, attempt_id: str = "ref_1") -> StartRefund:
     return StartRefund(attempt_id=attempt_id, checkout=checkout, amount=amount)
 
 
@@ -88,7 +88,7 @@ def test_before_it_is_started_and_while_it_stops_a_worker_takes_nothing_into_its
         after = await place.pay(place.payments.create("2"), "att_2")
         assert isinstance(before, Started)
         assert isinstance(after, Started)
-        assert (before.is_ours, after.is_ours) == (False, False)
+        assert (before.is_owned_locally, after.is_owned_locally) == (False, False)
         assert place.payments.attempt("att_2").status == "READY"
 
     at_work(sqlite_url, story)
@@ -101,7 +101,7 @@ def test_a_request_that_starts_nothing_gives_its_place_back(sqlite_url: str, tro
         checkout = place.payments.create()
         if trouble == "refused":
             with pytest.raises(CheckoutNotFound):
-                await place.pay(OwnedId("chk_none", "m"), "att_0")
+                await place.pay(TenantScopedId("chk_none", "m"), "att_0")
         elif trouble == "repeated":
             place.payments.pay(checkout, "att_0", lease_ms=1000)  # In another process's hands.
             assert isinstance(await place.pay(checkout, "att_1"), Repeated)
@@ -112,7 +112,7 @@ def test_a_request_that_starts_nothing_gives_its_place_back(sqlite_url: str, tro
             place.disk_is_full = False
         started = await place.pay(place.payments.create("2"), "att_2")
         assert isinstance(started, Started)
-        assert started.is_ours
+        assert started.is_owned_locally
 
     at_work(sqlite_url, story, concurrency=1)
 
@@ -152,7 +152,7 @@ def test_a_claim_that_finds_less_than_there_are_places_gives_the_others_back(sql
         await place.worker.start(alone=False)
         await asyncio.sleep(1)  # Both are claimed, and one place is free.
         started = [await place.pay(place.payments.create(str(number)), f"att_{number}") for number in (3, 4)]
-        assert [isinstance(one, Started) and one.is_ours for one in started] == [True, False]
+        assert [isinstance(one, Started) and one.is_owned_locally for one in started] == [True, False]
 
     at_work(sqlite_url, story, concurrency=3)
 
@@ -297,7 +297,7 @@ def test_a_defect_in_one_attempt_is_logged_and_costs_no_place(sqlite_url: str) -
         )
         started = await place.pay(place.payments.create("2"), "att_2")
         assert isinstance(started, Started)
-        assert started.is_ours
+        assert started.is_owned_locally
 
     at_work(sqlite_url, story, concurrency=1)
 
@@ -311,7 +311,7 @@ def test_a_provider_that_proves_nothing_for_long_is_given_no_more_for_a_while(sq
         await place.until(lambda: len(place.settled) == UNKNOWN_IN_A_ROW_MAX)
         started = await place.pay(place.payments.create("last"), "att_last")
         assert isinstance(started, Started)
-        assert not started.is_ours
+        assert not started.is_owned_locally
 
     at_work(sqlite_url, story, concurrency=200)
 

@@ -15,7 +15,7 @@ from paidonce.database.schema import attempt, checkout, provider_webhook
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.provider_webhooks.actions import (
@@ -59,7 +59,7 @@ class Shop:
     def pay(self, checkout_id: str, attempt_id: str) -> None:
         wish = StartPayment(
             attempt_id=attempt_id,
-            checkout=OwnedId(checkout_id, None),
+            checkout=TenantScopedId(checkout_id, None),
             payment_method="tok",
             provider="simulator",
             lease_ms=30_000,
@@ -93,7 +93,7 @@ class Shop:
             return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
 
     def history(self, checkout_id: str) -> list[tuple[str, str]]:
-        return [(event.type, event.cause) for event in self.do(read_timelines, OwnedId(checkout_id, None))[0]]
+        return [(event.type, event.cause) for event in self.do(read_timelines, TenantScopedId(checkout_id, None))[0]]
 
     def due(self) -> list[str]:
         return [name.id for name in self.do(find_due_webhooks, 10)[0]]

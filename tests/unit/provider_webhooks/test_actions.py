@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
 from paidonce.cli import main
-from paidonce.merchants.model import OwnedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.provider_webhooks.actions import (
     OldWebhooks,
     fail_webhooks,
@@ -59,7 +59,7 @@ def test_in_whatever_order_they_come_the_end_is_the_same(shop: Shop, order: tupl
 def test_a_success_that_is_proven_too_late_for_its_checkout_is_given_back_at_once(shop: Shop) -> None:
     checkout_id = shop.pays("one", "att_1")
     shop.apply(shop.receive(DECLINE, webhook_id="declined"))
-    shop.do(cancel_checkouts, CancelCheckout(OwnedId(checkout_id, None)))
+    shop.do(cancel_checkouts, CancelCheckout(TenantScopedId(checkout_id, None)))
     assert shop.apply(shop.receive(SUCCESS, webhook_id="late")) == ["CHANGED"]
     assert shop.status(checkout_id) == "CANCELED"
     assert sorted(shop.attempts(checkout_id)) == [("CHARGE", "SUCCEEDED"), ("REVERSAL", "READY")]

@@ -50,7 +50,7 @@ async def test_a_defect_is_a_problem_too_and_the_log_has_it(
     async def break_down(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(inside.service.keyring, "find", break_down)
+    monkeypatch.setattr(inside.service.api_key_cache, "find", break_down)
     answer = await inside.get("/checkouts")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "ZeroDivisionError" in "".join(capfd.readouterr())
