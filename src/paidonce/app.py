@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
-from paidonce.database.batch import Batches, Begin
+from paidonce.database.batch import BatchRunner, BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database, require_durable_server
 from paidonce.database.migrate import prepare_schema
-from paidonce.database.process import ProcessExecutor, forked
+from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl
 from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
@@ -53,7 +53,7 @@ async def open_service(
     ):
         feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
         feed.start(reader)
-        writer.tell(feed.committed)
+        writer.add_commit_listener(feed.committed)
         settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
         providers = {simulator.name: simulator}
         worker = Worker(
@@ -72,7 +72,7 @@ async def open_service(
         try:
             if with_worker:
                 await outbox.start(alone=database.exclusive)
-                writer.tell(outbox.committed)
+                writer.add_commit_listener(outbox.committed)
                 await worker.start(alone=database.exclusive)
                 inbox.start()
                 alarm.start()
@@ -109,18 +109,18 @@ def forked_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
     if settings.database.is_in_memory:
         yield None
         return
-    with forked(lambda: _opened_batches(settings), prepare=preload) as process:
+    with fork_executor(lambda: _open_batch_runner(settings), prepare=preload) as process:
         yield process
 
 
 @contextmanager
-def _opened_batches(settings: Settings) -> Iterator[Batches]:
+def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner]:
     """Open the database to write to it, beside the process that answers for it and has it locked."""
     database = open_database(
         settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
     )
     try:
-        yield Batches(database.write, limit=settings.batch_limit, chance=system_chance)
+        yield BatchRunner(database.write, limit=settings.batch_limit, chance=system_chance)
     finally:
         database.close()
 
@@ -136,7 +136,7 @@ async def _open_batchers(
             writer = _batcher(database.write, "writer", settings)
         else:
             if database.lock is not None:
-                writer_process.share(database.lock)
+                writer_process.share_descriptor(database.lock)
             writer = Batcher(writer_process, limit=settings.queue_limit)
         reader = _batcher(database.read, "reader", settings) if database.reads_beside_writes else writer
         batchers = [writer] if reader is writer else [writer, reader]
@@ -249,7 +249,7 @@ def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, 
     )
 
 
-def _batcher(begin: Begin, name: str, settings: Settings) -> Batcher:
+def _batcher(begin: BeginTransaction, name: str, settings: Settings) -> Batcher:
     return threaded_batcher(
         begin,
         name=name,

@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy import Engine
 
 from paidonce.database import engine as database_engine
-from paidonce.database.batch import Batches
+from paidonce.database.batch import BatchRunner
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.points import provider_points
 
@@ -60,17 +60,17 @@ def wrap(points: Points) -> None:
 
 
 def _name_batches() -> None:
-    commit = Batches._commit  # noqa: SLF001 - from outside, so that the code need not know of it
+    commit = BatchRunner._commit  # noqa: SLF001 - from outside, so that the code need not know of it
 
     @wraps(commit)
-    def named(self: Batches, jobs: Sequence[Any]) -> Any:  # noqa: ANN401 - as it is
+    def named(self: BatchRunner, jobs: Sequence[Any]) -> Any:  # noqa: ANN401 - as it is
         _running.actions = sorted({getattr(job.action, "__name__", "?") for job in jobs})
         try:
             return commit(self, jobs)
         finally:
             _running.actions = None
 
-    Batches._commit = named  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    BatchRunner._commit = named  # type: ignore[method-assign]  # noqa: SLF001 - as above
 
 
 def _wrap_commits(points: Points) -> None:

@@ -33,13 +33,13 @@ PARTIAL_INDEX: Final = (
 )
 READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
 EVENTS: Final = "            self.before_commit(transaction)\n"
-STARTED: Final = "        self._loop, self._done = asyncio.get_running_loop(), done\n"
-ANSWERED_EARLY: Final = (
-    "        self._batches.answer_early = lambda answers: self._loop.call_soon_threadsafe("
-    "done, Done(list(answers), News()))\n"
+STARTED: Final = "        self._loop, self._on_result = asyncio.get_running_loop(), on_result\n"
+RESULTS_BEFORE_COMMIT: Final = (
+    "        self._runner.answer_early = lambda results: self._loop.call_soon_threadsafe("
+    "on_result, BatchResult(list(results), CommitNotice()))\n"
 )
-ANSWERS: Final = (
-    "                answers.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
+RESULTS: Final = (
+    "                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
 )
 
 _NO_PARTIAL_INDEX: Final = Edit(MIGRATION, f"{PARTIAL_INDEX}True", f"{PARTIAL_INDEX}False")
@@ -150,8 +150,8 @@ MUTANTS: Final = (
         "the wait for the commit before the answer",
         "crash points",
         (
-            Edit("database/batch.py", ANSWERS, f"{ANSWERS}            self.answer_early(answers)\n"),
-            Edit("database/batcher.py", STARTED, STARTED + ANSWERED_EARLY),
+            Edit("database/batch.py", RESULTS, f"{RESULTS}            self.answer_early(results)\n"),
+            Edit("database/batcher.py", STARTED, STARTED + RESULTS_BEFORE_COMMIT),
         ),
         ("create", "create_checkouts:before_commit"),
     ),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy.exc import OperationalError
 
 from paidonce.checkouts.model import Checkout
-from paidonce.database.batch import Batches, Done, Job
+from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
@@ -32,11 +32,11 @@ class LoopExecutor:
 
     pid: int | None = None
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: BatchRunner) -> None:
         self._batches = batches
-        self._done: Callable[[Done], None] = lambda _done: None
+        self._done: Callable[[BatchResult], None] = lambda _done: None
 
-    async def start(self, done: Callable[[Done], None]) -> None:
+    async def start(self, done: Callable[[BatchResult], None]) -> None:
         self._done = done
 
     def execute(self, job: Job) -> None:
@@ -65,7 +65,7 @@ class Workplace:
         self.defects: list[Exception] = []
         self.disk_is_full = False
         self.refused = 0
-        batches = Batches(self._begin, limit=99, chance=lambda: 0.5)
+        batches = BatchRunner(self._begin, limit=99, chance=lambda: 0.5)
         self.writer = Batcher(LoopExecutor(batches), limit=999)
         self.settings = WorkerSettings(
             lease_seconds=LEASE_SECONDS,

@@ -1,7 +1,8 @@
-"""A batch: requests that waited together, run together and committed once.
+"""A batch: requests that are waiting at the same time run together and are committed in one transaction.
 
-Each kind of action runs once over all its requests. One fsync pays for many requests; under low load a batch is one
-request and waits for nothing. A batch that fails is halved until the request that spoils it stands alone.
+Each action runs once over all of its requests in the batch, so that one fsync pays for many requests. Under low load a
+batch is a single request, and it does not wait for others. A batch that fails is split in halves until the failing
+request is alone.
 """
 
 import time
@@ -22,66 +23,68 @@ Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
 
 Action: TypeAlias = Callable[[Transaction, Sequence[Request]], Sequence[Outcome]]
-"""A use case over a batch: one outcome for each request, in their order. It must know its own earlier work again."""
+"""A use case over a batch. It returns one outcome for each request, in the same order, and recognizes work that it has
+already done.
+"""
 
-Begin: TypeAlias = Callable[[], AbstractContextManager[Transaction]]
-"""Opens a transaction that commits when its block ends."""
+BeginTransaction: TypeAlias = Callable[[], AbstractContextManager[Transaction]]
+"""Opens a transaction that is committed when the block ends."""
 
-Answer: TypeAlias = tuple[int, Any]
-"""The number of a job, and its outcome, which may be an exception to raise."""
+JobResult: TypeAlias = tuple[int, Any]
+"""The number of a job, and its outcome: a value, or an exception to raise."""
 
-WAIT_SECONDS_MAX: Final = 5.0  # A client that waited this long is told to come back; its request was never begun.
+WAIT_SECONDS_MAX: Final = 5.0  # A request that waited longer is refused with Overloaded, and is not run.
 
 
 class Job(NamedTuple):
-    """A request that waits for its action, since a point of the system's monotonic clock, in seconds."""
+    """A request that waits for its action. ``submitted_at`` is in seconds of the monotonic clock."""
 
     number: int
     action: Action[Any, Any]
     request: Any
-    since: float
+    submitted_at: float
 
 
-class News(NamedTuple):
-    """What commits have brought: events of these merchants, and whether any of them is to be delivered."""
+class CommitNotice(NamedTuple):
+    """What was committed: the merchants that have new events, and whether any of these events has to be delivered."""
 
     merchant_ids: frozenset[str] = frozenset()
     has_deliveries: bool = False
 
 
-class Done(NamedTuple):
-    """What became of a batch."""
+class BatchResult(NamedTuple):
+    """The result of each job in a batch, and a notice of what was committed."""
 
-    answers: list[Answer]
-    news: News
+    results: list[JobResult]
+    notice: CommitNotice
 
 
-class Batches:
-    """Runs batches of at most ``limit`` jobs, one after the other, each in a transaction of its own."""
+class BatchRunner:
+    """Runs batches of at most ``limit`` jobs, one after the other, each in its own transaction."""
 
-    def __init__(self, begin: Begin, *, limit: int, chance: Chance) -> None:
+    def __init__(self, begin: BeginTransaction, *, limit: int, chance: Chance) -> None:
         self.limit: Final = limit
         self._begin = begin
         self._chance = chance
         self._committed: list[Transaction] = []
 
-    def run(self, jobs: Sequence[Job]) -> Done:
-        """Run a batch; every job has its answer."""
+    def run(self, jobs: Sequence[Job]) -> BatchResult:
+        """Run a batch; returns a result for every job."""
         self._committed = []
-        latest = time.monotonic() - WAIT_SECONDS_MAX
-        late = [job for job in jobs if job.since < latest]
-        timely = [job for job in jobs if job.since >= latest] if late else jobs
-        answers = self._run(timely)
-        answers += [(job.number, Overloaded()) for job in late]
-        return Done(answers, self._news())
+        oldest_accepted = time.monotonic() - WAIT_SECONDS_MAX
+        expired = [job for job in jobs if job.submitted_at < oldest_accepted]
+        accepted = [job for job in jobs if job.submitted_at >= oldest_accepted] if expired else jobs
+        results = self._run(accepted)
+        results += [(job.number, Overloaded()) for job in expired]
+        return BatchResult(results, self._notice())
 
-    def _news(self) -> News:
-        return News(
+    def _notice(self) -> CommitNotice:
+        return CommitNotice(
             frozenset(event.merchant_id for transaction in self._committed for event in transaction.events),
             any(transaction.has_deliveries for transaction in self._committed),
         )
 
-    def _run(self, jobs: Sequence[Job]) -> list[Answer]:
+    def _run(self, jobs: Sequence[Job]) -> list[JobResult]:
         if not jobs:
             return []
         try:
@@ -97,14 +100,14 @@ class Batches:
             middle = len(jobs) // 2
             return self._run(jobs[:middle]) + self._run(jobs[middle:])
 
-    def _commit(self, jobs: Sequence[Job]) -> list[Answer]:
+    def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
         groups: dict[Action[Any, Any], list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.action, []).append(job)
-        answers: list[Answer] = []
+        results: list[JobResult] = []
         with self._begin() as transaction:
             for action, group in groups.items():
                 outcomes = action(transaction, [job.request for job in group])
-                answers.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))
+                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))
         self._committed.append(transaction)
-        return answers
+        return results

@@ -1,6 +1,6 @@
-"""The batcher: where the event loop hands in what is to be read or written, and waits for its outcome.
+"""The batcher: the event loop submits reads and writes to it and awaits their outcomes.
 
-What runs the batches is a thread, or a process of its own (database/process.py).
+The batches run in a thread, or in a separate process (database/process.py).
 """
 
 import asyncio
@@ -11,24 +11,33 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, Protocol
 
-from paidonce.database.batch import Action, Batches, Begin, Done, Job, News, Outcome, Request
+from paidonce.database.batch import (
+    Action,
+    BatchResult,
+    BatchRunner,
+    BeginTransaction,
+    CommitNotice,
+    Job,
+    Outcome,
+    Request,
+)
 from paidonce.errors import Overloaded
 from paidonce.ids import Chance
 
 
 class Executor(Protocol):
-    """Runs jobs in batches, beside the event loop. ``pid`` is the process's, where it is another than this one."""
+    """Runs jobs in batches outside the event loop. ``pid`` is the id of its process; None where that is this one."""
 
     pid: int | None
 
-    async def start(self, done: Callable[[Done], None]) -> None:
-        """Begin to work for the running event loop, in which ``done`` is called with each batch's answers."""
+    async def start(self, on_result: Callable[[BatchResult], None]) -> None:
+        """Start. ``on_result`` is called in the running event loop with the result of each batch."""
 
     def execute(self, job: Job) -> None:
-        """Run a job, with others that wait."""
+        """Queue a job to run in the next batch."""
 
     async def stop(self) -> None:
-        """Finish what waits, then end."""
+        """Run the jobs that are queued, then stop."""
 
 
 class ThreadExecutor:
@@ -36,16 +45,16 @@ class ThreadExecutor:
 
     pid: int | None = None
 
-    def __init__(self, batches: Batches, *, name: str) -> None:
-        self._batches = batches
+    def __init__(self, runner: BatchRunner, *, name: str) -> None:
+        self._runner = runner
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = Thread(target=self._work, name=name, daemon=True)
+        self._thread = Thread(target=self._run_batches, name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._done: Callable[[Done], None] = lambda _done: None
+        self._on_result: Callable[[BatchResult], None] = lambda _result: None
 
-    async def start(self, done: Callable[[Done], None]) -> None:
-        """Begin to work for the running event loop."""
-        self._loop, self._done = asyncio.get_running_loop(), done
+    async def start(self, on_result: Callable[[BatchResult], None]) -> None:
+        """Start to work for the running event loop."""
+        self._loop, self._on_result = asyncio.get_running_loop(), on_result
         self._thread.start()
 
     def execute(self, job: Job) -> None:
@@ -53,36 +62,36 @@ class ThreadExecutor:
         self._queue.put(job)
 
     async def stop(self) -> None:
-        """Finish what waits, then end the thread."""
+        """Run the jobs that are queued, then end the thread."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _work(self) -> None:
-        going_on = True
-        while going_on:
+    def _run_batches(self) -> None:
+        is_running = True
+        while is_running:
             jobs: list[Job] = []
             job = self._queue.get()
             while job is not None:
                 jobs.append(job)
-                if len(jobs) >= self._batches.limit:
+                if len(jobs) >= self._runner.limit:
                     break
                 try:
                     job = self._queue.get_nowait()
                 except Empty:
                     break
-            going_on = job is not None
-            done = self._batches.run(jobs)
+            is_running = job is not None
+            result = self._runner.run(jobs)
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._done, done)
+                self._loop.call_soon_threadsafe(self._on_result, result)
 
 
 class Batcher:
-    """Where actions are handed in, at most ``limit`` at a time."""
+    """Accepts actions to run, and holds at most ``limit`` that have no outcome yet."""
 
     def __init__(self, executor: Executor, *, limit: int) -> None:
         self._executor: Final = executor
         self._limit = limit
-        self._told: list[Callable[[News], None]] = []
+        self._commit_listeners: list[Callable[[CommitNotice], None]] = []
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,27 +99,27 @@ class Batcher:
 
     @property
     def pid(self) -> int | None:
-        """The id of the process that runs what is handed in; None where that is this one."""
+        """The id of the process that runs the actions; None where it is this process."""
         return self._executor.pid
 
     async def start(self) -> None:
-        """Begin to work for the running event loop."""
+        """Start to work for the running event loop."""
         self._loop = asyncio.get_running_loop()
-        await self._executor.start(self._answer)
+        await self._executor.start(self._resolve)
 
     async def stop(self) -> None:
-        """Finish what waits, then end."""
+        """Run the jobs that are queued, then stop."""
         self._stopped = True
         await self._executor.stop()
 
-    def tell(self, told: Callable[[News], None]) -> None:
-        """Have ``told`` called, in the loop, with what commits have brought; it must not raise, nor take long."""
-        self._told.append(told)
+    def add_commit_listener(self, listener: Callable[[CommitNotice], None]) -> None:
+        """Call ``listener`` in the event loop after each commit that has events. It must be quick and not raise."""
+        self._commit_listeners.append(listener)
 
     async def submit(self, action: Action[Request, Outcome], request: Request) -> Outcome:
-        """Have ``action`` run over ``request``; returns its outcome when it is committed.
+        """Run ``action`` with ``request``; returns its outcome after the commit.
 
-        Raises Overloaded where too much waits, DatabaseUnavailable where nothing could be committed.
+        Raises Overloaded where too many requests are waiting, and DatabaseUnavailable where nothing was committed.
         """
         assert self._loop is not None, "the batcher was not started"
         if self._stopped or len(self._waiting) >= self._limit:
@@ -118,24 +127,26 @@ class Batcher:
         number = next(self._numbers)
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._executor.execute(Job(number, action, request, time.monotonic()))
-        self._waiting[number] = future  # The answer comes in another turn of the loop.
+        self._waiting[number] = future  # The result arrives in a later turn of the event loop.
         return await future
 
-    def _answer(self, done: Done) -> None:
-        for number, outcome in done.answers:
+    def _resolve(self, result: BatchResult) -> None:
+        for number, outcome in result.results:
             future = self._waiting.pop(number)
-            if future.done():  # The client has gone; what it asked for is committed all the same.
+            if future.done():  # The client has disconnected. Its request is committed all the same.
                 continue
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-        if done.news.merchant_ids:
-            for told in self._told:
-                told(done.news)
+        if result.notice.merchant_ids:
+            for listener in self._commit_listeners:
+                listener(result.notice)
 
 
-def threaded_batcher(begin: Begin, *, name: str, queue_limit: int, batch_limit: int, chance: Chance) -> Batcher:
+def threaded_batcher(
+    begin: BeginTransaction, *, name: str, queue_limit: int, batch_limit: int, chance: Chance
+) -> Batcher:
     """Make a batcher whose batches run in a thread."""
-    batches = Batches(begin, limit=batch_limit, chance=chance)
-    return Batcher(ThreadExecutor(batches, name=name), limit=queue_limit)
+    runner = BatchRunner(begin, limit=batch_limit, chance=chance)
+    return Batcher(ThreadExecutor(runner, name=name), limit=queue_limit)

@@ -50,7 +50,7 @@ BeforeCommit = Callable[[Transaction], object]
 """The last statements of every transaction that writes; what it returns is nobody's."""
 
 
-class Kept:
+class ConnectionHolder:
     """An engine's connections, one of which stays open: to take it from the pool and give it back, transaction by
     transaction, costs as much as several statements.
     """
@@ -94,13 +94,13 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
-    writing: Kept = field(init=False)
-    reading: Kept = field(init=False)
+    writing: ConnectionHolder = field(init=False)
+    reading: ConnectionHolder = field(init=False)
 
     def __post_init__(self) -> None:
         """Keep connections of both engines."""
-        self.writing = Kept(self.writes)
-        self.reading = Kept(self.reads)
+        self.writing = ConnectionHolder(self.writes)
+        self.reading = ConnectionHolder(self.reads)
 
     @property
     def exclusive(self) -> bool:
@@ -136,7 +136,7 @@ class Database:
             os.close(self.lock)
 
 
-def nothing_more(_transaction: Transaction) -> None:
+def no_before_commit(_transaction: Transaction) -> None:
     """Do nothing before the commit: for databases without an event log."""
 
 
@@ -144,7 +144,7 @@ def open_database(
     url: DatabaseUrl,
     *,
     clock: Clock,
-    before_commit: BeforeCommit = nothing_more,
+    before_commit: BeforeCommit = no_before_commit,
     exclusive: bool = True,
 ) -> Database:
     """Open a database; raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.

@@ -1,8 +1,8 @@
-"""A process of its own that runs the batches: its interpreter has a lock, and so a core, of its own.
+"""A separate process that runs the batches. It has its own interpreter and interpreter lock, and so its own core.
 
-It is forked before anything runs beside it, waits to be told to begin, and lives as long as its parent: when that ends,
-however it ends, there is nothing more to read, and the child finishes what is in its hands and ends. Where the child
-ends first, its parent can commit nothing more and dies too: to start anew is what both are made for.
+The process is forked before its parent starts anything else, and waits for a message to begin. When the parent ends,
+for whatever reason, the child reads the end of the connection, finishes the jobs that it has received, and exits. When
+the child ends first, the parent can commit nothing more and exits too. Both are made to be restarted.
 """
 
 import asyncio
@@ -17,37 +17,41 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import structlog
 
-from paidonce.database.batch import Batches, Done, Job, News
+from paidonce.database.batch import BatchResult, BatchRunner, CommitNotice, Job
 from paidonce.errors import PaidonceError
 from paidonce.gc_tuning import tune_gc
 
 log = structlog.get_logger()
 
-OpenBatches: TypeAlias = Callable[[], AbstractContextManager[Batches]]
-"""Opens the database, in the child and for as long as it works."""
+OpenRunner: TypeAlias = Callable[[], AbstractContextManager[BatchRunner]]
+"""Opens the database in the child process, for as long as it works."""
 
 LENGTH_BYTES: Final = 4
 RECEIVED_BYTES_MAX: Final = 1 << 20
 LOST_EXIT: Final = 1
-CANNOT_PICKLE: Final = (pickle.PicklingError, AttributeError, TypeError)  # What pickle raises of what it is given.
+CANNOT_PICKLE: Final = (
+    pickle.PicklingError,
+    AttributeError,
+    TypeError,
+)  # What pickle raises for a value that it cannot pickle.
 BEGIN: Final = b"\0"
 
 
 class ActionFailed(Exception):
-    """An action raised what is no fact of ours; the process that ran it has logged it whole."""
+    """An action raised an unexpected exception. The process that ran it has logged the exception in full."""
 
 
-class _Messages:
-    """Puts together again what arrives in pieces: each message is its length and a pickle.
+class _MessageDecoder:
+    """Reassembles messages that arrive in pieces. A message is its length and a pickle.
 
-    A pickle can do anything to whoever reads it. Here the same program is at both ends, of a socket without a name.
+    Loading a pickle can run any code. Here the same program is at both ends, of a socket without a name.
     """
 
     def __init__(self) -> None:
         self._received = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Any]:
-        """Take what was received; yields each message that is whole now."""
+        """Add received bytes; yields each message that is now complete."""
         self._received += data
         while len(self._received) >= LENGTH_BYTES:
             end = LENGTH_BYTES + int.from_bytes(self._received[:LENGTH_BYTES], "big")
@@ -58,46 +62,48 @@ class _Messages:
             yield pickle.loads(message)  # noqa: S301 - from ourselves
 
 
-def _message(said: object) -> bytes:
-    data = pickle.dumps(said, pickle.HIGHEST_PROTOCOL)
+def _encode_message(content: object) -> bytes:
+    data = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 
 class ProcessExecutor(asyncio.Protocol):
-    """Runs batches in a child process, whose id is ``pid``; ``forked`` makes it."""
+    """Runs batches in a child process, whose id is ``pid``; ``fork_executor`` makes it."""
 
     def __init__(self, link: socket.socket, pid: int) -> None:
         self.pid: int | None = pid
         self._link = link
-        self._messages = _Messages()
+        self._messages = _MessageDecoder()
         self._next: list[Job] = []
-        self._done: Callable[[Done], None] | None = None
+        self._on_result: Callable[[BatchResult], None] | None = None
         self._transport: asyncio.Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._stopping = False
         self._shared: list[int] = []
 
-    def share(self, descriptor: int) -> None:
-        """Have the child hold a file of ours open too: a lock on it lasts until both have ended. Before the start."""
+    def share_descriptor(self, descriptor: int) -> None:
+        """Have the child process keep a file of ours open too, so that a lock on it lasts until both have ended. Call
+        it before ``start``.
+        """
         self._shared.append(descriptor)
 
-    async def start(self, done: Callable[[Done], None]) -> None:
-        """Tell the child to open the database and to begin."""
-        self._done = done
+    async def start(self, on_result: Callable[[BatchResult], None]) -> None:
+        """Tell the child to open the database and start to work."""
+        self._on_result = on_result
         self._loop = asyncio.get_running_loop()
         socket.send_fds(self._link, [BEGIN], self._shared)
         self._transport, _ = await self._loop.create_unix_connection(lambda: self, sock=self._link)
 
     def execute(self, job: Job) -> None:
-        """Send a job, together with all others of this turn of the loop."""
+        """Send a job, together with all others of this turn of the event loop."""
         assert self._loop is not None, "the executor was not started"
         if not self._next:
             self._loop.call_soon(self._send)
         self._next.append(job)
 
     async def stop(self) -> None:
-        """Have the child finish what waits and end."""
+        """Let the child run the jobs that it has received, and end it."""
         self._stopping = True
         if self._transport is not None:
             self._send()
@@ -106,37 +112,37 @@ class ProcessExecutor(asyncio.Protocol):
 
     def _send(self) -> None:
         jobs, self._next = self._next, []
-        if not jobs or self._transport is None or self._done is None:
+        if not jobs or self._transport is None or self._on_result is None:
             return
         try:
-            self._transport.write(_message([tuple(job) for job in jobs]))  # One pickle names each class once.
+            self._transport.write(_encode_message([tuple(job) for job in jobs]))  # One pickle names each class once.
         except CANNOT_PICKLE as error:
-            if len(jobs) == 1:  # A defect of whoever submits it, and an answer to it alone.
-                self._done(Done([(jobs[0].number, error)], News()))
+            if len(jobs) == 1:  # A defect of the caller: only its own job fails.
+                self._on_result(BatchResult([(jobs[0].number, error)], CommitNotice()))
                 return
             for job in jobs:
                 self._next = [job]
                 self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what became of batches."""
-        assert self._done is not None, "the executor was not started"
-        for answers, news in self._messages.feed(data):
-            self._done(Done(answers, news))
+        """Pass on the results of batches."""
+        assert self._on_result is not None, "the executor was not started"
+        for results, notice in self._messages.feed(data):
+            self._on_result(BatchResult(results, notice))
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Note that the child has ended, or die with it."""
+        """Note that the child has ended, or exit where it was not told to."""
         if not self._stopping:
             log.critical("writer_process_lost")
-            os._exit(LOST_EXIT)  # Nothing more can be committed: nobody is to be answered.
+            os._exit(LOST_EXIT)  # Nothing more can be committed, so no request may be answered.
         self._ended.set()
 
 
 @contextmanager
-def forked(open_batches: OpenBatches, *, prepare: Callable[[], None]) -> Iterator[ProcessExecutor]:
-    """Fork a child that runs batches; on leaving, it has ended. ``prepare`` is what it may do before it begins.
+def fork_executor(open_runner: OpenRunner, *, prepare: Callable[[], None]) -> Iterator[ProcessExecutor]:
+    """Fork a child process that runs batches; on leaving, it has ended. The child calls ``prepare`` before it starts.
 
-    To be called before this process has a thread, an event loop or a SQLite file open: none of them survives a fork.
+    Call it before this process has a thread, an event loop or an open SQLite file: none of them survives a fork.
     """
     link, child_link = socket.socketpair()
     sys.stdout.flush()
@@ -144,7 +150,7 @@ def forked(open_batches: OpenBatches, *, prepare: Callable[[], None]) -> Iterato
     child = os.fork()
     if child == 0:
         link.close()
-        _live(child_link, open_batches, prepare)
+        _child_main(child_link, open_runner, prepare)
     child_link.close()
     try:
         yield ProcessExecutor(link, child)
@@ -153,18 +159,21 @@ def forked(open_batches: OpenBatches, *, prepare: Callable[[], None]) -> Iterato
         os.waitpid(child, 0)
 
 
-def _live(link: socket.socket, open_batches: OpenBatches, prepare: Callable[[], None]) -> NoReturn:
-    """Be the child, from its first to its last moment."""
+def _child_main(link: socket.socket, open_runner: OpenRunner, prepare: Callable[[], None]) -> NoReturn:
+    """Run the child process, from its start to its end."""
     status = LOST_EXIT
     try:
-        for name in (signal.SIGTERM, signal.SIGINT):  # They go to the whole group: it is the parent who says when.
+        for name in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # They are sent to the whole process group; the parent decides when to stop.
             signal.signal(name, signal.SIG_IGN)
         tune_gc()
         prepare()
-        said, _shared, _, _ = socket.recv_fds(link, len(BEGIN), 1)
-        if said:
-            with open_batches() as batches:
-                _work(link, batches)
+        message, _shared, _, _ = socket.recv_fds(link, len(BEGIN), 1)
+        if message:
+            with open_runner() as runner:
+                _run_batches(link, runner)
         status = 0
     except ConnectionError:  # The parent is gone.
         status = 0
@@ -174,15 +183,15 @@ def _live(link: socket.socket, open_batches: OpenBatches, prepare: Callable[[], 
         os._exit(status)
 
 
-def _work(link: socket.socket, batches: Batches) -> None:
-    for jobs in _batches_from(link, batches.limit):
-        answers, news = batches.run(jobs)
-        link.sendall(_message(([(number, _crossing(outcome)) for number, outcome in answers], news)))
+def _run_batches(link: socket.socket, runner: BatchRunner) -> None:
+    for jobs in _receive_batches(link, runner.limit):
+        results, notice = runner.run(jobs)
+        link.sendall(_encode_message(([(number, _to_picklable(outcome)) for number, outcome in results], notice)))
 
 
-def _batches_from(link: socket.socket, limit: int) -> Iterator[list[Job]]:
-    """Yield what waits, at most so much at a time, until the parent sends no more."""
-    messages = _Messages()
+def _receive_batches(link: socket.socket, limit: int) -> Iterator[list[Job]]:
+    """Yield the jobs that are waiting, at most ``limit`` at a time, until the parent sends no more."""
+    messages = _MessageDecoder()
     waiting: list[Job] = []
     more = True
     while more or waiting:
@@ -198,8 +207,8 @@ def _batches_from(link: socket.socket, limit: int) -> Iterator[list[Job]]:
             del waiting[:limit]
 
 
-def _crossing(outcome: object) -> object:
-    """Return an outcome as it can be told: an exception that is not ours may not survive it."""
+def _to_picklable(outcome: object) -> object:
+    """Return an outcome that can be pickled. An exception of another library may not be."""
     if isinstance(outcome, Exception) and not isinstance(outcome, PaidonceError):
         return ActionFailed(f"{type(outcome).__name__}: see the log")
     return outcome

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from paidonce.database.batch import News
+from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.actions import ReadOn, find_newest, read_on
@@ -129,9 +129,9 @@ class Feed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def committed(self, news: News) -> None:
+    def committed(self, notice: CommitNotice) -> None:
         """Learn whose events this process has committed."""
-        followed = news.merchant_ids & self._tails.keys()
+        followed = notice.merchant_ids & self._tails.keys()
         if followed:
             self._hear(followed)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from paidonce.clock import Clock
-from paidonce.database.batch import News
+from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
 from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
 from paidonce.ids import Chance
@@ -41,9 +41,9 @@ class Outbox:
         """Begin to send."""
         await self._sender.start(alone=alone)
 
-    def committed(self, news: News) -> None:
+    def committed(self, notice: CommitNotice) -> None:
         """Have the sender look soon, where something is to be delivered."""
-        if news.has_deliveries:
+        if notice.has_deliveries:
             self._sender.hint()
 
     async def stop(self, *, grace_seconds: float) -> None:

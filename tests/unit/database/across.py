@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
-from paidonce.database.batch import Batches, News
+from paidonce.database.batch import BatchRunner, CommitNotice
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database
-from paidonce.database.process import ProcessExecutor, forked
+from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import IdempotencyKeyReused
@@ -48,10 +48,10 @@ def tell_pid(_transaction: Transaction, requests: Sequence[object]) -> list[int]
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Batches]:
+def opened(url: str) -> Iterator[BatchRunner]:
     """Open the database, in the child."""
     database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
-    yield Batches(database.write, limit=16, chance=lambda: 0.0)
+    yield BatchRunner(database.write, limit=16, chance=lambda: 0.0)
     database.close()
 
 
@@ -65,8 +65,8 @@ async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
     with database.writes.begin() as connection:
         connection.execute(text("CREATE TABLE kept (number INTEGER PRIMARY KEY CHECK (number <> 13))"))
     one = Batcher(executor, limit=100)
-    news: list[News] = []
-    one.tell(news.append)
+    news: list[CommitNotice] = []
+    one.add_commit_listener(news.append)
     await one.start()
     numbers = await asyncio.gather(*(one.submit(insert_numbers, n) for n in range(40)), return_exceptions=True)
     refused, nameless, pid = await asyncio.gather(
@@ -95,5 +95,5 @@ async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # Drawing takes seconds.
     where = sys.argv[1]
-    with forked(lambda: opened(where), prepare=lambda: None) as made:
+    with fork_executor(lambda: opened(where), prepare=lambda: None) as made:
         sys.stdout.write(json.dumps(asyncio.run(look(where, made))))

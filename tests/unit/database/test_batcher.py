@@ -268,15 +268,15 @@ async def test_the_end_waits_for_what_is_under_way(database: FakeDatabase, actio
 async def test_who_is_told_of_commits_learns_whose_events_they_brought_and_whether_any_is_to_be_delivered(
     database: FakeDatabase, actions: Actions, *, has_deliveries: bool
 ) -> None:
-    told: list[module.News] = []
+    told: list[module.CommitNotice] = []
     async with working(database) as one:
-        one.tell(told.append)
+        one.add_commit_listener(told.append)
         await one.submit(actions.double, 1)
         assert told == []  # A commit without an event is told to nobody.
         database.events = [SimpleNamespace(merchant_id=name) for name in ("m1", "m2", "m1")]
         database.has_deliveries = has_deliveries
         await one.submit(actions.double, 2)
-    assert told == [module.News(frozenset({"m1", "m2"}), has_deliveries)]
+    assert told == [module.CommitNotice(frozenset({"m1", "m2"}), has_deliveries)]
 
 
 def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:

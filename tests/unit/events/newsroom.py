@@ -37,7 +37,7 @@ class Newsroom:
             for begin, name in ((self.database.write, "writer"), (self.database.read, "reader"))
         )
         if heard:
-            self.writer.tell(self.feed.committed)
+            self.writer.add_commit_listener(self.feed.committed)
 
     async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
         """Have so many events happen to each merchant."""

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 from structlog.testing import capture_logs
 
-from paidonce.database.batch import News
+from paidonce.database.batch import CommitNotice
 from paidonce.errors import Overloaded
 from paidonce.events.actions import ReadOn, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
@@ -64,7 +64,7 @@ async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: st
     async with newsroom(database_url, heard=False) as room:
         follower = await room.join(0)
         await room.happen(3 * RECENT_MAX, at_once=64)
-        room.feed.committed(News(frozenset({"m1"})))
+        room.feed.committed(CommitNotice(frozenset({"m1"})))
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
@@ -83,7 +83,7 @@ async def test_commits_of_another_process_are_told_while_this_one_commits_for_an
 
         async def ring() -> None:
             while True:
-                room.feed.committed(News(frozenset({"m1"})))
+                room.feed.committed(CommitNotice(frozenset({"m1"})))
                 await asyncio.sleep(0)
 
         ringing = asyncio.create_task(ring())

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
-from paidonce.database.batch import Begin
+from paidonce.database.batch import BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.encryption import Keyring
 from paidonce.webhook_endpoints.calls import Answer
@@ -40,7 +40,7 @@ def answering(status: int, retry_after: str | None = None, beginning: bytes = b"
     return Receiver(post)
 
 
-def batcher(begin: Begin) -> Batcher:
+def batcher(begin: BeginTransaction) -> Batcher:
     return threaded_batcher(begin, name="test", queue_limit=1000, batch_limit=100, chance=lambda: 0.5)
 
 

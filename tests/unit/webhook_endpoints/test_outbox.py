@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from paidonce.database.batch import News
+from paidonce.database.batch import CommitNotice
 from paidonce.encryption import KEY_BYTES, Keyring, write_key
 from paidonce.errors import EncryptionKeyMissing
 from paidonce.webhook_endpoints.addresses import UrlRefused
@@ -113,7 +113,7 @@ async def test_news_of_a_delivery_wakes_the_sender_and_other_news_does_not(outgo
     await one.start(alone=False)
     try:
         outgoing.happen("m1")
-        one.committed(News(frozenset({"m1"}), has_deliveries=True))
+        one.committed(CommitNotice(frozenset({"m1"}), has_deliveries=True))
         await until(lambda: outgoing.rows(mine)[0].status == "SENDING")
     finally:
         await one.stop(grace_seconds=1)
