@@ -138,7 +138,7 @@ async def _open_batchers(
             if database.lock is not None:
                 writer_process.share_descriptor(database.lock)
             writer = Batcher(writer_process, limit=settings.queue_limit)
-        reader = _batcher(database.read, "reader", settings) if database.reads_beside_writes else writer
+        reader = _batcher(database.read, "reader", settings) if database.has_separate_reads else writer
         batchers = [writer] if reader is writer else [writer, reader]
         for batcher in batchers:
             await batcher.start()

@@ -426,7 +426,7 @@ class DatabaseInUse(PaidonceError):
 
 
 class SchemaOutdated(PaidonceError):
-    """The database has not this release's schema."""
+    """The database does not have this release's schema."""
 
     code = "schema_outdated"
 

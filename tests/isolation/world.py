@@ -15,7 +15,7 @@ from paidonce import ids
 from paidonce.app import open_service
 from paidonce.database import statement as statement_module
 from paidonce.database.schema import metadata
-from paidonce.database.statement import run_at_driver
+from paidonce.database.statement import execute_on_driver
 from paidonce.encryption import write_key
 from paidonce.http.app import create_web_app
 from paidonce.http.openapi import build_document
@@ -166,14 +166,14 @@ class World:
 
         def run_and_note(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - as it is
             note(sql)
-            return run_at_driver(connection, sql, values)
+            return execute_on_driver(connection, sql, values)
 
         engine = self.service.database.writes
         engines = {engine, self.service.database.reads} if self.service.database.exclusive else {engine}
         for one in engines:  # On PostgreSQL the one for reading is a view of the other.
             event.listen(one, "before_cursor_execute", note_event)
         try:
-            with patch.object(statement_module, "run_at_driver", run_and_note):
+            with patch.object(statement_module, "execute_on_driver", run_and_note):
                 yield said
         finally:
             for one in engines:

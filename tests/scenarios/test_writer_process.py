@@ -57,7 +57,7 @@ async def test_a_server_that_was_killed_is_followed_only_when_its_writer_has_end
             assert third.wait_for_end() == second.wait_for_end() == 1  # They have waited, but not for ever.
             assert "is served by another process" in second.said
             fourth = start("serve", DATABASE_URL=sqlite_url)
-            fourth.wait_for_line("waiting_for_a_dead_servers_writer")
+            fourth.wait_for_line("waiting_for_orphaned_writer")
         fourth.wait_until_ready()
     async with Shop(fourth.url) as shop:
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"

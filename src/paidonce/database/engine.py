@@ -1,4 +1,4 @@
-"""Opening a database: the engine for writing, the engine for reading, and the guarantees that are read back."""
+"""Opening a database: the engine for writes, the engine for reads, and the durability settings, which are verified."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from paidonce.clock import Clock
-from paidonce.database.statement import run_at_driver
+from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
@@ -25,13 +25,13 @@ from paidonce.file_access import create_private
 log = structlog.get_logger()
 
 SQLITE_BUSY_MS: Final = 5000
-SQLITE_CACHE_KIB: Final = 16_384  # A connection; more made nothing quicker, the rest is in the system's cache.
-LEFT_BEHIND_SECONDS_MAX: Final = 5.0
-LEFT_BEHIND_POLL_SECONDS: Final = 0.01
+SQLITE_CACHE_KIB: Final = 16_384  # For each connection. More was no faster; the system caches the rest of the file.
+ORPHANED_WRITER_SECONDS_MAX: Final = 5.0
+ORPHANED_WRITER_POLL_SECONDS: Final = 0.01
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
-# A dead network is noticed within seconds; no statement and no lock is waited for without end.
+# A broken network is noticed within seconds. Every statement and every lock has a time limit.
 POSTGRESQL_CONNECT: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -39,20 +39,21 @@ POSTGRESQL_CONNECT: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "paidonce",
-    # The planner takes a batch for a hundred rows and would rather read a small table from end to end; and it stays
-    # with the plan of a statement that it has prepared, however the table grows. Every statement has its index. Where
-    # one must do what is off, servers before 18 put its price so high that they would compile it first: no JIT.
+    # The planner estimates that a batch has a hundred rows and prefers a sequential scan of a small table. It keeps the
+    # plan of a prepared statement even when the table grows. Every statement of ours has an index, so scans are off.
+    # Where a statement needs one anyway, servers before 18 raise its cost so far that they start JIT: JIT is off too.
     "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
     " -c random_page_cost=1.1 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off",
 }
 
 BeforeCommit = Callable[[Transaction], object]
-"""The last statements of every transaction that writes; what it returns is nobody's."""
+"""Runs the last statements of every write transaction. The return value is ignored."""
 
 
 class ConnectionHolder:
-    """An engine's connections, one of which stays open: to take it from the pool and give it back, transaction by
-    transaction, costs as much as several statements.
+    """The connections of an engine, one of which is kept open between transactions.
+
+    Checking a connection out of the pool and in again costs as much as several statements.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -61,7 +62,7 @@ class ConnectionHolder:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection; one that saw an exception is let go of."""
+        """Provide a connection for the block. It is closed where the block raises an exception."""
         try:
             connection = self._free.pop()
         except IndexError:
@@ -71,7 +72,7 @@ class ConnectionHolder:
         except BaseException:
             connection.close()
             raise
-        if connection.in_transaction():  # A read that SQLAlchemy ran: its view must not grow old.
+        if connection.in_transaction():  # SQLAlchemy began it for a read. Its snapshot must not be kept.
             connection.rollback()
         if self._free:
             connection.close()
@@ -79,14 +80,14 @@ class ConnectionHolder:
             self._free.append(connection)
 
     def close(self) -> None:
-        """Let go of the connection that is kept."""
+        """Close the connection that is kept."""
         while self._free:
             self._free.pop().close()
 
 
 @dataclass(slots=True)
 class Database:
-    """An open database. ``write()`` is one durable transaction; in ``read()`` each statement has a view of its own."""
+    """An open database. ``write()`` is one durable transaction. In ``read()`` each statement has its own snapshot."""
 
     url: DatabaseUrl
     writes: Engine
@@ -94,28 +95,28 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
-    writing: ConnectionHolder = field(init=False)
-    reading: ConnectionHolder = field(init=False)
+    write_connections: ConnectionHolder = field(init=False)
+    read_connections: ConnectionHolder = field(init=False)
 
     def __post_init__(self) -> None:
-        """Keep connections of both engines."""
-        self.writing = ConnectionHolder(self.writes)
-        self.reading = ConnectionHolder(self.reads)
+        """Keep a connection of each engine open."""
+        self.write_connections = ConnectionHolder(self.writes)
+        self.read_connections = ConnectionHolder(self.reads)
 
     @property
     def exclusive(self) -> bool:
-        """Whether no other process can be writing: then every lease that is found at start is a dead one's."""
+        """Whether no other process can write. Every lease that is found at the start is then a stopped process's."""
         return self.url.dialect == "sqlite"
 
     @property
-    def reads_beside_writes(self) -> bool:
-        """Whether reading has connections of its own; SQLite in memory has a single one for everything."""
+    def has_separate_reads(self) -> bool:
+        """Whether reads have their own connections. An in-memory SQLite database has a single connection."""
         return self.reads is not self.writes
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Run one write transaction: what was yielded is on disk when the block has ended without an exception."""
-        with self.writing.connection() as connection, connection.begin():
+        """Run a write transaction. When the block has ended without an exception, the transaction is on disk."""
+        with self.write_connections.connection() as connection, connection.begin():
             transaction = Transaction(connection, self.clock())
             yield transaction
             self.before_commit(transaction)
@@ -123,13 +124,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Run statements that only read."""
-        with self.reading.connection() as connection:
+        with self.read_connections.connection() as connection:
             yield Transaction(connection, self.clock())
 
     def close(self) -> None:
-        """Close every connection and let go of the file."""
-        self.reading.close()
-        self.writing.close()
+        """Close all connections and release the file lock."""
+        self.read_connections.close()
+        self.write_connections.close()
         self.reads.dispose()
         self.writes.dispose()
         if self.lock is not None:
@@ -137,7 +138,7 @@ class Database:
 
 
 def no_before_commit(_transaction: Transaction) -> None:
-    """Do nothing before the commit: for databases without an event log."""
+    """Do nothing before the commit: for databases that have no event log."""
 
 
 def open_database(
@@ -147,9 +148,9 @@ def open_database(
     before_commit: BeforeCommit = no_before_commit,
     exclusive: bool = True,
 ) -> Database:
-    """Open a database; raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
+    """Open a database. Raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
 
-    ``exclusive=False`` opens a SQLite file beside the process that serves it: for looking, or for shared books.
+    ``exclusive=False`` opens a SQLite file that another process may be serving: to read it, or to share it.
     """
     if url.dialect == "postgresql":
         return _open_postgresql(url, clock, before_commit)
@@ -158,7 +159,7 @@ def open_database(
         create_private(url.path)
     writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
     reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
-    _read_back_durability(url, writes)
+    _verify_durability(url, writes)
     return Database(url, writes, reads, clock, before_commit, lock)
 
 
@@ -167,7 +168,7 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
     engine = create_engine(
         server,
         connect_args=POSTGRESQL_CONNECT,
-        hide_parameters=True,  # An error would carry what a merchant said into the log.
+        hide_parameters=True,  # An error would write a merchant's data to the log.
         pool_size=4,
         max_overflow=4,
         pool_timeout=5,
@@ -176,7 +177,7 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
 
     @event.listens_for(engine, "connect")
     def _keep_commits_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
-        # A database whose default is "off" would acknowledge what a crash can take back; a stronger level stays.
+        # With a default of "off", a crash could lose an acknowledged commit. A stronger level is kept.
         connection.autocommit = True
         if connection.execute("SHOW synchronous_commit").fetchone()[0] == "off":
             connection.execute("SET synchronous_commit = on")
@@ -210,13 +211,13 @@ def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) ->
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own type
-        # A deferred transaction that turns into a write fails at once with SQLITE_BUSY, whatever the timeout says.
-        run_at_driver(connection, begin)
+        # A deferred transaction that starts to write can fail at once with SQLITE_BUSY, despite the busy timeout.
+        execute_on_driver(connection, begin)
 
     return engine
 
 
-def _read_back_durability(url: DatabaseUrl, engine: Engine) -> None:
+def _verify_durability(url: DatabaseUrl, engine: Engine) -> None:
     try:
         with engine.connect() as connection:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
@@ -230,43 +231,43 @@ def _read_back_durability(url: DatabaseUrl, engine: Engine) -> None:
 
 
 def require_durable_server(database: Database) -> None:
-    """Raise NotDurable where a PostgreSQL server runs without what makes a commit survive a crash."""
+    """Raise NotDurable where a PostgreSQL server runs with settings under which a crash can lose commits."""
     if database.url.dialect != "postgresql":
         return
     with database.reads.connect() as connection:
-        set_to = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "full_page_writes")}
-    refuse_what_loses(database.url.shown, set_to)
+        values = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "full_page_writes")}
+    require_durable_settings(database.url.shown, values)
 
 
-def refuse_what_loses(place: str, set_to: Mapping[str, str | None]) -> None:
-    """Raise NotDurable where one of a server's settings is off; names all of them."""
-    off = [name for name, value in set_to.items() if value != "on"]
+def require_durable_settings(place: str, values: Mapping[str, str | None]) -> None:
+    """Raise NotDurable where one of a server's settings is off, and name all that are."""
+    off = [name for name, value in values.items() if value != "on"]
     if off:
         message = f"{place} runs with {' and '.join(f'{name}=off' for name in off)}; it would lose commits. Turn it on."
         raise NotDurable(message)
 
 
 def _lock_file(path: Path) -> int:
-    """Take the server's lock on a SQLite file. The kernel lets go of it when all have died who hold it.
+    """Take the server's lock on a SQLite file. The kernel releases it when every process that holds it has ended.
 
-    A server that died may have left a commit behind that its writing process is still at: that is waited for.
+    The writer process of a server that was killed may still be committing its last batch. This function waits for it.
     """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LEFT_BEHIND_SECONDS_MAX
-    told = False
+    deadline = time.monotonic() + ORPHANED_WRITER_SECONDS_MAX
+    is_logged = False
     while not _is_locked_now(descriptor):
-        owner = os.pread(descriptor, 20, 0).decode(errors="replace")  # Empty for the moment in which it begins.
-        if _lives(owner) or time.monotonic() > deadline:
+        owner = os.pread(descriptor, 20, 0).decode(errors="replace")  # Empty for a moment when the owner starts.
+        if _is_alive(owner) or time.monotonic() > deadline:
             os.close(descriptor)
             message = (
                 f"{path} is served by another process{owner and f', {owner}'}. One process serves a SQLite file; "
                 "to run several, set DATABASE_URL to a PostgreSQL database."
             )
             raise DatabaseInUse(message)
-        if not told:
-            log.info("waiting_for_a_dead_servers_writer", server_pid=owner)
-            told = True
-        time.sleep(LEFT_BEHIND_POLL_SECONDS)
+        if not is_logged:
+            log.info("waiting_for_orphaned_writer", server_pid=owner)
+            is_logged = True
+        time.sleep(ORPHANED_WRITER_POLL_SECONDS)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
@@ -280,8 +281,8 @@ def _is_locked_now(descriptor: int) -> bool:
     return True
 
 
-def _lives(owner: str) -> bool:
-    """Tell whether a process lives, as far as can be seen: one of another container cannot."""
+def _is_alive(owner: str) -> bool:
+    """Return whether a process is running, as far as can be seen. The ids of another container cannot be checked."""
     try:
         os.kill(int(owner), 0)
     except ProcessLookupError:

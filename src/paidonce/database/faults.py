@@ -1,4 +1,4 @@
-"""What a database error means: try again, let the client come back, or a fault of ours. One retry wrapper."""
+"""Classifies database errors (retry, unavailable, or a defect), and retries transactions."""
 
 import time
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from paidonce.ids import Chance
 
 T = TypeVar("T")
 
-# Serialization failure, deadlock, lock not available: the transaction was rolled back and may simply run again.
+# Serialization failure, deadlock, lock not available: the transaction was rolled back and may run again.
 POSTGRESQL_CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 # Connection exception, insufficient resources, operator intervention, system error; 25006: read only after a failover.
 POSTGRESQL_UNAVAILABLE: Final = ("08", "53", "57", "58", "25006")
-# A statement over its time limit: to run it again would keep the client waiting as long again.
+# A statement exceeded its time limit. A retry would keep the client waiting for as long again.
 POSTGRESQL_TOO_SLOW: Final = frozenset({"57014"})
 SQLITE_CONFLICTS: Final = frozenset({5, 6})  # BUSY, LOCKED
 SQLITE_UNAVAILABLE: Final = frozenset({7, 8, 10, 11, 13, 14, 26})  # NOMEM READONLY IOERR CORRUPT FULL CANTOPEN NOTADB
 
-BACKOFF_SECONDS: Final = (0.0, 0.05, 0.2, 0.5)  # Under a second in all: a client waits for it.
+BACKOFF_SECONDS: Final = (0.0, 0.05, 0.2, 0.5)  # Less than a second in total, because a client is waiting.
 
 
 class Fault(Enum):
@@ -30,46 +30,47 @@ class Fault(Enum):
     CONFLICT = "run it again"
     CONNECTION = "reconnect and run it again"
     UNAVAILABLE = "give up, nothing is acknowledged"
-    OURS = "a defect or bad data: no repetition helps"
+    DEFECT = "a defect or bad data: a retry does not help"
 
 
 def classify(error: Exception) -> Fault:
-    """Tell what a database error means, by SQLSTATE or SQLite's result code."""
+    """Classify a database error by its SQLSTATE or SQLite result code."""
     if isinstance(error, PoolTimeoutError):
         return Fault.UNAVAILABLE
     if not isinstance(error, DBAPIError):
-        return Fault.OURS
+        return Fault.DEFECT
     code = getattr(error.orig, "sqlite_errorcode", None)
     if isinstance(code, int):
         primary = code & 0xFF
         if primary in SQLITE_CONFLICTS:
             return Fault.CONFLICT
-        return Fault.UNAVAILABLE if primary in SQLITE_UNAVAILABLE else Fault.OURS
+        return Fault.UNAVAILABLE if primary in SQLITE_UNAVAILABLE else Fault.DEFECT
     state = getattr(error.orig, "sqlstate", None)
     if state in POSTGRESQL_CONFLICTS:
         return Fault.CONFLICT
     if state in POSTGRESQL_TOO_SLOW:
         return Fault.UNAVAILABLE
-    # Without a state it is the driver's own: of a connection, or of a value that it does not take.
+    # An error without a SQLSTATE is the driver's: about the connection, or about a value that it does not accept.
     if error.connection_invalidated or (state is None and isinstance(error, OperationalError | InterfaceError)):
         return Fault.CONNECTION
     if state is not None and state.startswith(POSTGRESQL_UNAVAILABLE):
         return Fault.CONNECTION
-    return Fault.OURS
+    return Fault.DEFECT
 
 
-def with_retries(work: Callable[[], T], *, chance: Chance, sleep: Callable[[float], None] = time.sleep) -> T:
-    """Run a whole transaction, again after a conflict or a lost connection; raises DatabaseUnavailable when that fails.
+def with_retries(transaction: Callable[[], T], *, chance: Chance, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Run a whole transaction, and retry it after a conflict or a lost connection. Raises DatabaseUnavailable when that
+    fails.
 
-    A connection that is lost during COMMIT leaves it unknown whether the transaction took place. Running it again is
-    right all the same, because every action knows its own earlier work by the ids that its request carries.
+    When a connection is lost during COMMIT, it is unknown whether the transaction took effect. The retry is safe,
+    because every action recognizes its earlier transaction by the ids in its requests.
     """
     for pause in (*BACKOFF_SECONDS, None):
         try:
-            return work()
+            return transaction()
         except (DBAPIError, PoolTimeoutError) as error:
             fault = classify(error)
-            if fault is Fault.OURS:
+            if fault is Fault.DEFECT:
                 raise
             if fault is Fault.UNAVAILABLE or pause is None:
                 raise DatabaseUnavailable from error

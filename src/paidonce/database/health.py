@@ -1,4 +1,4 @@
-"""What an examination of a database finds: each finding with what to do about it."""
+"""The findings of a health check of a database, each with a remedy."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from paidonce.database.schema import SCHEMA_VERSION
 
 
 class Level(StrEnum):
-    """How bad a finding is: a warning is a choice to make with open eyes, a problem goes wrong in production."""
+    """How serious a finding is. A warning needs a decision; a problem causes errors in production."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check found; ``remedy`` is empty where all is well."""
+    """What a check found. ``remedy`` is empty where all is well."""
 
     check: str
     level: Level
@@ -24,8 +24,8 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def judge_schema(version: str | None) -> Finding:
-    """Judge which migration the database has."""
+def check_schema(version: str | None) -> Finding:
+    """Check which migration the database has."""
     if version == SCHEMA_VERSION:
         return Finding("schema", Level.OK, f"{version}, this release's")
     found = f"{version or 'none'}; this release wants {SCHEMA_VERSION}, and `paidonce serve` refuses to start"

@@ -1,4 +1,4 @@
-"""Examines a PostgreSQL server: what it promises about a commit, its room, and its clock."""
+"""Examines a PostgreSQL server: its durability settings, its capacity, and its clock."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,13 +9,13 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from paidonce.clock import Clock
 from paidonce.database.engine import open_database
-from paidonce.database.health import Finding, Level, judge_schema
+from paidonce.database.health import Finding, Level, check_schema
 from paidonce.database.migrate import schema_version
 from paidonce.database_url import DatabaseUrl
 
 MAJOR_VERSION_MIN: Final = 15  # PostgreSQL's own maintenance of 14 ended in November 2026.
-CONNECTIONS_OF_A_PROCESS: Final = 8  # The pool's size and its overflow; see database/engine.py.
-SKEW_MS_WARNING: Final = 1000  # Any time service keeps a machine far closer than this.
+CONNECTIONS_OF_A_PROCESS: Final = 8  # The size of the pool and its overflow, in database/engine.py.
+SKEW_MS_WARNING: Final = 1000  # A machine with a time service is far more accurate than this.
 
 SETTINGS: Final = (
     "fsync",
@@ -29,7 +29,7 @@ SETTINGS: Final = (
     "superuser_reserved_connections",
 )
 
-# What was set for this database, whatever our own connections set over it.
+# The values that are set for this database. Our own connections may set others.
 _SETTINGS: Final = text("SELECT name, reset_val FROM pg_settings WHERE name = ANY(:names)")
 _USED: Final = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
 _STANDBY: Final = text("SELECT pg_is_in_recovery()")
@@ -37,18 +37,18 @@ _CLOCK: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 A
 
 
 class ServerFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server says of itself. ``skew_ms``: how far its clock is ahead of ours, give or take ``doubt_ms``."""
+    """What a server reports. ``skew_ms`` is how far its clock is ahead of ours, within ``uncertainty_ms``."""
 
     settings: Mapping[str, str]
     used_connections: int
     is_standby: bool
     skew_ms: int
-    doubt_ms: int
+    uncertainty_ms: int
     schema: str | None
 
 
 def examine_postgresql(url: DatabaseUrl, *, clock: Clock, skew_ms_max: float) -> list[Finding]:
-    """Examine a PostgreSQL database; clocks that are further apart than ``skew_ms_max`` make leases meaningless."""
+    """Examine a PostgreSQL database. Leases do not work between clocks that differ by more than ``skew_ms_max``."""
     try:
         database = open_database(url, clock=clock)
     except (ModuleNotFoundError, NoSuchModuleError):
@@ -64,40 +64,40 @@ def examine_postgresql(url: DatabaseUrl, *, clock: Clock, skew_ms_max: float) ->
         return [Finding("server", Level.PROBLEM, found, remedy)]
     finally:
         database.close()
-    return [Finding("server", Level.OK, f"{url.shown} answers"), *judge_server(facts, skew_ms_max=skew_ms_max)]
+    return [Finding("server", Level.OK, f"{url.shown} answers"), *check_server(facts, skew_ms_max=skew_ms_max)]
 
 
 def _read_facts(connection: Connection, clock: Clock) -> ServerFacts:
     settings = {row.name: row.reset_val for row in connection.execute(_SETTINGS, {"names": list(SETTINGS)})}
     before = clock()
-    there: int = connection.execute(_CLOCK).scalar_one()
+    server_ms: int = connection.execute(_CLOCK).scalar_one()
     after = clock()
     return ServerFacts(
         settings=settings,
         used_connections=connection.execute(_USED).scalar_one(),
         is_standby=connection.execute(_STANDBY).scalar_one(),
-        skew_ms=there - (before + after) // 2,
-        doubt_ms=(after - before) // 2 + 1,
+        skew_ms=server_ms - (before + after) // 2,
+        uncertainty_ms=(after - before) // 2 + 1,
         schema=schema_version(connection),
     )
 
 
-def judge_server(facts: ServerFacts, *, skew_ms_max: float) -> list[Finding]:
-    """Judge everything that a server says of itself."""
+def check_server(facts: ServerFacts, *, skew_ms_max: float) -> list[Finding]:
+    """Check everything that a server reports."""
     return [
-        _judge_version(facts),
-        _judge_on("fsync", facts, "after a power cut the whole database can be corrupt"),
-        _judge_on("full_page_writes", facts, "a page that was half written at a power cut cannot be repaired"),
-        _judge_commits(facts),
-        _judge_writable(facts),
-        _judge_connections(facts),
-        _judge_clock(facts, skew_ms_max),
-        _judge_encoding(facts),
-        judge_schema(facts.schema),
+        _check_version(facts),
+        _check_on("fsync", facts, "after a power cut the whole database can be corrupt"),
+        _check_on("full_page_writes", facts, "a page that was half written at a power cut cannot be repaired"),
+        _check_synchronous_commit(facts),
+        _check_writable(facts),
+        _check_connections(facts),
+        _check_clock(facts, skew_ms_max),
+        _check_encoding(facts),
+        check_schema(facts.schema),
     ]
 
 
-def _judge_version(facts: ServerFacts) -> Finding:
+def _check_version(facts: ServerFacts) -> Finding:
     major, shown = int(facts.settings["server_version_num"]) // 10_000, facts.settings["server_version"]
     if major >= MAJOR_VERSION_MIN:
         return Finding("PostgreSQL", Level.OK, shown)
@@ -105,14 +105,14 @@ def _judge_version(facts: ServerFacts) -> Finding:
     return Finding("PostgreSQL", Level.WARNING, found, f"upgrade the server to {MAJOR_VERSION_MIN} or later")
 
 
-def _judge_on(name: str, facts: ServerFacts, consequence: str) -> Finding:
+def _check_on(name: str, facts: ServerFacts, consequence: str) -> Finding:
     if facts.settings[name] == "on":
         return Finding(name, Level.OK, "on")
     remedy = f"run: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
     return Finding(name, Level.PROBLEM, f"{facts.settings[name]}: {consequence}", remedy)
 
 
-def _judge_commits(facts: ServerFacts) -> Finding:
+def _check_synchronous_commit(facts: ServerFacts) -> Finding:
     value = facts.settings["synchronous_commit"]
     if value != "off":
         return Finding("synchronous_commit", Level.OK, value)
@@ -121,7 +121,7 @@ def _judge_commits(facts: ServerFacts) -> Finding:
     return Finding("synchronous_commit", Level.PROBLEM, found, remedy)
 
 
-def _judge_writable(facts: ServerFacts) -> Finding:
+def _check_writable(facts: ServerFacts) -> Finding:
     if facts.is_standby or facts.settings["default_transaction_read_only"] == "on":
         found = "no: this is a standby" if facts.is_standby else "no: default_transaction_read_only is on"
         return Finding(
@@ -130,7 +130,7 @@ def _judge_writable(facts: ServerFacts) -> Finding:
     return Finding("writable", Level.OK, "yes")
 
 
-def _judge_connections(facts: ServerFacts) -> Finding:
+def _check_connections(facts: ServerFacts) -> Finding:
     allowed = int(facts.settings["max_connections"]) - int(facts.settings["superuser_reserved_connections"])
     found = f"{facts.used_connections} of {allowed} are used"
     if allowed - facts.used_connections >= CONNECTIONS_OF_A_PROCESS:
@@ -139,19 +139,19 @@ def _judge_connections(facts: ServerFacts) -> Finding:
     return Finding("connections", Level.WARNING, f"{found}; a process takes {CONNECTIONS_OF_A_PROCESS}", remedy)
 
 
-def _judge_clock(facts: ServerFacts, skew_ms_max: float) -> Finding:
-    surely_ms = max(0, abs(facts.skew_ms) - facts.doubt_ms)
+def _check_clock(facts: ServerFacts, skew_ms_max: float) -> Finding:
+    certain_skew_ms = max(0, abs(facts.skew_ms) - facts.uncertainty_ms)
     direction = "ahead of" if facts.skew_ms > 0 else "behind"
-    if surely_ms <= min(SKEW_MS_WARNING, skew_ms_max):
+    if certain_skew_ms <= min(SKEW_MS_WARNING, skew_ms_max):
         return Finding("clock", Level.OK, "the server's and ours agree")
-    found = f"the server's is {surely_ms / 1000:.1f} s {direction} ours"
-    if surely_ms > skew_ms_max:
+    found = f"the server's is {certain_skew_ms / 1000:.1f} s {direction} ours"
+    if certain_skew_ms > skew_ms_max:
         found += "; between processes that far apart, leases end while their owner still works"
-    level = Level.PROBLEM if surely_ms > skew_ms_max else Level.WARNING
+    level = Level.PROBLEM if certain_skew_ms > skew_ms_max else Level.WARNING
     return Finding("clock", level, found, "run a time service (chrony, systemd-timesyncd) on every machine")
 
 
-def _judge_encoding(facts: ServerFacts) -> Finding:
+def _check_encoding(facts: ServerFacts) -> Finding:
     encoding = facts.settings["server_encoding"]
     if encoding == "UTF8":
         return Finding("encoding", Level.OK, encoding)

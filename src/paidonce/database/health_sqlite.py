@@ -1,4 +1,4 @@
-"""Examines SQLite: its version, the place of the file, and whether a commit there is on the disk."""
+"""Examines SQLite: its version, the location of the file, and whether commits are durable."""
 
 import shutil
 from pathlib import Path, PurePosixPath
@@ -8,16 +8,16 @@ from typing import Final
 import pysqlite3.dbapi2
 
 from paidonce.database.engine import SQLITE_BUSY_MS, SYNCHRONOUS_EXTRA, SYNCHRONOUS_FULL
-from paidonce.database.health import Finding, Level, judge_schema
+from paidonce.database.health import Finding, Level, check_schema
 from paidonce.database_url import DatabaseUrl
 
 MOUNTS: Final = Path("/proc/self/mounts")
 
-# Before it, a checkpoint that meets a writer at the wrong moment loses commits: SQLite's "WAL-reset bug". Two older
-# lines have the fix as well, but not jsonb_each, with which batches are read.
+# In earlier versions a checkpoint that runs at the wrong moment loses commits: SQLite's "WAL-reset bug". Two older
+# release lines have the fix too, but lack jsonb_each, which the batch statements need.
 VERSION_MIN: Final = (3, 51, 3)
 
-# WAL keeps its index in shared memory and trusts file locks: over a network neither holds.
+# WAL relies on shared memory and on file locks. Neither works over a network.
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"}
     | {"prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"}
@@ -25,7 +25,7 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 VOLATILE_FILE_SYSTEMS: Final = frozenset({"devtmpfs", "ramfs", "tmpfs"})
 LAYERED_FILE_SYSTEMS: Final = frozenset({"aufs", "overlay"})
 
-FREE_MIB_MIN: Final = 100  # The WAL alone grows to some megabytes between checkpoints; without room commits fail.
+FREE_MIB_MIN: Final = 100  # The WAL grows to some megabytes between checkpoints. Without free space, commits fail.
 FREE_MIB_WARNING: Final = 1024  # About a million checkouts.
 MIB: Final = 1024 * 1024
 
@@ -34,8 +34,8 @@ _SCHEMA: Final = "SELECT max(version_num) FROM alembic_version"
 
 
 def examine_sqlite(url: DatabaseUrl) -> list[Finding]:
-    """Examine a SQLite file beside whoever serves it: no lock is taken, and a file that is not there is not made."""
-    version = judge_sqlite_version(pysqlite3.dbapi2.sqlite_version_info)
+    """Examine a SQLite file while it may be in use. No lock is taken, and no file is created."""
+    version = check_sqlite_version(pysqlite3.dbapi2.sqlite_version_info)
     if url.path is None:
         found = "in memory: every checkout is gone when the process ends"
         remedy = "set DATABASE_URL to a file (file:./paidonce.db) or to PostgreSQL"
@@ -46,15 +46,15 @@ def examine_sqlite(url: DatabaseUrl) -> list[Finding]:
     mounts = MOUNTS.read_text() if MOUNTS.exists() else ""
     return [
         version,
-        judge_file_system(file_system_of(folder.resolve(), mounts)),
-        judge_free_space(shutil.disk_usage(folder).free // MIB),
+        check_file_system(file_system_of(folder.resolve(), mounts)),
+        check_free_space(shutil.disk_usage(folder).free // MIB),
         _examine_folder(folder),
         *_examine_file(url.path),
     ]
 
 
-def judge_sqlite_version(version: tuple[int, int, int]) -> Finding:
-    """Judge whether this SQLite keeps what it commits, and knows what our statements need."""
+def check_sqlite_version(version: tuple[int, int, int]) -> Finding:
+    """Check whether this SQLite version is durable and supports our statements."""
     shown = ".".join(map(str, version))
     if version >= VERSION_MIN:
         return Finding("SQLite", Level.OK, shown)
@@ -63,7 +63,7 @@ def judge_sqlite_version(version: tuple[int, int, int]) -> Finding:
 
 
 def file_system_of(folder: Path, mounts: str) -> str:
-    """Find the type of file system that a resolved folder is on, in the text of /proc/mounts; empty if unknown."""
+    """Return the type of file system that a resolved folder is on, from the text of /proc/mounts; empty if unknown."""
     found, depth = "", -1
     for line in mounts.splitlines():
         _, point, kind = line.split(" ")[:3]
@@ -73,8 +73,8 @@ def file_system_of(folder: Path, mounts: str) -> str:
     return found
 
 
-def judge_file_system(kind: str) -> Finding:
-    """Judge whether a SQLite file is safe on this type of file system."""
+def check_file_system(kind: str) -> Finding:
+    """Check whether a SQLite file is safe on this type of file system."""
     check = "file system"
     if kind in NETWORK_FILE_SYSTEMS:
         found = f"{kind}: locks and shared memory do not hold over a network, and the file gets corrupt"
@@ -91,8 +91,8 @@ def judge_file_system(kind: str) -> Finding:
     return Finding(check, Level.OK, kind or "unknown: this system does not tell")
 
 
-def judge_free_space(free_mib: int) -> Finding:
-    """Judge the room that is left beside the file."""
+def check_free_space(free_mib: int) -> Finding:
+    """Check the free space beside the file."""
     if free_mib >= FREE_MIB_WARNING:
         return Finding("free space", Level.OK, f"{free_mib // 1024} GiB")
     level = Level.PROBLEM if free_mib < FREE_MIB_MIN else Level.WARNING
@@ -121,7 +121,9 @@ def _examine_file(path: Path) -> list[Finding]:
 
 
 def _open(path: Path) -> list[Finding]:
-    """Ask the file for what the service asks it for, and read back what it grants. No transaction waits for this."""
+    """Open the file with the settings that the service uses, and read back what is in effect. It blocks no
+    transaction.
+    """
     try:
         connection = pysqlite3.dbapi2.connect(path, timeout=SQLITE_BUSY_MS / 1000, isolation_level=None)
         try:
@@ -135,11 +137,11 @@ def _open(path: Path) -> list[Finding]:
     except pysqlite3.dbapi2.Error as error:
         found, remedy = f"{path} cannot be used: {error}", "is it a SQLite file, and yours to write?"
         return [Finding("durability", Level.PROBLEM, found, remedy)]
-    return [judge_durability(journal, synchronous), judge_schema(version)]
+    return [check_durability(journal, synchronous), check_schema(version)]
 
 
-def judge_durability(journal: str, synchronous: int) -> Finding:
-    """Judge whether a commit is on the disk before it is answered."""
+def check_durability(journal: str, synchronous: int) -> Finding:
+    """Check whether a commit is on disk before it is acknowledged."""
     found = f"journal_mode={journal}, synchronous={synchronous}"
     if journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA):
         return Finding("durability", Level.OK, f"{found}: every commit is synced")

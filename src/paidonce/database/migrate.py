@@ -1,4 +1,4 @@
-"""Migrating a database, and telling whether it is migrated."""
+"""Migrates a database, and checks whether it is migrated."""
 
 from pathlib import Path
 from typing import Final
@@ -13,23 +13,23 @@ FOLDER: Final = Path(__file__).parent / "migrations"
 
 
 def schema_version(connection: Connection) -> str | None:
-    """Read which migration the database has; None before the first."""
+    """Read which migration the database is at; None before the first."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def is_migrated(database: Database) -> bool:
-    """Tell whether the database has every migration of this release."""
+    """Return whether the database has every migration of this release."""
     with database.writes.connect() as connection:
         return schema_version(connection) == SCHEMA_VERSION
 
 
 def migrate(database: Database) -> bool:
-    """Bring the schema up to this release, in one transaction a migration; returns whether there was anything to do."""
+    """Migrate the schema to this release, in one transaction for each migration; returns whether anything was done."""
     if is_migrated(database):
         return False
-    # Here, because they take a third of the start and are needed once in a database's life.
+    # Imported here, because they take a third of the start-up time and are rarely needed.
     from alembic import command
     from alembic.config import Config
 
@@ -46,5 +46,5 @@ def prepare_schema(database: Database, *, migrating: bool) -> None:
     if migrating:
         migrate(database)
     elif not is_migrated(database):
-        message = f"{database.url.shown} has not this release's schema. Run: paidonce db upgrade"
+        message = f"{database.url.shown} does not have this release's schema. Run: paidonce db upgrade"
         raise SchemaOutdated(message)

@@ -1,7 +1,8 @@
-"""A statement that is compiled once for each database and goes straight to its driver.
+"""Statements that are compiled once for each database and are passed directly to its driver.
 
-SQLAlchemy's part in running a statement costs five times what the driver's does, and holds up every other thread
-meanwhile (docs/decisions/0021). It still writes the SQL, keeps the connections, and opens and ends the transactions.
+Executing a statement through SQLAlchemy costs five times as much as the driver itself, and blocks all other threads
+meanwhile (docs/decisions/0021). SQLAlchemy still generates the SQL, keeps the connections, and begins and ends the
+transactions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,29 +18,31 @@ Row: TypeAlias = tuple[Any, ...]
 class _Compiled(NamedTuple):
     sql: str
     names: Sequence[str] | None
-    """The parameters in the order of their places; None where the driver takes them by name."""
+    """The parameters in the order of their placeholders; None where the driver takes them by name."""
     fixed: Parameters
-    """The values that the statement itself has."""
+    """Values that are part of the statement."""
 
 
 class Statement:
-    """A statement, given as what makes it for a dialect's name; no list in it may grow (``IN``)."""
+    """A statement. ``make`` builds it for the name of a dialect. It cannot contain a list of variable length
+    (``IN``).
+    """
 
     def __init__(self, make: Callable[[str], ClauseElement]) -> None:
         self._make: Final = make
         self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, parameters: Parameters) -> list[Row]:
-        """Run it and return all its rows, as tuples; raises DBAPIError."""
+        """Execute the statement and return all rows as tuples; raises DBAPIError."""
         cursor = self._run(connection, parameters)
         try:
             rows: list[Row] = cursor.fetchall()  # SQLite does most of its work here.
         except connection.dialect.loaded_dbapi.Error as error:
-            _refuse(connection, cursor, error)
+            _raise_database_error(connection, cursor, error)
         return rows
 
     def run(self, connection: Connection, parameters: Parameters) -> None:
-        """Run it where it returns no rows; raises DBAPIError."""
+        """Execute the statement, which returns no rows; raises DBAPIError."""
         self._run(connection, parameters)
 
     def _run(self, connection: Connection, parameters: Parameters) -> Any:  # noqa: ANN401 - the driver's cursor
@@ -47,33 +50,33 @@ class Statement:
         compiled = self._compiled.get(dialect.name) or self._compile(dialect)
         given = {**compiled.fixed, **parameters} if compiled.fixed else parameters
         values = given if compiled.names is None else [given[name] for name in compiled.names]
-        return run_at_driver(connection, compiled.sql, values)
+        return execute_on_driver(connection, compiled.sql, values)
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         made: Any = self._make(dialect.name).compile(dialect=dialect)
-        assert "POSTCOMPILE" not in made.string, "a list in a statement is written out when it runs"
+        assert "POSTCOMPILE" not in made.string, "the statement contains a list of variable length"
         fixed = {name: bound.effective_value for name, bound in made.binds.items() if not bound.required}
         compiled = self._compiled[dialect.name] = _Compiled(made.string, made.positiontup, fixed)
         return compiled
 
 
-def run_at_driver(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - the driver's cursor
-    """Run SQL in the connection's transaction as the driver takes it; raises DBAPIError."""
+def execute_on_driver(connection: Connection, sql: str, values: object = ()) -> Any:  # noqa: ANN401 - the driver's cursor
+    """Execute SQL in the connection's transaction, in the driver's own syntax; raises DBAPIError."""
     cursor: Any = connection.connection.cursor()
     try:
         cursor.execute(sql, values)
     except connection.dialect.loaded_dbapi.Error as error:
-        _refuse(connection, cursor, error)
+        _raise_database_error(connection, cursor, error)
     return cursor
 
 
-def _refuse(connection: Connection, cursor: Any, error: Exception) -> NoReturn:  # noqa: ANN401 - the driver's cursor
-    """Raise a driver's error as SQLAlchemy would, and let go of a connection that is lost."""
+def _raise_database_error(connection: Connection, cursor: Any, error: Exception) -> NoReturn:  # noqa: ANN401 - the driver's cursor
+    """Raise a driver's error as SQLAlchemy would, and discard a connection that is lost."""
     dialect = connection.dialect
     driver = connection.connection
     lost = dialect.is_disconnect(error, driver, cursor)  # type: ignore[arg-type] # as SQLAlchemy itself calls it
     if lost:
         connection.invalidate(error)
-        connection.engine.dispose()  # The server has ended the other connections too, most likely.
+        connection.engine.dispose()  # The server has most likely closed the other connections too.
     base = dialect.loaded_dbapi.Error
     raise DBAPIError.instance(None, None, error, base, connection_invalidated=lost, dialect=dialect) from error

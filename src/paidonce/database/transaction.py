@@ -1,4 +1,4 @@
-"""What an action is given: a connection inside one transaction, the present instant, and a place for events."""
+"""The transaction that an action receives: a connection, the current time, and the events to write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,16 +10,16 @@ from paidonce.clock import Instant
 from paidonce.database.statement import Parameters, Statement
 
 NamedRow: TypeAlias = Row[*tuple[Any, ...]]
-"""A row whose values go by their columns' names too."""
+"""A row whose values can also be read by column name."""
 AnyRow: TypeAlias = NamedRow | tuple[Any, ...]
-"""A row, whatever its columns."""
+"""Any row."""
 
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction. ``events`` are written last, so that merchants are locked as briefly as can be.
+    """One transaction. ``events`` are written last, so that merchants' rows are locked for as short a time as possible.
 
-    ``has_deliveries`` says whether any of them is to be delivered to somebody.
+    ``has_deliveries`` says whether any of the events has to be delivered to a webhook endpoint.
     """
 
     connection: Connection
@@ -32,13 +32,13 @@ class Transaction:
     @overload
     def rows(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[NamedRow]: ...
     def rows(self, statement: Statement | Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
-        """Run a statement that returns rows, and return them all; a ``Statement``'s are bare tuples."""
+        """Execute a statement and return all of its rows. Those of a ``Statement`` are plain tuples."""
         if isinstance(statement, Statement):
             return statement.rows(self.connection, parameters or {})
         return self.connection.execute(statement, parameters).all()
 
     def column(self, statement: Statement, parameters: Parameters) -> set[Any]:
-        """Run a statement that returns one column, and return its values."""
+        """Execute a statement that returns one column, and return its values."""
         return {value for (value,) in statement.rows(self.connection, parameters)}
 
     @overload
@@ -46,7 +46,7 @@ class Transaction:
     @overload
     def run(self, statement: Executable, parameters: object = None) -> None: ...
     def run(self, statement: Statement | Executable, parameters: Any = None) -> None:
-        """Run a statement that returns nothing."""
+        """Execute a statement that returns no rows."""
         if isinstance(statement, Statement):
             statement.run(self.connection, parameters)
         else:

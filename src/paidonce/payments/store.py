@@ -8,7 +8,7 @@ from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text,
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import chosen_once, encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, given_rows, insert_given, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
@@ -33,7 +33,7 @@ def _claim(dialect: str) -> Update:
     )
     if dialect == "postgresql":
         due = due.with_for_update(skip_locked=True)  # So that workers do not queue for the same rows.
-    wanted = chosen_once(due)
+    wanted = materialized(due)
     statement = update(attempt).where(
         attempt.c.id == wanted.c.id,
         attempt.c.merchant_id == wanted.c.merchant_id,

@@ -12,7 +12,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import chosen_once, encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, given_rows, insert_given, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.webhook_endpoints.message import DueMessage
@@ -174,7 +174,7 @@ def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
 
 def _claim(dialect: str) -> Update:
     wanted = given_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
-    heads = chosen_once(_heads(dialect, wanted))
+    heads = materialized(_heads(dialect, wanted))
     statement = update(delivery).where(
         delivery.c.id == heads.c.id,
         delivery.c.merchant_id == heads.c.merchant_id,

@@ -159,7 +159,7 @@ def test_serve_refuses_a_database_that_is_not_migrated(database_url: str, tmp_pa
     with processes(tmp_path) as start:
         server = start("serve", DATABASE_URL=database_url)
         assert server.wait_for_end() == 1
-    assert "has not this release's schema. Run: paidonce db upgrade" in server.said
+    assert "does not have this release's schema. Run: paidonce db upgrade" in server.said
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_1(sqlite_url: str, tmp_path: Path) -> None:

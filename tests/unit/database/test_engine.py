@@ -7,7 +7,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
-from paidonce.database.engine import Database, open_database, refuse_what_loses, require_durable_server
+from paidonce.database.engine import Database, open_database, require_durable_server, require_durable_settings
 from paidonce.database_url import parse_database_url
 from paidonce.errors import NotDurable
 
@@ -33,7 +33,7 @@ def test_a_server_that_would_lose_commits_is_refused_and_everything_that_is_off_
     set_to: Mapping[str, str], named: list[str]
 ) -> None:
     with pytest.raises(NotDurable) as refused:
-        refuse_what_loses("PostgreSQL at somewhere", set_to)
+        require_durable_settings("PostgreSQL at somewhere", set_to)
     assert all(name in refused.value.detail for name in named)
     assert ("full_page_writes" in refused.value.detail) == ("full_page_writes=off" in named)
 

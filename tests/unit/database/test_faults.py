@@ -39,16 +39,16 @@ def test_a_broken_constraint_and_a_bad_statement_are_ours(database_url: str) -> 
     with opened(database_url) as database:
         with database.writes.begin() as connection:
             connection.execute(text("CREATE TABLE kept (n INTEGER PRIMARY KEY CHECK (n > 0))"))
-        assert fault_of(database, "INSERT INTO kept VALUES (1)", "INSERT INTO kept VALUES (1)") is Fault.OURS
-        assert fault_of(database, "INSERT INTO kept VALUES (-1)") is Fault.OURS
-        assert fault_of(database, "SELEKT 1") is Fault.OURS
-        assert fault_of(database, "SELECT * FROM nowhere") is Fault.OURS
+        assert fault_of(database, "INSERT INTO kept VALUES (1)", "INSERT INTO kept VALUES (1)") is Fault.DEFECT
+        assert fault_of(database, "INSERT INTO kept VALUES (-1)") is Fault.DEFECT
+        assert fault_of(database, "SELEKT 1") is Fault.DEFECT
+        assert fault_of(database, "SELECT * FROM nowhere") is Fault.DEFECT
 
 
 def test_a_value_that_the_database_does_not_take_is_ours_and_no_lost_connection(postgres_url: str) -> None:
     with opened(postgres_url) as database:
-        assert fault_of(database, "SELECT CAST(:value AS text)", value="a\x00b") is Fault.OURS
-        assert fault_of(database, "SELECT CAST(:value AS jsonb)", value='["\\u0000"]') is Fault.OURS
+        assert fault_of(database, "SELECT CAST(:value AS text)", value="a\x00b") is Fault.DEFECT
+        assert fault_of(database, "SELECT CAST(:value AS jsonb)", value='["\\u0000"]') is Fault.DEFECT
 
 
 def test_a_locked_sqlite_file_is_a_conflict(sqlite_url: str) -> None:
@@ -91,11 +91,11 @@ def test_a_sqlite_file_that_may_only_be_read_is_unavailable(sqlite_url: str) -> 
         ("57P03", Fault.CONNECTION),
         ("58030", Fault.CONNECTION),
         ("25006", Fault.CONNECTION),
-        ("22P05", Fault.OURS),
-        ("23505", Fault.OURS),
-        ("42601", Fault.OURS),
-        ("25001", Fault.OURS),
-        ("P0001", Fault.OURS),
+        ("22P05", Fault.DEFECT),
+        ("23505", Fault.DEFECT),
+        ("42601", Fault.DEFECT),
+        ("25001", Fault.DEFECT),
+        ("P0001", Fault.DEFECT),
     ],
 )
 def test_every_code_of_postgresql_has_its_meaning(postgres_url: str, state: str, fault: Fault) -> None:
@@ -115,7 +115,7 @@ def test_a_server_that_is_not_there_is_a_lost_connection() -> None:
 
 def test_a_pool_without_a_free_connection_is_unavailable_and_any_other_error_ours() -> None:
     assert classify(PoolTimeoutError()) is Fault.UNAVAILABLE
-    assert classify(ValueError()) is Fault.OURS
+    assert classify(ValueError()) is Fault.DEFECT
 
 
 class Trouble(Exception):

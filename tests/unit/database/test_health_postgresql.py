@@ -10,7 +10,7 @@ from psycopg import sql
 from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level
-from paidonce.database.health_postgresql import ServerFacts, examine_postgresql, judge_server
+from paidonce.database.health_postgresql import ServerFacts, check_server, examine_postgresql
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.database_url import parse_database_url
@@ -31,7 +31,7 @@ GOOD = ServerFacts(
     used_connections=12,
     is_standby=False,
     skew_ms=3,
-    doubt_ms=1,
+    uncertainty_ms=1,
     schema=SCHEMA_VERSION,
 )
 
@@ -43,7 +43,7 @@ def examined(url: str) -> dict[str, Finding]:
 
 def judged(**facts: Any) -> set[tuple[str, Level]]:  # noqa: ANN401 - any of the facts
     """Tell which checks are not ok on a server that is good but for these facts."""
-    found = judge_server(msgspec.structs.replace(GOOD, **facts), skew_ms_max=SKEW_MS_MAX)
+    found = check_server(msgspec.structs.replace(GOOD, **facts), skew_ms_max=SKEW_MS_MAX)
     assert [one.check for one in found if bool(one.remedy) == (one.level is Level.OK)] == []
     return {(one.check, one.level) for one in found if one.level is not Level.OK}
 
@@ -86,7 +86,7 @@ def test_too_few_free_connections_for_one_process_are_a_warning(used: int, *, wa
 
 
 @pytest.mark.parametrize(
-    ("skew_ms", "doubt_ms", "level"),
+    ("skew_ms", "uncertainty_ms", "level"),
     [
         (0, 1, None),
         (1000, 1, None),
@@ -100,9 +100,9 @@ def test_too_few_free_connections_for_one_process_are_a_warning(used: int, *, wa
     ],
 )
 def test_clocks_that_surely_differ_are_a_warning_and_by_much_a_problem(
-    skew_ms: int, doubt_ms: int, level: Level | None
+    skew_ms: int, uncertainty_ms: int, level: Level | None
 ) -> None:
-    assert judged(skew_ms=skew_ms, doubt_ms=doubt_ms) == ({("clock", level)} if level else set())
+    assert judged(skew_ms=skew_ms, uncertainty_ms=uncertainty_ms) == ({("clock", level)} if level else set())
 
 
 @pytest.mark.parametrize("schema", [None, "0000"])

@@ -9,12 +9,12 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level
 from paidonce.database.health_sqlite import (
+    check_durability,
+    check_file_system,
+    check_free_space,
+    check_sqlite_version,
     examine_sqlite,
     file_system_of,
-    judge_durability,
-    judge_file_system,
-    judge_free_space,
-    judge_sqlite_version,
 )
 from paidonce.database.migrate import migrate
 from paidonce.database_url import DatabaseUrl
@@ -41,14 +41,14 @@ def problems(findings: dict[str, Finding]) -> set[str]:
 
 @pytest.mark.parametrize("version", [(3, 51, 3), (3, 51, 10), (3, 52, 0), (4, 0, 0)])
 def test_a_version_with_the_correction_is_good(version: tuple[int, int, int]) -> None:
-    assert judge_sqlite_version(version).level is Level.OK
+    assert check_sqlite_version(version).level is Level.OK
 
 
 @pytest.mark.parametrize(
     "version", [(3, 51, 2), (3, 51, 0), (3, 50, 7), (3, 49, 1), (3, 45, 3), (3, 44, 5), (3, 40, 1)]
 )
 def test_a_version_with_the_wal_reset_bug_is_a_problem(version: tuple[int, int, int]) -> None:
-    assert judge_sqlite_version(version).level is Level.PROBLEM
+    assert check_sqlite_version(version).level is Level.PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_folder_is_on_the_file_system_that_is_mounted_nearest_above_it(folder:
     ],
 )
 def test_a_file_system_is_judged_by_what_it_keeps(kind: str, level: Level) -> None:
-    assert judge_file_system(kind).level is level
+    assert check_file_system(kind).level is level
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_file_system_is_judged_by_what_it_keeps(kind: str, level: Level) -> No
     [(0, Level.PROBLEM), (99, Level.PROBLEM), (100, Level.WARNING), (1023, Level.WARNING), (1024, Level.OK)],
 )
 def test_little_room_is_a_warning_and_none_a_problem(mib: int, level: Level) -> None:
-    assert judge_free_space(mib).level is level
+    assert check_free_space(mib).level is level
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_little_room_is_a_warning_and_none_a_problem(mib: int, level: Level) -> 
 def test_a_commit_is_durable_in_wal_mode_with_full_sync_and_not_else(
     journal: str, synchronous: int, level: Level
 ) -> None:
-    assert judge_durability(journal, synchronous).level is level
+    assert check_durability(journal, synchronous).level is level
 
 
 def test_a_migrated_file_is_found_durable_and_complete(tmp_path: Path) -> None:

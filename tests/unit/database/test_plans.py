@@ -15,7 +15,7 @@ from paidonce.clock import system_clock
 from paidonce.database import statement
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
-from paidonce.database.statement import run_at_driver
+from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
@@ -110,9 +110,9 @@ def database(database_url: str) -> Iterator[Database]:
 def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str]:  # noqa: ANN401 - as the driver takes them
     """Tell which large tables the database would read from end to end; these are so small that it would like to."""
     if connection.dialect.name == "sqlite":
-        plan = [step[3] for step in run_at_driver(connection, f"EXPLAIN QUERY PLAN {sql}", values).fetchall()]
+        plan = [step[3] for step in execute_on_driver(connection, f"EXPLAIN QUERY PLAN {sql}", values).fetchall()]
         return [table for table in LARGE if f"SCAN {table}" in plan]
-    lines = "\n".join(line for (line,) in run_at_driver(connection, f"EXPLAIN {sql}", values).fetchall())
+    lines = "\n".join(line for (line,) in execute_on_driver(connection, f"EXPLAIN {sql}", values).fetchall())
     return [table for table in LARGE if re.search(rf"Seq Scan on {table}\b", lines)]
 
 
@@ -127,10 +127,10 @@ def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_tab
 
     def run_and_note(connection: Connection, sql: str, values: Any = ()) -> Any:  # noqa: ANN401 - as it is
         asked.append((sql, values))
-        return run_at_driver(connection, sql, values)
+        return execute_on_driver(connection, sql, values)
 
     event.listen(database.writes, "before_cursor_execute", note)
-    with patch.object(statement, "run_at_driver", run_and_note), database.write() as transaction:
+    with patch.object(statement, "execute_on_driver", run_and_note), database.write() as transaction:
         work(transaction)
     event.remove(database.writes, "before_cursor_execute", note)
     asked = [(sql, values) for sql, values in asked if sql.startswith(STATEMENTS)]

@@ -66,7 +66,7 @@ def test_a_drivers_error_is_raised_as_sqlalchemys_and_nothing_stays(database: Da
     with pytest.raises(IntegrityError) as raised, database.write() as transaction:  # noqa: PT012 - the second fails
         transaction.run(INSERT, {"n": 4711})
         transaction.run(INSERT, {"n": 4711})
-    assert classify(raised.value) is Fault.OURS
+    assert classify(raised.value) is Fault.DEFECT
     with database.read() as transaction:
         assert transaction.column(NUMBERS, {}) == set()
 
