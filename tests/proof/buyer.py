@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from paidonce import ids
-from paidonce.checkouts.actions import create_checkouts, read_checkouts
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts, read_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
@@ -79,8 +79,7 @@ class Buyer:
             idempotency_key="the-purchase",
             **{"amount": 1000, "currency": "USD", **fields},
         )
-        outcome = await self.service.writer.submit(create_checkouts, wish)
-        assert not isinstance(outcome, PaidonceError)
+        outcome: Created | Replayed = await self.service.writer.submit(create_checkouts, wish)
         self._note(Acknowledged(checkout_id=outcome.checkout.id, merchant_id=self.merchant_id))
         return outcome.checkout
 

@@ -21,7 +21,7 @@ from paidonce.database.batch import (
     Outcome,
     Request,
 )
-from paidonce.errors import Overloaded
+from paidonce.errors import Overloaded, PaidonceError
 from paidonce.ids import Chance
 
 
@@ -116,8 +116,8 @@ class Batcher:
         """Call ``listener`` in the event loop after each commit that has events. It must be quick and not raise."""
         self._commit_listeners.append(listener)
 
-    async def submit(self, action: Action[Request, Outcome], request: Request) -> Outcome:
-        """Run ``action`` with ``request``; returns its outcome after the commit.
+    async def submit(self, action: Action[Request, Outcome | PaidonceError], request: Request) -> Outcome:
+        """Run ``action`` with ``request``; returns its outcome after the commit. An outcome that is an error is raised.
 
         Raises Overloaded where too many requests are waiting, and DatabaseUnavailable where nothing was committed.
         """

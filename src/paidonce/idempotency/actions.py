@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from paidonce.database.batch import Action
+from paidonce.database.batch import Action, Outcome, Request
 from paidonce.database.transaction import Transaction
-from paidonce.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from paidonce.errors import IdempotencyKeyInUse, IdempotencyKeyReused, PaidonceError
 from paidonce.idempotency import store
 from paidonce.idempotency.model import (
     AlreadyProcessed,
@@ -20,8 +20,8 @@ from paidonce.idempotency.model import (
 
 
 def with_idempotency(
-    idempotency: Idempotency | None, action: Action[Any, Any], request: object
-) -> tuple[Action[Any, Any], Any]:
+    idempotency: Idempotency | None, action: Action[Request, Outcome], request: Request
+) -> tuple[Action[Any, Outcome | AlreadyProcessed | PaidonceError], Any]:
     """Return what to submit so that ``action`` takes effect once, as ``submit(*with_idempotency(…))``.
 
     Without an idempotency key this is the action and its request. With one, the outcome may be ``AlreadyProcessed``.

@@ -138,14 +138,16 @@ class Worker:
         gate = self._gates.get(provider)
         working = self._loop_task is not None and not self._stopping
         taken = gate is not None and working and gate.take()
-        outcome: StartOutcome | AlreadyProcessed | None = None
+        has_begun = False
         try:
             leased = msgspec.structs.replace(request, lease_ms=self._lease_ms if taken else 0)  # type: ignore[type-var]
-            outcome = await self._writer.submit(*with_idempotency(idempotency, action, leased))
+            outcome: Started | Repeated | AlreadyProcessed = await self._writer.submit(
+                *with_idempotency(idempotency, action, leased)
+            )
+            has_begun = isinstance(outcome, Started)
         finally:
-            if taken and gate is not None and not isinstance(outcome, Started):
+            if taken and gate is not None and not has_begun:
                 gate.give_back()
-        assert isinstance(outcome, Started | Repeated | AlreadyProcessed)  # The batcher raises errors.
         if isinstance(outcome, Started):
             if taken:
                 self._attend(outcome.attempt, outcome.checkout)
