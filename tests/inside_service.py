@@ -17,7 +17,7 @@ from paidonce.database.schema import delivery, metadata
 from paidonce.encryption import write_key
 from paidonce.events.model import Cause
 from paidonce.http.app import create_web_app
-from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
+from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.payments.model import LookupSchedule
@@ -61,18 +61,18 @@ class InsideService:
         """Make an API key as the command does; returns its secret."""
         return (await self.issued(merchant_id, scopes)).secret
 
-    async def issued(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> Issued:
+    async def issued(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> IssuedKey:
         """Make an API key with these scopes; else with all that its owner may have."""
         allowed = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
         new = NewKey(
             id=ids.new_id(ids.KEY),
-            drawn=ids.draw_base62(RANDOM_LENGTH),
+            random_part=ids.draw_base62(RANDOM_LENGTH),
             merchant_id=merchant_id,
             mode=Mode.TEST,
             scopes=allowed if scopes is None else frozenset(scopes),
         )
         issued = await self.service.writer.submit(create_keys, new)
-        assert isinstance(issued, Issued)
+        assert isinstance(issued, IssuedKey)
         return issued
 
     async def post(

@@ -65,7 +65,7 @@ async def open_service(
             settled=settlement_waiters.notify,
         )
         inbox = _inbox(writer, reader, settings, clock, settlement_waiters)
-        api_key_cache = ApiKeyCache(reader, seconds=time.monotonic)
+        api_key_cache = ApiKeyCache(reader, monotonic=time.monotonic)
         alarm = Alarm(reader, clock=clock)
         encryption = _encryption(settings, making_key=migrating)
         outbox = _outbox(writer, reader, settings, clock, encryption)

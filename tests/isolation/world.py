@@ -20,7 +20,7 @@ from paidonce.encryption import write_key
 from paidonce.http.app import create_web_app
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import ROUTES
-from paidonce.merchants.actions import Issued, NewKey, create_keys, create_merchants
+from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
@@ -92,13 +92,13 @@ class World:
         scopes = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
         new = NewKey(
             id=ids.new_id(ids.KEY),
-            drawn=ids.draw_base62(RANDOM_LENGTH),
+            random_part=ids.draw_base62(RANDOM_LENGTH),
             merchant_id=merchant_id,
             mode=Mode.TEST,
             scopes=scopes - set(without),
         )
         issued = await self.service.writer.submit(create_keys, new)
-        assert isinstance(issued, Issued)
+        assert isinstance(issued, IssuedKey)
         if merchant_id == OWNER:
             self.things.setdefault("key_id", []).append(new.id)
         return issued.secret

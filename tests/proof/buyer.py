@@ -36,7 +36,7 @@ def idempotency_for(merchant_id: str, key: str, said: object) -> Idempotency:
         key=key,
         path="/",
         fields={"said": str(said)},
-        kept_ms=KEPT_MS,
+        retention_ms=KEPT_MS,
     )
     return Idempotency(claim, summarize)
 

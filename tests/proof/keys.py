@@ -7,7 +7,7 @@ from io import StringIO
 from paidonce import ids
 from paidonce.cli.keys import create_merchant
 from paidonce.merchants.actions import (
-    Issued,
+    IssuedKey,
     NewKey,
     RevokeKey,
     RotateKey,
@@ -32,28 +32,28 @@ async def keys_desk(buyer: Buyer) -> None:
         create_keys,
         NewKey(
             id=ids.new_id(ids.KEY),
-            drawn=ids.draw_base62(RANDOM_LENGTH),
+            random_part=ids.draw_base62(RANDOM_LENGTH),
             merchant_id=buyer.merchant_id,
             mode=Mode.TEST,
             scopes=MERCHANT_SCOPES,
         ),
     )
-    assert isinstance(made, Issued)
+    assert isinstance(made, IssuedKey)
     rotation = RotateKey(
         id=made.key.id,
         new_id=ids.new_id(ids.KEY),
-        drawn=ids.draw_base62(RANDOM_LENGTH),
+        random_part=ids.draw_base62(RANDOM_LENGTH),
         overlap_seconds=60,
         operators=False,
     )
     replaced = await writer.submit(rotate_keys, rotation)
-    assert isinstance(replaced, Issued)
+    assert isinstance(replaced, IssuedKey)
     told = [made.secret.encode(), replaced.secret.encode()]
     callers = [await api_key_cache.find(one) for one in told]
     assert [caller.merchant_id if caller else None for caller in callers] == [buyer.merchant_id] * 2
     for key_id in (made.key.id, replaced.key.id):
         await writer.submit(revoke_keys, RevokeKey(id=key_id, operators=False))
-    api_key_cache.forget()
+    api_key_cache.invalidate()
     assert [await api_key_cache.find(one) for one in told] == [None, None]
 
 

@@ -77,7 +77,7 @@ def races(url: str) -> list[str]:
 def _cancel_against_pay(database: Database) -> Iterator[str]:
     checkout_id = _created(database)
     cancel = CancelCheckout(TenantScopedId(checkout_id, None))
-    with _meanwhile(checkouts_store, "move_checkouts", lambda: _run(database, cancel_checkouts, cancel)):
+    with _meanwhile(checkouts_store, "apply_transitions", lambda: _run(database, cancel_checkouts, cancel)):
         _start(database, checkout_id)
     checkout = _run(database, read_checkouts, TenantScopedId(checkout_id, None))
     if (checkout.status, checkout.attempt) != ("CANCELED", None):
@@ -87,7 +87,7 @@ def _cancel_against_pay(database: Database) -> Iterator[str]:
 def _pay_against_pay(database: Database) -> Iterator[str]:
     checkout_id = _created(database)
     outcomes: list[Any] = []
-    with _meanwhile(checkouts_store, "move_checkouts", lambda: outcomes.append(_start(database, checkout_id))):
+    with _meanwhile(checkouts_store, "apply_transitions", lambda: outcomes.append(_start(database, checkout_id))):
         outcomes.append(_start(database, checkout_id))
     if sum(isinstance(one, Started) for one in outcomes) != 1:
         yield f"6. {checkout_id} is paid twice at a time: {[type(one).__name__ for one in outcomes]}"

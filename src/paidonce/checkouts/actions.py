@@ -9,8 +9,8 @@ from paidonce.checkouts import store
 from paidonce.checkouts.model import (
     PAYABLE,
     Checkout,
-    CheckoutMove,
     CheckoutStatus,
+    CheckoutTransition,
     NewCheckout,
     differing_fields,
 )
@@ -138,7 +138,7 @@ def cancel_checkouts(transaction: Transaction, requests: Sequence[CancelCheckout
         if (checkout := seen.get(request.checkout)) and checkout.status in PAYABLE
     }
     wanted |= {one.id: _expiry(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now}
-    moved = store.move_checkouts(transaction, list(wanted.values()))
+    moved = store.apply_transitions(transaction, list(wanted.values()))
     if len(moved) < len(wanted):  # Another process moved one meanwhile: look again.
         return cancel_checkouts(transaction, requests)
     now = store.read_by_id(transaction, seen)
@@ -160,16 +160,16 @@ def expire_checkouts(transaction: Transaction, limits: Sequence[int]) -> list[li
     expired = []
     for limit in limits:
         over = [one for one in store.read_expired(transaction, limit) if one.status in PAYABLE]
-        expired.append(sorted(store.move_checkouts(transaction, [_expiry(checkout) for checkout in over])))
+        expired.append(sorted(store.apply_transitions(transaction, [_expiry(checkout) for checkout in over])))
     return expired
 
 
-def _expiry(checkout: Checkout) -> CheckoutMove:
+def _expiry(checkout: Checkout) -> CheckoutTransition:
     return _move(checkout, CheckoutStatus.EXPIRED, Cause.CLOCK, Origin())
 
 
-def _move(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Origin) -> CheckoutMove:
-    return CheckoutMove(
+def _move(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Origin) -> CheckoutTransition:
+    return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
         source=CheckoutStatus(checkout.status),

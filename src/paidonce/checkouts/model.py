@@ -117,7 +117,7 @@ class NewCheckout(msgspec.Struct, frozen=True):
     origin: Origin = Origin()
 
 
-class CheckoutMove(msgspec.Struct, frozen=True, kw_only=True):
+class CheckoutTransition(msgspec.Struct, frozen=True, kw_only=True):
     """A transition that is wanted: it takes place only where status and newest attempt are still as seen.
 
     ``attempt_id`` is the attempt that the event tells of; ``starts`` makes it the checkout's newest, and ``counts``

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
-from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutMove, CheckoutStatus, LatestAttempt, NewCheckout
+from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.schema import EXPIRING, attempt, checkout
 from paidonce.database.sets import encode_rows, given_rows, insert_given
@@ -223,7 +223,7 @@ def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Ch
     return (page[::-1] if backwards else page), len(found) > wanted.limit
 
 
-def move_checkouts(transaction: Transaction, moves: Sequence[CheckoutMove]) -> set[str]:
+def apply_transitions(transaction: Transaction, moves: Sequence[CheckoutTransition]) -> set[str]:
     """Carry out transitions, each with its event; returns the ids of those whose checkout was still as they saw it."""
     if not moves:
         return set()

@@ -14,8 +14,8 @@ from paidonce.clock import Instant, format_instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import PaidonceError
 from paidonce.merchants import actions
-from paidonce.merchants.actions import Issued, MerchantFilter, NewKey, RevokeKey, RotateKey
-from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Key, Mode, Scope
+from paidonce.merchants.actions import IssuedKey, MerchantFilter, NewKey, RevokeKey, RotateKey
+from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, ApiKey, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.merchants.store import KeyFilter
 from paidonce.settings import Settings
@@ -74,7 +74,7 @@ def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...],
     wanted = frozenset(Scope(one) for one in scopes) or (MERCHANT_SCOPES if merchant_id else frozenset(Scope))
     new = NewKey(
         id=ids.new_id(ids.KEY),
-        drawn=ids.draw_base62(RANDOM_LENGTH),
+        random_part=ids.draw_base62(RANDOM_LENGTH),
         merchant_id=merchant_id or OPERATOR,
         mode=Mode.LIVE if live else Mode.TEST,
         scopes=wanted,
@@ -84,7 +84,7 @@ def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...],
 
 def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
     """Print a merchant's keys, or all."""
-    found: list[Key] = []
+    found: list[ApiKey] = []
     before, more = None, True
     with database_beside(settings) as database, database.read() as transaction:
         now = transaction.now
@@ -116,7 +116,7 @@ def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json
     request = RotateKey(
         id=key_id,
         new_id=ids.new_id(ids.KEY),
-        drawn=ids.draw_base62(RANDOM_LENGTH),
+        random_part=ids.draw_base62(RANDOM_LENGTH),
         overlap_seconds=overlap_seconds,
         operators=True,
     )
@@ -138,7 +138,7 @@ def _fail(error: PaidonceError) -> NoReturn:
     sys.exit(FAILURE_EXIT)
 
 
-def _show_issued(issued: Issued, *, as_json: bool) -> None:
+def _show_issued(issued: IssuedKey, *, as_json: bool) -> None:
     key = issued.key
     if as_json:
         shown = msgspec.structs.replace(_shown(key, key.created_at), secret=issued.secret)
@@ -151,7 +151,7 @@ def _show_issued(issued: Issued, *, as_json: bool) -> None:
     click.echo(issued.secret)
 
 
-def _shown(key: Key, now: Instant) -> ShownKey:
+def _shown(key: ApiKey, now: Instant) -> ShownKey:
     return ShownKey(
         id=key.id,
         merchant_id=key.merchant_id or None,

@@ -3,8 +3,8 @@
 import msgspec
 
 from paidonce.clock import Instant, format_instant
-from paidonce.merchants.actions import Issued
-from paidonce.merchants.model import Key, Merchant
+from paidonce.merchants.actions import IssuedKey
+from paidonce.merchants.model import ApiKey, Merchant
 
 
 class MerchantAnswer(msgspec.Struct, frozen=True, rename="camel"):
@@ -57,24 +57,24 @@ def merchant_answer(merchant: Merchant) -> MerchantAnswer:
     return MerchantAnswer(merchant.id, format_instant(merchant.created_at))
 
 
-def key_answer(key: Key, now: Instant) -> KeyAnswer:
+def key_answer(key: ApiKey, now: Instant) -> KeyAnswer:
     """Show a key as it is now."""
     return KeyAnswer(**_shown(key, now))  # type: ignore[arg-type]
 
 
-def issued_answer(issued: Issued, now: Instant) -> IssuedKeyAnswer:
+def issued_answer(issued: IssuedKey, now: Instant) -> IssuedKeyAnswer:
     """Show a key that was just made, with its secret."""
     return IssuedKeyAnswer(secret=issued.secret, **_shown(issued.key, now))  # type: ignore[arg-type]
 
 
-def issued_answer_again(key: Key, now: Instant, *, secret: str | None, shown_at: Instant) -> IssuedKeyAnswer:
+def issued_answer_again(key: ApiKey, now: Instant, *, secret: str | None, shown_at: Instant) -> IssuedKeyAnswer:
     """Show a key that was made before, as it is now, with its secret or, without that, with when it was shown."""
     if secret is None:
         return IssuedKeyAnswer(secret_shown_at=format_instant(shown_at), **_shown(key, now))  # type: ignore[arg-type]
-    return issued_answer(Issued(key, secret), now)
+    return issued_answer(IssuedKey(key, secret), now)
 
 
-def _shown(key: Key, now: Instant) -> dict[str, object]:
+def _shown(key: ApiKey, now: Instant) -> dict[str, object]:
     return {
         "id": key.id,
         "merchant_id": key.merchant_id,

@@ -108,7 +108,7 @@ async def _idempotency(command: Command[Any], request: Request, service: Service
         key=origin.idempotency_key,
         path=path_in(request.scope),
         fields={name: _digest(value) for name, value in msgspec.to_builtins(command.body).items()},
-        kept_ms=service.settings.idempotency_days * DAY_MS,
+        retention_ms=service.settings.idempotency_days * DAY_MS,
         request_id=origin.request_id,
         secret=_seal(service.encryption, command.secret, caller, (owner, origin.idempotency_key)),
     )

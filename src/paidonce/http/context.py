@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.types import Scope
 
-from paidonce.merchants.model import ANYBODY, Caller
+from paidonce.merchants.model import UNAUTHENTICATED, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class RequestContext:
     id: str
     calls: "Sequence[Call]"
     address: str = ""
-    caller: Caller = ANYBODY
+    caller: Caller = UNAUTHENTICATED
     visit: "Visit | None" = None
     has_begun: bool = False
 

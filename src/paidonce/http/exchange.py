@@ -21,7 +21,7 @@ from paidonce.http.key_lifetime import wait_while_key_lives
 from paidonce.http.rate_limits import count_wait
 from paidonce.http.reading import Fields, read_body, read_parameters
 from paidonce.http.responses import reply
-from paidonce.merchants.actions import find_merchants
+from paidonce.merchants.actions import load_merchants
 from paidonce.merchants.model import Caller, TenantScopedId
 from paidonce.payments.pay import Repeated, Started
 from paidonce.service import Service
@@ -71,7 +71,7 @@ async def known_merchant_of(request: Request, service: Service, said: str | None
         return None
     merchant_id = merchant_of(caller, said)
     if caller.merchant_id is None and caller.key_id is not None:
-        await service.reader.submit(find_merchants, merchant_id)
+        await service.reader.submit(load_merchants, merchant_id)
     return merchant_id
 
 

@@ -23,7 +23,7 @@ def follow_while_key_lives(
     """Follow until the key of a request ends: then the follower is given nothing more, and its stream ends in order."""
     with follow() as follower:
         if _bears_key(request):
-            with service.api_key_cache.watching(secret_of(request), follower.end):
+            with service.api_key_cache.watch(secret_of(request), follower.end):
                 yield follower
         else:
             yield follower
@@ -37,7 +37,7 @@ async def wait_while_key_lives(request: Request, service: Service, waiting: Coro
     scope = asyncio.timeout(None)  # Until the key's end makes it now.
     try:
         async with scope:
-            with service.api_key_cache.watching(secret_of(request), lambda: scope.reschedule(now())):
+            with service.api_key_cache.watch(secret_of(request), lambda: scope.reschedule(now())):
                 return await waiting
     except TimeoutError:
         if not scope.expired():

@@ -5,8 +5,8 @@ import msgspec
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.http.answers_webhooks import Redelivered
 from paidonce.idempotency.model import StoredResponse
-from paidonce.merchants.actions import Issued, MerchantMade
-from paidonce.merchants.model import Key
+from paidonce.merchants.actions import CreatedMerchant, IssuedKey
+from paidonce.merchants.model import ApiKey
 from paidonce.payments.pay import Repeated, Started
 from paidonce.webhook_endpoints.actions import SendTest
 from paidonce.webhook_endpoints.model import WebhookEndpoint
@@ -58,16 +58,16 @@ def summarize_range_redelivery(request: RedeliverRange, outcome: RangeRedelivere
     return StoredResponse(202, f"/webhook-endpoints/{request.endpoint.id}", answer=answer)
 
 
-def summarize_merchant_created(_request: object, outcome: MerchantMade) -> StoredResponse:
+def summarize_merchant_created(_request: object, outcome: CreatedMerchant) -> StoredResponse:
     """Keep which merchant was created."""
     return StoredResponse(201, f"/merchants/{outcome.merchant.id}")
 
 
-def summarize_key_issued(_request: object, outcome: Issued) -> StoredResponse:
+def summarize_key_issued(_request: object, outcome: IssuedKey) -> StoredResponse:
     """Keep which API key was made."""
     return StoredResponse(201, f"/keys/{outcome.key.id}")
 
 
-def summarize_key_revoked(_request: object, outcome: Key) -> StoredResponse:
+def summarize_key_revoked(_request: object, outcome: ApiKey) -> StoredResponse:
     """Keep which API key was revoked."""
     return StoredResponse(200, f"/keys/{outcome.id}")

@@ -1,1 +1,1 @@
-"""A request that is made again takes effect once: what is kept of those that bear an idempotency key."""
+"""Idempotency: a request that is repeated with the same idempotency key takes effect once."""

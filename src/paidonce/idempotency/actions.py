@@ -1,4 +1,4 @@
-"""Doing once what is asked for several times: a key and the effect of its request are one commit."""
+"""Runs actions with idempotency keys. A key and the effect of its request are committed together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,10 +34,11 @@ def with_idempotency(
 
 
 class IdempotentAction(msgspec.Struct, frozen=True):
-    """An action that runs ``action`` over those requests whose key is new, and keeps what ``summarize`` says of each.
+    """Runs ``action`` for the requests whose key is new, and stores what ``summarize`` returns for each of them.
 
-    What fails has had no effect and keeps no key: it may be asked for again, with the same key, and may succeed.
-    A value and no closure: all that name the same action are run together, and in whichever process.
+    A request that fails has had no effect, and its key is deleted: it may be repeated with the same key and may
+    succeed. This is a value and not a closure, so that requests with the same action are batched together, in any
+    process.
     """
 
     action: Action[Any, Any]
@@ -45,35 +46,38 @@ class IdempotentAction(msgspec.Struct, frozen=True):
 
     @property
     def __name__(self) -> str:
-        """The action's own name."""
+        """The name of the action."""
         return self.action.__name__
 
     def __call__(self, transaction: Transaction, requests: Sequence[ClaimedRequest]) -> list[Any]:
-        """Run it over a batch."""
+        """Run the action over a batch of requests."""
         outcomes: dict[int, Any] = {}
-        while waiting := [index for index in range(len(requests)) if index not in outcomes]:
-            first: dict[store.Name, int] = {}
-            for index in waiting:
+        while pending := [index for index in range(len(requests)) if index not in outcomes]:
+            first: dict[store.ScopedKey, int] = {}
+            for index in pending:
                 first.setdefault(requests[index].claim.name, index)
-            claimed, held = store.claim_keys(transaction, [requests[index].claim for index in first.values()])
-            there = first.keys() - claimed - held
-            records = store.read_records(transaction, there) if there else {}
+            claimed, locked = store.claim_keys(transaction, [requests[index].claim for index in first.values()])
+            existing = first.keys() - claimed - locked
+            records = store.read_records(transaction, existing) if existing else {}
             expired = [name for name, record in records.items() if record.expires_at <= transaction.now]
-            if expired:  # Not pruned yet, and free all the same: claimed in the next round.
-                store.forget_keys(transaction, expired)
+            if expired:  # Not deleted yet, but free to use: they are claimed in the next round.
+                store.delete_keys(transaction, expired)
                 records = {name: record for name, record in records.items() if name not in expired}
-            for index in waiting:
+            for index in pending:
                 claim = requests[index].claim
-                if claim.name in held:
+                if claim.name in locked:
                     outcomes[index] = IdempotencyKeyInUse()
                 elif claim.name in records and records[claim.name].claim_id != claim.id:
                     outcomes[index] = _compare(records[claim.name], claim)
-            mine = [
+            own = [
                 index
                 for name, index in first.items()
-                if index not in outcomes and (name in claimed or name in records)  # Or ours, from a lost answer.
+                if index not in outcomes
+                and (
+                    name in claimed or name in records
+                )  # Or claimed by this request in a commit whose result was lost.
             ]
-            outcomes |= _run(transaction, self.action, self.summarize, {index: requests[index] for index in mine})
+            outcomes |= _run(transaction, self.action, self.summarize, {index: requests[index] for index in own})
         return [outcomes[index] for index in range(len(requests))]
 
 
@@ -81,35 +85,37 @@ def _run(
     transaction: Transaction,
     action: Action[Any, Any],
     summarize: Callable[[Any, Any], StoredResponse],
-    mine: dict[int, ClaimedRequest],
+    own: dict[int, ClaimedRequest],
 ) -> dict[int, Any]:
-    """Run the action over requests whose key is theirs, and keep it for those that took effect."""
-    if not mine:
+    """Run the action for requests that hold their keys, and store the responses of those that took effect."""
+    if not own:
         return {}
-    outcomes = action(transaction, [one.request for one in mine.values()])
-    done = list(zip(mine.values(), outcomes, strict=True))
-    kept = [
+    outcomes = action(transaction, [one.request for one in own.values()])
+    done = list(zip(own.values(), outcomes, strict=True))
+    responses = [
         (one.claim.name, summarize(one.request, outcome)) for one, outcome in done if not isinstance(outcome, Exception)
     ]
-    if kept:
-        store.store_responses(transaction, kept)
+    if responses:
+        store.store_responses(transaction, responses)
     failed = [one.claim.name for one, outcome in done if isinstance(outcome, Exception)]
     if failed:
-        store.forget_keys(transaction, failed)
-    return dict(zip(mine, outcomes, strict=True))
+        store.delete_keys(transaction, failed)
+    return dict(zip(own, outcomes, strict=True))
 
 
 def _compare(record: IdempotencyRecord, claim: Claim) -> AlreadyProcessed | IdempotencyKeyReused:
-    differing = record.differs(claim)
+    differing = record.differing_fields(claim)
     return IdempotencyKeyReused(differing) if differing else AlreadyProcessed(record)
 
 
-def load_idempotency_records(transaction: Transaction, names: Sequence[store.Name]) -> list[IdempotencyRecord | None]:
-    """Read what became of keys; None for one that is not kept."""
+def load_idempotency_records(
+    transaction: Transaction, names: Sequence[store.ScopedKey]
+) -> list[IdempotencyRecord | None]:
+    """Load the records of keys; None for a key that is not stored."""
     found = store.read_records(transaction, set(names))
     return [found.get(name) for name in names]
 
 
 def delete_expired_keys(transaction: Transaction, limits: Sequence[int]) -> list[int]:
-    """Forget keys that need be kept no longer, at most ``limit`` for each request; returns how many."""
-    return [store.forget_expired(transaction, limit) for limit in limits]
+    """Delete expired keys, at most ``limit`` for each request; returns how many."""
+    return [store.delete_expired(transaction, limit) for limit in limits]

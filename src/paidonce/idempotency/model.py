@@ -1,4 +1,4 @@
-"""What is kept of a request that bore an idempotency key, and what another with the same key is held against."""
+"""What is stored for a request with an idempotency key, and how a repeated request is compared with it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,11 +9,12 @@ from paidonce.clock import Instant
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's claim to its merchant's key. ``id`` is this very request's, so that it knows its own claim again.
+    """A request's claim to an idempotency key of its merchant. ``id`` identifies the request, which recognizes its own
+    claim.
 
-    ``merchant_id`` is the merchant's whose key it is, or what ``operator_key_space`` names for an operator's.
-    ``fields`` holds a digest of each field of the body: of what was said nothing is kept, and yet what differs has a
-    name. ``secret`` is what the answer shows once, encrypted.
+    ``merchant_id`` is the merchant that the key belongs to, or the result of ``operator_key_space`` for an operator's
+    key. ``fields`` holds a digest of each field of the body, so that a difference can be named although no content is
+    stored. ``secret`` is what the response shows once, encrypted.
     """
 
     id: str
@@ -21,20 +22,21 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     path: str
     fields: Mapping[str, str]
-    kept_ms: int
+    retention_ms: int
     request_id: str | None = None
     secret: str | None = None
 
     @property
     def name(self) -> tuple[str, str]:
-        """The merchant and its key: what can be claimed once."""
+        """The merchant id and the key, which together can be claimed once."""
         return self.merchant_id, self.key
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
-    """What a request was answered: the status, the path of what it made or changed, and the attempt, if any.
+    """The stored response to a request: its status, the path of the resource that it created or changed, and the
+    attempt, if any.
 
-    ``answer`` is the body itself, as JSON, where it could not be made again by reading the resource.
+    ``answer`` is the response body as JSON, where it cannot be made again by reading the resource.
     """
 
     status: int
@@ -44,7 +46,7 @@ class StoredResponse(msgspec.Struct, frozen=True):
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as it stands in the table: who claimed it for what, and what that request was answered."""
+    """A row of the table of idempotency keys: which request claimed the key, and how it was answered."""
 
     merchant_id: str
     key: str
@@ -60,8 +62,8 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None
     answer: str | None
 
-    def differs(self, claim: Claim) -> list[str]:
-        """Name what another request with this key says otherwise: its path, or fields of its body."""
+    def differing_fields(self, claim: Claim) -> list[str]:
+        """Name what differs in another request with this key: its path, or fields of its body."""
         if claim.path != self.path:
             return ["path"]
         stored: dict[str, str] = msgspec.json.decode(self.fields)
@@ -80,21 +82,21 @@ class Idempotency(msgspec.Struct, frozen=True):
 
 
 class ClaimedRequest(msgspec.Struct, frozen=True):
-    """A request with its claim."""
+    """A request with its claim to an idempotency key."""
 
     request: Any
     claim: Claim
 
 
 class AlreadyProcessed(msgspec.Struct, frozen=True):
-    """The same request was answered before; nothing was done now."""
+    """The same request was processed before. Nothing was done now."""
 
     record: IdempotencyRecord
 
 
 def operator_key_space(key_id: str) -> str:
-    """Name the space of the idempotency keys that an operator's API key sends with calls that are about no merchant.
+    """Return the namespace for the idempotency keys of an operator's API key, for calls that concern no merchant.
 
-    It stands where a merchant's id stands. No merchant can have this id, because it holds a space.
+    It is stored in place of a merchant id. No merchant can have this id, because it contains a space.
     """
     return f"operator {key_id}"

@@ -1,4 +1,4 @@
-"""Statements over idempotency keys."""
+"""SQL statements for idempotency keys."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -15,11 +15,11 @@ from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
-# A commit takes milliseconds. Who waits longer waits for a process that has stalled, and every other request with it.
+# A commit takes milliseconds. A longer wait is for a stalled process, and would block all requests of the batch.
 WAIT_MS_MAX: Final = 500
 
-Name = tuple[str, str]
-"""A merchant's id, and its key."""
+ScopedKey = tuple[str, str]
+"""A merchant id and an idempotency key."""
 
 _COLUMNS: Final = [idempotency_key.c[name] for name in IdempotencyRecord.__struct_fields__]
 _BY_EXPIRY: Final = (
@@ -28,7 +28,7 @@ _BY_EXPIRY: Final = (
     .order_by(idempotency_key.c.expires_at)
     .limit(bindparam("limit"))
 )
-_FORGET_EXPIRED: Final = (
+_DELETE_EXPIRED: Final = (
     delete(idempotency_key)
     .where(tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key).in_(_BY_EXPIRY))
     .returning(idempotency_key.c.key)
@@ -59,13 +59,13 @@ def _by_name(dialect: str) -> Select[Any]:
     return select(*_COLUMNS).where(*same)
 
 
-def _forget(dialect: str) -> Delete:
+def _delete(dialect: str) -> Delete:
     wanted = given_rows(dialect, "wanted", merchant_id=str, key=str)
     names = select(wanted.c.merchant_id, wanted.c.key)
     return delete(idempotency_key).where(tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key).in_(names))
 
 
-def _keep(dialect: str) -> Update:
+def _store_responses(dialect: str) -> Update:
     wanted = given_rows(
         dialect, "wanted", merchant_id=str, key=str, status=int, resource=str, attempt_id=str, answer=str
     )
@@ -85,15 +85,15 @@ def _replace_secrets(dialect: str) -> Update:
     statement = update(idempotency_key).where(
         idempotency_key.c.merchant_id == wanted.c.merchant_id,
         idempotency_key.c.key == wanted.c.key,
-        idempotency_key.c.secret == wanted.c.old,  # The key may have been forgotten and claimed anew meanwhile.
+        idempotency_key.c.secret == wanted.c.old,  # The key may have been deleted and claimed again.
     )
     return statement.values(secret=wanted.c.new)
 
 
 _INSERT: Final = Statement(_insert)
 _BY_NAME: Final = Statement(_by_name)
-_FORGET: Final = Statement(_forget)
-_KEEP: Final = Statement(_keep)
+_DELETE: Final = Statement(_delete)
+_STORE_RESPONSES: Final = Statement(_store_responses)
 _REPLACE_SECRETS: Final = Statement(_replace_secrets)
 _WITH_SECRETS: Final = (
     select(idempotency_key.c.merchant_id, idempotency_key.c.key, idempotency_key.c.secret)
@@ -107,31 +107,33 @@ _WITH_SECRETS: Final = (
 )
 
 
-def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[Name], set[Name]]:
-    """Claim keys, each once in ``claims``; returns those that are claimed now, and those that another process is
-    claiming at this moment and does not let go of. Nobody else can claim them until this transaction has ended.
+def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[ScopedKey], set[ScopedKey]]:
+    """Claim keys, each of which is in ``claims`` once.
+
+    Returns the keys that are claimed now, and the keys that another transaction is claiming and has locked. Until this
+    transaction ends, nobody else can claim them.
     """
-    # In one order everywhere, so that two processes do not wait for each other.
+    # Always in the same order, so that two processes do not deadlock.
     claims = sorted(claims, key=lambda claim: claim.name)
     if transaction.connection.dialect.name != "postgresql":
         return _claim(transaction, claims), set()
-    claimed = _claim_unless_held(transaction, claims)
+    claimed = _claim_unless_locked(transaction, claims)
     if claimed is not None:
         return claimed, set()
-    one_by_one = {claim.name: _claim_unless_held(transaction, [claim]) for claim in claims}
+    one_by_one = {claim.name: _claim_unless_locked(transaction, [claim]) for claim in claims}
     return (
         {name for name, claimed in one_by_one.items() if claimed},
         {name for name, claimed in one_by_one.items() if claimed is None},
     )
 
 
-def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[Name]:
+def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey]:
     rows = encode_rows(_row(claim, transaction) for claim in claims)
     return {(merchant_id, key) for merchant_id, key in transaction.rows(_INSERT, {"rows": rows})}
 
 
-def _claim_unless_held(transaction: Transaction, claims: Sequence[Claim]) -> set[Name] | None:
-    """Claim keys; None where one of them is held by a transaction that does not end."""
+def _claim_unless_locked(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey] | None:
+    """Claim keys; returns None where another transaction has locked one of them and does not end."""
     try:
         with transaction.connection.begin_nested():
             transaction.connection.exec_driver_sql(f"SET LOCAL lock_timeout = {WAIT_MS_MAX}")
@@ -153,20 +155,20 @@ def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
         "fields": msgspec.json.encode(claim.fields).decode(),
         "request_id": claim.request_id,
         "created_at": transaction.now,
-        "expires_at": transaction.now + claim.kept_ms,
+        "expires_at": transaction.now + claim.retention_ms,
         "secret": claim.secret,
     }
 
 
-def read_records(transaction: Transaction, names: Iterable[Name]) -> dict[Name, IdempotencyRecord]:
-    """Read what is kept of keys."""
+def read_records(transaction: Transaction, names: Iterable[ScopedKey]) -> dict[ScopedKey, IdempotencyRecord]:
+    """Read the records of keys."""
     found = transaction.rows(_BY_NAME, {"wanted": _encode(names)})
     records = [IdempotencyRecord(**dict(zip(IdempotencyRecord.__struct_fields__, row, strict=True))) for row in found]
     return {(record.merchant_id, record.key): record for record in records}
 
 
-def store_responses(transaction: Transaction, told: Iterable[tuple[Name, StoredResponse]]) -> None:
-    """Write what the requests that claimed these keys are answered."""
+def store_responses(transaction: Transaction, responses: Iterable[tuple[ScopedKey, StoredResponse]]) -> None:
+    """Store the responses of the requests that claimed these keys."""
     wanted = encode_rows(
         {
             "merchant_id": merchant_id,
@@ -176,32 +178,32 @@ def store_responses(transaction: Transaction, told: Iterable[tuple[Name, StoredR
             "attempt_id": one.attempt_id,
             "answer": one.answer,
         }
-        for (merchant_id, key), one in told
+        for (merchant_id, key), one in responses
     )
-    transaction.run(_KEEP, {"wanted": wanted})
+    transaction.run(_STORE_RESPONSES, {"wanted": wanted})
 
 
-def forget_keys(transaction: Transaction, names: Iterable[Name]) -> None:
-    """Make keys free again."""
-    transaction.run(_FORGET, {"wanted": _encode(names)})
+def delete_keys(transaction: Transaction, names: Iterable[ScopedKey]) -> None:
+    """Delete keys, which may then be claimed again."""
+    transaction.run(_DELETE, {"wanted": _encode(names)})
 
 
-def forget_expired(transaction: Transaction, limit: int) -> int:
-    """Forget at most ``limit`` keys that need be kept no longer; returns how many."""
-    return len(transaction.rows(_FORGET_EXPIRED, {"now": transaction.now, "limit": limit}))
+def delete_expired(transaction: Transaction, limit: int) -> int:
+    """Delete at most ``limit`` expired keys; returns how many."""
+    return len(transaction.rows(_DELETE_EXPIRED, {"now": transaction.now, "limit": limit}))
 
 
-def read_secrets(transaction: Transaction, *, after: Name, limit: int) -> dict[Name, str]:
-    """Read the encrypted secrets that are kept, in the order of their keys, those after a key."""
+def read_secrets(transaction: Transaction, *, after: ScopedKey, limit: int) -> dict[ScopedKey, str]:
+    """Read encrypted secrets in the order of their keys, starting after a key."""
     found = transaction.rows(_WITH_SECRETS, {"after_merchant_id": after[0], "after_key": after[1], "limit": limit})
     return {(row.merchant_id, row.key): row.secret for row in found}
 
 
-def replace_secrets(transaction: Transaction, changes: Iterable[tuple[Name, str, str]]) -> None:
-    """Put another text in the place of encrypted secrets: for each key the old one, if it still stands, and the new."""
+def replace_secrets(transaction: Transaction, changes: Iterable[tuple[ScopedKey, str, str]]) -> None:
+    """Replace encrypted secrets. Each change is a key, the old text, which must still be stored, and the new text."""
     wanted = ({"merchant_id": name[0], "key": name[1], "old": old, "new": new} for name, old, new in changes)
     transaction.run(_REPLACE_SECRETS, {"wanted": encode_rows(wanted)})
 
 
-def _encode(names: Iterable[Name]) -> str:
+def _encode(names: Iterable[ScopedKey]) -> str:
     return encode_rows({"merchant_id": merchant_id, "key": key} for merchant_id, key in names)

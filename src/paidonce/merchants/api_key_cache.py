@@ -1,7 +1,7 @@
-"""The keyring: whose a key is, from memory for as long as that may be true, and else from the database.
+"""The API key cache: finds the caller of a key in memory while the entry is fresh, and in the database otherwise.
 
-A request pays for a SHA-256 and a look into a dictionary. What the dictionary says is read again behind the requests'
-back every second, and nothing in it is believed for longer than five: a key that is revoked is dead everywhere by then.
+A cached lookup costs one SHA-256 and one dictionary access. Entries in use are refreshed in the background every
+second, and no entry is used for more than five seconds, so that a revoked key is invalid everywhere by then.
 """
 
 import asyncio
@@ -15,109 +15,111 @@ import structlog
 from paidonce.database.batcher import Batcher
 from paidonce.errors import Overloaded, PaidonceError
 from paidonce.merchants.actions import ActiveKey, load_active_keys
-from paidonce.merchants.lifetimes import REFRESH_SECONDS, Lifetimes
+from paidonce.merchants.lifetimes import REFRESH_SECONDS, KeyLifetimes
 from paidonce.merchants.model import Caller
 from paidonce.merchants.secret import hash_secret, is_well_formed
 
 log = structlog.get_logger()
 
-AGE_SECONDS_MAX: Final = 5.0  # How long a revoked key may live on, in a process that did not revoke it.
-PAUSE_SECONDS: Final = 0.01  # Between two look-ups: whatever is guessed, the database sees a hundred a second.
+AGE_SECONDS_MAX: Final = 5.0  # How long a revoked key may stay valid in another process.
+PAUSE_SECONDS: Final = (
+    0.01  # Between two lookups: the database gets at most a hundred a second, however many keys are guessed.
+)
 FAILED_PAUSE_SECONDS: Final = 0.25
-WAITING_MAX: Final = 1000  # Unknown keys of one look-up; more are told to come back.
-LIVING_MAX: Final = 10_000  # A few MB. Only keys that exist take a place here.
-DEAD_MAX: Final = 1000  # So that a client that repeats a dead key costs little, and guesses fill no memory.
-PLACE_LENGTH: Final = 16  # Of a hash's 64 characters: where to look. The whole is compared in constant time.
+WAITING_MAX: Final = 1000  # Unknown keys in one lookup. More are refused with Overloaded.
+ACTIVE_MAX: Final = 10_000  # A few MB. Only active keys are stored here.
+INACTIVE_MAX: Final = 1000  # An invalid key that is repeated costs little, and guessed keys take little memory.
+LOOKUP_LENGTH: Final = 16  # Characters of the hash that index the cache. The whole hash is compared in constant time.
 
 
 class _Entry:
-    __slots__ = ("caller", "hash", "refresh_at", "until")
+    __slots__ = ("caller", "hash", "refresh_at", "valid_until")
 
-    def __init__(self, key_hash: str, caller: Caller | None, *, read_at: float, until: float) -> None:
+    def __init__(self, key_hash: str, caller: Caller | None, *, read_at: float, valid_until: float) -> None:
         self.hash = key_hash
         self.caller = caller
         self.refresh_at = read_at + REFRESH_SECONDS
-        self.until = until
+        self.valid_until = valid_until
 
 
 class ApiKeyCache:
-    """The keys of this process's callers. ``seconds`` tells passing time; no instant matters here."""
+    """The cached keys of this process. ``monotonic`` returns the time in seconds."""
 
-    def __init__(self, reader: Batcher, *, seconds: Callable[[], float]) -> None:
+    def __init__(self, reader: Batcher, *, monotonic: Callable[[], float]) -> None:
         self._reader = reader
-        self._seconds = seconds
-        self._living: dict[str, _Entry] = {}
-        self._dead: dict[str, _Entry] = {}
+        self._monotonic = monotonic
+        self._active: dict[str, _Entry] = {}
+        self._inactive: dict[str, _Entry] = {}
         self._waiting: dict[str, asyncio.Future[Caller | None]] = {}
         self._stale: set[str] = set()
-        self._forgotten_at = float("-inf")
+        self._invalidated_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
-        self._lifetimes = Lifetimes(seconds=seconds, read_again=self._read_again)
+        self._lifetimes = KeyLifetimes(monotonic=monotonic, refresh=self._refresh)
 
     async def find(self, secret: bytes) -> Caller | None:
-        """Tell who bears a key; None where it opens nothing.
+        """Return the caller of a key; None where the key is not valid.
 
-        Raises Overloaded where too many unknown keys wait, DatabaseUnavailable where it cannot be looked up.
+        Raises Overloaded where too many unknown keys are waiting, and DatabaseUnavailable where it cannot be looked up.
         """
         key_hash = hash_secret(secret)
-        now = self._seconds()
-        entry = self._living.get(key_hash[:PLACE_LENGTH])
-        if entry is not None and now < entry.until and compare_digest(entry.hash, key_hash):
+        now = self._monotonic()
+        entry = self._active.get(key_hash[:LOOKUP_LENGTH])
+        if entry is not None and now < entry.valid_until and compare_digest(entry.hash, key_hash):
             if now >= entry.refresh_at:
-                self._read_again([key_hash])
+                self._refresh([key_hash])
             return entry.caller
         if not is_well_formed(secret.decode("latin-1")):
             return None
-        entry = self._dead.get(key_hash)
-        if entry is not None and now < entry.until:
+        entry = self._inactive.get(key_hash)
+        if entry is not None and now < entry.valid_until:
             return None
-        return await self._ask(key_hash)
+        return await self._await_lookup(key_hash)
 
-    def watching(self, secret: bytes, ended: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call ``ended`` once, within five seconds of the key's end, if that comes within the context."""
+    def watch(self, secret: bytes, on_end: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call ``on_end`` once, within five seconds of the end of the key, if that is within the context."""
         key_hash = hash_secret(secret)
-        entry = self._living.get(key_hash[:PLACE_LENGTH])
-        until = entry.until if entry is not None and compare_digest(entry.hash, key_hash) else None
-        return self._lifetimes.watching(key_hash, ended, until=until)
+        entry = self._active.get(key_hash[:LOOKUP_LENGTH])
+        valid_until = entry.valid_until if entry is not None and compare_digest(entry.hash, key_hash) else None
+        return self._lifetimes.watch(key_hash, on_end, valid_until=valid_until)
 
-    def forget(self) -> None:
-        """Believe nothing that was read before now: this process has just changed a key."""
-        self._forgotten_at = self._seconds()
-        self._living.clear()
-        self._dead.clear()
-        self._lifetimes.doubt()
+    def invalidate(self) -> None:
+        """Discard everything that was read before now, because this process has just changed a key."""
+        self._invalidated_at = self._monotonic()
+        self._active.clear()
+        self._inactive.clear()
+        self._lifetimes.refresh_all()
 
     async def stop(self) -> None:
-        """Look up no more; who waits is told to come back."""
+        """Stop. Requests that wait for a lookup are refused with Overloaded."""
         self._lifetimes.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._refuse(self._waiting, Overloaded())
 
-    async def _ask(self, key_hash: str) -> Caller | None:
+    async def _await_lookup(self, key_hash: str) -> Caller | None:
         waiting = self._waiting.get(key_hash)
         if waiting is None:
             if len(self._waiting) >= WAITING_MAX:
                 raise Overloaded
             waiting = self._waiting[key_hash] = asyncio.get_running_loop().create_future()
-            self._look()
-        return await asyncio.shield(waiting)  # Others may wait for the same key.
+            self._start_lookup()
+        return await asyncio.shield(waiting)  # Other requests may wait for the same key.
 
-    def _read_again(self, hashes: Collection[str]) -> None:
+    def _refresh(self, hashes: Collection[str]) -> None:
         self._stale.update(hashes)
-        self._look()
+        self._start_lookup()
 
-    def _look(self) -> None:
+    def _start_lookup(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look_up())
+            self._task = asyncio.create_task(self._run_lookups())
 
-    async def _look_up(self) -> None:
-        """Look up whatever is asked for, one statement at a time, until nothing is."""
+    async def _run_lookups(self) -> None:
+        """Look up the keys that are waiting or stale, one statement at a time, valid_until none are left."""
         while self._waiting or self._stale:
             waiting, self._waiting = self._waiting, {}
             stale, self._stale = self._stale, set()
-            read_at = self._seconds()
+            read_at = self._monotonic()
             pause_seconds = PAUSE_SECONDS
             try:
                 found = await self._reader.submit(load_active_keys, [*waiting, *stale])
@@ -126,46 +128,46 @@ class ApiKeyCache:
                 raise
             except Exception as error:
                 if not isinstance(error, PaidonceError):
-                    log.exception("keys_not_read")
+                    log.exception("api_key_lookup_failed")
                 self._refuse(waiting, error)
                 pause_seconds = FAILED_PAUSE_SECONDS
             else:
                 for key_hash in (*waiting, *stale):
-                    self._keep(key_hash, found.get(key_hash), read_at)
+                    self._store(key_hash, found.get(key_hash), read_at)
                 for key_hash, future in waiting.items():
                     if not future.done():
-                        living = found.get(key_hash)
-                        future.set_result(None if living is None else living.caller)
+                        active = found.get(key_hash)
+                        future.set_result(None if active is None else active.caller)
             await asyncio.sleep(pause_seconds)
 
     def _refuse(self, waiting: dict[str, asyncio.Future[Caller | None]], error: Exception) -> None:
         for future in waiting.values():
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # It counts as seen also where its client has gone.
+                future.exception()  # Marks it as retrieved where the client has disconnected.
         waiting.clear()
 
-    def _keep(self, key_hash: str, living: ActiveKey | None, read_at: float) -> None:
-        place = key_hash[:PLACE_LENGTH]
-        if living is None:
-            self._living.pop(place, None)
+    def _store(self, key_hash: str, active: ActiveKey | None, read_at: float) -> None:
+        index = key_hash[:LOOKUP_LENGTH]
+        if active is None:
+            self._active.pop(index, None)
             self._lifetimes.end(key_hash)
-        if read_at <= self._forgotten_at:
+        if read_at <= self._invalidated_at:
             return
-        until = read_at + AGE_SECONDS_MAX
-        if living is None:
-            _make_room(self._dead, DEAD_MAX)
-            self._dead[key_hash] = _Entry(key_hash, None, read_at=read_at, until=until)
+        valid_until = read_at + AGE_SECONDS_MAX
+        if active is None:
+            _evict(self._inactive, INACTIVE_MAX)
+            self._inactive[key_hash] = _Entry(key_hash, None, read_at=read_at, valid_until=valid_until)
             return
-        if living.remaining_ms is not None:
-            until = min(until, read_at + living.remaining_ms / 1000)
-        self._lifetimes.confirm(key_hash, read_at=read_at, until=until)
-        if place not in self._living:
-            _make_room(self._living, LIVING_MAX)
-        self._living[place] = _Entry(key_hash, living.caller, read_at=read_at, until=until)
+        if active.remaining_ms is not None:
+            valid_until = min(valid_until, read_at + active.remaining_ms / 1000)
+        self._lifetimes.confirm(key_hash, read_at=read_at, valid_until=valid_until)
+        if index not in self._active:
+            _evict(self._active, ACTIVE_MAX)
+        self._active[index] = _Entry(key_hash, active.caller, read_at=read_at, valid_until=valid_until)
 
 
-def _make_room(entries: dict[str, _Entry], limit: int) -> None:
-    """Let go of the entry that came first where there are too many: it is read again if it is still in use."""
+def _evict(entries: dict[str, _Entry], limit: int) -> None:
+    """Evict the oldest entry where there are too many. A key that is still in use is read again."""
     if len(entries) >= limit:
         del entries[next(iter(entries))]

@@ -1,7 +1,7 @@
-"""Keys whose end somebody waits for: whoever holds a stream open, or waits for a payment, under a key.
+"""Watches API keys that a request depends on for a long time: an open event stream, or a wait for a payment.
 
-A key is read again every second while it is watched. It has ended when a read no longer finds it, when it expires, and
-when no read has confirmed it for as long as a key may be believed.
+A entry key is read again every second. It has on_end when a read no longer finds it active, when it expires, or when
+no read has confirmed it for the maximum age of a cache entry.
 """
 
 import asyncio
@@ -12,73 +12,73 @@ from typing import Final
 REFRESH_SECONDS: Final = 1.0
 
 
-class _Watched:
-    __slots__ = ("refresh_at", "until", "watchers")
+class _WatchedKey:
+    __slots__ = ("listeners", "refresh_at", "valid_until")
 
-    def __init__(self, until: float, refresh_at: float) -> None:
-        self.until = until
+    def __init__(self, valid_until: float, refresh_at: float) -> None:
+        self.valid_until = valid_until
         self.refresh_at = refresh_at
-        self.watchers: set[Callable[[], None]] = set()
+        self.listeners: set[Callable[[], None]] = set()
 
 
-class Lifetimes:
-    """The keys that are watched, by their hashes. ``read_again`` has some looked up; ``confirm`` and ``end`` tell what
-    was found. ``seconds`` tells passing time.
+class KeyLifetimes:
+    """The entry keys, by their hashes. ``refresh`` is called to look keys up again; ``confirm`` and ``end`` report
+    what was found. ``monotonic`` returns the time in monotonic.
     """
 
-    def __init__(self, *, seconds: Callable[[], float], read_again: Callable[[Collection[str]], None]) -> None:
-        self._seconds = seconds
-        self._read_again = read_again
-        self._watched: dict[str, _Watched] = {}
+    def __init__(self, *, monotonic: Callable[[], float], refresh: Callable[[Collection[str]], None]) -> None:
+        self._monotonic = monotonic
+        self._refresh = refresh
+        self._entries: dict[str, _WatchedKey] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
     @contextmanager
-    def watching(self, key_hash: str, ended: Callable[[], None], *, until: float | None) -> Iterator[None]:
-        """Call ``ended`` once when the key ends within the context. ``until`` is how long it is believed so far; where
-        that is not known it has to be confirmed at once.
+    def watch(self, key_hash: str, on_end: Callable[[], None], *, valid_until: float | None) -> Iterator[None]:
+        """Call ``on_end`` once when the key ends within the context. ``valid_until`` is how long the cache entry is
+        valid; where it is None, the key is looked up now and must be confirmed.
         """
-        now = self._seconds()
-        watched = self._watched.get(key_hash)
-        if watched is None:
-            if until is None:
-                watched = _Watched(now + REFRESH_SECONDS, now)
-                self._read_again([key_hash])
+        now = self._monotonic()
+        entry = self._entries.get(key_hash)
+        if entry is None:
+            if valid_until is None:
+                entry = _WatchedKey(now + REFRESH_SECONDS, now)
+                self._refresh([key_hash])
             else:
-                watched = _Watched(until, now + REFRESH_SECONDS)
-            self._watched[key_hash] = watched
-        watched.watchers.add(ended)
-        self._wake_at(min(watched.until, now + REFRESH_SECONDS))
+                entry = _WatchedKey(valid_until, now + REFRESH_SECONDS)
+            self._entries[key_hash] = entry
+        entry.listeners.add(on_end)
+        self._wake_at(min(entry.valid_until, now + REFRESH_SECONDS))
         try:
             yield
         finally:
-            watched.watchers.discard(ended)
-            if not watched.watchers and self._watched.get(key_hash) is watched:
-                del self._watched[key_hash]
+            entry.listeners.discard(on_end)
+            if not entry.listeners and self._entries.get(key_hash) is entry:
+                del self._entries[key_hash]
 
-    def confirm(self, key_hash: str, *, read_at: float, until: float) -> None:
-        """Believe in a key until then: it was read, and it lived."""
-        watched = self._watched.get(key_hash)
-        if watched is not None:
-            watched.until = until
-            watched.refresh_at = read_at + REFRESH_SECONDS
-            self._wake_at(until)
+    def confirm(self, key_hash: str, *, read_at: float, valid_until: float) -> None:
+        """Record that a read has found the key active; it is valid until then."""
+        entry = self._entries.get(key_hash)
+        if entry is not None:
+            entry.valid_until = valid_until
+            entry.refresh_at = read_at + REFRESH_SECONDS
+            self._wake_at(valid_until)
 
     def end(self, key_hash: str) -> None:
-        """Tell who watches a key that it has ended."""
-        watched = self._watched.pop(key_hash, None)
-        if watched is not None:
-            for ended in list(watched.watchers):
-                ended()
+        """End a key, and call its listeners."""
+        entry = self._entries.pop(key_hash, None)
+        if entry is not None:
+            for on_end in list(entry.listeners):
+                on_end()
 
-    def doubt(self) -> None:
-        """Have every key that is watched read again now: one has just been changed."""
-        if self._watched:
-            self._read_again(self._watched.keys())
+    def refresh_all(self) -> None:
+        """Look up all watched keys now, because a key has just been changed."""
+        if self._entries:
+            self._refresh(self._entries.keys())
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._watched.clear()
+        """Stop watching."""
+        self._entries.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -88,15 +88,15 @@ class Lifetimes:
                 return
             self._timer.cancel()
         self._timer_at = at
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._seconds()), self._look)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._monotonic()), self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
-        now = self._seconds()
-        for key_hash in [one for one, watched in self._watched.items() if watched.until <= now]:
+        now = self._monotonic()
+        for key_hash in [one for one, entry in self._entries.items() if entry.valid_until <= now]:
             self.end(key_hash)
-        stale = [one for one, watched in self._watched.items() if watched.refresh_at <= now]
+        stale = [one for one, entry in self._entries.items() if entry.refresh_at <= now]
         if stale:
-            self._read_again(stale)
-        if self._watched:
-            self._wake_at(min(now + REFRESH_SECONDS, *(watched.until for watched in self._watched.values())))
+            self._refresh(stale)
+        if self._entries:
+            self._wake_at(min(now + REFRESH_SECONDS, *(entry.valid_until for entry in self._entries.values())))

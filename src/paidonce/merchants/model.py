@@ -1,4 +1,4 @@
-"""Who may do what: keys, their scopes, and the caller that a request comes from."""
+"""API keys, their scopes, and the caller that a request comes from."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from paidonce.clock import Instant
 
 
 class Scope(StrEnum):
-    """What a key may be allowed to do."""
+    """What a key may be permitted to do."""
 
     CHECKOUTS_READ = "checkouts:read"
     CHECKOUTS_WRITE = "checkouts:write"
@@ -20,25 +20,25 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-# What a merchant's key may be allowed: merchants and keys are an operator's to manage.
+# The scopes that a merchant's key may have. Only an operator manages merchants and keys.
 MERCHANT_SCOPES: Final = frozenset(Scope) - {Scope.ADMIN}
 
-# The merchant of an operator's keys: no merchant can have this id, and it keeps the primary key whole.
+# The merchant id of operator keys. No merchant can have it, and the column of the primary key is never null.
 OPERATOR: Final = ""
 
-OVERLAP_SECONDS_DEFAULT: Final = 86_400  # A day is enough to roll a key out, and short enough not to be forgotten.
+OVERLAP_SECONDS_DEFAULT: Final = 86_400  # A day is enough to deploy a new key.
 OVERLAP_SECONDS_MAX: Final = 30 * 86_400
 
 
 class Mode(StrEnum):
-    """What a key's own name says that it is for. Both see the same data; only the simulator takes payments yet."""
+    """The mode that a key is named for. Both modes see the same data; only the simulator takes payments so far."""
 
     TEST = "test"
     LIVE = "live"
 
 
 class KeyStatus(StrEnum):
-    """Whether a key opens anything."""
+    """Whether a key is valid."""
 
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
@@ -46,16 +46,16 @@ class KeyStatus(StrEnum):
 
 
 class Merchant(msgspec.Struct, frozen=True):
-    """Who sells."""
+    """A merchant: a tenant of the service."""
 
     id: str
     created_at: Instant
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as it is stored: of its secret only the hash. ``scopes`` are separated by spaces.
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key as it is stored: only the hash of its secret. ``scopes`` are separated by spaces.
 
-    ``shown`` is the secret's beginning, ``replaced_by`` the key that a rotation put in its place.
+    ``shown`` is the beginning of the secret. ``replaced_by`` is the key that a rotation replaced it with.
     """
 
     id: str
@@ -70,22 +70,22 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     replaced_by: str | None = None
 
     def status(self, now: Instant) -> KeyStatus:
-        """Tell whether it opens anything at an instant."""
+        """Return its status at an instant."""
         if self.revoked_at is not None:
             return KeyStatus.REVOKED
         return KeyStatus.EXPIRED if self.expires_at is not None and self.expires_at <= now else KeyStatus.ACTIVE
 
     @property
     def caller(self) -> "Caller":
-        """Who makes a request that bears it."""
+        """The caller of a request with this key."""
         scopes = frozenset(Scope(one) for one in self.scopes.split())
         return Caller(None if self.merchant_id == OPERATOR else self.merchant_id, scopes, self.id)
 
 
 class TenantScopedId(msgspec.Struct, frozen=True):
-    """A thing as somebody names it: its id, and the merchant whose it must be to be found.
+    """The id of a resource, and the merchant that it must belong to in order to be found.
 
-    None where that does not matter: to a caller without a merchant, and to the service itself.
+    ``merchant_id`` is None where any merchant's resource may be found: for an operator, and for the service itself.
     """
 
     id: str
@@ -93,11 +93,11 @@ class TenantScopedId(msgspec.Struct, frozen=True):
 
 
 class TenantOwned(Protocol):
-    """A thing that is some merchant's."""
+    """A resource that belongs to a merchant."""
 
     @property
     def merchant_id(self) -> str:
-        """Whose it is."""
+        """The merchant that it belongs to."""
         ...
 
 
@@ -107,17 +107,19 @@ AnyTenantOwned = TypeVar("AnyTenantOwned", bound=TenantOwned)
 def pick_visible(
     wanted: Iterable[TenantScopedId], found: Mapping[str, AnyTenantOwned]
 ) -> dict[TenantScopedId, AnyTenantOwned]:
-    """Give each name the thing that was found under its id, if it may have it.
+    """Return, for each id, the resource that was found, where it belongs to the merchant of that id.
 
-    Two merchants may name one id in the same batch: the statement finds it for one, and the other must not get it.
+    Two merchants may ask for the same id in one batch: the statement finds the resource for one of them, and the other
+    must not get it.
     """
     return {name: one for name in wanted if (one := found.get(name.id)) and name.merchant_id in (None, one.merchant_id)}
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request. Without a merchant it may act for every one: an operator, or all while keys are off.
+    """The caller of a request. Without a merchant it may act for all: an operator, or everybody while authentication is
+    off.
 
-    ``key_id`` is None while keys are off.
+    ``key_id`` is None while authentication is off.
     """
 
     merchant_id: str | None
@@ -125,5 +127,5 @@ class Caller(msgspec.Struct, frozen=True):
     key_id: str | None = None
 
 
-# While keys are off nobody may make any: a key outlives the setting, and whoever made it would still have it.
-ANYBODY: Final = Caller(None, MERCHANT_SCOPES)
+# While authentication is off, nobody may create keys: they would still be valid after it is turned on.
+UNAUTHENTICATED: Final = Caller(None, MERCHANT_SCOPES)

@@ -1,4 +1,4 @@
-"""Statements over merchants and their keys."""
+"""SQL statements for merchants and API keys."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
@@ -12,10 +12,10 @@ from paidonce.database.schema import api_key, merchant
 from paidonce.database.sets import encode_rows, given_rows, insert_given
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.merchants.model import OPERATOR, Key, Merchant
+from paidonce.merchants.model import OPERATOR, ApiKey, Merchant
 
 _MERCHANT_COLUMNS: Final = [merchant.c[name] for name in Merchant.__struct_fields__]
-_KEY_COLUMNS: Final = [api_key.c[name] for name in Key.__struct_fields__]
+_KEY_COLUMNS: Final = [api_key.c[name] for name in ApiKey.__struct_fields__]
 
 
 def _insert_merchants(dialect: str) -> ReturningInsert[Any]:
@@ -24,8 +24,8 @@ def _insert_merchants(dialect: str) -> ReturningInsert[Any]:
 
 
 def _insert_keys(dialect: str) -> Insert:
-    statement = insert_given(dialect, api_key, *Key.__struct_fields__)
-    # What is there already under this id is the work of the same request, from a commit whose answer was lost.
+    statement = insert_given(dialect, api_key, *ApiKey.__struct_fields__)
+    # A row with this id is from the same request, in a commit whose result was lost.
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"])
 
 
@@ -50,7 +50,7 @@ def _end_keys(dialect: str) -> Update:
         api_key.c.id == wanted.c.id,
         api_key.c.merchant_id == wanted.c.merchant_id,
         api_key.c.revoked_at.is_(None),
-        # A key is replaced once: of two rotations at the same time one counts.
+        # A key is replaced once: of two concurrent rotations, one takes effect.
         (wanted.c.replaced_by.is_(None)) | (api_key.c.replaced_by.is_(None)),
     )
     changes = statement.values(
@@ -76,7 +76,7 @@ _MERCHANTS: Final = (
 
 
 class KeyEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How a key ends: revoked now, or replaced, to expire when the overlap is over."""
+    """How a key ends: it is revoked now, or it is replaced and expires when the overlap ends."""
 
     id: str
     merchant_id: str
@@ -86,7 +86,9 @@ class KeyEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which keys a page shows, newest first: those of a merchant, or of all; and with ``operators`` an operator's."""
+    """Which keys a page holds, newest first: those of one merchant or of all, and with ``operators`` operator keys
+    too.
+    """
 
     limit: int
     operators: bool
@@ -95,7 +97,7 @@ class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def insert_merchants(transaction: Transaction, merchant_ids: Iterable[str]) -> set[str]:
-    """Insert merchants that are not there; returns the ids that were inserted."""
+    """Insert merchants that do not exist; returns the ids that were inserted."""
     rows = [
         {"id": merchant_id, "event_sequence": 0, "created_at": transaction.now} for merchant_id in sorted(merchant_ids)
     ]
@@ -103,39 +105,39 @@ def insert_merchants(transaction: Transaction, merchant_ids: Iterable[str]) -> s
 
 
 def read_merchants(transaction: Transaction, merchant_ids: Collection[str]) -> dict[str, Merchant]:
-    """Read merchants by id; those that are not there are left out."""
+    """Read merchants by id. Missing ones are left out."""
     wanted = encode_rows({"id": one} for one in merchant_ids)
     rows = transaction.rows(_MERCHANTS_BY_ID, {"wanted": wanted})
     return {one.id: one for one in (Merchant(*row) for row in rows)}
 
 
 def read_merchant_page(transaction: Transaction, *, after: str, limit: int) -> tuple[list[Merchant], bool]:
-    """Read merchants by the order of their ids, and whether more lie beyond."""
+    """Read a page of merchants in the order of ids, and whether there is a next page."""
     found = [Merchant(*row) for row in transaction.rows(_MERCHANTS, {"after": after, "limit": limit + 1})]
     return found[:limit], len(found) > limit
 
 
-def insert_keys(transaction: Transaction, keys: Iterable[Key]) -> None:
+def insert_keys(transaction: Transaction, keys: Iterable[ApiKey]) -> None:
     """Insert keys."""
     transaction.run(_INSERT_KEYS, {"rows": encode_rows(keys)})
 
 
-def find_by_hash(transaction: Transaction, hashes: Iterable[str]) -> dict[str, Key]:
-    """Find keys by the hashes of their secrets; those that nobody has are left out."""
+def read_keys_by_hash(transaction: Transaction, hashes: Iterable[str]) -> dict[str, ApiKey]:
+    """Read keys by the hashes of their secrets. Missing ones are left out."""
     wanted = encode_rows({"hash": one} for one in hashes)
     rows = transaction.rows(_KEYS_BY_HASH, {"wanted": wanted})
-    return {one.hash: one for one in map(_key, rows)}
+    return {one.hash: one for one in map(_api_key, rows)}
 
 
-def read_keys(transaction: Transaction, key_ids: Iterable[str]) -> dict[str, Key]:
-    """Read keys by id; those that are not there are left out."""
+def read_keys(transaction: Transaction, key_ids: Iterable[str]) -> dict[str, ApiKey]:
+    """Read keys by id. Missing ones are left out."""
     wanted = encode_rows({"id": one} for one in key_ids)
     rows = transaction.rows(_KEYS_BY_ID, {"wanted": wanted})
-    return {one.id: one for one in map(_key, rows)}
+    return {one.id: one for one in map(_api_key, rows)}
 
 
-def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[Key], bool]:
-    """Read one page of keys, newest first, and whether more lies beyond it."""
+def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[ApiKey], bool]:
+    """Read a page of keys, newest first, and whether there is a next page."""
     statement = select(*_KEY_COLUMNS).order_by(api_key.c.id.desc()).limit(wanted.limit + 1)
     if not wanted.operators:
         statement = statement.where(api_key.c.merchant_id != OPERATOR)
@@ -143,16 +145,16 @@ def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[Key
         statement = statement.where(api_key.c.merchant_id == wanted.merchant_id)
     if wanted.starting_after is not None:
         statement = statement.where(api_key.c.id < wanted.starting_after)
-    found = [_key(row) for row in transaction.rows(statement)]
+    found = [_api_key(row) for row in transaction.rows(statement)]
     return found[: wanted.limit], len(found) > wanted.limit
 
 
 def end_keys(transaction: Transaction, ends: Sequence[KeyEnd]) -> set[str]:
-    """End keys that are not revoked, and not replaced where a rotation asks; returns the ids of those it ended."""
+    """End keys that are not revoked and, for a rotation, not replaced; returns the ids of those that were ended."""
     if not ends:
         return set()
     return transaction.column(_END_KEYS, {"wanted": encode_rows(ends)})
 
 
-def _key(row: Sequence[Any]) -> Key:
-    return Key(**dict(zip(Key.__struct_fields__, row, strict=True)))
+def _api_key(row: Sequence[Any]) -> ApiKey:
+    return ApiKey(**dict(zip(ApiKey.__struct_fields__, row, strict=True)))

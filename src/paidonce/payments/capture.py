@@ -7,7 +7,7 @@ import structlog
 
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
-from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
+from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition
 from paidonce.checkouts.store import id_of
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
@@ -184,7 +184,7 @@ def _commit(
     origin: Origin,
 ) -> bool:
     """Commit an attempt that changes held money; False where the checkout is not as it was seen."""
-    move = CheckoutMove(
+    move = CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
         source=CheckoutStatus.AUTHORIZED,
@@ -196,7 +196,7 @@ def _commit(
         origin=origin,
         detail={"kind": attempt.kind},
     )
-    moved = bool(checkouts.move_checkouts(transaction, [move]))
+    moved = bool(checkouts.apply_transitions(transaction, [move]))
     if moved:
         store.insert_attempts(transaction, [attempt])
     return moved

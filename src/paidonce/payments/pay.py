@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from paidonce.checkouts import store as checkouts
-from paidonce.checkouts.model import ATTEMPTS_MAX, PAYABLE, Checkout, CheckoutMove, CheckoutStatus
+from paidonce.checkouts.model import ATTEMPTS_MAX, PAYABLE, Checkout, CheckoutStatus, CheckoutTransition
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
@@ -103,7 +103,7 @@ def _start(
     transaction: Transaction, starting: dict[str, tuple[int, StartPayment, Checkout]]
 ) -> dict[int, StartOutcome]:
     moves = [_move(checkout, request) for _, request, checkout in starting.values()]
-    moved = checkouts.move_checkouts(transaction, moves)
+    moved = checkouts.apply_transitions(transaction, moves)
     attempts = {
         checkout.id: _attempt(checkout, request, transaction.now)
         for _, request, checkout in starting.values()
@@ -117,8 +117,8 @@ def _start(
     }
 
 
-def _move(checkout: Checkout, request: StartPayment) -> CheckoutMove:
-    return CheckoutMove(
+def _move(checkout: Checkout, request: StartPayment) -> CheckoutTransition:
+    return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
         source=CheckoutStatus(checkout.status),

@@ -7,7 +7,7 @@ import msgspec
 
 from paidonce import ids
 from paidonce.checkouts import store as checkouts
-from paidonce.checkouts.model import Checkout, CheckoutMove, CheckoutStatus
+from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition
 from paidonce.checkouts.store import RefundSums
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
@@ -186,7 +186,7 @@ def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
         else:
             target = CHECKOUT_AFTER[AttemptKind(attempt.kind), verdict.status]
             moves.append(_move(one, CheckoutStatus.PROCESSING, target))
-    moved = checkouts.move_checkouts(transaction, moves)
+    moved = checkouts.apply_transitions(transaction, moves)
     # The attempt was under way, so nothing else may have moved its checkout: the partial unique index sees to it.
     assert len(moved) == len(moves), "an attempt ended whose checkout was not waiting for it"
 
@@ -196,8 +196,8 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
     request, attempt, verdict = judged
     left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
     # Where another attempt is its newest by now, or it is canceled or expired, the checkout does not move.
-    if checkouts.move_checkouts(transaction, [_move(judged, left, CheckoutStatus.PROCESSING)]):
-        checkouts.move_checkouts(transaction, [_move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
+    if checkouts.apply_transitions(transaction, [_move(judged, left, CheckoutStatus.PROCESSING)]):
+        checkouts.apply_transitions(transaction, [_move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
         return
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
@@ -218,9 +218,9 @@ def _checkout_of(attempt: Attempt) -> TenantScopedId:
     return TenantScopedId(attempt.checkout_id, attempt.merchant_id)
 
 
-def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
+def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
     request, attempt, verdict = judged
-    return CheckoutMove(
+    return CheckoutTransition(
         checkout_id=attempt.checkout_id,
         merchant_id=attempt.merchant_id,
         source=source,

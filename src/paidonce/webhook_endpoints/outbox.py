@@ -11,7 +11,7 @@ from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
 from paidonce.ids import Chance
 from paidonce.webhook_endpoints.caller import Caller
 from paidonce.webhook_endpoints.calls import CallerSettings
-from paidonce.webhook_endpoints.secrets import SECRET_BYTES, seal_secret, show_secret
+from paidonce.webhook_endpoints.secrets import SECRET_BYTES, seal_secret, shorten_secret
 from paidonce.webhook_endpoints.sender import Sender, SenderSettings
 
 LOOKUP_SECONDS_MAX: Final = 2.0  # Somebody waits: who makes an endpoint is told at once what can be told at once.
@@ -59,7 +59,7 @@ class Outbox:
         """Make a secret: as its owner gets it, and sealed for its row. Raises EncryptionKeyMissing."""
         secret = self._draw(SECRET_BYTES)
         sealed = seal_secret(self._keyring, secret, merchant_id=merchant_id, endpoint_id=endpoint_id)
-        return show_secret(secret), sealed
+        return shorten_secret(secret), sealed
 
 
 def key_finder(said: str, file: Path | None, *, make: Draw | None) -> Callable[[], list[bytes]]:

@@ -12,7 +12,7 @@ SECRET_BYTES: Final = 32
 PURPOSE: Final = "webhook_endpoint.secret"
 
 
-def show_secret(secret: bytes) -> str:
+def shorten_secret(secret: bytes) -> str:
     """Write a secret as its owner gets it."""
     return SECRET_PREFIX + b64encode(secret).decode()
 

@@ -12,8 +12,8 @@ from paidonce.checkouts.model import (
     EXPIRES_IN_SECONDS_MIN,
     PAYABLE,
     Checkout,
-    CheckoutMove,
     CheckoutStatus,
+    CheckoutTransition,
     NewCheckout,
     differing_fields,
 )
@@ -55,8 +55,8 @@ STORED = Checkout(
 )
 
 
-def move(source: CheckoutStatus, target: CheckoutStatus) -> CheckoutMove:
-    return CheckoutMove(
+def move(source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
+    return CheckoutTransition(
         checkout_id="chk_1",
         merchant_id="m123",
         source=source,
@@ -81,11 +81,11 @@ def test_no_move_can_even_be_wished_for_that_the_table_does_not_know(
 def test_a_void_starts_without_a_transition_and_nothing_else_stays_where_it_is() -> None:
     authorized = CheckoutStatus.AUTHORIZED
     staying = msgspec.structs.asdict(move(authorized, CheckoutStatus.CANCELED)) | {"target": authorized}
-    assert CheckoutMove(**staying | {"starts": True}).target is authorized
+    assert CheckoutTransition(**staying | {"starts": True}).target is authorized
     with pytest.raises(AssertionError, match="no transition"):
-        CheckoutMove(**staying)
+        CheckoutTransition(**staying)
     with pytest.raises(AssertionError, match="no transition from AUTHORIZED to COMPLETED"):
-        CheckoutMove(**staying | {"starts": True, "target": CheckoutStatus.COMPLETED})
+        CheckoutTransition(**staying | {"starts": True, "target": CheckoutStatus.COMPLETED})
 
 
 def test_a_move_starts_no_attempt_counts_no_try_and_captures_nothing_unless_it_says_so() -> None:

@@ -80,7 +80,7 @@ def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:
             key=name[1],
             path="/",
             fields={},
-            kept_ms=1,
+            retention_ms=1,
             secret=seal_stored_secret(ring, WHISPER, name),
         )
         for name in names

@@ -43,7 +43,7 @@ async def test_a_key_that_another_process_ended_is_dead_once_the_repeated_call_i
         issued = await inside.issued(inside.merchant_id)
         path = f"/keys/{issued.key.id}/{call}"
         before = await status_of(inside, issued.secret)
-        with patch.object(inside.service.api_key_cache, "forget"):  # As where another process commits it.
+        with patch.object(inside.service.api_key_cache, "invalidate"):  # As where another process commits it.
             await inside.post(path, body, key="k", as_who=inside.operator_key)
         known = await status_of(inside, issued.secret)
         again = await inside.post(path, body, key="k", as_who=inside.operator_key)

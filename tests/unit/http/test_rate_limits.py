@@ -17,13 +17,13 @@ from paidonce.http.middleware.problem_answers import ProblemAnswers
 from paidonce.http.middleware.rate_limits import RateLimits
 from paidonce.http.middleware.request_context import RequestContexts
 from paidonce.http.rate_limits import SECOND, Buckets, Limits, Policy, count_stream, count_wait, limits_of
-from paidonce.merchants.model import ANYBODY, Caller
+from paidonce.merchants.model import UNAUTHENTICATED, Caller
 from paidonce.settings import Settings
 
 ADA: Final = Caller("m_ada", frozenset(), "key_ada")
 BOB: Final = Caller("m_bob", frozenset(), "key_bob")
 SOON: Final = 20.0  # Far more than anything here takes.
-CALLERS: Final = {one.key_id or "nobody": one for one in (ADA, BOB, ANYBODY)}
+CALLERS: Final = {one.key_id or "nobody": one for one in (ADA, BOB, UNAUTHENTICATED)}
 
 
 class Stopwatch:
@@ -139,7 +139,7 @@ class Client:
         return Response(status_code=int(request.headers["prefer"]))
 
     async def ask(
-        self, caller: Caller = ANYBODY, address: str = "192.0.2.1", status: int = 200
+        self, caller: Caller = UNAUTHENTICATED, address: str = "192.0.2.1", status: int = 200
     ) -> tuple[int, dict[str, str]]:
         """Ask once; returns the status and what the answer tells of limits."""
         told = self.told or StoredResponse()
@@ -178,7 +178,7 @@ async def test_a_key_has_its_own_limit_and_each_answer_tells_it() -> None:
     status, headers = await client.ask(ADA)
     assert (status, headers["ratelimit"], headers["retry-after"]) == (429, '"key";r=0;t=1', "1")
     assert (await client.ask(BOB))[0] == 200
-    assert await client.ask(ANYBODY) == (200, {})
+    assert await client.ask(UNAUTHENTICATED) == (200, {})
 
 
 async def test_an_address_is_refused_before_anything_is_asked() -> None:
@@ -389,7 +389,7 @@ async def test_many_keys_together_hold_no_more_than_there_is() -> None:
     lists = Lists(megabytes_max=64)
     for number in range(30):
         await lists.ask(ADA, times=10)
-        await lists.ask(ANYBODY, times=10, address=f"192.0.2.{number}")
+        await lists.ask(UNAUTHENTICATED, times=10, address=f"192.0.2.{number}")
     assert 48_000_000 < lists.held <= 64_000_000 + module.LIST_BYTES_MAX
     lists.let_them_read()
 
@@ -443,7 +443,7 @@ def test_an_address_is_named_by_whom_it_belongs_to(client: str, name: str) -> No
 
 async def test_without_keys_requests_are_not_counted_but_what_waits_unread_is() -> None:
     client = Client(limits_of(Settings(requests_at_once=1)))
-    assert (await client.ask(ANYBODY))[0] == 200
+    assert (await client.ask(UNAUTHENTICATED))[0] == 200
     lists = Lists(megabytes_max=64)
-    assert set(await lists.ask(ANYBODY, times=50)) == {200, 429}
+    assert set(await lists.ask(UNAUTHENTICATED, times=50)) == {200, 429}
     lists.let_them_read()

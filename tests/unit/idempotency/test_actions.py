@@ -118,7 +118,7 @@ def keyed(
         key=key,
         path=path,
         fields={"amount": str(amount), "reason": "x"},
-        kept_ms=30 * DAY_MS,
+        retention_ms=30 * DAY_MS,
     )
     return ClaimedRequest(wish, claim)
 

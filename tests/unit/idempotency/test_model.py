@@ -25,7 +25,7 @@ def record(fields: dict[str, str], path: str = "/a") -> IdempotencyRecord:
 
 
 def claim(fields: dict[str, str], path: str = "/a") -> Claim:
-    return Claim(id="clm_2", merchant_id="m", key="k", path=path, fields=fields, kept_ms=1)
+    return Claim(id="clm_2", merchant_id="m", key="k", path=path, fields=fields, retention_ms=1)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def claim(fields: dict[str, str], path: str = "/a") -> Claim:
 def test_each_field_that_differs_is_named_also_one_that_only_one_of_both_has(
     stored: dict[str, str], said: dict[str, str], differing: list[str]
 ) -> None:
-    assert record(stored).differs(claim(said)) == differing
+    assert record(stored).differing_fields(claim(said)) == differing
 
 
 def test_another_path_is_named_alone_whatever_the_body_says() -> None:
-    assert record({"a": "1"}).differs(claim({"a": "1"}, "/b")) == ["path"]
-    assert record({"a": "1"}).differs(claim({"a": "2"}, "/b")) == ["path"]
+    assert record({"a": "1"}).differing_fields(claim({"a": "1"}, "/b")) == ["path"]
+    assert record({"a": "1"}).differing_fields(claim({"a": "2"}, "/b")) == ["path"]
 
 
 def test_a_claim_is_named_by_its_merchant_and_its_key() -> None:

@@ -32,18 +32,18 @@ class Keys:
         with self.database.write() as transaction:
             return statement(transaction, *given, **named)
 
-    def claim(self, *claims: Claim) -> set[store.Name]:
+    def claim(self, *claims: Claim) -> set[store.ScopedKey]:
         claimed, held = self.do(store.claim_keys, claims)
         assert held == set()
         return claimed  # type: ignore[no-any-return]
 
     def record(self, merchant_id: str = "m", key: str = "k") -> IdempotencyRecord | None:
-        found: dict[store.Name, IdempotencyRecord] = self.do(store.read_records, [(merchant_id, key)])
+        found: dict[store.ScopedKey, IdempotencyRecord] = self.do(store.read_records, [(merchant_id, key)])
         return found.get((merchant_id, key))
 
 
 def claim(merchant_id: str = "m", key: str = "k", **said: Any) -> Claim:  # noqa: ANN401 - any field's
-    defaults = {"id": "clm_1", "path": "/a", "fields": {"x": "1"}, "kept_ms": 1000}
+    defaults = {"id": "clm_1", "path": "/a", "fields": {"x": "1"}, "retention_ms": 1000}
     return Claim(merchant_id=merchant_id, key=key, **{**defaults, **said})
 
 
@@ -104,7 +104,7 @@ def test_a_key_is_claimed_once_and_each_merchants_apart(keys: Keys) -> None:
 
 def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> None:
     keys.claim(claim(), claim("other"), claim(key="other"))
-    keys.do(store.forget_keys, [("m", "k"), ("nobody", "k")])
+    keys.do(store.delete_keys, [("m", "k"), ("nobody", "k")])
     with keys.database.read() as transaction:
         left = {tuple(row) for row in transaction.rows(select(idempotency_key.c.merchant_id, idempotency_key.c.key))}
     assert left == {("other", "k"), ("m", "other")}
@@ -112,16 +112,20 @@ def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> No
 
 
 def test_keys_are_forgotten_from_the_very_end_of_their_time_the_oldest_first_and_at_most_so_many(keys: Keys) -> None:
-    keys.claim(claim(key="late", kept_ms=1001), claim("z", "early", kept_ms=999), claim("b", "soon", kept_ms=1000))
+    keys.claim(
+        claim(key="late", retention_ms=1001),
+        claim("z", "early", retention_ms=999),
+        claim("b", "soon", retention_ms=1000),
+    )
     keys.now = NOW + 998
-    assert keys.do(store.forget_expired, 10) == 0
+    assert keys.do(store.delete_expired, 10) == 0
     keys.now = NOW + 1000
-    assert keys.do(store.forget_expired, 1) == 1
+    assert keys.do(store.delete_expired, 1) == 1
     assert keys.record("z", "early") is None
     assert keys.record("b", "soon") is not None
-    assert keys.do(store.forget_expired, 10) == 1
+    assert keys.do(store.delete_expired, 10) == 1
     assert keys.record("m", "late") is not None
-    assert keys.do(store.forget_expired, 10) == 0
+    assert keys.do(store.delete_expired, 10) == 0
 
 
 def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys: Keys) -> None:

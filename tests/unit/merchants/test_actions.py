@@ -17,18 +17,18 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import KeyNotActive, KeyNotFound, MerchantNotFound
 from paidonce.merchants.actions import (
-    Issued,
+    IssuedKey,
     MerchantFilter,
     NewKey,
     RevokeKey,
     RotateKey,
     create_keys,
     create_merchants,
-    find_keys,
-    find_merchants,
     list_keys,
     list_merchants,
     load_active_keys,
+    load_keys,
+    load_merchants,
     revoke_keys,
     rotate_keys,
 )
@@ -69,15 +69,15 @@ class Office:
 
 
 def new_key(merchant_id: str, mode: Mode = Mode.TEST, scopes: frozenset[Scope] = MERCHANT_SCOPES) -> NewKey:
-    drawn = ids.draw_base62(RANDOM_LENGTH)
-    return NewKey(id=ids.new_id(ids.KEY), drawn=drawn, merchant_id=merchant_id, mode=mode, scopes=scopes)
+    random_part = ids.draw_base62(RANDOM_LENGTH)
+    return NewKey(id=ids.new_id(ids.KEY), random_part=random_part, merchant_id=merchant_id, mode=mode, scopes=scopes)
 
 
 def rotation(key_id: str, overlap_seconds: int, *, operators: bool = False) -> RotateKey:
     return RotateKey(
         id=key_id,
         new_id=ids.new_id(ids.KEY),
-        drawn=ids.draw_base62(RANDOM_LENGTH),
+        random_part=ids.draw_base62(RANDOM_LENGTH),
         overlap_seconds=overlap_seconds,
         operators=operators,
     )
@@ -97,7 +97,7 @@ def test_a_merchant_is_made_once_and_stays_as_it_is(office: Office) -> None:
     again = office.do(create_merchants, "m3")[0]
     assert {one.merchant.created_at for one in (*first, again)} == {NOW}
     assert (first[0].is_new, again.is_new) == (True, False)
-    assert isinstance(office.do(find_merchants, "m4")[0], MerchantNotFound)
+    assert isinstance(office.do(load_merchants, "m4")[0], MerchantNotFound)
 
 
 def test_merchants_are_paged_in_the_order_of_their_ids(office: Office) -> None:
@@ -142,9 +142,9 @@ def test_after_a_rotation_both_keys_live_until_the_overlap_is_over(office: Offic
 def test_a_key_is_replaced_once_so_that_two_at_the_most_are_alive(office: Office) -> None:
     old = office.make()
     outcomes = office.do(rotate_keys, rotation(old.key.id, 60), rotation(old.key.id, 60))
-    assert [type(one) for one in outcomes] == [Issued, KeyNotActive]
+    assert [type(one) for one in outcomes] == [IssuedKey, KeyNotActive]
     assert isinstance(office.rotate(old.key.id), KeyNotActive)
-    assert isinstance(office.rotate(outcomes[0].key.id), Issued)
+    assert isinstance(office.rotate(outcomes[0].key.id), IssuedKey)
 
 
 def test_a_key_that_opens_nothing_is_not_rotated(office: Office) -> None:
@@ -235,10 +235,10 @@ def test_each_of_a_batch_has_its_own_outcome_in_its_own_place(office: Office) ->
     outcomes = office.do(create_keys, new_key("m1"), new_key("nobody"), new_key("m2"))
     assert [getattr(getattr(one, "key", None), "merchant_id", None) for one in outcomes] == ["m1", None, "m2"]
     one, _, other = outcomes
-    found = office.do(find_keys, other.key.id, "key_none", one.key.id, other.key.id)
+    found = office.do(load_keys, other.key.id, "key_none", one.key.id, other.key.id)
     assert [getattr(each, "id", None) for each in found] == [other.key.id, None, one.key.id, other.key.id]
     assert isinstance(found[1], KeyNotFound)
-    known = office.do(find_merchants, "m2", "m1", "m2")
+    known = office.do(load_merchants, "m2", "m1", "m2")
     assert [one.id for one in known] == ["m2", "m1", "m2"]
     made = office.do(create_merchants, "m1", "m9")
     assert [(one.merchant.id, one.is_new) for one in made] == [("m1", False), ("m9", True)]
@@ -272,7 +272,7 @@ def test_a_revoked_key_that_was_rotated_is_revoked_and_its_successor_lives(offic
     revoked = office.revoke(old.key.id)
     assert (revoked.replaced_by, revoked.expires_at, revoked.revoked_at) == (new.key.id, NOW + 60_000, NOW)
     assert office.opens(old.secret, new.secret) == [False, True]
-    assert isinstance(office.rotate(new.key.id, 0), Issued)
+    assert isinstance(office.rotate(new.key.id, 0), IssuedKey)
 
 
 def test_how_long_a_key_lives_on_is_told_from_now_and_only_where_it_has_an_end(office: Office) -> None:
@@ -298,6 +298,6 @@ def test_on_postgresql_at_two_processes_a_key_is_replaced_once(postgres_url: str
                     return rotate_keys(transaction, [rotation(key_id, 60)])[0]
 
             outcomes = list(at_once.map(rotate, others))
-            assert sorted(type(one).__name__ for one in outcomes) == ["Issued"] + ["KeyNotActive"] * 3
+            assert sorted(type(one).__name__ for one in outcomes) == ["IssuedKey"] + ["KeyNotActive"] * 3
         for other in others:
             other.close()

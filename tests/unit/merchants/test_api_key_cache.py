@@ -56,7 +56,7 @@ class Ring:
     def __init__(self) -> None:
         self.reader, self.clock = Reader(), Clock()
         reader: Any = self.reader
-        self.cache = ApiKeyCache(reader, seconds=self.clock)
+        self.cache = ApiKeyCache(reader, monotonic=self.clock)
 
     async def quiet(self) -> None:
         """Wait until nothing is looked up any more: then every task of the keyring has ended."""
@@ -149,7 +149,7 @@ async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(
     await asyncio.sleep(0)
     assert len(on.reader.asked) == 1
     on.reader.living.clear()
-    on.cache.forget()
+    on.cache.invalidate()
     on.reader.gate.set()
     assert await finding == ANNA  # It was asked before.
     on.clock.now += 0.001
@@ -171,7 +171,7 @@ async def test_guesses_share_a_look_up_and_too_many_are_sent_away(on: Ring) -> N
 
 
 async def test_guesses_fill_no_memory_and_push_no_living_key_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_key_cache, "DEAD_MAX", 10)
+    monkeypatch.setattr(api_key_cache, "INACTIVE_MAX", 10)
     secret = new_secret()
     on.reader.let_in(secret)
     await on.cache.find(secret)
@@ -204,7 +204,7 @@ async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.Monke
 
 
 async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_key_cache, "LIVING_MAX", 10)
+    monkeypatch.setattr(api_key_cache, "ACTIVE_MAX", 10)
     secrets = [new_secret() for _ in range(30)]
     for secret in secrets:
         on.reader.let_in(secret)
@@ -215,7 +215,7 @@ async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_key_cache, "PLACE_LENGTH", 0)  # All keys in one place, as if their hashes began alike.
+    monkeypatch.setattr(api_key_cache, "LOOKUP_LENGTH", 0)  # All keys in one place, as if their hashes began alike.
     known, other = new_secret(), new_secret()
     on.reader.let_in(known)
     assert await on.cache.find(known) == ANNA
@@ -323,7 +323,7 @@ async def test_forgetting_also_forgets_what_opened_nothing(on: Ring) -> None:
     await on.quiet()
     on.reader.let_in(secret)
     on.clock.now += 0.001
-    on.cache.forget()
+    on.cache.invalidate()
     on.clock.now += 0.001
     assert await on.cache.find(secret) == ANNA
 
@@ -344,7 +344,7 @@ async def test_who_leaves_while_a_key_is_looked_up_takes_it_from_nobody_else(on:
 
 
 async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_key_cache, "LIVING_MAX", 2)
+    monkeypatch.setattr(api_key_cache, "ACTIVE_MAX", 2)
     first, second = new_secret(), new_secret()
     for secret in (first, second):
         on.reader.let_in(secret)
@@ -387,4 +387,4 @@ async def test_when_it_has_stopped_nothing_is_looked_up_any_more(on: Ring) -> No
 def test_the_bounds_are_those_that_the_documents_tell() -> None:
     """A revoked key is dead within five seconds, mostly within one; the database sees a hundred look-ups a second."""
     assert (AGE_SECONDS_MAX, REFRESH_SECONDS, api_key_cache.PAUSE_SECONDS) == (5.0, 1.0, 0.01)
-    assert (api_key_cache.WAITING_MAX, api_key_cache.DEAD_MAX) == (1000, 1000)
+    assert (api_key_cache.WAITING_MAX, api_key_cache.INACTIVE_MAX) == (1000, 1000)

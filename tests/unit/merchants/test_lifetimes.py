@@ -31,7 +31,7 @@ class World:
         self.revoked_at = 0.0
         self.loop = loop
         reader: Any = self
-        self.cache = ApiKeyCache(reader, seconds=loop.time)
+        self.cache = ApiKeyCache(reader, monotonic=loop.time)
 
     async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey]:
         self.looks.append(hashes)
@@ -59,7 +59,7 @@ class World:
             self.ends.append(self.loop.time())
             ended.set()
 
-        with self.cache.watching(secret, end):
+        with self.cache.watch(secret, end):
             try:
                 async with asyncio.timeout(seconds):
                     await ended.wait()
@@ -105,7 +105,7 @@ def test_a_key_that_this_process_revokes_is_told_at_once() -> None:
         await asyncio.sleep(10.3)
         began = world.loop.time()
         world.revoke(secret)
-        world.cache.forget()
+        world.cache.invalidate()
         await watching
         assert world.loop.time() - began < 0.1
 
@@ -166,7 +166,7 @@ def test_a_key_that_was_revoked_between_its_admission_and_the_watch_is_told() ->
     async def story(world: World) -> None:
         secret = await world.admitted()
         world.revoke(secret)
-        world.cache.forget()
+        world.cache.invalidate()
         await world.watch(secret)
 
     (ended_at,) = told(story).ends

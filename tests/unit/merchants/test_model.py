@@ -5,13 +5,13 @@ from typing import NamedTuple
 import pytest
 
 from paidonce.merchants.model import (
-    ANYBODY,
     MERCHANT_SCOPES,
     OPERATOR,
     OVERLAP_SECONDS_DEFAULT,
     OVERLAP_SECONDS_MAX,
+    UNAUTHENTICATED,
+    ApiKey,
     Caller,
-    Key,
     KeyStatus,
     Scope,
     TenantScopedId,
@@ -23,8 +23,8 @@ DAY_SECONDS = 86_400
 
 def key(
     merchant_id: str = "m", scopes: str = "", *, expires_at: int | None = None, revoked_at: int | None = None
-) -> Key:
-    return Key(
+) -> ApiKey:
+    return ApiKey(
         id="key_1",
         merchant_id=merchant_id,
         hash="",
@@ -66,7 +66,7 @@ def test_a_caller_has_its_keys_merchant_and_scopes_and_an_operator_none() -> Non
 def test_a_merchant_may_do_everything_but_what_is_an_operators() -> None:
     written_out = {"checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"}
     assert written_out == MERCHANT_SCOPES
-    assert Caller(None, frozenset(written_out), None) == ANYBODY  # type: ignore[arg-type] # equal to the scopes
+    assert Caller(None, frozenset(written_out), None) == UNAUTHENTICATED  # type: ignore[arg-type] # equal to the scopes
 
 
 def test_a_key_lives_on_for_a_day_unless_said_otherwise_and_for_thirty_at_most() -> None:

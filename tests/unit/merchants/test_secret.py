@@ -14,7 +14,7 @@ from paidonce.merchants.secret import (
     hash_secret,
     is_well_formed,
     make_secret,
-    show_secret,
+    shorten_secret,
 )
 
 DRAWN = "0123456789ABCDEFGHIJKLMNOPQRST"
@@ -59,7 +59,7 @@ def test_what_only_looks_like_a_key_is_none(text: str) -> None:
 
 def test_what_is_shown_of_a_key_leaves_more_than_128_bits_unknown() -> None:
     secret = make_secret(Mode.TEST, DRAWN)
-    assert show_secret(secret) == "sk_test_0123…"
+    assert shorten_secret(secret) == "sk_test_0123…"
     assert 62 ** (RANDOM_LENGTH - SHOWN_LENGTH) > 2**128
 
 
@@ -68,6 +68,6 @@ def test_a_key_is_stored_as_its_sha_256() -> None:
 
 
 def test_chance_draws_every_character_and_none_twice_the_same() -> None:
-    drawn = [ids.draw_base62(RANDOM_LENGTH) for _ in range(2000)]
-    assert len(set(drawn)) == len(drawn)
-    assert set("".join(drawn)) == set(ids.BASE62)
+    random_part = [ids.draw_base62(RANDOM_LENGTH) for _ in range(2000)]
+    assert len(set(random_part)) == len(random_part)
+    assert set("".join(random_part)) == set(ids.BASE62)

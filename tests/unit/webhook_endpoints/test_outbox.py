@@ -13,7 +13,7 @@ from paidonce.errors import EncryptionKeyMissing
 from paidonce.webhook_endpoints.addresses import UrlRefused
 from paidonce.webhook_endpoints.model import Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.outbox import Outbox, key_finder
-from paidonce.webhook_endpoints.secrets import open_secret, seal_secret, show_secret, signing_keys
+from paidonce.webhook_endpoints.secrets import open_secret, seal_secret, shorten_secret, signing_keys
 from paidonce.webhook_endpoints.sender import SenderSettings
 from tests.unit.webhook_endpoints.conftest import NOW, Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, batcher, until
@@ -75,7 +75,7 @@ def test_a_secret_that_is_copied_to_another_endpoint_does_not_open(merchant_id: 
 
 
 def test_a_secret_is_shown_as_standard_webhooks_writes_it() -> None:
-    assert show_secret(b"\0\1\2") == "whsec_AAEC"
+    assert shorten_secret(b"\0\1\2") == "whsec_AAEC"
 
 
 async def test_a_made_secret_has_32_bytes_and_is_sealed_for_its_endpoint(outgoing: Outgoing) -> None:
