@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from tests.conformance.keyed import ClaimedRequest, keyed
 from tests.conformance.wire import connected
+from tests.support.authenticated_service import AuthenticatedService, authenticated_service
 
 COUNT: Final = 150
 COST_SECONDS_MAX: Final = 0.001
@@ -68,10 +68,10 @@ TABLE: Final[dict[str, Make]] = {
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClaimedRequest]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthenticatedService]:
     # The tests' own address is a trusted proxy's: what it forwards is looked at.
     proxies = {"PAIDONCE_TRUSTED_PROXIES": "127.0.0.0/8", "PAIDONCE_LOG_LEVEL": "warning"}
-    with keyed(tmp_path_factory.mktemp("cost"), **proxies) as keys:
+    with authenticated_service(tmp_path_factory.mktemp("cost"), **proxies) as keys:
         yield keys
 
 
@@ -81,7 +81,7 @@ def used_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cost_seconds(keys: ClaimedRequest, make: Make, count: int = COUNT) -> float:
+def cost_seconds(keys: AuthenticatedService, make: Make, count: int = COUNT) -> float:
     with connected(keys.url) as wire:
         began = used_seconds(keys.service.process.pid)
         for number in range(count):
@@ -91,12 +91,12 @@ def cost_seconds(keys: ClaimedRequest, make: Make, count: int = COUNT) -> float:
 
 
 @pytest.fixture(scope="module")
-def limit_seconds(keys: ClaimedRequest) -> float:
+def limit_seconds(keys: AuthenticatedService) -> float:
     plain = cost_seconds(keys, lambda _: get(b"/health/live"), count=20 * COUNT)
     return max(COST_SECONDS_MAX, PLAIN_REQUESTS * plain)
 
 
-def test_chunks_without_a_key_are_not_read(keys: ClaimedRequest, limit_seconds: float) -> None:
+def test_chunks_without_a_key_are_not_read(keys: AuthenticatedService, limit_seconds: float) -> None:
     # The connection is closed behind such a refusal, and with it the refusal may be lost.
     raw = post(b"/checkouts", CHUNKED, b"1\r\n{\r\n" * 2000 + b"0\r\n\r\n")
     began = used_seconds(keys.service.process.pid)
@@ -109,6 +109,6 @@ def test_chunks_without_a_key_are_not_read(keys: ClaimedRequest, limit_seconds: 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_no_request_without_a_key_costs_more_than_a_millisecond(
-    keys: ClaimedRequest, limit_seconds: float, name: str
+    keys: AuthenticatedService, limit_seconds: float, name: str
 ) -> None:
     assert cost_seconds(keys, TABLE[name]) < limit_seconds

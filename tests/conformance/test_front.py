@@ -9,23 +9,23 @@ import httpx
 import pytest
 
 from paidonce import __version__
-from tests.conformance.keyed import ClaimedRequest, keyed
 from tests.conformance.wire import Answer, connected
+from tests.support.authenticated_service import AuthenticatedService, authenticated_service
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClaimedRequest]:
-    with keyed(tmp_path_factory.mktemp("front")) as keys:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthenticatedService]:
+    with authenticated_service(tmp_path_factory.mktemp("front")) as keys:
         yield keys
 
 
 @pytest.fixture(scope="module")
-def document(keys: ClaimedRequest) -> dict[str, Any]:
+def document(keys: AuthenticatedService) -> dict[str, Any]:
     told: dict[str, Any] = httpx.get(f"{keys.url}/openapi.json").json()
     return told
 
 
-def ask(keys: ClaimedRequest, target: str, method: str = "GET", *, key: str = "", headers: str = "") -> Answer:
+def ask(keys: AuthenticatedService, target: str, method: str = "GET", *, key: str = "", headers: str = "") -> Answer:
     """Send a target as it is: a client library would put it right."""
     authorization = f"Authorization: Bearer {key}\r\n" if key else ""
     with connected(keys.url) as wire:
@@ -74,17 +74,17 @@ OTHER_SPELLINGS = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
 @pytest.mark.parametrize("target", OTHER_SPELLINGS)
-def test_another_spelling_of_a_path_is_not_found(keys: ClaimedRequest, target: str, method: str) -> None:
+def test_another_spelling_of_a_path_is_not_found(keys: AuthenticatedService, target: str, method: str) -> None:
     assert ask(keys, target, method, key=keys.admin).status == 404
 
 
 @pytest.mark.parametrize("target", ["/keys", "/keys?limit=1", "http://localhost/keys", "/docs", "/openapi.json"])
-def test_the_one_spelling_is_found(keys: ClaimedRequest, target: str) -> None:
+def test_the_one_spelling_is_found(keys: AuthenticatedService, target: str) -> None:
     assert ask(keys, target, key=keys.admin).status == 200
 
 
 @pytest.mark.parametrize("action", ["pay", "cancel"])
-def test_an_escaped_slash_leads_to_no_call_of_a_checkout(keys: ClaimedRequest, action: str) -> None:
+def test_an_escaped_slash_leads_to_no_call_of_a_checkout(keys: AuthenticatedService, action: str) -> None:
     with keys.client(keys.merchant) as http:
         body = {"amount": 1000, "currency": "USD", "idempotencyKey": f"slash {action}"}
         path = f"/checkouts/{http.post('/checkouts', json=body).json()['id']}"
@@ -94,7 +94,7 @@ def test_an_escaped_slash_leads_to_no_call_of_a_checkout(keys: ClaimedRequest, a
 
 
 @pytest.mark.parametrize("key", ["a/b", "/", "a//b/", "a b", 'say "100 %"', "%2F", "a;b?c#d", "order:1@shop", "~tilde"])
-def test_an_idempotency_key_with_any_character_has_a_path(keys: ClaimedRequest, key: str) -> None:
+def test_an_idempotency_key_with_any_character_has_a_path(keys: AuthenticatedService, key: str) -> None:
     with keys.client(keys.merchant) as http:
         made = http.post("/checkouts", json={"amount": 1000, "currency": "USD", "idempotencyKey": key})
         assert made.status_code == 201
@@ -103,7 +103,9 @@ def test_an_idempotency_key_with_any_character_has_a_path(keys: ClaimedRequest, 
 
 
 @pytest.mark.parametrize("spelling", ["spelt/here%3F", "spelt%2fhere%3F", "spelt%2F%68ere%3F", "spelt%2Fhere%3f", "/x"])
-def test_an_idempotency_key_is_escaped_where_it_must_be_and_only_there(keys: ClaimedRequest, spelling: str) -> None:
+def test_an_idempotency_key_is_escaped_where_it_must_be_and_only_there(
+    keys: AuthenticatedService, spelling: str
+) -> None:
     with keys.client(keys.merchant) as http:
         http.post("/checkouts", json={"amount": 1000, "currency": "USD", "idempotencyKey": "spelt/here?"})
     assert ask(keys, "/idempotency-keys/spelt%2Fhere%3F", key=keys.merchant).status == 200
@@ -134,7 +136,7 @@ ANY_ANSWER = {
 
 @pytest.mark.parametrize("name", ANY_ANSWER)
 def test_every_answer_is_kept_by_no_cache_shown_in_no_frame_and_taken_for_nothing_else(
-    keys: ClaimedRequest, name: str
+    keys: AuthenticatedService, name: str
 ) -> None:
     target, method, headers = ANY_ANSWER[name]
     answer = ask(keys, target, method, key=keys.merchant, headers=headers)
@@ -145,7 +147,7 @@ def test_every_answer_is_kept_by_no_cache_shown_in_no_frame_and_taken_for_nothin
     assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
 
 
-def test_an_answer_without_a_key_and_one_that_shows_a_secret_are_protected_too(keys: ClaimedRequest) -> None:
+def test_an_answer_without_a_key_and_one_that_shows_a_secret_are_protected_too(keys: AuthenticatedService) -> None:
     with keys.client(keys.admin) as http:
         shown = http.post("/keys", json={"merchantId": "m123"})
     refused = httpx.get(f"{keys.url}/checkouts")
@@ -154,7 +156,7 @@ def test_an_answer_without_a_key_and_one_that_shows_a_secret_are_protected_too(k
     assert {one.headers["x-content-type-options"] for one in (shown, refused)} == {"nosniff"}
 
 
-def test_the_page_of_documents_may_use_its_own_style_and_nothing_else(keys: ClaimedRequest) -> None:
+def test_the_page_of_documents_may_use_its_own_style_and_nothing_else(keys: AuthenticatedService) -> None:
     policy = httpx.get(f"{keys.url}/docs").headers["content-security-policy"]
     assert "unsafe" not in policy
     for rule in policy.split("; "):
@@ -165,7 +167,7 @@ def test_the_page_of_documents_may_use_its_own_style_and_nothing_else(keys: Clai
 # HEAD, and the methods of a path
 
 
-def test_head_is_answered_as_get_without_its_body(keys: ClaimedRequest, document: dict[str, Any]) -> None:
+def test_head_is_answered_as_get_without_its_body(keys: AuthenticatedService, document: dict[str, Any]) -> None:
     named = {"{provider}": "simulator", "{key}": "nobody's"}
     paths = [path for path, item in document["paths"].items() if "get" in item]
     assert len(paths) > 10
@@ -183,7 +185,7 @@ def test_head_is_answered_as_get_without_its_body(keys: ClaimedRequest, document
         assert without[0] == without[1], target
 
 
-def test_head_of_a_stream_ends_and_leaves_the_connection_to_the_next_request(keys: ClaimedRequest) -> None:
+def test_head_of_a_stream_ends_and_leaves_the_connection_to_the_next_request(keys: AuthenticatedService) -> None:
     head = f"Host: localhost\r\nAuthorization: Bearer {keys.merchant}\r\n\r\n"
     with connected(keys.url) as wire:
         wire.send(f"HEAD /events/stream HTTP/1.1\r\n{head}HEAD /docs HTTP/1.1\r\n{head}".encode())
@@ -195,7 +197,7 @@ def test_head_of_a_stream_ends_and_leaves_the_connection_to_the_next_request(key
     assert int(page.headers["content-length"]) > 10_000
 
 
-def test_every_path_tells_exactly_the_methods_that_it_has(keys: ClaimedRequest, document: dict[str, Any]) -> None:
+def test_every_path_tells_exactly_the_methods_that_it_has(keys: AuthenticatedService, document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         methods = {verb.upper() for verb in item} | {"OPTIONS"} | ({"HEAD"} if "get" in item else set())
         target = path.replace("{", "").replace("}", "")
@@ -204,7 +206,7 @@ def test_every_path_tells_exactly_the_methods_that_it_has(keys: ClaimedRequest, 
         assert [one.headers["allow"] for one in told] == [", ".join(sorted(methods))] * 2, path
 
 
-def test_head_is_refused_where_get_is(keys: ClaimedRequest) -> None:
+def test_head_is_refused_where_get_is(keys: AuthenticatedService) -> None:
     answer = ask(keys, "/checkouts/some/pay", "HEAD")
     assert (answer.status, answer.headers["allow"]) == (405, "OPTIONS, POST")
 
@@ -212,7 +214,7 @@ def test_head_is_refused_where_get_is(keys: ClaimedRequest) -> None:
 # Health
 
 
-def test_only_an_operator_is_told_more_of_the_service_than_the_verdict(keys: ClaimedRequest) -> None:
+def test_only_an_operator_is_told_more_of_the_service_than_the_verdict(keys: AuthenticatedService) -> None:
     verdicts = [ask(keys, f"/health/{what}", key=key) for what in ("live", "ready") for key in ("", keys.merchant)]
     assert [json.loads(one.body) for one in verdicts] == [{"status": "live"}] * 2 + [{"status": "ready"}] * 2
     told = json.loads(ask(keys, "/health/ready", key=keys.admin).body)
@@ -221,5 +223,5 @@ def test_only_an_operator_is_told_more_of_the_service_than_the_verdict(keys: Cla
     assert told["schema"]
 
 
-def test_a_key_that_opens_nothing_is_refused_by_the_health_check_too(keys: ClaimedRequest) -> None:
+def test_a_key_that_opens_nothing_is_refused_by_the_health_check_too(keys: AuthenticatedService) -> None:
     assert ask(keys, "/health/ready", key="sk_test_nothing").status == 401

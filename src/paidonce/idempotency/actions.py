@@ -26,11 +26,9 @@ def with_idempotency(
 
     Without an idempotency key this is the action and its request. With one, the outcome may be ``AlreadyProcessed``.
     """
-    return (
-        (action, request)
-        if idempotency is None
-        else (IdempotentAction(action, idempotency.summarize), ClaimedRequest(request, idempotency.claim))
-    )
+    if idempotency is None:
+        return action, request
+    return IdempotentAction(action, idempotency.summarize), ClaimedRequest(request, idempotency.claim)
 
 
 class IdempotentAction(msgspec.Struct, frozen=True):
@@ -73,9 +71,7 @@ class IdempotentAction(msgspec.Struct, frozen=True):
                 index
                 for name, index in first.items()
                 if index not in outcomes
-                and (
-                    name in claimed or name in records
-                )  # Or claimed by this request in a commit whose result was lost.
+                and (name in claimed or name in records)  # In records: claimed here, but the result was lost.
             ]
             outcomes |= _run(transaction, self.action, self.summarize, {index: requests[index] for index in own})
         return [outcomes[index] for index in range(len(requests))]

@@ -359,7 +359,9 @@ async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch
     assert looked_up == 3
 
 
-@pytest.mark.parametrize(("error", "logged"), [(RuntimeError("?"), ["keys_not_read"]), (DatabaseUnavailable(), [])])
+@pytest.mark.parametrize(
+    ("error", "logged"), [(RuntimeError("?"), ["api_key_lookup_failed"]), (DatabaseUnavailable(), [])]
+)
 async def test_what_nobody_planned_is_logged_and_told_to_who_waits(
     on: Ring, error: Exception, logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from tests.service import Paidonce, processes
 
 
 @dataclass(frozen=True)
-class ClaimedRequest:
+class AuthenticatedService:
     """``admin`` and ``merchant`` are keys: an operator's, and one of the merchant ``m123``."""
 
     service: Paidonce
@@ -31,7 +31,7 @@ class ClaimedRequest:
 
 
 @contextmanager
-def keyed(folder: Path, **settings: str) -> Iterator[ClaimedRequest]:
+def authenticated_service(folder: Path, **settings: str) -> Iterator[AuthenticatedService]:
     """Run a service with keys on SQLite."""
     url = f"file:{folder}/paidonce.db"
     with processes(folder) as start:
@@ -43,4 +43,4 @@ def keyed(folder: Path, **settings: str) -> Iterator[ClaimedRequest]:
             return done.stdout.strip()
 
         operate("merchants", "create", "m123")
-        yield ClaimedRequest(service, operate("keys", "create", "--admin"), operate("keys", "create", "m123"))
+        yield AuthenticatedService(service, operate("keys", "create", "--admin"), operate("keys", "create", "m123"))
