@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from paidonce import ids
-from paidonce.checkouts.actions import Created, Replayed, create_checkouts, read_checkouts
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts, load_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
@@ -119,7 +119,7 @@ class Buyer:
             self._note(Acknowledged(attempt_id=outcome.attempt.id))
 
     async def read(self, checkout_id: str) -> Checkout:
-        found = await self.service.reader.submit(read_checkouts, TenantScopedId(checkout_id, None))
+        found = await self.service.reader.submit(load_checkouts, TenantScopedId(checkout_id, None))
         assert isinstance(found, Checkout)
         return found
 

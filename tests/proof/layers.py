@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from paidonce import ids
 from paidonce.checkouts import store as checkouts_store
-from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts, create_checkouts, read_checkouts
+from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts, create_checkouts, load_checkouts
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
@@ -57,7 +57,7 @@ def constraints(url: str) -> list[str]:
         checkout_id, _ = _paid(database)
         try:
             with database.write() as transaction:
-                checkout = read_checkouts(transaction, [TenantScopedId(checkout_id, None)])[0]
+                checkout = load_checkouts(transaction, [TenantScopedId(checkout_id, None)])[0]
                 assert isinstance(checkout, Checkout)
                 second = new_attempt(
                     ids.new_id(ids.ATTEMPT), checkout, AttemptKind.CHARGE, now=1, lease_ms=0, amount=1000
@@ -79,7 +79,7 @@ def _cancel_against_pay(database: Database) -> Iterator[str]:
     cancel = CancelCheckout(TenantScopedId(checkout_id, None))
     with _meanwhile(checkouts_store, "apply_transitions", lambda: _run(database, cancel_checkouts, cancel)):
         _start(database, checkout_id)
-    checkout = _run(database, read_checkouts, TenantScopedId(checkout_id, None))
+    checkout = _run(database, load_checkouts, TenantScopedId(checkout_id, None))
     if (checkout.status, checkout.attempt) != ("CANCELED", None):
         yield f"15. {checkout_id} was canceled and is {checkout.status}"
 

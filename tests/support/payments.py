@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from paidonce.checkouts.actions import create_checkouts, read_checkouts, read_timelines
+from paidonce.checkouts.actions import create_checkouts, load_checkouts, load_timelines
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.clock import Clock, Instant
 from paidonce.database.engine import Database, open_database
@@ -127,7 +127,7 @@ class Payments:
 
     def checkout(self, checkout: TenantScopedId) -> Checkout:
         with self.database.read() as transaction:
-            (found,) = read_checkouts(transaction, [checkout])
+            (found,) = load_checkouts(transaction, [checkout])
         assert isinstance(found, Checkout)
         return found
 
@@ -151,7 +151,7 @@ class Payments:
 
     def events(self, checkout: TenantScopedId) -> Sequence[Event]:
         with self.database.read() as transaction:
-            (found,) = read_timelines(transaction, [checkout])
+            (found,) = load_timelines(transaction, [checkout])
         assert not isinstance(found, Exception)
         return found
 

@@ -1,1 +1,1 @@
-"""What is bought: a checkout's states, rules, use cases and statements."""
+"""Checkouts: states, rules, use cases and SQL statements."""

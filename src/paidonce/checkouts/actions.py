@@ -1,4 +1,4 @@
-"""What can be done with checkouts: create, read, list, cancel, expire. Each is one function over a batch."""
+"""Use cases for checkouts: create, load, list, cancel, expire. Each is one function due a batch."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -23,13 +23,13 @@ from paidonce.merchants.model import TenantScopedId
 
 
 class Created(msgspec.Struct, frozen=True):
-    """The checkout is new."""
+    """The checkout was created by this request."""
 
     checkout: Checkout
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """The same request was answered before; this is the checkout as it stands now."""
+    """The same request was processed before; this is the current checkout."""
 
     checkout: Checkout
 
@@ -38,9 +38,11 @@ CreateOutcome: TypeAlias = Created | Replayed | IdempotencyKeyReused
 
 
 def create_checkouts(transaction: Transaction, requests: Sequence[NewCheckout]) -> list[CreateOutcome]:
-    """Create checkouts; the same merchant and key give the same checkout for ever, with another body they are refused.
+    """Create checkouts. A merchant and an idempotency key identify one checkout for ever; with another body they are
+    refused.
 
-    Whichever request of a key comes first creates it, in this batch or any other. The rest read it back and compare.
+    The first request with a key creates the checkout, in this batch or in another. The others read it back and are
+    compared with it.
     """
     inserted = store.insert_new(transaction, requests)
     transaction.events.extend(
@@ -57,7 +59,7 @@ def create_checkouts(transaction: Transaction, requests: Sequence[NewCheckout]) 
     repeated = {(one.merchant_id, one.idempotency_key) for one in requests if one.id not in inserted}
     stored = store.read_by_key(transaction, repeated) if repeated else {}
     return [
-        Created(_as_created(request, transaction.now))
+        Created(_created_checkout(request, transaction.now))
         if request.id in inserted
         else _compare(stored[request.merchant_id, request.idempotency_key], request)
         for request in requests
@@ -65,13 +67,13 @@ def create_checkouts(transaction: Transaction, requests: Sequence[NewCheckout]) 
 
 
 def _compare(stored: Checkout, request: NewCheckout) -> CreateOutcome:
-    if stored.id == request.id:  # Our own, from a commit whose answer was lost.
+    if stored.id == request.id:  # This request, from a commit whose result was lost.
         return Created(stored)
     differing = differing_fields(stored, request)
     return IdempotencyKeyReused(differing) if differing else Replayed(stored)
 
 
-def _as_created(request: NewCheckout, now: Instant) -> Checkout:
+def _created_checkout(request: NewCheckout, now: Instant) -> Checkout:
     return Checkout(
         id=request.id,
         merchant_id=request.merchant_id,
@@ -94,14 +96,16 @@ def _as_created(request: NewCheckout, now: Instant) -> Checkout:
     )
 
 
-def read_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Checkout | CheckoutNotFound]:
-    """Read checkouts by id, each with its newest attempt."""
+def load_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Checkout | CheckoutNotFound]:
+    """Load checkouts by id, each with its newest attempt."""
     found = store.read_by_id(transaction, set(requests))
     return [found.get(request) or CheckoutNotFound() for request in requests]
 
 
-def find_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> list[Checkout | None]:
-    """Read the checkouts that these keys, each a merchant's id and its key, created; None for one that created none."""
+def load_checkouts_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> list[Checkout | None]:
+    """Load the checkouts that were created with these keys, each a merchant id and an idempotency key; None for a
+    key that created none.
+    """
     found = store.read_by_key(transaction, set(keys))
     return [found.get(key) for key in keys]
 
@@ -109,43 +113,45 @@ def find_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> li
 def list_checkouts(
     transaction: Transaction, requests: Sequence[store.CheckoutFilter]
 ) -> list[tuple[list[Checkout], bool]]:
-    """Read pages of checkouts, newest first, and whether more lies beyond each."""
+    """Load pages of checkouts, newest first, and whether each has a next page."""
     return [store.read_page(transaction, request) for request in requests]
 
 
-def read_timelines(
+def load_timelines(
     transaction: Transaction, requests: Sequence[TenantScopedId]
 ) -> list[Sequence[Event] | CheckoutNotFound]:
-    """Read what happened to checkouts, oldest first. Every checkout has at least the event of its creation."""
+    """Load the events of checkouts, oldest first. Every checkout has at least the event of its creation."""
     return [
         events_of_checkout(transaction, request.id, request.merchant_id) or CheckoutNotFound() for request in requests
     ]
 
 
 class CancelCheckout(msgspec.Struct, frozen=True):
-    """A request to cancel a checkout that nobody has paid."""
+    """A request to cancel an unpaid checkout."""
 
     checkout: TenantScopedId
     origin: Origin = Origin()
 
 
 def cancel_checkouts(transaction: Transaction, requests: Sequence[CancelCheckout]) -> list[Checkout | PaidonceError]:
-    """Cancel checkouts that are not paid; a canceled one stays so. Against a pay at the same time one wins."""
+    """Cancel unpaid checkouts. A canceled checkout is returned as it is. Of a concurrent cancel and pay, one wins."""
     seen = store.read_by_id(transaction, {request.checkout for request in requests})
     wanted = {
-        checkout.id: _move(checkout, CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
+        checkout.id: _transition(checkout, CheckoutStatus.CANCELED, Cause.REQUEST, request.origin)
         for request in requests
         if (checkout := seen.get(request.checkout)) and checkout.status in PAYABLE
     }
-    wanted |= {one.id: _expiry(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now}
-    moved = store.apply_transitions(transaction, list(wanted.values()))
-    if len(moved) < len(wanted):  # Another process moved one meanwhile: look again.
+    wanted |= {
+        one.id: _expiration(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now
+    }
+    changed = store.apply_transitions(transaction, list(wanted.values()))
+    if len(changed) < len(wanted):  # Another process changed one: start due.
         return cancel_checkouts(transaction, requests)
     now = store.read_by_id(transaction, seen)
-    return [_canceled(now.get(request.checkout)) for request in requests]
+    return [_cancel_outcome(now.get(request.checkout)) for request in requests]
 
 
-def _canceled(checkout: Checkout | None) -> Checkout | PaidonceError:
+def _cancel_outcome(checkout: Checkout | None) -> Checkout | PaidonceError:
     if checkout is None:
         return CheckoutNotFound()
     if checkout.status == CheckoutStatus.CANCELED:
@@ -156,19 +162,19 @@ def _canceled(checkout: Checkout | None) -> Checkout | PaidonceError:
 
 
 def expire_checkouts(transaction: Transaction, limits: Sequence[int]) -> list[list[str]]:
-    """Expire checkouts whose time is over, at most ``limit`` for each request; returns their ids."""
+    """Expire checkouts that are due, at most ``limit`` for each request; returns their ids."""
     expired = []
     for limit in limits:
-        over = [one for one in store.read_expired(transaction, limit) if one.status in PAYABLE]
-        expired.append(sorted(store.apply_transitions(transaction, [_expiry(checkout) for checkout in over])))
+        due = [one for one in store.read_expired(transaction, limit) if one.status in PAYABLE]
+        expired.append(sorted(store.apply_transitions(transaction, [_expiration(checkout) for checkout in due])))
     return expired
 
 
-def _expiry(checkout: Checkout) -> CheckoutTransition:
-    return _move(checkout, CheckoutStatus.EXPIRED, Cause.CLOCK, Origin())
+def _expiration(checkout: Checkout) -> CheckoutTransition:
+    return _transition(checkout, CheckoutStatus.EXPIRED, Cause.CLOCK, Origin())
 
 
-def _move(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Origin) -> CheckoutTransition:
+def _transition(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin: Origin) -> CheckoutTransition:
     return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,

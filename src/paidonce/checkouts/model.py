@@ -1,4 +1,4 @@
-"""What a checkout is: its states as a table, and the rules that hold before anything is asked of a database."""
+"""The checkout: its table of states, and the rules that need no database."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,14 +8,14 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.events.model import Cause, EventType, Origin
 
-ATTEMPTS_MAX: Final = 5  # The contract's limit on paying again after a decline.
+ATTEMPTS_MAX: Final = 5  # The limit on attempts to pay, including those after a decline.
 EXPIRES_IN_SECONDS_DEFAULT: Final = 86_400
 EXPIRES_IN_SECONDS_MIN: Final = 300
 EXPIRES_IN_SECONDS_MAX: Final = 30 * 86_400
 
 
 class CheckoutStatus(StrEnum):
-    """Where a checkout stands."""
+    """The status of a checkout."""
 
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
@@ -28,10 +28,10 @@ class CheckoutStatus(StrEnum):
 
 ALLOWED: Final = {
     CheckoutStatus.PENDING: {CheckoutStatus.PROCESSING, CheckoutStatus.CANCELED, CheckoutStatus.EXPIRED},
-    # From here money may have moved: only the provider's proof leads on.
+    # Money may have moved: only evidence from the provider leads to the next status.
     CheckoutStatus.PROCESSING: {CheckoutStatus.COMPLETED, CheckoutStatus.AUTHORIZED, CheckoutStatus.FAILED},
     CheckoutStatus.AUTHORIZED: {CheckoutStatus.PROCESSING, CheckoutStatus.CANCELED, CheckoutStatus.EXPIRED},
-    # The provider proved that nothing was charged, so another try is safe.
+    # The provider has confirmed that nothing was charged, so another attempt is safe.
     CheckoutStatus.FAILED: {CheckoutStatus.PROCESSING, CheckoutStatus.CANCELED, CheckoutStatus.EXPIRED},
     CheckoutStatus.COMPLETED: set[CheckoutStatus](),
     CheckoutStatus.CANCELED: set[CheckoutStatus](),
@@ -51,7 +51,7 @@ EVENT_OF: Final = {
 
 
 class LatestAttempt(msgspec.Struct, frozen=True):
-    """The newest attempt that moves a checkout, as much of it as a checkout shows."""
+    """The newest attempt that moves a checkout to another status: the part of it that a checkout shows."""
 
     id: str
     kind: str
@@ -67,12 +67,12 @@ class LatestAttempt(msgspec.Struct, frozen=True):
 
     @property
     def ended(self) -> bool:
-        """Whether a proof ended it."""
+        """Whether the provider has confirmed its outcome."""
         return self.settled_at is not None
 
 
 class Checkout(msgspec.Struct, frozen=True):
-    """A checkout as it stands. Amounts are minor units; ``metadata`` is the JSON text of an object of strings."""
+    """A checkout. Amounts are in minor units; ``metadata`` is the JSON text of an object of strings."""
 
     id: str
     merchant_id: str
@@ -96,12 +96,12 @@ class Checkout(msgspec.Struct, frozen=True):
 
     @property
     def refundable(self) -> int:
-        """What can still be refunded, in minor units: refunds under way are counted as done."""
+        """The amount that can still be refunded, in minor units. Pending refunds are counted as refunded."""
         return self.amount_captured - self.amount_refunded - self.amount_refund_pending
 
 
 class NewCheckout(msgspec.Struct, frozen=True):
-    """A request to create a checkout, with the id that it gets where its idempotency key is new."""
+    """A request to create a checkout, with the id that it gets if its idempotency key is new."""
 
     id: str
     merchant_id: str
@@ -118,10 +118,11 @@ class NewCheckout(msgspec.Struct, frozen=True):
 
 
 class CheckoutTransition(msgspec.Struct, frozen=True, kw_only=True):
-    """A transition that is wanted: it takes place only where status and newest attempt are still as seen.
+    """A transition to apply. It takes effect only where the status and the newest attempt are still the ones that were
+    read.
 
-    ``attempt_id`` is the attempt that the event tells of; ``starts`` makes it the checkout's newest, and ``counts``
-    makes it one of the tries to pay. ``captured`` is what is taken, in minor units.
+    ``attempt_id`` is the attempt that the event names. ``starts`` makes it the newest attempt of the checkout, and
+    ``counts`` counts it as an attempt to pay. ``captured`` is the amount that is captured, in minor units.
     """
 
     checkout_id: str
@@ -138,13 +139,15 @@ class CheckoutTransition(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a transition that the table does not know: that is a defect, whoever asks for it."""
-        stays = self.source is self.target and self.starts  # A void: the money is held until it is proven.
+        """Refuse a transition that is not in the table, which is a defect of the caller."""
+        stays = (
+            self.source is self.target and self.starts
+        )  # A void: the authorization stands until the void is confirmed.
         assert stays or self.target in ALLOWED[self.source], f"no transition from {self.source} to {self.target}"
 
 
 def differing_fields(stored: Checkout, wanted: NewCheckout) -> list[str]:
-    """Name the body's fields in which a stored checkout differs from a request with the same idempotency key."""
+    """Name the fields of the body in which a request differs from the checkout with the same idempotency key."""
     pairs = {
         "amount": (stored.amount, wanted.amount),
         "currency": (stored.currency, wanted.currency),

@@ -1,4 +1,4 @@
-"""Statements over checkouts. Each runs over a batch and is compiled once for each database."""
+"""SQL statements for checkouts. Each runs over a batch and is compiled once for each database."""
 
 import operator
 from collections.abc import Collection, Iterable, Sequence
@@ -27,8 +27,8 @@ _WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from
 )
 
 
-class NewRow(msgspec.Struct, frozen=True):
-    """A checkout's columns when it is created; the others have their defaults."""
+class NewCheckoutRow(msgspec.Struct, frozen=True):
+    """The columns of a new checkout. The others have their default values."""
 
     id: str
     merchant_id: str
@@ -47,15 +47,15 @@ class NewRow(msgspec.Struct, frozen=True):
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_given(dialect, checkout, *NewRow.__struct_fields__)
-    # RETURNING is silent about rows that were there: those are read back by key.
+    statement = insert_given(dialect, checkout, *NewCheckoutRow.__struct_fields__)
+    # RETURNING leaves out rows that exist already; they are read back by key.
     return statement.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"]).returning(checkout.c.id)
 
 
 def _by_id(dialect: str) -> Select[Any]:
     wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
-    whose = or_(wanted.c.merchant_id.is_(None), checkout.c.merchant_id == wanted.c.merchant_id)
-    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id, whose)
+    tenant = or_(wanted.c.merchant_id.is_(None), checkout.c.merchant_id == wanted.c.merchant_id)
+    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id, tenant)
 
 
 def _by_key(dialect: str) -> Select[Any]:
@@ -65,7 +65,7 @@ def _by_key(dialect: str) -> Select[Any]:
     )
 
 
-def _move(dialect: str) -> Update:
+def _apply_transition(dialect: str) -> Update:
     wanted = given_rows(
         dialect,
         "wanted",
@@ -122,7 +122,7 @@ def _add_refunds(dialect: str) -> Update:
 _INSERT: Final = Statement(_insert)
 _BY_ID: Final = Statement(_by_id)
 _BY_KEY: Final = Statement(_by_key)
-_MOVE: Final = Statement(_move)
+_APPLY_TRANSITION: Final = Statement(_apply_transition)
 _ADD_REFUNDS: Final = Statement(_add_refunds)
 _EXPIRED: Final = Statement(
     lambda _: (
@@ -149,8 +149,8 @@ def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set
     return transaction.column(_INSERT, {"rows": rows})
 
 
-def _new_row(request: NewCheckout, now: Instant) -> NewRow:
-    return NewRow(
+def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:
+    return NewCheckoutRow(
         request.id,
         request.merchant_id,
         request.idempotency_key,
@@ -169,13 +169,13 @@ def _new_row(request: NewCheckout, now: Instant) -> NewRow:
 
 
 def read_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Checkout]:
-    """Read checkouts with their newest attempt; those that are not there, or are another's, are left out."""
+    """Read checkouts with their newest attempt. Those that are missing or belong to another merchant are left out."""
     rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
     return pick_visible(wanted, {one.id: one for one in map(_checkout, rows)})
 
 
 def id_of(checkout: Checkout) -> TenantScopedId:
-    """Name a checkout that was read."""
+    """Return the id of a checkout, scoped to its merchant."""
     return TenantScopedId(checkout.id, checkout.merchant_id)
 
 
@@ -187,12 +187,12 @@ def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> di
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
-    """Read at most ``limit`` checkouts whose time is over and that nothing moves, the longest over first."""
+    """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first."""
     return [_checkout(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
 
 
 class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which checkouts a page shows: newest first, or, with ``ending_before``, those just newer than an id."""
+    """Which checkouts a page comparison: newest first, or with ``ending_before`` those just newer than an id."""
 
     limit: int
     merchant_id: str | None = None
@@ -204,11 +204,11 @@ class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Checkout], bool]:
-    """Read one page, newest first, and whether more lies beyond it."""
+    """Read a page, newest first, and whether there is a next page."""
     statement = _WITH_ATTEMPT.limit(wanted.limit + 1)
     backwards = wanted.ending_before is not None
     statement = statement.order_by(checkout.c.id.asc() if backwards else checkout.c.id.desc())
-    for column, holds, value in (
+    for column, comparison, value in (
         (checkout.c.merchant_id, operator.eq, wanted.merchant_id),
         (checkout.c.status, operator.eq, wanted.status),
         (checkout.c.created_at, operator.gt, wanted.created_after),
@@ -217,48 +217,52 @@ def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Ch
         (checkout.c.id, operator.gt, wanted.ending_before),
     ):
         if value is not None:
-            statement = statement.where(holds(column, value))
+            statement = statement.where(comparison(column, value))
     found = [_checkout(row) for row in transaction.rows(statement)]
     page = found[: wanted.limit]
     return (page[::-1] if backwards else page), len(found) > wanted.limit
 
 
-def apply_transitions(transaction: Transaction, moves: Sequence[CheckoutTransition]) -> set[str]:
-    """Carry out transitions, each with its event; returns the ids of those whose checkout was still as they saw it."""
-    if not moves:
+def apply_transitions(transaction: Transaction, transitions: Sequence[CheckoutTransition]) -> set[str]:
+    """Apply transitions, each with its event; returns the ids of the checkouts that were unchanged since they were
+    read.
+    """
+    if not transitions:
         return set()
     rows = encode_rows(
         {
-            "checkout_id": move.checkout_id,
-            "merchant_id": move.merchant_id,
-            "source": move.source,
-            "target": move.target,
-            "seen_attempt_id": move.seen_attempt_id,
-            "new_attempt_id": move.attempt_id if move.starts else None,
-            "attempts_added": int(move.counts),
-            "captured": move.captured,
+            "checkout_id": transition.checkout_id,
+            "merchant_id": transition.merchant_id,
+            "source": transition.source,
+            "target": transition.target,
+            "seen_attempt_id": transition.seen_attempt_id,
+            "new_attempt_id": transition.attempt_id if transition.starts else None,
+            "attempts_added": int(transition.counts),
+            "captured": transition.captured,
         }
-        for move in moves
+        for transition in transitions
     )
-    moved = transaction.column(_MOVE, {"wanted": rows, "now": transaction.now})
+    applied = transaction.column(_APPLY_TRANSITION, {"wanted": rows, "now": transaction.now})
     transaction.events.extend(
         NewEvent(
-            type=EVENT_OF[move.target] if move.source is not move.target else EventType.ATTEMPT_STARTED,
-            cause=move.cause,
-            merchant_id=move.merchant_id,
-            checkout_id=move.checkout_id,
-            attempt_id=move.attempt_id,
-            origin=move.origin,
-            detail=move.detail,
+            type=EVENT_OF[transition.target]
+            if transition.source is not transition.target
+            else EventType.ATTEMPT_STARTED,
+            cause=transition.cause,
+            merchant_id=transition.merchant_id,
+            checkout_id=transition.checkout_id,
+            attempt_id=transition.attempt_id,
+            origin=transition.origin,
+            detail=transition.detail,
         )
-        for move in moves
-        if move.checkout_id in moved
+        for transition in transitions
+        if transition.checkout_id in applied
     )
-    return moved
+    return applied
 
 
 class RefundSums(msgspec.Struct, frozen=True, kw_only=True):
-    """What is added to a checkout's sums of refunds, in minor units, if they are still as seen."""
+    """Changes to a checkout's sums of refunds, in minor units, which apply if the sums are still as read."""
 
     checkout: Checkout
     pending: int
@@ -266,7 +270,7 @@ class RefundSums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_refunds(transaction: Transaction, sums: Sequence[RefundSums]) -> set[str]:
-    """Change the sums of refunds, one row a checkout; returns the ids of those that were still as seen."""
+    """Change the sums of refunds, one row for each checkout; returns the ids of those whose sums were still as read."""
     if not sums:
         return set()
     wanted = encode_rows(

@@ -1,4 +1,4 @@
-"""Waiting for a checkout to leave PROCESSING, so that no client needs a polling loop."""
+"""Long polling: clients wait for a checkout to disconnect PROCESSING, instead of polling for it."""
 
 import asyncio
 from collections import defaultdict
@@ -7,30 +7,31 @@ from typing import Any, Final
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 
-# What this process has in its hands it hears of from itself; only a webhook that another process took can be sooner.
-OWNED_LOCALLY_POLLS: Final = 4
+# This process learns of its own attempts at once. Only a webhook to another process can settle one unseen, so polls
+# are this many times rarer.
+OWNED_LOCALLY_POLL_FACTOR: Final = 4
 
 
 class _Waiter:
-    """A client that waits; ``change`` ends with the checkout as it is now, or with None where it must be read."""
+    """A waiting client. The result of ``change`` is the current checkout, or None where it must be read."""
 
-    __slots__ = ("change", "has_left")
+    __slots__ = ("change", "is_disconnected")
 
     def __init__(self, change: asyncio.Future[Checkout | None]) -> None:
         self.change = change
-        self.has_left = False
+        self.is_disconnected = False
 
-    def leave(self, _task: asyncio.Task[None]) -> None:
-        self.has_left = True
-        self.tell(None)
+    def disconnect(self, _task: asyncio.Task[None]) -> None:
+        self.is_disconnected = True
+        self.wake(None)
 
-    def tell(self, checkout: Checkout | None) -> None:
+    def wake(self, checkout: Checkout | None) -> None:
         if not self.change.done():
             self.change.set_result(checkout)
 
 
 class SettlementWaiters:
-    """Clients that wait. In this process a change wakes them at once; one made by another is seen by looking again."""
+    """The waiting clients. A change in this process wakes them at once; one in another process is found by polling."""
 
     def __init__(self, *, poll_seconds: float) -> None:
         self._poll_seconds = poll_seconds
@@ -38,16 +39,16 @@ class SettlementWaiters:
         self._closed = False
 
     def notify(self, checkout_id: str, checkout: Checkout | None = None) -> None:
-        """Wake those who wait for this checkout, and hand it to them where it is known as it was just committed."""
+        """Wake the clients that wait for this checkout. ``checkout`` is its committed state, where that is known."""
         for waiter in self._waiting.get(checkout_id, ()):
-            waiter.tell(checkout)
+            waiter.wake(checkout)
 
     def close(self) -> None:
-        """Answer everybody now with what is true now: the process is about to stop."""
+        """Wake all clients, because the process is about to stop. They are answered with the current state."""
         self._closed = True
         for waiters in self._waiting.values():
             for waiter in waiters:
-                waiter.tell(None)
+                waiter.wake(None)
 
     async def settled(
         self,
@@ -66,32 +67,32 @@ class SettlementWaiters:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        poll_seconds = self._poll_seconds * OWNED_LOCALLY_POLLS if owned_locally else self._poll_seconds
+        poll_seconds = self._poll_seconds * OWNED_LOCALLY_POLL_FACTOR if owned_locally else self._poll_seconds
         waiter = _Waiter(loop.create_future())
         self._waiting[checkout.id].add(waiter)
-        leaving = None
+        disconnecting = None
         if gone is not None:
-            leaving = loop.create_task(gone())
-            leaving.add_done_callback(waiter.leave)
+            disconnecting = loop.create_task(gone())
+            disconnecting.add_done_callback(waiter.disconnect)
         known = checkout if owned_locally else None
         try:
             while True:
-                if waiter.has_left:
+                if waiter.is_disconnected:
                     return known or checkout
                 if known is None:
-                    waiter.change = loop.create_future()  # Before reading: a change that comes after it ends this one.
+                    waiter.change = loop.create_future()  # Created before the read, so that no later change is missed.
                     known = await read()
                 remaining = deadline - loop.time()
                 if known.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
                     return known
-                look = loop.call_later(min(poll_seconds, remaining), waiter.tell, None)
+                poll = loop.call_later(min(poll_seconds, remaining), waiter.wake, None)
                 try:
                     known = await waiter.change
                 finally:
-                    look.cancel()
+                    poll.cancel()
         finally:
-            if leaving is not None:
-                leaving.cancel()
+            if disconnecting is not None:
+                disconnecting.cancel()
             self._waiting[checkout.id].discard(waiter)
             if not self._waiting[checkout.id]:
                 del self._waiting[checkout.id]

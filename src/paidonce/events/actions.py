@@ -1,4 +1,4 @@
-"""What can be asked of the event log. Each is one function over a batch, and only reads."""
+"""Queries of the event log. Each is one function over a batch."""
 
 from collections.abc import Sequence
 
@@ -13,27 +13,27 @@ from paidonce.merchants.model import TenantScopedId
 
 
 def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[tuple[list[Event], bool]]:
-    """Read pages of events, oldest first, and whether more lies beyond each."""
+    """Load pages of events, oldest first, and whether each has a next page."""
     return [store.read_page(transaction, request) for request in requests]
 
 
-def find_events(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Event | EventNotFound]:
-    """Read events by id."""
+def load_events(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Event | EventNotFound]:
+    """Load events by id."""
     return [store.read_event(transaction, one.id, one.merchant_id) or EventNotFound() for one in requests]
 
 
 def find_newest(transaction: Transaction, merchant_ids: Sequence[str]) -> list[int]:
-    """Read the numbers of merchants' newest events; 0 for one that has none."""
+    """Load the sequence numbers of merchants' newest events; 0 for a merchant without events."""
     return [store.read_newest(transaction, merchant_id) for merchant_id in merchant_ids]
 
 
 class ReadOn(msgspec.Struct, frozen=True):
-    """A wish for what comes next, of several merchants, at most ``limit`` events of each."""
+    """A request for the next events of several merchants, at most ``limit`` of each."""
 
     seen: Sequence[Seen]
     limit: int
 
 
 def read_on(transaction: Transaction, requests: Sequence[ReadOn]) -> list[list[Event]]:
-    """Read what comes next; each merchant's events in their order."""
+    """Load the next events. Those of each merchant are in order."""
     return [store.read_after(transaction, request.seen, request.limit) for request in requests]

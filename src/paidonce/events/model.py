@@ -1,4 +1,4 @@
-"""What an event says. Every transition appends one, in the same transaction; none is ever changed."""
+"""Events. Every transition appends one in the same transaction, and an event is never changed."""
 
 from enum import StrEnum
 from typing import Any
@@ -9,8 +9,8 @@ from paidonce.clock import Instant
 
 
 class EventType(StrEnum):
-    """Every kind of event. Those of a checkout are transitions; ``attempt.*`` tell of a try that moves none yet;
-    ``endpoint.*`` tell of a webhook endpoint, and of no checkout.
+    """The types of events. ``checkout.*`` are transitions; ``attempt.*`` concern an attempt that has not changed its
+    checkout yet; ``endpoint.*`` concern a webhook endpoint and no checkout.
     """
 
     CHECKOUT_CREATED = "checkout.created"
@@ -34,7 +34,7 @@ class EventType(StrEnum):
 
 
 class Cause(StrEnum):
-    """What brought an event about."""
+    """What caused an event."""
 
     REQUEST = "request"
     PROVIDER_ANSWER = "provider_answer"
@@ -46,14 +46,14 @@ class Cause(StrEnum):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The request behind a change: its ``X-Request-Id``, and its ``Idempotency-Key`` if it bore one."""
+    """The request that caused a change: its ``X-Request-Id``, and its ``Idempotency-Key`` if it had one."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is to be appended; it gets its number in the last statement of the transaction."""
+    """An event to append. It gets its number in one of the last statements of the transaction."""
 
     type: EventType
     cause: Cause
@@ -65,9 +65,9 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event as it stands in the log. ``sequence`` counts its merchant's without a gap; ``detail`` is JSON text.
+    """An event in the log. ``sequence`` numbers the events of a merchant without gaps; ``detail`` is JSON text.
 
-    ``checkout_id`` is absent where it is about something else; ``attempt_kind`` is read beside it, from its attempt.
+    ``checkout_id`` is None where the event does not concern a checkout. ``attempt_kind`` is read from the attempt.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Statements of the event log."""
+"""SQL statements for the event log."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
 
-_COLUMNS: Final = Event.__struct_fields__[:-1]  # The kind of an event's attempt is that attempt's to tell.
+_COLUMNS: Final = Event.__struct_fields__[:-1]  # The kind of attempt is read from the attempt.
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class MerchantCount(msgspec.Struct, frozen=True):
-    """How many events a merchant gets; ``created_at`` is for one that comes into being by it."""
+    """The number of new events of a merchant. ``created_at`` is used where the merchant does not exist yet."""
 
     id: str
     event_sequence: int
@@ -31,8 +31,8 @@ class MerchantCount(msgspec.Struct, frozen=True):
 
 
 def _count_events(dialect: str) -> ReturningInsert[Any]:
-    # The rows of one INSERT are taken in their order. Sorted by id, they lock merchants in one order in every process,
-    # so that two batches cannot deadlock; and a merchant comes into being by first use.
+    # An INSERT handles its rows in order. They are sorted by id, so that every process locks merchants in the same
+    # order and two batches cannot deadlock. A merchant is created by its first use.
     upsert = insert_given(dialect, merchant, *MerchantCount.__struct_fields__)
     return upsert.on_conflict_do_update(
         index_elements=["id"],
@@ -41,7 +41,7 @@ def _count_events(dialect: str) -> ReturningInsert[Any]:
 
 
 def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Select[Any]:
-    """Select events, each with the kind of its attempt; ``beside`` is what they are joined to already."""
+    """Select events, each with the kind of its attempt. ``beside`` is what they are joined to."""
     of_event = (events.c[name] for name in _COLUMNS)
     same = and_(attempt.c.id == events.c.attempt_id, attempt.c.merchant_id == events.c.merchant_id)
     return select(*of_event, attempt.c.kind).select_from(
@@ -50,13 +50,13 @@ def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Selec
 
 
 def _after(dialect: str) -> Select[Any]:
-    """Select what comes after a number, for each of many merchants: from the index, however many events there are."""
+    """Select the events after a number, for each of many merchants, through the index."""
     wanted = given_rows(dialect, "wanted", merchant_id=str, seen=int)
     newer = (event.c.merchant_id == wanted.c.merchant_id, event.c.sequence > wanted.c.seen)
     if dialect == "postgresql":
         found = select(event).where(*newer).order_by(event.c.sequence).limit(bindparam("limit")).lateral("found")
         return _with_attempt(found, wanted.join(found, true())).order_by(found.c.merchant_id, found.c.sequence)
-    # SQLite knows no LATERAL, and needs none: the numbers have no gaps.
+    # SQLite has no LATERAL, and needs none, because the numbers have no gaps.
     near = event.c.sequence <= wanted.c.seen + bindparam("limit")
     joined = wanted.join(event, and_(*newer, near))
     return _with_attempt(event, joined).order_by(event.c.merchant_id, event.c.sequence)
@@ -66,20 +66,20 @@ _COUNT_EVENTS: Final = Statement(_count_events)
 _INSERT_EVENTS: Final = Statement(lambda dialect: insert_given(dialect, event, *_COLUMNS))
 _AFTER: Final = Statement(_after)
 _EVENTS: Final = _with_attempt(event)
-# Where nobody is named, whose it is does not matter.
-_WHOSE: Final = bindparam("whose", type_=Text())
-_ANYBODYS_OR_THEIRS: Final = or_(_WHOSE.is_(None), event.c.merchant_id == _WHOSE)
+# Where no merchant is given, events of every merchant match.
+_TENANT: Final = bindparam("tenant", type_=Text())
+_BELONGS_TO_TENANT: Final = or_(_TENANT.is_(None), event.c.merchant_id == _TENANT)
 _EVENTS_OF_CHECKOUT: Final = _EVENTS.where(
-    event.c.checkout_id == bindparam("checkout_id"), _ANYBODYS_OR_THEIRS
+    event.c.checkout_id == bindparam("checkout_id"), _BELONGS_TO_TENANT
 ).order_by(event.c.sequence)
-_EVENT: Final = _EVENTS.where(event.c.id == bindparam("event_id"), _ANYBODYS_OR_THEIRS)
+_EVENT: Final = _EVENTS.where(event.c.id == bindparam("event_id"), _BELONGS_TO_TENANT)
 _NEWEST: Final = select(merchant.c.event_sequence).where(merchant.c.id == bindparam("merchant_id"))
 
 
 def write_events(transaction: Transaction) -> list[Event]:
-    """Number the transaction's events for each merchant and insert them, as its last act before the commit.
+    """Number the events of the transaction for each merchant and insert them, just before the commit.
 
-    Returns them. From here to the commit nobody else can write an event of these merchants.
+    Returns the events. From here to the commit, no other transaction can write events of these merchants.
     """
     events: list[NewEvent] = transaction.events
     if not events:
@@ -113,8 +113,8 @@ def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:
 
 
 def events_of_checkout(transaction: Transaction, checkout_id: str, merchant_id: str | None) -> Sequence[Event]:
-    """Read a checkout's events, oldest first; none where it is another merchant's than the one that is named."""
-    return _events(transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id, "whose": merchant_id}))
+    """Read the events of a checkout, oldest first; none where it belongs to another merchant than ``merchant_id``."""
+    return _events(transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id, "tenant": merchant_id}))
 
 
 def _events(rows: Iterable[AnyRow]) -> list[Event]:
@@ -122,7 +122,7 @@ def _events(rows: Iterable[AnyRow]) -> list[Event]:
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of a merchant's events a page shows: those numbered higher than ``after``, the lowest first."""
+    """Which events of a merchant a page holds: those with a number above ``after``, lowest first."""
 
     merchant_id: str
     limit: int
@@ -132,7 +132,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event], bool]:
-    """Read one page, oldest first, and whether more lies beyond it."""
+    """Read a page, oldest first, and whether there is a next page."""
     statement = _EVENTS.where(event.c.merchant_id == wanted.merchant_id, event.c.sequence > wanted.after)
     if wanted.types is not None:
         statement = statement.where(event.c.type.in_(sorted(wanted.types)))
@@ -143,8 +143,8 @@ def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event
 
 
 def read_event(transaction: Transaction, event_id: str, merchant_id: str | None) -> Event | None:
-    """Read an event by its id; None where it is another merchant's than the one that is named."""
-    found = _events(transaction.rows(_EVENT, {"event_id": event_id, "whose": merchant_id}))
+    """Read an event by id; None where it belongs to another merchant than ``merchant_id``."""
+    found = _events(transaction.rows(_EVENT, {"event_id": event_id, "tenant": merchant_id}))
     return found[0] if found else None
 
 
@@ -155,12 +155,12 @@ def read_newest(transaction: Transaction, merchant_id: str) -> int:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """How far somebody has read a merchant's events: up to the number ``seen``."""
+    """How far a reader has read a merchant's events: up to number ``seen``."""
 
     merchant_id: str
     seen: int
 
 
 def read_after(transaction: Transaction, seen: Sequence[Seen], limit: int) -> list[Event]:
-    """Read, for each of these merchants, at most ``limit`` events that come next; each merchant's oldest first."""
+    """Read the next events of each of these merchants, at most ``limit`` of each, oldest first."""
     return _events(transaction.rows(_AFTER, {"wanted": encode_rows(seen), "limit": limit}))

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce import ids
-from paidonce.checkouts.actions import Created, Replayed, create_checkouts, list_checkouts, read_timelines
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts, list_checkouts, load_timelines
 from paidonce.checkouts.model import CheckoutStatus, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
 from paidonce.clock import parse_instant
@@ -149,7 +149,7 @@ async def cancel_checkout(request: Request, service: Service, checkout_id: str) 
 async def get_timeline(request: Request, service: Service, checkout_id: str) -> Response:
     """Show everything that happened to a checkout."""
     refuse_parameters(request)
-    events = await service.reader.submit(read_timelines, scoped_id(request, checkout_id))
+    events = await service.reader.submit(load_timelines, scoped_id(request, checkout_id))
     return reply(Timeline([event_answer(event) for event in events]))
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from paidonce.errors import FieldError, InvalidRequest
-from paidonce.events.actions import find_events, list_events
+from paidonce.events.actions import list_events, load_events
 from paidonce.events.store import EventFilter
 from paidonce.http.answers import EventPage, event_answer
 from paidonce.http.context import context_of
@@ -59,7 +59,7 @@ async def follow_events(request: Request, service: Service) -> ASGIApp:
 async def get_event(request: Request, service: Service, event_id: str) -> Response:
     """Show an event."""
     refuse_parameters(request)
-    found = await service.reader.submit(find_events, scoped_id(request, event_id))
+    found = await service.reader.submit(load_events, scoped_id(request, event_id))
     return reply(event_answer(found))
 
 

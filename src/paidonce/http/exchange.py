@@ -7,7 +7,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from paidonce.checkouts.actions import read_checkouts
+from paidonce.checkouts.actions import load_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.checkouts.store import id_of
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
@@ -87,7 +87,7 @@ def scoped_id(request: Request, thing_id: str) -> TenantScopedId:
 
 async def find(service: Service, checkout: TenantScopedId) -> Checkout:
     """Read a checkout; raises CheckoutNotFound."""
-    return await service.reader.submit(read_checkouts, checkout)
+    return await service.reader.submit(load_checkouts, checkout)
 
 
 def show(checkout: Checkout, status: int, headers: dict[str, str]) -> Response:

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from paidonce.checkouts.actions import find_by_key
+from paidonce.checkouts.actions import load_checkouts_by_key
 from paidonce.errors import IdempotencyKeyNotFound
 from paidonce.http.answers_idempotency import IdempotencyKeyAnswer, KeyUse, creation_use, use_of
 from paidonce.http.context import raw_path_in
@@ -29,7 +29,7 @@ async def get_idempotency_key(request: Request, service: Service, _key_as_decode
     if caller.merchant_id is None and caller.key_id is not None and said.merchant_id is None:
         return await _show_operators(service, operator_key_space(caller.key_id), key)
     merchant_id = merchant_of(caller, said.merchant_id, where="merchantId")
-    created = await service.reader.submit(find_by_key, (merchant_id, key))
+    created = await service.reader.submit(load_checkouts_by_key, (merchant_id, key))
     record = await service.reader.submit(load_idempotency_records, (merchant_id, key))
     uses: list[KeyUse] = [creation_use(created)] if created else []
     if record is not None:

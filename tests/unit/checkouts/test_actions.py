@@ -13,10 +13,10 @@ from paidonce.checkouts.actions import (
     cancel_checkouts,
     create_checkouts,
     expire_checkouts,
-    find_by_key,
     list_checkouts,
-    read_checkouts,
-    read_timelines,
+    load_checkouts,
+    load_checkouts_by_key,
+    load_timelines,
 )
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.checkouts.store import CheckoutFilter
@@ -99,7 +99,7 @@ def test_the_same_key_gives_the_same_checkout_in_one_batch_and_after_it_as_it_st
     assert second == Replayed(first.checkout)
     assert third == Replayed(payments.checkout(TenantScopedId("chk_1", "m")))
     assert third.checkout.status == "PROCESSING"
-    (missing,) = payments.do(read_checkouts, TenantScopedId("chk_2", "m"))
+    (missing,) = payments.do(load_checkouts, TenantScopedId("chk_2", "m"))
     assert isinstance(missing, CheckoutNotFound)
     assert payments.history(TenantScopedId("chk_1", "m")) == ["checkout.created", "checkout.processing"]
 
@@ -115,7 +115,7 @@ def test_two_merchants_with_the_same_key_get_each_their_own(payments: Payments) 
         create_checkouts, wish("1", idempotency_key="k"), wish("2", idempotency_key="k", merchant_id="n")
     )
     assert (type(mine), type(theirs)) == (Created, Created)
-    found = payments.do(find_by_key, ("n", "k"), ("m", "k"), ("m", "other"), ("o", "k"))
+    found = payments.do(load_checkouts_by_key, ("n", "k"), ("m", "k"), ("m", "other"), ("o", "k"))
     assert found == [theirs.checkout, mine.checkout, None, None]
 
 
@@ -135,10 +135,10 @@ def test_a_checkout_is_read_by_its_id_and_by_its_own_merchant(payments: Payments
         TenantScopedId("chk_1", "n"),
         TenantScopedId("chk_9", "m"),
     ]
-    found = payments.do(read_checkouts, *names)
+    found = payments.do(load_checkouts, *names)
     assert [one.id for one in found[:2]] == ["chk_2", "chk_1"]
     assert [type(one) for one in found[2:]] == [CheckoutNotFound] * 2
-    timelines = payments.do(read_timelines, *names)
+    timelines = payments.do(load_timelines, *names)
     assert [[one.checkout_id for one in events] for events in timelines[:2]] == [["chk_2"], ["chk_1"]]
     assert [type(one) for one in timelines[2:]] == [CheckoutNotFound] * 2
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.checkouts.waiters import OWNED_LOCALLY_POLLS, SettlementWaiters
+from paidonce.checkouts.waiters import OWNED_LOCALLY_POLL_FACTOR, SettlementWaiters
 from tests.proof.virtual_time import VirtualLoop, run
 
 PROCESSING = Checkout(
@@ -126,7 +126,7 @@ def test_another_process_s_change_is_found_by_looking_and_by_who_has_the_payment
         assert await others == COMPLETED
         assert one.seconds <= 0.1 + POLL_SECONDS + 0.1
         assert await owned_locally == COMPLETED
-        assert one.seconds <= OWNED_LOCALLY_POLLS * POLL_SECONDS + 0.1
+        assert one.seconds <= OWNED_LOCALLY_POLL_FACTOR * POLL_SECONDS + 0.1
 
     waiting(story)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from paidonce import ids
-from paidonce.checkouts.actions import create_checkouts, expire_checkouts, read_checkouts, read_timelines
+from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts, load_timelines
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
 from paidonce.clock import system_clock
 from paidonce.database import statement
@@ -78,10 +78,10 @@ def sell(transaction: Transaction) -> None:
     )
     assert settled.verdict is not None
     write_events_and_deliveries(transaction)
-    [shown] = read_checkouts(transaction, [checkout])
+    [shown] = load_checkouts(transaction, [checkout])
     assert isinstance(shown, Checkout)
     assert shown.status == CheckoutStatus.COMPLETED
-    read_timelines(transaction, [checkout])
+    load_timelines(transaction, [checkout])
 
 
 def look_after(transaction: Transaction) -> None:

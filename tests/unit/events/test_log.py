@@ -10,7 +10,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import EventNotFound
-from paidonce.events.actions import ReadOn, find_events, find_newest, list_events, read_on
+from paidonce.events.actions import ReadOn, find_newest, list_events, load_events, read_on
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import EventFilter, Seen, write_events
 from paidonce.merchants.model import TenantScopedId
@@ -100,7 +100,7 @@ def test_an_event_is_found_by_its_owner_and_by_an_operator_and_by_nobody_else(lo
     log.append("m1", "m2")
     (mine,), (theirs,) = log.events("m1"), log.events("m2")
     found = log.ask(
-        find_events,
+        load_events,
         TenantScopedId(mine.id, "m1"),
         TenantScopedId(mine.id, None),
         TenantScopedId(theirs.id, "m1"),

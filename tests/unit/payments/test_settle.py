@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from paidonce.checkouts.actions import create_checkouts, read_checkouts
+from paidonce.checkouts.actions import create_checkouts, load_checkouts
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
@@ -72,7 +72,7 @@ class Shop:
 
     def read(self) -> Checkout:
         with self.database.read() as transaction:
-            (checkout,) = read_checkouts(transaction, [CHECKOUT])
+            (checkout,) = load_checkouts(transaction, [CHECKOUT])
         assert isinstance(checkout, Checkout)
         return checkout
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import select
 
-from paidonce.checkouts.actions import create_checkouts, read_timelines
+from paidonce.checkouts.actions import create_checkouts, load_timelines
 from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
@@ -93,7 +93,7 @@ class Shop:
             return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
 
     def history(self, checkout_id: str) -> list[tuple[str, str]]:
-        return [(event.type, event.cause) for event in self.do(read_timelines, TenantScopedId(checkout_id, None))[0]]
+        return [(event.type, event.cause) for event in self.do(load_timelines, TenantScopedId(checkout_id, None))[0]]
 
     def due(self) -> list[str]:
         return [name.id for name in self.do(find_due_webhooks, 10)[0]]
