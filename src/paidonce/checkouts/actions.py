@@ -1,4 +1,4 @@
-"""Use cases for checkouts: create, load, list, cancel, expire. Each is one function due a batch."""
+"""Use cases for checkouts: create, load, list, cancel, expire. Each is one function over a batch."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -145,7 +145,7 @@ def cancel_checkouts(transaction: Transaction, requests: Sequence[CancelCheckout
         one.id: _expiration(one) for one in seen.values() if one.id in wanted and one.expires_at <= transaction.now
     }
     changed = store.apply_transitions(transaction, list(wanted.values()))
-    if len(changed) < len(wanted):  # Another process changed one: start due.
+    if len(changed) < len(wanted):  # Another process changed one: start over.
         return cancel_checkouts(transaction, requests)
     now = store.read_by_id(transaction, seen)
     return [_cancel_outcome(now.get(request.checkout)) for request in requests]
