@@ -1,37 +1,37 @@
-"""What can go wrong, as facts. ``http/problems.py`` says what each becomes in HTTP.
+"""The errors of the service. ``http/problems.py`` maps each to its HTTP response.
 
 PaidonceError
-├── InvalidSettings            the process cannot start like this
-├── InvalidRequest             fields that do not fit, all of them
-├── MalformedBody              not JSON
-├── MalformedRequest           not HTTP, or not so that everybody reads it alike
+├── InvalidSettings            the process cannot start with these settings
+├── InvalidRequest             invalid fields, all of them
+├── MalformedBody              the body is not valid JSON
+├── MalformedRequest           not valid HTTP/1.1, or ambiguous
 ├── TargetTooLong · HeadersTooLarge · RequestTimeout
 ├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
-├── InvalidIdempotencyKey      the header is no idempotency key
+├── InvalidIdempotencyKey      the header is not a valid idempotency key
 ├── IdempotencyKeyReused · IdempotencyKeyInUse · IdempotencyKeyNotFound
 ├── CheckoutNotFound · PaymentInProgress
 ├── ProviderNotFound · InvalidSignature
-├── Unauthenticated            no key, or none that opens anything
+├── Unauthenticated            the API key is missing or invalid
 ├── InsufficientScope · WrongMerchant
 ├── MerchantNotFound · KeyNotFound · KeyNotActive
 ├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
-├── EncryptionKeyMissing       a secret can be neither kept nor read
+├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── EventNotFound
-├── RateLimited                more than the caller may ask for; refused before anything was done
-├── Overloaded                 refused before anything was done
+├── RateLimited                a rate limit was reached; the request had no effect
+├── Overloaded                 a queue is full; the request had no effect
 ├── DatabaseUnavailable        nothing was acknowledged
 ├── DatabaseInUse              another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
-└── NotDurable                 the database would lose what it acknowledged
+└── NotDurable                 the database could lose committed data in a crash
 """
 
 from typing import Any, ClassVar, NamedTuple
 
 
 class PaidonceError(Exception):
-    """A fact that stops a request. ``code`` names it for ever; ``retryable``: the same call may succeed later."""
+    """An error that ends a request. ``code`` never changes. ``retryable``: the same call may succeed later."""
 
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class PaidonceError(Exception):
         self.detail = detail
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell how to make it again in another process: as it is, whatever its constructor is given."""
+        """Pickle the error with its fields, without calling its constructor again."""
         return _again, (type(self), self.args, self.__dict__)
 
 
@@ -52,7 +52,7 @@ def _again(kind: type[PaidonceError], arguments: tuple[Any, ...], fields: dict[s
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one field: where (a JSON pointer, or a parameter's name), what kind, and a sentence."""
+    """An error in one field: a JSON pointer or the name of a parameter, a code, and a sentence."""
 
     pointer: str
     code: str
@@ -60,7 +60,7 @@ class FieldError(NamedTuple):
 
 
 class InvalidSettings(PaidonceError):
-    """Settings from which no service can start; names everything that is wrong."""
+    """The settings are invalid; ``problems`` names every mistake."""
 
     code = "invalid_settings"
 
@@ -70,83 +70,83 @@ class InvalidSettings(PaidonceError):
 
 
 class InvalidRequest(PaidonceError):
-    """Well-formed, but fields are missing, unknown or out of range; ``fields`` names all of them."""
+    """Fields are missing, unknown or out of range; `errors` lists all of them."""
 
     code = "invalid_request"
 
     def __init__(self, fields: list[FieldError]) -> None:
-        what = "One field does" if len(fields) == 1 else f"{len(fields)} fields do"
-        super().__init__(f"{what} not fit: see errors.")
+        what = "One field is" if len(fields) == 1 else f"{len(fields)} fields are"
+        super().__init__(f"{what} invalid; see errors.")
         self.fields = fields
 
 
 class MalformedBody(PaidonceError):
-    """The body is not JSON."""
+    """The body is not valid JSON in UTF-8, or an object in it repeats a name."""
 
     code = "malformed_body"
 
 
 class MalformedRequest(PaidonceError):
-    """What arrived is not HTTP/1.1, or could be read in more than one way."""
+    """The request is not valid HTTP/1.1, or is ambiguous."""
 
     code = "malformed_request"
 
 
 class TargetTooLong(PaidonceError):
-    """The path and the query are longer than any that means something here."""
+    """The path and query are longer than the limit."""
 
     code = "target_too_long"
 
 
 class HeadersTooLarge(PaidonceError):
-    """The headers are more, or longer, than any client of this API needs."""
+    """There are too many headers, or they are too long."""
 
     code = "headers_too_large"
 
 
 class RequestTimeout(PaidonceError):
-    """The request did not arrive whole in time; nothing was done."""
+    """The request did not arrive completely in time; it had no effect."""
 
     code = "request_timeout"
     retryable = True
 
 
 class BodyTooLarge(PaidonceError):
-    """The body is over the limit."""
+    """The body is larger than the limit."""
 
     code = "body_too_large"
 
 
 class UnsupportedMediaType(PaidonceError):
-    """The body is not declared as JSON."""
+    """The `Content-Type` of the body is not JSON."""
 
     code = "unsupported_media_type"
 
 
 class RouteNotFound(PaidonceError):
-    """No such path."""
+    """The path does not exist."""
 
     code = "route_not_found"
 
 
 class MethodNotAllowed(PaidonceError):
-    """The path is there, but not for this method; ``allowed`` lists those it has."""
+    """The path does not support this method; the `Allow` header lists the methods that it supports."""
 
     code = "method_not_allowed"
 
     def __init__(self, method: str, allowed: list[str]) -> None:
-        super().__init__(f"{method} is not allowed here; {', '.join(allowed)} is.")
+        super().__init__(f"{method} is not allowed for this path. Allowed: {', '.join(allowed)}.")
         self.allowed = allowed
 
 
 class InvalidIdempotencyKey(PaidonceError):
-    """The Idempotency-Key header is not 1 to 255 printable ASCII characters, or contradicts the body."""
+    """The `Idempotency-Key` is not 1 to 255 printable ASCII characters, or contradicts the body."""
 
     code = "invalid_idempotency_key"
 
 
 class CheckoutNotFound(PaidonceError):
-    """There is no such checkout for this caller."""
+    """The caller has no checkout with this id."""
 
     code = "checkout_not_found"
 
@@ -155,73 +155,75 @@ class CheckoutNotFound(PaidonceError):
 
 
 class IdempotencyKeyReused(PaidonceError):
-    """The key belongs to a request with another body or path; ``fields`` names what differs."""
+    """The idempotency key was used with another body or path; `fields` names the differences."""
 
     code = "idempotency_key_reused"
 
     def __init__(self, fields: list[str]) -> None:
-        super().__init__(f"This idempotency key belongs to a request with another {', '.join(fields)}.")
+        super().__init__(f"This idempotency key was already used for a request with a different {', '.join(fields)}.")
         self.fields = fields
 
 
 class IdempotencyKeyInUse(PaidonceError):
-    """A request with this key is under way in another process, which does not answer; nothing was done."""
+    """Another process is still executing a request with this idempotency key; this request had no effect."""
 
     code = "idempotency_key_in_use"
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__("A request with this idempotency key is under way; repeat this one to learn what came of it.")
+        super().__init__("A request with this idempotency key is still being executed. Retry to get its result.")
 
 
 class IdempotencyKeyNotFound(PaidonceError):
-    """This merchant has no request with this key; none took effect, or it was long ago."""
+    """No request with this idempotency key took effect, or the key is no longer stored."""
 
     code = "idempotency_key_not_found"
 
     def __init__(self) -> None:
-        super().__init__("No request with this idempotency key took effect, or it was too long ago.")
+        super().__init__("No request with this idempotency key took effect, or the key is no longer stored.")
 
 
 class PaymentInProgress(PaidonceError):
-    """A payment with another payment method or provider is under way."""
+    """A payment with another payment method or provider is in progress."""
 
     code = "payment_in_progress"
 
     def __init__(self) -> None:
-        super().__init__("A payment with another payment method is under way; wait for its end.")
+        super().__init__("A payment with another payment method is in progress. Wait until it ends.")
 
 
 class InvalidState(PaidonceError):
-    """The checkout's status does not allow this."""
+    """The status of the checkout does not allow this operation."""
 
     code = "invalid_state"
 
     def __init__(self, current_status: str, wish: str) -> None:
-        super().__init__(f"A checkout that is {current_status} cannot be {wish}.")
+        super().__init__(f"A checkout with the status {current_status} cannot be {wish}.")
         self.current_status = current_status
 
 
 class AttemptsExhausted(PaidonceError):
-    """Every attempt that the checkout allows was declined."""
+    """All payment attempts that a checkout allows were declined."""
 
     code = "attempts_exhausted"
 
     def __init__(self, attempts_max: int) -> None:
-        super().__init__(f"All {attempts_max} attempts to pay this checkout were declined; create another.")
+        super().__init__(
+            f"All {attempts_max} payment attempts for this checkout were declined. Create another checkout."
+        )
 
 
 class CheckoutExpired(PaidonceError):
-    """The checkout's time is over."""
+    """The checkout has expired."""
 
     code = "checkout_expired"
 
     def __init__(self) -> None:
-        super().__init__("This checkout has expired; create another.")
+        super().__init__("This checkout has expired. Create another checkout.")
 
 
 class RefundNotFound(PaidonceError):
-    """There is no such refund for this caller."""
+    """The caller has no refund with this id."""
 
     code = "refund_not_found"
 
@@ -230,25 +232,25 @@ class RefundNotFound(PaidonceError):
 
 
 class AmountExceedsCapturable(PaidonceError):
-    """More is to be captured than is held."""
+    """The amount to capture exceeds the authorized amount."""
 
     code = "amount_exceeds_capturable"
 
     def __init__(self, capturable: int) -> None:
-        super().__init__(f"{capturable} minor units are held; capture at the most that.")
+        super().__init__(f"At most {capturable} minor units can be captured.")
 
 
 class AmountExceedsRefundable(PaidonceError):
-    """More is to be refunded than is left: refunds under way are counted as done."""
+    """The amount exceeds what can still be refunded. Pending refunds count as completed."""
 
     code = "amount_exceeds_refundable"
 
     def __init__(self, refundable: int) -> None:
-        super().__init__(f"{refundable} minor units can be refunded still; refund at the most that.")
+        super().__init__(f"At most {refundable} minor units can still be refunded.")
 
 
 class EventNotFound(PaidonceError):
-    """There is no such event for this caller."""
+    """The caller has no event with this id."""
 
     code = "event_not_found"
 
@@ -257,7 +259,7 @@ class EventNotFound(PaidonceError):
 
 
 class ProviderNotFound(PaidonceError):
-    """There is no such payment provider."""
+    """There is no payment provider with this name."""
 
     code = "provider_not_found"
 
@@ -266,89 +268,91 @@ class ProviderNotFound(PaidonceError):
 
 
 class InvalidSignature(PaidonceError):
-    """The webhook is not signed, not with the right secret, or too long ago; nothing was done."""
+    """The signature of the webhook is missing, wrong or too old; the webhook had no effect."""
 
     code = "invalid_signature"
 
     def __init__(self) -> None:
-        super().__init__("The webhook's signature is missing, wrong or too old; nothing was done.")
+        super().__init__("The signature of the webhook is missing, wrong or too old. The webhook had no effect.")
 
 
 class Unauthenticated(PaidonceError):
-    """The request bears no key, or one that is unknown, revoked or expired."""
+    """The API key is missing, unknown, revoked or expired."""
 
     code = "unauthenticated"
 
     def __init__(self, *, key_given: bool) -> None:
         super().__init__(
-            "This key is unknown, revoked or expired."
+            "The API key is unknown, revoked or expired."
             if key_given
-            else "Send your key: Authorization: Bearer sk_…; an operator makes one with `paidonce keys create`."
+            else "Send an API key: `Authorization: Bearer sk_…`. An operator creates one with `paidonce keys create`."
         )
 
 
 class InsufficientScope(PaidonceError):
-    """The key does not allow this call."""
+    """The API key does not have the scope that this call needs."""
 
     code = "insufficient_scope"
 
     def __init__(self, scope: str, *, key_given: bool) -> None:
         super().__init__(
-            f"This call needs a key with the scope {scope}."
+            f"This call needs an API key with the scope {scope}."
             if key_given
-            else f"This call needs the scope {scope}, which nobody has while keys are off: use the command."
+            else f"This call needs the scope {scope}. While API keys are off nobody has it: use the command line."
         )
 
 
 class MerchantNotFound(PaidonceError):
-    """There is no such merchant; with keys one has to be created before anything is done for it."""
+    """The merchant does not exist. With API keys on, a merchant must be created before it is used."""
 
     code = "merchant_not_found"
 
     def __init__(self) -> None:
-        super().__init__("There is no merchant with this id; create it first.")
+        super().__init__("There is no merchant with this id. Create it first.")
 
 
 class KeyNotFound(PaidonceError):
-    """There is no such key of a merchant."""
+    """No merchant has an API key with this id."""
 
     code = "key_not_found"
 
     def __init__(self) -> None:
-        super().__init__("There is no key with this id.")
+        super().__init__("There is no API key with this id.")
 
 
 class KeyNotActive(PaidonceError):
-    """The key cannot be rotated: it is revoked, expired, or was rotated before."""
+    """The API key is revoked, expired or already rotated, so it cannot be rotated."""
 
     code = "key_not_active"
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"This key {why}; rotate the one that took its place, or create another.")
+        super().__init__(f"This API key {why}. Rotate the key that replaced it, or create another key.")
 
 
 class WrongMerchant(PaidonceError):
-    """The request names a merchant that is not the caller's."""
+    """The request names a merchant that the API key does not belong to."""
 
     code = "wrong_merchant"
 
     def __init__(self) -> None:
-        super().__init__("This key is another merchant's; leave merchantId out, or name your own.")
+        super().__init__("This API key belongs to another merchant. Omit merchantId, or send the merchant of the key.")
 
 
 class RateLimited(PaidonceError):
-    """The caller asks for more than it may; nothing was done. ``wait_seconds``: until there is room for one more."""
+    """The caller reached a rate limit or another limit; the request had no effect."""
 
     code = "rate_limited"
     retryable = True
 
-    def __init__(self, wait_seconds: float, detail: str = "More requests than are allowed; nothing was done.") -> None:
+    def __init__(
+        self, wait_seconds: float, detail: str = "The rate limit was exceeded. The request had no effect."
+    ) -> None:
         super().__init__(detail)
-        self.wait_seconds = wait_seconds
+        self.wait_seconds = wait_seconds  # Until one more request is allowed.
 
 
 class WebhookEndpointNotFound(PaidonceError):
-    """There is no such webhook endpoint for this caller."""
+    """The caller has no webhook endpoint with this id."""
 
     code = "webhook_endpoint_not_found"
 
@@ -357,7 +361,7 @@ class WebhookEndpointNotFound(PaidonceError):
 
 
 class DeliveryNotFound(PaidonceError):
-    """There is no such delivery for this caller."""
+    """The caller has no delivery with this id."""
 
     code = "delivery_not_found"
 
@@ -366,72 +370,73 @@ class DeliveryNotFound(PaidonceError):
 
 
 class TooManyWebhookEndpoints(PaidonceError):
-    """The merchant has as many webhook endpoints as it may."""
+    """The merchant has the maximum number of webhook endpoints."""
 
     code = "too_many_webhook_endpoints"
 
     def __init__(self, endpoints_max: int) -> None:
-        super().__init__(f"A merchant has {endpoints_max} webhook endpoints at the most; delete one first.")
+        super().__init__(f"A merchant can have at most {endpoints_max} webhook endpoints. Delete one first.")
 
 
 class TooManyRedeliveries(PaidonceError):
-    """The webhook endpoint has as many ranges that are still to be sent again as it may; nothing was done."""
+    """The webhook endpoint has the maximum number of pending redeliveries; the request had no effect."""
 
     code = "too_many_redeliveries"
     retryable = True
 
     def __init__(self, redeliveries_max: int) -> None:
         super().__init__(
-            f"A webhook endpoint has {redeliveries_max} ranges to send again at the most; wait until one is done."
+            f"A webhook endpoint can have at most {redeliveries_max} pending redeliveries. Wait until one is completed."
         )
 
 
 class EncryptionKeyMissing(PaidonceError):
-    """The service has no key to encrypt the secret of a webhook endpoint with; nothing was done."""
+    """No encryption key is configured for the secrets of webhook endpoints; the request had no effect."""
 
     code = "encryption_key_missing"
 
     def __init__(self, key_id: str | None = None) -> None:
         self.key_id = key_id
-        which = "no encryption key" if key_id is None else f"not the encryption key {key_id}"
+        missing = "No encryption key is" if key_id is None else f"The encryption key {key_id} is not"
         super().__init__(
-            f"The service has {which}: its operator sets PAIDONCE_ENCRYPTION_KEYS; `paidonce encryption-key` makes one."
+            f"{missing} configured. The operator sets PAIDONCE_ENCRYPTION_KEYS; "
+            "`paidonce encryption-key` prints a new key."
         )
 
 
 class Overloaded(PaidonceError):
-    """More waits than can be answered in time; nothing was done."""
+    """Too many requests are waiting; the request had no effect."""
 
     code = "overloaded"
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__("Too many requests are waiting; nothing was done. Try again.")
+        super().__init__("Too many requests are waiting. The request had no effect. Retry later.")
 
 
 class DatabaseUnavailable(PaidonceError):
-    """The database does not answer or cannot write; nothing was acknowledged."""
+    """The database does not respond or cannot write; nothing was acknowledged."""
 
     code = "database_unavailable"
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__("The database is not available; nothing was acknowledged. Try again.")
+        super().__init__("The database is not available. Nothing was acknowledged. Retry later.")
 
 
 class DatabaseInUse(PaidonceError):
-    """Another server process has this SQLite file."""
+    """Another server process is using this SQLite file."""
 
     code = "database_in_use"
 
 
 class SchemaOutdated(PaidonceError):
-    """The database does not have this release's schema."""
+    """The schema of the database is not the schema of this release."""
 
     code = "schema_outdated"
 
 
 class NotDurable(PaidonceError):
-    """The database is set to lose, in a crash, what it said is committed."""
+    """The database is configured so that a crash can lose committed data."""
 
     code = "not_durable"

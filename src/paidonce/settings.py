@@ -1,4 +1,4 @@
-"""Settings: from the environment, then from ``.env``; docs/reference/settings.md lists them and a test compares."""
+"""The settings, from the environment and from ``.env``. A test compares them with docs/reference/settings.md."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -21,104 +21,157 @@ UNPREFIXED: Final = ("DATABASE_URL", "HOST", "PORT")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that an operator can set; ``environment_name`` tells what each is called in the environment."""
+    """All settings; ``environment_name`` gives the environment variable of each."""
 
-    database_url: Annotated[str, Meta(description="Where the data is: a SQLite file, memory, or PostgreSQL.")] = (
+    database_url: Annotated[str, Meta(description="The database: a SQLite file, SQLite in memory, or PostgreSQL.")] = (
         "file:./dev.db"
     )
-    host: Annotated[str, Meta(description="Address to listen on. Loopback only while keys are off.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 3000
+    host: Annotated[str, Meta(description="Address to listen on. Only loopback is allowed while API keys are off.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 selects a free port.")] = 3000
     auth: Annotated[
         Literal["keys", "off"],
-        Meta(description="`keys`: each call bears a key. `off`: `merchantId` is taken at its word, on loopback only."),
+        Meta(
+            description="`keys`: every call needs an API key. `off`: `merchantId` is not verified, and only loopback "
+            "is allowed."
+        ),
     ] = "off"
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
+        Literal["debug", "info", "warning", "error"], Meta(description="The lowest level that is logged.")
     ] = "info"
     log_format: Annotated[
-        Literal["auto", "console", "json"], Meta(description="`auto` is console on a terminal, else json.")
+        Literal["auto", "console", "json"],
+        Meta(description="The format of log lines. `auto` means `console` on a terminal and `json` otherwise."),
     ] = "auto"
     lease_seconds: Annotated[
-        float, Meta(gt=0, le=3600, description="How long a worker owns an attempt before another may take it over.")
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long a worker's lease on an attempt lasts before another worker may take over.",
+        ),
     ] = 30.0
     provider_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=600, description="How long a provider may take to answer; then the outcome is unknown.")
+        float, Meta(gt=0, le=600, description="Time-out of a call to a provider; after it the outcome is unknown.")
     ] = 20.0
     provider_concurrency: Annotated[
-        int, Meta(ge=1, le=100_000, description="Calls to a provider under way at once, in one process.")
+        int, Meta(ge=1, le=100_000, description="Maximum number of concurrent calls to a provider, in one process.")
     ] = 5000
     poll_seconds: Annotated[
-        float, Meta(gt=0, le=60, description="How often a worker looks for due work that nobody told it of.")
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="How often a worker polls the database for due work that no notification announced.",
+        ),
     ] = 0.5
     reconcile_first_seconds: Annotated[
         float,
-        Meta(gt=0, le=3600, description="When an unknown outcome is first asked about; later ones scale with it."),
+        Meta(
+            gt=0,
+            le=3600,
+            description="Delay before the first look-up of an unknown outcome; later delays scale with it.",
+        ),
     ] = 5.0
     provider_webhook_days: Annotated[
-        float, Meta(gt=0, le=36500, description="How long a provider's webhook is kept after it was applied, in days.")
+        float, Meta(gt=0, le=36500, description="How many days a provider's webhook is kept after it was applied.")
     ] = 90.0
     shutdown_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=600,
-            description="How long a stop waits for requests in flight, then for payments, before it gives those back.",
+            description="How long a shutdown waits for requests in flight, and then for payments, before it releases "
+            "their leases.",
         ),
     ] = 10.0
     queue_limit: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Requests that may wait for the database; more are refused with 503.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of requests that wait for the database; further ones are refused with 503.",
+        ),
     ] = 10_000
-    batch_limit: Annotated[int, Meta(ge=1, le=1000, description="Requests that commit together at the most.")] = 256
+    batch_limit: Annotated[int, Meta(ge=1, le=1000, description="Maximum number of requests in one transaction.")] = 256
     idempotency_days: Annotated[
         int,
         Meta(
             ge=1,
             le=3650,
-            description="How long idempotency keys are kept; those that created checkouts are kept for ever.",
+            description="How many days idempotency keys are kept. Keys that created checkouts are kept for ever.",
         ),
     ] = 30
     follower_limit: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="Streams of events that one process serves; more are refused with 503."),
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of event streams in one process; further ones are refused with 503.",
+        ),
     ] = 10_000
     header_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=600,
-            description="How long a connection may be idle, and the header of a request take to arrive; then it is "
-            "closed. 0: 75 behind trusted proxies, else 20.",
+            description="Time-out for the header of a request and for an idle connection; after it the connection is "
+            "closed. 0 means 75 behind trusted proxies and 20 otherwise.",
         ),
     ] = 0.0
     body_seconds: Annotated[
-        float, Meta(gt=0, le=600, description="How long the body of a request may take to arrive; then 408.")
+        float, Meta(gt=0, le=600, description="Time-out for the body of a request; after it the response is 408.")
     ] = 30.0
     connection_limit: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Connections at once; more wait until another ends.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of open connections; further ones wait until another one closes.",
+        ),
     ] = 10_000
     rate_limit_per_second: Annotated[
-        float, Meta(ge=0, le=1_000_000, description="Requests a second with one key, in one process; 0: no limit.")
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Rate limit of each API key, in requests per second and process; 0 means no limit.",
+        ),
     ] = 1000.0
     rate_limit_burst: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Requests with one key that may come together after a pause.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Burst of the rate limit of each API key: how many requests may come at once after a pause.",
+        ),
     ] = 2000
     requests_at_once: Annotated[
         int,
         Meta(
             ge=0,
             le=100_000,
-            description="Requests with keys worked on at once, in all; more wait, and keys take turns. 0: no limit.",
+            description="Maximum number of concurrent requests of all API keys together. Further ones wait, and the "
+            "keys take turns. 0 means no limit.",
         ),
     ] = 32
     streams_per_key: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Streams of events with one key at once; more are refused with 429.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of concurrent event streams of each API key; further ones are refused with "
+            "429.",
+        ),
     ] = 100
     waits_per_key: Annotated[
         int,
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests with one key that wait (`Prefer: wait`) at once; more are answered without a wait.",
+            description="Maximum number of concurrent long-polling requests (`Prefer: wait`) of each API key; further"
+            " ones are answered at once.",
         ),
     ] = 2000
     unsent_megabytes: Annotated[
@@ -126,66 +179,94 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=64,
             le=1_000_000,
-            description="Megabytes of answers that are being made or wait for clients to read them, in all; who has "
-            "more of them than are left is refused with 429.",
+            description="Memory for responses that clients have not read yet, in megabytes, for all clients together."
+            " A client that uses more than what is left is refused with 429.",
         ),
     ] = 64
     address_limit_per_second: Annotated[
-        float, Meta(ge=0, le=1_000_000, description="Requests a second from one address, in one process; 0: no limit.")
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Rate limit of each client address, in requests per second and process; 0 means no limit.",
+        ),
     ] = 0.0
     address_limit_burst: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Requests from one address that may come together after a pause.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Burst of the rate limit of each client address: how many requests may come at once after a "
+            "pause.",
+        ),
     ] = 2000
     trusted_proxies: Annotated[
         str,
         Meta(
-            description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks, "
-            "with commas between."
+            description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: addresses and "
+            "networks, separated by commas."
         ),
     ] = ""
     tls_certificate: Annotated[
         str,
-        Meta(description="A file with a certificate and its chain (PEM): the service then speaks TLS. Needs a key."),
+        Meta(
+            description="File with a certificate and its chain (PEM). With it the service uses TLS; it needs "
+            "PAIDONCE_TLS_KEY too."
+        ),
     ] = ""
-    tls_key: Annotated[str, Meta(description="A file with the private key of the certificate (PEM, PKCS #8).")] = ""
+    tls_key: Annotated[str, Meta(description="File with the private key of the certificate (PEM, PKCS #8).")] = ""
     encryption_keys: Annotated[
         str,
         Meta(
-            description="Keys that encrypt the secrets of webhook endpoints, comma-separated: the first encrypts, all "
-            "decrypt; empty: those in the file that `paidonce dev` makes beside the database."
+            description="Keys that encrypt stored secrets, separated by commas. The first encrypts, and all decrypt. "
+            "If empty, the key file that `paidonce dev` creates beside the database is used."
         ),
     ] = ""
     webhook_allow_private: Annotated[
-        bool, Meta(description="Whether webhooks may go to http URLs, loopback and private networks: for development.")
+        bool, Meta(description="Whether webhooks may go to http URLs, loopback and private networks; for development.")
     ] = False
     webhook_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=60, description="How long a webhook's receiver may take, from look-up to the last byte.")
+        float,
+        Meta(
+            gt=0,
+            le=60,
+            description="Time-out of one webhook delivery, from the DNS look-up to the last byte of the response.",
+        ),
     ] = 15.0
     webhook_retry_first_seconds: Annotated[
-        float, Meta(gt=0, le=3600, description="When a failed webhook is first sent again; later ones scale with it.")
+        float,
+        Meta(
+            gt=0, le=3600, description="Delay before the first retry of a failed webhook; later delays scale with it."
+        ),
     ] = 5.0
     webhook_concurrency: Annotated[
-        int, Meta(ge=2, le=100_000, description="Webhooks that are being sent at once, in one process.")
+        int, Meta(ge=2, le=100_000, description="Maximum number of webhooks that are sent at once, in one process.")
     ] = 512
     simulator_latency_ms: Annotated[
-        int, Meta(ge=0, le=600_000, description="How long the simulated provider takes to answer, in milliseconds.")
+        int, Meta(ge=0, le=600_000, description="Latency of the simulated provider, in milliseconds.")
     ] = 1000
     simulator_database: Annotated[
-        str, Meta(description="The simulated provider's own books; empty: a SQLite file beside the database.")
+        str,
+        Meta(
+            description="SQLite file with the records of the simulated provider; if empty, a file beside the database."
+        ),
     ] = ""
     simulator_url: Annotated[
-        str, Meta(description="Where `paidonce simulator` listens; empty: the simulated provider runs in this process.")
+        str,
+        Meta(
+            description="URL of a running `paidonce simulator`; if empty, the simulated provider runs in this process."
+        ),
     ] = ""
     simulator_webhook_secret: Annotated[
         str,
-        Meta(description="The key of the simulated provider's webhooks (`whsec_…`); empty: none is believed."),
+        Meta(description="Secret of the simulated provider's webhooks (`whsec_…`); if empty, none is accepted."),
     ] = ""
     simulator_deduplicates: Annotated[
         bool,
-        Meta(description="Whether `paidonce simulator` answers a key that comes again as it did before."),
+        Meta(description="Whether `paidonce simulator` deduplicates calls by idempotency key."),
     ] = True
     simulator_key_lifetime_seconds: Annotated[
-        int, Meta(ge=1, description="How long `paidonce simulator` remembers a key.")
+        int, Meta(ge=1, description="How long `paidonce simulator` remembers an idempotency key, in seconds.")
     ] = 31_536_000
 
     @property
@@ -195,12 +276,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def header_seconds_or_default(self) -> float:
-        """How long a connection may be idle; a proxy keeps its own for a minute, and must be who closes them."""
+        """The time-out of idle connections. A proxy keeps its own for a minute and must close them first."""
         return self.header_seconds or (75.0 if self.trusted_proxies else 20.0)
 
     @property
     def encryption_key_file(self) -> Path | None:
-        """Where `paidonce dev` keeps the key that it makes: beside a SQLite file; None for a database in memory."""
+        """The key file that `paidonce dev` creates, beside a SQLite file; None for a database in memory."""
         place = self.database
         if place.dialect == "postgresql":
             return Path("paidonce.key")
@@ -208,7 +289,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def simulator_books(self) -> DatabaseUrl:
-        """Where the simulated provider keeps its books: a SQLite file of its own, never our tables."""
+        """The SQLite file with the simulated provider's records; they are never in our tables."""
         if self.simulator_database:
             return parse_database_url(self.simulator_database)
         place = self.database
@@ -218,13 +299,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def environment_name(field: str) -> str:
-    """Name the environment variable of a field: ``port`` is PORT, ``lease_seconds`` is PAIDONCE_LEASE_SECONDS."""
+    """Return the environment variable of a field: PORT for ``port``, PAIDONCE_LEASE_SECONDS for ``lease_seconds``."""
     name = field.upper()
     return name if name in UNPREFIXED else PREFIX + name
 
 
 def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) -> Settings:
-    """Read the settings; raises InvalidSettings, which names everything that is wrong and not only the first."""
+    """Read the settings. Raises InvalidSettings, which names every mistake."""
     said: dict[str, str] = {}
     if dotenv is not None and dotenv.is_file():
         said |= {name: value or "" for name, value in dotenv_values(dotenv).items()}
@@ -248,7 +329,7 @@ def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) ->
 
 def _unknown(name: str, names: Mapping[str, str]) -> str:
     near = get_close_matches(name, names, n=1)
-    return f"{name}: there is no such setting{f'; did you mean {near[0]}?' if near else ''}"
+    return f"{name}: unknown setting{f'; did you mean {near[0]}?' if near else ''}"
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -256,17 +337,17 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.auth == "off" and not is_loopback(settings.host):
         problems.append(
             f"HOST={settings.host}: without authentication the service listens on loopback only "
-            "(127.0.0.1, ::1 or localhost); PAIDONCE_AUTH=keys turns it on"
+            "(127.0.0.1, ::1 or localhost); set PAIDONCE_AUTH=keys to turn authentication on"
         )
     problems += [
-        f"PAIDONCE_TRUSTED_PROXIES: {place} is no address and no network"
+        f"PAIDONCE_TRUSTED_PROXIES: {place} is neither an address nor a network"
         for place in settings.trusted_proxies.split(",")
         if settings.trusted_proxies and not _is_network(place.strip())
     ]
     if bool(settings.tls_certificate) != bool(settings.tls_key):
-        problems.append("PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: give both, or neither")
+        problems.append("PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: set both or neither")
     problems += [
-        f"{environment_name(name)}={place}: there is no such file"
+        f"{environment_name(name)}={place}: the file does not exist"
         for name, place in (("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key))
         if place and not Path(place).is_file()
     ]
@@ -278,7 +359,7 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"PAIDONCE_LEASE_SECONDS={settings.lease_seconds:g} must be longer than "
             f"PAIDONCE_PROVIDER_TIMEOUT_SECONDS={settings.provider_timeout_seconds:g}: "
-            "else an attempt is taken over while its worker still waits for the answer"
+            "otherwise another worker takes over an attempt while the first still waits for the response"
         )
     return problems
 
@@ -295,10 +376,10 @@ def _wrong_urls(settings: Settings) -> list[str]:
         problems.append(f"PAIDONCE_SIMULATOR_DATABASE={_masked(settings.simulator_database)}: {error}")
     else:
         if books.dialect != "sqlite":
-            problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator keeps its books in SQLite")
+            problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator stores its records in SQLite only")
     if settings.simulator_url and not _is_http_url(settings.simulator_url):
         problems.append(
-            f"PAIDONCE_SIMULATOR_URL={_masked(settings.simulator_url)}: this takes http://host:port or https://host:port"
+            f"PAIDONCE_SIMULATOR_URL={_masked(settings.simulator_url)}: must be http://host:port or https://host:port"
         )
     if settings.simulator_webhook_secret:
         try:
@@ -331,7 +412,7 @@ def _is_http_url(url: str) -> bool:
 
 
 def _masked(url: str) -> str:
-    """Show a URL without anything that may be a password: of a server's only its scheme and host."""
+    """Mask everything in a URL that may be a password; of a server's URL only scheme and host are shown."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme in ("file", "sqlite"):
         return f"…@{url.rpartition('@')[2]}" if "@" in url else url
@@ -339,7 +420,7 @@ def _masked(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
+    """Tell whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:

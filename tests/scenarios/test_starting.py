@@ -29,7 +29,7 @@ def test_a_port_that_is_taken_is_refused_with_one_clear_line(
     second = start("dev", DATABASE_URL=f"file:{tmp_path}/other.db", PORT=port, PAIDONCE_LOG_LEVEL="error")
     assert second.wait_for_end() == 1
     (line,) = second.lines
-    assert line == f"paidonce: 127.0.0.1:{port} cannot be listened on: [Errno 98] Address already in use"
+    assert line == f"paidonce: Cannot listen on 127.0.0.1:{port}: [Errno 98] Address already in use"
 
 
 def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
@@ -43,7 +43,7 @@ def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
     assert httpx.get(f"{server.url}/health/live", verify=client).status_code == 200
     refused = start("serve", *options[:2], DATABASE_URL=sqlite_url)
     assert refused.wait_for_end() == 2
-    assert "PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: give both, or neither" in refused.said
+    assert "PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: set both or neither" in refused.said
 
 
 async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(

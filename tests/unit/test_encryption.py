@@ -41,7 +41,7 @@ def test_the_first_key_seals_and_every_key_opens() -> None:
 
 
 def test_without_the_key_the_error_names_the_key_the_setting_and_the_command() -> None:
-    with pytest.raises(EncryptionKeyMissing, match=f"not the encryption key {key_id(OLD)}.*PAIDONCE_ENCRYPTION_KEYS"):
+    with pytest.raises(EncryptionKeyMissing, match=f"{key_id(OLD)} is not configured.*PAIDONCE_ENCRYPTION_KEYS"):
         ring(NEW).open(ring(OLD).seal(SECRET, "m1"), "m1")
     with pytest.raises(EncryptionKeyMissing, match="paidonce encryption-key"):
         ring().seal(SECRET, "m1")

@@ -73,7 +73,7 @@ def test_spaces_around_a_value_are_none_of_it() -> None:
 
 def test_an_unknown_setting_of_ours_is_refused_with_the_nearest_that_is_known() -> None:
     (problem,) = problems_of(PAIDONCE_LEASE_SECOND="30")
-    assert problem == "PAIDONCE_LEASE_SECOND: there is no such setting; did you mean PAIDONCE_LEASE_SECONDS?"
+    assert problem == "PAIDONCE_LEASE_SECOND: unknown setting; did you mean PAIDONCE_LEASE_SECONDS?"
 
 
 def test_a_setting_of_somebody_elses_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
+"""The commands. Each imports what it needs only when it runs, so that ``--help`` is fast."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,13 +31,17 @@ To check a set-up: paidonce doctor              and paidonce prove
 
 def listening(command: Command) -> Command:
     """Add ``--host`` and ``--port`` to a command that listens."""
-    host = click.option("--host", help="Address to listen on; HOST if absent, else 127.0.0.1.")
-    port = click.option("--port", type=click.IntRange(0, 65535), help="Port; PORT if absent, else 3000; 0: a free one.")
+    host = click.option("--host", help="Address to listen on. Overrides HOST. Default: 127.0.0.1.")
+    port = click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        help="Port to listen on; 0 selects a free port. Overrides PORT. Default: 3000.",
+    )
     return host(port(command))
 
 
 def read_settings(**options: str | None) -> "Settings":
-    """Read the settings, or name every problem and exit with 2. Options are named as in the environment and win."""
+    """Read the settings, or print every problem and exit with 2. Options override the environment."""
     import os
 
     from paidonce.errors import InvalidSettings
@@ -47,7 +51,7 @@ def read_settings(**options: str | None) -> "Settings":
         given = {name: value for name, value in options.items() if value is not None}
         return load_settings({**os.environ, **given}, Path(".env"))
     except InvalidSettings as error:
-        click.echo("paidonce cannot start like this:", err=True)
+        click.echo("paidonce cannot start with these settings:", err=True)
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
         raise SystemExit(BAD_SETTINGS_EXIT) from None
@@ -56,9 +60,9 @@ def read_settings(**options: str | None) -> "Settings":
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=FIRST_STEPS)
 @click.version_option(__version__, prog_name="paidonce")
 def main() -> None:
-    """Checkouts and payments: one purchase, one charge.
+    """A checkout and payment service: one purchase, one charge.
 
-    Settings come from the environment and from .env; see docs/reference/settings.md.
+    Settings are read from the environment and from .env; see docs/reference/settings.md.
     """
 
 
@@ -69,7 +73,7 @@ main.add_command(keys)
 @main.command()
 @listening
 def dev(*, host: str | None, port: int | None) -> None:
-    """Migrate, then serve API, worker and simulator."""
+    """Migrate the database, then run API, worker and simulated provider in one process."""
     from paidonce.cli.serving import run_server
 
     settings = read_settings(HOST=host, PORT=None if port is None else str(port))
@@ -78,10 +82,16 @@ def dev(*, host: str | None, port: int | None) -> None:
 
 @main.command()
 @listening
-@click.option("--worker/--no-worker", default=True, help="Whether this process also settles payments.")
-@click.option("--tls-certificate", metavar="FILE", help="Certificate and chain; PAIDONCE_TLS_CERTIFICATE if absent.")
-@click.option("--tls-key", metavar="FILE", help="The certificate's private key; PAIDONCE_TLS_KEY if absent.")
-@click.option("--standby", is_flag=True, help="Waits while another serves the SQLite file, and then takes its place.")
+@click.option(
+    "--worker/--no-worker",
+    default=True,
+    help="Whether this process also runs a worker, which settles payments and sends webhooks. Default: it does.",
+)
+@click.option(
+    "--tls-certificate", metavar="FILE", help="Certificate and chain (PEM). Overrides PAIDONCE_TLS_CERTIFICATE."
+)
+@click.option("--tls-key", metavar="FILE", help="Private key of the certificate. Overrides PAIDONCE_TLS_KEY.")
+@click.option("--standby", is_flag=True, help="Wait while another server uses the SQLite file, then take over.")
 def serve(
     *,
     host: str | None,
@@ -91,7 +101,7 @@ def serve(
     tls_key: str | None,
     standby: bool,
 ) -> None:
-    """Serve the API from a database that is migrated."""
+    """Run the API on a migrated database."""
     from paidonce.cli.serving import run_server
 
     settings = read_settings(
@@ -105,7 +115,7 @@ def serve(
 
 @main.command()
 def worker() -> None:
-    """Settle payments beside servers that run with --no-worker (PostgreSQL)."""
+    """Run a worker for servers that run with --no-worker (PostgreSQL only)."""
     from paidonce.cli.serving import run_worker
 
     run_worker(read_settings())
@@ -113,21 +123,21 @@ def worker() -> None:
 
 @main.group()
 def db() -> None:
-    """Look after the database's schema."""
+    """Manage the database."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the schema up to this release."""
+    """Migrate the database to the schema of this release."""
     from paidonce.cli.schema import upgrade_schema
 
     upgrade_schema(read_settings())
 
 
 @db.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
-    """Tell which migration the database has; exit 1 if it is not this release's."""
+    """Print the schema version of the database; exit 1 if it is not the version of this release."""
     from paidonce.cli.schema import show_schema_status
 
     show_schema_status(read_settings(), as_json=as_json)
@@ -135,7 +145,7 @@ def status(*, as_json: bool) -> None:
 
 @db.command()
 def reencrypt() -> None:
-    """Encrypt every secret under the first of PAIDONCE_ENCRYPTION_KEYS; the others may go after that."""
+    """Re-encrypt every secret with the first of PAIDONCE_ENCRYPTION_KEYS; the others can then be removed."""
     from paidonce.cli.encrypting import reencrypt_secrets
 
     reencrypt_secrets(read_settings())
@@ -152,13 +162,13 @@ def encryption_key() -> None:
 
 @main.group()
 def review() -> None:
-    """Look after attempts that no provider has proven."""
+    """Review attempts whose outcome is unknown."""
 
 
 @review.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def review_list(*, as_json: bool) -> None:
-    """List attempts that need review or are still asked about, the oldest first."""
+    """List attempts that need review, then attempts that are still being looked up, oldest first."""
     from paidonce.cli.reviewing import list_unproven
 
     list_unproven(read_settings(), as_json=as_json)
@@ -166,10 +176,10 @@ def review_list(*, as_json: bool) -> None:
 
 @review.command("resolve")
 @click.argument("attempt")
-@click.option("--succeeded", metavar="REFERENCE", help="It took place; the provider's name for it.")
-@click.option("--declined", metavar="CODE", help="It did not, and will not; why.")
+@click.option("--succeeded", metavar="REFERENCE", help="It took place. The provider's reference for it.")
+@click.option("--declined", metavar="CODE", help="It did not and will not take place. The decline code.")
 def review_resolve(attempt: str, *, succeeded: str | None, declined: str | None) -> None:
-    """Record what the provider told a person about an attempt."""
+    """Record the outcome of an attempt that a person has confirmed with the provider."""
     from paidonce.cli.reviewing import resolve
 
     resolve(read_settings(), attempt, reference=succeeded, decline_code=declined)
@@ -177,15 +187,15 @@ def review_resolve(attempt: str, *, succeeded: str | None, declined: str | None)
 
 @main.group()
 def inbox() -> None:
-    """Look after the webhooks that providers sent."""
+    """Manage the webhooks that providers sent."""
 
 
 @inbox.command("list")
-@click.option("--all", "applied_too", is_flag=True, help="Those that are applied, too.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--all", "applied_too", is_flag=True, help="Include webhooks that are applied.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number to list.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inbox_list(*, applied_too: bool, limit: int, as_json: bool) -> None:
-    """List webhooks that are not applied, the newest first."""
+    """List stored webhooks that are not applied, newest first."""
     from paidonce.cli.inbox import list_webhooks
 
     list_webhooks(read_settings(), limit=limit, applied_too=applied_too, as_json=as_json)
@@ -193,28 +203,57 @@ def inbox_list(*, applied_too: bool, limit: int, as_json: bool) -> None:
 
 @inbox.command("replay")
 @click.argument("webhook", metavar="ID")
-@click.option("--provider", default="", help="Whose it is, where several have one with this id.")
+@click.option("--provider", default="", help="The provider, if several providers sent a webhook with this id.")
 def inbox_replay(webhook: str, *, provider: str) -> None:
-    """Apply a stored webhook now, also one that was applied or given up."""
+    """Apply a stored webhook now, even if it was applied before or given up."""
     from paidonce.cli.inbox import replay_webhook
 
     replay_webhook(read_settings(), webhook, provider=provider)
 
 
 @main.command()
-@click.option("--port", required=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
-@click.option("--database", required=True, metavar="FILE", help="Its books: a SQLite file of its own.")
-@click.option("--latency-ms", default=0, show_default=True, type=click.IntRange(0), help="From call to answer.")
-@click.option("--deduplicate/--no-deduplicate", default=True, help="Whether a key is answered as before.")
-@click.option("--key-lifetime-seconds", default=31_536_000, show_default=True, type=click.IntRange(1))
-@click.option("--lookup-delay-ms", default=0, show_default=True, type=click.IntRange(0), help="Until look-ups find it.")
-@click.option("--webhook-url", default="", metavar="URL", help="Where signed webhooks go; none are sent if absent.")
-@click.option("--webhook-secret", default="", envvar="PAIDONCE_SIMULATOR_WEBHOOK_SECRET", help="whsec_ and base64.")
+@click.option("--port", required=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 selects a free port.")
+@click.option("--database", required=True, metavar="FILE", help="SQLite file for the records of the simulator.")
+@click.option("--latency-ms", default=0, show_default=True, type=click.IntRange(0), help="Latency of a call.")
 @click.option(
-    "--fault-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Of calls and webhooks."
+    "--deduplicate/--no-deduplicate", default=True, help="Whether a repeated idempotency key is deduplicated."
 )
-@click.option("--faulty-calls", default=3, show_default=True, type=click.IntRange(0), help="Of a key's calls, at most.")
-@click.option("--seed", default=0, show_default=True, help="Repeats the faults of the same calls.")
+@click.option(
+    "--key-lifetime-seconds",
+    default=31_536_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How long an idempotency key is remembered.",
+)
+@click.option(
+    "--lookup-delay-ms",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Delay until a look-up finds a charge.",
+)
+@click.option("--webhook-url", default="", metavar="URL", help="URL for signed webhooks. Default: none are sent.")
+@click.option(
+    "--webhook-secret",
+    default="",
+    envvar="PAIDONCE_SIMULATOR_WEBHOOK_SECRET",
+    help="Signing secret: whsec_ and base64.",
+)
+@click.option(
+    "--fault-rate",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of calls and webhooks that fail.",
+)
+@click.option(
+    "--faulty-calls",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many calls with the same key can fail.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the faults; the same seed repeats them.")
 def simulator(
     *,
     port: int,
@@ -229,7 +268,7 @@ def simulator(
     faulty_calls: int,
     seed: int,
 ) -> None:
-    """Run the simulated provider as a process of its own, for tests and proofs."""
+    """Run the simulated provider as a separate process, for tests and proofs."""
     from paidonce.cli.simulating import SimulatorOptions, run_simulator
     from paidonce.providers.simulator.faults import FaultPlan
     from paidonce.providers.simulator.simulation import Rules
@@ -249,17 +288,19 @@ def simulator(
 
 
 @main.command()
-@click.option("--seconds", default=60.0, show_default=True, help="How long clients buy and processes are killed.")
-@click.option("--seed", type=int, help="Repeats a run's choices; drawn if absent.")
-@click.option("--database", default="", help="An empty PostgreSQL database's URL; a SQLite file of its own if absent.")
-@click.option("--workers", default=2, show_default=True, help="Worker processes (PostgreSQL).")
-@click.option("--clients", default=64, show_default=True, help="Buyers at the same time.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep databases and logs here.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long clients buy while processes are killed.")
+@click.option("--seed", type=int, help="Seed of a run; the same seed repeats its choices. Default: random.")
+@click.option("--database", default="", help="URL of an empty PostgreSQL database. Default: a new SQLite file.")
+@click.option("--workers", default=2, show_default=True, help="Number of worker processes (PostgreSQL).")
+@click.option("--clients", default=64, show_default=True, help="Number of concurrent buyers.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder in which to keep databases and logs."
+)
 def prove(
     *, seconds: float, seed: int | None, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
 ) -> None:
-    """Prove the promise here: real processes, kills and faults, held against the provider's books."""
+    """Test the guarantees on this machine: kill real processes, inject faults, compare with the provider's records."""
     from paidonce.cli.proving import run_proof
     from paidonce.ids import new_seed
 
@@ -275,9 +316,9 @@ def prove(
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(*, as_json: bool) -> None:
-    """Tell what would go wrong in production, each with its remedy; exit 1 if anything would."""
+    """Check the configuration for production and print remedies; exit 1 if there is a problem."""
     from paidonce.cli.doctor import examine
 
     examine(read_settings(), as_json=as_json)
@@ -297,7 +338,7 @@ def openapi() -> None:
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script for a shell: eval "$(paidonce completion bash)"."""
+    """Print the completion script of a shell: eval "$(paidonce completion bash)"."""
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

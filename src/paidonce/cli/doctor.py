@@ -1,4 +1,4 @@
-"""``paidonce doctor``: what would go wrong in production, each with its remedy."""
+"""``paidonce doctor``: checks the configuration for production and prints remedies."""
 
 import errno
 import http.client
@@ -86,16 +86,18 @@ def _examine_attempts(settings: Settings) -> Iterator[Finding]:
 
 def judge_unproven(found: Unproven, now: Instant) -> Finding:
     """Judge how many outcomes are without a proof, and for how long."""
-    check, remedy = "proof", "run: paidonce review list; ask the provider what became of each"
+    check, remedy = "proof", "run: paidonce review list; ask the provider for the outcome of each attempt"
     if found.in_review_since is not None:
         hours = (now - found.in_review_since) // HOUR_MS
-        told = f"{_counted(found.in_review, 'attempt')} need a person, the oldest for {hours} h: its buyer waits"
+        told = f"{_counted(found.in_review, 'attempt')} waiting for review by a person, the oldest for {hours} h"
         return Finding(check, Level.PROBLEM, told, remedy)
     if found.unknown_since is not None and now - found.unknown_since > UNKNOWN_MS_MAX:
         hours = (now - found.unknown_since) // HOUR_MS
-        told = f"{_counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; the provider is asked still"
-        return Finding(check, Level.WARNING, told, f"is the provider in trouble? {remedy}")
-    told = f"{_counted(found.unknown, 'outcome')} unknown, asked about" if found.unknown else "no attempt lacks it"
+        told = f"{_counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; look-ups continue"
+        return Finding(check, Level.WARNING, told, f"check whether the provider is available; {remedy}")
+    told = (
+        f"{_counted(found.unknown, 'outcome')} unknown, being looked up" if found.unknown else "every outcome is known"
+    )
     return Finding(check, Level.OK, told)
 
 
@@ -110,32 +112,38 @@ def _examine_settings(settings: Settings) -> Iterator[Finding]:
 
 def _judge_authentication(auth: str) -> Finding:
     if auth == "keys":
-        return Finding("authentication", Level.OK, "keys: each call bears one")
-    found = "off: every process on this machine, and every proxy before it, can act for every merchant"
-    remedy = "set PAIDONCE_AUTH=keys, or let only your own backend reach the service"
+        return Finding("authentication", Level.OK, "on: every call needs an API key")
+    found = "off: every process on this machine, and every client of a proxy in front, can act for every merchant"
+    remedy = "set PAIDONCE_AUTH=keys, or allow only your own backend to reach the service"
     return Finding("authentication", Level.WARNING, found, remedy)
 
 
 def _judge_providers() -> Finding:
-    found = "simulator, and no other: no real money moves"
-    return Finding("providers", Level.WARNING, found, "configure a real provider before real buyers pay")
+    found = "only the simulator: no real money moves"
+    return Finding(
+        "providers", Level.WARNING, found, "do not take real payments: no release supports a real provider yet"
+    )
 
 
 def _judge_encryption(settings: Settings) -> Finding:
     if settings.encryption_keys:
-        return Finding("encryption", Level.OK, f"{len(read_keys(settings.encryption_keys))} of your own keys")
+        return Finding(
+            "encryption", Level.OK, f"{_counted(len(read_keys(settings.encryption_keys)), 'key')} configured"
+        )
     file = settings.encryption_key_file
-    remedy = "set PAIDONCE_ENCRYPTION_KEYS; `paidonce encryption-key` makes one, and keep it apart from backups"
+    remedy = "set PAIDONCE_ENCRYPTION_KEYS to the output of `paidonce encryption-key`, and keep it apart from backups"
     if file is not None and file.exists():
-        found = f"the key of webhook secrets lies beside the data, in {file}: whoever copies both reads both"
+        found = (
+            f"the key of the webhook secrets is stored beside the data, in {file}: a copy of both reveals the secrets"
+        )
         return Finding("encryption", Level.WARNING, found, remedy)
-    return Finding("encryption", Level.WARNING, "there is no key: no webhook endpoint can be made", remedy)
+    return Finding("encryption", Level.WARNING, "no key is configured: webhook endpoints cannot be created", remedy)
 
 
 def _judge_webhooks(*, allow_private: bool) -> Finding:
     if not allow_private:
-        return Finding("webhooks", Level.OK, "go to https on the public internet only")
-    found = "may go to loopback and private networks: whoever makes an endpoint can knock at doors in there"
+        return Finding("webhooks", Level.OK, "are sent only to https URLs on the public internet")
+    found = "may go to loopback and private networks: whoever creates an endpoint can reach services there"
     return Finding("webhooks", Level.WARNING, found, "unset PAIDONCE_WEBHOOK_ALLOW_PRIVATE")
 
 
@@ -143,7 +151,7 @@ def _examine_dotenv(path: Path) -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
-        return Finding(".env", Level.OK, "there is none")
+        return Finding(".env", Level.OK, "does not exist")
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         found = f"others on this machine can read it (mode {mode:o}), and it may hold passwords"
         return Finding(".env", Level.PROBLEM, found, f"run: chmod 600 {path}")
@@ -152,7 +160,7 @@ def _examine_dotenv(path: Path) -> Finding:
 
 def _examine_port(host: str, port: int) -> Finding:
     if port == 0:
-        return Finding("port", Level.OK, "any that is free")
+        return Finding("port", Level.OK, "a free one is selected")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -161,9 +169,9 @@ def _examine_port(host: str, port: int) -> Finding:
             probe.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _is_paidonce(host, port):
-            return Finding("port", Level.OK, f"{port}: paidonce answers there")
-        found = f"{host}:{port} cannot be listened on: {error.strerror}"
-        return Finding("port", Level.PROBLEM, found, "set PORT to a free one, or end what has it")
+            return Finding("port", Level.OK, f"{port} is used by paidonce")
+        found = f"cannot listen on {host}:{port}: {error.strerror}"
+        return Finding("port", Level.PROBLEM, found, "set PORT to a free port, or stop the process that uses it")
     return Finding("port", Level.OK, f"{port} is free")
 
 

@@ -1,4 +1,4 @@
-"""``paidonce db reencrypt``: every secret under the first key, so that the others are needed no more."""
+"""``paidonce db reencrypt``: re-encrypts every secret with the first key, so that the others can be removed."""
 
 import sys
 from typing import Final
@@ -34,8 +34,8 @@ def reencrypt_secrets(settings: Settings) -> None:
             click.echo(f"paidonce: {error}", err=True)
             sys.exit(FAILURE_EXIT)
     click.echo(
-        f"{endpoints} webhook endpoints and {shown} secrets of repeatable answers were encrypted anew; "
-        "all are under the first key."
+        f"Re-encrypted the secrets of {endpoints} webhook endpoints and {shown} stored responses. "
+        "All secrets now use the first key."
     )
 
 

@@ -1,4 +1,4 @@
-"""Looks at the rights on our files: the database's, those of the simulator's books, and the encryption key's."""
+"""Checks the permissions of the database files, the simulator's database and the encryption key file."""
 
 import stat
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ log = structlog.get_logger()
 
 
 def examine_files(settings: Settings) -> Iterator[Finding]:
-    """Find what others on this machine may read or change."""
+    """Find files that other users of this machine can read or change."""
     files = _data_files(settings)
     if files:
-        yield _judge("data files", files, "they hold what merchants and buyers have said")
+        yield _judge("data files", files, "they hold data of merchants and buyers")
     key = settings.encryption_key_file
     if key is not None and key.exists():
         yield _judge(
-            "key file", [key], "it opens every webhook secret; if others have read it, replace it", is_key=True
+            "key file", [key], "it decrypts every stored secret; if others have read it, replace it", is_key=True
         )
 
 
 def warn_of_open_files(settings: Settings) -> None:
-    """Log each file that others may use. A service that takes payments does not refuse to start for it."""
+    """Log a warning for each file that other users can access. The server starts all the same."""
     key = settings.encryption_key_file
     for path in [*_data_files(settings), *([key] if key is not None else [])]:
         if access_of_others(path):
@@ -42,10 +42,10 @@ def _judge(check: str, files: list[Path], why: str, *, is_key: bool = False) -> 
     open_files = [file for file in files if access_of_others(file)]
     if not open_files:
         return Finding(
-            check, Level.OK, "only their owner can use them" if len(files) > 1 else "only its owner can use it"
+            check, Level.OK, "only their owner can access them" if len(files) > 1 else "only its owner can access it"
         )
     named = ", ".join(f"{file} (mode {_mode(file)})" for file in open_files)
-    found = f"others on this machine can use {named}: {why}"
+    found = f"other users of this machine can access {named}: {why}"
     # A group that makes the backups may have been given the data on purpose; a key, or to write, never.
     is_for_all = any(access_of_others(file) & (stat.S_IRWXO | stat.S_IWGRP) for file in open_files)
     level = Level.PROBLEM if is_key or is_for_all else Level.WARNING

@@ -1,4 +1,4 @@
-"""``paidonce inbox``: what providers sent, and applying it once more."""
+"""``paidonce inbox``: lists the webhooks of providers and applies them again."""
 
 import sys
 
@@ -44,7 +44,7 @@ def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json:
         after = f"  next try {shown.next_try_at}" if shown.next_try_at else ""
         click.echo(f"{shown.received_at}  {one.provider}  {one.id}  {one.attempt_key or '-'}  {what}{after}")
     if not found:
-        click.echo("There is none." if applied_too else "There is none that is not applied.")
+        click.echo("There are no webhooks." if applied_too else "All webhooks are applied.")
 
 
 def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
@@ -52,7 +52,9 @@ def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> Non
     with database_beside(settings) as database, database.write() as transaction:
         found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
         if len(found) > 1:
-            raise click.UsageError(f"Say whose: --provider {' or '.join(sorted(one.provider for one in found))}.")
+            raise click.UsageError(
+                f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
+            )
         wishes = [
             ApplyWebhook(
                 name=WebhookName(one.provider, one.id),
@@ -64,17 +66,17 @@ def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> Non
         ]
         applied = [one for one in apply_webhooks(transaction, wishes) if one is not None]
     if not applied:
-        click.echo(f"paidonce: there is no webhook {webhook_id}", err=True)
+        click.echo(f"paidonce: webhook {webhook_id} not found", err=True)
         sys.exit(NOT_APPLIED_EXIT)
     click.echo(MEANINGS[applied[0].result].format(checkout=applied[0].checkout_id))
     sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
 
 
 MEANINGS = {
-    WebhookResult.CHANGED: "Applied: it ended an attempt of {checkout}.",
-    WebhookResult.KNOWN: "Applied: what it proves of {checkout} was known before.",
-    WebhookResult.NO_NEWS: "Applied: it is no news about money.",
-    WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: there is no attempt that it could be about.",
+    WebhookResult.CHANGED: "Applied: it settled an attempt of {checkout}.",
+    WebhookResult.KNOWN: "Applied: the outcome for {checkout} was already known.",
+    WebhookResult.NO_NEWS: "Applied: it does not affect a payment.",
+    WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: no attempt matches it.",
     WebhookResult.FAILED: "Not applied: see the log.",
 }
 

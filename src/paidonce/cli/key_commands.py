@@ -1,4 +1,4 @@
-"""The commands over merchants and keys; each imports its work when it runs."""
+"""The commands for merchants and API keys; each imports its implementation only when it runs."""
 
 import click
 
@@ -9,13 +9,13 @@ OVERLAP_SECONDS_MAX = 30 * 86_400
 
 @click.group()
 def merchants() -> None:
-    """Look after merchants: who may have keys."""
+    """Manage merchants."""
 
 
 @merchants.command("create")
 @click.argument("merchant", metavar="ID")
 def merchants_create(merchant: str) -> None:
-    """Create a merchant; its id is yours to choose, and its checkouts bear it."""
+    """Create a merchant. You choose its id, which is the merchantId of its checkouts."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import create_merchant
 
@@ -23,9 +23,9 @@ def merchants_create(merchant: str) -> None:
 
 
 @merchants.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def merchants_list(*, as_json: bool) -> None:
-    """List merchants, in the order of their ids."""
+    """List merchants, sorted by id."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import list_merchants
 
@@ -34,32 +34,40 @@ def merchants_list(*, as_json: bool) -> None:
 
 @click.group()
 def keys() -> None:
-    """Look after keys: what a caller bears while PAIDONCE_AUTH=keys."""
+    """Manage API keys, which every call needs while PAIDONCE_AUTH=keys."""
 
 
 @keys.command("create")
 @click.argument("merchant", metavar="[ID]", default="")
-@click.option("--admin", is_flag=True, help="An operator's key, of no merchant: it may do everything.")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="May be repeated; all if absent.")
-@click.option("--live/--test", default=False, help="What the key's name says; test unless told.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option(
+    "--admin", is_flag=True, help="Create an operator's key, which belongs to no merchant and may do everything."
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="A scope of the key; may be repeated. Default: all scopes of a merchant.",
+)
+@click.option("--live/--test", default=False, help="The mode in the prefix of the key. Default: test.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_create(merchant: str, *, admin: bool, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
-    """Make a key of a merchant, or an operator's, and show it: it is shown once."""
+    """Create an API key for a merchant or an operator, and print it once."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import create_key
 
     if admin == bool(merchant):
-        raise click.UsageError("Say whose: a merchant's ID, or --admin.")
+        raise click.UsageError("Give either the ID of a merchant or --admin.")
     if admin and scopes:
-        raise click.UsageError("An operator's key may do everything: leave --scope out.")
+        raise click.UsageError("An operator's key may do everything. Omit --scope.")
     create_key(read_settings(), merchant, scopes=scopes, live=live, as_json=as_json)
 
 
 @keys.command("list")
 @click.argument("merchant", metavar="[ID]", default="")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_list(merchant: str, *, as_json: bool) -> None:
-    """List keys, newest first: a merchant's, or all; never their secrets."""
+    """List the API keys of a merchant, or all API keys, newest first. Secrets are never shown."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import list_keys
 
@@ -69,7 +77,7 @@ def keys_list(merchant: str, *, as_json: bool) -> None:
 @keys.command("revoke")
 @click.argument("key", metavar="KEY_ID")
 def keys_revoke(key: str) -> None:
-    """Revoke a key for good; a server that runs knows it within 5 seconds."""
+    """Revoke an API key permanently. Running servers refuse it within 5 seconds."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import revoke_key
 
@@ -83,11 +91,11 @@ def keys_revoke(key: str) -> None:
     default=OVERLAP_SECONDS_DEFAULT,
     show_default=True,
     type=click.IntRange(0, OVERLAP_SECONDS_MAX),
-    help="How long the old key lives on.",
+    help="How long the old key stays valid.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_rotate(key: str, *, overlap_seconds: int, as_json: bool) -> None:
-    """Put a new key in a key's place and show it: it is shown once."""
+    """Replace an API key with a new one, and print the new key once."""
     from paidonce.cli import read_settings
     from paidonce.cli.keys import rotate_key
 

@@ -1,4 +1,4 @@
-"""``paidonce merchants`` and ``paidonce keys``: beside a server that runs, or before the first."""
+"""``paidonce merchants`` and ``paidonce keys``, which work while a server is running, too."""
 
 import re
 import sys
@@ -44,9 +44,9 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 def create_merchant(settings: Settings, merchant_id: str) -> None:
     """Create a merchant and say so."""
     if not MERCHANT_ID.fullmatch(merchant_id):
-        raise click.UsageError("A merchant's id has 1 to 128 printable ASCII characters and no space.")
+        raise click.UsageError("The id of a merchant must be 1 to 128 printable ASCII characters without spaces.")
     made = _do_beside_the_server(settings, actions.create_merchants, merchant_id)
-    click.echo(f"{merchant_id} is created." if made.is_new else f"{merchant_id} is there already.")
+    click.echo(f"Created merchant {merchant_id}." if made.is_new else f"Merchant {merchant_id} already exists.")
     click.echo(f"Next: paidonce keys create {merchant_id}")
 
 
@@ -66,7 +66,7 @@ def list_merchants(settings: Settings, *, as_json: bool) -> None:
     for one in found:
         click.echo(f"{format_instant(one.created_at)}  {one.id}")
     if not found:
-        click.echo("There is none: paidonce merchants create ID")
+        click.echo("There are no merchants. Create one: paidonce merchants create ID")
 
 
 def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
@@ -102,13 +102,13 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
             f"{one.id}  {one.shown:<14}  {one.status(now):<7}{until}  {one.merchant_id or 'operator'}  {one.scopes}"
         )
     if not found:
-        click.echo("There is none: paidonce keys create ID")
+        click.echo("There are no API keys. Create one: paidonce keys create ID")
 
 
 def revoke_key(settings: Settings, key_id: str) -> None:
     """Revoke a key and say so."""
     _do_beside_the_server(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
-    click.echo(f"{key_id} is revoked; a server that runs refuses it within 5 seconds.")
+    click.echo(f"Revoked {key_id}. Running servers refuse it within 5 seconds.")
 
 
 def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json: bool) -> None:
@@ -122,7 +122,7 @@ def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json
     )
     _show_issued(_do_beside_the_server(settings, actions.rotate_keys, request), as_json=as_json)
     if not as_json:
-        click.echo(f"{key_id} lives on for {overlap_seconds} seconds.", err=True)
+        click.echo(f"{key_id} stays valid for {overlap_seconds} seconds.", err=True)
 
 
 def _do_beside_the_server(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
@@ -145,9 +145,9 @@ def _show_issued(issued: IssuedKey, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(shown).decode())
         return
     # The secret alone on standard output, so that a script can take it from there.
-    whose = f"of {key.merchant_id}" if key.merchant_id else "an operator's"
-    click.echo(f"{key.id}, {whose}, may: {key.scopes}", err=True)
-    click.echo("This is the key. It is shown once; only its hash is stored.", err=True)
+    owner = f"for merchant {key.merchant_id}" if key.merchant_id else "for an operator"
+    click.echo(f"Created {key.id} {owner}, with the scopes: {key.scopes}", err=True)
+    click.echo("The key is shown only once, and only its hash is stored:", err=True)
     click.echo(issued.secret)
 
 

@@ -142,7 +142,7 @@ async def _reserved(host: str, port: int) -> socket.socket:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reserved.bind(address)
     except OSError as error:
-        raise CannotListen(f"{host}:{port} cannot be listened on: {error}") from error
+        raise CannotListen(f"Cannot listen on {host}:{port}: {error}") from error
     return reserved
 
 
@@ -153,7 +153,7 @@ async def _until_listening(address: str, port: int, serving: "asyncio.Task[None]
     while True:
         if serving.done():
             serving.result()
-            raise CannotListen(f"{address}:{port} cannot be listened on.")
+            raise CannotListen(f"Cannot listen on {address}:{port}.")
         try:
             _, writer = await asyncio.open_connection(address, port)
         except OSError:

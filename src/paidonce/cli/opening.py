@@ -30,13 +30,13 @@ def failing_clearly(place: str) -> Iterator[None]:
     except CannotListen as error:
         _fail(str(error))
     except DatabaseUnavailable as error:
-        _fail(f"{place} cannot be used: {error.__cause__ or error.detail}")
+        _fail(f"cannot use {place}: {error.__cause__ or error.detail}")
     except DBAPIError as error:
-        _fail(f"{place} cannot be used: {str(error.orig).strip()}")
+        _fail(f"cannot use {place}: {str(error.orig).strip()}")
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         if "psycopg" not in str(error):
             raise
-        _fail("PostgreSQL needs a driver: pip install 'paidonce[postgres]'")
+        _fail("the driver for PostgreSQL is not installed: pip install 'paidonce[postgres]'")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``paidonce review``: attempts without a proof, and what a person found out about them."""
+"""``paidonce review``: lists attempts with an unknown outcome, and records outcomes that a person confirmed."""
 
 import json
 import sys
@@ -30,25 +30,26 @@ def list_unproven(settings: Settings, *, as_json: bool) -> None:
         click.echo(json.dumps([_row(attempt, now) for attempt in attempts], indent=2))
         return
     if not attempts:
-        click.echo("Every attempt has its proof.")
+        click.echo("No attempt has an unknown outcome.")
         return
     oldest = max(now - attempt.created_at for attempt in attempts)
-    click.echo(f"{len(attempts)} without a proof, the oldest for {oldest // 1000} s:")
+    click.echo(f"{len(attempts)} with an unknown outcome, the oldest for {oldest // 1000} s:")
     for attempt in attempts:
         row = _row(attempt, now)
         click.echo(
             f"  {row['attempt']}  {row['status']:<12}  {row['kind']:<9}  {row['amount']:>12} {row['currency']}"
-            f"  {row['checkout']}  asked {row['lookups']} times"
+            f"  {row['checkout']}  look-ups: {row['lookups']}"
         )
     click.echo(
-        "When the provider has told you: paidonce review resolve ATTEMPT --succeeded REFERENCE | --declined CODE"
+        "After the provider has confirmed an outcome:\n"
+        "  paidonce review resolve ATTEMPT --succeeded REFERENCE | --declined CODE"
     )
 
 
 def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decline_code: str | None) -> None:
     """Record what a person learned from the provider about an attempt."""
     if (reference is None) == (decline_code is None):
-        raise click.UsageError("Say either --succeeded REFERENCE or --declined CODE.")
+        raise click.UsageError("Give either --succeeded REFERENCE or --declined CODE.")
     evidence: Evidence = Succeeded(reference) if reference is not None else Declined(decline_code or "")
     request = RecordEvidence(
         attempt_id=attempt_id,
@@ -60,10 +61,10 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
     with database_beside(settings) as database, database.write() as transaction:
         settled = record_evidence(transaction, [request])[0]
     if settled.attempt is None:
-        click.echo(f"There is no attempt {attempt_id}.", err=True)
+        click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
     if settled.verdict is None:
-        click.echo(f"{attempt_id} is {settled.attempt.status} and stays so.", err=True)
+        click.echo(f"paidonce: attempt {attempt_id} is already {settled.attempt.status}", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
     click.echo(f"{attempt_id} is {settled.verdict.status} now.")
 

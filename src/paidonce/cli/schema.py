@@ -14,7 +14,7 @@ from paidonce.settings import Settings
 
 
 def upgrade_schema(settings: Settings) -> None:
-    """Bring the schema up to this release and say what was done."""
+    """Migrate the database to the schema of this release and print what was done."""
     place = settings.database.shown
     with failing_clearly(place):
         database = open_database(settings.database, clock=system_clock)
@@ -22,11 +22,11 @@ def upgrade_schema(settings: Settings) -> None:
             changed = migrate(database)
         finally:
             database.close()
-    click.echo(f"{place} {'now has' if changed else 'already had'} schema {SCHEMA_VERSION}.")
+    click.echo(f"{place} {'was migrated to' if changed else 'already has'} schema version {SCHEMA_VERSION}.")
 
 
 def show_schema_status(settings: Settings, *, as_json: bool) -> None:
-    """Tell which migration the database has; exit 1 if it is not this release's."""
+    """Print the schema version of the database; exit 1 if it is not the version of this release."""
     place = settings.database
     version = None
     if place.path is None or place.path.exists():
@@ -40,8 +40,8 @@ def show_schema_status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"database": place.shown, "schema": version, "wanted": SCHEMA_VERSION}))
     elif version == SCHEMA_VERSION:
-        click.echo(f"{place.shown} has schema {version}, this release's.")
+        click.echo(f"{place.shown} has schema version {version}, the version of this release.")
     else:
-        click.echo(f"{place.shown} has schema {version or 'none'}; this release wants {SCHEMA_VERSION}.")
+        click.echo(f"{place.shown} has schema version {version or 'none'}; this release needs {SCHEMA_VERSION}.")
         click.echo("Run: paidonce db upgrade")
     sys.exit(0 if version == SCHEMA_VERSION else 1)

@@ -32,7 +32,9 @@ STANDBY_POLL_SECONDS: Final = 0.02  # A look at a file's lock costs microseconds
 def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; a ``standby`` waits until nobody serves the SQLite file any more."""
     if standby and settings.database.path is None:
-        raise click.UsageError("Only a SQLite file has one server at a time: on PostgreSQL run several.")
+        raise click.UsageError(
+            "--standby is for a SQLite file, which has one server at a time. On PostgreSQL run several servers."
+        )
     configure_logs(settings)
     warn_of_open_files(settings)
     with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
@@ -45,7 +47,9 @@ def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standb
 def run_worker(settings: Settings) -> None:
     """Settle payments until SIGTERM or SIGINT."""
     if settings.database.dialect == "sqlite":
-        raise click.UsageError("A SQLite file has one process: `paidonce serve` runs its worker. Or use PostgreSQL.")
+        raise click.UsageError(
+            "A SQLite file can be used by one server only: `paidonce serve` runs the worker. Or use PostgreSQL."
+        )
     configure_logs(settings)
     warn_of_open_files(settings)
     with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
@@ -108,8 +112,8 @@ async def _work(settings: Settings, opened: Opened) -> None:
 def _announce_open(url: str) -> None:
     click.echo(
         f"""
-paidonce is at  {url}
-its documents   {url}/docs
+paidonce is at     {url}
+documentation at   {url}/docs
 
   curl -X POST {url}/checkouts \\
     -H "Content-Type: application/json" \\
@@ -123,10 +127,10 @@ its documents   {url}/docs
 def _announce_closed(url: str) -> None:
     click.echo(
         f"""
-paidonce is at  {url}
-its documents   {url}/docs
+paidonce is at     {url}
+documentation at   {url}/docs
 
-Each call bears a key. Make one with
+Every call needs an API key. Create one with
   paidonce merchants create m123
   paidonce keys create m123
 

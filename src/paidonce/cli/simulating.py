@@ -72,7 +72,7 @@ async def _serve(settings: Settings, options: SimulatorOptions) -> None:
         host="127.0.0.1",
         port=options.port,
         grace_seconds=GRACE_SECONDS,
-        announce=lambda url: click.echo(f"\nthe simulator is at  {url}\nits books are at     {options.books}\n"),
+        announce=lambda url: click.echo(f"\nthe simulator is at  {url}\nits records are in   {options.books}\n"),
     )
     on_signal(server.stop)
     try:

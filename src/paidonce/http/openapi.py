@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from what each handler says of itself and from the types it reads and answers with."""
+"""The OpenAPI 3.1 document, generated from the operations and from the types that they read and return."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -32,43 +32,50 @@ Json: TypeAlias = dict[str, Any]
 COMPONENTS: Final = "#/components/schemas/{name}"
 
 INTRODUCTION: Final = """\
-One purchase, one charge: whatever crashes, retries, time-outs or duplicates happen, nothing acknowledged is lost,
-nobody is charged twice, no payment is stuck.
+A checkout and payment service. One purchase is charged at most once, also when processes crash, requests are retried,
+calls time out, or messages arrive twice.
 
-Money is an integer in the currency's minor unit. Times are RFC 3339 in UTC. Ids are opaque and sort by time. Every
-answer carries `X-Request-Id`; every error is a problem (RFC 9457) whose `code` names its cause. What is no request, or
-arrives too slowly or too large, is answered with 400, 408, 413, 414 or 431, and the connection is closed. The server
-refuses some of it by itself, with a bare 400 or 431, or closes a connection whose request does not arrive: only there
-an error is no problem.
+**Conventions.** Amounts are integers in the minor unit of the currency. Times are RFC 3339 in UTC. Ids are opaque and
+sort by creation time. Every response has an `X-Request-Id` header and `Cache-Control: no-store`. HEAD is supported
+wherever GET is.
 
-Each path has one spelling, and any other is a 404: no empty part, no slash at its end, no `.` or `..`, and an escape
-only for a character that a path part cannot hold as it is, written with capital digits. HEAD is answered wherever GET
-is. Every answer says `Cache-Control: no-store`.
+**Errors.** Every error is a problem (RFC 9457) with a stable `code`. There is one exception: the HTTP server itself
+refuses some malformed requests with a 400 or 431 without a body, or closes a connection whose request does not arrive
+in time. After 400, 408, 413, 414 and 431 for a malformed, slow or too large request, the connection is closed.
+
+**Idempotency.** A POST with an `Idempotency-Key` takes effect once, and it is safe to retry it with the same key.
+
+**Paths.** Each path has exactly one spelling; every other spelling is a 404. A path has no empty segment, no trailing
+slash, and no `.` or `..`. Only characters that a path segment cannot contain are percent-encoded, with uppercase
+hexadecimal digits.
 """
 
-REQUEST_ID_HEADER: Final = {"description": "Names this exchange in the logs.", "schema": {"type": "string"}}
+REQUEST_ID_HEADER: Final = {"description": "Identifies the request in the logs.", "schema": {"type": "string"}}
 
 HEADERS: Final[dict[str, Json]] = {
-    "Location": {"description": "The path of what was made.", "schema": {"type": "string"}},
+    "Location": {"description": "The path of the created resource.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
-        "description": "`true` where the same request was answered before.",
+        "description": "`true` if a request with this idempotency key was executed before.",
         "schema": {"type": "string", "enum": ["true"]},
     },
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
-    "Preference-Applied": {"description": "The preference that was honoured.", "schema": {"type": "string"}},
-    "Cache-Control": {"description": "`no-store`, as on every answer.", "schema": {"type": "string"}},
-    "WWW-Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds to wait before a retry.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "Preference-Applied": {"description": "The preference that was applied.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "`no-store`, as on every response.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "The authentication scheme to use.", "schema": {"type": "string"}},
     "RateLimit-Policy": {
-        "description": "The limits that this request was held against, where any are on.",
+        "description": "The rate limits that applied to this request, if any.",
         "schema": {"type": "string"},
         "example": '"key";q=2000;w=2',
     },
     "RateLimit": {
-        "description": "What is left of each: `r` requests, for the next `t` seconds.",
+        "description": "The remaining quota of each rate limit: `r` requests for the next `t` seconds.",
         "schema": {"type": "string"},
         "example": '"key";r=1999;t=1',
     },
-    "Allow": {"description": "The methods that this path has.", "schema": {"type": "string"}},
+    "Allow": {"description": "The methods that this path supports.", "schema": {"type": "string"}},
 }
 
 LIMIT_HEADERS: Final = {name: HEADERS[name] for name in ("RateLimit-Policy", "RateLimit")}
@@ -77,20 +84,21 @@ PARAMETER_HEADERS: Final[dict[str, Json]] = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "1 to 255 printable ASCII characters, quoted or bare.",
+        "description": "The idempotency key: 1 to 255 printable ASCII characters, with or without quotes.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     },
     "Prefer": {
         "name": "Prefer",
         "in": "header",
-        "description": "`wait=N`: answer as soon as it leaves PROCESSING, and after N seconds (30 at most) anyway.",
+        "description": "Long polling with `wait=N`: the response is sent when the status is no longer PROCESSING, or "
+        "after N seconds (at most 30).",
         "schema": {"type": "string"},
         "example": "wait=10",
     },
     "Last-Event-ID": {
         "name": "Last-Event-ID",
         "in": "header",
-        "description": "The number of the last event that was received; comes before `after`. Browsers send it.",
+        "description": "The `sequence` of the last event that was received. It overrides `after`. Browsers send it.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
     },
 }
@@ -99,13 +107,13 @@ PARAMETER_HEADERS: Final[dict[str, Json]] = {
 API_KEY: Final = {
     "type": "http",
     "scheme": "bearer",
-    "description": "With `PAIDONCE_AUTH=keys` each call bears a key: `Authorization: Bearer sk_…`. While keys are off, "
-    "as they are at first, none is asked for, and none of the operator's calls is allowed.",
+    "description": "With `PAIDONCE_AUTH=keys` every call needs an API key: `Authorization: Bearer sk_…`. By default "
+    "API keys are off: no call needs a key, and the operator's calls are not allowed.",
 }
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is no error: what it says, and the headers that it may bear."""
+    """A successful response: its description, the type of its body, and the headers that it may have."""
 
     description: str
     kind: type | None = None
@@ -114,14 +122,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a call says of itself, in the table of routes. Without a ``scope`` it is open to everybody."""
+    """The description of a call in the table of routes. Without a ``scope`` it needs no API key."""
 
     id: str
     summary: str
     description: str = ""
     tag: str = "Checkouts"
     scope: Scope | None = None
-    tells_more_to: Scope | None = None  # Open to everybody; a key that is given has to be one all the same.
+    tells_more_to: Scope | None = None  # Needs no API key, but one that is sent must be valid.
     answers: dict[int, Answer]
     errors: Sequence[type[PaidonceError]] = ()
     body: type[Fields] | None = None
@@ -135,13 +143,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 @cache
 def shows_list(operation: Operation) -> bool:
-    """Tell whether a call answers with a list, which can be large."""
+    """Tell whether the response of a call is a list, which can be large."""
     kinds = [answer.kind for answer in operation.answers.values() if answer.kind is not None]
     return any(get_origin(get_type_hints(kind).get("data")) is list for kind in kinds)
 
 
 def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
-    """Make the document from a table of calls; ``url`` is the path under which they are mounted."""
+    """Build the document from the table of calls; ``url`` is the path under which the application is mounted."""
     operations = [(one.path, one.method.lower(), one.operation) for one in calls]
     kinds: set[type] = {Problem}
     for _, _, operation in operations:
@@ -163,13 +171,13 @@ def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
         "servers": [{"url": url}],
         "security": [{}],
         "tags": [
-            {"name": "Checkouts", "description": "What is bought, and how it is paid."},
-            {"name": "Refunds", "description": "What is given back."},
-            {"name": "Operator", "description": "Who sells, and with which keys. For an operator's own key."},
-            {"name": "Events", "description": "What happened, in its order: by pages, and as it happens."},
-            {"name": "Webhooks", "description": "What merchants are told, as it happens."},
-            {"name": "Providers", "description": "What payment providers tell."},
-            {"name": "Service", "description": "Whether the service lives, and what it can do."},
+            {"name": "Checkouts", "description": "Create checkouts and pay them."},
+            {"name": "Refunds", "description": "Return money to the buyer, completely or in part."},
+            {"name": "Operator", "description": "Manage merchants and API keys, with an operator's API key."},
+            {"name": "Events", "description": "The ordered event log of a merchant: as pages and as a stream."},
+            {"name": "Webhooks", "description": "Webhook endpoints of merchants, and the deliveries to them."},
+            {"name": "Providers", "description": "Webhooks from payment providers."},
+            {"name": "Service", "description": "Health checks and the description of the API."},
         ],
         "paths": _portable(dict(sorted(paths.items()))),
         "components": {
@@ -180,7 +188,7 @@ def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
 
 
 def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
-    r"""Write patterns as JSON Schema does: its ``$`` is the very end of a text, for which Python has ``\Z``."""
+    r"""Write patterns as JSON Schema does: its ``$`` is the end of the text, for which Python has ``\Z``."""
     if isinstance(said, dict):
         return {
             name: part.replace(r"\Z", "$") if name == "pattern" and isinstance(part, str) else _portable(part)
@@ -190,7 +198,7 @@ def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
 
 
 def _refine(schemas: Json) -> None:
-    """Say what the types cannot: metadata is an object of strings."""
+    """Add what the types cannot express: metadata is an object of strings."""
     for schema in schemas.values():
         metadata = schema.get("properties", {}).get("metadata")
         if metadata == {}:
@@ -209,7 +217,7 @@ def _describe(path: str, operation: Operation) -> Json:
         description = f"{description} Scope: `{operation.scope}`.".strip()
         said["security"] = [{}, {"apiKey": []}]
     elif operation.tells_more_to is not None:
-        description = f"{description} Tells more to a key with the scope `{operation.tells_more_to}`.".strip()
+        description = f"{description} An API key with the scope `{operation.tells_more_to}` gets more details.".strip()
     if description:
         said["description"] = description
     parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
@@ -226,16 +234,16 @@ def _describe(path: str, operation: Operation) -> Json:
     return said
 
 
-# What a path may hold: its description, its pattern, an example.
+# The parameters of paths: description, pattern, example.
 PATH_PARAMETERS: Final = {
-    "checkout_id": ("The checkout's id.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "key_id": ("The key's id, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "key": ("The key as one part of the path, a slash in it as `%2F`.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
-    "event_id": ("The event's id.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "refund_id": ("The refund's id.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "endpoint_id": ("The webhook endpoint's id.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "delivery_id": ("The delivery's id.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "provider": ("The provider's name.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
+    "checkout_id": ("The id of the checkout.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key_id": ("The id of the API key, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "key": ("The idempotency key; write a slash as `%2F`.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
+    "event_id": ("The id of the event.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "refund_id": ("The id of the refund.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "endpoint_id": ("The id of the webhook endpoint.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "delivery_id": ("The id of the delivery.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
+    "provider": ("The name of the provider.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
 }
 
 

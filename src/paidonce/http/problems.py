@@ -1,4 +1,4 @@
-"""What each error becomes in HTTP: an RFC 9457 problem. A test fails on an error that has no answer here."""
+"""Maps each error to its HTTP response, an RFC 9457 problem. A test fails on an error that is missing here."""
 
 from typing import Final, NamedTuple
 
@@ -18,63 +18,63 @@ RETRY_AFTER_SECONDS: Final = "1"
 
 
 class Answer(NamedTuple):
-    """An error's status and its title: the sentence that is the same each time."""
+    """The HTTP status and the title of an error; the title is the same for every occurrence."""
 
     status: int
     title: str
 
 
 class InternalError(PaidonceError):
-    """A defect of ours; the log has it under the same request id."""
+    """A defect in the service; the log shows it under the same request id."""
 
     code = "internal_error"
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__("Something went wrong on our side; repeating the call with the same idempotency key is safe.")
+        super().__init__("An unexpected error occurred. It is safe to retry with the same idempotency key.")
 
 
 ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
-    errors.MalformedRequest: Answer(400, "Not a request that can be read"),
-    errors.MalformedBody: Answer(400, "The body is not JSON"),
-    errors.InvalidRequest: Answer(400, "The request does not fit"),
-    errors.InvalidIdempotencyKey: Answer(400, "The idempotency key does not fit"),
-    errors.InvalidSignature: Answer(401, "The signature does not fit"),
-    errors.Unauthenticated: Answer(401, "No key that opens anything"),
-    errors.InsufficientScope: Answer(403, "The key does not allow this"),
-    errors.WrongMerchant: Answer(403, "Another merchant's"),
-    errors.RouteNotFound: Answer(404, "No such path"),
-    errors.CheckoutNotFound: Answer(404, "No such checkout"),
-    errors.MerchantNotFound: Answer(404, "No such merchant"),
-    errors.KeyNotFound: Answer(404, "No such key"),
-    errors.RefundNotFound: Answer(404, "No such refund"),
-    errors.IdempotencyKeyNotFound: Answer(404, "No such idempotency key"),
-    errors.EventNotFound: Answer(404, "No such event"),
-    errors.ProviderNotFound: Answer(404, "No such provider"),
-    errors.WebhookEndpointNotFound: Answer(404, "No such webhook endpoint"),
-    errors.DeliveryNotFound: Answer(404, "No such delivery"),
-    errors.MethodNotAllowed: Answer(405, "Not with this method"),
-    errors.RequestTimeout: Answer(408, "The request did not arrive in time"),
-    errors.InvalidState: Answer(409, "The checkout's status does not allow this"),
-    errors.PaymentInProgress: Answer(409, "Another payment is under way"),
-    errors.KeyNotActive: Answer(409, "The key cannot be rotated"),
-    errors.IdempotencyKeyInUse: Answer(409, "A request with this key is under way"),
-    errors.AttemptsExhausted: Answer(409, "No attempt is left"),
+    errors.MalformedRequest: Answer(400, "Malformed HTTP request"),
+    errors.MalformedBody: Answer(400, "Invalid JSON body"),
+    errors.InvalidRequest: Answer(400, "Invalid request"),
+    errors.InvalidIdempotencyKey: Answer(400, "Invalid idempotency key"),
+    errors.InvalidSignature: Answer(401, "Invalid signature"),
+    errors.Unauthenticated: Answer(401, "Invalid API key"),
+    errors.InsufficientScope: Answer(403, "Insufficient scope"),
+    errors.WrongMerchant: Answer(403, "Belongs to another merchant"),
+    errors.RouteNotFound: Answer(404, "Path not found"),
+    errors.CheckoutNotFound: Answer(404, "Checkout not found"),
+    errors.MerchantNotFound: Answer(404, "Merchant not found"),
+    errors.KeyNotFound: Answer(404, "API key not found"),
+    errors.RefundNotFound: Answer(404, "Refund not found"),
+    errors.IdempotencyKeyNotFound: Answer(404, "Idempotency key not found"),
+    errors.EventNotFound: Answer(404, "Event not found"),
+    errors.ProviderNotFound: Answer(404, "Provider not found"),
+    errors.WebhookEndpointNotFound: Answer(404, "Webhook endpoint not found"),
+    errors.DeliveryNotFound: Answer(404, "Delivery not found"),
+    errors.MethodNotAllowed: Answer(405, "Method not allowed"),
+    errors.RequestTimeout: Answer(408, "Request timeout"),
+    errors.InvalidState: Answer(409, "Invalid checkout status"),
+    errors.PaymentInProgress: Answer(409, "Payment in progress"),
+    errors.KeyNotActive: Answer(409, "API key not active"),
+    errors.IdempotencyKeyInUse: Answer(409, "Idempotency key in use"),
+    errors.AttemptsExhausted: Answer(409, "Payment attempts exhausted"),
     errors.TooManyWebhookEndpoints: Answer(409, "Too many webhook endpoints"),
-    errors.TooManyRedeliveries: Answer(409, "Too many ranges are to be sent again"),
-    errors.CheckoutExpired: Answer(410, "The checkout has expired"),
-    errors.BodyTooLarge: Answer(413, "The body is too large"),
-    errors.TargetTooLong: Answer(414, "The path and query are too long"),
-    errors.UnsupportedMediaType: Answer(415, "The body is not declared as JSON"),
-    errors.IdempotencyKeyReused: Answer(422, "The idempotency key belongs to another request"),
-    errors.AmountExceedsCapturable: Answer(422, "More than is held"),
-    errors.AmountExceedsRefundable: Answer(422, "More than is left"),
+    errors.TooManyRedeliveries: Answer(409, "Too many pending redeliveries"),
+    errors.CheckoutExpired: Answer(410, "Checkout expired"),
+    errors.BodyTooLarge: Answer(413, "Request body too large"),
+    errors.TargetTooLong: Answer(414, "Path and query too long"),
+    errors.UnsupportedMediaType: Answer(415, "Unsupported media type"),
+    errors.IdempotencyKeyReused: Answer(422, "Idempotency key reused"),
+    errors.AmountExceedsCapturable: Answer(422, "Amount exceeds the authorized amount"),
+    errors.AmountExceedsRefundable: Answer(422, "Amount exceeds the refundable amount"),
     errors.RateLimited: Answer(429, "Too many requests"),
-    errors.HeadersTooLarge: Answer(431, "The headers are too large"),
-    InternalError: Answer(500, "Our fault"),
-    errors.EncryptionKeyMissing: Answer(501, "There is no encryption key"),
-    errors.Overloaded: Answer(503, "Too much is waiting"),
-    errors.DatabaseUnavailable: Answer(503, "The database is not available"),
+    errors.HeadersTooLarge: Answer(431, "Request headers too large"),
+    InternalError: Answer(500, "Internal error"),
+    errors.EncryptionKeyMissing: Answer(501, "Encryption key not configured"),
+    errors.Overloaded: Answer(503, "Service overloaded"),
+    errors.DatabaseUnavailable: Answer(503, "Database unavailable"),
 }
 
 # Errors of the process, not of a request: they end a command and never reach a client.
@@ -84,7 +84,7 @@ NOT_ANSWERED: Final = frozenset(
 
 
 class ProblemField(msgspec.Struct, frozen=True):
-    """What is wrong with one field: a JSON pointer into the body, or a parameter's name."""
+    """An error in one field. ``pointer`` is a JSON pointer into the body, or the name of a parameter."""
 
     pointer: str
     code: str
@@ -92,7 +92,7 @@ class ProblemField(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """RFC 9457, with ``code`` to branch on, the request's id, and whether the same call may succeed later."""
+    """An RFC 9457 problem, with a stable ``code``, the request id, and whether the same call may succeed later."""
 
     type: str
     title: str
@@ -107,7 +107,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     fields: list[str] = []
 
 
-# Behind these the bytes that follow may not be the next request: the server is told to close the connection.
+# After these errors the remaining bytes may not be a new request, so the connection is closed.
 CLOSING: Final = (
     errors.MalformedRequest,
     errors.RequestTimeout,
@@ -118,7 +118,7 @@ CLOSING: Final = (
 
 
 def problem_response(error: Exception, scope: Scope) -> Response:
-    """Turn whatever went wrong into a problem; what nobody planned is logged and answered with 500."""
+    """Turn an exception into a problem response. An unexpected exception is logged and becomes a 500."""
     fact = _fact(error, scope)
     status, title = ANSWERS[type(fact)]
     problem = Problem(
@@ -143,7 +143,7 @@ def problem_response(error: Exception, scope: Scope) -> Response:
         case errors.InvalidSignature():
             headers["WWW-Authenticate"] = "Signature"
         case errors.RateLimited():
-            headers["Retry-After"] = str(int(fact.wait_seconds) + 1)  # As RateLimit says it.
+            headers["Retry-After"] = str(int(fact.wait_seconds) + 1)  # The same value as in RateLimit.
         case _ if status == 503:  # noqa: PLR2004 - the status code is its own name
             headers["Retry-After"] = RETRY_AFTER_SECONDS
         case _:

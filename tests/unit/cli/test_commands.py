@@ -123,7 +123,7 @@ def test_completing_works_without_the_service() -> None:
 def test_status_tells_of_a_database_without_a_schema_and_exits_with_1(run: Run, database_url: str) -> None:
     result = run("db", "status", DATABASE_URL=database_url)
     assert result.exit_code == 1
-    assert f"has schema none; this release wants {SCHEMA_VERSION}." in result.stdout
+    assert f"has schema version none; this release needs {SCHEMA_VERSION}." in result.stdout
     assert "Run: paidonce db upgrade" in result.stdout
 
 
@@ -132,9 +132,9 @@ def test_upgrade_brings_the_schema_and_a_second_one_finds_nothing_to_do(run: Run
     again = run("db", "upgrade", DATABASE_URL=database_url)
     status = run("db", "status", DATABASE_URL=database_url)
     assert (first.exit_code, again.exit_code, status.exit_code) == (0, 0, 0)
-    assert f"now has schema {SCHEMA_VERSION}." in first.stdout
-    assert f"already had schema {SCHEMA_VERSION}." in again.stdout
-    assert f"has schema {SCHEMA_VERSION}, this release's." in status.stdout
+    assert f"was migrated to schema version {SCHEMA_VERSION}." in first.stdout
+    assert f"already has schema version {SCHEMA_VERSION}." in again.stdout
+    assert f"has schema version {SCHEMA_VERSION}, the version of this release." in status.stdout
 
 
 def test_status_for_machines_is_json(run: Run, database_url: str) -> None:
@@ -150,7 +150,7 @@ def test_status_for_machines_is_json(run: Run, database_url: str) -> None:
 def test_a_database_that_is_not_there_is_one_line_and_exit_1(run: Run, command: list[str]) -> None:
     result = run(*command, DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/shop")
     assert result.exit_code == 1
-    assert result.stderr.startswith("paidonce: PostgreSQL at 127.0.0.1:1/shop cannot be used:")
+    assert result.stderr.startswith("paidonce: cannot use PostgreSQL at 127.0.0.1:1/shop:")
     assert "Traceback" not in result.output
     assert "hunter2" not in result.output
 
@@ -166,7 +166,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_1(sqlite_url: str, tmp_path: 
     with socket.create_server(("127.0.0.1", 0)) as taken, processes(tmp_path) as start:
         server = start("dev", DATABASE_URL=sqlite_url, PORT=str(taken.getsockname()[1]))
         assert server.wait_for_end() == 1
-    assert "cannot be listened on" in server.lines[-1]
+    assert "Cannot listen on" in server.lines[-1]
     assert "Traceback" not in server.said
 
 
@@ -176,7 +176,7 @@ def test_every_bad_setting_is_named_before_anything_is_done_and_the_exit_is_2(ru
     assert result.exit_code == BAD_SETTINGS_EXIT == 2
     assert result.stdout == ""
     assert [line.split("=")[0].split(":")[0].strip() for line in result.stderr.splitlines()] == [
-        "paidonce cannot start like this",
+        "paidonce cannot start with these settings",
         "PAIDONCE_LEASES",
         "PORT",
         "DATABASE_URL",
@@ -194,7 +194,7 @@ def test_without_authentication_nobody_but_this_machine_is_served(run: Run) -> N
 def test_a_worker_of_its_own_on_sqlite_is_refused(run: Run, sqlite_url: str) -> None:
     result = run("worker", DATABASE_URL=sqlite_url)
     assert result.exit_code == USAGE_EXIT
-    assert "A SQLite file has one process" in result.stderr
+    assert "A SQLite file can be used by one server only" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["pay"], ["db", "downgrade"], ["serve", "--port", "high"]])

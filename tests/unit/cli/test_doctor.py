@@ -111,7 +111,7 @@ def test_a_port_on_which_paidonce_answers_is_as_it_should_be(run: Run, sqlite_ur
     with processes(tmp_path) as start:
         server = start("dev", DATABASE_URL=sqlite_url)
         result = run("doctor", "--json", DATABASE_URL=sqlite_url, PORT=server.url.rpartition(":")[2])
-    assert findings(result)["port"]["found"].endswith("paidonce answers there")
+    assert findings(result)["port"]["found"].endswith("is used by paidonce")
     assert problems(result) == set()
 
 

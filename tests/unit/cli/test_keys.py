@@ -23,9 +23,9 @@ def office(run: Run, database_url: str) -> Run:
 
 
 def test_merchants_are_created_and_listed(office: Run) -> None:
-    assert "There is none" in office("merchants", "list").stdout
-    assert office("merchants", "create", "m123").stdout == "m123 is created.\nNext: paidonce keys create m123\n"
-    assert office("merchants", "create", "m123").stdout.startswith("m123 is there already.")
+    assert "There are no merchants" in office("merchants", "list").stdout
+    assert office("merchants", "create", "m123").stdout == "Created merchant m123.\nNext: paidonce keys create m123\n"
+    assert office("merchants", "create", "m123").stdout.startswith("Merchant m123 already exists.")
     assert office("merchants", "list").stdout.split()[1:] == ["m123"]
     assert [one["id"] for one in json.loads(office("merchants", "list", "--json").stdout)] == ["m123"]
 
@@ -45,7 +45,7 @@ def test_a_key_is_rotated_and_revoked(office: Run) -> None:
     old = json.loads(office("keys", "create", "m123", "--json").stdout)
     rotated = office("keys", "rotate", old["id"], "--overlap-seconds", "60")
     assert is_well_formed(rotated.stdout.strip())
-    assert f"{old['id']} lives on for 60 seconds." in rotated.stderr
+    assert f"{old['id']} stays valid for 60 seconds." in rotated.stderr
     new, before = json.loads(office("keys", "list", "--json").stdout)
     assert (before["replacedBy"], before["status"], new["status"]) == (new["id"], "ACTIVE", "ACTIVE")
     assert office("keys", "revoke", new["id"]).exit_code == 0
@@ -63,15 +63,15 @@ def test_an_operators_key_may_do_everything_and_belongs_to_nobody(office: Run) -
 @pytest.mark.parametrize(
     ("arguments", "status", "why"),
     [
-        (["keys", "create"], USAGE_EXIT, "Say whose: a merchant's ID, or --admin."),
-        (["keys", "create", "m123", "--admin"], USAGE_EXIT, "Say whose: a merchant's ID, or --admin."),
+        (["keys", "create"], USAGE_EXIT, "Give either the ID of a merchant or --admin."),
+        (["keys", "create", "m123", "--admin"], USAGE_EXIT, "Give either the ID of a merchant or --admin."),
         (["keys", "create", "--admin", "--scope", "checkouts:read"], USAGE_EXIT, "An operator's key may do everything"),
         (["keys", "create", "m123", "--scope", "admin"], USAGE_EXIT, "'admin' is not one of 'checkouts:read'"),
-        (["merchants", "create", "m 123"], USAGE_EXIT, "1 to 128 printable ASCII characters and no space"),
+        (["merchants", "create", "m 123"], USAGE_EXIT, "1 to 128 printable ASCII characters without spaces"),
         (["keys", "rotate", "key_1", "--overlap-seconds", "-1"], USAGE_EXIT, "-1 is not in the range"),
         (["keys", "create", "nobody"], 1, "There is no merchant with this id"),
-        (["keys", "revoke", "key_1"], 1, "There is no key with this id"),
-        (["keys", "rotate", "key_1"], 1, "There is no key with this id"),
+        (["keys", "revoke", "key_1"], 1, "There is no API key with this id"),
+        (["keys", "rotate", "key_1"], 1, "There is no API key with this id"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_says_why(

@@ -181,14 +181,14 @@ def test_an_operator_sees_what_was_not_applied_and_applies_it(shop: Shop, run: R
     listed = run("list")
     assert (listed.exit_code, "msg_1" in listed.output, "ATTEMPT_NOT_FOUND" in listed.output) == (0, True, True)
     refused = run("replay", "msg_1")
-    assert (refused.exit_code, refused.output) == (1, "Not applied: there is no attempt that it could be about.\n")
+    assert (refused.exit_code, refused.output) == (1, "Not applied: no attempt matches it.\n")
     checkout_id = shop.pays("one", "att_1")
     replayed = run("replay", "msg_1")
-    assert (replayed.exit_code, replayed.output) == (0, f"Applied: it ended an attempt of {checkout_id}.\n")
-    assert (shop.status(checkout_id), run("list").output) == ("COMPLETED", "There is none that is not applied.\n")
+    assert (replayed.exit_code, replayed.output) == (0, f"Applied: it settled an attempt of {checkout_id}.\n")
+    assert (shop.status(checkout_id), run("list").output) == ("COMPLETED", "All webhooks are applied.\n")
     assert '"result":"CHANGED"' in run("list", "--all", "--json").output
     again = run("replay", "msg_1")
-    assert (again.exit_code, again.output) == (0, f"Applied: what it proves of {checkout_id} was known before.\n")
+    assert (again.exit_code, again.output) == (0, f"Applied: the outcome for {checkout_id} was already known.\n")
 
 
 def test_an_operator_is_told_what_there_is_not_or_what_is_not_plain(shop: Shop, run: Run) -> None:
