@@ -104,7 +104,7 @@ async def open_service(
 
 
 @contextmanager
-def forked_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
+def fork_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
     """Fork the process that is to write, before this one does anything; None for a database in this one's memory."""
     if settings.database.is_in_memory:
         yield None

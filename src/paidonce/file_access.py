@@ -20,7 +20,7 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
 
 
-def access_of_others(path: Path) -> int:
+def permissions_of_others(path: Path) -> int:
     """Return the permission bits that the group and others have on a file; 0 where there is no file."""
     try:
         return stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO)

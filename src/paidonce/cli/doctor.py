@@ -28,13 +28,13 @@ from paidonce.settings import Settings
 
 PROBLEM_EXIT: Final = 1
 HOUR_MS: Final = 3_600_000
-ANSWER_SECONDS_MAX: Final = 2.0  # For a neighbour on this machine.
+ANSWER_SECONDS_MAX: Final = 2.0  # For another process on this machine.
 COLORS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 
 def examine(settings: Settings, *, as_json: bool) -> None:
     """Print every finding; exit 1 if one is a problem."""
-    files = list(examine_files(settings))  # First, as they are: to examine a database is to open it.
+    files = list(examine_files(settings))  # First, because opening a database may create files.
     findings = [*_examine_database(settings), *files, *_examine_attempts(settings), *_examine_settings(settings)]
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
@@ -63,14 +63,16 @@ def _examine_database(settings: Settings) -> list[Finding]:
     url = settings.database
     if url.dialect == "sqlite":
         return examine_sqlite(url)
-    # A lease is longer than a call to a provider by this much. Two processes that are half of it off, in opposite
-    # directions, could both have an attempt.
+    # The lease is longer than the time-out of a provider call by this margin. Two processes whose clocks are off by
+    # half of it, in opposite directions, could both hold an attempt.
     margin_ms = (settings.lease_seconds - settings.provider_timeout_seconds) * 1000
     return examine_postgresql(url, clock=system_clock, skew_ms_max=margin_ms / 2)
 
 
 def _examine_attempts(settings: Settings) -> Iterator[Finding]:
-    """Examine what nobody has proven; a database that cannot be asked is another finding's matter."""
+    """Check the attempts whose outcome is not confirmed. A database that cannot be opened is reported by another
+    check.
+    """
     url = settings.database
     if url.dialect == "sqlite" and not (url.path and url.path.exists()):
         return
@@ -79,38 +81,38 @@ def _examine_attempts(settings: Settings) -> Iterator[Finding]:
         try:
             if is_migrated(database):
                 with database.read() as transaction:
-                    yield judge_unproven(measure_unproven(transaction, [None])[0], transaction.now)
+                    yield check_unproven(measure_unproven(transaction, [None])[0], transaction.now)
         finally:
             database.close()
 
 
-def judge_unproven(found: Unproven, now: Instant) -> Finding:
-    """Judge how many outcomes are without a proof, and for how long."""
+def check_unproven(found: Unproven, now: Instant) -> Finding:
+    """Check how many outcomes are not confirmed, and for how long."""
     check, remedy = "proof", "run: paidonce review list; ask the provider for the outcome of each attempt"
     if found.in_review_since is not None:
         hours = (now - found.in_review_since) // HOUR_MS
-        told = f"{_counted(found.in_review, 'attempt')} waiting for review by a person, the oldest for {hours} h"
-        return Finding(check, Level.PROBLEM, told, remedy)
+        summary = f"{_counted(found.in_review, 'attempt')} waiting for review by a person, the oldest for {hours} h"
+        return Finding(check, Level.PROBLEM, summary, remedy)
     if found.unknown_since is not None and now - found.unknown_since > UNKNOWN_MS_MAX:
         hours = (now - found.unknown_since) // HOUR_MS
-        told = f"{_counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; look-ups continue"
-        return Finding(check, Level.WARNING, told, f"check whether the provider is available; {remedy}")
-    told = (
+        summary = f"{_counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; look-ups continue"
+        return Finding(check, Level.WARNING, summary, f"check whether the provider is available; {remedy}")
+    summary = (
         f"{_counted(found.unknown, 'outcome')} unknown, being looked up" if found.unknown else "every outcome is known"
     )
-    return Finding(check, Level.OK, told)
+    return Finding(check, Level.OK, summary)
 
 
 def _examine_settings(settings: Settings) -> Iterator[Finding]:
-    yield _judge_authentication(settings.auth)
-    yield _judge_providers()
-    yield _judge_encryption(settings)
-    yield _judge_webhooks(allow_private=settings.webhook_allow_private)
+    yield _check_authentication(settings.auth)
+    yield _check_providers()
+    yield _check_encryption(settings)
+    yield _check_webhooks(allow_private=settings.webhook_allow_private)
     yield _examine_dotenv(Path(".env"))
     yield _examine_port(settings.host, settings.port)
 
 
-def _judge_authentication(auth: str) -> Finding:
+def _check_authentication(auth: str) -> Finding:
     if auth == "keys":
         return Finding("authentication", Level.OK, "on: every call needs an API key")
     found = "off: every process on this machine, and every client of a proxy in front, can act for every merchant"
@@ -118,14 +120,14 @@ def _judge_authentication(auth: str) -> Finding:
     return Finding("authentication", Level.WARNING, found, remedy)
 
 
-def _judge_providers() -> Finding:
+def _check_providers() -> Finding:
     found = "only the simulator: no real money moves"
     return Finding(
         "providers", Level.WARNING, found, "do not take real payments: no release supports a real provider yet"
     )
 
 
-def _judge_encryption(settings: Settings) -> Finding:
+def _check_encryption(settings: Settings) -> Finding:
     if settings.encryption_keys:
         return Finding(
             "encryption", Level.OK, f"{_counted(len(read_keys(settings.encryption_keys)), 'key')} configured"
@@ -140,7 +142,7 @@ def _judge_encryption(settings: Settings) -> Finding:
     return Finding("encryption", Level.WARNING, "no key is configured: webhook endpoints cannot be created", remedy)
 
 
-def _judge_webhooks(*, allow_private: bool) -> Finding:
+def _check_webhooks(*, allow_private: bool) -> Finding:
     if not allow_private:
         return Finding("webhooks", Level.OK, "are sent only to https URLs on the public internet")
     found = "may go to loopback and private networks: whoever creates an endpoint can reach services there"
@@ -164,7 +166,7 @@ def _examine_port(host: str, port: int) -> Finding:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
-            # As the server binds: what an ended server left behind is no hindrance.
+            # As the server binds: connections of a stopped server do not block it.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:

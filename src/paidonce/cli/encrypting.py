@@ -1,4 +1,4 @@
-"""``paidonce db reencrypt``: re-encrypts every secret with the first key, so that the others can be removed."""
+"""``paidonce db reencrypt``: encrypts every secret under the first key, so that the other keys can be removed."""
 
 import sys
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import click
 import msgspec
 
-from paidonce.cli.opening import FAILURE_EXIT, database_beside
+from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing
@@ -19,17 +19,17 @@ from paidonce.webhook_endpoints.outbox import key_finder
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
 from paidonce.webhook_endpoints.store import change_endpoints, read_all
 
-BATCH: Final = 200  # A service writes beside this: no transaction is long.
+BATCH: Final = 200  # The service writes at the same time, so transactions must be short.
 
 
 def reencrypt_secrets(settings: Settings) -> None:
-    """Encrypt anew what is not under the first key; exit 1 where a key that is needed is missing."""
+    """Re-encrypt secrets that are not under the first key; exit 1 where a key is missing."""
     find = key_finder(settings.encryption_keys, settings.encryption_key_file, make=None)
     keyring = Keyring(find, draw=secret_bytes)
-    with database_beside(settings) as database:
+    with open_shared_database(settings) as database:
         try:
             endpoints = _reencrypt_endpoints(database, keyring)
-            shown = _reencrypt_shown_secrets(database, keyring)
+            shown = _reencrypt_stored_secrets(database, keyring)
         except (EncryptionKeyMissing, ValueError) as error:
             click.echo(f"paidonce: {error}", err=True)
             sys.exit(FAILURE_EXIT)
@@ -45,19 +45,19 @@ def _reencrypt_endpoints(database: Database, keyring: Keyring) -> int:
     while True:
         with database.write() as transaction:
             found = read_all(transaction, after=after, limit=BATCH)
-            wanted = {one.id: _resealed(keyring, one) for one in found}
+            wanted = {one.id: _reencrypted(keyring, one) for one in found}
             changes = [wanted[one.id] for one in found if wanted[one.id] != one]
             done = change_endpoints(transaction, changes)
         changed += len(done)
         if not found:
             return changed
-        # What somebody changed meanwhile is looked at once more: from the one before it.
+        # An endpoint that was changed meanwhile is read again, starting after the one before it.
         missed = [one.id for one in changes if one.id not in done]
         after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
 
 
-def _reencrypt_shown_secrets(database: Database, keyring: Keyring) -> int:
-    """Encrypt anew what is kept with idempotency keys. What is kept meanwhile is under the first key already."""
+def _reencrypt_stored_secrets(database: Database, keyring: Keyring) -> int:
+    """Re-encrypt the secrets of idempotency keys. New ones are stored under the first key anyway."""
     changed = 0
     after = ("", "")
     while True:
@@ -75,15 +75,15 @@ def _reencrypt_shown_secrets(database: Database, keyring: Keyring) -> int:
         after = list(found)[-1]
 
 
-def _resealed(keyring: Keyring, endpoint: WebhookEndpoint) -> WebhookEndpoint:
-    """Seal an endpoint's secrets under the first key; those that are stay as they are."""
+def _reencrypted(keyring: Keyring, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """Encrypt an endpoint's secrets under the first key. Those that already are stay as they are."""
 
-    def reseal(sealed: str | None) -> str | None:
+    def reencrypt(sealed: str | None) -> str | None:
         if sealed is None or keyring.is_current(sealed):
             return sealed
         secret = open_secret(keyring, sealed, endpoint)
         return seal_secret(keyring, secret, merchant_id=endpoint.merchant_id, endpoint_id=endpoint.id)
 
     return msgspec.structs.replace(
-        endpoint, secret=reseal(endpoint.secret), former_secret=reseal(endpoint.former_secret)
+        endpoint, secret=reencrypt(endpoint.secret), former_secret=reencrypt(endpoint.former_secret)
     )

@@ -1,5 +1,5 @@
-"""What keeps a command from doing its work."""
+"""Errors of the command line."""
 
 
 class CannotListen(Exception):
-    """The address is taken, or is none of this machine's."""
+    """The address is in use, or does not belong to this machine."""

@@ -1,11 +1,11 @@
-"""``paidonce inbox``: lists the webhooks of providers and applies them again."""
+"""``paidonce inbox``: lists the webhooks of providers, and applies one again."""
 
 import sys
 
 import click
 import msgspec
 
-from paidonce.cli.opening import database_beside
+from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.ids import system_chance
 from paidonce.payments.model import LookupSchedule
@@ -17,8 +17,8 @@ from paidonce.settings import Settings
 NOT_APPLIED_EXIT = 1
 
 
-class ShownWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A webhook as the command shows it to machines."""
+class WebhookRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A webhook in JSON output."""
 
     provider: str
     id: str
@@ -33,13 +33,13 @@ class ShownWebhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json: bool) -> None:
     """Print webhooks, newest first."""
-    with database_beside(settings) as database, database.read() as transaction:
+    with open_shared_database(settings) as database, database.read() as transaction:
         found = read_newest(transaction, limit=limit, applied_too=applied_too)
     if as_json:
-        click.echo(msgspec.json.encode([_shown(one) for one in found]).decode())
+        click.echo(msgspec.json.encode([_webhook_row(one) for one in found]).decode())
         return
     for one in found:
-        shown = _shown(one)
+        shown = _webhook_row(one)
         what = shown.result or "WAITING"
         after = f"  next try {shown.next_try_at}" if shown.next_try_at else ""
         click.echo(f"{shown.received_at}  {one.provider}  {one.id}  {one.attempt_key or '-'}  {what}{after}")
@@ -48,14 +48,14 @@ def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json:
 
 
 def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
-    """Apply a stored webhook; exit 1 where there is none or it could not be applied."""
-    with database_beside(settings) as database, database.write() as transaction:
+    """Apply a stored webhook; exit 1 where it does not exist or cannot be applied."""
+    with open_shared_database(settings) as database, database.write() as transaction:
         found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
         if len(found) > 1:
             raise click.UsageError(
                 f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
             )
-        wishes = [
+        requests = [
             ApplyWebhook(
                 name=WebhookName(one.provider, one.id),
                 schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
@@ -64,7 +64,7 @@ def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> Non
             )
             for one in found
         ]
-        applied = [one for one in apply_webhooks(transaction, wishes) if one is not None]
+        applied = [one for one in apply_webhooks(transaction, requests) if one is not None]
     if not applied:
         click.echo(f"paidonce: webhook {webhook_id} not found", err=True)
         sys.exit(NOT_APPLIED_EXIT)
@@ -81,8 +81,8 @@ MEANINGS = {
 }
 
 
-def _shown(webhook: ProviderWebhook) -> ShownWebhook:
-    return ShownWebhook(
+def _webhook_row(webhook: ProviderWebhook) -> WebhookRow:
+    return WebhookRow(
         provider=webhook.provider,
         id=webhook.id,
         attempt=webhook.attempt_key,

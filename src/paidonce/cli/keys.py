@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from paidonce import ids
-from paidonce.cli.opening import database_beside
+from paidonce.cli.opening import open_shared_database
 from paidonce.clock import Instant, format_instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import PaidonceError
@@ -25,8 +25,8 @@ PAGE: Final = 1000
 MERCHANT_ID: Final = re.compile(r"[!-~]{1,128}")  # As in a checkout's body.
 
 
-class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A key as the commands show it to machines; ``merchant_id`` is absent where it is an operator's."""
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An API key in JSON output. ``merchant_id`` is absent for an operator key."""
 
     id: str
     merchant_id: str | None = None
@@ -42,10 +42,10 @@ class ShownKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 
 def create_merchant(settings: Settings, merchant_id: str) -> None:
-    """Create a merchant and say so."""
+    """Create a merchant, and print a message."""
     if not MERCHANT_ID.fullmatch(merchant_id):
         raise click.UsageError("The id of a merchant must be 1 to 128 printable ASCII characters without spaces.")
-    made = _do_beside_the_server(settings, actions.create_merchants, merchant_id)
+    made = _run_action(settings, actions.create_merchants, merchant_id)
     click.echo(f"Created merchant {merchant_id}." if made.is_new else f"Merchant {merchant_id} already exists.")
     click.echo(f"Next: paidonce keys create {merchant_id}")
 
@@ -54,7 +54,7 @@ def list_merchants(settings: Settings, *, as_json: bool) -> None:
     """Print every merchant."""
     found = []
     after, more = "", True
-    with database_beside(settings) as database, database.read() as transaction:
+    with open_shared_database(settings) as database, database.read() as transaction:
         while more:
             page, more = actions.list_merchants(transaction, [MerchantFilter(PAGE, after)])[0]
             found += page
@@ -70,7 +70,7 @@ def list_merchants(settings: Settings, *, as_json: bool) -> None:
 
 
 def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
-    """Make a key and print its secret. Without a merchant it is an operator's."""
+    """Create a key and print its secret. Without a merchant it is an operator key."""
     wanted = frozenset(Scope(one) for one in scopes) or (MERCHANT_SCOPES if merchant_id else frozenset(Scope))
     new = NewKey(
         id=ids.new_id(ids.KEY),
@@ -79,14 +79,14 @@ def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...],
         mode=Mode.LIVE if live else Mode.TEST,
         scopes=wanted,
     )
-    _show_issued(_do_beside_the_server(settings, actions.create_keys, new), as_json=as_json)
+    _show_issued(_run_action(settings, actions.create_keys, new), as_json=as_json)
 
 
 def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
     """Print a merchant's keys, or all."""
     found: list[ApiKey] = []
     before, more = None, True
-    with database_beside(settings) as database, database.read() as transaction:
+    with open_shared_database(settings) as database, database.read() as transaction:
         now = transaction.now
         while more:
             wanted = KeyFilter(limit=PAGE, merchant_id=merchant_id or None, starting_after=before, operators=True)
@@ -94,7 +94,7 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
             found += page
             before = found[-1].id if found else None
     if as_json:
-        click.echo(msgspec.json.encode([_shown(one, now) for one in found]).decode())
+        click.echo(msgspec.json.encode([_key_row(one, now) for one in found]).decode())
         return
     for one in found:
         until = f" until {format_instant(one.expires_at)}" if one.expires_at is not None else ""
@@ -106,13 +106,13 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
 
 
 def revoke_key(settings: Settings, key_id: str) -> None:
-    """Revoke a key and say so."""
-    _do_beside_the_server(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
+    """Revoke a key, and print a message."""
+    _run_action(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
     click.echo(f"Revoked {key_id}. Running servers refuse it within 5 seconds.")
 
 
 def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json: bool) -> None:
-    """Put a new key in a key's place and print its secret."""
+    """Replace a key with a new one, and print its secret."""
     request = RotateKey(
         id=key_id,
         new_id=ids.new_id(ids.KEY),
@@ -120,13 +120,13 @@ def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json
         overlap_seconds=overlap_seconds,
         operators=True,
     )
-    _show_issued(_do_beside_the_server(settings, actions.rotate_keys, request), as_json=as_json)
+    _show_issued(_run_action(settings, actions.rotate_keys, request), as_json=as_json)
     if not as_json:
         click.echo(f"{key_id} stays valid for {overlap_seconds} seconds.", err=True)
 
 
-def _do_beside_the_server(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
-    with database_beside(settings) as database, database.write() as transaction:
+def _run_action(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+    with open_shared_database(settings) as database, database.write() as transaction:
         outcome = action(transaction, [request])[0]
     if isinstance(outcome, PaidonceError):
         _fail(outcome)
@@ -141,18 +141,18 @@ def _fail(error: PaidonceError) -> NoReturn:
 def _show_issued(issued: IssuedKey, *, as_json: bool) -> None:
     key = issued.key
     if as_json:
-        shown = msgspec.structs.replace(_shown(key, key.created_at), secret=issued.secret)
+        shown = msgspec.structs.replace(_key_row(key, key.created_at), secret=issued.secret)
         click.echo(msgspec.json.encode(shown).decode())
         return
-    # The secret alone on standard output, so that a script can take it from there.
+    # Only the secret goes to standard output, so that a script can read it.
     owner = f"for merchant {key.merchant_id}" if key.merchant_id else "for an operator"
     click.echo(f"Created {key.id} {owner}, with the scopes: {key.scopes}", err=True)
     click.echo("The key is shown only once, and only its hash is stored:", err=True)
     click.echo(issued.secret)
 
 
-def _shown(key: ApiKey, now: Instant) -> ShownKey:
-    return ShownKey(
+def _key_row(key: ApiKey, now: Instant) -> KeyRow:
+    return KeyRow(
         id=key.id,
         merchant_id=key.merchant_id or None,
         mode=key.mode,

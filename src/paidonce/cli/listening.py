@@ -1,4 +1,4 @@
-"""Listening: a kept server (Granian) runs an application in this process and its event loop, until a signal ends it."""
+"""Runs the HTTP server (Granian) in this process and its event loop, until a signal stops it."""
 
 import asyncio
 import ipaddress
@@ -26,16 +26,16 @@ log = structlog.get_logger()
 BACKLOG: Final = 2048
 HEAD_BUFFER_BYTES: Final = 16 * 1024
 GRACE_SECONDS_MIN: Final = 1.0
-OWN_FILES: Final = 128  # The database's and the provider's, and room to spare: clients must not starve them.
-KNOCK_SECONDS: Final = 0.005
-CANCEL_SECONDS_MAX: Final = 1.0  # For what was cancelled to notice.
+RESERVED_FILES: Final = 128  # For the database and the provider, with room to spare.
+LISTEN_POLL_SECONDS: Final = 0.005
+CANCEL_SECONDS_MAX: Final = 1.0  # For cancelled requests to end.
 
 
 class Server:
-    """Serves an application over HTTP/1.1 until it is told to ``stop``; ``announce`` is handed its URL when it listens.
+    """Serves an application over HTTP/1.1 until ``stop``. ``announce`` is called with its URL when it is listening.
 
-    What Granian leaves to others is here: a port that is taken is refused, a free one can be asked for, and a stop
-    waits ``grace_seconds`` for requests in flight and then cancels them.
+    This class adds what Granian lacks: it refuses a port that is in use, it can choose a free port, and a stop waits
+    ``grace_seconds`` for requests in flight and then cancels them.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Server:
         self._in_flight: set[asyncio.Task[object]] = set()
 
     def stop(self) -> None:
-        """Let ``serve`` end: requests in flight are answered, within the grace; nothing new is taken."""
+        """Stop ``serve``: requests in flight may finish within the grace period, and no new ones are accepted."""
         self._stopping.set()
 
     async def serve(self) -> None:
-        """Listen and serve; returns when it has stopped. Raises CannotListen."""
-        with await _reserved(self._host, self._port) as reserved:
+        """Listen and serve until stopped. Raises CannotListen."""
+        with await _reserve_port(self._host, self._port) as reserved:
             address, port = reserved.getsockname()[:2]
             server = self._granian(address, port)
             serving = asyncio.create_task(server.serve())
             stopping = asyncio.create_task(self._stopping.wait())
             try:
-                await _until_listening(address, port, serving)
+                await _wait_until_listening(address, port, serving)
                 self._announce(self._url(address, port))
                 await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -103,11 +103,11 @@ class Server:
             self._answer,
             address=address,
             port=port,
-            interface=Interfaces.ASGINL,  # The service is opened here, before, and closed behind.
-            http=HTTPModes.http1,  # With "auto" a connection that says nothing would stay for ever.
+            interface=Interfaces.ASGINL,  # The caller opens and closes the service.
+            http=HTTPModes.http1,  # With "auto", an idle connection would never time out.
             websockets=False,
             backlog=BACKLOG,
-            backpressure=_make_room_for_files(settings.connection_limit),
+            backpressure=_raise_file_limit(settings.connection_limit),
             log_enabled=False,
             http1_settings=HTTP1Settings(
                 header_read_timeout=round(settings.header_seconds_or_default * 1000), max_buffer_size=HEAD_BUFFER_BYTES
@@ -123,15 +123,15 @@ class Server:
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def _reserved(host: str, port: int) -> socket.socket:
-    """Take the port that the server will share with this socket, which does not listen; raises CannotListen.
+async def _reserve_port(host: str, port: int) -> socket.socket:
+    """Bind the port with a socket that does not listen, and that the server will share. Raises CannotListen.
 
-    The server sets SO_REUSEPORT, with which a second process would silently share the port of the first: binding
-    without it refuses a port that is taken.
+    The server sets SO_REUSEPORT, which would let a second process share the port silently. A bind without SO_REUSEPORT
+    refuses a port that is in use.
     """
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # A name such as localhost has addresses of both kinds, and the server listens at one.
+        # A name such as localhost has addresses of both families, and the server listens on one.
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -146,8 +146,8 @@ async def _reserved(host: str, port: int) -> socket.socket:
     return reserved
 
 
-async def _until_listening(address: str, port: int, serving: "asyncio.Task[None]") -> None:
-    """Knock until the server listens; raises what kept it from that."""
+async def _wait_until_listening(address: str, port: int, serving: "asyncio.Task[None]") -> None:
+    """Try to connect until the server is listening. Raises the error that stopped the server."""
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
     while True:
@@ -157,24 +157,24 @@ async def _until_listening(address: str, port: int, serving: "asyncio.Task[None]
         try:
             _, writer = await asyncio.open_connection(address, port)
         except OSError:
-            await asyncio.sleep(KNOCK_SECONDS)
+            await asyncio.sleep(LISTEN_POLL_SECONDS)
             continue
         writer.close()
         return
 
 
-def _make_room_for_files(connections: int) -> int:
-    """Raise the process's limit of open files as far as it may be; returns how many connections there is room for."""
+def _raise_file_limit(connections: int) -> int:
+    """Raise the limit of open files as far as allowed; returns how many connections it leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < connections + OWN_FILES:
-        wanted = connections + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < connections + RESERVED_FILES:
+        wanted = connections + RESERVED_FILES
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - OWN_FILES))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - RESERVED_FILES))
 
 
 def run(main: Coroutine[None, None, None]) -> None:
-    """Run a process's one coroutine."""
+    """Run the main coroutine of a process."""
     tune_gc()
     uvloop.run(main)
 

@@ -1,4 +1,4 @@
-"""Logs: structured lines on standard error. They bear ids, never personal data, keys or payment tokens."""
+"""Logs: structured lines on standard error. They contain ids, but no personal data, keys or payment tokens."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from paidonce.settings import Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send our lines and the libraries' to standard error, as the settings say."""
+    """Configure our logs and those of the libraries, as the settings say."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -37,7 +37,7 @@ def configure_logs(settings: Settings) -> None:
 
 
 def _redacting(renderer: structlog.typing.Processor) -> structlog.typing.Processor:
-    """Mask secrets in the line as it would be written: whatever brought them there, and in whichever field."""
+    """Mask secrets in the rendered line, whichever field they are in."""
 
     def render(logger: structlog.typing.WrappedLogger, name: str, event: structlog.typing.EventDict) -> str:
         return redact(str(renderer(logger, name, event)))

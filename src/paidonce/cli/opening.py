@@ -1,4 +1,4 @@
-"""Opening things for a command, with one clear line where that fails."""
+"""Opens the database for a command, and turns failures into one line of output."""
 
 import sys
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ FAILURE_EXIT = 1
 
 
 @contextmanager
-def failing_clearly(place: str) -> Iterator[None]:
-    """Turn what stops a command from opening the database at ``place``, or from listening, into one line and exit 1."""
+def exit_on_failure(place: str) -> Iterator[None]:
+    """Print one line and exit with 1 where the database at ``place`` cannot be opened, or the port cannot be used."""
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
     from paidonce.cli.errors import CannotListen
@@ -40,14 +40,14 @@ def failing_clearly(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def database_beside(settings: "Settings") -> "Iterator[Database]":
-    """Open the service's database beside the process that may be serving it; one that is not migrated is refused."""
+def open_shared_database(settings: "Settings") -> "Iterator[Database]":
+    """Open the service's database while another process may be serving it. It must be migrated."""
     from paidonce.clock import system_clock
     from paidonce.database.engine import open_database
     from paidonce.database.migrate import prepare_schema
     from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
-    with failing_clearly(settings.database.shown):
+    with exit_on_failure(settings.database.shown):
         database = open_database(
             settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
         )

@@ -1,4 +1,4 @@
-"""``paidonce prove``: the promise, put to the test on the machine where it is to hold."""
+"""``paidonce prove``: tests the guarantees on this machine."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ EXITS = {Verdict.KEPT: 0, Verdict.BROKEN: 1, Verdict.NOT_PROVEN: 3}
 def run_proof(
     *, seconds: float, seed: int, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
 ) -> None:
-    """Run a proof, print its report, and exit with 1 on any violation, with 3 where too little was tried."""
+    """Run a proof and print its report. Exits with 1 on a violation, and with 3 where too little was tested."""
     with _folder(keep) as folder:
         plan = Plan(
             seconds=seconds,
@@ -38,8 +38,8 @@ def run_proof(
                 bar.update(max(0, round(part * 1000) - bar.pos), what)
 
             outcome = asyncio.run(prove(plan, progress))
-    said = {"verdict": outcome.verdict, **msgspec.to_builtins(outcome)}
-    click.echo(json.dumps(said, indent=2) if as_json else render(outcome))
+    report = {"verdict": outcome.verdict, **msgspec.to_builtins(outcome)}
+    click.echo(json.dumps(report, indent=2) if as_json else render(outcome))
     sys.exit(EXITS[outcome.verdict])
 
 

@@ -1,11 +1,11 @@
-"""``paidonce review``: lists attempts with an unknown outcome, and records outcomes that a person confirmed."""
+"""``paidonce review``: lists attempts with an unconfirmed outcome, and records what a person found out."""
 
 import json
 import sys
 
 import click
 
-from paidonce.cli.opening import database_beside
+from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.events.model import Cause
 from paidonce.payments.model import Attempt, AttemptStatus, LookupSchedule
@@ -19,8 +19,8 @@ NOTHING_CHANGED_EXIT = 1
 
 
 def list_unproven(settings: Settings, *, as_json: bool) -> None:
-    """List what needs review, then what is still asked about, each oldest first."""
-    with database_beside(settings) as database, database.read() as transaction:
+    """List attempts that need review, then attempts that are still being looked up, each oldest first."""
+    with open_shared_database(settings) as database, database.read() as transaction:
         attempts = [
             *read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
             *read_unproven(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
@@ -58,7 +58,7 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
         schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
         chance=0.0,
     )
-    with database_beside(settings) as database, database.write() as transaction:
+    with open_shared_database(settings) as database, database.write() as transaction:
         settled = record_evidence(transaction, [request])[0]
     if settled.attempt is None:
         click.echo(f"paidonce: attempt {attempt_id} not found", err=True)

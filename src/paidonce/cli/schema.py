@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from paidonce.cli.opening import failing_clearly
+from paidonce.cli.opening import exit_on_failure
 from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate, schema_version
@@ -16,7 +16,7 @@ from paidonce.settings import Settings
 def upgrade_schema(settings: Settings) -> None:
     """Migrate the database to the schema of this release and print what was done."""
     place = settings.database.shown
-    with failing_clearly(place):
+    with exit_on_failure(place):
         database = open_database(settings.database, clock=system_clock)
         try:
             changed = migrate(database)
@@ -30,7 +30,7 @@ def show_schema_status(settings: Settings, *, as_json: bool) -> None:
     place = settings.database
     version = None
     if place.path is None or place.path.exists():
-        with failing_clearly(place.shown):
+        with exit_on_failure(place.shown):
             database = open_database(place, clock=system_clock, exclusive=False)
             try:
                 with database.reads.connect() as connection:

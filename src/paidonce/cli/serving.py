@@ -1,4 +1,4 @@
-"""Serving: the API and the service in one process, from the first line on the terminal to a clean end."""
+"""``paidonce dev``, ``serve`` and ``worker``: run the API and the service in one process until a signal."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from typing import Final, TypeAlias
 import click
 import structlog
 
-from paidonce.app import forked_writer, open_service, preload_server
-from paidonce.cli.file_access import warn_of_open_files
+from paidonce.app import fork_writer, open_service, preload_server
+from paidonce.cli.file_access import warn_about_file_permissions
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
-from paidonce.cli.opening import failing_clearly
+from paidonce.cli.opening import exit_on_failure
 from paidonce.errors import DatabaseInUse
 from paidonce.http.app import create_web_app
 from paidonce.http.routes import ROUTES
@@ -23,25 +23,25 @@ from paidonce.settings import Settings
 
 log = structlog.get_logger()
 
-Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Service]]
-"""Opens the service; raises DatabaseInUse where another has its file."""
+OpenService: TypeAlias = Callable[[], AbstractAsyncContextManager[Service]]
+"""Opens the service; raises DatabaseInUse where another process has its file."""
 
-STANDBY_POLL_SECONDS: Final = 0.02  # A look at a file's lock costs microseconds.
+STANDBY_POLL_SECONDS: Final = 0.02  # Checking a file lock takes microseconds.
 
 
 def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; a ``standby`` waits until nobody serves the SQLite file any more."""
+    """Serve until SIGTERM or SIGINT. A ``standby`` is_waiting until no other process serves the SQLite file."""
     if standby and settings.database.path is None:
         raise click.UsageError(
             "--standby is for a SQLite file, which has one server at a time. On PostgreSQL run several servers."
         )
     configure_logs(settings)
-    warn_of_open_files(settings)
-    with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
-        opened = partial(
+    warn_about_file_permissions(settings)
+    with exit_on_failure(settings.database.shown), fork_writer(settings) as writer_process:
+        open_configured = partial(
             open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
         )
-        run(_serve(settings, opened, with_worker=with_worker, standby=standby))
+        run(_serve(settings, open_configured, with_worker=with_worker, standby=standby))
 
 
 def run_worker(settings: Settings) -> None:
@@ -51,14 +51,14 @@ def run_worker(settings: Settings) -> None:
             "A SQLite file can be used by one server only: `paidonce serve` runs the worker. Or use PostgreSQL."
         )
     configure_logs(settings)
-    warn_of_open_files(settings)
-    with failing_clearly(settings.database.shown), forked_writer(settings) as writer_process:
+    warn_about_file_permissions(settings)
+    with exit_on_failure(settings.database.shown), fork_writer(settings) as writer_process:
         run(_work(settings, partial(open_service, settings, with_worker=True, writer_process=writer_process)))
 
 
-async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, standby: bool) -> None:
+async def _serve(settings: Settings, open_configured: OpenService, *, with_worker: bool, standby: bool) -> None:
     async with AsyncExitStack() as stack:
-        service = await _open(stack, settings, opened, standby=standby)
+        service = await _open(stack, settings, open_configured, standby=standby)
         if service is None:
             return
         server = Server(
@@ -67,7 +67,7 @@ async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, stand
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=_announce_open if settings.auth == "off" else _announce_closed,
+            announce=_announce_without_keys if settings.auth == "off" else _announce_with_keys,
         )
 
         def stop() -> None:
@@ -80,19 +80,23 @@ async def _serve(settings: Settings, opened: Opened, *, with_worker: bool, stand
     log.info("stopped")
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, opened: Opened, *, standby: bool) -> Service | None:
-    """Open the service on the stack, a standby's when the process before it has ended; None where it is to end too."""
+async def _open(
+    stack: AsyncExitStack, settings: Settings, open_configured: OpenService, *, standby: bool
+) -> Service | None:
+    """Open the service on the stack; a standby first is_waiting for the other process to end. Returns None where it is
+    stopped.
+    """
     stopping = asyncio.Event()
     on_signal(stopping.set)
-    waits = False
+    is_waiting = False
     while not stopping.is_set():
         try:
-            return await stack.enter_async_context(opened())
+            return await stack.enter_async_context(open_configured())
         except DatabaseInUse:
             if not standby:
                 raise
-        if not waits:
-            waits = True
+        if not is_waiting:
+            is_waiting = True
             preload_server(settings)
             render_pages(ROUTES)
             log.info("standing_by", database=settings.database.shown)
@@ -100,16 +104,16 @@ async def _open(stack: AsyncExitStack, settings: Settings, opened: Opened, *, st
     return None
 
 
-async def _work(settings: Settings, opened: Opened) -> None:
+async def _work(settings: Settings, open_configured: OpenService) -> None:
     stopping = asyncio.Event()
     on_signal(stopping.set)
-    async with opened() as service:
+    async with open_configured() as service:
         log.info("working", database=settings.database.shown, writer_pid=service.writer.pid)
         await stopping.wait()
     log.info("stopped")
 
 
-def _announce_open(url: str) -> None:
+def _announce_without_keys(url: str) -> None:
     click.echo(
         f"""
 paidonce is at     {url}
@@ -124,7 +128,7 @@ documentation at   {url}/docs
     )
 
 
-def _announce_closed(url: str) -> None:
+def _announce_with_keys(url: str) -> None:
     click.echo(
         f"""
 paidonce is at     {url}

@@ -1,4 +1,4 @@
-"""``paidonce simulator``: the simulated provider as a process of its own, with books that it alone keeps."""
+"""``paidonce simulator``: runs the simulated provider as a separate process with its own books."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import structlog
 
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
-from paidonce.cli.opening import failing_clearly
+from paidonce.cli.opening import exit_on_failure
 from paidonce.clock import system_clock
 from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
@@ -17,7 +17,7 @@ from paidonce.ids import system_chance
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.sender import WebhookSender
 from paidonce.providers.simulator.server import create_simulator_app
-from paidonce.providers.simulator.simulation import Rules, Simulation, tell_nobody
+from paidonce.providers.simulator.simulation import Rules, Simulation, send_nothing
 from paidonce.settings import Settings
 from paidonce.signing import read_secret
 
@@ -25,11 +25,11 @@ log = structlog.get_logger()
 
 QUEUE_LIMIT = 10_000
 BATCH_LIMIT = 256
-GRACE_SECONDS = 1.0  # Answers that are never sent would otherwise hold a stop up.
+GRACE_SECONDS = 1.0  # Answers that are never sent would otherwise delay a stop.
 
 
 class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command was told; ``webhook_secret`` is never shown."""
+    """The options of the command. ``webhook_secret`` is never printed."""
 
     port: int
     books: Path
@@ -39,15 +39,15 @@ class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_simulator(settings: Settings, options: SimulatorOptions) -> None:
-    """Serve the provider's calls until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     if options.webhook_url:
-        _refuse_a_bad_secret(options.webhook_secret)
+        _require_valid_secret(options.webhook_secret)
     configure_logs(settings)
-    with failing_clearly(str(options.books)):
+    with exit_on_failure(str(options.books)):
         run(_serve(settings, options))
 
 
-def _refuse_a_bad_secret(secret: str) -> None:
+def _require_valid_secret(secret: str) -> None:
     try:
         read_secret(secret)
     except ValueError as error:
@@ -65,7 +65,7 @@ async def _serve(settings: Settings, options: SimulatorOptions) -> None:
     sender = (
         WebhookSender(options.webhook_url, options.webhook_secret, clock=system_clock) if options.webhook_url else None
     )
-    simulation = Simulation(bookkeeper, options.rules, tell=sender.tell if sender else tell_nobody)
+    simulation = Simulation(bookkeeper, options.rules, tell=sender.tell if sender else send_nothing)
     server = Server(
         create_simulator_app(simulation),
         settings,

@@ -28,5 +28,5 @@ def check_schema(version: str | None) -> Finding:
     """Check which migration the database has."""
     if version == SCHEMA_VERSION:
         return Finding("schema", Level.OK, f"{version}, this release's")
-    found = f"{version or 'none'}; this release wants {SCHEMA_VERSION}, and `paidonce serve` refuses to start"
+    found = f"{version or 'none'}; this release needs {SCHEMA_VERSION}, and `paidonce serve` refuses to start"
     return Finding("schema", Level.PROBLEM, found, "run: paidonce db upgrade")

@@ -115,5 +115,5 @@ def test_both_databases_find_it_by_the_index_and_not_by_a_search(database: Datab
     ],
 )
 def test_the_doctor_judges_the_oldest(found: Unproven, level: str) -> None:
-    finding = import_module("paidonce.cli.doctor").judge_unproven(found, NOW)
+    finding = import_module("paidonce.cli.doctor").check_unproven(found, NOW)
     assert (finding.level, bool(finding.remedy)) == (level, level != "ok")

@@ -81,14 +81,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.key_lifetime_seconds * 1000 if self.deduplicates else 0
 
 
-async def tell_nobody(_operation: Operation, _draw: WebhookDraw) -> None:
+async def send_nothing(_operation: Operation, _draw: WebhookDraw) -> None:
     """Send nothing: for a simulator in the same process, to which nobody listens."""
 
 
 class Simulation:
     """The provider itself. ``books`` commits each operation before it is answered; ``counts`` says what went wrong."""
 
-    def __init__(self, books: Batcher, rules: Rules, *, tell: Tell = tell_nobody) -> None:
+    def __init__(self, books: Batcher, rules: Rules, *, tell: Tell = send_nothing) -> None:
         self._books = books
         self._rules = rules
         self._tell = tell
@@ -197,7 +197,7 @@ class Simulation:
         await self._tell_of(await book(0), webhook)
 
     async def _tell_of(self, booked: Booked, webhook: WebhookDraw) -> None:
-        if not booked.first or self._tell is tell_nobody:
+        if not booked.first or self._tell is send_nothing:
             return
         if webhook.fate is not Fate.ONCE:
             self.counts[f"webhook_{webhook.fate.name.lower()}"] += 1

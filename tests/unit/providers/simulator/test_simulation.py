@@ -15,7 +15,7 @@ from paidonce.ids import system_chance
 from paidonce.providers.simulator.behaviour import FATES, FAULTS
 from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge, make_books
 from paidonce.providers.simulator.faults import Fate, Fault, FaultPlan, WebhookDraw
-from paidonce.providers.simulator.simulation import Lost, Rules, Simulation, Tell, tell_nobody
+from paidonce.providers.simulator.simulation import Lost, Rules, Simulation, Tell, send_nothing
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
 from tests.proof.virtual_time import VirtualLoop, run
 
@@ -192,7 +192,7 @@ async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Coun
     """Make calls of 100 keys at a provider where each is hit; returns answers, counts, and books by status."""
     provider = Provider(path)
     await provider.books.start()
-    simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), tell_nobody)
+    simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), send_nothing)
     replies = [await simulation.charge(wish(f"att_{key}")) for key in range(100) for _ in range(calls)]
     answers = [one.outcome if isinstance(one, Operation) else one.name for one in replies]
     await simulation.close()
