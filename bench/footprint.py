@@ -28,7 +28,7 @@ LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
 
 def measure_start(session: Session) -> Findings:
     """Time ``paidonce dev`` from its start to its first answer: without a database, and with one that is there."""
-    new, again = (Figure(f"paidonce dev, {kind}", SQLITE, "s", []) for kind in ("new database", "database there"))
+    new, again = (Figure(f"paidonce dev, {kind}", SQLITE, "s", []) for kind in ("new database", "existing database"))
     for number in range(session.plan.starts):
         with fresh_databases([SQLITE], session.places, f"start-{number}") as databases:
             for figure in (new, again):
@@ -37,7 +37,7 @@ def measure_start(session: Session) -> Findings:
         session.progress(f"{figure.what}: {figure.median:.2f} s")
     goals = [
         Goal(
-            what=f"{figure.what}, to the first answer",
+            what=f"{figure.what}, time to the first response",
             subject=SQLITE,
             unit="s",
             reached=figure.median,

@@ -55,7 +55,7 @@ def measure_latencies(session: Session, subjects: list[Subject], throughput: lis
 def _overhead_goals(latencies: Sequence[Latency]) -> list[Goal]:
     return [
         Goal(
-            what=f"a payment's overhead beyond the provider, {percentile}, at half load",
+            what=f"overhead of a payment without the provider, {percentile}, at half load",
             subject=one.subject,
             unit=MILLISECONDS,
             reached=one.ms[percentile],

@@ -38,12 +38,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         lines = [
             (
                 f"{self.cores} cores, {self.processor}, {self.memory_gb:.0f} GB, {self.system}; "
-                f"{self.filesystem}, {self.fsync_ms:.2f} ms to force out 4 KiB."
+                f"{self.filesystem}, an fsync of 4 KiB takes {self.fsync_ms:.2f} ms."
             ),
             f"{', '.join(f'{name} {version}' for name, version in self.versions.items())}; paidonce at {self.commit}.",
         ]
         if self.filesystem == "tmpfs":
-            lines.append("**The databases were in memory: nothing was forced out.** Give --folder a place on a disk.")
+            lines.append("**The databases were in memory, without fsync.** Set --folder to a directory on a disk.")
         if self.is_busy(self.load_before):
             lines.append(
                 f"**The machine was busy before it began (load {self.load_before:.1f}): the figures are a floor.**"

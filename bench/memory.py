@@ -42,7 +42,7 @@ def measure_memory(session: Session) -> Findings:
     figures = [
         Figure("memory at start", name, "MB", [Run(value=at_start)]),
         Figure(filled, name, "MB", [Run(value=after_filling, errors=errors)]),
-        Figure("memory after the soak", name, "MB", [Run(value=samples[-1][1], errors=soak_errors)]),
+        Figure("memory after the soak test", name, "MB", [Run(value=samples[-1][1], errors=soak_errors)]),
     ]
     goals = [
         Goal(what=figure.what, subject=name, unit="MB", reached=figure.median, bound=MEMORY_MB_MAX)
@@ -50,7 +50,7 @@ def measure_memory(session: Session) -> Findings:
     ]
     goals.append(
         Goal(
-            what=f"growth of memory over a soak of {session.plan.soak_seconds / 60:.0f} minutes",
+            what=f"memory growth in a soak test of {session.plan.soak_seconds / 60:.0f} minutes",
             subject=name,
             unit="MB/min",
             reached=growth,

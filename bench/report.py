@@ -1,4 +1,4 @@
-"""What people read: the same Markdown on the terminal and in docs/performance.md, between two markers."""
+"""The report in Markdown: printed on the terminal, and written between two markers in docs/performance.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from bench.results import PER_SECOND, Figure, Goal, Profile, Results
 from bench.subjects import LIMIT, PEER, POSTGRESQL, SQLITE
 
 NOTHING: Final = "–"
-MARK: Final = "!"  # Stands behind a figure in whose runs something went wrong.
+MARK: Final = "!"  # Marks a figure whose runs had errors.
 BEGIN: Final = "<!-- figures: written by make bench -->"
 END: Final = "<!-- end of figures -->"
 SUBJECTS: Final = (SQLITE, POSTGRESQL, PEER, LIMIT)
@@ -16,7 +16,7 @@ CALLS_OF_PROFILE: Final = 12
 
 
 def show(results: Results) -> str:
-    """Everything that was measured, the promises first and the machine last."""
+    """Show all measurements, with the targets first and the machine last."""
     parts = [
         _goals(results.goals),
         _throughput(results),
@@ -29,7 +29,7 @@ def show(results: Results) -> str:
 
 
 def write_into(page: Path, results: Results, pictures: Sequence[str]) -> None:
-    """Put the figures and pictures into a page, in place of the earlier ones; raises ValueError without markers."""
+    """Replace the figures and pictures in a page. Raises ValueError if the page has no markers."""
     text = page.read_text()
     before, found, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
@@ -41,8 +41,8 @@ def write_into(page: Path, results: Results, pictures: Sequence[str]) -> None:
 
 
 def show_comparison(now: Results, before: Results) -> str:
-    """Everything that both sessions measured, now as a multiple of before."""
-    rows = [["now / before", "on", "before", "now", "ratio"]]
+    """Show all measurements that both sessions have, as multiples of the earlier ones."""
+    rows = [["now / before", "subject", "before", "now", "ratio"]]
     for figure in now.figures:
         earlier = before.find(figure.what, figure.subject)
         if earlier is not None and earlier.median:
@@ -65,7 +65,7 @@ def _compared(what: str, subject: str, before: float, now: float) -> list[str]:
 
 
 def _goals(goals: Sequence[Goal]) -> str:
-    rows = [["promised", "on", "bound", "reached", ""]]
+    rows = [["target", "subject", "required", "measured", "met"]]
     rows += [
         [
             goal.what,
@@ -83,7 +83,7 @@ def _throughput(results: Results) -> str:
     figures = [one for one in results.figures if one.unit == PER_SECOND]
     subjects = [name for name in SUBJECTS if any(one.subject == name for one in figures)]
     compared = [name for name in subjects if name not in (PEER, LIMIT)] if PEER in subjects else []
-    rows = [["per second, median (least–most)", *subjects, *(f"{name} / {PEER}" for name in compared)]]
+    rows = [["per second, median (lowest–highest)", *subjects, *(f"{name} / {PEER}" for name in compared)]]
     for what in dict.fromkeys(one.what for one in figures):
         peer = results.find(what, PEER)
         shown = [_shown(results.find(what, name)) for name in subjects]
@@ -92,10 +92,12 @@ def _throughput(results: Results) -> str:
 
 
 def _latencies(results: Results) -> str:
-    rows = [["at a fixed rate, ms", "on", "per second", "p50", "p90", "p99", "p99.9", "sent late, p99"]]
+    rows = [
+        ["latency at a fixed rate, ms", "subject", "per second", "p50", "p90", "p99", "p99.9", "generator delay, p99"]
+    ]
     rows += [
         [
-            f"{one.what} at {one.share:.0%}{' (beyond the provider)' if one.what == 'pay' else ''}",
+            f"{one.what} at {one.share:.0%}{' (without the provider)' if one.what == 'pay' else ''}",
             one.subject,
             f"{one.per_second:,.0f}{MARK if one.errors else ''}",
             *(f"{value:,.1f}" for value in [*one.ms.values(), one.late_ms]),
@@ -107,20 +109,20 @@ def _latencies(results: Results) -> str:
 
 def _others(results: Results) -> str:
     others = [one for one in results.figures if one.unit != PER_SECOND]
-    rows = [["measured", "on", "median (least–most)"]]
+    rows = [["measurement", "subject", "median (lowest–highest)"]]
     rows += [[one.what, one.subject, f"{_shown(one)} {one.unit}"] for one in others]
     return table(rows) if others else ""
 
 
 def _profile(profile: Profile) -> str:
     threads = ", ".join(f"{share.what} {share.percent:.0f} %" for share in profile.threads)
-    rows = [["creates on SQLite: a function itself", "of the interpreter's time"]]
+    rows = [["function, without the functions that it calls (creates on SQLite)", "share of interpreter time"]]
     rows += [[f"`{share.what}`", f"{share.percent:.1f} %"] for share in profile.functions[:CALLS_OF_PROFILE]]
-    return f"The interpreter's time by thread: {threads}.\n\n{table(rows)}"
+    return f"Interpreter time by thread: {threads}.\n\n{table(rows)}"
 
 
 def _remarks(results: Results) -> list[str]:
-    """Say what went wrong, how payments ended, and on what all this was measured."""
+    """List failures, the outcomes of payments, and the machine."""
     remarks = []
     machine = results.machine
     for name, section in results.sections.items():
@@ -156,14 +158,14 @@ def _ratio(figure: Figure | None, other: Figure | None) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with as many digits as mean something."""
+    """Format a number with its significant digits."""
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Make a table in Markdown whose columns stand below each other also where it is read as text."""
+    """Build a Markdown table with aligned columns, so that it is readable as text too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
     return "\n".join([lines[0], f"| {' | '.join('-' * max(3, width) for width in widths)} |", *lines[1:]])

@@ -48,7 +48,7 @@ def measure_one_connection(session: Session, subjects: list[Subject]) -> Finding
             )
             goals.append(
                 Goal(
-                    what="create p50 on one connection / bare insert and fsync",
+                    what="create p50 on one connection / insert and commit with the bare driver",
                     subject=subject.name,
                     unit="×",
                     reached=ratio,

@@ -67,7 +67,7 @@ def measure_settling(session: Session, subjects: list[Subject]) -> Findings:
     figures = session.interleaved(SETTLE, PER_SECOND, paying, pay, warming_up=False)
     goals = [
         Goal(
-            what="payments that are stuck",
+            what="payments that did not end",
             subject=figure.subject,
             unit="",
             bound=0,
@@ -89,7 +89,7 @@ def _against_the_limit(figures: list[Figure]) -> Findings:
             bound = OF_THE_LIMIT[figure.what]
             goals.append(
                 Goal(
-                    what=f"{figure.what}, of the limit",
+                    what=f"{figure.what}, share of the limit",
                     subject=figure.subject,
                     unit="%",
                     reached=share,
