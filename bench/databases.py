@@ -24,7 +24,7 @@ def server_running(given_url: str) -> Iterator[str]:
         yield given_url
         return
     # Needs psycopg, and SQLite is measured without it too.
-    from tests.databases import server_url, session_directory  # noqa: PLC0415
+    from tests.support.databases import server_url, session_directory  # noqa: PLC0415
 
     with session_directory() as directory:
         yield server_url(directory)
@@ -54,7 +54,7 @@ def _fresh(name: str, places: Places, purpose: str) -> Iterator[str]:
         yield f"file:{places.folder}/{purpose}.db"
         return
     assert name == POSTGRESQL
-    from tests.databases import fresh_database  # noqa: PLC0415 - as above
+    from tests.support.databases import fresh_database  # noqa: PLC0415 - as above
 
     with fresh_database(places.server_url) as url:
         yield url

@@ -17,7 +17,7 @@ from bench.plan import Places
 from bench.results import Figure, Findings, Goal, Run
 from bench.session import Session
 from bench.subjects import ROOT, SQLITE, ended, service_settings
-from tests.service import START_SECONDS_MAX, Paidonce
+from tests.support.service_process import START_SECONDS_MAX, ServiceProcess
 
 START_SECONDS_BOUND: Final = 1.0
 SIZE_MB_BOUND: Final = 130.0
@@ -52,7 +52,7 @@ def _start(database_url: str, places: Places) -> float:
     port = _free_port()
     settings = {**service_settings(database_url), "PORT": str(port)}
     began = time.perf_counter()
-    with ended(Paidonce("dev", folder=places.folder, **settings)) as process:
+    with ended(ServiceProcess("dev", folder=places.folder, **settings)) as process:
         while not _answers(port):
             if process.process.poll() is not None or time.perf_counter() - began > START_SECONDS_MAX:
                 raise click.ClickException(f"paidonce dev did not start:\n{process.said}")

@@ -14,7 +14,7 @@ import msgspec
 
 from bench.plan import MERCHANTS
 from paidonce.settings import Settings, environment_name
-from tests.service import QUICK, Paidonce
+from tests.support.service_process import QUICK, ServiceProcess
 
 SQLITE: Final = "SQLite"
 POSTGRESQL: Final = "PostgreSQL"
@@ -72,7 +72,7 @@ def paidonce_running(name: str, database_url: str, folder: Path, *, command: str
     settings = service_settings(database_url)
     run_paidonce("db", "upgrade", folder=folder, settings=settings)
     merchants = _merchants(folder, settings)
-    with ended(Paidonce(command, folder=folder, **settings)) as process:
+    with ended(ServiceProcess(command, folder=folder, **settings)) as process:
         try:
             url = process.url
         except AssertionError as error:
@@ -95,7 +95,7 @@ def keys_are_known() -> bool:
 
 
 @contextmanager
-def ended(process: Paidonce) -> Iterator[Paidonce]:
+def ended(process: ServiceProcess) -> Iterator[ServiceProcess]:
     """Have a process end cleanly when the block does, or else by force."""
     try:
         yield process
@@ -110,7 +110,7 @@ def ended(process: Paidonce) -> Iterator[Paidonce]:
 
 def run_paidonce(*arguments: str, folder: Path, settings: dict[str, str]) -> str:
     """Run a command to its end and return what it said; raises ClickException where it fails."""
-    process = Paidonce(*arguments, folder=folder, **settings)
+    process = ServiceProcess(*arguments, folder=folder, **settings)
     try:
         failed = process.wait_for_end() != 0
     except BaseException:

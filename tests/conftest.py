@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases import fresh_database, server_url, session_directory
+from tests.support.databases import fresh_database, server_url, session_directory
 
 SESSION_DIRECTORY = pytest.StashKey[Path]()
 

@@ -20,7 +20,7 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
 
 START_A_SERVER_AND_DIE = """
 import os, signal
-from tests.databases import server_url, session_directory
+from tests.support.databases import server_url, session_directory
 with session_directory() as directory:
     server_url(directory)
     print(directory, flush=True)

@@ -11,8 +11,8 @@ from typing import Final
 
 import pytest
 
-from tests.conformance.wire import connected
 from tests.support.authenticated_service import AuthenticatedService, authenticated_service
+from tests.support.raw_http import connect
 
 COUNT: Final = 150
 COST_SECONDS_MAX: Final = 0.001
@@ -82,7 +82,7 @@ def used_seconds(pid: int) -> float:
 
 
 def cost_seconds(keys: AuthenticatedService, make: Make, count: int = COUNT) -> float:
-    with connected(keys.url) as wire:
+    with connect(keys.url) as wire:
         began = used_seconds(keys.service.process.pid)
         for number in range(count):
             wire.send(make(number))
@@ -101,7 +101,7 @@ def test_chunks_without_a_key_are_not_read(keys: AuthenticatedService, limit_sec
     raw = post(b"/checkouts", CHUNKED, b"1\r\n{\r\n" * 2000 + b"0\r\n\r\n")
     began = used_seconds(keys.service.process.pid)
     for _ in range(COUNT):
-        with connected(keys.url) as wire:
+        with connect(keys.url) as wire:
             wire.send(raw)
             assert wire.answer().status in (0, 401)
     assert (used_seconds(keys.service.process.pid) - began) / COUNT < limit_seconds

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from paidonce import __version__
-from tests.conformance.wire import Answer, connected
 from tests.support.authenticated_service import AuthenticatedService, authenticated_service
+from tests.support.raw_http import Answer, connect
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def document(keys: AuthenticatedService) -> dict[str, Any]:
 def ask(keys: AuthenticatedService, target: str, method: str = "GET", *, key: str = "", headers: str = "") -> Answer:
     """Send a target as it is: a client library would put it right."""
     authorization = f"Authorization: Bearer {key}\r\n" if key else ""
-    with connected(keys.url) as wire:
+    with connect(keys.url) as wire:
         wire.send(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{authorization}{headers}\r\n".encode())
         return wire.answer(to_head=method == "HEAD")
 
@@ -187,7 +187,7 @@ def test_head_is_answered_as_get_without_its_body(keys: AuthenticatedService, do
 
 def test_head_of_a_stream_ends_and_leaves_the_connection_to_the_next_request(keys: AuthenticatedService) -> None:
     head = f"Host: localhost\r\nAuthorization: Bearer {keys.merchant}\r\n\r\n"
-    with connected(keys.url) as wire:
+    with connect(keys.url) as wire:
         wire.send(f"HEAD /events/stream HTTP/1.1\r\n{head}HEAD /docs HTTP/1.1\r\n{head}".encode())
         stream, page = wire.answer(to_head=True), wire.answer(to_head=True)
         wire.send(f"GET /health/live HTTP/1.1\r\n{head}".encode())

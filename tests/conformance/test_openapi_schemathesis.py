@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from paidonce.encryption import write_key
-from tests.service import processes
+from tests.support.service_process import processes
 
 HERE: Final = Path(__file__).parent
 EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "5"))

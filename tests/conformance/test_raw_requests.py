@@ -8,8 +8,8 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.conformance.wire import Answer, connected
-from tests.service import Paidonce, processes, wait_until
+from tests.support.raw_http import Answer, connect
+from tests.support.service_process import ServiceProcess, processes, wait_until
 
 BODY: Final = b'{"merchantId":"raw","amount":1000,"currency":"USD","idempotencyKey":"raw"}'
 HOST: Final = b"Host: localhost\r\n"
@@ -147,7 +147,7 @@ TABLE: Final[dict[str, tuple[bytes, int]]] = {
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("raw")
     quick = {"PAIDONCE_HEADER_SECONDS": "0.3", "PAIDONCE_BODY_SECONDS": "0.3", "PAIDONCE_LOG_LEVEL": "warning"}
     with processes(folder) as start:
@@ -157,8 +157,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
         assert [line for line in service.lines if '"level": "' in line] == [], "hostile requests fill no log"
 
 
-def ask(service: Paidonce, raw: bytes) -> Answer:
-    with connected(service.url) as wire:
+def ask(service: ServiceProcess, raw: bytes) -> Answer:
+    with connect(service.url) as wire:
         wire.send(raw)
         answer = wire.answer()
         if answer.headers.get("connection") == "close" or answer.status in (408, 413, 414, 431):
@@ -182,12 +182,12 @@ def check(answer: Answer, status: int) -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_raw_request_is_answered_cleanly_or_closed(service: Paidonce, name: str) -> None:
+def test_a_raw_request_is_answered_cleanly_or_closed(service: ServiceProcess, name: str) -> None:
     raw, status = TABLE[name]
     check(ask(service, raw), status)
 
 
-def test_a_trailer_is_no_header(service: Paidonce) -> None:
+def test_a_trailer_is_no_header(service: ServiceProcess) -> None:
     body = BODY.replace(b'"idempotencyKey":"raw"', b'"idempotencyKey":"trailed"')
     sent = post(CHUNKED, b"%x\r\n%b\r\n0\r\nIdempotency-Key: other\r\nX-Request-Id: t\r\n\r\n" % (len(body), body))
     answer = ask(service, sent)
@@ -195,42 +195,42 @@ def test_a_trailer_is_no_header(service: Paidonce) -> None:
     assert answer.headers["x-request-id"] != "t"
 
 
-def test_what_came_whole_is_answered_before_what_follows_is_refused(service: Paidonce) -> None:
-    with connected(service.url) as wire:
+def test_what_came_whole_is_answered_before_what_follows_is_refused(service: ServiceProcess) -> None:
+    with connect(service.url) as wire:
         wire.send(sized() + get() + b"nonsense\r\n\r\n" + get())
         assert [wire.answer().status for _ in range(3)] == [201, 200, 400]
         assert wire.is_closed()
 
 
-def test_a_broken_body_behind_a_whole_request_is_refused_in_its_turn(service: Paidonce) -> None:
-    with connected(service.url) as wire:
+def test_a_broken_body_behind_a_whole_request_is_refused_in_its_turn(service: ServiceProcess) -> None:
+    with connect(service.url) as wire:
         wire.send(sized() + post(CHUNKED, b"zz\r\n"))
         assert [wire.answer().status for _ in range(2)] == [201, 400]
         assert wire.is_closed()
 
 
-def test_a_body_that_is_too_short_is_not_filled_with_the_next_request(service: Paidonce) -> None:
+def test_a_body_that_is_too_short_is_not_filled_with_the_next_request(service: ServiceProcess) -> None:
     # Whoever could make them one request would put words into another client's mouth.
-    with connected(service.url) as wire:
+    with connect(service.url) as wire:
         wire.send(post(JSON + b"Content-Length: 5\r\n", b"hello") + get())
         assert [wire.answer().status for _ in range(2)] == [400, 200]
 
 
-def test_pipelined_requests_are_answered_in_their_order(service: Paidonce) -> None:
-    with connected(service.url) as wire:
+def test_pipelined_requests_are_answered_in_their_order(service: ServiceProcess) -> None:
+    with connect(service.url) as wire:
         wire.send(b"".join(get(headers=HOST + b"X-Request-Id: %d\r\n" % number) for number in range(500)))
         assert [wire.answer().headers["x-request-id"] for _ in range(500)] == [str(number) for number in range(500)]
 
 
-def test_an_offer_of_an_upgrade_leaves_the_next_request_in_its_place(service: Paidonce) -> None:
-    with connected(service.url) as wire:
+def test_an_offer_of_an_upgrade_leaves_the_next_request_in_its_place(service: ServiceProcess) -> None:
+    with connect(service.url) as wire:
         wire.send(sized(b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n") + get())
         assert [wire.answer().status for _ in range(2)] == [201, 200]
 
 
 @pytest.mark.parametrize(("part", "status"), [("header", 0), ("body", 408)])
-def test_what_drips_is_cut_off_at_the_deadline(service: Paidonce, part: str, status: int) -> None:
-    with connected(service.url) as wire:
+def test_what_drips_is_cut_off_at_the_deadline(service: ServiceProcess, part: str, status: int) -> None:
+    with connect(service.url) as wire:
         wire.send(b"GET / HTTP/1.1\r\n" if part == "header" else post(JSON + b"Content-Length: 500\r\n", b""))
         wire.socket.settimeout(0.05)
         answer = None
@@ -244,15 +244,15 @@ def test_what_drips_is_cut_off_at_the_deadline(service: Paidonce, part: str, sta
     assert not answer.status or answer.problem["retryable"]
 
 
-def test_a_connection_that_says_nothing_is_closed_whether_it_was_used_or_not(service: Paidonce) -> None:
-    with connected(service.url) as used, connected(service.url) as silent:
+def test_a_connection_that_says_nothing_is_closed_whether_it_was_used_or_not(service: ServiceProcess) -> None:
+    with connect(service.url) as used, connect(service.url) as silent:
         used.send(get())
         assert used.answer().status == 200
         assert silent.is_closed()
         assert used.is_closed()
 
 
-def test_a_gigabyte_is_refused_early_and_takes_no_memory(service: Paidonce) -> None:
+def test_a_gigabyte_is_refused_early_and_takes_no_memory(service: ServiceProcess) -> None:
     def resident_kib() -> int:
         status = Path(f"/proc/{service.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
@@ -260,7 +260,7 @@ def test_a_gigabyte_is_refused_early_and_takes_no_memory(service: Paidonce) -> N
     def send_a_gigabyte(head: bytes) -> int:
         piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
         sent = 0
-        with connected(service.url) as wire:
+        with connect(service.url) as wire:
             wire.send(head)
             while sent < 2**30:
                 try:
@@ -276,7 +276,7 @@ def test_a_gigabyte_is_refused_early_and_takes_no_memory(service: Paidonce) -> N
     assert resident_kib() - before < 30_000
 
 
-def test_the_service_is_as_before(service: Paidonce) -> None:
+def test_the_service_is_as_before(service: ServiceProcess) -> None:
     answer = httpx.post(f"{service.url}/checkouts", content=BODY, headers={"Content-Type": "application/json"})
     assert answer.status_code == 201
     wait_until(lambda: httpx.get(f"{service.url}/health/ready").status_code == 200)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.conformance.test_raw_requests import BODY, TABLE, ask, check
-from tests.service import Paidonce, processes
+from tests.support.service_process import ServiceProcess, processes
 
 # What uvicorn answers otherwise than Granian, and why.
 OTHERWISE: Final = {
@@ -41,7 +41,7 @@ MISREAD: Final = {"an offer of HTTP/2 with a body"}
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("second")
     settings = {
         "DATABASE_URL": f"file:{folder}/paidonce.db",
@@ -61,12 +61,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in UNENDING | MISREAD])
-def test_a_raw_request_is_answered_cleanly_or_closed(service: Paidonce, name: str) -> None:
+def test_a_raw_request_is_answered_cleanly_or_closed(service: ServiceProcess, name: str) -> None:
     raw, status = TABLE[name]
     check(ask(service, raw), OTHERWISE.get(name, (status, ""))[0])
 
 
-def test_a_checkout_is_created_paid_and_followed(service: Paidonce) -> None:
+def test_a_checkout_is_created_paid_and_followed(service: ServiceProcess) -> None:
     with httpx.Client(base_url=service.url, headers={"Content-Type": "application/json"}) as client:
         body = BODY.replace(b'"idempotencyKey":"raw"', b'"idempotencyKey":"second"')
         made = client.post("/checkouts", content=body)

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.databases import fresh_database
-from tests.service import processes
+from tests.support.databases import fresh_database
+from tests.support.service_process import processes
 
 STRANGE_IDS = ["%00", "chk_%00", "%ff", "a%5Cu0000", "%F0%9F%98%80", "%2e%2e", "null", "chk_" + "x" * 5000, "%20"]
 

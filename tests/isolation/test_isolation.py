@@ -9,7 +9,7 @@ import pytest
 from paidonce.merchants.model import Scope
 from tests.isolation.routes import NOT_OWNED, OPEN, ROUTES, VERBS, Json, Route
 from tests.isolation.world import NOBODY, OWNER, World, document, nothing_like, told
-from tests.shop import at_once
+from tests.support.merchant_client import at_once
 
 
 def operations() -> Iterator[tuple[str, str, Json]]:

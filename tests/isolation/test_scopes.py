@@ -10,7 +10,7 @@ import pytest
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import ROUTES
 from paidonce.merchants.model import OPERATOR, Scope
-from tests.inside_service import InsideService, open_inside_service
+from tests.support.in_process_service import InProcessService, open_in_process_service
 
 OPEN: Final = None
 
@@ -78,14 +78,14 @@ def anyio_backend() -> str:
 async def inside(
     anyio_backend: str,  # noqa: ARG001 - so that they live as long
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InsideService]:
+) -> AsyncIterator[InProcessService]:
     """Open a service on SQLite: what a scope allows is decided before any database is asked."""
     folder: Path = tmp_path_factory.mktemp("service")
-    async with open_inside_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
+    async with open_in_process_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
         yield opened
 
 
-async def status_and_code(inside: InsideService, call: str, scopes: set[Scope]) -> tuple[int, str]:
+async def status_and_code(inside: InProcessService, call: str, scopes: set[Scope]) -> tuple[int, str]:
     verb, path = call.split()
     path = re.sub(r"{(.+?)}", lambda found: NAMES[found[1]], path)
     # Only an operator's key may have every scope; for the others' scopes it is as good as a merchant's.
@@ -102,7 +102,7 @@ def test_every_call_is_in_the_table_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(("call", "scope"), [(call, Scope(scope)) for call, scope in SCOPES.items() if scope])
-async def test_a_call_demands_exactly_the_scope_in_the_table(inside: InsideService, call: str, scope: Scope) -> None:
+async def test_a_call_demands_exactly_the_scope_in_the_table(inside: InProcessService, call: str, scope: Scope) -> None:
     with_it = await status_and_code(inside, call, {scope})
     without_it = await status_and_code(inside, call, set(Scope) - {scope})
     assert with_it[0] in (200, 400, 404), "whatever it lacks, it is no scope"
@@ -110,5 +110,5 @@ async def test_a_call_demands_exactly_the_scope_in_the_table(inside: InsideServi
 
 
 @pytest.mark.parametrize("call", [call for call, scope in SCOPES.items() if scope is OPEN])
-async def test_a_call_that_is_open_demands_no_scope(inside: InsideService, call: str) -> None:
+async def test_a_call_that_is_open_demands_no_scope(inside: InProcessService, call: str) -> None:
     assert await status_and_code(inside, call, set()) in {(200, ""), (404, "provider_not_found")}

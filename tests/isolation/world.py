@@ -25,8 +25,8 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
-from tests.inside import Inside
 from tests.isolation.routes import CREATE, ENDPOINT, NOT_OWNED, Json
+from tests.support.in_process_transport import InProcessTransport
 
 OWNER: Final = "m_owner"
 OTHER: Final = "m_other"
@@ -209,7 +209,7 @@ async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
         shutdown_seconds=0,
     )
     async with open_service(settings, with_worker=True, migrating=True) as service:
-        transport = Inside(create_web_app(service))
+        transport = InProcessTransport(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             world = World(service, http)
             await world.settle()

@@ -40,7 +40,7 @@ from paidonce.providers.base import Evidence, NotFound, Succeeded
 from paidonce.proving.oracle import find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from tests.proof.buyer import idempotency_for
-from tests.proof.pretended_provider import Going, PretendedProvider
+from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop
 
 LEASE_MS = 30_000
@@ -77,8 +77,8 @@ class Machine(RuleBasedStateMachine):
             for table in (event, attempt, checkout, merchant, idempotency_key):
                 connection.execute(delete(table))
         self.clock.now = Clock.now
-        self.going = Going.WELL
-        self.provider = PretendedProvider(self.clock, lambda: self.going)
+        self.going = FakeOutcome.WELL
+        self.provider = FakeProvider(self.clock, lambda: self.going)
         self.asker = Asker({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
         self.checkouts: dict[str, tuple[str, int]] = {}
         self.held: list[Attempt] = []
@@ -178,19 +178,19 @@ class Machine(RuleBasedStateMachine):
         self.held += self.run(claim_attempts, ClaimAttempts("simulator", 5, LEASE_MS))
 
     @precondition(lambda self: self.held)
-    @rule(which=WHICH, going=st.sampled_from(Going))
-    def pay_on(self, which: int, going: Going) -> None:
+    @rule(which=WHICH, going=st.sampled_from(FakeOutcome))
+    def pay_on(self, which: int, going: FakeOutcome) -> None:
         """Ask and write at once, as happens most of the time."""
         self.ask(which, going)
         answer = self.answers.pop()
         self.record(answer.attempt.id, answer.evidence, answer.cause, answer.attempt.fence)
 
     @precondition(lambda self: self.held)
-    @rule(which=WHICH, going=st.sampled_from(Going))
-    def stall_after_asking(self, which: int, going: Going) -> None:
+    @rule(which=WHICH, going=st.sampled_from(FakeOutcome))
+    def stall_after_asking(self, which: int, going: FakeOutcome) -> None:
         self.ask(which, going)
 
-    def ask(self, which: int, going: Going) -> None:
+    def ask(self, which: int, going: FakeOutcome) -> None:
         self.going = going
         mine = self.held.pop(which % len(self.held))
         self.answers.append(Answer(mine, *self.loop.run_until_complete(self.asker.ask(mine))))
@@ -257,7 +257,7 @@ class Machine(RuleBasedStateMachine):
         """Let everybody be well, and everything must end."""
         if not hasattr(self, "provider"):
             return
-        self.going = Going.WELL
+        self.going = FakeOutcome.WELL
         self.held.clear()
         for _ in range(60):
             self.clock.now += 86_400_000

@@ -53,7 +53,7 @@ class Zygote:
 def zygote(*, hot: bool = True) -> Iterator[Zygote]:
     """Start a warm parent; on leaving, it and its children are gone. ``hot``: it has imported paidonce already."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.proof.zygote", *(["hot"] if hot else [])],
+        [sys.executable, "-m", "tests.proof.fork_server", *(["hot"] if hot else [])],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from paidonce.payments.pay import Started
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
 from paidonce.payments.worker import Worker, WorkerSettings
 from paidonce.providers.base import Capabilities
-from tests.proof.pretended_provider import CAPABILITIES, Going, PretendedProvider
+from tests.proof.fake_provider import CAPABILITIES, FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
 
 LEASE_SECONDS: Final = 30.0
@@ -122,13 +122,13 @@ def simulate(seed: int, *, payments: int, capabilities: Capabilities = CAPABILIT
 
 
 async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabilities: Capabilities) -> Outcome:
-    goings = list(Going)
+    goings = list(FakeOutcome)
 
-    def going() -> Going:
+    def going() -> FakeOutcome:
         sick = loop.time() < FAULTS_SECONDS and chance.random() < 0.3
-        return chance.choice(goings) if sick else Going.WELL
+        return chance.choice(goings) if sick else FakeOutcome.WELL
 
-    provider = PretendedProvider(
+    provider = FakeProvider(
         loop.clock, going, latency=lambda: chance.expovariate(2.0), capabilities=capabilities, hidden_ms=20_000
     )
     rows = Rows(loop.clock)
@@ -161,7 +161,7 @@ async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabiliti
 
 
 async def _start(
-    rows: Rows, provider: PretendedProvider, loop: VirtualLoop, chance: Random, settings: WorkerSettings
+    rows: Rows, provider: FakeProvider, loop: VirtualLoop, chance: Random, settings: WorkerSettings
 ) -> Worker:
     worker = Worker(
         rows,  # type: ignore[arg-type]
@@ -208,7 +208,7 @@ def _new_attempt(number: int, now: int) -> Attempt:
     )
 
 
-def _wrong(attempts: Sequence[Attempt], provider: PretendedProvider) -> list[str]:
+def _wrong(attempts: Sequence[Attempt], provider: FakeProvider) -> list[str]:
     charged = Counter(one.checkout_id for one in provider.charges if one.status == "succeeded")
     booked = {one.key for one in provider.charges}
     wrong = [f"1. {checkout_id} is charged {times} times" for checkout_id, times in charged.items() if times > 1]

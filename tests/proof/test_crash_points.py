@@ -10,12 +10,12 @@ from random import Random
 
 import pytest
 
-from tests.databases import fresh_database
 from tests.proof.crashes import Crashes, choose, places_of
 from tests.proof.parent import Zygote
 from tests.proof.part import Part
 from tests.proof.points import commit_points, provider_points
 from tests.proof.stories import STORIES
+from tests.support.databases import fresh_database
 
 PAIRS_SAMPLED = 4
 SECONDS = int(os.environ.get("PAIDONCE_PROOF_SECONDS") or 1200)  # For one database; then no further pair is tried.

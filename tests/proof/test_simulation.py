@@ -8,8 +8,8 @@ from random import Random
 import msgspec
 import pytest
 
+from tests.proof.fake_provider import CAPABILITIES
 from tests.proof.part import Part
-from tests.proof.pretended_provider import CAPABILITIES
 from tests.proof.simulation import simulate
 
 PAYMENTS = 1500

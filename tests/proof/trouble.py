@@ -18,8 +18,8 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Evidence, Notice, RequiresReview, Succeeded
 from paidonce.providers.simulator.books import ChargePage, charge
-from tests.oracle import database
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
+from tests.support.oracle import database
 
 EXPIRES_IN_SECONDS: Final = 300
 LONG_AGO_MS: Final = 91 * 86_400_000

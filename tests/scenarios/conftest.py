@@ -10,19 +10,21 @@ from random import Random
 
 import pytest
 
-from tests.databases import fresh_database
-from tests.service import Paidonce, processes, show
+from tests.support.databases import fresh_database
+from tests.support.service_process import ServiceProcess, print_output, processes
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Paidonce]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Start processes of paidonce: ``start("dev", DATABASE_URL=database_url)``; none outlives the test."""
     with processes(tmp_path) as started:
         yield started
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def shared_service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
+def shared_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
     """Run one service on each kind of database, for all tests that neither harm it nor look beyond their merchant."""
     folder = tmp_path_factory.mktemp("shared")
     with ExitStack() as stack:
@@ -43,8 +45,8 @@ def chance() -> Random:
 
 
 @pytest.fixture
-def service(shared_service: Paidonce) -> Iterator[Paidonce]:
+def service(shared_service: ServiceProcess) -> Iterator[ServiceProcess]:
     """Lend the shared service to one test; what it said meanwhile is there for a failure."""
     since_line = len(shared_service.lines)
     yield shared_service
-    show(shared_service, since_line)
+    print_output(shared_service, since_line)

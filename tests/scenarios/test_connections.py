@@ -6,20 +6,20 @@ from contextlib import ExitStack
 
 import httpx
 
-from tests.conformance.wire import connected
-from tests.service import Paidonce
+from tests.support.raw_http import connect
+from tests.support.service_process import ServiceProcess
 
 
-def test_a_connection_too_many_waits_until_another_ends(start: Callable[..., Paidonce], sqlite_url: str) -> None:
+def test_a_connection_too_many_waits_until_another_ends(start: Callable[..., ServiceProcess], sqlite_url: str) -> None:
     settings = {"PAIDONCE_CONNECTION_LIMIT": "3", "PAIDONCE_ADDRESS_LIMIT_PER_SECOND": "0.01"}
     settings |= {"PAIDONCE_ADDRESS_LIMIT_BURST": "5", "PAIDONCE_TRUSTED_PROXIES": "127.0.0.1"}
     service = start("dev", DATABASE_URL=sqlite_url, **settings)
     with ExitStack() as stack:
-        first = [stack.enter_context(connected(service.url)) for _ in range(3)]
+        first = [stack.enter_context(connect(service.url)) for _ in range(3)]
         for one in first:
             one.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
             assert one.answer().status == 200
-        with connected(service.url) as fourth:
+        with connect(service.url) as fourth:
             fourth.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n")
             # Those who are connected are answered meanwhile.
             first[1].send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n")
@@ -30,7 +30,7 @@ def test_a_connection_too_many_waits_until_another_ends(start: Callable[..., Pai
     assert_addresses_are_told_by_the_proxy(service)
 
 
-def assert_addresses_are_told_by_the_proxy(service: Paidonce) -> None:
+def assert_addresses_are_told_by_the_proxy(service: ServiceProcess) -> None:
     """The proxy appends what it saw: what stands before that is the client's own invention."""
 
     def statuses(*forwarded: str) -> list[int]:
@@ -45,7 +45,7 @@ def assert_addresses_are_told_by_the_proxy(service: Paidonce) -> None:
 
 
 def test_nobody_is_believed_about_an_address_who_is_no_trusted_proxy(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     settings = {"PAIDONCE_ADDRESS_LIMIT_PER_SECOND": "0.01", "PAIDONCE_ADDRESS_LIMIT_BURST": "3"}
     service = start("dev", DATABASE_URL=sqlite_url, **settings)

@@ -9,10 +9,10 @@ from random import Random
 import httpx
 import psycopg
 
-from tests.buyers import Buyers
-from tests.oracle import broken_invariants
-from tests.service import Paidonce
-from tests.shop import Shop, is_replayed
+from tests.support.buyers import Buyers
+from tests.support.merchant_client import MerchantClient, is_replayed
+from tests.support.oracle import violated_invariants
+from tests.support.service_process import ServiceProcess
 
 KILL_CONNECTIONS = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -21,7 +21,7 @@ KILL_CONNECTIONS = """
 
 
 async def test_connections_to_postgresql_that_are_killed_under_load_cost_no_acknowledged_write(
-    start: Callable[..., Paidonce], postgres_url: str, chance: Random
+    start: Callable[..., ServiceProcess], postgres_url: str, chance: Random
 ) -> None:
     service = start("dev", DATABASE_URL=postgres_url).wait_until_ready()
     buyers = Buyers(chance)
@@ -33,7 +33,7 @@ async def test_connections_to_postgresql_that_are_killed_under_load_cost_no_ackn
     await buying  # Has failed on an answer that was neither an acknowledgement nor a 503 with Retry-After.
     assert killed >= 20  # A connection may be on its way, and not yet to be seen, when they are killed.
     assert await buyers.lost(service.url) == []
-    assert broken_invariants(postgres_url, service.books) == []
+    assert violated_invariants(postgres_url, service.books) == []
     assert service.process.poll() is None
 
 
@@ -46,17 +46,17 @@ def kill_connections(url: str) -> int:
 
 
 async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_loses_nothing(
-    start: Callable[..., Paidonce], sqlite_url: str, chance: Random
+    start: Callable[..., ServiceProcess], sqlite_url: str, chance: Random
 ) -> None:
     service = start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
     buyers = Buyers(chance)
     await buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 10)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)  # It has inherited ours.
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         under_way = await shop.created()
         await shop.pay(under_way, "tok_delay_1500")
     limit_files(service, (largest_file(service.folder), before[1]))
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         key, refused, acknowledged = await create_until_refused(shop)
         problem = refused.json()
         assert (refused.status_code, problem["code"], problem["retryable"]) == (503, "database_unavailable", True)
@@ -71,10 +71,10 @@ async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_lo
         assert (await shop.ended(under_way))["status"] == "COMPLETED"
     await buyers.buy(service.url, enough=lambda: len(buyers.paid) >= 20)
     assert await buyers.lost(service.url) == []
-    assert broken_invariants(sqlite_url, service.books) == []
+    assert violated_invariants(sqlite_url, service.books) == []
 
 
-async def create_until_refused(shop: Shop) -> tuple[str, httpx.Response, list[str]]:
+async def create_until_refused(shop: MerchantClient) -> tuple[str, httpx.Response, list[str]]:
     """Create until that is refused; returns the key and the answer of the refusal, and what was acknowledged before."""
     acknowledged: list[str] = []
     while True:
@@ -85,7 +85,7 @@ async def create_until_refused(shop: Shop) -> tuple[str, httpx.Response, list[st
         acknowledged.append(answer.json()["id"])
 
 
-def limit_files(service: Paidonce, limit: tuple[int, int]) -> None:
+def limit_files(service: ServiceProcess, limit: tuple[int, int]) -> None:
     """Limit how large a file may become, for the process and for the one that writes for it."""
     for pid in (service.process.pid, service.writer_pid):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.oracle import charges_of
-from tests.service import Paidonce, wait_until
-from tests.shop import Json, Shop
+from tests.support.merchant_client import Json, MerchantClient
+from tests.support.oracle import charges_of
+from tests.support.service_process import ServiceProcess, wait_until
 
 THREE_LINES = """\
 curl -X POST {url}/checkouts \\
@@ -67,35 +67,35 @@ def curl(arguments: list[str]) -> tuple[int, Json]:
             return status, json.loads(answer.read(length))
 
 
-def test_the_three_calls_of_the_demo_lead_from_pending_over_processing_to_completed(service: Paidonce) -> None:
+def test_the_three_calls_of_the_demo_lead_from_pending_over_processing_to_completed(service: ServiceProcess) -> None:
     created, paying, paid = three_calls(service.url)
     assert [one["status"] for one in (created, paying, paid)] == ["PENDING", "PROCESSING", "COMPLETED"]
     assert {one["id"] for one in (created, paying, paid)} == {created["id"]}
     assert len(charges_of(service.books, created["id"])) == 1
 
 
-def test_the_start_prints_the_three_calls_ready_to_be_copied(service: Paidonce) -> None:
+def test_the_start_prints_the_three_calls_ready_to_be_copied(service: ServiceProcess) -> None:
     said = " ".join(service.said.split())
     assert all(" ".join(line.split()) in said for line in THREE_LINES.format(url=service.url).splitlines())
 
 
 def test_the_demos_database_in_memory_serves_the_three_calls_and_leaves_no_file(
-    start: Callable[..., Paidonce],
+    start: Callable[..., ServiceProcess],
 ) -> None:
     service = start("dev", DATABASE_URL="file:./dev.db?mode=memory&cache=shared", PAIDONCE_SIMULATOR_DATABASE="")
     assert [one["status"] for one in three_calls(service.url)] == ["PENDING", "PROCESSING", "COMPLETED"]
     assert list(service.folder.iterdir()) == []
 
 
-async def test_a_checkout_that_nobody_created_is_not_found(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_checkout_that_nobody_created_is_not_found(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         answer = await shop.http.get("/checkouts/chk_00000000000000000000000000")
     assert (answer.status_code, answer.json()["code"]) == (404, "checkout_not_found")
 
 
 @pytest.mark.parametrize("call", ["pay", "cancel", "timeline"])
-async def test_nothing_can_be_done_with_a_checkout_that_nobody_created(service: Paidonce, call: str) -> None:
-    async with Shop(service.url) as shop:
+async def test_nothing_can_be_done_with_a_checkout_that_nobody_created(service: ServiceProcess, call: str) -> None:
+    async with MerchantClient(service.url) as shop:
         method = "GET" if call == "timeline" else "POST"
         answer = await shop.http.request(method, f"/checkouts/chk_00000000000000000000000000/{call}")
     assert (answer.status_code, answer.json()["code"]) == (404, "checkout_not_found")

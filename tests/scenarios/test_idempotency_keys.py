@@ -12,24 +12,26 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
-from tests.oracle import attempts_of, broken_invariants, charges_of
-from tests.service import Paidonce
-from tests.shop import Json, Shop, at_once, is_replayed
+from tests.support.merchant_client import Json, MerchantClient, at_once, is_replayed
+from tests.support.oracle import attempts_of, charges_of, violated_invariants
+from tests.support.service_process import ServiceProcess
 
 
-async def call(shop: Shop, path: str, key: str, body: Json | None = None, wait_seconds: int = 0) -> httpx.Response:
+async def call(
+    shop: MerchantClient, path: str, key: str, body: Json | None = None, wait_seconds: int = 0
+) -> httpx.Response:
     headers = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait_seconds}"} if wait_seconds else {})
     return await shop.http.post(path, headers=headers, json=body or {})
 
 
-async def what_became_of(shop: Shop, key: str) -> httpx.Response:
+async def what_became_of(shop: MerchantClient, key: str) -> httpx.Response:
     return await shop.http.get(f"/idempotency-keys/{key}", params={"merchantId": shop.merchant_id})
 
 
 async def test_a_pay_with_a_key_that_is_repeated_after_its_end_is_answered_and_nothing_is_paid_again(
-    service: Paidonce,
+    service: ServiceProcess,
 ) -> None:
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         declined = await call(
             shop, f"/checkouts/{checkout_id}/pay", "k", {"paymentMethod": "tok_declined_expired_card"}, 20
@@ -45,8 +47,10 @@ async def test_a_pay_with_a_key_that_is_repeated_after_its_end_is_answered_and_n
     assert len(charges_of(service.books, checkout_id)) == 1
 
 
-async def test_one_key_at_many_clients_at_once_begins_one_refund_one_capture_one_payment(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_one_key_at_many_clients_at_once_begins_one_refund_one_capture_one_payment(
+    service: ServiceProcess,
+) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created(captureMethod="manual")
         pays = await at_once(call(shop, f"/checkouts/{checkout_id}/pay", "pay", wait_seconds=20) for _ in range(10))
         captures = await at_once(
@@ -66,8 +70,8 @@ async def test_one_key_at_many_clients_at_once_begins_one_refund_one_capture_one
     ]
 
 
-async def test_a_key_with_another_body_or_at_another_path_is_refused_and_says_why(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_key_with_another_body_or_at_another_path_is_refused_and_says_why(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id, other = await shop.created(), await shop.created()
         await call(shop, f"/checkouts/{checkout_id}/pay", "k")
         another_body = await call(shop, f"/checkouts/{checkout_id}/pay", "k", {"paymentMethod": "tok_delay_1"})
@@ -79,8 +83,8 @@ async def test_a_key_with_another_body_or_at_another_path_is_refused_and_says_wh
     assert attempts_of(service.database_url, [other]) == []
 
 
-async def test_a_call_that_failed_keeps_no_key(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_call_that_failed_keeps_no_key(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         too_soon = await call(shop, f"/checkouts/{checkout_id}/refunds", "k", {"amount": 300})
         nothing = await what_became_of(shop, "k")
@@ -90,8 +94,8 @@ async def test_a_call_that_failed_keeps_no_key(service: Paidonce) -> None:
     assert (nothing.status_code, nothing.json()["code"]) == (404, "idempotency_key_not_found")
 
 
-async def test_a_cancel_that_is_repeated_is_answered_as_it_was(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_cancel_that_is_repeated_is_answered_as_it_was(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         answers = [await call(shop, f"/checkouts/{checkout_id}/cancel", "k") for _ in range(2)]
     assert [(one.status_code, one.json()["status"], is_replayed(one)) for one in answers] == [
@@ -100,8 +104,8 @@ async def test_a_cancel_that_is_repeated_is_answered_as_it_was(service: Paidonce
     ]
 
 
-async def test_what_became_of_a_key_is_told_whatever_it_was_used_for(service: Paidonce) -> None:
-    async with Shop(service.url) as shop, Shop(service.url) as another:
+async def test_what_became_of_a_key_is_told_whatever_it_was_used_for(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop, MerchantClient(service.url) as another:
         key = "a purchase/1"
         checkout_id = await shop.created(key)
         paid = await call(shop, f"/checkouts/{checkout_id}/pay", key)
@@ -122,10 +126,10 @@ async def test_what_became_of_a_key_is_told_whatever_it_was_used_for(service: Pa
 
 
 async def test_whatever_was_lost_in_a_kill_takes_effect_once_when_it_is_repeated_with_its_key(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=database_url)
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         merchant_id = shop.merchant_id
         paid = await at_once(shop.created() for _ in range(6))
         await at_once(shop.paid(one) for one in paid)
@@ -137,7 +141,7 @@ async def test_whatever_was_lost_in_a_kill_takes_effect_once_when_it_is_repeated
         service.kill()
         first = await asyncio.gather(*under_way, return_exceptions=True)
     service = start("dev", DATABASE_URL=database_url)
-    async with Shop(service.url, merchant_id) as shop:
+    async with MerchantClient(service.url, merchant_id) as shop:
         await at_once(call(shop, path, key, body) for path, key, body in calls)
         second = await at_once(call(shop, path, key, body) for path, key, body in calls)
         told = [(await what_became_of(shop, key)).json()["data"][0] for _, key, _ in calls]
@@ -152,15 +156,15 @@ async def test_whatever_was_lost_in_a_kill_takes_effect_once_when_it_is_repeated
     rows = attempts_of(database_url, [*paid, *unpaid])
     assert sorted(row.kind for row in rows) == ["CHARGE"] * 12 + ["REFUND"] * 6
     assert {one["attemptId"] for one in told} <= {row.id for row in rows}
-    assert broken_invariants(database_url, service.books) == []
+    assert violated_invariants(database_url, service.books) == []
 
 
 async def test_a_secret_whose_answer_was_lost_in_a_kill_is_shown_when_the_call_is_repeated_with_its_key(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     settings = {"DATABASE_URL": database_url, "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true"}
     service = start("dev", **settings)
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         merchant_id = shop.merchant_id
         body = {"merchantId": merchant_id, "url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
         made = [(await shop.http.post("/webhook-endpoints", json=body)).json() for _ in range(8)]
@@ -170,7 +174,7 @@ async def test_a_secret_whose_answer_was_lost_in_a_kill_is_shown_when_the_call_i
         service.kill()
         first = await asyncio.gather(*under_way, return_exceptions=True)
     service = start("dev", **settings)
-    async with Shop(service.url, merchant_id) as shop:
+    async with MerchantClient(service.url, merchant_id) as shop:
         second = [await call(shop, path, key) for path, key in calls]
         third = [await call(shop, path, key) for path, key in calls]
     assert {answer.status_code for answer in (*second, *third)} == {200}

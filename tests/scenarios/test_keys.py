@@ -16,9 +16,9 @@ from paidonce.database.schema import metadata
 from paidonce.http.app import create_web_app
 from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX
 from paidonce.settings import Settings
-from tests.inside import Inside
-from tests.oracle import database
-from tests.service import Paidonce
+from tests.support.in_process_transport import InProcessTransport
+from tests.support.oracle import database
+from tests.support.service_process import ServiceProcess
 
 BODY = {"amount": 1000, "currency": "USD", "idempotencyKey": "abc123"}
 
@@ -45,7 +45,7 @@ def everything_in(url: str) -> bytes:
 
 
 def test_a_key_is_made_and_revoked_beside_a_server_and_stands_in_no_log_and_no_database(
-    start: Callable[..., Paidonce], database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., ServiceProcess], database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_AUTH="keys", PAIDONCE_LOG_LEVEL="debug")
@@ -79,7 +79,7 @@ async def serving(url: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     books = f"file:{folder}/books.db"
     settings = Settings(database_url=url, auth="keys", simulator_database=books)
     async with open_service(settings, with_worker=False, migrating=True) as service:
-        transport = Inside(create_web_app(service))
+        transport = InProcessTransport(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             yield http
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from paidonce.cli import main
-from tests.databases import fresh_database
-from tests.service import Paidonce, processes, wait_until
+from tests.support.databases import fresh_database
+from tests.support.service_process import ServiceProcess, processes, wait_until
 
 LIMIT_SECONDS = 120.0  # For a slow machine; without an end of its own a stream is open for 15 minutes.
 
@@ -21,7 +21,7 @@ LIMIT_SECONDS = 120.0  # For a slow machine; without an end of its own a stream 
 class Office:
     """An operator, beside a service with keys: by command, or over HTTP."""
 
-    service: Paidonce
+    service: ServiceProcess
     database_url: str
     admin: str = ""
 
@@ -140,7 +140,7 @@ def test_a_client_that_waits_for_a_payment_is_refused_when_its_key_ends(
 
 @pytest.mark.parametrize("office", ["postgresql"], indirect=True)
 def test_a_stream_ends_when_its_key_is_revoked_through_another_server(
-    start: Callable[..., Paidonce], office: Office
+    start: Callable[..., ServiceProcess], office: Office
 ) -> None:
     other = start("serve", "--no-worker", DATABASE_URL=office.database_url, **SLOW).wait_until_ready()
     key_id, secret = office.new_key()

@@ -12,9 +12,9 @@ import pysqlite3.dbapi2
 from sqlalchemy import Engine
 from sqlalchemy.event import listens_for, remove
 
-from tests.oracle import attempts_of, broken_invariants
-from tests.service import Paidonce, wait_until
-from tests.shop import ANSWER_SECONDS_MAX, Json, Shop, prefer
+from tests.support.merchant_client import ANSWER_SECONDS_MAX, Json, MerchantClient, prefer
+from tests.support.oracle import attempts_of, violated_invariants
+from tests.support.service_process import ServiceProcess, wait_until
 
 # What contradicts a rule of the design: in whose file, how, and what the oracle begins its sentence with.
 CONTRADICTIONS = (
@@ -47,10 +47,10 @@ CONTRADICTIONS = (
 
 
 async def test_the_oracle_finds_every_contradiction_between_rows_and_books(
-    start: Callable[..., Paidonce], tmp_path: Path, sqlite_url: str
+    start: Callable[..., ServiceProcess], tmp_path: Path, sqlite_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=sqlite_url)
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         await shop.paid(checkout_id)
         await shop.paid(await shop.created(), "tok_declined_expired_card")
@@ -59,7 +59,7 @@ async def test_the_oracle_finds_every_contradiction_between_rows_and_books(
         wait_until(lambda: [row.status for row in attempts_of(sqlite_url, [checkout_id])] == ["SUCCEEDED"] * 2)
     service.terminate()
     assert service.wait_for_end() == 0
-    assert broken_invariants(sqlite_url, service.books, ended=True) == []
+    assert violated_invariants(sqlite_url, service.books, ended=True) == []
     missed = [one for one in CONTRADICTIONS if not found(tmp_path, *one)]
     assert missed == []
 
@@ -76,13 +76,13 @@ def found(folder: Path, file: str, contradiction: str, sentence: str) -> bool:
         changed = connection.execute(contradiction.format(columns=columns)).rowcount
         connection.commit()
     assert changed > 0
-    said = broken_invariants(f"file:{copy}/paidonce.db", copy / "books.db", ended=True)
+    said = violated_invariants(f"file:{copy}/paidonce.db", copy / "books.db", ended=True)
     shutil.rmtree(copy)
     return any(one.startswith(sentence) for one in said)
 
 
 async def test_the_oracle_finds_nothing_wrong_while_the_service_ends_payments_between_any_two_of_its_reads(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_SIMULATOR_LATENCY_MS="0")
     interrupted: list[str] = []
@@ -96,12 +96,12 @@ async def test_the_oracle_finds_nothing_wrong_while_the_service_ends_payments_be
                 shopper.buy()
 
         try:
-            found = broken_invariants(database_url, service.books)
+            found = violated_invariants(database_url, service.books)
         finally:
             remove(Engine, "after_cursor_execute", interrupt)
     assert found == []
     assert len(interrupted) >= 6, "four tables and two of the books"
-    assert broken_invariants(database_url, service.books, ended=True) == []
+    assert violated_invariants(database_url, service.books, ended=True) == []
 
 
 class Shopper:

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.oracle import attempts_of, broken_invariants
-from tests.provider import Pair, start_pair
-from tests.service import Paidonce
-from tests.shop import Json, Shop, a_few_at_a_time, at_once
+from tests.support.merchant_client import Json, MerchantClient, a_few_at_a_time, at_once
+from tests.support.oracle import attempts_of, violated_invariants
+from tests.support.provider_process import ServiceAndProvider, start_service_and_provider
+from tests.support.service_process import ServiceProcess
 
 PAYMENTS = 100
 # What goes wrong with the calls is the seed's to say: of the rarest fault nine are dealt, on the average.
@@ -27,15 +27,17 @@ QUICK = {
 
 
 async def test_a_hundred_payments_at_a_provider_where_every_second_call_fails_end_and_charge_once(
-    start: Callable[..., Paidonce], database_url: str, chance: Random
+    start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
     seed = str(chance.randrange(10**6))
-    pair = start_pair(start, database_url, "--fault-rate", "0.5", "--seed", seed, "--latency-ms", "20", settings=QUICK)
-    async with Shop(pair.service.url) as shop:
+    pair = start_service_and_provider(
+        start, database_url, "--fault-rate", "0.5", "--seed", seed, "--latency-ms", "20", settings=QUICK
+    )
+    async with MerchantClient(pair.service.url) as shop:
         ended = await pay(shop, [chance.choice(METHODS) for _ in range(PAYMENTS)])
     assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "FAILED"}
     compare_with_the_books(pair, ended)
-    assert broken_invariants(pair.service.database_url, pair.service.books) == []
+    assert violated_invariants(pair.service.database_url, pair.service.books) == []
     faults = pair.faults()
     # Of every family of faults some came: otherwise this proves nothing.
     for family in ("timeout", "error", "dropped", "slow", "hidden", "booked_late", "look_up", "webhook"):
@@ -43,12 +45,14 @@ async def test_a_hundred_payments_at_a_provider_where_every_second_call_fails_en
 
 
 async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
-    start: Callable[..., Paidonce], database_url: str, chance: Random
+    start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
     seed = str(chance.randrange(10**6))
     options = ("--no-deduplicate", "--fault-rate", "0.33", "--seed", seed, "--latency-ms", "20")
-    pair = start_pair(start, database_url, *options, settings=QUICK | {"PAIDONCE_SIMULATOR_DEDUPLICATES": "false"})
-    async with Shop(pair.service.url) as shop:
+    pair = start_service_and_provider(
+        start, database_url, *options, settings=QUICK | {"PAIDONCE_SIMULATOR_DEDUPLICATES": "false"}
+    )
+    async with MerchantClient(pair.service.url) as shop:
         ids = await at_once(shop.created() for _ in range(40))
         await a_few_at_a_time(lambda one: shop.pay(one, "tok_success"), ids)
         ended = await a_few_at_a_time(lambda one: shop.get(one, wait_seconds=4), ids, limit=40)
@@ -62,24 +66,24 @@ async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
         "UNKNOWN",
         "SUCCEEDED",
     }
-    assert broken_invariants(pair.service.database_url, pair.service.books) == []
+    assert violated_invariants(pair.service.database_url, pair.service.books) == []
 
 
 async def test_the_books_betray_a_double_charge_where_the_service_was_told_a_lie(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     """A negative control: with a provider that does not keep the promise in the settings, these tests would fail."""
     # Look-ups know nothing of a charge for as long as the service could ask.
     options = ("--no-deduplicate", "--lookup-delay-ms", "600000")
-    pair = start_pair(start, database_url, *options, tells=False, settings=QUICK)
-    async with Shop(pair.service.url) as shop:
+    pair = start_service_and_provider(start, database_url, *options, tells=False, settings=QUICK)
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         await shop.paid(checkout_id, "tok_unknown_then_success")
     assert [one["status"] for one in pair.charges_of(checkout_id)] == ["succeeded"] * 2
-    assert any(broken.startswith("1.") for broken in broken_invariants(database_url, pair.service.books))
+    assert any(broken.startswith("1.") for broken in violated_invariants(database_url, pair.service.books))
 
 
-async def pay(shop: Shop, methods: list[str]) -> list[Json]:
+async def pay(shop: MerchantClient, methods: list[str]) -> list[Json]:
     """Create and pay a checkout by each method, and wait for the ends."""
     ids = await at_once(shop.created() for _ in methods)
     answers = await at_once(shop.pay(one, method) for one, method in zip(ids, methods, strict=True))
@@ -87,7 +91,7 @@ async def pay(shop: Shop, methods: list[str]) -> list[Json]:
     return await a_few_at_a_time(shop.ended, ids, limit=len(ids))
 
 
-def compare_with_the_books(pair: Pair, ended: list[Json]) -> None:
+def compare_with_the_books(pair: ServiceAndProvider, ended: list[Json]) -> None:
     charged = Counter(one["checkoutId"] for one in pair.charges() if one["status"] == "succeeded")
     assert charged == Counter(one["id"] for one in ended if one["status"] == "COMPLETED")
     assert len({one["key"] for one in pair.charges()}) == len(pair.charges())

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import func, select
 
 from paidonce.database.schema import event, provider_webhook
-from tests.databases import fresh_database
-from tests.oracle import attempts_of, broken_invariants, database
-from tests.provider import Pair, forgeries, signed, start_pair
-from tests.service import Paidonce, processes, wait_until
-from tests.shop import Shop, at_once
+from tests.support.databases import fresh_database
+from tests.support.merchant_client import MerchantClient, at_once
+from tests.support.oracle import attempts_of, database, violated_invariants
+from tests.support.provider_process import ServiceAndProvider, forgeries, signed, start_service_and_provider
+from tests.support.service_process import ServiceProcess, processes, wait_until
 
 METHODS = {
     "tok_success": "COMPLETED",
@@ -36,7 +36,7 @@ PATIENT = {"PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100", "PAIDONCE_LEASE_SECONDS":
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
     """Run a service and a provider that tells, for all tests that harm neither."""
     folder: Path = tmp_path_factory.mktemp("told")
     with ExitStack() as stack:
@@ -44,21 +44,25 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             url = f"file:{folder}/paidonce.db"
         else:
             url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        yield start_pair(stack.enter_context(processes(folder)), url, settings=PATIENT)
+        yield start_service_and_provider(stack.enter_context(processes(folder)), url, settings=PATIENT)
 
 
-async def test_whatever_becomes_of_answer_and_webhook_a_payment_ends_the_same_and_charges_once(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_whatever_becomes_of_answer_and_webhook_a_payment_ends_the_same_and_charges_once(
+    pair: ServiceAndProvider,
+) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         ids = await at_once(shop.created() for _ in METHODS)
         ended = await at_once(shop.paid(one, method) for one, method in zip(ids, METHODS, strict=True))
     assert dict(zip(METHODS, (one["status"] for one in ended), strict=True)) == METHODS
     booked = [one["checkoutId"] for one in pair.charges() if one["checkoutId"] in ids]
     assert sorted(booked) == sorted(ids)
-    assert broken_invariants(pair.service.database_url, pair.service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(pair.service.database_url, pair.service.books, of_merchant=shop.merchant_id) == []
 
 
-async def test_a_webhook_that_overtakes_the_answer_ends_the_payment_and_the_answer_adds_nothing(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_a_webhook_that_overtakes_the_answer_ends_the_payment_and_the_answer_adds_nothing(
+    pair: ServiceAndProvider,
+) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         await shop.paid(checkout_id, "tok_webhook_first")
         timeline = await shop.timeline(checkout_id)
@@ -69,8 +73,8 @@ async def test_a_webhook_that_overtakes_the_answer_ends_the_payment_and_the_answ
     ]
 
 
-async def test_an_answer_that_is_lost_is_made_good_by_the_webhook_at_once(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_an_answer_that_is_lost_is_made_good_by_the_webhook_at_once(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         await shop.paid(checkout_id, "tok_timeout_then_success")
         timeline = await shop.timeline(checkout_id)
@@ -80,8 +84,8 @@ async def test_an_answer_that_is_lost_is_made_good_by_the_webhook_at_once(pair: 
     ]
 
 
-async def test_a_forged_or_stale_webhook_is_refused_and_changes_nothing(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_a_forged_or_stale_webhook_is_refused_and_changes_nothing(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         paid = (await shop.paid(checkout_id, "tok_declined_expired_card"))["attempt"]
         seen = snapshot(pair.service.database_url, shop.merchant_id)
@@ -97,8 +101,8 @@ async def test_a_forged_or_stale_webhook_is_refused_and_changes_nothing(pair: Pa
         assert (await shop.get(checkout_id))["status"] == "FAILED"
 
 
-async def test_the_same_webhook_from_many_sides_at_once_is_stored_once(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_the_same_webhook_from_many_sides_at_once_is_stored_once(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         paid = (await shop.paid(checkout_id))["attempt"]
         body, message_id = told(paid["id"], paid["providerReference"]), f"msg_{secrets.token_hex(8)}"
@@ -112,23 +116,23 @@ async def test_the_same_webhook_from_many_sides_at_once_is_stored_once(pair: Pai
     assert [one["type"] for one in timeline].count("checkout.completed") == 1
 
 
-async def test_a_webhook_that_is_no_news_is_taken_and_one_of_a_stranger_is_not(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_a_webhook_that_is_no_news_is_taken_and_one_of_a_stranger_is_not(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         ping = b'{"type":"ping"}'
         taken = await shop.http.post(pair.webhooks_url, content=ping, headers=signed(ping))
         stranger = await shop.http.post("/providers/stranger/webhooks", content=ping, headers=signed(ping))
     assert (taken.status_code, stranger.status_code, stranger.json()["code"]) == (200, 404, "provider_not_found")
 
 
-async def test_a_signed_webhook_that_is_not_valid_utf_8_is_a_bad_request(pair: Pair) -> None:
+async def test_a_signed_webhook_that_is_not_valid_utf_8_is_a_bad_request(pair: ServiceAndProvider) -> None:
     body = b'{"type":"charge.succeeded","timestamp":"\xff"}'
-    async with Shop(pair.service.url) as shop:
+    async with MerchantClient(pair.service.url) as shop:
         answer = await shop.http.post(pair.webhooks_url, content=body, headers=signed(body))
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
 
-async def test_a_charge_that_succeeds_after_its_decline_completes_the_checkout(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_a_charge_that_succeeds_after_its_decline_completes_the_checkout(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         declined = await shop.paid(checkout_id, "tok_declined_expired_card")
         assert declined["status"] == "FAILED"
@@ -137,11 +141,13 @@ async def test_a_charge_that_succeeds_after_its_decline_completes_the_checkout(p
         timeline = await shop.timeline(checkout_id)
     assert (timeline[-1]["type"], timeline[-1]["cause"]) == ("checkout.completed", "webhook")
     assert [(one["status"], one["amountRefunded"]) for one in pair.charges_of(checkout_id)] == [("succeeded", 0)]
-    assert broken_invariants(pair.service.database_url, pair.service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(pair.service.database_url, pair.service.books, of_merchant=shop.merchant_id) == []
 
 
-async def test_a_charge_that_succeeds_after_its_checkout_was_canceled_is_given_back_at_once(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_a_charge_that_succeeds_after_its_checkout_was_canceled_is_given_back_at_once(
+    pair: ServiceAndProvider,
+) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         declined = await shop.paid(checkout_id, "tok_declined_expired_card")
         assert (await shop.cancel(checkout_id)).status_code == 200
@@ -152,8 +158,8 @@ async def test_a_charge_that_succeeds_after_its_checkout_was_canceled_is_given_b
         assert [one["type"] for one in await shop.timeline(checkout_id)][-2:] == ["refund.created", "refund.succeeded"]
 
 
-async def test_of_two_charges_that_succeed_in_the_end_the_late_one_is_given_back(pair: Pair) -> None:
-    async with Shop(pair.service.url) as shop:
+async def test_of_two_charges_that_succeed_in_the_end_the_late_one_is_given_back(pair: ServiceAndProvider) -> None:
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         declined = await shop.paid(checkout_id, "tok_declined_expired_card")
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
@@ -167,10 +173,10 @@ async def test_of_two_charges_that_succeed_in_the_end_the_late_one_is_given_back
 
 
 async def test_a_webhook_that_was_acknowledged_is_applied_though_the_process_was_killed(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
-    pair = start_pair(start, database_url, tells=False)
-    async with Shop(pair.service.url) as shop:
+    pair = start_service_and_provider(start, database_url, tells=False)
+    async with MerchantClient(pair.service.url) as shop:
         checkout_id = await shop.created()
         declined = (await shop.paid(checkout_id, "tok_declined_expired_card"))["attempt"]
         body = told(declined["id"], declined["providerReference"])
@@ -179,7 +185,7 @@ async def test_a_webhook_that_was_acknowledged_is_applied_though_the_process_was
     assert answer.status_code == 200
     settings = {name: value for name, value in pair.service.settings.items() if name != "DATABASE_URL"}
     again = start("dev", DATABASE_URL=database_url, **settings).wait_until_ready()
-    wait_until(lambda: status(Pair(again, pair.simulator), checkout_id) == "COMPLETED")
+    wait_until(lambda: status(ServiceAndProvider(again, pair.simulator), checkout_id) == "COMPLETED")
 
 
 def told(attempt_id: str, reference: str) -> bytes:
@@ -196,12 +202,12 @@ def snapshot(url: str, merchant_id: str) -> tuple[int, int]:
         return events, connection.execute(wanted).scalar_one()
 
 
-def status(pair: Pair, checkout_id: str) -> str:
+def status(pair: ServiceAndProvider, checkout_id: str) -> str:
     answer = httpx.get(f"{pair.service.url}/checkouts/{checkout_id}")
     said: str = answer.json()["status"]
     return said
 
 
-def ended_reversals(pair: Pair, checkout_id: str) -> list[str]:
+def ended_reversals(pair: ServiceAndProvider, checkout_id: str) -> list[str]:
     found = attempts_of(pair.service.database_url, [checkout_id])
     return [row.status for row in found if row.kind == "REVERSAL"]

@@ -1,24 +1,24 @@
 """Clients that create the same checkout at the same time: one purchase comes of it."""
 
-from tests.oracle import broken_invariants
-from tests.service import Paidonce
-from tests.shop import Json, Shop, at_once, is_replayed
+from tests.support.merchant_client import Json, MerchantClient, at_once, is_replayed
+from tests.support.oracle import violated_invariants
+from tests.support.service_process import ServiceProcess
 
 RACERS = 200
 
 
-async def test_two_hundred_racing_creates_with_one_key_give_one_checkout(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_two_hundred_racing_creates_with_one_key_give_one_checkout(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         answers = await at_once(shop.create("the-key") for _ in range(RACERS))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len({answer.headers["Location"] for answer in answers}) == 1
     assert sum(not is_replayed(answer) for answer in answers) == 1
-    assert broken_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
 
 
 async def test_of_racing_creates_with_one_key_and_five_bodies_one_body_wins_and_the_others_learn_what_differs(
-    service: Paidonce,
+    service: ServiceProcess,
 ) -> None:
     bodies: list[Json] = [
         {"amount": 500},
@@ -28,7 +28,7 @@ async def test_of_racing_creates_with_one_key_and_five_bodies_one_body_wins_and_
         {"amount": 500, "metadata": {"order": "7"}, "successUrl": "https://shop.example/thanks"},
     ]
     sent = [bodies[number % len(bodies)] for number in range(60)]
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         answers = await at_once(shop.create("the-key", **body) for body in sent)
     won = [body for body, answer in zip(sent, answers, strict=True) if answer.status_code == 201]
     winner = won[0]
@@ -43,8 +43,8 @@ async def test_of_racing_creates_with_one_key_and_five_bodies_one_body_wins_and_
         assert set(problem["fields"]) == {name for name in winner | body if winner.get(name) != body.get(name)}
 
 
-async def test_a_key_belongs_to_its_merchant_and_never_expires(service: Paidonce) -> None:
-    async with Shop(service.url) as shop, Shop(service.url) as another:
+async def test_a_key_belongs_to_its_merchant_and_never_expires(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop, MerchantClient(service.url) as another:
         mine, theirs = await shop.created("the-key"), await another.created("the-key")
         assert mine != theirs
         await shop.paid(mine)

@@ -2,15 +2,15 @@
 
 from random import Random
 
-from tests.oracle import attempts_of, broken_invariants, charges_of
-from tests.service import Paidonce
-from tests.shop import Shop, a_few_at_a_time, at_once, during_a_payment, is_replayed
+from tests.support.merchant_client import MerchantClient, a_few_at_a_time, at_once, during_a_payment, is_replayed
+from tests.support.oracle import attempts_of, charges_of, violated_invariants
+from tests.support.service_process import ServiceProcess
 
 RACERS = 50
 
 
-async def test_fifty_racing_pays_are_one_attempt_and_one_charge(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_fifty_racing_pays_are_one_attempt_and_one_charge(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id, answers = await during_a_payment(
             shop, lambda one, method: at_once(shop.pay(one, method) for _ in range(RACERS))
         )
@@ -20,11 +20,11 @@ async def test_fifty_racing_pays_are_one_attempt_and_one_charge(service: Paidonc
         assert (await shop.ended(checkout_id))["status"] == "COMPLETED"
     assert len(attempts_of(service.database_url, [checkout_id])) == 1
     assert len(charges_of(service.books, checkout_id)) == 1
-    assert broken_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
 
 
-async def test_while_one_payment_is_under_way_another_payment_method_is_refused(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_while_one_payment_is_under_way_another_payment_method_is_refused(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id, answers = await during_a_payment(
             shop, lambda one, method: at_once(shop.pay(one, each) for each in [method, f"{method[:-1]}1"] * 10)
         )
@@ -36,8 +36,8 @@ async def test_while_one_payment_is_under_way_another_payment_method_is_refused(
     assert len(charges_of(service.books, checkout_id)) == 1
 
 
-async def test_of_cancel_and_pay_at_the_same_time_exactly_one_wins(service: Paidonce, chance: Random) -> None:
-    async with Shop(service.url) as shop:
+async def test_of_cancel_and_pay_at_the_same_time_exactly_one_wins(service: ServiceProcess, chance: Random) -> None:
+    async with MerchantClient(service.url) as shop:
         ids = await at_once(shop.created() for _ in range(20))
         calls = [(name, checkout_id) for checkout_id in ids for name in ("pay", "cancel")]
         chance.shuffle(calls)
@@ -55,11 +55,11 @@ async def test_of_cancel_and_pay_at_the_same_time_exactly_one_wins(service: Paid
         was_paid = answers["pay", checkout["id"]].status_code == 202
         assert checkout["status"] == ("COMPLETED" if was_paid else "CANCELED")
         assert len(charges_of(service.books, checkout["id"])) == was_paid
-    assert broken_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
 
 
-async def test_what_has_ended_is_neither_paid_nor_canceled(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_what_has_ended_is_neither_paid_nor_canceled(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         paid, canceled = await shop.created(), await shop.created()
         await shop.paid(paid)
         assert [(await shop.cancel(canceled)).status_code for _ in range(2)] == [200, 200]

@@ -4,22 +4,22 @@ from contextlib import closing
 
 import pysqlite3.dbapi2
 
-from tests.oracle import broken_invariants
-from tests.service import Paidonce
-from tests.shop import Shop, a_few_at_a_time, at_once
+from tests.support.merchant_client import MerchantClient, a_few_at_a_time, at_once
+from tests.support.oracle import violated_invariants
+from tests.support.service_process import ServiceProcess
 
 RACERS = 100
 AMOUNT = 30  # 33 of them fit into what was captured, and 10 minor units are left.
 
 
-def refunded_at_the_provider(service: Paidonce, checkout_id: str) -> int:
+def refunded_at_the_provider(service: ServiceProcess, checkout_id: str) -> int:
     with closing(pysqlite3.dbapi2.connect(str(service.books), timeout=90)) as connection:
         found = connection.execute("SELECT sum(amount_refunded) FROM charge WHERE checkout_id = ?", (checkout_id,))
         return int(found.fetchone()[0])
 
 
-async def test_a_hundred_racing_partial_refunds_never_exceed_what_was_captured(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_hundred_racing_partial_refunds_never_exceed_what_was_captured(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
         path = f"/checkouts/{checkout_id}/refunds"
@@ -40,4 +40,4 @@ async def test_a_hundred_racing_partial_refunds_never_exceed_what_was_captured(s
         checkout = await shop.get(checkout_id)
     assert (checkout["amountRefunded"], checkout["amountRefundPending"]) == (len(taken) * AMOUNT, 0)
     assert refunded_at_the_provider(service, checkout_id) == len(taken) * AMOUNT <= 1000
-    assert broken_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(service.database_url, service.books, of_merchant=shop.merchant_id) == []

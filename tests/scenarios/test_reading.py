@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-from tests.service import Paidonce
-from tests.shop import Json, Shop, at_once, during_a_payment
+from tests.support.merchant_client import Json, MerchantClient, at_once, during_a_payment
+from tests.support.service_process import ServiceProcess
 
 
-async def test_a_client_that_waits_is_answered_as_soon_as_the_payment_has_ended(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_client_that_waits_is_answered_as_soon_as_the_payment_has_ended(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created()
         paying = await shop.pay(checkout_id, "tok_delay_800")
         answers = await at_once(
@@ -26,8 +26,8 @@ async def test_a_client_that_waits_is_answered_as_soon_as_the_payment_has_ended(
     assert max(answered_at) - ended_at < 20  # They would have waited for 25.
 
 
-async def test_a_client_that_has_waited_long_enough_is_told_what_is_true_then(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_client_that_has_waited_long_enough_is_told_what_is_true_then(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
 
         async def pay(checkout_id: str, method: str) -> tuple[httpx.Response, float]:
             began = time.monotonic()
@@ -40,8 +40,10 @@ async def test_a_client_that_has_waited_long_enough_is_told_what_is_true_then(se
     assert took_seconds >= 1
 
 
-async def test_pages_lead_through_all_checkouts_in_both_directions_while_new_ones_arrive(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_pages_lead_through_all_checkouts_in_both_directions_while_new_ones_arrive(
+    service: ServiceProcess,
+) -> None:
+    async with MerchantClient(service.url) as shop:
         ids = [await shop.created() for _ in range(12)][::-1]
         first = await page(shop, limit=5)
         await shop.created()  # Arrives while somebody pages: nothing shifts.
@@ -55,8 +57,8 @@ async def test_pages_lead_through_all_checkouts_in_both_directions_while_new_one
     assert (ids_of(front)[1:], front["hasMore"]) == (ids[:5], False)
 
 
-async def test_a_page_shows_only_what_its_filters_let_through(service: Paidonce) -> None:
-    async with Shop(service.url) as shop, Shop(service.url) as another:
+async def test_a_page_shows_only_what_its_filters_let_through(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop, MerchantClient(service.url) as another:
         pending, canceled, failed = [await shop.created() for _ in range(3)]
         theirs = await another.created()
         await shop.cancel(canceled)
@@ -74,15 +76,15 @@ async def test_a_page_shows_only_what_its_filters_let_through(service: Paidonce)
     assert theirs not in everything
 
 
-async def test_a_page_cannot_lie_after_one_checkout_and_before_another(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_a_page_cannot_lie_after_one_checkout_and_before_another(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         one = await shop.created()
         answer = await shop.http.get("/checkouts", params={"startingAfter": one, "endingBefore": one})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-async def test_the_timeline_tells_every_transition_with_its_cause_oldest_first(service: Paidonce) -> None:
-    async with Shop(service.url) as shop:
+async def test_the_timeline_tells_every_transition_with_its_cause_oldest_first(service: ServiceProcess) -> None:
+    async with MerchantClient(service.url) as shop:
         checkout_id = await shop.created("the-key")
         await shop.paid(checkout_id, "tok_declined_expired_card")
         ended = await shop.paid(checkout_id, "tok_error_after_charge")
@@ -106,7 +108,7 @@ async def test_the_timeline_tells_every_transition_with_its_cause_oldest_first(s
     assert failed["attemptId"] != ended["attempt"]["id"]
 
 
-async def page(shop: Shop, **parameters: Any) -> Json:  # noqa: ANN401 - what a query can say
+async def page(shop: MerchantClient, **parameters: Any) -> Json:  # noqa: ANN401 - what a query can say
     answer = await shop.http.get("/checkouts", params={"merchantId": shop.merchant_id, **parameters})
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()

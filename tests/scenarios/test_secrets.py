@@ -8,8 +8,8 @@ from typing import Final
 import httpx
 import psycopg
 
-from tests.service import Paidonce, wait_until
-from tests.shop import Json
+from tests.support.merchant_client import Json
+from tests.support.service_process import ServiceProcess, wait_until
 
 CARD: Final = "4000056655665556"
 GROUPED: Final = "4000 0566 5566 5556"
@@ -55,7 +55,7 @@ def plant(client: httpx.Client) -> list[int]:
 JSON: Final = {"Content-Type": "application/json"}
 
 
-def test_nothing_secret_is_kept(start: Callable[..., Paidonce], database_url: str) -> None:
+def test_nothing_secret_is_kept(start: Callable[..., ServiceProcess], database_url: str) -> None:
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_LOG_LEVEL="debug").wait_until_ready()
     with httpx.Client(base_url=service.url) as client:
         statuses = plant(client)

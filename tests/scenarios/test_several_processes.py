@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 
 from paidonce.database.schema import attempt
 from paidonce.http.headers import WAIT_SECONDS_MAX
-from tests.databases import fresh_database
-from tests.followers import following
-from tests.oracle import attempts_of, broken_invariants, charges_of, database
-from tests.service import Paidonce, processes, wait_until
-from tests.shop import Json, Shop, a_few_at_a_time, at_once, is_replayed
+from tests.support.databases import fresh_database
+from tests.support.event_stream_client import follow_events
+from tests.support.merchant_client import Json, MerchantClient, a_few_at_a_time, at_once, is_replayed
+from tests.support.oracle import attempts_of, charges_of, database, violated_invariants
+from tests.support.service_process import ServiceProcess, processes, wait_until
 
 HELD_MAX = 20  # Payments in the hands of one worker at once, so that one worker cannot take all of them.
 SETTINGS = {"PAIDONCE_PROVIDER_CONCURRENCY": str(HELD_MAX), "PAIDONCE_SIMULATOR_LATENCY_MS": "300"}
@@ -24,9 +24,9 @@ SETTINGS = {"PAIDONCE_PROVIDER_CONCURRENCY": str(HELD_MAX), "PAIDONCE_SIMULATOR_
 class Fleet(NamedTuple):
     """Two servers that settle nothing themselves, and two workers that serve nobody."""
 
-    servers: list[Paidonce]
-    workers: list[Paidonce]
-    start: Callable[..., Paidonce]
+    servers: list[ServiceProcess]
+    workers: list[ServiceProcess]
+    start: Callable[..., ServiceProcess]
 
     @property
     def database_url(self) -> str:
@@ -53,7 +53,7 @@ def fleet(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 async def test_racing_creates_at_two_servers_give_one_checkout_for_each_key(fleet: Fleet) -> None:
-    one, other = [Shop(server.url, "m_of_two_servers") for server in fleet.servers]
+    one, other = [MerchantClient(server.url, "m_of_two_servers") for server in fleet.servers]
     async with one, other:
         # Each shop takes the keys in an order of its own: servers that lock rows in these orders would deadlock.
         keys = [f"key{number}" for number in range(10)]
@@ -64,11 +64,11 @@ async def test_racing_creates_at_two_servers_give_one_checkout_for_each_key(flee
     assert {answer.status_code for answer in answers} == {201}
     assert len({(answer.json()["idempotencyKey"], answer.json()["id"]) for answer in answers}) == len(keys)
     assert sum(not is_replayed(answer) for answer in answers) == len(keys)
-    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
+    assert violated_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
 
 
 async def test_racing_pays_and_cancels_at_two_servers_have_one_winner_for_each_checkout(fleet: Fleet) -> None:
-    one, other = [Shop(server.url, "m_of_two_winners") for server in fleet.servers]
+    one, other = [MerchantClient(server.url, "m_of_two_winners") for server in fleet.servers]
     async with one, other:
         ids = await at_once(one.created() for _ in range(10))
         paid = ids[:5] * 5
@@ -89,11 +89,11 @@ async def test_racing_pays_and_cancels_at_two_servers_have_one_winner_for_each_c
     assert {checkout["status"] for checkout in ended} <= {"COMPLETED", "CANCELED"}
     for checkout in ended:
         assert len(charges_of(fleet.books, checkout["id"])) == (checkout["status"] == "COMPLETED")
-    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
+    assert violated_invariants(fleet.database_url, fleet.books, of_merchant=one.merchant_id) == []
 
 
 async def test_a_client_that_waits_at_one_server_sees_what_another_process_settled(fleet: Fleet) -> None:
-    async with Shop(fleet.servers[0].url) as one, Shop(fleet.servers[1].url) as other:
+    async with MerchantClient(fleet.servers[0].url) as one, MerchantClient(fleet.servers[1].url) as other:
         checkout_id = await one.created()
         paid, seen = await asyncio.gather(
             one.pay(checkout_id, wait_seconds=WAIT_SECONDS_MAX), wait_for_payment(other, checkout_id)
@@ -105,7 +105,7 @@ async def test_a_client_that_waits_at_one_server_sees_what_another_process_settl
 async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settles_every_payment_once(
     fleet: Fleet,
 ) -> None:
-    async with Shop(fleet.servers[0].url) as shop:
+    async with MerchantClient(fleet.servers[0].url) as shop:
         ids = await at_once(shop.created() for _ in range(3 * HELD_MAX))
         answers = await at_once(shop.pay(each, "tok_delay_1000") for each in ids)
         assert {answer.status_code for answer in answers} == {202}
@@ -116,11 +116,11 @@ async def test_when_one_of_two_workers_is_killed_the_other_takes_over_and_settle
     assert {checkout["status"] for checkout in ended} == {"COMPLETED"}
     taken_over = [row for row in attempts_of(fleet.database_url, ids) if row.fence > 1]
     assert len(taken_over) >= 1
-    assert broken_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
+    assert violated_invariants(fleet.database_url, fleet.books, of_merchant=shop.merchant_id) == []
 
 
 async def test_one_key_at_two_servers_refunds_once(fleet: Fleet) -> None:
-    one, other = [Shop(server.url, "m_of_one_key") for server in fleet.servers]
+    one, other = [MerchantClient(server.url, "m_of_one_key") for server in fleet.servers]
     async with one, other:
         ids = await at_once(one.created() for _ in range(4))
         await at_once(one.paid(each) for each in ids)
@@ -137,11 +137,11 @@ async def test_one_key_at_two_servers_refunds_once(fleet: Fleet) -> None:
 
 
 async def test_events_have_one_order_at_every_server_and_none_appears_behind_one_that_was_told(fleet: Fleet) -> None:
-    one, other = [Shop(server.url, "m_of_one_order") for server in fleet.servers]
+    one, other = [MerchantClient(server.url, "m_of_one_order") for server in fleet.servers]
     async with one, other, AsyncExitStack() as stack:
         # After 40 checkouts at each server, and their payments, which two workers settle.
         last = 2 * 40 * 3
-        told = [await stack.enter_async_context(following(shop.http, shop.merchant_id)) for shop in (one, other)]
+        told = [await stack.enter_async_context(follow_events(shop.http, shop.merchant_id)) for shop in (one, other)]
         paging = [asyncio.create_task(page_to(shop, last)) for shop in (one, other)]
         ids = await at_once(shop.created() for _ in range(40) for shop in (one, other))
         await at_once(shop.pay(each) for shop, part in ((one, ids[::2]), (other, ids[1::2])) for each in part)
@@ -152,7 +152,7 @@ async def test_events_have_one_order_at_every_server_and_none_appears_behind_one
     assert paged[0] == paged[1] == told[0].events == told[1].events
 
 
-async def page_to(shop: Shop, last: int) -> list[Json]:
+async def page_to(shop: MerchantClient, last: int) -> list[Json]:
     """Page again and again from the last event that was seen, while others write."""
     events: list[Json] = []
     while len(events) < last:
@@ -162,7 +162,7 @@ async def page_to(shop: Shop, last: int) -> list[Json]:
     return events
 
 
-async def wait_for_payment(shop: Shop, checkout_id: str) -> str:
+async def wait_for_payment(shop: MerchantClient, checkout_id: str) -> str:
     """Read again and again, as long as nobody has paid; then wait for the outcome."""
     checkout = await shop.get(checkout_id)
     while checkout["status"] in ("PENDING", "PROCESSING"):

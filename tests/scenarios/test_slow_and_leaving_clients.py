@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from paidonce.cli import main
-from tests.conformance.wire import Wire
-from tests.service import Paidonce, wait_until
+from tests.support.raw_http import RawHttpConnection
+from tests.support.service_process import ServiceProcess, wait_until
 
 CLIENTS: Final = 40
 LARGE: Final = {f"name {number}": "é" * 500 for number in range(50)}  # About 50 kB a checkout.
@@ -21,7 +21,7 @@ LARGE: Final = {f"name {number}": "é" * 500 for number in range(50)}  # About 5
 class Merchant:
     """A merchant with a key, on a service of its own."""
 
-    def __init__(self, service: Paidonce, name: str, sockets: ExitStack) -> None:
+    def __init__(self, service: ServiceProcess, name: str, sockets: ExitStack) -> None:
         self.service = service
         self.sockets = sockets
         self.headers = {"Authorization": f"Bearer {self.make_key(name)}"}
@@ -33,9 +33,9 @@ class Merchant:
         assert [one.exit_code for one in done] == [0, 0]
         return done[1].stdout.strip()
 
-    def ask(self, path: str, **headers: str) -> Wire:
+    def ask(self, path: str, **headers: str) -> RawHttpConnection:
         """Ask on a connection of its own, and read nothing."""
-        wire = Wire(self.service.url)
+        wire = RawHttpConnection(self.service.url)
         self.sockets.enter_context(wire.socket)
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lines = "".join(f"{name}: {value}\r\n" for name, value in (self.headers | headers).items())
@@ -60,27 +60,27 @@ def sockets() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def serve(start: Callable[..., Paidonce], sqlite_url: str) -> Callable[..., Paidonce]:
-    def serve(**settings: str) -> Paidonce:
+def serve(start: Callable[..., ServiceProcess], sqlite_url: str) -> Callable[..., ServiceProcess]:
+    def serve(**settings: str) -> ServiceProcess:
         service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_AUTH="keys", **settings)
         return service.wait_until_ready()
 
     return serve
 
 
-def status_of(wire: Wire) -> int:
+def status_of(wire: RawHttpConnection) -> int:
     with closing(wire.socket):
         return int(wire.socket.recv(12)[9:])
 
 
-def resident_megabytes(service: Paidonce) -> float:
+def resident_megabytes(service: ServiceProcess) -> float:
     with open(f"/proc/{service.process.pid}/status") as status:  # noqa: PTH123 - no file of ours
         lines = dict(line.split(":", 1) for line in status)
     return int(lines["VmRSS"].split()[0]) / 1024
 
 
 def test_clients_that_read_nothing_of_large_lists_are_refused_before_they_fill_the_memory(
-    serve: Callable[..., Paidonce], sockets: ExitStack
+    serve: Callable[..., ServiceProcess], sockets: ExitStack
 ) -> None:
     service = serve(PAIDONCE_UNSENT_MEGABYTES="64")
     ada, bob = Merchant(service, "ada", sockets), Merchant(service, "bob", sockets)
@@ -98,13 +98,13 @@ def test_clients_that_read_nothing_of_large_lists_are_refused_before_they_fill_t
     wait_until(lambda: status_of(ada.ask("/checkouts?limit=100")) == 200)
 
 
-def preference(wire: Wire) -> str:
+def preference(wire: RawHttpConnection) -> str:
     with closing(wire.socket):
         return wire.answer().headers.get("preference-applied", "")
 
 
 def test_a_client_that_leaves_while_it_waits_or_follows_makes_room_for_another(
-    serve: Callable[..., Paidonce], sockets: ExitStack
+    serve: Callable[..., ServiceProcess], sockets: ExitStack
 ) -> None:
     service = serve(
         PAIDONCE_SIMULATOR_LATENCY_MS="600000",

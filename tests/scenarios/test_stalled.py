@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from paidonce.clock import system_clock
-from tests.oracle import attempts_of, broken_invariants, charges_of, let_leases_end
-from tests.service import Paidonce, wait_until
-from tests.shop import Shop
+from tests.support.merchant_client import MerchantClient
+from tests.support.oracle import attempts_of, charges_of, expire_leases, violated_invariants
+from tests.support.service_process import ServiceProcess, wait_until
 
 SHORT = {"PAIDONCE_LEASE_SECONDS": "2", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1.6"}
 LONG = {"PAIDONCE_LEASE_SECONDS": "120", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100"}
@@ -19,12 +19,12 @@ SLOW = "tok_delay_4000"
 
 @pytest.mark.parametrize("stalled", [("worker", "writer"), ("worker",), ("writer",)], ids="-and-".join)
 async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another_took_over(
-    start: Callable[..., Paidonce], postgres_url: str, stalled: tuple[str, ...]
+    start: Callable[..., ServiceProcess], postgres_url: str, stalled: tuple[str, ...]
 ) -> None:
     assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
     server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
     stalling = start("worker", DATABASE_URL=postgres_url, **LONG).wait_until_ready()
-    async with Shop(server.url) as shop:
+    async with MerchantClient(server.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:
             await shop.pay(checkout_id, SLOW)
@@ -32,7 +32,7 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
         pids = {"worker": stalling.process.pid, "writer": stalling.writer_pid}
         for name in stalled:
             os.kill(pids[name], signal.SIGSTOP)
-        let_leases_end(postgres_url, ids)
+        expire_leases(postgres_url, ids)
         other = start("worker", DATABASE_URL=postgres_url, **LONG).wait_until_ready()
         wait_until(lambda: fences(postgres_url, ids) == [2] * 5)
         for name in stalled:  # What it records now, an outcome or that it is unknown, is of a lease that it has lost.
@@ -51,14 +51,14 @@ async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another
     attempts = attempts_of(postgres_url, ids)
     assert [(row.status, row.fence, row.lookup_count) for row in attempts] == [("SUCCEEDED", 2, 0)] * 5
     assert [len(charges_of(server.books, checkout_id)) for checkout_id in ids] == [1] * 5
-    assert broken_invariants(postgres_url, server.books) == []
+    assert violated_invariants(postgres_url, server.books) == []
 
 
 async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_with_one_charge(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=database_url, **SHORT)
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         ids = [await shop.created() for _ in range(5)]
         for checkout_id in ids:
             await shop.pay(checkout_id, "tok_delay_1300")
@@ -69,7 +69,7 @@ async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_wit
         ended = [await shop.ended(checkout_id) for checkout_id in ids]
     assert [checkout["status"] for checkout in ended] == ["COMPLETED"] * 5
     assert [len(charges_of(service.books, checkout_id)) for checkout_id in ids] == [1] * 5
-    assert broken_invariants(database_url, service.books) == []
+    assert violated_invariants(database_url, service.books) == []
 
 
 def fences(url: str, ids: list[str]) -> list[int]:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import httpx
 
-from tests.certificates import certificate_files
-from tests.service import Paidonce
-from tests.shop import Shop
+from tests.support.certificates import certificate_files
+from tests.support.merchant_client import MerchantClient
+from tests.support.service_process import ServiceProcess
 
 
 def test_a_second_process_on_the_same_sqlite_file_is_refused_with_a_clear_message(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
     second = start("serve", DATABASE_URL=sqlite_url)
@@ -22,7 +22,7 @@ def test_a_second_process_on_the_same_sqlite_file_is_refused_with_a_clear_messag
 
 
 def test_a_port_that_is_taken_is_refused_with_one_clear_line(
-    start: Callable[..., Paidonce], sqlite_url: str, tmp_path: Path
+    start: Callable[..., ServiceProcess], sqlite_url: str, tmp_path: Path
 ) -> None:
     first = start("dev", DATABASE_URL=sqlite_url)
     port = first.url.rpartition(":")[2]
@@ -33,7 +33,7 @@ def test_a_port_that_is_taken_is_refused_with_one_clear_line(
 
 
 def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
-    start: Callable[..., Paidonce], sqlite_url: str, tmp_path: Path
+    start: Callable[..., ServiceProcess], sqlite_url: str, tmp_path: Path
 ) -> None:
     certificate, key, client = certificate_files("localhost", tmp_path)
     assert start("db", "upgrade", DATABASE_URL=sqlite_url).wait_for_end() == 0
@@ -47,18 +47,18 @@ def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
 
 
 async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     first = start("dev", DATABASE_URL=sqlite_url)
-    async with Shop(first.url) as shop:
+    async with MerchantClient(first.url) as shop:
         checkout_id = await shop.created()
     first.kill()
-    async with Shop(start("serve", DATABASE_URL=sqlite_url).url) as shop:
+    async with MerchantClient(start("serve", DATABASE_URL=sqlite_url).url) as shop:
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
 
 
 def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_remedy_works(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     refused = start("serve", DATABASE_URL=database_url)
     assert refused.wait_for_end() == 1
@@ -70,17 +70,17 @@ def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_reme
 
 
 async def test_a_standby_waits_and_takes_the_place_of_a_server_that_is_killed(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     first = start("dev", DATABASE_URL=sqlite_url)
     port = first.url.rpartition(":")[2]
     standby = start("serve", "--standby", DATABASE_URL=sqlite_url, PORT=port)
     standby.wait_for_line("standing_by")
-    async with Shop(first.url) as shop:
+    async with MerchantClient(first.url) as shop:
         checkout_id = await shop.created()
         await shop.pay(checkout_id)
     first.kill()
-    async with Shop(standby.url) as shop:
+    async with MerchantClient(standby.url) as shop:
         assert standby.url == first.url
         assert (await shop.ended(checkout_id))["status"] == "COMPLETED"
     another = start("serve", "--standby", DATABASE_URL=sqlite_url, PORT=port)

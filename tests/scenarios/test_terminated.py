@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from random import Random
 
 from paidonce.clock import system_clock
-from tests.buyers import Buyers
-from tests.conformance.wire import connected
-from tests.oracle import attempts_of, broken_invariants
-from tests.service import Paidonce
-from tests.shop import Shop
+from tests.support.buyers import Buyers
+from tests.support.merchant_client import MerchantClient
+from tests.support.oracle import attempts_of, violated_invariants
+from tests.support.raw_http import connect
+from tests.support.service_process import ServiceProcess
 
 SHUTDOWN_SECONDS = 1
 LEASES = {"PAIDONCE_LEASE_SECONDS": "100", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "50"}
@@ -19,14 +19,14 @@ SLOW = "tok_delay_45000"  # Under way for longer than the shutdown waits.
 
 
 async def test_a_process_that_is_terminated_under_load_ends_in_time_and_gives_back_its_leases(
-    start: Callable[..., Paidonce], database_url: str, chance: Random
+    start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
     service = start(
         "dev", DATABASE_URL=database_url, PAIDONCE_SHUTDOWN_SECONDS=str(SHUTDOWN_SECONDS), **LEASES
     ).wait_until_ready()
     buyers = Buyers(chance, slow=SLOW)
     buying = asyncio.create_task(buyers.buy(service.url))
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         slow = await shop.created()
         waiting = asyncio.create_task(shop.pay(slow, SLOW, wait_seconds=30))
         await buyers.until(lambda: len(buyers.paid) >= 100)
@@ -43,13 +43,13 @@ async def test_a_process_that_is_terminated_under_load_ends_in_time_and_gives_ba
 
 
 def test_clients_that_never_finish_delay_an_end_by_no_more_than_its_time(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=sqlite_url, PAIDONCE_SHUTDOWN_SECONDS=str(SHUTDOWN_SECONDS))
     head = b"POST /checkouts HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 10\r\n"
     follow = b"GET /events/stream?merchantId=m1 HTTP/1.1\r\nHost: here\r\n\r\n"
     with ExitStack() as stack:
-        follower, *others = [stack.enter_context(connected(service.url)) for _ in range(4)]
+        follower, *others = [stack.enter_context(connect(service.url)) for _ in range(4)]
         follower.send(follow)
         for wire, said in zip(others, (b"", head, head + b"\r\n{"), strict=True):
             wire.send(said)
@@ -61,7 +61,7 @@ def test_clients_that_never_finish_delay_an_end_by_no_more_than_its_time(
 
 
 async def test_after_a_termination_the_next_process_settles_at_once_what_was_under_way(
-    start: Callable[..., Paidonce], database_url: str, chance: Random
+    start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_SHUTDOWN_SECONDS="0", **LEASES).wait_until_ready()
     buyers = Buyers(chance, slow="tok_delay_1500")
@@ -74,4 +74,4 @@ async def test_after_a_termination_the_next_process_settles_at_once_what_was_und
     service = start("dev", DATABASE_URL=database_url, **LEASES)
     await buyers.buy(service.url, enough=lambda: not buyers.unanswered)
     assert await buyers.lost(service.url) == []
-    assert broken_invariants(database_url, service.books) == []
+    assert violated_invariants(database_url, service.books) == []

@@ -18,10 +18,10 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
-from tests.databases import fresh_database
-from tests.receiver import Json, Receiver
-from tests.service import Paidonce, processes
-from tests.shop import Shop, at_once, is_replayed
+from tests.support.databases import fresh_database
+from tests.support.merchant_client import MerchantClient, at_once, is_replayed
+from tests.support.service_process import ServiceProcess, processes
+from tests.support.webhook_receiver import Json, WebhookReceiver
 
 WAITING: Final = 100  # Deliveries to a receiver that takes a second for each, and has a few places.
 QUICK_WEBHOOKS: Final = {
@@ -33,7 +33,7 @@ QUICK_WEBHOOKS: Final = {
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def sending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paidonce]:
+def sending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """Share one service of each kind that sends to loopback, and is quick to try again."""
     folder = tmp_path_factory.mktemp("sending")
     with ExitStack() as stack:
@@ -46,11 +46,11 @@ def sending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def receiver(chance: Random) -> Receiver:
-    return Receiver(chance)
+def receiver(chance: Random) -> WebhookReceiver:
+    return WebhookReceiver(chance)
 
 
-async def subscribe(shop: Shop, receiver: Receiver, **fields: object) -> Json:
+async def subscribe(shop: MerchantClient, receiver: WebhookReceiver, **fields: object) -> Json:
     """Make an endpoint that leads to the receiver, which learns the secret."""
     body = {"merchantId": shop.merchant_id, "url": receiver.url, **fields}
     answer = await shop.http.post("/webhook-endpoints", json=body)
@@ -60,7 +60,7 @@ async def subscribe(shop: Shop, receiver: Receiver, **fields: object) -> Json:
     return endpoint
 
 
-async def deliveries(shop: Shop, endpoint: Json, **parameters: str) -> list[Json]:
+async def deliveries(shop: MerchantClient, endpoint: Json, **parameters: str) -> list[Json]:
     answer = await shop.http.get(f"/webhook-endpoints/{endpoint['id']}/deliveries", params={"limit": 100, **parameters})
     assert answer.status_code == 200, answer.text
     page: list[Json] = answer.json()["data"]
@@ -75,25 +75,25 @@ async def come_true(look: Callable[[], Awaitable[Json | None]]) -> Json:
     return found
 
 
-async def tried(shop: Shop, endpoint: Json) -> Json | None:
+async def tried(shop: MerchantClient, endpoint: Json) -> Json | None:
     (one,) = await deliveries(shop, endpoint)
     return one if one["tries"] else None
 
 
-async def paused(shop: Shop, path: str) -> Json | None:
+async def paused(shop: MerchantClient, path: str) -> Json | None:
     endpoint: Json = (await shop.http.get(path)).json()
     return None if endpoint["enabled"] else endpoint
 
 
-async def delivered(shop: Shop, path: str, tries: int) -> Json | None:
+async def delivered(shop: MerchantClient, path: str, tries: int) -> Json | None:
     one: Json = (await shop.http.get(path)).json()
     return one if one["status"] == "DELIVERED" and len(one["tries"]) == tries else None
 
 
 async def test_a_receiver_hears_of_a_payment_signed_numbered_and_in_the_words_of_the_api(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         await subscribe(shop, receiver)
         paid = await shop.paid(await shop.created())
         await receiver.until(lambda: len(receiver.taken) == 3)
@@ -108,9 +108,9 @@ async def test_a_receiver_hears_of_a_payment_signed_numbered_and_in_the_words_of
 
 
 async def test_an_endpoint_that_is_asked_for_again_with_its_key_is_the_same_and_has_the_same_secret(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         body = {"merchantId": shop.merchant_id, "url": receiver.url}
         headers = {"Idempotency-Key": "the only endpoint"}
         answers = await at_once(shop.http.post("/webhook-endpoints", json=body, headers=headers) for _ in range(8))
@@ -125,8 +125,8 @@ async def test_an_endpoint_that_is_asked_for_again_with_its_key_is_the_same_and_
         assert (gone.status_code, gone.json()["code"]) == (404, "webhook_endpoint_not_found")
 
 
-async def test_a_refund_is_told_as_a_refund(sending: Paidonce, receiver: Receiver) -> None:
-    async with Shop(sending.url) as shop, receiver:
+async def test_a_refund_is_told_as_a_refund(sending: ServiceProcess, receiver: WebhookReceiver) -> None:
+    async with MerchantClient(sending.url) as shop, receiver:
         await subscribe(shop, receiver, eventTypes=["refund.succeeded"])
         checkout_id = await shop.created()
         await shop.paid(checkout_id)
@@ -139,9 +139,9 @@ async def test_a_refund_is_told_as_a_refund(sending: Paidonce, receiver: Receive
 
 
 async def test_a_receiver_that_fails_at_random_hears_of_everything_in_the_same_words(
-    sending: Paidonce, chance: Random
+    sending: ServiceProcess, chance: Random
 ) -> None:
-    async with Shop(sending.url) as shop, Receiver(chance, trouble=30) as receiver:
+    async with MerchantClient(sending.url) as shop, WebhookReceiver(chance, trouble=30) as receiver:
         await subscribe(shop, receiver)
         await at_once(shop.paid(one) for one in await at_once(shop.created() for _ in range(20)))
         await receiver.until(lambda: len(receiver.taken) == 60)
@@ -153,9 +153,9 @@ async def test_a_receiver_that_fails_at_random_hears_of_everything_in_the_same_w
 
 
 async def test_what_happened_while_a_receiver_was_down_arrives_when_it_is_back(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop:
+    async with MerchantClient(sending.url) as shop:
         await receiver.go_up()
         endpoint = await subscribe(shop, receiver)
         await receiver.go_down()
@@ -166,8 +166,8 @@ async def test_what_happened_while_a_receiver_was_down_arrives_when_it_is_back(
             await receiver.until(lambda: len(receiver.taken) == 1)
 
 
-async def test_a_receiver_that_never_answers_delays_no_other(sending: Paidonce, chance: Random) -> None:
-    async with Shop(sending.url) as shop, Receiver(chance) as dead, Receiver(chance) as alive:
+async def test_a_receiver_that_never_answers_delays_no_other(sending: ServiceProcess, chance: Random) -> None:
+    async with MerchantClient(sending.url) as shop, WebhookReceiver(chance) as dead, WebhookReceiver(chance) as alive:
         dead.silent = True
         await subscribe(shop, dead)
         await at_once(shop.created() for _ in range(WAITING))
@@ -178,9 +178,9 @@ async def test_a_receiver_that_never_answers_delays_no_other(sending: Paidonce, 
 
 
 async def test_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed_and_misses_nothing(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         endpoint = await subscribe(shop, receiver)
         path = f"/webhook-endpoints/{endpoint['id']}"
         receiver.status = 410
@@ -197,9 +197,9 @@ async def test_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed_and_mis
 
 
 async def test_a_test_event_arrives_and_its_delivery_shows_what_was_answered(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         endpoint = await subscribe(shop, receiver)
         asked = await shop.http.post(f"/webhook-endpoints/{endpoint['id']}/test")
         assert asked.status_code == 202
@@ -219,8 +219,10 @@ async def test_a_test_event_arrives_and_its_delivery_shows_what_was_answered(
     assert {len(bodies) for bodies in receiver.bodies.values()} == {1}
 
 
-async def test_while_a_secret_is_replaced_both_verify_what_is_sent(sending: Paidonce, receiver: Receiver) -> None:
-    async with Shop(sending.url) as shop, receiver:
+async def test_while_a_secret_is_replaced_both_verify_what_is_sent(
+    sending: ServiceProcess, receiver: WebhookReceiver
+) -> None:
+    async with MerchantClient(sending.url) as shop, receiver:
         endpoint = await subscribe(shop, receiver)
         path = f"/webhook-endpoints/{endpoint['id']}/rotate-secret"
         turned = await shop.http.post(path, json={"overlapSeconds": 3600})
@@ -237,9 +239,9 @@ async def test_while_a_secret_is_replaced_both_verify_what_is_sent(sending: Paid
 
 
 async def test_a_secret_is_shown_once_and_is_neither_in_the_database_nor_in_the_log(
-    sending: Paidonce, receiver: Receiver
+    sending: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         endpoint = await subscribe(shop, receiver)
         turned = await shop.http.post(f"/webhook-endpoints/{endpoint['id']}/rotate-secret")
         listed = await shop.http.get("/webhook-endpoints", params={"merchantId": shop.merchant_id})
@@ -252,7 +254,7 @@ async def test_a_secret_is_shown_once_and_is_neither_in_the_database_nor_in_the_
         assert not any(bare.encode() in path.read_bytes() for path in files_of(sending))
 
 
-def files_of(service: Paidonce) -> list[Path]:
+def files_of(service: ServiceProcess) -> list[Path]:
     """Name the files of a SQLite database; of one on PostgreSQL, what it left in its folder."""
     if service.database_url.startswith("file:"):
         path = Path(service.database_url.removeprefix("file:"))
@@ -265,9 +267,9 @@ def files_of(service: Paidonce) -> list[Path]:
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://0x7f.1/", "https://user@shop.example/"])
 async def test_an_endpoint_that_leads_where_it_must_not_is_refused_when_it_is_made_and_when_it_is_changed(
-    sending: Paidonce, receiver: Receiver, url: str
+    sending: ServiceProcess, receiver: WebhookReceiver, url: str
 ) -> None:
-    async with Shop(sending.url) as shop, receiver:
+    async with MerchantClient(sending.url) as shop, receiver:
         refused = await shop.http.post("/webhook-endpoints", json={"merchantId": shop.merchant_id, "url": url})
         endpoint = await subscribe(shop, receiver)
         changed = await shop.http.patch(f"/webhook-endpoints/{endpoint['id']}", json={"url": url})
@@ -276,13 +278,13 @@ async def test_an_endpoint_that_leads_where_it_must_not_is_refused_when_it_is_ma
 
 
 async def test_outside_of_development_loopback_is_refused_and_without_a_key_no_endpoint_is_made(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     database = open_database(parse_database_url(sqlite_url), clock=system_clock)
     migrate(database)
     database.close()
     service = start("serve", DATABASE_URL=sqlite_url)
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         urls = ["https://127.0.0.1/", "https://localhost/", "http://8.8.8.8/", "https://8.8.8.8/"]
         answers = [await shop.http.post("/webhook-endpoints", json={"merchantId": "m1", "url": url}) for url in urls]
     said = [(answer.status_code, answer.json()["code"]) for answer in answers]
@@ -295,20 +297,23 @@ KILLS: Final = 20 if os.environ.get("PAIDONCE_PROOF") == "long" else 1
 
 @pytest.mark.timeout(300 + 60 * KILLS)
 async def test_however_often_the_service_is_killed_every_event_arrives(
-    start: Callable[..., Paidonce], database_url: str, chance: Random, record_property: Callable[[str, object], None]
+    start: Callable[..., ServiceProcess],
+    database_url: str,
+    chance: Random,
+    record_property: Callable[[str, object], None],
 ) -> None:
     merchant_id = f"m_{secrets.token_hex(6)}"
-    async with Receiver(chance, trouble=20) as receiver:
+    async with WebhookReceiver(chance, trouble=20) as receiver:
         for kill in range(KILLS):
             service = start("dev", DATABASE_URL=database_url, **QUICK_WEBHOOKS).wait_until_ready()
-            async with Shop(service.url, merchant_id) as shop:
+            async with MerchantClient(service.url, merchant_id) as shop:
                 if kill == 0:
                     await subscribe(shop, receiver)
                 with suppress(httpx.TransportError):
                     await buy(shop, until_killed=service, after_seconds=chance.uniform(0.1, 0.8))
             assert service.wait_for_end() == -9
         last = start("dev", DATABASE_URL=database_url, **QUICK_WEBHOOKS)
-        async with Shop(last.url, merchant_id) as shop:
+        async with MerchantClient(last.url, merchant_id) as shop:
             await buy(shop)
             events = await count_events(shop)
             await receiver.until(lambda: len(receiver.taken) >= events)
@@ -321,7 +326,7 @@ async def test_however_often_the_service_is_killed_every_event_arrives(
     sys.stdout.write(figure + "\n")
 
 
-async def buy(shop: Shop, *, until_killed: Paidonce | None = None, after_seconds: float = 0.0) -> None:
+async def buy(shop: MerchantClient, *, until_killed: ServiceProcess | None = None, after_seconds: float = 0.0) -> None:
     """Buy and pay a few, or until the service is killed."""
     if until_killed is not None:
         asyncio.get_running_loop().call_later(after_seconds, until_killed.process.kill)
@@ -331,7 +336,7 @@ async def buy(shop: Shop, *, until_killed: Paidonce | None = None, after_seconds
             return
 
 
-async def count_events(shop: Shop) -> int:
+async def count_events(shop: MerchantClient) -> int:
     """Count the events of all checkouts, once every payment has ended."""
     count = 0
     after: dict[str, str] = {}

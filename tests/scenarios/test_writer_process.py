@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.service import Paidonce, wait_until
-from tests.shop import Shop
+from tests.support.merchant_client import MerchantClient
+from tests.support.service_process import ServiceProcess, wait_until
 
 
 def lives(pid: int) -> bool:
@@ -32,7 +32,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGTERM])
 def test_the_writer_ends_when_its_server_does(
-    start: Callable[..., Paidonce], database_url: str, name: signal.Signals
+    start: Callable[..., ServiceProcess], database_url: str, name: signal.Signals
 ) -> None:
     service = start("dev", DATABASE_URL=database_url).wait_until_ready()
     writer = service.writer_pid
@@ -42,10 +42,10 @@ def test_the_writer_ends_when_its_server_does(
 
 
 async def test_a_server_that_was_killed_is_followed_only_when_its_writer_has_ended_too(
-    start: Callable[..., Paidonce], sqlite_url: str
+    start: Callable[..., ServiceProcess], sqlite_url: str
 ) -> None:
     first = start("dev", DATABASE_URL=sqlite_url).wait_until_ready()
-    async with Shop(first.url) as shop:
+    async with MerchantClient(first.url) as shop:
         checkout_id = await shop.created()
         with stopped(first.writer_pid):
             lost = asyncio.create_task(shop.pay(checkout_id))
@@ -59,24 +59,24 @@ async def test_a_server_that_was_killed_is_followed_only_when_its_writer_has_end
             fourth = start("serve", DATABASE_URL=sqlite_url)
             fourth.wait_for_line("waiting_for_orphaned_writer")
         fourth.wait_until_ready()
-    async with Shop(fourth.url) as shop:
+    async with MerchantClient(fourth.url) as shop:
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
 
 
 async def test_a_signal_to_the_whole_group_is_the_servers_to_follow(
-    start: Callable[..., Paidonce], database_url: str
+    start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
     service = start("dev", DATABASE_URL=database_url).wait_until_ready()
     for name in (signal.SIGINT, signal.SIGTERM):  # The terminal sends it to both, and so does a supervisor.
         os.kill(service.writer_pid, name)
-        async with Shop(service.url) as shop:
+        async with MerchantClient(service.url) as shop:
             assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
     os.kill(service.process.pid, signal.SIGINT)
     assert service.wait_for_end() == 0, service.said
 
 
-async def test_a_database_in_memory_has_one_process(start: Callable[..., Paidonce]) -> None:
+async def test_a_database_in_memory_has_one_process(start: Callable[..., ServiceProcess]) -> None:
     service = start("dev", DATABASE_URL="file::memory:?cache=shared").wait_until_ready()
-    async with Shop(service.url) as shop:
+    async with MerchantClient(service.url) as shop:
         assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
     assert '"writer_pid": null' in service.said

@@ -9,14 +9,14 @@ import httpx
 from click.testing import CliRunner
 
 from paidonce.cli import main
-from tests.service import Paidonce, processes
+from tests.support.service_process import ServiceProcess, processes
 
 
 @dataclass(frozen=True)
 class AuthenticatedService:
     """``admin`` and ``merchant`` are keys: an operator's, and one of the merchant ``m123``."""
 
-    service: Paidonce
+    service: ServiceProcess
     admin: str
     merchant: str
 

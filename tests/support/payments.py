@@ -19,7 +19,7 @@ from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Authorized, Evidence, Succeeded
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 LEASE_MS: Final = 30_000

@@ -17,7 +17,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Repeated, Started, start_payments
 from paidonce.payments.worker import Worker, WorkerSettings
-from tests.proof.pretended_provider import Going, PretendedProvider
+from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
 from tests.support.payments import Payments, payment
 
@@ -46,7 +46,7 @@ class LoopExecutor:
         pass
 
 
-class Workplace:
+class WorkerHarness:
     """A worker and what is around it. While ``disk_is_full``, nothing can be written; ``defects`` are raised, one each
     time, by what the worker tells that a checkout is settled.
     """
@@ -54,11 +54,11 @@ class Workplace:
     def __init__(self, database_url: str, loop: VirtualLoop, *, concurrency: int, poll_seconds: float) -> None:
         self.loop = loop
         self.payments = Payments(database_url, clock=loop.clock)
-        self.goings: deque[Going] = deque()
+        self.outcomes: deque[FakeOutcome] = deque()
         self.answer_seconds = 0.0
-        self.provider = PretendedProvider(
+        self.provider = FakeProvider(
             loop.clock,
-            lambda: self.goings.popleft() if self.goings else Going.WELL,
+            lambda: self.outcomes.popleft() if self.outcomes else FakeOutcome.WELL,
             latency=lambda: self.answer_seconds / 2,
         )
         self.settled: list[tuple[str, Checkout | None]] = []
@@ -124,9 +124,9 @@ def _full_disk() -> Exception:
     return error
 
 
-def at_work(
+def run_with_worker(
     database_url: str,
-    story: Callable[[Workplace], Coroutine[Any, Any, None]],
+    story: Callable[[WorkerHarness], Coroutine[Any, Any, None]],
     *,
     concurrency: int = 10,
     poll_seconds: float = POLL_SECONDS,
@@ -134,7 +134,7 @@ def at_work(
     """Tell a story on a virtual clock; the worker is stopped at its end, if it was started."""
 
     async def tell(loop: VirtualLoop) -> None:
-        place = Workplace(database_url, loop, concurrency=concurrency, poll_seconds=poll_seconds)
+        place = WorkerHarness(database_url, loop, concurrency=concurrency, poll_seconds=poll_seconds)
         await place.writer.start()
         try:
             await story(place)

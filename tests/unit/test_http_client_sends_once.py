@@ -9,7 +9,7 @@ import pytest
 
 from paidonce.http_client import Answer, AnswerLost, HttpClient, NoAnswer, NotSent
 from paidonce.proving.processes import free_port
-from tests.certificates import certificate_for
+from tests.support.certificates import certificate_for
 from tests.support.raw_server import OK, SILENCE, Part, RawServer, answer, raw_server, turn_the_loop
 
 # aiohttp sends a GET, PUT or DELETE again by itself where a connection that was kept has ended.

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from paidonce.clock import system_clock
 from paidonce.signing import SIGNATURE, TIMESTAMP, read_secret, sign, signed_headers, verified_id
-from tests.provider import SECRET, forgeries
+from tests.support.provider_process import SECRET, forgeries
 
 KEY = read_secret(SECRET)
 NOW = 1_700_000_000_123

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.inside_service import InsideService, open_inside_service
+from tests.support.in_process_service import InProcessService, open_in_process_service
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +18,12 @@ async def shared(
     anyio_backend: str,  # noqa: ARG001 - so that they live as long
     shared_database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InsideService]:
-    async with open_inside_service(shared_database_url, str(tmp_path_factory.mktemp("service"))) as opened:
+) -> AsyncIterator[InProcessService]:
+    async with open_in_process_service(shared_database_url, str(tmp_path_factory.mktemp("service"))) as opened:
         yield opened
 
 
 @pytest.fixture
-async def inside(shared: InsideService) -> InsideService:
+async def inside(shared: InProcessService) -> InProcessService:
     await shared.settle()
     return shared

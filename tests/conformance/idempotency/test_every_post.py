@@ -8,7 +8,7 @@ import pytest
 
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import ROUTES
-from tests.inside_service import ENDPOINT, InsideService, Json
+from tests.support.in_process_service import ENDPOINT, InProcessService, Json
 
 # POSTs that do not take the header. Whoever adds one says why it needs none.
 WITHOUT_HEADER: Final = {
@@ -26,73 +26,73 @@ class Call(NamedTuple):
     by_operator: bool = False
 
 
-Prepare = Callable[[InsideService], Awaitable[Call]]
+Prepare = Callable[[InProcessService], Awaitable[Call]]
 
 
-async def create_checkout(_inside: InsideService) -> Call:
+async def create_checkout(_inside: InProcessService) -> Call:
     body = {"amount": 1000, "currency": "USD"}
     return Call("/checkouts", body, {**body, "amount": 2000})
 
 
-async def pay(inside: InsideService) -> Call:
+async def pay(inside: InProcessService) -> Call:
     body = {"paymentMethod": "tok_success"}
     return Call(f"/checkouts/{await inside.checkout()}/pay", body, {"paymentMethod": "tok_delay_1"})
 
 
-async def capture(inside: InsideService) -> Call:
+async def capture(inside: InProcessService) -> Call:
     checkout_id = await inside.paid(captureMethod="manual")
     return Call(f"/checkouts/{checkout_id}/capture", {"amount": 800}, {"amount": 700})
 
 
-async def cancel(inside: InsideService) -> Call:
+async def cancel(inside: InProcessService) -> Call:
     checkout_id, other_id = await inside.checkout(), await inside.checkout()
     return Call(f"/checkouts/{checkout_id}/cancel", {}, elsewhere=f"/checkouts/{other_id}/cancel")
 
 
-async def refund(inside: InsideService) -> Call:
+async def refund(inside: InProcessService) -> Call:
     return Call(f"/checkouts/{await inside.paid()}/refunds", {"amount": 300}, {"amount": 200})
 
 
-async def create_endpoint(_inside: InsideService) -> Call:
+async def create_endpoint(_inside: InProcessService) -> Call:
     return Call("/webhook-endpoints", ENDPOINT, {**ENDPOINT, "description": "another"})
 
 
-async def rotate_secret(inside: InsideService) -> Call:
+async def rotate_secret(inside: InProcessService) -> Call:
     endpoint = await inside.made("/webhook-endpoints", ENDPOINT)
     return Call(f"/webhook-endpoints/{endpoint['id']}/rotate-secret", {"overlapSeconds": 60}, {"overlapSeconds": 61})
 
 
-async def send_test(inside: InsideService) -> Call:
+async def send_test(inside: InProcessService) -> Call:
     one, other = [(await inside.made("/webhook-endpoints", ENDPOINT))["id"] for _ in range(2)]
     return Call(f"/webhook-endpoints/{one}/test", {}, elsewhere=f"/webhook-endpoints/{other}/test")
 
 
-async def redeliver_range(inside: InsideService) -> Call:
+async def redeliver_range(inside: InProcessService) -> Call:
     endpoint_id, _ = await inside.delivery()
     body = {"fromSequence": 1, "toSequence": 5}
     return Call(f"/webhook-endpoints/{endpoint_id}/redeliver", body, {**body, "toSequence": 6})
 
 
-async def redeliver(inside: InsideService) -> Call:
+async def redeliver(inside: InProcessService) -> Call:
     (_, one), (_, other) = await inside.delivery(), await inside.delivery()
     return Call(f"/deliveries/{one}/redeliver", {}, elsewhere=f"/deliveries/{other}/redeliver")
 
 
-async def create_merchant(inside: InsideService) -> Call:
+async def create_merchant(inside: InProcessService) -> Call:
     return Call("/merchants", {"id": inside.new_name("m")}, {"id": inside.new_name("m")}, by_operator=True)
 
 
-async def create_key(inside: InsideService) -> Call:
+async def create_key(inside: InProcessService) -> Call:
     body = {"merchantId": inside.merchant_id, "scopes": ["events:read"]}
     return Call("/keys", body, {**body, "mode": "live"}, by_operator=True)
 
 
-async def revoke_key(inside: InsideService) -> Call:
+async def revoke_key(inside: InProcessService) -> Call:
     one, other = [(await inside.issued(inside.merchant_id)).key.id for _ in range(2)]
     return Call(f"/keys/{one}/revoke", {}, elsewhere=f"/keys/{other}/revoke", by_operator=True)
 
 
-async def rotate_key(inside: InsideService) -> Call:
+async def rotate_key(inside: InProcessService) -> Call:
     key_id = (await inside.issued(inside.merchant_id)).key.id
     return Call(f"/keys/{key_id}/rotate", {"overlapSeconds": 60}, {"overlapSeconds": 61}, by_operator=True)
 
@@ -147,7 +147,7 @@ def test_a_post_that_takes_the_header_says_that_it_may_be_replayed_and_refused(n
 
 
 @pytest.mark.parametrize("name", KEYED)
-async def test_the_same_key_twice_is_one_effect_and_the_same_answer(inside: InsideService, name: str) -> None:
+async def test_the_same_key_twice_is_one_effect_and_the_same_answer(inside: InProcessService, name: str) -> None:
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     before = inside.rows()
@@ -169,7 +169,9 @@ async def test_the_same_key_twice_is_one_effect_and_the_same_answer(inside: Insi
 
 
 @pytest.mark.parametrize("name", KEYED)
-async def test_the_same_key_for_another_request_is_refused_and_has_no_effect(inside: InsideService, name: str) -> None:
+async def test_the_same_key_for_another_request_is_refused_and_has_no_effect(
+    inside: InProcessService, name: str
+) -> None:
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     await inside.post(call.path, call.body, key="k", as_who=as_who)
@@ -183,7 +185,9 @@ async def test_the_same_key_for_another_request_is_refused_and_has_no_effect(ins
 
 
 @pytest.mark.parametrize("name", KEYED)
-async def test_one_key_at_many_clients_at_once_is_one_effect_and_one_answer(inside: InsideService, name: str) -> None:
+async def test_one_key_at_many_clients_at_once_is_one_effect_and_one_answer(
+    inside: InProcessService, name: str
+) -> None:
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     answers = await asyncio.gather(*(inside.post(call.path, call.body, key="k", as_who=as_who) for _ in range(6)))
@@ -195,7 +199,7 @@ async def test_one_key_at_many_clients_at_once_is_one_effect_and_one_answer(insi
 
 
 @pytest.mark.parametrize("name", KEYED)
-async def test_a_header_that_is_no_key_is_refused_and_has_no_effect(inside: InsideService, name: str) -> None:
+async def test_a_header_that_is_no_key_is_refused_and_has_no_effect(inside: InProcessService, name: str) -> None:
     call = await CALLS[name](inside)
     as_who = inside.operator_key if call.by_operator else inside.merchant_key
     before = inside.rows()

@@ -6,21 +6,23 @@ import httpx
 
 from paidonce.merchants.model import OPERATOR
 from paidonce.webhook_endpoints.addresses import UrlRefused
-from tests.inside_service import ENDPOINT, InsideService
+from tests.support.in_process_service import ENDPOINT, InProcessService
 
 
 async def refuse(_url: str) -> None:
     raise UrlRefused("The host has no address.")
 
 
-async def test_an_endpoint_is_answered_again_also_when_its_url_would_be_refused_by_now(inside: InsideService) -> None:
+async def test_an_endpoint_is_answered_again_also_when_its_url_would_be_refused_by_now(
+    inside: InProcessService,
+) -> None:
     first = await inside.post("/webhook-endpoints", ENDPOINT, key="k")
     with patch.object(inside.service.outbox, "check_url", refuse):
         again = await inside.post("/webhook-endpoints", ENDPOINT, key="k")
     assert (again.status_code, again.text) == (201, first.text)
 
 
-async def test_a_url_is_checked_before_the_first_endpoint_with_a_key_or_without(inside: InsideService) -> None:
+async def test_a_url_is_checked_before_the_first_endpoint_with_a_key_or_without(inside: InProcessService) -> None:
     before = inside.rows()
     with patch.object(inside.service.outbox, "check_url", refuse):
         refused = [await inside.post("/webhook-endpoints", ENDPOINT, key=key) for key in ("k", "k", None)]
@@ -29,7 +31,7 @@ async def test_a_url_is_checked_before_the_first_endpoint_with_a_key_or_without(
     assert (await inside.post("/webhook-endpoints", ENDPOINT, key="k")).status_code == 201
 
 
-async def test_a_cancel_keeps_its_status_and_shows_the_checkout_as_it_is_by_then(inside: InsideService) -> None:
+async def test_a_cancel_keeps_its_status_and_shows_the_checkout_as_it_is_by_then(inside: InProcessService) -> None:
     checkout_id = await inside.paid(captureMethod="manual")
     path = f"/checkouts/{checkout_id}/cancel"
     first = await inside.post(path, key="k")
@@ -41,7 +43,7 @@ async def test_a_cancel_keeps_its_status_and_shows_the_checkout_as_it_is_by_then
     ]
 
 
-async def test_a_pay_and_a_refund_show_how_they_stand_by_then(inside: InsideService) -> None:
+async def test_a_pay_and_a_refund_show_how_they_stand_by_then(inside: InProcessService) -> None:
     checkout_id = await inside.checkout()
     pay, refund = f"/checkouts/{checkout_id}/pay", f"/checkouts/{checkout_id}/refunds"
     paying = await inside.post(pay, key="pay")
@@ -59,7 +61,7 @@ def statuses(*answers: httpx.Response) -> list[tuple[int, str]]:
     return [(one.status_code, one.json()["status"]) for one in answers]
 
 
-async def test_what_a_deleted_endpoint_was_asked_is_answered_as_what_is_not_there(inside: InsideService) -> None:
+async def test_what_a_deleted_endpoint_was_asked_is_answered_as_what_is_not_there(inside: InProcessService) -> None:
     made = await inside.post("/webhook-endpoints", ENDPOINT, key="create")
     path = f"/webhook-endpoints/{made.json()['id']}"
     await inside.post(f"{path}/rotate-secret", key="rotate")
@@ -73,7 +75,7 @@ async def test_what_a_deleted_endpoint_was_asked_is_answered_as_what_is_not_ther
     assert [one.status_code for one in again] == [404] * 3
 
 
-async def test_an_operators_call_about_a_merchants_thing_has_the_merchants_key(inside: InsideService) -> None:
+async def test_an_operators_call_about_a_merchants_thing_has_the_merchants_key(inside: InProcessService) -> None:
     """So that a refund which is repeated after the operator's API key was replaced is no second refund."""
     path = f"/checkouts/{await inside.paid()}/refunds"
     by_operator = await inside.post(path, {"amount": 300}, key="k", as_who=inside.operator_key)
@@ -85,7 +87,7 @@ async def test_an_operators_call_about_a_merchants_thing_has_the_merchants_key(i
     assert [one["path"] for one in told.json()["data"]] == [path]
 
 
-async def test_each_call_about_an_endpoint_by_an_operator_has_the_merchants_key(inside: InsideService) -> None:
+async def test_each_call_about_an_endpoint_by_an_operator_has_the_merchants_key(inside: InProcessService) -> None:
     endpoint_id, delivery_id = await inside.delivery()
     calls = {
         f"/webhook-endpoints/{endpoint_id}/rotate-secret": {},

@@ -13,13 +13,13 @@ from paidonce.database.schema import idempotency_key
 from paidonce.encryption import write_key
 from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import OPERATOR
-from tests.inside_service import (
+from tests.support.in_process_service import (
     ENDPOINT,
     NOW,
     Clock,
-    InsideService,
+    InProcessService,
     Json,
-    open_inside_service,
+    open_in_process_service,
 )
 
 DAY_MS: Final = 86_400_000
@@ -32,35 +32,35 @@ class Call(NamedTuple):
     as_who: str
 
 
-async def create_endpoint(inside: InsideService) -> Call:
+async def create_endpoint(inside: InProcessService) -> Call:
     return Call("/webhook-endpoints", ENDPOINT, inside.merchant_key)
 
 
-async def rotate_secret(inside: InsideService) -> Call:
+async def rotate_secret(inside: InProcessService) -> Call:
     made = await inside.made("/webhook-endpoints", ENDPOINT)
     return Call(f"/webhook-endpoints/{made['id']}/rotate-secret", {}, inside.merchant_key)
 
 
-async def create_key(inside: InsideService) -> Call:
+async def create_key(inside: InProcessService) -> Call:
     return Call("/keys", {"merchantId": inside.merchant_id}, inside.operator_key)
 
 
-async def rotate_key(inside: InsideService) -> Call:
+async def rotate_key(inside: InProcessService) -> Call:
     issued = await inside.issued(inside.merchant_id)
     return Call(f"/keys/{issued.key.id}/rotate", {}, inside.operator_key)
 
 
 SHOWING: Final = [create_endpoint, rotate_secret, create_key, rotate_key]
-Prepare = Callable[[InsideService], Awaitable[Call]]
+Prepare = Callable[[InProcessService], Awaitable[Call]]
 
 
-async def told_twice(inside: InsideService, call: Call) -> list[httpx.Response]:
+async def told_twice(inside: InProcessService, call: Call) -> list[httpx.Response]:
     return [await inside.post(call.path, call.body, key="k", as_who=call.as_who) for _ in range(2)]
 
 
 @pytest.mark.parametrize("prepare", SHOWING)
 async def test_a_secret_is_shown_again_under_its_key_and_is_nowhere_in_the_database_in_clear(
-    inside: InsideService, prepare: Prepare
+    inside: InProcessService, prepare: Prepare
 ) -> None:
     call = await prepare(inside)
     first, again = await told_twice(inside, call)
@@ -73,7 +73,7 @@ async def test_a_secret_is_shown_again_under_its_key_and_is_nowhere_in_the_datab
 
 
 @pytest.mark.parametrize("prepare", SHOWING)
-async def test_a_call_without_a_key_keeps_no_secret(inside: InsideService, prepare: Prepare) -> None:
+async def test_a_call_without_a_key_keeps_no_secret(inside: InProcessService, prepare: Prepare) -> None:
     call = await prepare(inside)
     before = inside.rows()["idempotency_key"]
     first, again = [await inside.post(call.path, call.body, as_who=call.as_who) for _ in range(2)]
@@ -82,7 +82,7 @@ async def test_a_call_without_a_key_keeps_no_secret(inside: InsideService, prepa
     assert first.json()["secret"] != again.json().get("secret")
 
 
-async def test_a_secret_is_kept_as_long_as_its_key_and_no_longer(inside: InsideService) -> None:
+async def test_a_secret_is_kept_as_long_as_its_key_and_no_longer(inside: InProcessService) -> None:
     call = await create_key(inside)
     first, _ = await told_twice(inside, call)
     inside.clock.now += 30 * DAY_MS - 1
@@ -96,7 +96,7 @@ async def test_a_secret_is_kept_as_long_as_its_key_and_no_longer(inside: InsideS
     assert inside.rows()["idempotency_key"] == []
 
 
-async def test_two_operators_with_one_key_read_none_of_each_others_answers(inside: InsideService) -> None:
+async def test_two_operators_with_one_key_read_none_of_each_others_answers(inside: InProcessService) -> None:
     call = await create_key(inside)
     another = await inside.api_key(OPERATOR)
     first = await inside.post(call.path, call.body, key="k", as_who=call.as_who)
@@ -106,7 +106,9 @@ async def test_two_operators_with_one_key_read_none_of_each_others_answers(insid
     assert others.json()["secret"] != first.json()["secret"]
 
 
-async def test_an_operator_and_a_merchant_with_one_key_read_none_of_each_others_answers(inside: InsideService) -> None:
+async def test_an_operator_and_a_merchant_with_one_key_read_none_of_each_others_answers(
+    inside: InProcessService,
+) -> None:
     operators = await told_twice(inside, await create_key(inside))
     merchants = await told_twice(inside, await create_endpoint(inside))
     asked = [await inside.get("/idempotency-keys/k", as_who=one) for one in (inside.operator_key, inside.merchant_key)]
@@ -116,7 +118,7 @@ async def test_an_operator_and_a_merchant_with_one_key_read_none_of_each_others_
 
 
 async def test_a_secret_that_an_operator_was_shown_is_not_shown_to_the_merchant_who_repeats_the_call(
-    inside: InsideService,
+    inside: InProcessService,
 ) -> None:
     body = {**ENDPOINT, "merchantId": inside.merchant_id}
     first = await inside.post("/webhook-endpoints", body, key="k", as_who=inside.operator_key)
@@ -131,7 +133,7 @@ async def test_a_secret_that_an_operator_was_shown_is_not_shown_to_the_merchant_
 
 
 async def test_no_merchant_can_have_the_id_under_which_an_operators_idempotency_keys_are_kept(
-    inside: InsideService,
+    inside: InProcessService,
 ) -> None:
     await told_twice(inside, await create_key(inside))
     with inside.service.database.read() as transaction:
@@ -146,7 +148,7 @@ async def test_no_merchant_can_have_the_id_under_which_an_operators_idempotency_
     assert spaces
 
 
-async def test_what_became_of_an_operators_key_is_told_without_the_secret(inside: InsideService) -> None:
+async def test_what_became_of_an_operators_key_is_told_without_the_secret(inside: InProcessService) -> None:
     first, _ = await told_twice(inside, await create_key(inside))
     found = await inside.get("/idempotency-keys/k", as_who=inside.operator_key)
     missing = await inside.get("/idempotency-keys/another", as_who=inside.operator_key)
@@ -162,9 +164,9 @@ async def test_what_became_of_an_operators_key_is_told_without_the_secret(inside
 async def test_without_an_encryption_key_the_second_answer_says_when_the_secret_was_shown(
     database_url: str, tmp_path: Path
 ) -> None:
-    async with open_inside_service(database_url, str(tmp_path)):
+    async with open_in_process_service(database_url, str(tmp_path)):
         pass  # It migrates the database; a service that may migrate it would make an encryption key, too.
-    async with open_inside_service(database_url, str(tmp_path), migrating=False, encryption_keys="") as inside:
+    async with open_in_process_service(database_url, str(tmp_path), migrating=False, encryption_keys="") as inside:
         first, again = await told_twice(inside, await create_key(inside))
         assert inside.rows()["idempotency_key"][0][-2:] == (None, None)
     assert [one.status_code for one in (first, again)] == [201, 201]
@@ -178,11 +180,11 @@ async def test_where_the_encryption_key_is_gone_the_second_answer_says_when_the_
     database_url: str, tmp_path: Path
 ) -> None:
     clock = Clock()
-    async with open_inside_service(database_url, str(tmp_path), clock=clock) as inside:
+    async with open_in_process_service(database_url, str(tmp_path), clock=clock) as inside:
         operator_key = inside.operator_key
         call = Call("/keys", {"merchantId": inside.merchant_id}, operator_key)
         first = await inside.post(call.path, call.body, key="k", as_who=operator_key)
-    async with open_inside_service(database_url, str(tmp_path), clock=clock, encryption_keys=OTHER_KEY) as inside:
+    async with open_in_process_service(database_url, str(tmp_path), clock=clock, encryption_keys=OTHER_KEY) as inside:
         again = await inside.post(call.path, call.body, key="k", as_who=operator_key)
     assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
     assert (again.json().get("secret"), again.json()["secretShownAt"]) == (None, format_instant(NOW))

@@ -23,10 +23,10 @@ from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.wire import Operation, WebhookBody
-from tests.provider import SECRET, simulator_url
-from tests.service import Paidonce
+from tests.support.provider_process import SECRET, simulator_url
+from tests.support.service_process import ServiceProcess
 
-Running: TypeAlias = Callable[[], Paidonce]
+Running: TypeAlias = Callable[[], ServiceProcess]
 """Gives a simulator that runs: one for all tests, and another where a test has killed that."""
 
 

@@ -20,16 +20,16 @@ from paidonce.providers.base import (
     Unknown,
 )
 from tests.conformance.providers.kits import KITS, Kit, Running
-from tests.provider import forgeries, signed
-from tests.service import Paidonce, processes
+from tests.support.provider_process import forgeries, signed
+from tests.support.service_process import ServiceProcess, processes
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with processes(tmp_path_factory.mktemp("provider")) as start:
-        simulators: list[Paidonce] = []
+        simulators: list[ServiceProcess] = []
 
-        def one() -> Paidonce:
+        def one() -> ServiceProcess:
             if not simulators or simulators[-1].process.poll() is not None:
                 simulators.append(start("simulator", "--port", "0", "--database", "books.db"))
             return simulators[-1]

@@ -15,8 +15,8 @@ from click.testing import Result
 from paidonce import __version__
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
-from tests.inside_service import open_inside_service
-from tests.service import processes
+from tests.support.in_process_service import open_in_process_service
+from tests.support.service_process import processes
 
 Run = Callable[..., Result]
 
@@ -90,7 +90,7 @@ def test_an_option_is_held_against_the_same_rules_as_a_setting(run: Run, command
 
 async def test_openapi_prints_the_document_that_is_served(run: Run, sqlite_url: str, tmp_path: Path) -> None:
     printed = run("openapi")
-    async with open_inside_service(sqlite_url, str(tmp_path)) as inside:
+    async with open_in_process_service(sqlite_url, str(tmp_path)) as inside:
         served = await inside.http.get("/openapi.json")
     assert printed.exit_code == 0
     assert json.loads(printed.stdout) == served.json()

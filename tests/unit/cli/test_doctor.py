@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from psycopg import sql
 
-from tests.service import processes
+from tests.support.service_process import processes
 
 Run = Callable[..., Result]
 

@@ -14,13 +14,13 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import KEY_BYTES, write_key
-from tests.service import Paidonce, processes
+from tests.support.service_process import ServiceProcess, processes
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Paidonce]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     with processes(tmp_path) as started:
         yield started
 
@@ -40,7 +40,7 @@ def findings(result: Result) -> dict[str, dict[str, Any]]:
     return {one["check"]: one for one in json.loads(result.stdout)}
 
 
-def test_a_server_makes_no_file_that_others_can_use(start: Callable[..., Paidonce], tmp_path: Path) -> None:
+def test_a_server_makes_no_file_that_others_can_use(start: Callable[..., ServiceProcess], tmp_path: Path) -> None:
     server = start("dev", DATABASE_URL="file:shop.db", PAIDONCE_SIMULATOR_DATABASE="file:books.db").wait_until_ready()
     made = modes(tmp_path)
     databases = {f"{name}{ending}" for name in ("shop.db", "books.db") for ending in ("", "-wal", "-shm")}
@@ -49,7 +49,7 @@ def test_a_server_makes_no_file_that_others_can_use(start: Callable[..., Paidonc
     assert "file_open_to_others" not in server.said
 
 
-def test_a_server_warns_of_every_file_that_others_can_use(start: Callable[..., Paidonce], tmp_path: Path) -> None:
+def test_a_server_warns_of_every_file_that_others_can_use(start: Callable[..., ServiceProcess], tmp_path: Path) -> None:
     for name in ("shop.db", "shop.db.key"):
         (tmp_path / name).touch()
     (tmp_path / "shop.db.key").write_text(write_key(bytes(KEY_BYTES)))

@@ -17,7 +17,7 @@ SAMPLES: Final[dict[str, Any]] = {"str": "said", "str | None": "said", "int": 7,
 
 @pytest.fixture
 def seen(database_url: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.unit.database.across", database_url]
+    command = [sys.executable, "-m", "tests.unit.database.process_harness", database_url]
     run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])

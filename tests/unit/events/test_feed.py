@@ -12,11 +12,11 @@ from paidonce.errors import Overloaded
 from paidonce.events.actions import ReadOn, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
-from tests.unit.events.newsroom import Told, newsroom
+from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
 
 
 async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_url: str) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         writing = asyncio.create_task(room.happen(60, merchants=["m1", "m2"]))
         read: list[int] = []
         while len(read) < 60:
@@ -31,7 +31,7 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_ur
 async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_where_it_wants(
     database_url: str,
 ) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         await room.happen(2 * PAGE_MAX, at_once=100)
         writing = asyncio.create_task(room.happen(200))
         followers = []
@@ -46,7 +46,7 @@ async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_
 
 
 async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         follower = await room.join(0)
         telling = asyncio.create_task(follower.until(1))
         await room.happen(1)
@@ -54,14 +54,14 @@ async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> No
 
 
 async def test_what_is_committed_just_before_somebody_joins_is_told_at_once(database_url: str) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         newest = await room.feed.newest("m1")
         await room.happen(1)  # Nobody follows yet: the feed takes no note of it.
-        assert await Told(room.feed, "m1", 0, newest).until(1) == [1]
+        assert await FollowerLog(room.feed, "m1", 0, newest).until(1) == [1]
 
 
 async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: str) -> None:
-    async with newsroom(database_url, heard=False) as room:
+    async with event_log_harness(database_url, heard=False) as room:
         follower = await room.join(0)
         await room.happen(3 * RECENT_MAX, at_once=64)
         room.feed.committed(CommitNotice(frozenset({"m1"})))
@@ -69,7 +69,7 @@ async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: st
 
 
 async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(database_url: str) -> None:
-    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
         follower = await room.join(0)
         await room.happen(3)
         assert await follower.until(3) == [1, 2, 3]
@@ -78,7 +78,7 @@ async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(dat
 async def test_commits_of_another_process_are_told_while_this_one_commits_for_another_merchant_all_the_time(
     database_url: str,
 ) -> None:
-    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
         busy, quiet = await room.join(0), await room.join(0, "m2")
 
         async def ring() -> None:
@@ -97,7 +97,7 @@ async def test_commits_of_another_process_are_told_while_this_one_commits_for_an
 
 async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_told(database_url: str) -> None:
     merchants = ["m1", "m2", "m3"]
-    async with newsroom(database_url, heard=False, poll_seconds=0.05) as room:
+    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
         followers = [await room.join(0, merchant) for merchant in merchants]
         submit = room.reader.submit
 
@@ -116,7 +116,7 @@ async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_
 async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everything_when_it_does(
     database_url: str,
 ) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         slow, quick = await room.join(0), await room.join(0)
         reading = asyncio.create_task(quick.until(500))
         await room.happen(500, at_once=50)
@@ -127,7 +127,7 @@ async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everyth
 
 
 async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(database_url: str) -> None:
-    async with newsroom(database_url, limit=2) as room:
+    async with event_log_harness(database_url, limit=2) as room:
         first, _ = await room.join(0), await room.join(0, "m2")
         with pytest.raises(Overloaded):
             await room.join(0)
@@ -136,7 +136,7 @@ async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(data
 
 
 async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_taken(database_url: str) -> None:
-    async with newsroom(database_url) as room:
+    async with event_log_harness(database_url) as room:
         follower = await room.join(0)
         waiting = asyncio.create_task(follower.read())
         await asyncio.sleep(0)
@@ -148,7 +148,7 @@ async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_take
 
 
 async def test_a_thousand_idle_followers_cost_one_small_read_a_look_and_are_all_told(database_url: str) -> None:
-    async with newsroom(database_url, heard=False, poll_seconds=0.02) as room:
+    async with event_log_harness(database_url, heard=False, poll_seconds=0.02) as room:
         merchants = [f"m{number}" for number in range(250)]
         followers = await asyncio.gather(*(room.join(0, merchant) for merchant in merchants for _ in range(4)))
         reading = [asyncio.create_task(follower.until(1)) for follower in followers]

@@ -14,7 +14,7 @@ from paidonce.events.actions import ReadOn, find_newest, list_events, load_event
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import EventFilter, Seen, write_events
 from paidonce.merchants.model import TenantScopedId
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 

@@ -14,7 +14,7 @@ from paidonce.events.model import Event
 from paidonce.http.rate_limits import LISTS_AT_ONCE, Limits, Visit, limits_of
 from paidonce.http.streaming import EventStream, Pace
 from paidonce.settings import Settings
-from tests.unit.events.newsroom import SECONDS_MAX, Newsroom, newsroom
+from tests.unit.events.event_log_harness import SECONDS_MAX, EventLogHarness, event_log_harness
 
 ADDRESS = "192.0.2.1"
 QUIET = Pace(heartbeat=600)
@@ -58,7 +58,7 @@ class Client:
 
 @contextmanager
 def streaming(
-    room: Newsroom,
+    room: EventLogHarness,
     *,
     after: int = 0,
     newest: int = 0,
@@ -79,7 +79,7 @@ def streaming(
 
 
 async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(2)
         with streaming(room, after=1, newest=2) as (client, _):
             await client.until("data: ")
@@ -92,14 +92,14 @@ async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(
 
 
 async def test_a_quiet_stream_says_again_and_again_that_it_lives_and_where_it_is(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(1)
         with streaming(room, after=1, newest=1, pace=Pace(heartbeat=0.01)) as (client, _):
             await client.until(": \nid: 1\n\n: \nid: 1\n\n")
 
 
 async def test_what_is_not_wanted_is_left_out_and_yet_counted(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(3)
         with streaming(room, newest=3, types=frozenset({"checkout.completed"})) as (client, _):
             await client.until("id: 3\n\n")
@@ -107,7 +107,7 @@ async def test_what_is_not_wanted_is_left_out_and_yet_counted(sqlite_url: str) -
 
 
 async def test_a_client_that_has_gone_is_followed_no_longer(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url, limit=1) as room:
+    async with event_log_harness(sqlite_url, limit=1) as room:
         with streaming(room) as (client, task):
             await client.until("id: 0\n\n")
             client.leaving.set()
@@ -116,7 +116,7 @@ async def test_a_client_that_has_gone_is_followed_no_longer(sqlite_url: str) -> 
 
 
 async def test_a_client_that_takes_nothing_is_let_go_without_a_proper_end(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url, limit=1) as room:
+    async with event_log_harness(sqlite_url, limit=1) as room:
         with streaming(room, pace=Pace(stuck=0.01, heartbeat=600)) as (client, task):
             await client.until("id: 0\n\n")
             client.going_on.clear()
@@ -127,7 +127,7 @@ async def test_a_client_that_takes_nothing_is_let_go_without_a_proper_end(sqlite
 
 
 async def test_a_stream_ends_properly_when_it_was_open_for_long_or_the_process_stops(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         with (
             streaming(room, pace=Pace(heartbeat=0.01, open=0.05)) as (long, task_of_long),
             streaming(room) as (other, task_of_other),
@@ -142,7 +142,7 @@ async def test_a_stream_ends_properly_when_it_was_open_for_long_or_the_process_s
 
 
 async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_again(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(1)
         await room.reader.stop()  # Refuses from now on, as it does when too much waits.
         with streaming(room, newest=1) as (client, task):
@@ -152,7 +152,7 @@ async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_agai
 
 async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_once_gone(sqlite_url: str) -> None:
     newest = RECENT_MAX + PAGE_MAX
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(newest)
         limits = limits_of(Settings())
         for _ in range(LISTS_AT_ONCE):
@@ -182,7 +182,7 @@ async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_onc
 
 
 async def test_what_a_stream_is_sent_and_does_not_take_counts_as_unsent(sqlite_url: str) -> None:
-    async with newsroom(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as room:
         await room.happen(PAGE_MAX)
         limits = limits_of(Settings())
         with streaming(room, newest=PAGE_MAX, limits=limits) as (client, task):

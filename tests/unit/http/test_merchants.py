@@ -6,12 +6,12 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.inside_service import InsideService, open_inside_service
+from tests.support.in_process_service import InProcessService, open_in_process_service
 
 ENDS = [("revoke", {}), ("rotate", {"overlapSeconds": 0})]
 
 
-async def status_of(inside: InsideService, secret: str) -> int:
+async def status_of(inside: InProcessService, secret: str) -> int:
     return (await inside.get("/checkouts", as_who=secret)).status_code
 
 
@@ -19,7 +19,7 @@ async def status_of(inside: InsideService, secret: str) -> int:
 async def test_a_key_that_is_used_while_its_end_commits_is_dead_once_that_is_answered(
     database_url: str, tmp_path: Path, call: str, body: dict[str, int]
 ) -> None:
-    async with open_inside_service(database_url, str(tmp_path)) as inside:
+    async with open_in_process_service(database_url, str(tmp_path)) as inside:
         issued = await inside.issued(inside.merchant_id)
         submit = inside.service.writer.submit
         before: list[int] = []
@@ -39,7 +39,7 @@ async def test_a_key_that_is_used_while_its_end_commits_is_dead_once_that_is_ans
 async def test_a_key_that_another_process_ended_is_dead_once_the_repeated_call_is_answered(
     database_url: str, tmp_path: Path, call: str, body: dict[str, int]
 ) -> None:
-    async with open_inside_service(database_url, str(tmp_path)) as inside:
+    async with open_in_process_service(database_url, str(tmp_path)) as inside:
         issued = await inside.issued(inside.merchant_id)
         path = f"/keys/{issued.key.id}/{call}"
         before = await status_of(inside, issued.secret)

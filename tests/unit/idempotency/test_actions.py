@@ -37,7 +37,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.worker import FORGET_EVERY_MS, Worker, WorkerSettings
 from paidonce.providers.base import Succeeded
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 DAY_MS: Final = 86_400_000
 NOW: Final = 1_700_000_000_000

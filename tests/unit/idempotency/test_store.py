@@ -15,7 +15,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
 from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 

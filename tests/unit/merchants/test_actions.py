@@ -35,7 +35,7 @@ from paidonce.merchants.actions import (
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Caller, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret
 from paidonce.merchants.store import KeyFilter
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
 

@@ -13,7 +13,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
 from paidonce.database_url import parse_database_url
 from paidonce.payments.alarm import UNKNOWN_MS_MAX, Alarm, Unproven, measure_unproven
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 NOW = 1_767_323_045_678
 OLD = UNKNOWN_MS_MAX + 5000

@@ -15,7 +15,7 @@ from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import ClaimAttempts, claim_attempts
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 DUE: Final = 40
 PLACES: Final = 3

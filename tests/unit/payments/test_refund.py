@@ -17,8 +17,8 @@ from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
-from tests.service import wait_until
 from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
+from tests.support.service_process import wait_until
 
 UNKNOWN = TenantScopedId("chk_none", "m")
 

@@ -18,7 +18,7 @@ from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
-from tests.databases import make_schema
+from tests.support.databases import make_schema
 
 CHECKOUT = TenantScopedId("chk_1", "m")
 LEASE_MS = 30_000

@@ -15,13 +15,13 @@ from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import claim_attempts
 from paidonce.providers.base import ChargeRequest, Evidence, Succeeded
-from tests.proof.pretended_provider import Going
+from tests.proof.fake_provider import FakeOutcome
 from tests.support.payments import DAY_MS
-from tests.support.worker import LEASE_SECONDS, POLL_SECONDS, TIMEOUT_SECONDS, Workplace, at_work
+from tests.support.worker import LEASE_SECONDS, POLL_SECONDS, TIMEOUT_SECONDS, WorkerHarness, run_with_worker
 
 
 def test_a_payment_is_born_in_the_hands_of_the_process_that_took_it_and_its_end_is_told(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
         started = await place.pay(checkout, "att_1")
@@ -35,13 +35,13 @@ def test_a_payment_is_born_in_the_hands_of_the_process_that_took_it_and_its_end_
         assert place.payments.status(checkout) == "COMPLETED"
         assert place.payments.events(checkout)[-1].cause == "provider_answer"
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_what_finds_no_place_is_claimed_as_soon_as_there_is_one(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
-        place.goings.append(Going.SILENT)
+        place.outcomes.append(FakeOutcome.SILENT)
         first, second = place.payments.create("1"), place.payments.create("2")
         held, waiting = await place.pay(first, "att_1"), await place.pay(second, "att_2")
         assert isinstance(held, Started)
@@ -50,11 +50,11 @@ def test_what_finds_no_place_is_claimed_as_soon_as_there_is_one(sqlite_url: str)
         await place.until(lambda: place.payments.status(second) == "COMPLETED")
         assert place.loop.time() >= TIMEOUT_SECONDS
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         await asyncio.sleep(1)
         checkout = place.payments.create()
@@ -66,10 +66,10 @@ def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_ur
         await place.until(lambda: place.payments.attempt("ref_1").status == "SUCCEEDED")
         assert place.loop.time() - began < POLL_SECONDS
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
-async def paid(place: Workplace, checkout: TenantScopedId) -> TenantScopedId:
+async def paid(place: WorkerHarness, checkout: TenantScopedId) -> TenantScopedId:
     await place.pay(checkout, "att_1")
     await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
     return checkout
@@ -80,7 +80,7 @@ def refund_of(checkout: TenantScopedId, amount: int | None = None, attempt_id: s
 
 
 def test_before_it_is_started_and_while_it_stops_a_worker_takes_nothing_into_its_hands(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         before = await place.pay(place.payments.create("1"), "att_1")
         await place.worker.start(alone=False)
         await place.until(lambda: len(place.settled) == 1)
@@ -91,12 +91,12 @@ def test_before_it_is_started_and_while_it_stops_a_worker_takes_nothing_into_its
         assert (before.is_owned_locally, after.is_owned_locally) == (False, False)
         assert place.payments.attempt("att_2").status == "READY"
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 @pytest.mark.parametrize("trouble", ["refused", "repeated", "database away"])
 def test_a_request_that_starts_nothing_gives_its_place_back(sqlite_url: str, trouble: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
         if trouble == "refused":
@@ -114,21 +114,21 @@ def test_a_request_that_starts_nothing_gives_its_place_back(sqlite_url: str, tro
         assert isinstance(started, Started)
         assert started.is_owned_locally
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 def test_a_refusal_of_an_action_is_raised_and_not_returned(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = await paid(place, place.payments.create())
         with pytest.raises(AmountExceedsRefundable):
             await place.worker.begin(start_refunds, refund_of(checkout, 1001), "simulator")
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_claim_that_fails_gives_its_places_back(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         checkout = place.payments.create()
         place.payments.pay(checkout)
         place.disk_is_full = True
@@ -141,12 +141,12 @@ def test_a_claim_that_fails_gives_its_places_back(sqlite_url: str) -> None:
         place.disk_is_full = False
         await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 def test_a_claim_that_finds_less_than_there_are_places_gives_the_others_back(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
-        place.goings.extend([Going.SILENT, Going.SILENT])
+    async def story(place: WorkerHarness) -> None:
+        place.outcomes.extend([FakeOutcome.SILENT, FakeOutcome.SILENT])
         for number in (1, 2):
             place.payments.pay(place.payments.create(str(number)), f"att_{number}")
         await place.worker.start(alone=False)
@@ -154,12 +154,12 @@ def test_a_claim_that_finds_less_than_there_are_places_gives_the_others_back(sql
         started = [await place.pay(place.payments.create(str(number)), f"att_{number}") for number in (3, 4)]
         assert [isinstance(one, Started) and one.is_owned_locally for one in started] == [True, False]
 
-    at_work(sqlite_url, story, concurrency=3)
+    run_with_worker(sqlite_url, story, concurrency=3)
 
 
 def test_no_more_is_claimed_than_there_are_places(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
-        place.goings.extend([Going.SILENT] * 2)
+    async def story(place: WorkerHarness) -> None:
+        place.outcomes.extend([FakeOutcome.SILENT] * 2)
         for number in range(3):
             place.payments.pay(place.payments.create(str(number)), f"att_{number}")
         await place.worker.start(alone=False)
@@ -170,7 +170,7 @@ def test_no_more_is_claimed_than_there_are_places(sqlite_url: str) -> None:
             "SENT",
         ]
 
-    at_work(sqlite_url, story, concurrency=2)
+    run_with_worker(sqlite_url, story, concurrency=2)
 
 
 @pytest.mark.parametrize("due", [5, 2])
@@ -179,7 +179,7 @@ def test_only_after_a_full_claim_a_worker_claims_again_at_once(
 ) -> None:
     monkeypatch.setattr(worker_module, "CLAIM_MAX", 3)
 
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         for number in range(due):
             place.payments.pay(place.payments.create(str(number)), f"att_{number}")
         await place.worker.start(alone=False)
@@ -189,11 +189,11 @@ def test_only_after_a_full_claim_a_worker_claims_again_at_once(
         await asyncio.sleep(1)
         assert len(place.settled) == due  # By now it rests.
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_worker_that_found_nothing_looks_again_after_a_while_and_not_before(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         await asyncio.sleep(1)
         checkout = place.payments.create()
@@ -203,13 +203,13 @@ def test_a_worker_that_found_nothing_looks_again_after_a_while_and_not_before(sq
         await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
         assert place.loop.time() <= POLL_SECONDS + 1
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_an_attempt_whose_worker_died_is_taken_over_when_its_lease_is_over_and_asked_about_first(
     sqlite_url: str,
 ) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         checkout = place.payments.create()
         started = place.payments.pay(checkout, lease_ms=30_000)
         booked = await place.provider.charge(charge_of(started))  # And then it died.
@@ -221,7 +221,7 @@ def test_an_attempt_whose_worker_died_is_taken_over_when_its_lease_is_over_and_a
         assert place.payments.attempt("att_1").provider_reference == booked.reference
         assert len(place.provider.charges) == 1
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def charge_of(started: Started) -> ChargeRequest:
@@ -237,18 +237,18 @@ def charge_of(started: Started) -> ChargeRequest:
 
 
 def test_a_process_that_is_alone_takes_over_at_once(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         checkout = place.payments.create()
         place.payments.pay(checkout, lease_ms=30_000)
         await place.worker.start(alone=True)
         await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
         assert place.loop.time() < POLL_SECONDS
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_an_outcome_that_cannot_be_recorded_is_kept_until_it_can_and_nobody_is_asked_twice(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
         place.payments.pay(checkout)
@@ -263,11 +263,11 @@ def test_an_outcome_that_cannot_be_recorded_is_kept_until_it_can_and_nobody_is_a
         assert place.payments.attempt("att_1").fence == 1
         assert place.provider.calls == 1
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_an_outcome_that_cannot_be_recorded_within_the_lease_is_left_to_whoever_asks_again(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
         started = place.pay(checkout, "att_1")
@@ -282,11 +282,11 @@ def test_an_outcome_that_cannot_be_recorded_within_the_lease_is_left_to_whoever_
         assert place.payments.events(checkout)[-1].cause == "lookup"
         assert len(place.provider.charges) == 1
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 def test_a_defect_in_one_attempt_is_logged_and_costs_no_place(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         place.defects.append(KeyError("a defect"))
         await place.worker.start(alone=False)
         with capture_logs() as lines:
@@ -299,13 +299,13 @@ def test_a_defect_in_one_attempt_is_logged_and_costs_no_place(sqlite_url: str) -
         assert isinstance(started, Started)
         assert started.is_owned_locally
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 def test_a_provider_that_proves_nothing_for_long_is_given_no_more_for_a_while(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
-        place.goings.extend([Going.LOST] * UNKNOWN_IN_A_ROW_MAX)
+        place.outcomes.extend([FakeOutcome.LOST] * UNKNOWN_IN_A_ROW_MAX)
         for number in range(UNKNOWN_IN_A_ROW_MAX):
             await place.pay(place.payments.create(str(number)), f"att_{number}")
         await place.until(lambda: len(place.settled) == UNKNOWN_IN_A_ROW_MAX)
@@ -313,11 +313,11 @@ def test_a_provider_that_proves_nothing_for_long_is_given_no_more_for_a_while(sq
         assert isinstance(started, Started)
         assert not started.is_owned_locally
 
-    at_work(sqlite_url, story, concurrency=200)
+    run_with_worker(sqlite_url, story, concurrency=200)
 
 
 def test_what_is_in_flight_when_a_worker_stops_is_waited_for(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
         place.answer_seconds = 2.0
@@ -326,11 +326,11 @@ def test_what_is_in_flight_when_a_worker_stops_is_waited_for(sqlite_url: str) ->
         assert place.payments.status(checkout) == "COMPLETED"
         assert place.loop.time() == pytest.approx(2.0, abs=0.1)
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_what_is_being_claimed_when_a_worker_stops_is_carried_out(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         checkout = place.payments.create()
         place.payments.pay(checkout)
         await place.worker.start(alone=False)
@@ -339,22 +339,22 @@ def test_what_is_being_claimed_when_a_worker_stops_is_carried_out(sqlite_url: st
         await place.worker.stop(grace_seconds=5)
         assert place.payments.status(checkout) == "COMPLETED"
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_worker_that_was_never_started_can_be_stopped(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.stop(grace_seconds=1)
         assert place.loop.time() == 0
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_what_is_not_done_in_time_when_a_worker_stops_is_given_back_for_others_to_take_at_once(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create()
-        place.goings.append(Going.SILENT)
+        place.outcomes.append(FakeOutcome.SILENT)
         await place.pay(checkout, "att_1")
         with capture_logs() as lines:
             await place.worker.stop(grace_seconds=3)
@@ -367,13 +367,13 @@ def test_what_is_not_done_in_time_when_a_worker_stops_is_given_back_for_others_t
         assert place.loop.time() < 3 + POLL_SECONDS
         await other.stop(grace_seconds=1)
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_worker_that_cannot_give_its_leases_back_leaves_them_to_lapse(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
-        place.goings.append(Going.SILENT)
+        place.outcomes.append(FakeOutcome.SILENT)
         await place.pay(place.payments.create(), "att_1")
         place.disk_is_full = True
         with capture_logs() as lines:
@@ -382,11 +382,11 @@ def test_a_worker_that_cannot_give_its_leases_back_leaves_them_to_lapse(sqlite_u
         told = [(one["event"], one["attempts"]) for one in lines if one["event"].startswith("leases_")]
         assert told == [("leases_given_back", 1), ("leases_left_to_lapse", 1)]
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_worker_expires_what_nobody_paid_and_lets_go_of_held_money_and_tells_who_waits(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         unpaid = place.payments.create("unpaid", expires_in_seconds=300)
         held = place.payments.create("held", manual=True, expires_in_seconds=300)
@@ -403,11 +403,11 @@ def test_a_worker_expires_what_nobody_paid_and_lets_go_of_held_money_and_tells_w
         assert (begun.type, ended.type) == ("attempt.started", "checkout.expired")
         assert ended.created_at - begun.created_at < 1000  # The void was claimed as soon as it was there.
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         broken = [True]
         claim = place.writer.submit
 
@@ -424,12 +424,12 @@ def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str)
             await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
         assert [one["event"] for one in lines if one["log_level"] == "error"] == ["worker_failed"]
 
-    at_work(sqlite_url, story, concurrency=1)
+    run_with_worker(sqlite_url, story, concurrency=1)
 
 
 @pytest.mark.parametrize("failing", [claim_attempts, expire_checkouts])
 def test_a_defect_in_one_thing_that_a_worker_does_keeps_it_from_no_other(sqlite_url: str, failing: object) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         submit = place.writer.submit
 
         async def refuse(action: object, request: object) -> object:
@@ -449,12 +449,12 @@ def test_a_defect_in_one_thing_that_a_worker_does_keeps_it_from_no_other(sqlite_
         await place.until(lambda: failing is expire_checkouts or place.payments.status(unpaid) == "EXPIRED")
 
     with capture_logs() as lines:
-        at_work(sqlite_url, story, poll_seconds=60)
+        run_with_worker(sqlite_url, story, poll_seconds=60)
     assert "worker_failed" in {one["event"] for one in lines}
 
 
 def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_three_times(sqlite_url: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         await place.worker.start(alone=False)
         checkout = place.payments.create(manual=True)
         await place.pay(checkout, "att_1")
@@ -466,12 +466,12 @@ def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_thre
         (line,) = place.provider.charges
         assert (line.amount_captured, line.amount_refunded) == (700, 500)
 
-    at_work(sqlite_url, story)
+    run_with_worker(sqlite_url, story)
 
 
 @pytest.mark.parametrize("when", ["the answer", "a look-up"])
 def test_a_provider_that_tells_of_another_kind_of_operation_ends_nothing(sqlite_url: str, when: str) -> None:
-    async def story(place: Workplace) -> None:
+    async def story(place: WorkerHarness) -> None:
         async def tell_of_a_refund(_asked: object) -> Evidence:
             return Succeeded("re_1", 1000, "USD", "refund")
 
@@ -493,4 +493,4 @@ def test_a_provider_that_tells_of_another_kind_of_operation_ends_nothing(sqlite_
         await asyncio.sleep(DAY_MS / 1000)
         assert place.payments.attempt("att_1").status == "NEEDS_REVIEW"
 
-    at_work(sqlite_url, story, poll_seconds=3600)
+    run_with_worker(sqlite_url, story, poll_seconds=3600)

@@ -17,7 +17,7 @@ from paidonce.proving.plan import (
     SCHEDULE,
     longest_fault_seconds,
 )
-from tests.proof.pretended_provider import Going, PretendedProvider
+from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.simulation import Rows, Start, _kill, _new_attempt, start as begin
 from tests.proof.virtual_time import VirtualLoop, run
 
@@ -30,7 +30,7 @@ SETTINGS = WorkerSettings(
 )
 
 
-class SilentProvider(PretendedProvider):
+class SilentProvider(FakeProvider):
     """Answers none of a key's first calls and none of its first look-ups, and the others at the last moment."""
 
     silent_calls = silent_look_ups = FAULTY_CALLS_MAX
@@ -66,7 +66,7 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
 
         ended: list[str] = []
         latency = 0.45 * PROVIDER_TIMEOUT_SECONDS
-        provider = SilentProvider(loop.clock, lambda: Going.WELL, latency=lambda: latency / 2)
+        provider = SilentProvider(loop.clock, lambda: FakeOutcome.WELL, latency=lambda: latency / 2)
         rows = Rows(loop.clock)
         workers = [await start()]
         attempt = _new_attempt(0, loop.clock())

@@ -39,7 +39,7 @@ from paidonce.webhook_endpoints.sending import (
 from paidonce.webhook_endpoints.store import EndpointName
 from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.writing import write_events_and_deliveries
-from tests.databases import fresh_database
+from tests.support.databases import fresh_database
 
 NOW: Final = 1_700_000_000_000
 LEASE_MS: Final = 45_000

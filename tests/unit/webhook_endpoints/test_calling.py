@@ -15,8 +15,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from paidonce.webhook_endpoints.addresses import UrlRefused
 from paidonce.webhook_endpoints.calling import ANSWER_BYTES_MAX, READ_BYTES_MAX, Receivers
 from paidonce.webhook_endpoints.calls import Answer, CallerSettings, CallFailed
-from tests.certificates import certificate_for
-from tests.name_server import name_server
+from tests.support.certificates import certificate_for
+from tests.support.dns_server import name_server
 from tests.unit.webhook_endpoints.running import until
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.inside_service import InsideService, open_inside_service
+from tests.support.in_process_service import InProcessService, open_in_process_service
 
 
 @pytest.fixture(scope="module")
@@ -19,25 +19,25 @@ def anyio_backend() -> str:
 async def inside(
     anyio_backend: str,  # noqa: ARG001 - so that they live as long
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InsideService]:
+) -> AsyncIterator[InProcessService]:
     folder: Path = tmp_path_factory.mktemp("service")
-    async with open_inside_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
+    async with open_in_process_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
         yield opened
 
 
-async def test_a_well_formed_id_is_the_clients_own_and_comes_back(inside: InsideService) -> None:
+async def test_a_well_formed_id_is_the_clients_own_and_comes_back(inside: InProcessService) -> None:
     answer = await inside.http.get("/health/live", headers={"x-request-id": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"
 
 
 @pytest.mark.parametrize("strange", ["", "a b", "x" * 129, '"', "ü", "sk_test_0123456789abcdefghijklmnopqrstuvwxyzAB"])
-async def test_any_other_id_and_one_that_could_be_a_secret_is_replaced(inside: InsideService, strange: str) -> None:
+async def test_any_other_id_and_one_that_could_be_a_secret_is_replaced(inside: InProcessService, strange: str) -> None:
     answer = await inside.http.get("/health/live", headers={b"x-request-id": strange.encode()})
     assert answer.headers["x-request-id"].startswith("req_")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("PUT", "/checkouts"), ("GET", "/checkouts?x=1")])
-async def test_an_error_is_a_problem_with_the_exchanges_id(inside: InsideService, method: str, path: str) -> None:
+async def test_an_error_is_a_problem_with_the_exchanges_id(inside: InProcessService, method: str, path: str) -> None:
     headers = {"Authorization": f"Bearer {inside.merchant_key}"}
     answer = await inside.http.request(method, path, headers=headers)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -45,7 +45,7 @@ async def test_an_error_is_a_problem_with_the_exchanges_id(inside: InsideService
 
 
 async def test_a_defect_is_a_problem_too_and_the_log_has_it(
-    inside: InsideService, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    inside: InProcessService, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def break_down(*_: object) -> None:
         raise ZeroDivisionError
@@ -56,7 +56,7 @@ async def test_a_defect_is_a_problem_too_and_the_log_has_it(
     assert "ZeroDivisionError" in "".join(capfd.readouterr())
 
 
-async def test_the_first_page_leads_to_the_documents(inside: InsideService) -> None:
+async def test_the_first_page_leads_to_the_documents(inside: InProcessService) -> None:
     page = await inside.http.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert '<a href="docs">' in page.text

@@ -6,7 +6,7 @@ import pytest
 from paidonce.clock import system_clock
 from paidonce.providers.base import Authorized, Declined, Evidence, Notice, Succeeded
 from paidonce.providers.simulator.notices import NoticeReader
-from tests.provider import SECRET, signed
+from tests.support.provider_process import SECRET, signed
 
 OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "succeeded", "amount": 1000}
 

@@ -12,7 +12,7 @@ from paidonce.providers.simulator import sender as sending
 from paidonce.providers.simulator.faults import Fate, WebhookDraw
 from paidonce.providers.simulator.sender import WebhookSender
 from paidonce.providers.simulator.wire import Operation
-from tests.provider import SECRET
+from tests.support.provider_process import SECRET
 
 
 class Listener:

@@ -25,7 +25,7 @@ from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
-from tests.inside import Inside
+from tests.support.in_process_transport import InProcessTransport
 
 Json = dict[str, Any]
 
@@ -34,7 +34,7 @@ ENCRYPTION_KEY: Final = write_key(bytes(32))
 ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
 
 
-class InsideService:
+class InProcessService:
     """A service, and the merchant and the operator that call it: each has an API key."""
 
     def __init__(self, service: Service, http: httpx.AsyncClient, clock: "Clock") -> None:
@@ -149,9 +149,9 @@ class Clock:
 
 
 @asynccontextmanager
-async def open_inside_service(
+async def open_in_process_service(
     database_url: str, folder: str, *, clock: Clock | None = None, migrating: bool = True, **settings: object
-) -> AsyncIterator[InsideService]:
+) -> AsyncIterator[InProcessService]:
     """Open a service with API keys in this process; ``settings`` replace its own."""
     clock = clock or Clock()
     said: dict[str, Any] = {
@@ -165,8 +165,8 @@ async def open_inside_service(
         async with open_service(
             Settings(database_url=database_url, **said), with_worker=False, migrating=migrating
         ) as service:
-            transport = Inside(create_web_app(service))
+            transport = InProcessTransport(create_web_app(service))
             async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
-                opened = InsideService(service, http, clock)
+                opened = InProcessService(service, http, clock)
                 await opened.settle()
                 yield opened

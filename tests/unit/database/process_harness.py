@@ -1,6 +1,6 @@
 """Batches in a process of their own, in an interpreter of their own: a test's has threads, which no fork survives.
 
-Run as ``python -m tests.unit.database.across URL``; prints what it saw.
+Run as ``python -m tests.unit.database.process_harness URL``; prints what it saw.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from paidonce.events.store import write_events
 SECONDS_MAX: Final = 90.0
 
 
-class Newsroom:
+class EventLogHarness:
     """``heard`` is false where the log is written by what stands for another process: nobody tells the feed."""
 
     def __init__(self, url: str, *, heard: bool, limit: int, poll_seconds: float) -> None:
@@ -73,11 +73,11 @@ class Newsroom:
             await asyncio.wait_for(enough.wait(), SECONDS_MAX)
         return asked, time.process_time() - began
 
-    async def join(self, after: int, merchant: str = "m1") -> "Told":
-        return Told(self.feed, merchant, after, await self.feed.newest(merchant))
+    async def join(self, after: int, merchant: str = "m1") -> "FollowerLog":
+        return FollowerLog(self.feed, merchant, after, await self.feed.newest(merchant))
 
 
-class Told:
+class FollowerLog:
     """What a follower is told, in its order."""
 
     def __init__(self, feed: Feed, merchant: str, after: int, newest: int) -> None:
@@ -100,11 +100,11 @@ class Told:
 
 
 @asynccontextmanager
-async def newsroom(
+async def event_log_harness(
     url: str, *, heard: bool = True, limit: int = 10_000, poll_seconds: float = 600.0
-) -> AsyncIterator[Newsroom]:
+) -> AsyncIterator[EventLogHarness]:
     """Open a log and its feed; by default the feed looks so rarely that only what it is told of can wake it."""
-    room = Newsroom(url, heard=heard, limit=limit, poll_seconds=poll_seconds)
+    room = EventLogHarness(url, heard=heard, limit=limit, poll_seconds=poll_seconds)
     await room.writer.start()
     await room.reader.start()
     room.feed.start(room.reader)

@@ -22,13 +22,13 @@ QUICK: Final = {
     "PAIDONCE_POLL_SECONDS": "0.1",
 }
 
-ROOT: Final = Path(__file__).parent.parent  # Where programs of the tests are found.
+ROOT: Final = Path(__file__).parent.parent.parent  # Where programs of the tests are found.
 START_SECONDS_MAX: Final = 120.0  # Two seconds on an idle machine.
 END_SECONDS_MAX: Final = 90.0
 WAIT_SECONDS_MAX: Final = 90.0
 
 
-class Paidonce:
+class ServiceProcess:
     """One process. ``lines`` is all that it has said, on standard output and standard error."""
 
     def __init__(self, *arguments: str, folder: Path, program: str = "paidonce", **settings: str) -> None:
@@ -103,7 +103,7 @@ class Paidonce:
         assert line is not None, f"paidonce {' '.join(self.arguments)} never said {text!r}:\n{self.said}"
         return line
 
-    def wait_until_ready(self) -> "Paidonce":
+    def wait_until_ready(self) -> "ServiceProcess":
         """Wait until it answers, or, as a worker, until it works."""
         if self.arguments[:1] == ("worker",):
             self.wait_for_line('"working"')
@@ -136,12 +136,12 @@ class Paidonce:
 
 
 @contextmanager
-def processes(folder: Path) -> Iterator[Callable[..., Paidonce]]:
+def processes(folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Yield what starts processes of paidonce; on leaving, none is left, and what they said is there for a failure."""
-    started: list[Paidonce] = []
+    started: list[ServiceProcess] = []
 
-    def start(*arguments: str, program: str = "paidonce", **settings: str) -> Paidonce:
-        one = Paidonce(*arguments, folder=folder, program=program, **settings)
+    def start(*arguments: str, program: str = "paidonce", **settings: str) -> ServiceProcess:
+        one = ServiceProcess(*arguments, folder=folder, program=program, **settings)
         started.append(one)
         return one
 
@@ -150,10 +150,10 @@ def processes(folder: Path) -> Iterator[Callable[..., Paidonce]]:
     finally:
         for one in started:
             one.kill()
-            show(one)
+            print_output(one)
 
 
-def show(one: Paidonce, since_line: int = 0) -> None:
+def print_output(one: ServiceProcess, since_line: int = 0) -> None:
     """Print what a process said; pytest shows it beside a failure and nowhere else."""
     said = "\n".join(one.lines[since_line:])
     sys.stdout.write(f"--- paidonce {' '.join(one.arguments)} (pid {one.process.pid}) said:\n{said}\n")

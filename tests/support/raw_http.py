@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 NOTHING = Answer(0, {}, b"")
 
 
-class Wire:
+class RawHttpConnection:
     """A connection."""
 
     def __init__(self, url: str) -> None:
@@ -70,8 +70,8 @@ class Wire:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Wire]:
+def connect(url: str) -> Iterator[RawHttpConnection]:
     """Connect, and close in the end."""
-    wire = Wire(url)
+    wire = RawHttpConnection(url)
     with wire.socket:
         yield wire

@@ -37,7 +37,7 @@ CAPABILITIES: Final = Capabilities(
 )
 
 
-class Going(Enum):
+class FakeOutcome(Enum):
     """How a call goes."""
 
     WELL = "it is booked and answered"
@@ -48,7 +48,7 @@ class Going(Enum):
     HIDDEN = "it is booked, the answer is lost, and look-ups know nothing of it for a while"
 
 
-class Line(msgspec.Struct):
+class FakeCharge(msgspec.Struct):
     """A charge in the books; its fields are named as in the simulator's."""
 
     key: str
@@ -77,7 +77,7 @@ class Change(NamedTuple):
     created_at: Instant
 
 
-class PretendedProvider:
+class FakeProvider:
     """``going`` tells how the next call goes, ``latency`` half its seconds, ``hidden_ms`` how long one hides."""
 
     name: Final = "simulator"
@@ -85,16 +85,16 @@ class PretendedProvider:
     def __init__(
         self,
         clock: Clock,
-        going: Callable[[], Going],
+        going: Callable[[], FakeOutcome],
         *,
         latency: Callable[[], float] = float,
         capabilities: Capabilities = CAPABILITIES,
         hidden_ms: int = 3000,
     ) -> None:
         self.capabilities: Final = capabilities
-        self.charges: list[Line] = []
+        self.charges: list[FakeCharge] = []
         self.changes: list[Change] = []
-        self._by_key: dict[str, Line | Change] = {}
+        self._by_key: dict[str, FakeCharge | Change] = {}
         self._clock = clock
         self._going = going
         self._latency = latency
@@ -104,18 +104,18 @@ class PretendedProvider:
     def evidence(self, key: str) -> Evidence:
         """Tell what the books prove of a key."""
         found = self._by_key.get(key)
-        if found is None or (isinstance(found, Line) and found.visible_at > self._clock()):
+        if found is None or (isinstance(found, FakeCharge) and found.visible_at > self._clock()):
             return NotFound()
-        kind = KINDS["CHARGE" if isinstance(found, Line) else found.kind]
+        kind = KINDS["CHARGE" if isinstance(found, FakeCharge) else found.kind]
         if found.decline_code is not None:
             return Declined(found.decline_code, found.reference, kind)
-        held = isinstance(found, Line) and found.status in ("authorized", "voided")
+        held = isinstance(found, FakeCharge) and found.status in ("authorized", "voided")
         return (Authorized if held else Succeeded)(found.reference, kind=kind)
 
     async def charge(self, request: ChargeRequest) -> Evidence:
-        def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> Line:
+        def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> FakeCharge:
             status = "declined" if decline else "succeeded" if request.capture else "authorized"
-            line = Line(
+            line = FakeCharge(
                 key=key,
                 reference=reference,
                 checkout_id=request.checkout_id,
@@ -163,7 +163,7 @@ class PretendedProvider:
         return await self._call(request.key, book)
 
     @staticmethod
-    def _refuses(kind: str, line: Line, amount: int, *, decline: bool) -> bool:
+    def _refuses(kind: str, line: FakeCharge, amount: int, *, decline: bool) -> bool:
         if kind == "REFUND":
             return decline or amount > line.amount_captured - line.amount_refunded
         return line.status != "authorized" or (decline and kind == "CAPTURE")
@@ -172,23 +172,27 @@ class PretendedProvider:
         going = self._going()
         self.calls += 1
         await asyncio.sleep(self._latency())
-        if going is Going.LOST:
+        if going is FakeOutcome.LOST:
             return Unknown("the call was lost")
         if not (self.capabilities.deduplicates_by_key and key in self._by_key):
-            visible_at = self._clock() + (self._hidden_ms if going is Going.HIDDEN else 0)
+            visible_at = self._clock() + (self._hidden_ms if going is FakeOutcome.HIDDEN else 0)
             reference = f"ref_{len(self.charges) + len(self.changes)}"
-            self._by_key[key] = book(key, reference, decline=going is Going.DECLINED, visible_at=visible_at)
+            self._by_key[key] = book(key, reference, decline=going is FakeOutcome.DECLINED, visible_at=visible_at)
         await asyncio.sleep(self._latency())
-        if going is Going.SILENT:
+        if going is FakeOutcome.SILENT:
             await asyncio.Event().wait()
-        if going in (Going.UNANSWERED, Going.HIDDEN):
+        if going in (FakeOutcome.UNANSWERED, FakeOutcome.HIDDEN):
             return Unknown("the answer was lost")
         return self.evidence(key)
 
     async def look_up(self, key: str) -> Evidence:
         going = self._going()
         await asyncio.sleep(self._latency())
-        return Unknown("the look-up was lost") if going in (Going.LOST, Going.UNANSWERED) else self.evidence(key)
+        return (
+            Unknown("the look-up was lost")
+            if going in (FakeOutcome.LOST, FakeOutcome.UNANSWERED)
+            else self.evidence(key)
+        )
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> None:  # noqa: ARG002 - the protocol's
         return None

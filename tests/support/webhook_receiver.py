@@ -15,7 +15,7 @@ Json = dict[str, Any]
 SLOW_SECONDS: Final = 0.1
 
 
-class Receiver:
+class WebhookReceiver:
     """Remembers each webhook that it answered 2xx, by its id, and how often it came; checks every signature.
 
     ``trouble`` is how many of a hundred it answers with an error, answers late, or drops.

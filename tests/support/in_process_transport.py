@@ -8,17 +8,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STREAM = "/events/stream"
 
 
-class Inside(httpx.ASGITransport):
+class InProcessTransport(httpx.ASGITransport):
     """Hands each request to an application.
 
     At a stream of events the client hangs up when it has heard its beginning: else its answer would have no end.
     """
 
     def __init__(self, app: ASGIApp, address: str = "192.0.2.1") -> None:
-        super().__init__(hanging_up(app), client=(address, 1))
+        super().__init__(disconnecting_from_streams(app), client=(address, 1))
 
 
-def hanging_up(app: ASGIApp) -> ASGIApp:
+def disconnecting_from_streams(app: ASGIApp) -> ASGIApp:
     """Let the client of a stream go as soon as it has heard something."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ A, IN = 1, 1
 RESPONSE, NO_SUCH_NAME = 0x8180, 0x8183
 
 
-class NameServer(asyncio.DatagramProtocol):
+class DnsServer(asyncio.DatagramProtocol):
     """Answers queries; a name that is not in ``addresses`` does not exist, one that begins with "hangs" is ignored."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
@@ -49,10 +49,10 @@ def _name(data: bytes, at: int) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def name_server(addresses: Mapping[str, str]) -> AsyncIterator[NameServer]:
+async def name_server(addresses: Mapping[str, str]) -> AsyncIterator[DnsServer]:
     """Run a name server on a port of its own."""
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(lambda: NameServer(addresses), local_addr=("127.0.0.1", 0))
+    transport, server = await loop.create_datagram_endpoint(lambda: DnsServer(addresses), local_addr=("127.0.0.1", 0))
     try:
         yield server
     finally:

@@ -19,7 +19,7 @@ from paidonce.proving.snapshot import AnyRow, Charge, take_snapshot
 LOCK_SECONDS_MAX: Final = 30.0
 
 
-def broken_invariants(url: str, books: Path, *, of_merchant: str | None = None, ended: bool = False) -> list[str]:
+def violated_invariants(url: str, books: Path, *, of_merchant: str | None = None, ended: bool = False) -> list[str]:
     """Say each way in which rows and books contradict what must hold; empty where all is well.
 
     The service may be at work meanwhile. ``ended``: it must have ended every payment.
@@ -60,14 +60,14 @@ def attempts_of(url: str, checkout_ids: Sequence[str]) -> Sequence[AnyRow]:
         return connection.execute(select(attempt).where(wanted).order_by(attempt.c.id)).all()
 
 
-def let_time_run_out(url: str, checkout_id: str) -> None:
+def expire_checkout(url: str, checkout_id: str) -> None:
     """Make a checkout one whose time was over long ago."""
     with database(url) as connection:
         changed = connection.execute(update(checkout).where(checkout.c.id == checkout_id).values(expires_at=1))
         assert changed.rowcount == 1
 
 
-def let_leases_end(url: str, checkout_ids: Sequence[str]) -> None:
+def expire_leases(url: str, checkout_ids: Sequence[str]) -> None:
     """Make the leases of these checkouts' attempts ones that were over long ago."""
     with database(url) as connection:
         leased = attempt.c.checkout_id.in_(checkout_ids) & attempt.c.due_at.is_not(None)

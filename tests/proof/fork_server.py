@@ -56,7 +56,7 @@ def _fork(request: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _live(request, writing)
+        _child_main(request, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
         said = answer.read()
@@ -64,7 +64,7 @@ def _fork(request: dict[str, Any]) -> dict[str, Any]:
     return {"status": os.waitstatus_to_exitcode(status), "result": json.loads(said) if said else None}
 
 
-def _live(request: dict[str, Any], writing: int) -> None:
+def _child_main(request: dict[str, Any], writing: int) -> None:
     """Be the child: run the function, hand its result back, and end without any farewell."""
     status = 1
     try:

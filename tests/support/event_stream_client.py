@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import httpx
 
-from tests.shop import Json
+from tests.support.merchant_client import Json
 
 SECONDS_MAX: Final = 90.0
 
 
-class Following:
+class EventStreamClient:
     """What a follower was told so far. ``position`` is what it would send as Last-Event-ID; ``done``: it ended."""
 
     def __init__(self) -> None:
@@ -58,9 +58,11 @@ class Following:
 
 
 @asynccontextmanager
-async def following(http: httpx.AsyncClient, merchant_id: str, **parameters: str) -> AsyncIterator[Following]:
+async def follow_events(
+    http: httpx.AsyncClient, merchant_id: str, **parameters: str
+) -> AsyncIterator[EventStreamClient]:
     """Follow a merchant's events; ``position`` is sent as Last-Event-ID."""
-    told = Following()
+    told = EventStreamClient()
     position = parameters.pop("position", None)
     headers = {"Last-Event-ID": position} if position else {}
     wanted = {"merchantId": merchant_id, **parameters}
@@ -76,7 +78,7 @@ async def following(http: httpx.AsyncClient, merchant_id: str, **parameters: str
             await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _read(answer: httpx.Response, told: Following) -> None:
+async def _read(answer: httpx.Response, told: EventStreamClient) -> None:
     try:
         async for line in answer.aiter_lines():
             told.take(line)

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import httpx
 
 from paidonce.signing import SIGNATURE, TIMESTAMP, read_secret, signed_headers
-from tests.service import Paidonce
-from tests.shop import Json
+from tests.support.merchant_client import Json
+from tests.support.service_process import ServiceProcess
 
 PORTS: Final = range(16_000, 32_000)
 SECRET: Final = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
@@ -23,11 +23,11 @@ Settings = Mapping[str, str]
 NONE: Final[Settings] = {}
 
 
-class Pair(NamedTuple):
+class ServiceAndProvider(NamedTuple):
     """A service and its provider; ``service.books`` are the provider's."""
 
-    service: Paidonce
-    simulator: Paidonce
+    service: ServiceProcess
+    simulator: ServiceProcess
 
     @property
     def provider_url(self) -> str:
@@ -58,13 +58,17 @@ class Pair(NamedTuple):
         assert answer.status_code == 200, answer.text
 
 
-def simulator_url(simulator: Paidonce) -> str:
+def simulator_url(simulator: ServiceProcess) -> str:
     return simulator.wait_for_line("the simulator is at").rpartition(" ")[2]
 
 
-def start_pair(
-    start: Callable[..., Paidonce], database_url: str, *options: str, tells: bool = True, settings: Settings = NONE
-) -> Pair:
+def start_service_and_provider(
+    start: Callable[..., ServiceProcess],
+    database_url: str,
+    *options: str,
+    tells: bool = True,
+    settings: Settings = NONE,
+) -> ServiceAndProvider:
     """Start a provider with these options, and a service on it; a provider that does not tell sends no webhooks."""
     port = free_port()
     telling: Sequence[str] = ("--webhook-url", f"http://127.0.0.1:{port}/providers/simulator/webhooks") if tells else ()
@@ -83,7 +87,7 @@ def start_pair(
         PAIDONCE_SIMULATOR_WEBHOOK_SECRET=SECRET,
         **settings,
     )
-    return Pair(service.wait_until_ready(), simulator)
+    return ServiceAndProvider(service.wait_until_ready(), simulator)
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from tests.shop import Json, Shop, a_few_at_a_time, at_once, is_replayed
+from tests.support.merchant_client import Json, MerchantClient, a_few_at_a_time, at_once, is_replayed
 
 METHODS: Final = (
     *["tok_success"] * 6,
@@ -50,13 +50,13 @@ class Buyers:
         """Buy with several buyers at once, until it is enough or until the service answers no more."""
         self._ended = False
         try:
-            async with Shop(url) as shop:
+            async with MerchantClient(url) as shop:
                 await at_once(self._buy(shop, enough) for _ in range(BUYERS))
         finally:
             self._ended = True
             self._changed.set()
 
-    async def _buy(self, shop: Shop, enough: Callable[[], bool]) -> None:
+    async def _buy(self, shop: MerchantClient, enough: Callable[[], bool]) -> None:
         while not enough():
             body = self.unanswered.pop() if self.unanswered else self._new_body(shop)
             try:
@@ -67,13 +67,13 @@ class Buyers:
             if not done:
                 self.unanswered.append(body)
 
-    def _new_body(self, shop: Shop) -> Json:
+    def _new_body(self, shop: MerchantClient) -> Json:
         key = secrets.token_hex(8)
         self._method[key] = self.chance.choice(self.methods)
         amount = self.chance.randrange(1, 4000)
         return shop.body(key, merchantId=self.chance.choice(self.merchants), amount=amount)
 
-    async def _buy_one(self, shop: Shop, body: Json) -> bool:
+    async def _buy_one(self, shop: MerchantClient, body: Json) -> bool:
         created = await shop.http.post("/checkouts", json=body)
         if not self._is_acknowledged(created, 201):
             return False
@@ -101,7 +101,7 @@ class Buyers:
 
     async def lost(self, url: str) -> list[str]:
         """Say what was acknowledged and is not there, or is paid and does not end; empty where all is well."""
-        async with Shop(url) as shop:
+        async with MerchantClient(url) as shop:
             found = await a_few_at_a_time(shop.ended, list(self.created))
         wrong = [
             f"{checkout['id']} is another than was acknowledged: {checkout}"

@@ -17,7 +17,7 @@ CONNECTIONS_MAX: Final = 250
 Json = dict[str, Any]
 
 
-class Shop:
+class MerchantClient:
     """One merchant's client. Its calls return the raw answers, and raise httpx.TransportError where none comes."""
 
     def __init__(self, url: str, merchant_id: str | None = None) -> None:
@@ -90,7 +90,7 @@ class Shop:
         return entries
 
 
-async def during_a_payment(shop: Shop, act: Callable[[str, str], Awaitable[T]]) -> tuple[str, T]:
+async def during_a_payment(shop: MerchantClient, act: Callable[[str, str], Awaitable[T]]) -> tuple[str, T]:
     """Create a checkout and act on it while its payment is under way; returns its id and what the act returned.
 
     ``act`` takes the checkout's id and a payment method that it pays by. Where the payment ended before the act did,
