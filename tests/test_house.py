@@ -129,7 +129,9 @@ def imported_names(path: Path) -> Iterator[str]:
 
 
 def public_definitions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """Yield what stands at the top of a module, without an underscore."""
+    """Yield the public definitions of a module. An overload is described by the function that it belongs to."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if not node.name.startswith("_") and "overload" not in map(ast.unparse, node.decorator_list):
             yield node

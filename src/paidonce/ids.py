@@ -50,6 +50,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{high}{two[a & 1023]}{two[b >> 60]}{low}{two[b & 1023]}"
 
 
+def pattern(prefix: str) -> str:
+    """Give the regular expression of ids of this kind."""
+    return rf"{prefix}_[0-9a-v]{{26}}"
+
+
 def system_chance() -> float:
     """Draw from the process's own generator; for jitter, never for secrets."""
     return random.random()

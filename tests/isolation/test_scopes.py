@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from paidonce.http.openapi import build_document
-from paidonce.http.routes import ROUTES
+from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.model import OPERATOR, Scope
 from tests.support.in_process_service import InProcessService, open_in_process_service
 
@@ -97,7 +97,7 @@ async def status_and_code(inside: InProcessService, call: str, scopes: set[Scope
 
 
 def test_every_call_is_in_the_table_and_no_other() -> None:
-    paths = build_document(ROUTES)["paths"]
+    paths = build_document(OPERATIONS)["paths"]
     assert sorted(SCOPES) == sorted(f"{verb.upper()} {path}" for path, item in paths.items() for verb in item)
 
 

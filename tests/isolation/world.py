@@ -19,7 +19,7 @@ from paidonce.database.statement import execute_on_driver
 from paidonce.encryption import write_key
 from paidonce.http.app import create_web_app
 from paidonce.http.openapi import build_document
-from paidonce.http.routes import ROUTES
+from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
@@ -35,7 +35,7 @@ NOBODY: Final = "m_nobod"  # As long as the owner's, so that answers are, too.
 
 def document() -> Json:
     """The OpenAPI document."""
-    return build_document(ROUTES)
+    return build_document(OPERATIONS)
 
 
 class World:

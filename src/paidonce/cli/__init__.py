@@ -330,9 +330,20 @@ def openapi() -> None:
     import json
 
     from paidonce.http.openapi import build_document
-    from paidonce.http.routes import ROUTES
+    from paidonce.http.routes import OPERATIONS
 
-    click.echo(json.dumps(build_document(ROUTES), indent=2))
+    click.echo(json.dumps(build_document(OPERATIONS), indent=2))
+
+
+@main.command()
+def routes() -> None:
+    """Print all calls of the API: method, path, the scope that a key needs, and what an idempotency key does."""
+    from paidonce.http.routes import OPERATIONS
+
+    for operation in OPERATIONS:
+        idempotency = "Idempotency-Key" if "Idempotency-Key" in operation.headers else ""
+        scope = operation.scope.value if operation.scope else "open"
+        click.echo(f"{operation.method:7}{operation.path:50}{scope:17}{idempotency}".rstrip())
 
 
 @main.command()

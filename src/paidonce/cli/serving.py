@@ -16,8 +16,8 @@ from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import exit_on_failure
 from paidonce.errors import DatabaseInUse
 from paidonce.http.app import create_web_app
-from paidonce.http.routes import ROUTES
-from paidonce.http.service import render_pages
+from paidonce.http.meta import render_pages
+from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
 
@@ -98,7 +98,7 @@ async def _open(
         if not is_waiting:
             is_waiting = True
             preload_server(settings)
-            render_pages(ROUTES)
+            render_pages(OPERATIONS)
             log.info("standing_by", database=settings.database.shown)
         await asyncio.sleep(STANDBY_POLL_SECONDS)
     return None

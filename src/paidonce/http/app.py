@@ -1,4 +1,4 @@
-"""The web application: our calls, for a service that is open."""
+"""The ASGI application: all operations, behind the middleware, for a service that is open."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.errors import RouteNotFound
-from paidonce.http.authentication import Admit, admit_to
-from paidonce.http.declarations import Call
+from paidonce.http.authentication import Authenticate, authenticate_for
 from paidonce.http.endpoint import PathEndpoint
+from paidonce.http.meta import render_pages
 from paidonce.http.middleware.large_responses import LargeResponses
 from paidonce.http.middleware.problem_answers import ProblemAnswers
 from paidonce.http.middleware.proxies import TrustedProxies
@@ -17,33 +17,35 @@ from paidonce.http.middleware.request_context import RequestContexts
 from paidonce.http.middleware.request_limits import RequestLimits
 from paidonce.http.middleware.security_headers import SecurityHeaders
 from paidonce.http.middleware.spelling import OneSpelling
+from paidonce.http.operation import Operation
 from paidonce.http.rate_limits import limits_of
-from paidonce.http.routes import ROUTES
-from paidonce.http.service import render_pages
+from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 
 
 def create_web_app(service: Service) -> ASGIApp:
     """Make the application for a service that is open; any ASGI server can run it."""
-    render_pages(ROUTES)
+    render_pages(OPERATIONS)
     limits = limits_of(service.settings)
     router = Router(
-        routes_of(ROUTES, service, admit_to(service, limits)), redirect_slashes=False, default=_refuse_unknown_path
+        routes_of(OPERATIONS, service, authenticate_for(service, limits)),
+        redirect_slashes=False,
+        default=_refuse_unknown_path,
     )
     app: ASGIApp = RequestLimits(OneSpelling(router), body_seconds=service.settings.body_seconds)
     app = LargeResponses(RateLimits(ProblemAnswers(app), limits))
-    app = RequestContexts(SecurityHeaders(app), ROUTES)
+    app = RequestContexts(SecurityHeaders(app), OPERATIONS)
     if service.settings.trusted_proxies:
         app = TrustedProxies(app, service.settings.trusted_proxies)
     return only_http(app)
 
 
-def routes_of(calls: Sequence[Call], service: Service, admit: Admit) -> list[Route]:
-    """Make Starlette's routes, one for each path, in the order of the table: the first that fits is taken."""
-    by_path: dict[str, list[Call]] = {}
-    for call in calls:
-        by_path.setdefault(call.path, []).append(call)
-    return [Route(_pattern(of_path[0]), PathEndpoint(of_path, service, admit)) for of_path in by_path.values()]
+def routes_of(operations: Sequence[Operation], service: Service, authenticate: Authenticate) -> list[Route]:
+    """Make Starlette's routes, one for each path, in the order of the table: the first that matches is taken."""
+    by_path: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, []).append(operation)
+    return [Route(_pattern(of_path[0]), PathEndpoint(of_path, service, authenticate)) for of_path in by_path.values()]
 
 
 def only_http(app: ASGIApp) -> ASGIApp:
@@ -56,10 +58,10 @@ def only_http(app: ASGIApp) -> ASGIApp:
     return answer
 
 
-def _pattern(call: Call) -> str:
-    if not call.takes_slashes:
-        return call.path
-    return call.path.replace(f"{{{call.variable}}}", f"{{{call.variable}:path}}")
+def _pattern(operation: Operation) -> str:
+    if not operation.takes_slashes:
+        return operation.path
+    return operation.path.replace(f"{{{operation.variable}}}", f"{{{operation.variable}:path}}")
 
 
 async def _refuse_unknown_path(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -1,22 +1,24 @@
-"""Commands: what a POST asks for. A handler says what is to be done and how to answer; here it is done, once for each
-idempotency key. No handler of a POST sees the key, so none can forget it.
+"""Commands: what a POST asks for.
+
+The handler of a POST returns a command: what is to be done, and how to respond. Here it is done, once for each
+idempotency key. No handler sees the key, so none can forget it.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce import ids
+from paidonce.database.batch import Action
 from paidonce.encryption import Keyring
-from paidonce.errors import EncryptionKeyMissing
+from paidonce.errors import EncryptionKeyMissing, PaidonceError
 from paidonce.http.context import path_in
-from paidonce.http.exchange import caller_of, origin_of
-from paidonce.http.reading import Fields
+from paidonce.http.fields import Fields
+from paidonce.http.request import ApiRequest
 from paidonce.idempotency.actions import load_idempotency_records, with_idempotency
 from paidonce.idempotency.model import (
     AlreadyProcessed,
@@ -33,7 +35,12 @@ from paidonce.service import Service
 DAY_MS: Final = 86_400_000
 DIGEST_DIGITS: Final = 32
 
-Outcome = TypeVar("Outcome")
+ParamsT = TypeVar("ParamsT")
+OutcomeT = TypeVar("OutcomeT")
+BodyT = TypeVar("BodyT", bound=Fields)
+
+TenantOf: TypeAlias = Callable[[ApiRequest, BodyT], Awaitable[str]]
+"""Tells the id of the merchant that a request is about. It is asked only where the caller has no merchant."""
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -52,34 +59,35 @@ class Repeat(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Generic[Outcome]):
+class Command(Generic[ParamsT, OutcomeT]):
     """What a POST asks for.
 
-    ``action`` runs over ``params`` in the transaction that claims the key; ``provider`` names the provider that is
-    called when the transaction has committed, where the action begins an attempt.
-    ``body`` is the request's body as it was read: a field that is left out is the same as its default.
-    ``owner`` returns the id of the merchant whose idempotency key it is, and is asked only where a caller without a
-    merchant sends one. None: the call is an operator's and about no merchant.
-    ``summarize`` says what is kept for those who repeat the request. It is one function for each kind of call.
-    ``respond`` answers when it is done, ``respond_again`` when it was done before; the status is the first answer's.
-    ``secret`` is what the answer shows once. ``check`` looks at what only the first request must pass, and raises.
+    ``action`` runs over ``params`` in the transaction that claims the idempotency key. ``provider`` names the provider
+    that is called when the transaction has committed, where the action begins an attempt.
+    ``summarize`` says what is stored for those who repeat the request. It is one function for each operation.
+    ``respond`` answers when it is done, ``respond_again`` when it was done before; the status is the first response's.
+    ``secret`` is what the response shows once. ``check`` looks at what only the first request must pass, and raises.
     """
 
-    action: Callable[[Any, Any], Any]
-    params: Any
-    body: Fields
-    owner: Callable[[], Awaitable[str]] | None
-    summarize: Callable[[Any, Any], StoredResponse]
-    respond: Callable[[Outcome], Awaitable[Response]]
+    action: Action[ParamsT, OutcomeT | PaidonceError]
+    params: ParamsT
+    summarize: Callable[[ParamsT, OutcomeT], StoredResponse]
+    respond: Callable[[OutcomeT], Awaitable[Response]]
     respond_again: Callable[[Repeat], Awaitable[Response]]
     provider: str | None = None
     secret: str | None = None
     check: Callable[[], Awaitable[None]] | None = None
 
 
-async def perform(command: Command[Any], request: Request, service: Service) -> Response:
-    """Do what a command says, once for each idempotency key, and answer; raises what its action returns as an error."""
-    idempotency = await _idempotency(command, request, service)
+async def perform(
+    command: Command[Any, Any], request: ApiRequest, body: BodyT, tenant: TenantOf[BodyT] | None
+) -> Response:
+    """Do what a command says, once for each idempotency key, and respond; raises the errors of its action.
+
+    ``body`` is the request's body as it was read: a field that is left out is the same as its default.
+    """
+    service = request.service
+    idempotency = await _idempotency(command, request, body, tenant)
     if command.check is not None and not await _was_answered(idempotency, service):
         await command.check()
     if command.provider is None:
@@ -88,39 +96,42 @@ async def perform(command: Command[Any], request: Request, service: Service) -> 
         outcome = await service.worker.begin(command.action, command.params, command.provider, idempotency=idempotency)
     if not isinstance(outcome, AlreadyProcessed):
         return await command.respond(outcome)
-    secret = _open(service.encryption, outcome.record, caller_of(request))
-    answer = await command.respond_again(Repeat(outcome.record, secret))
-    answer.status_code = outcome.record.status or answer.status_code
-    answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+    secret = _open(service.encryption, outcome.record, request.caller)
+    response = await command.respond_again(Repeat(outcome.record, secret))
+    response.status_code = outcome.record.status or response.status_code
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
-async def _idempotency(command: Command[Any], request: Request, service: Service) -> Idempotency | None:
+async def _idempotency(
+    command: Command[Any, Any], request: ApiRequest, body: BodyT, tenant: TenantOf[BodyT] | None
+) -> Idempotency | None:
     """Tell how a command takes effect once; None where its request bears no key. Raises InvalidIdempotencyKey."""
-    origin = origin_of(request)
+    origin = request.origin
     if origin.idempotency_key is None:
         return None
-    caller = caller_of(request)
-    owner = await _owner(command, caller)
+    service = request.service
+    owner = await _key_owner(request, body, tenant)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
         merchant_id=owner,
         key=origin.idempotency_key,
-        path=path_in(request.scope),
-        fields={name: _digest(value) for name, value in msgspec.to_builtins(command.body).items()},
+        path=path_in(request.http.scope),
+        fields={name: _digest(value) for name, value in msgspec.to_builtins(body).items()},
         retention_ms=service.settings.idempotency_days * DAY_MS,
         request_id=origin.request_id,
-        secret=_seal(service.encryption, command.secret, caller, (owner, origin.idempotency_key)),
+        secret=_seal(service.encryption, command.secret, request.caller, (owner, origin.idempotency_key)),
     )
     return Idempotency(claim, command.summarize)
 
 
-async def _owner(command: Command[Any], caller: Caller) -> str:
+async def _key_owner(request: ApiRequest, body: BodyT, tenant: TenantOf[BodyT] | None) -> str:
     """Tell whose an idempotency key is: the caller's merchant's, that of what the call is about, or the operator's."""
+    caller = request.caller
     if caller.merchant_id is not None:
         return caller.merchant_id
-    if command.owner is not None:
-        return await command.owner()
+    if tenant is not None:
+        return await tenant(request, body)
     assert caller.key_id is not None, "only an operator's API key is admitted to an operator's calls"
     return operator_key_space(caller.key_id)
 

@@ -12,7 +12,7 @@ from paidonce.merchants.model import UNAUTHENTICATED, Caller
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paidonce.http.declarations import Call
+    from paidonce.http.operation import Operation
     from paidonce.http.rate_limits import Visit
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -22,13 +22,13 @@ CONTEXT: Final = "paidonce.context"
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """``id`` names the exchange, ``address`` is the client's, empty where none is known, ``caller`` is who makes the
-    request, ``visit`` what the rate limits note of it. ``calls`` is the table that it is looked up in, ``has_begun``
-    tells whether a response is being sent.
+    """``id`` names the request, ``address`` is the client's, empty where none is known, ``caller`` is who makes it,
+    ``visit`` what the rate limits note of it. ``operations`` is the table in which it is looked up, ``has_begun`` tells
+    whether a response is being sent.
     """
 
     id: str
-    calls: "Sequence[Call]"
+    operations: "Sequence[Operation]"
     address: str = ""
     caller: Caller = UNAUTHENTICATED
     visit: "Visit | None" = None

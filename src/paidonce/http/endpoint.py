@@ -1,4 +1,4 @@
-"""The endpoint of a path: finds the call for the method, admits the caller, and sends what the handler returns."""
+"""The endpoint of a path: finds the operation for the method, admits the caller, and sends the response."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,22 +8,25 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.errors import MethodNotAllowed
-from paidonce.http.authentication import Admit
+from paidonce.http.authentication import Authenticate
 from paidonce.http.context import prefix_in
-from paidonce.http.declarations import Call
+from paidonce.http.operation import Operation
+from paidonce.http.path_ids import PATH_IDS
+from paidonce.http.request import ApiRequest
 from paidonce.service import Service
 
 OPTIONS: Final = "OPTIONS"
 
 
 class PathEndpoint:
-    """Answers all requests to one path, as an ASGI application; raises what the caller is to be told as a problem."""
+    """Answers all requests to one path, as an ASGI application; raises the errors that become problems."""
 
-    def __init__(self, calls: Sequence[Call], service: Service, admit: Admit) -> None:
-        self._calls: Final[Mapping[str, Call]] = _by_method(calls)
-        self._allowed = sorted([*self._calls, OPTIONS])
+    def __init__(self, operations: Sequence[Operation], service: Service, authenticate: Authenticate) -> None:
+        self._operations: Final[Mapping[str, Operation]] = _by_method(operations)
+        self._allowed = sorted([*self._operations, OPTIONS])
+        self._variable = operations[0].variable
         self._service = service
-        self._admit = admit
+        self._authenticate = authenticate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -31,23 +34,24 @@ class PathEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> ASGIApp:
-        call = self._calls.get(request.method)
-        if call is None:
+        operation = self._operations.get(request.method)
+        if operation is None:
             if request.method == OPTIONS:
                 return Response(status_code=204, headers={"Allow": ", ".join(self._allowed)})
             raise MethodNotAllowed(request.method, self._allowed)
-        value: str | None = request.path_params[call.variable] if call.variable else None
-        await self._admit(request, call, value)
-        response = await (
-            call.handler(request, self._service) if value is None else call.handler(request, self._service, value)
-        )
+        await self._authenticate(request, operation)
+        path_value = ""
+        if self._variable is not None:
+            path_value = request.path_params[self._variable]
+            PATH_IDS[self._variable].check(path_value)
+        response = await operation.handle(ApiRequest(request, self._service, path_value))
         prefix = prefix_in(request.scope)
         if prefix and isinstance(response, Response) and "location" in response.headers:
             response.headers["location"] = prefix + response.headers["location"]
         return response
 
 
-def _by_method(calls: Sequence[Call]) -> dict[str, Call]:
+def _by_method(operations: Sequence[Operation]) -> dict[str, Operation]:
     """HEAD is answered as GET: the server leaves the body out."""
-    methods = {call.method: call for call in calls}
+    methods = {operation.method: operation for operation in operations}
     return methods | ({"HEAD": methods["GET"]} if "GET" in methods else {})

@@ -1,8 +1,7 @@
-"""The OpenAPI 3.1 document, generated from the operations and from the types that they read and return."""
+"""The OpenAPI 3.1 document, made from the declarations of all operations and from the types that they use."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,12 +19,12 @@ from paidonce.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from paidonce.http.fields import Fields
+from paidonce.http.path_ids import PATH_IDS
 from paidonce.http.problems import ANSWERS, PROBLEM_JSON, InternalError, Problem
-from paidonce.http.reading import Fields
-from paidonce.merchants.model import Scope
 
 if TYPE_CHECKING:
-    from paidonce.http.declarations import Call
+    from paidonce.http.operation import Operation
 
 Json: TypeAlias = dict[str, Any]
 
@@ -112,54 +111,17 @@ API_KEY: Final = {
 }
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A successful response: its description, the type of its body, and the headers that it may have."""
-
-    description: str
-    kind: type | None = None
-    headers: Sequence[str] = ()
-    media_type: str = "application/json"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """The description of a call in the table of routes. Without a ``scope`` it needs no API key."""
-
-    id: str
-    summary: str
-    description: str = ""
-    tag: str = "Checkouts"
-    scope: Scope | None = None
-    tells_more_to: Scope | None = None  # Needs no API key, but one that is sent must be valid.
-    answers: dict[int, Answer]
-    errors: Sequence[type[PaidonceError]] = ()
-    body: type[Fields] | None = None
-    body_required: bool = False
-    raw_body: str = ""
-    body_example: Json | None = None
-    parameters: type[Fields] | None = None
-    headers: Sequence[str] = ()
-    touches_database: bool = True
-
-
-@cache
-def shows_list(operation: Operation) -> bool:
-    """Tell whether the response of a call is a list, which can be large."""
-    kinds = [answer.kind for answer in operation.answers.values() if answer.kind is not None]
-    return any(get_origin(get_type_hints(kind).get("data")) is list for kind in kinds)
-
-
-def build_document(calls: Sequence["Call"], *, url: str = "/") -> Json:
-    """Build the document from the table of calls; ``url`` is the path under which the application is mounted."""
-    operations = [(one.path, one.method.lower(), one.operation) for one in calls]
+def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json:
+    """Make the document from a table of operations; ``url`` is the path under which they are mounted."""
     kinds: set[type] = {Problem}
-    for _, _, operation in operations:
-        kinds |= {answer.kind for answer in operation.answers.values() if answer.kind}
+    for operation in operations:
+        kinds |= {response.schema for response in operation.responses.values() if response.schema}
         kinds |= {operation.body} if operation.body else set()
     _, schemas = msgspec.json.schema_components(sorted(kinds, key=lambda kind: kind.__name__), ref_template=COMPONENTS)
     _refine(schemas)
     paths: Json = {}
-    for path, method, operation in operations:
-        paths.setdefault(path, {})[method] = _describe(path, operation)
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -205,9 +167,9 @@ def _refine(schemas: Json) -> None:
             metadata |= {"type": "object", "additionalProperties": {"type": "string"}}
 
 
-def _describe(path: str, operation: Operation) -> Json:
+def _describe(operation: "Operation") -> Json:
     said: Json = {
-        "operationId": operation.id,
+        "operationId": operation.operation_id,
         "summary": operation.summary,
         "tags": [operation.tag],
         "responses": _responses(operation),
@@ -216,11 +178,11 @@ def _describe(path: str, operation: Operation) -> Json:
     if operation.scope is not None:
         description = f"{description} Scope: `{operation.scope}`.".strip()
         said["security"] = [{}, {"apiKey": []}]
-    elif operation.tells_more_to is not None:
-        description = f"{description} An API key with the scope `{operation.tells_more_to}` gets more details.".strip()
+    elif operation.details_scope is not None:
+        description = f"{description} Tells more to a key with the scope `{operation.details_scope}`.".strip()
     if description:
         said["description"] = description
-    parameters = [*_path_parameters(path), *_query_parameters(operation.parameters)]
+    parameters = [*_path_parameters(operation.path), *_query_parameters(operation.parameters)]
     parameters += [PARAMETER_HEADERS[name] for name in operation.headers]
     if parameters:
         said["parameters"] = parameters
@@ -234,29 +196,16 @@ def _describe(path: str, operation: Operation) -> Json:
     return said
 
 
-# The parameters of paths: description, pattern, example.
-PATH_PARAMETERS: Final = {
-    "checkout_id": ("The id of the checkout.", "^chk_[0-9a-v]{26}$", "chk_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "key_id": ("The id of the API key, never the key itself.", "^key_[0-9a-v]{26}$", "key_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "key": ("The idempotency key; write a slash as `%2F`.", "^[!-~]([ -~]{0,253}[!-~])?$", "abc123"),
-    "event_id": ("The id of the event.", "^evt_[0-9a-v]{26}$", "evt_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "refund_id": ("The id of the refund.", "^ref_[0-9a-v]{26}$", "ref_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "endpoint_id": ("The id of the webhook endpoint.", "^whe_[0-9a-v]{26}$", "whe_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "delivery_id": ("The id of the delivery.", "^dlv_[0-9a-v]{26}$", "dlv_06f0q0h7pvsnb2c9vq3k1jv2rg"),
-    "provider": ("The name of the provider.", "^[a-z][a-z0-9_]{0,63}$", "simulator"),
-}
-
-
 def _path_parameters(path: str) -> Iterable[Json]:
-    for name, (description, pattern, example) in PATH_PARAMETERS.items():
+    for name, part in PATH_IDS.items():
         if f"{{{name}}}" in path:
             yield {
                 "name": name,
                 "in": "path",
                 "required": True,
-                "description": description,
-                "schema": {"type": "string", "pattern": pattern},
-                "example": example,
+                "description": part.description,
+                "schema": {"type": "string", "pattern": f"^{part.pattern}$"},
+                "example": part.example,
             }
 
 
@@ -272,33 +221,33 @@ def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
         yield said | ({"description": description} if description else {})
 
 
-def _responses(operation: Operation) -> Json:
+def _responses(operation: "Operation") -> Json:
     responses: Json = {}
-    for status, answer in operation.answers.items():
+    for status, spec in operation.responses.items():
         response: Json = {
-            "description": answer.description,
+            "description": spec.description,
             "headers": {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS},
         }
-        response["headers"] |= {name: HEADERS[name] for name in answer.headers}
-        if answer.kind is not None:
-            response["content"] = {answer.media_type: {"schema": _shape(answer.kind)}}
-        elif answer.media_type != "application/json":
-            response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
+        response["headers"] |= {name: HEADERS[name] for name in spec.headers}
+        if spec.schema is not None:
+            response["content"] = {spec.media_type: {"schema": _schema(spec.schema)}}
+        elif spec.media_type != "application/json":
+            response["content"] = {spec.media_type: {"schema": {"type": "string"}}}
         responses[str(status)] = response
     for status, causes in _errors_by_status(operation).items():
         responses[str(status)] = _problem(causes) if str(status) not in responses else responses[str(status)]
     return dict(sorted(responses.items()))
 
 
-def _shape(kind: type) -> Json:
+def _schema(kind: type) -> Json:
     return {"type": "object"} if kind is dict else {"$ref": COMPONENTS.format(name=kind.__name__)}
 
 
-def _errors_by_status(operation: Operation) -> dict[int, list[type[PaidonceError]]]:
+def _errors_by_status(operation: "Operation") -> dict[int, list[type[PaidonceError]]]:
     causes: list[type[PaidonceError]] = [*operation.errors, RateLimited, InternalError]
     if operation.scope is not None:
         causes += [Unauthenticated, InsufficientScope]
-    elif operation.tells_more_to is not None:
+    elif operation.details_scope is not None:
         causes.append(Unauthenticated)
     if operation.parameters is not None:
         causes.append(InvalidRequest)

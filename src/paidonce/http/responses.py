@@ -11,6 +11,6 @@ encode: Final = msgspec.json.Encoder().encode
 JSON: Final = "application/json"
 
 
-def reply(answer: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Respond with an answer as JSON."""
-    return Response(encode(answer), status, headers, JSON)
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Respond with JSON."""
+    return Response(encode(body), status, headers, JSON)

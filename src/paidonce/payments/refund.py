@@ -12,13 +12,14 @@ from paidonce.errors import (
     AmountExceedsRefundable,
     CheckoutNotFound,
     InvalidState,
+    PaidonceError,
     RefundNotFound,
 )
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, new_attempt
-from paidonce.payments.pay import Started, StartOutcome
+from paidonce.payments.pay import Started
 
 
 class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +33,12 @@ class StartRefund(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin = Origin()
 
 
-def start_refunds(transaction: Transaction, requests: Sequence[StartRefund]) -> list[StartOutcome]:
+def start_refunds(transaction: Transaction, requests: Sequence[StartRefund]) -> list[Started | PaidonceError]:
     """Reserve refunds on their checkouts and commit their attempts."""
     return [_start_refund(transaction, request) for request in requests]
 
 
-def _start_refund(transaction: Transaction, request: StartRefund) -> StartOutcome:
+def _start_refund(transaction: Transaction, request: StartRefund) -> Started | PaidonceError:
     checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None:
         return CheckoutNotFound()

@@ -125,7 +125,7 @@ class Worker:
 
     async def begin(
         self,
-        action: Callable[[Any, Sequence[Request]], list[StartOutcome]],
+        action: Callable[[Any, Sequence[Request]], Sequence[StartOutcome]],
         request: Request,
         provider: str,
         *,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from paidonce.http.openapi import build_document
-from paidonce.http.routes import ROUTES
+from paidonce.http.routes import OPERATIONS
 from tests.support.in_process_service import ENDPOINT, InProcessService, Json
 
 # POSTs that do not take the header. Whoever adds one says why it needs none.
@@ -117,7 +117,7 @@ CALLS: Final[dict[str, Prepare]] = {
 
 def posts() -> dict[str, Json]:
     """Give each POST of the document."""
-    paths: Json = build_document(ROUTES)["paths"]
+    paths: Json = build_document(OPERATIONS)["paths"]
     return {f"POST {path}": item["post"] for path, item in paths.items() if "post" in item}
 
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import Result
 
 from paidonce.cli import key_commands
-from paidonce.http.bodies_merchants import MerchantScope
 from paidonce.merchants import model
+from paidonce.merchants.schemas import MerchantScope
 from paidonce.merchants.secret import is_well_formed
 
 Run = Callable[..., Result]

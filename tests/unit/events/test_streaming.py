@@ -11,8 +11,8 @@ from starlette.types import Message
 
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.model import Event
+from paidonce.events.streaming import EventStream, Pace
 from paidonce.http.rate_limits import LISTS_AT_ONCE, Limits, Visit, limits_of
-from paidonce.http.streaming import EventStream, Pace
 from paidonce.settings import Settings
 from tests.unit.events.event_log_harness import SECONDS_MAX, EventLogHarness, event_log_harness
 

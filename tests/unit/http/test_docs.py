@@ -13,7 +13,7 @@ import pytest
 from paidonce.http.docs import render_docs
 from paidonce.http.openapi import build_document
 from paidonce.http.problems import ANSWERS
-from paidonce.http.routes import ROUTES
+from paidonce.http.routes import OPERATIONS
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def document() -> Json:
-    return build_document(ROUTES)
+    return build_document(OPERATIONS)
 
 
 @pytest.fixture(scope="module")

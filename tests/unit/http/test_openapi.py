@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from paidonce.errors import PaidonceError
-from paidonce.http.declarations import Call
-from paidonce.http.openapi import build_document, shows_list
-from paidonce.http.routes import ROUTES
+from paidonce.http.openapi import build_document
+from paidonce.http.operation import Operation
+from paidonce.http.routes import OPERATIONS
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    built: dict[str, Any] = json.loads(json.dumps(build_document(ROUTES)))
+    built: dict[str, Any] = json.loads(json.dumps(build_document(OPERATIONS)))
     return built
 
 
@@ -65,12 +65,12 @@ def test_a_problem_is_shown_with_every_code_that_it_may_have(document: dict[str,
 
 def test_every_call_that_answers_with_a_list_is_known_as_one() -> None:
     """Lists are read a few at a time, so that they do not fill the memory."""
-    lists = {route.operation.id for route in ROUTES if shows_list(route.operation)}
-    pages = {route.operation.id for route in ROUTES if "limit" in _parameters_of(route)}
+    lists = {operation.operation_id for operation in OPERATIONS if operation.returns_list}
+    pages = {operation.operation_id for operation in OPERATIONS if "limit" in _parameters_of(operation)}
     assert lists >= pages | {"listRefunds", "getTimeline"}
     assert lists & {"getCheckout", "createCheckout", "followEvents"} == set()
 
 
-def _parameters_of(call: Call) -> tuple[str, ...]:
-    parameters = call.operation.parameters
+def _parameters_of(operation: Operation) -> tuple[str, ...]:
+    parameters = operation.parameters
     return () if parameters is None else parameters.__struct_fields__

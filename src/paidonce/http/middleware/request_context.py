@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
 from paidonce.http.context import CONTEXT, RequestContext
-from paidonce.http.declarations import Call
+from paidonce.http.operation import Operation
 from paidonce.redaction import holds_secret
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -17,14 +17,16 @@ REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 class RequestContexts:
     """Gives each request its context, and each response the request's id."""
 
-    def __init__(self, app: ASGIApp, calls: Sequence[Call]) -> None:
+    def __init__(self, app: ASGIApp, operations: Sequence[Operation]) -> None:
         self._app = app
-        self._calls = calls
+        self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         client = scope.get("client")
-        context = RequestContext(id=_request_id(scope), calls=self._calls, address=client[0] if client else "")
+        context = RequestContext(
+            id=_request_id(scope), operations=self._operations, address=client[0] if client else ""
+        )
         scope[CONTEXT] = context
 
         async def send_with_id(message: Message) -> None:

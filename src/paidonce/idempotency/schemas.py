@@ -1,14 +1,22 @@
-"""What answers say of idempotency keys."""
+"""What the call about idempotency keys reads and responds with."""
 
 import msgspec
 
 from paidonce.checkouts.model import Checkout
 from paidonce.clock import format_instant
+from paidonce.http.fields import Fields
+from paidonce.http.formats import MerchantId
 from paidonce.idempotency.model import IdempotencyRecord
 
 
+class IdempotencyKeyParameters(Fields, frozen=True, kw_only=True):
+    """Whose key. An operator who names no merchant asks for a key of its own, sent with a call about no merchant."""
+
+    merchant_id: MerchantId | None = None
+
+
 class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
-    """A call that took effect under a key: where it went, what it was answered, and what it made or changed.
+    """A call that took effect with a key: its path, its status, and the resource that it created or changed.
 
     ``expiresAt`` is null for the creation of a checkout: that key is kept for ever.
     """
@@ -22,7 +30,7 @@ class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: str | None
 
 
-class IdempotencyKeyAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class IdempotencyKeyResponse(msgspec.Struct, frozen=True, rename="camel"):
     """What a key was used for: the creation of a checkout, another call, or one of each.
 
     ``merchantId`` is null where the key is an operator's own, for calls that are about no merchant.
@@ -33,7 +41,7 @@ class IdempotencyKeyAnswer(msgspec.Struct, frozen=True, rename="camel"):
     data: list[KeyUse]
 
 
-def use_of(record: IdempotencyRecord) -> KeyUse:
+def record_use(record: IdempotencyRecord) -> KeyUse:
     """Show what a key was used for."""
     assert record.status is not None, "what is committed was answered"
     assert record.resource is not None, "as the status"

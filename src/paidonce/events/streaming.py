@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from paidonce.errors import PaidonceError
 from paidonce.events.feed import Follower
 from paidonce.events.model import Event
-from paidonce.http.answers import event_answer
+from paidonce.events.schemas import event_response
 from paidonce.http.context import Header
 from paidonce.http.disconnects import until_disconnected
 from paidonce.http.rate_limits import Visit
@@ -36,7 +36,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     open: float = 900.0  # Then the client asks again, maybe of another process.
 
 
-async def stream_head(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def respond_to_head(_scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer HEAD: a stream's headers, and its end."""
     await _begin(send)
     await _end(send)
@@ -98,7 +98,7 @@ class EventStream:
 
     def _shown(self, events: Iterable[Event], follower: Follower) -> bytes:
         shown = "".join(
-            f"id: {event.sequence}\nevent: {event.type}\ndata: {encode(event_answer(event)).decode()}\n\n"
+            f"id: {event.sequence}\nevent: {event.type}\ndata: {encode(event_response(event)).decode()}\n\n"
             for event in events
             if self._types is None or event.type in self._types
         )

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
+from paidonce.checkouts.schemas import CreateCheckoutBody, ListCheckoutsParameters
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
-from paidonce.http.bodies import CancelBody, CreateCheckoutBody, ListParameters, NoParameters, PayBody
-from paidonce.http.bodies_webhooks import CreateEndpointBody
-from paidonce.http.reading import Fields, read_body, read_parameters
+from paidonce.http.fields import Fields, read_body, read_parameters
+from paidonce.http.request import NoParameters
+from paidonce.payments.schemas import CancelBody, PayBody
+from paidonce.webhook_endpoints.schemas import CreateEndpointBody
 
 JSON = "application/json"
 GOOD: dict[str, Any] = {"merchantId": "m123", "amount": 1000, "currency": "USD", "idempotencyKey": "abc123"}
@@ -27,7 +29,7 @@ def refused(kind: type[Fields], body: bytes | dict[str, Any]) -> dict[str, str]:
 
 def refused_parameters(*given: tuple[str, str]) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequest) as raised:
-        read_parameters(ListParameters, given)
+        read_parameters(ListCheckoutsParameters, given)
     return [(field.pointer, field.code) for field in raised.value.fields]
 
 
@@ -142,7 +144,7 @@ def test_whatever_stands_in_a_field_it_is_read_or_named(value: object) -> None:
 
 
 def test_parameters_that_fit_are_read() -> None:
-    read = read_parameters(ListParameters, [("limit", "100"), ("status", "PENDING"), ("merchantId", "m123")])
+    read = read_parameters(ListCheckoutsParameters, [("limit", "100"), ("status", "PENDING"), ("merchantId", "m123")])
     assert (read.limit, read.status, read.merchant_id) == (100, "PENDING", "m123")
 
 

@@ -7,18 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
+from paidonce.checkouts.schemas import CreateCheckoutBody, ListCheckoutsParameters, check_currency, check_url
 from paidonce.errors import InvalidRequest
-from paidonce.http.bodies import (
-    CreateCheckoutBody,
-    ListParameters,
-    PayBody,
-    RefundBody,
-    check_currency,
-    check_instant,
-    check_token,
-    check_url,
-)
-from paidonce.http.reading import Fields, read_body, read_parameters
+from paidonce.http.fields import Fields, read_body, read_parameters
+from paidonce.http.formats import check_instant
+from paidonce.payments.schemas import PayBody, RefundBody, check_token
 
 GOOD: dict[str, Any] = {"merchantId": "m123", "amount": 1000, "currency": "USD"}
 
@@ -163,12 +156,12 @@ def test_a_rule_says_what_is_wrong_or_nothing(check: Callable[[str], str | None]
 )
 def test_a_time_that_is_iso_8601_but_not_rfc_3339_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        read_parameters(ListParameters, [("createdAfter", text)])
+        read_parameters(ListCheckoutsParameters, [("createdAfter", text)])
 
 
 @pytest.mark.parametrize("text", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+01:00", "0001-01-01T00:00:00-23:59"])
 def test_a_time_that_is_rfc_3339_is_accepted(text: str) -> None:
-    assert read_parameters(ListParameters, [("createdAfter", text)]).created_after == text
+    assert read_parameters(ListCheckoutsParameters, [("createdAfter", text)]).created_after == text
 
 
 @pytest.mark.parametrize("text", ["paid with 4242424242424242", "4242 4242 4242 4242", "card:4242-4242-4242-4242."])

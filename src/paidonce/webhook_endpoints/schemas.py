@@ -1,15 +1,103 @@
-"""What answers say of webhook endpoints and deliveries."""
+"""What the calls about webhook endpoints and deliveries read and respond with."""
+
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
+from paidonce import ids
 from paidonce.clock import Instant, format_instant
+from paidonce.events.model import EventType
+from paidonce.http.fields import Fields
+from paidonce.http.formats import Limit, MerchantId, Text, whole
 from paidonce.webhook_endpoints.deliveries import NewTry
 from paidonce.webhook_endpoints.model import WebhookEndpoint
-from paidonce.webhook_endpoints.redelivery import Redelivery
+from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX, Redelivery
 from paidonce.webhook_endpoints.resending import ShownDelivery
 
+OVERLAP_SECONDS_MAX: Final = 7 * 86_400
 
-class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+WebhookUrl = Annotated[
+    str,
+    whole(
+        r"https?://[!-~]+",
+        "Where webhooks go: https, a public host, no user and no fragment; any port.",
+        length_max=2048,
+    ),
+]
+EndpointId = Annotated[str, whole(ids.pattern(ids.ENDPOINT))]
+DeliveryId = Annotated[str, whole(ids.pattern(ids.DELIVERY))]
+EventTypes = Annotated[
+    list[EventType],
+    Meta(
+        max_length=len(EventType),
+        description="The types of events to send; none, or an empty list: all but those of endpoints themselves.",
+    ),
+]
+Description = Annotated[Text, Meta(description="Your own note.")]
+Sequence = Annotated[int, Meta(ge=1, le=2**53, description="The number of an event, as `sequence` tells it.")]
+
+
+class CreateEndpointBody(Fields, frozen=True, kw_only=True):
+    """A webhook endpoint to create."""
+
+    url: WebhookUrl
+    merchant_id: MerchantId | None = None
+    event_types: EventTypes | None = None
+    description: Description | None = None
+
+
+class UpdateEndpointBody(Fields, frozen=True, kw_only=True):
+    """What to change of a webhook endpoint; an absent field stays. ``enabled: false`` pauses it and loses nothing."""
+
+    url: WebhookUrl | None = None
+    event_types: EventTypes | None = None
+    description: (
+        Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$", description="Your own note;  removes it.")] | None
+    ) = None
+    enabled: Annotated[bool, Meta(description="Whether webhooks are sent; else they are kept.")] | None = None
+
+
+class RotateSecretBody(Fields, frozen=True, kw_only=True):
+    """How long the former secret signs too; the whole body may be absent."""
+
+    overlap_seconds: Annotated[
+        int, Meta(ge=0, le=OVERLAP_SECONDS_MAX, description="0: the former secret ends at once.")
+    ] = 86_400
+
+
+class EmptyBody(Fields, frozen=True, kw_only=True):
+    """This call takes no body, or an empty object."""
+
+
+class RedeliverRangeBody(Fields, frozen=True, kw_only=True):
+    """Which events to send again, both ends included."""
+
+    from_sequence: Sequence
+    to_sequence: Annotated[
+        Sequence, Meta(description=f"At most {REDELIVERED_MAX} events in all, so at most that far beyond the first.")
+    ]
+
+
+class ListEndpointsParameters(Fields, frozen=True, kw_only=True):
+    """Which webhook endpoints to list."""
+
+    merchant_id: MerchantId | None = None
+    limit: Limit = 10
+    starting_after: EndpointId | None = None
+    ending_before: EndpointId | None = None
+
+
+class ListDeliveriesParameters(Fields, frozen=True, kw_only=True):
+    """Which deliveries to list."""
+
+    status: Literal["PENDING", "SENDING", "DELIVERED", "FAILED"] | None = None
+    limit: Limit = 10
+    starting_after: DeliveryId | None = None
+    ending_before: DeliveryId | None = None
+
+
+class EndpointResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A webhook endpoint. ``secret`` is told when it is made, and again only to who repeats that very call with its
     idempotency key; where it can be told no more, ``secretShownAt`` says when it was.
 
@@ -36,11 +124,11 @@ class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 class EndpointPage(msgspec.Struct, frozen=True, rename="camel"):
     """A page of webhook endpoints, newest first."""
 
-    data: list[EndpointAnswer]
+    data: list[EndpointResponse]
     has_more: bool
 
 
-class TryAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class TryResponse(msgspec.Struct, frozen=True, rename="camel"):
     """A try: when, how long it took, what the receiver answered (its first bytes), and why it counts as failed."""
 
     number: int
@@ -51,7 +139,7 @@ class TryAnswer(msgspec.Struct, frozen=True, rename="camel"):
     answer: str | None
 
 
-class DeliveryAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class DeliveryResponse(msgspec.Struct, frozen=True, rename="camel"):
     """A delivery of an event to an endpoint. ``status`` is PENDING, SENDING, DELIVERED or FAILED.
 
     ``number`` counts the endpoint's deliveries without a gap; ``sequence`` the merchant's events. ``tries`` holds the
@@ -69,24 +157,24 @@ class DeliveryAnswer(msgspec.Struct, frozen=True, rename="camel"):
     next_try_at: str | None
     delivered_at: str | None
     created_at: str
-    tries: list[TryAnswer]
+    tries: list[TryResponse]
 
 
 class DeliveryPage(msgspec.Struct, frozen=True, rename="camel"):
     """A page of deliveries, newest first."""
 
-    data: list[DeliveryAnswer]
+    data: list[DeliveryResponse]
     has_more: bool
 
 
-class Redelivered(msgspec.Struct, frozen=True):
+class RedeliveredResponse(msgspec.Struct, frozen=True):
     """How many deliveries were made due at once. ``remaining`` counts the events that are still to be looked at."""
 
     deliveries: int
     remaining: int
 
 
-class RedeliveryAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class RedeliveryResponse(msgspec.Struct, frozen=True, rename="camel"):
     """A range of events that is being sent again. ``remaining`` counts those that are still to be looked at."""
 
     id: str
@@ -100,17 +188,17 @@ class RedeliveryAnswer(msgspec.Struct, frozen=True, rename="camel"):
 class RedeliveryList(msgspec.Struct, frozen=True):
     """All ranges that are still being sent again, oldest first."""
 
-    data: list[RedeliveryAnswer]
+    data: list[RedeliveryResponse]
 
 
-def endpoint_answer(
+def endpoint_response(
     endpoint: WebhookEndpoint,
     secret: str | msgspec.UnsetType = msgspec.UNSET,
     *,
     secret_shown_at: str | msgspec.UnsetType = msgspec.UNSET,
-) -> EndpointAnswer:
+) -> EndpointResponse:
     """Show an endpoint, and its secret where it is new."""
-    return EndpointAnswer(
+    return EndpointResponse(
         id=endpoint.id,
         merchant_id=endpoint.merchant_id,
         url=endpoint.url,
@@ -128,10 +216,10 @@ def endpoint_answer(
     )
 
 
-def delivery_answer(shown: ShownDelivery) -> DeliveryAnswer:
+def delivery_response(shown: ShownDelivery) -> DeliveryResponse:
     """Show a delivery with its tries."""
     one = shown.delivery
-    return DeliveryAnswer(
+    return DeliveryResponse(
         one.id,
         one.endpoint_id,
         one.merchant_id,
@@ -144,19 +232,19 @@ def delivery_answer(shown: ShownDelivery) -> DeliveryAnswer:
         _instant(one.due_at) if one.status == "PENDING" else None,
         _instant(one.delivered_at),
         format_instant(one.created_at),
-        [_try_answer(each) for each in shown.tries],
+        [_try_response(each) for each in shown.tries],
     )
 
 
-def redelivery_answer(one: Redelivery) -> RedeliveryAnswer:
+def redelivery_response(one: Redelivery) -> RedeliveryResponse:
     """Show a range that is being sent again."""
-    return RedeliveryAnswer(
+    return RedeliveryResponse(
         one.id, one.endpoint_id, one.from_sequence, one.to_sequence, one.remaining, format_instant(one.created_at)
     )
 
 
-def _try_answer(one: NewTry) -> TryAnswer:
-    return TryAnswer(
+def _try_response(one: NewTry) -> TryResponse:
+    return TryResponse(
         one.number, format_instant(one.started_at), one.duration_ms, one.status_code, one.error, one.answer
     )
 

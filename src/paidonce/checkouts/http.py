@@ -1,0 +1,202 @@
+"""The calls about checkouts."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+from starlette.responses import Response
+
+from paidonce import ids
+from paidonce.checkouts.actions import (
+    Created,
+    Replayed,
+    create_checkouts,
+    list_checkouts,
+    load_checkouts,
+    load_timelines,
+)
+from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
+from paidonce.checkouts.schemas import (
+    CheckoutPage,
+    CheckoutResponse,
+    CreateCheckoutBody,
+    ListCheckoutsParameters,
+    Timeline,
+    checkout_response,
+)
+from paidonce.checkouts.store import CheckoutFilter, id_of
+from paidonce.clock import parse_instant
+from paidonce.errors import (
+    CheckoutNotFound,
+    IdempotencyKeyReused,
+    MerchantNotFound,
+    WrongMerchant,
+)
+from paidonce.events.model import Origin
+from paidonce.events.schemas import event_response
+from paidonce.http.disconnects import until_disconnected
+from paidonce.http.fields import Fields
+from paidonce.http.headers import agree_on_key, read_wait_seconds
+from paidonce.http.key_lifetime import wait_while_key_is_valid
+from paidonce.http.operation import ResponseSpec, exempt_post, get
+from paidonce.http.rate_limits import count_wait
+from paidonce.http.request import ApiRequest, refuse_two_cursors
+from paidonce.http.responses import json_response
+from paidonce.merchants.model import Scope, TenantScopedId
+from paidonce.service import Service
+
+
+def _required_fields(request: ApiRequest) -> Sequence[str]:
+    required = [] if request.http.headers.get("idempotency-key") else ["idempotencyKey"]
+    return required if request.caller.merchant_id else [*required, "merchantId"]
+
+
+@exempt_post(
+    "/checkouts",
+    operation_id="createCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
+    summary="Create a checkout",
+    description="The same merchant, key and body give the same checkout for ever, from any number of clients at once. "
+    "Another body with the same key is refused.",
+    body=CreateCheckoutBody,
+    required_fields=_required_fields,
+    because="The key names the purchase for ever: it is stored in the checkout's own row, and may be in the body.",
+    body_required=True,
+    body_example={"merchantId": "m123", "amount": 1000, "currency": "USD", "idempotencyKey": "abc123"},
+    headers=["Idempotency-Key"],
+    responses={
+        201: ResponseSpec(
+            description="The checkout: new, or as it is now.",
+            schema=CheckoutResponse,
+            headers=["Location", "Idempotent-Replayed"],
+        )
+    },
+    errors=[IdempotencyKeyReused, WrongMerchant, MerchantNotFound],
+)
+async def create_checkout(request: ApiRequest, body: CreateCheckoutBody) -> Response:
+    """Create a checkout, or return the one that this key created."""
+    merchant_id = request.merchant_id(body.merchant_id)
+    await request.require_merchant(merchant_id)
+    checkout = _new_checkout(request, body, merchant_id)
+    outcome: Created | Replayed = await request.service.writer.submit(create_checkouts, checkout)
+    headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
+    if not isinstance(outcome, Created):
+        headers["Idempotent-Replayed"] = "true"
+    return json_response(checkout_response(outcome.checkout), 201, headers)
+
+
+@get(
+    "/checkouts",
+    ListCheckoutsParameters,
+    operation_id="listCheckouts",
+    scope=Scope.CHECKOUTS_READ,
+    summary="List checkouts",
+    description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
+    responses={200: ResponseSpec(description="A page.", schema=CheckoutPage)},
+    errors=[WrongMerchant, MerchantNotFound],
+)
+async def get_checkouts(request: ApiRequest, parameters: ListCheckoutsParameters) -> Response:
+    """Return a page of checkouts."""
+    merchant_id = request.merchant_id_if_named(parameters.merchant_id)
+    await request.require_merchant(merchant_id)
+    page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, merchant_id))
+    return json_response(CheckoutPage([checkout_response(checkout) for checkout in page], has_more))
+
+
+@get(
+    "/checkouts/{checkout_id}",
+    operation_id="getCheckout",
+    scope=Scope.CHECKOUTS_READ,
+    summary="Get a checkout",
+    headers=["Prefer"],
+    responses={
+        200: ResponseSpec(description="As it is now.", schema=CheckoutResponse, headers=["Preference-Applied"]),
+    },
+    errors=[CheckoutNotFound],
+)
+async def get_checkout(request: ApiRequest) -> Response:
+    """Return a checkout, at once or when it has left PROCESSING."""
+    return await respond_when_settled(request, await load_checkout(request.service, request.resource), 200, {})
+
+
+@get(
+    "/checkouts/{checkout_id}/timeline",
+    operation_id="getTimeline",
+    scope=Scope.CHECKOUTS_READ,
+    summary="Get a checkout's timeline",
+    description="Every transition, attempt and response of the provider with its cause, oldest first.",
+    responses={200: ResponseSpec(description="Everything that happened so far.", schema=Timeline)},
+    errors=[CheckoutNotFound],
+)
+async def get_timeline(request: ApiRequest) -> Response:
+    """Return everything that happened to a checkout."""
+    events = await request.service.reader.submit(load_timelines, request.resource)
+    return json_response(Timeline([event_response(event) for event in events]))
+
+
+async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:
+    """Read a checkout; raises CheckoutNotFound."""
+    return await service.reader.submit(load_checkouts, checkout)
+
+
+async def checkout_tenant(request: ApiRequest, _body: Fields) -> str:
+    """Tell which merchant the checkout in the path belongs to; raises CheckoutNotFound."""
+    return (await load_checkout(request.service, request.resource)).merchant_id
+
+
+async def respond_when_settled(
+    request: ApiRequest, checkout: Checkout, status: int, headers: dict[str, str], *, owned_locally: bool = False
+) -> Response:
+    """Respond with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING.
+
+    ``owned_locally`` is as ``SettlementWaiters.settled`` has it.
+    """
+    service = request.service
+    seconds = read_wait_seconds(", ".join(request.http.headers.getlist("prefer")))
+    if seconds:
+        if checkout.status == CheckoutStatus.PROCESSING:
+            if not count_wait(request.context):
+                return json_response(checkout_response(checkout), status, headers)
+            waiting = service.settlement_waiters.settled(
+                checkout,
+                lambda: load_checkout(service, id_of(checkout)),
+                seconds=seconds,
+                owned_locally=owned_locally,
+                gone=partial(until_disconnected, request.http.receive),
+            )
+            checkout = await wait_while_key_is_valid(request, waiting)
+        headers["Preference-Applied"] = f"wait={seconds}"
+    return json_response(checkout_response(checkout), status, headers)
+
+
+def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
+    key = agree_on_key(request.http.headers.get("idempotency-key"), body.idempotency_key)
+    assert key is not None, "the body must have it where the header does not"
+    return NewCheckout(
+        id=ids.new_id(ids.CHECKOUT),
+        merchant_id=merchant_id,
+        idempotency_key=key,
+        amount=body.amount,
+        currency=body.currency,
+        expires_in_seconds=body.expires_in,
+        capture_method=body.capture_method,
+        description=body.description,
+        # Sorted, so that the same pairs in another order are the same body.
+        metadata=msgspec.json.encode(body.metadata, order="sorted").decode() if body.metadata else None,
+        success_url=body.success_url,
+        cancel_url=body.cancel_url,
+        origin=Origin(request.context.id, key),
+    )
+
+
+def _filter(parameters: ListCheckoutsParameters, merchant_id: str | None) -> CheckoutFilter:
+    refuse_two_cursors(parameters.starting_after, parameters.ending_before)
+    return CheckoutFilter(
+        limit=parameters.limit,
+        merchant_id=merchant_id,
+        status=parameters.status,
+        created_after=parse_instant(parameters.created_after) if parameters.created_after else None,
+        created_before=parse_instant(parameters.created_before) if parameters.created_before else None,
+        starting_after=parameters.starting_after,
+        ending_before=parameters.ending_before,
+    )

@@ -1,0 +1,49 @@
+"""The variable parts of paths: what each looks like, and what a request is told where it cannot be one."""
+
+import re
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from paidonce import errors, ids
+from paidonce.errors import PaidonceError
+
+EXAMPLE: Final = "{prefix}_06f0q0h7pvsnb2c9vq3k1jv2rg"
+
+
+class PathId(msgspec.Struct, frozen=True, dict=True):
+    """A variable part of a path. ``pattern`` is a regular expression for the whole of it.
+
+    ``not_found`` is raised where the part does not match; None: the handler looks at it by itself.
+    """
+
+    description: str
+    pattern: str
+    example: str
+    not_found: type[PaidonceError] | None = None
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def check(self, value: str) -> None:
+        """Raise ``not_found`` where a value cannot be one: the database is not asked, and PostgreSQL takes no NUL."""
+        if self.not_found is not None and not self._compiled.fullmatch(value):
+            raise self.not_found
+
+
+def _id(description: str, prefix: str, not_found: type[PaidonceError]) -> PathId:
+    return PathId(description, ids.pattern(prefix), EXAMPLE.format(prefix=prefix), not_found)
+
+
+PATH_IDS: Final = {
+    "checkout_id": _id("The checkout's id.", ids.CHECKOUT, errors.CheckoutNotFound),
+    "refund_id": _id("The refund's id.", ids.REFUND, errors.RefundNotFound),
+    "event_id": _id("The event's id.", ids.EVENT, errors.EventNotFound),
+    "endpoint_id": _id("The webhook endpoint's id.", ids.ENDPOINT, errors.WebhookEndpointNotFound),
+    "delivery_id": _id("The delivery's id.", ids.DELIVERY, errors.DeliveryNotFound),
+    "key_id": _id("The API key's id, never the key itself.", ids.KEY, errors.KeyNotFound),
+    "key": PathId("The key as one part of the path, a slash in it as `%2F`.", "[!-~]([ -~]{0,253}[!-~])?", "abc123"),
+    "provider": PathId("The provider's name.", "[a-z][a-z0-9_]{0,63}", "simulator"),
+}

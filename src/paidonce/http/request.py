@@ -1,0 +1,108 @@
+"""A request that was admitted: what its handler is given."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
+from paidonce.events.model import Origin
+from paidonce.http.context import RequestContext, context_of
+from paidonce.http.fields import Fields, read_body, read_parameters
+from paidonce.http.headers import read_idempotency_key
+from paidonce.merchants.actions import load_merchants
+from paidonce.merchants.model import Caller, TenantScopedId
+from paidonce.service import Service
+
+T = TypeVar("T", bound=Fields)
+
+
+class NoParameters(Fields, frozen=True, kw_only=True):
+    """This call takes no parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """``http`` is what came in, ``service`` the running parts, ``path_value`` the path's variable part, else empty."""
+
+    http: Request
+    service: Service
+    path_value: str = ""
+
+    @property
+    def context(self) -> RequestContext:
+        """What is known of the request beside what was sent."""
+        return context_of(self.http)
+
+    @property
+    def caller(self) -> Caller:
+        """Who makes the request."""
+        return self.context.caller
+
+    @property
+    def origin(self) -> Origin:
+        """Where a change comes from: the request's id and, if it bears one, its idempotency key.
+
+        Raises InvalidIdempotencyKey.
+        """
+        return Origin(self.context.id, read_idempotency_key(self.http.headers.get("idempotency-key")))
+
+    @property
+    def resource(self) -> TenantScopedId:
+        """The resource that the path names, for this caller alone: another merchant's is not found."""
+        return self.scoped_id(self.path_value)
+
+    def scoped_id(self, resource_id: str) -> TenantScopedId:
+        """Name a resource for this caller alone: another merchant's is not found."""
+        return TenantScopedId(resource_id, self.caller.merchant_id)
+
+    async def read_body(self, kind: type[T], *, required: Collection[str] = ()) -> T:
+        """Read the body as JSON; raises what ``fields.read_body`` raises. Query parameters are refused."""
+        self.refuse_parameters()
+        content_type = self.http.headers.get("content-type", "")
+        return read_body(kind, await self.http.body(), content_type, required=required)
+
+    def read_parameters(self, kind: type[T]) -> T:
+        """Read the query parameters; raises InvalidRequest."""
+        return read_parameters(kind, self.http.query_params.multi_items())
+
+    def refuse_parameters(self) -> None:
+        """Raise InvalidRequest where there are query parameters."""
+        if self.http.scope["query_string"]:
+            self.read_parameters(NoParameters)
+
+    def merchant_id(self, named: str | None, *, where: str = "merchantId") -> str:
+        """Tell which merchant the request is about: the caller's own, or, for a caller without one, the one it names.
+
+        ``where`` points to the field that names it. Raises WrongMerchant, or InvalidRequest where none is named.
+        """
+        merchant_id = self.merchant_id_if_named(named)
+        if merchant_id is None:
+            raise InvalidRequest([FieldError(where, "missing", "This field is required.")])
+        return merchant_id
+
+    def merchant_id_if_named(self, named: str | None) -> str | None:
+        """Tell which merchant the request is about; None where a caller without one names none.
+
+        Raises WrongMerchant.
+        """
+        own = self.caller.merchant_id
+        if named is not None and own not in (None, named):
+            raise WrongMerchant
+        return named or own
+
+    async def require_merchant(self, merchant_id: str | None) -> None:
+        """Raise MerchantNotFound where an operator's API key names a merchant that does not exist.
+
+        While keys are off a merchant is created by first use, and a merchant that has an API key exists.
+        """
+        if merchant_id is not None and self.caller.merchant_id is None and self.caller.key_id is not None:
+            await self.service.reader.submit(load_merchants, merchant_id)
+
+
+def refuse_two_cursors(starting_after: str | None, ending_before: str | None) -> None:
+    """Raise InvalidRequest where a list is asked for in both directions."""
+    if starting_after and ending_before:
+        detail = "Give startingAfter or endingBefore, not both."
+        raise InvalidRequest([FieldError("endingBefore", "contradiction", detail)])

@@ -1,0 +1,275 @@
+"""The calls that move money: pay, capture, cancel, refund."""
+
+from starlette.responses import Response
+
+from paidonce import ids
+from paidonce.checkouts.http import checkout_tenant, load_checkout, respond_when_settled
+from paidonce.checkouts.model import CheckoutStatus
+from paidonce.checkouts.schemas import CheckoutResponse, checkout_response
+from paidonce.errors import (
+    AmountExceedsCapturable,
+    AmountExceedsRefundable,
+    AttemptsExhausted,
+    CheckoutExpired,
+    CheckoutNotFound,
+    FieldError,
+    InvalidRequest,
+    InvalidState,
+    PaymentInProgress,
+    RefundNotFound,
+)
+from paidonce.http.commands import Command, Repeat
+from paidonce.http.operation import ResponseSpec, get, post
+from paidonce.http.request import ApiRequest
+from paidonce.http.responses import json_response
+from paidonce.idempotency.model import StoredResponse
+from paidonce.merchants.model import Scope, TenantScopedId
+from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.model import Attempt
+from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
+from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
+from paidonce.payments.schemas import (
+    CancelBody,
+    CaptureBody,
+    PayBody,
+    RefundBody,
+    RefundList,
+    RefundResponse,
+    refund_response,
+)
+from paidonce.service import Service
+
+IN_PROGRESS = ResponseSpec(
+    description="In progress, or how it ended while the client waited.",
+    schema=CheckoutResponse,
+    headers=["Location", "Retry-After", "Preference-Applied"],
+)
+
+
+@post(
+    "/checkouts/{checkout_id}/pay",
+    operation_id="payCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
+    tenant=checkout_tenant,
+    summary="Pay a checkout",
+    description="Asynchronous: the response shows PROCESSING, and only evidence from the provider ends that. The same "
+    "call again is answered with the same attempt, never with a second charge.",
+    body=PayBody,
+    body_example={"paymentMethod": "tok_success"},
+    headers=["Prefer"],
+    responses={202: IN_PROGRESS},
+    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired],
+)
+async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayment, Started | Repeated]:
+    """Start a payment, or return the one that is in progress."""
+    providers = request.service.providers
+    if body.provider not in providers:
+        detail = f"There is no provider {body.provider}; there is {', '.join(sorted(providers))}."
+        raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+    return Command(
+        action=start_payments,
+        params=StartPayment(
+            attempt_id=ids.new_id(ids.ATTEMPT),
+            checkout=request.resource,
+            payment_method=body.payment_method,
+            provider=body.provider,
+            origin=request.origin,
+        ),
+        summarize=summarize_attempt,
+        respond=lambda outcome: _respond_started(request, outcome),
+        respond_again=lambda _repeat: _respond_again(request),
+        provider=body.provider,
+    )
+
+
+@post(
+    "/checkouts/{checkout_id}/capture",
+    operation_id="captureCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
+    tenant=checkout_tenant,
+    summary="Capture an authorized amount",
+    description="Asynchronous: the checkout goes through PROCESSING to COMPLETED, or back to AUTHORIZED where the "
+    "provider declines. The part that is not captured is released.",
+    body=CaptureBody,
+    body_example={"amount": 800},
+    headers=["Prefer"],
+    responses={202: IN_PROGRESS},
+    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
+)
+async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[StartCapture, Started | Repeated]:
+    """Capture the authorized amount, or a part of it."""
+    return Command(
+        action=start_captures,
+        params=StartCapture(
+            attempt_id=ids.new_id(ids.ATTEMPT), checkout=request.resource, amount=body.amount, origin=request.origin
+        ),
+        summarize=summarize_attempt,
+        respond=lambda outcome: _respond_started(request, outcome),
+        respond_again=lambda _repeat: _respond_again(request),
+        provider=await _provider_of(request),
+    )
+
+
+@post(
+    "/checkouts/{checkout_id}/cancel",
+    operation_id="cancelCheckout",
+    scope=Scope.CHECKOUTS_WRITE,
+    tenant=checkout_tenant,
+    summary="Cancel a checkout",
+    description="A canceled checkout stays canceled, and canceling it again gives the same response. An authorized "
+    "amount is voided first: 202, and CANCELED when the provider has proven that.",
+    body=CancelBody,
+    responses={
+        200: ResponseSpec(description="Canceled: nothing is charged.", schema=CheckoutResponse),
+        202: ResponseSpec(
+            description="The authorization is being voided.", schema=CheckoutResponse, headers=["Retry-After"]
+        ),
+    },
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
+)
+async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[StartCancel, Started | Repeated]:
+    """Cancel a checkout that nobody has paid, or void its authorization."""
+
+    async def respond(outcome: Started | Repeated) -> Response:
+        is_canceled = outcome.checkout.status == CheckoutStatus.CANCELED
+        return _respond_to_cancel(checkout_response(outcome.checkout), 200 if is_canceled else 202)
+
+    async def respond_again(repeat: Repeat) -> Response:
+        checkout = await load_checkout(request.service, request.resource)
+        return _respond_to_cancel(checkout_response(checkout), repeat.record.status or 200)
+
+    return Command(
+        action=start_cancels,
+        params=StartCancel(attempt_id=ids.new_id(ids.ATTEMPT), checkout=request.resource, origin=request.origin),
+        summarize=summarize_cancel,
+        respond=respond,
+        respond_again=respond_again,
+        provider=await _provider_of(request),
+    )
+
+
+@post(
+    "/checkouts/{checkout_id}/refunds",
+    operation_id="createRefund",
+    scope=Scope.REFUNDS_WRITE,
+    tenant=checkout_tenant,
+    tag="Refunds",
+    summary="Refund a checkout",
+    description="Several refunds may be in progress at once; together they are never more than was captured. The same "
+    "Idempotency-Key gives the same refund.",
+    body=RefundBody,
+    body_example={"amount": 300, "reason": "returned"},
+    responses={
+        202: ResponseSpec(
+            description="In progress, or as it is now.", schema=RefundResponse, headers=["Location", "Retry-After"]
+        )
+    },
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable],
+)
+async def create_refund(request: ApiRequest, body: RefundBody) -> Command[StartRefund, Started]:
+    """Start a refund, or return the one that this key started."""
+
+    async def respond(outcome: Started) -> Response:
+        return _respond_with_refund(outcome.attempt)
+
+    async def respond_again(repeat: Repeat) -> Response:
+        return _respond_with_refund(await _load_refund(request.service, request.scoped_id(repeat.resource_id)))
+
+    return Command(
+        action=start_refunds,
+        params=StartRefund(
+            attempt_id=ids.new_id(ids.REFUND),
+            checkout=request.resource,
+            amount=body.amount,
+            reason=body.reason,
+            origin=request.origin,
+        ),
+        summarize=summarize_refund,
+        respond=respond,
+        respond_again=respond_again,
+        provider=await _provider_of(request),
+    )
+
+
+@get(
+    "/checkouts/{checkout_id}/refunds",
+    operation_id="listRefunds",
+    scope=Scope.CHECKOUTS_READ,
+    tag="Refunds",
+    summary="List a checkout's refunds",
+    responses={200: ResponseSpec(description="All of them, oldest first.", schema=RefundList)},
+    errors=[CheckoutNotFound],
+)
+async def list_refunds(request: ApiRequest) -> Response:
+    """Return a checkout's refunds."""
+    found = await request.service.reader.submit(read_refunds, request.resource)
+    return json_response(RefundList([refund_response(one) for one in found]))
+
+
+@get(
+    "/refunds/{refund_id}",
+    operation_id="getRefund",
+    scope=Scope.CHECKOUTS_READ,
+    tag="Refunds",
+    summary="Get a refund",
+    responses={200: ResponseSpec(description="As it is now.", schema=RefundResponse)},
+    errors=[RefundNotFound],
+)
+async def get_refund(request: ApiRequest) -> Response:
+    """Return a refund."""
+    return json_response(refund_response(await _load_refund(request.service, request.resource)))
+
+
+def summarize_attempt(_params: object, outcome: Started | Repeated) -> StoredResponse:
+    """Store of a pay or a capture which attempt it began, or found in progress."""
+    attempt = outcome.checkout.attempt
+    return StoredResponse(202, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
+
+
+def summarize_cancel(_params: object, outcome: Started | Repeated) -> StoredResponse:
+    """Store of a cancel whether it was done at once, and else which attempt voids the authorization."""
+    if outcome.checkout.status == CheckoutStatus.CANCELED:
+        return StoredResponse(200, f"/checkouts/{outcome.checkout.id}")
+    return summarize_attempt(_params, outcome)
+
+
+def summarize_refund(_params: object, outcome: Started) -> StoredResponse:
+    """Store which refund was created."""
+    return StoredResponse(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
+
+
+async def _respond_started(request: ApiRequest, outcome: Started | Repeated) -> Response:
+    """Respond to a call that began something at the provider, or that found it begun."""
+    headers = _in_progress(outcome.checkout.id)
+    if not isinstance(outcome, Started):
+        headers["Idempotent-Replayed"] = "true"
+    owned_locally = isinstance(outcome, Started) and outcome.is_owned_locally
+    return await respond_when_settled(request, outcome.checkout, 202, headers, owned_locally=owned_locally)
+
+
+async def _respond_again(request: ApiRequest) -> Response:
+    checkout = await load_checkout(request.service, request.resource)
+    return await respond_when_settled(request, checkout, 202, _in_progress(checkout.id))
+
+
+def _in_progress(checkout_id: str) -> dict[str, str]:
+    return {"Location": f"/checkouts/{checkout_id}", "Retry-After": "1"}
+
+
+def _respond_to_cancel(checkout: CheckoutResponse, status: int) -> Response:
+    return json_response(checkout, status, {"Retry-After": "1"} if status == 202 else {})  # noqa: PLR2004 - its own name
+
+
+def _respond_with_refund(refund: Attempt) -> Response:
+    headers = {"Location": f"/refunds/{refund.id}", "Retry-After": "1"}
+    return json_response(refund_response(refund), 202, headers)
+
+
+async def _load_refund(service: Service, refund: TenantScopedId) -> Attempt:
+    return await service.reader.submit(find_refunds, refund)
+
+
+async def _provider_of(request: ApiRequest) -> str:
+    """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
+    checkout = await load_checkout(request.service, request.resource)
+    return checkout.attempt.provider if checkout.attempt else ""

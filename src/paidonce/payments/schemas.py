@@ -1,0 +1,98 @@
+"""What the calls that move money read and respond with."""
+
+import re
+from typing import Annotated, ClassVar, Final
+
+import msgspec
+
+from paidonce.clock import format_instant
+from paidonce.http.fields import Fields
+from paidonce.http.formats import Amount, Text, check_text, whole
+from paidonce.payments.model import Attempt, AttemptStatus
+from paidonce.redaction import passes_luhn
+
+DIGITS: Final = re.compile(r"[0-9](?:[ _-]?[0-9]){11,18}")
+REFUND_STATUS: Final = {AttemptStatus.SUCCEEDED: "SUCCEEDED", AttemptStatus.DECLINED: "FAILED"}
+
+Token = Annotated[
+    str,
+    whole(
+        r"[A-Za-z][A-Za-z0-9_-]{0,254}",
+        "A token from the provider, never a card number. The simulator's are listed in its reference.",
+    ),
+]
+
+
+def check_token(token: str) -> str | None:
+    """Refuse what looks like a card number, so that none is ever stored. Here an unknown issuer is no excuse."""
+    for found in DIGITS.finditer(token):
+        if passes_luhn(re.sub(r"[ _-]", "", found[0])):
+            return "This looks like a card number; send a token from the provider."
+    return None
+
+
+class PayBody(Fields, frozen=True, kw_only=True):
+    """How to pay; the whole body may be absent."""
+
+    payment_method: Token = "tok_success"
+    provider: Annotated[str, whole(r"[a-z][a-z0-9_]{0,63}")] = "simulator"
+
+    checks: ClassVar = {"paymentMethod": check_token}
+
+
+class CaptureBody(Fields, frozen=True, kw_only=True):
+    """How much of the authorized amount to capture; without an amount, all of it."""
+
+    amount: Amount | None = None
+
+
+class CancelBody(Fields, frozen=True, kw_only=True):
+    """The body may be absent or ``{}``."""
+
+
+class RefundBody(Fields, frozen=True, kw_only=True):
+    """How much to refund of what was captured; without an amount, all that is left."""
+
+    amount: Amount | None = None
+    reason: Text | None = None
+
+    checks: ClassVar = {"reason": check_text}
+
+
+class RefundResponse(msgspec.Struct, frozen=True, rename="camel"):
+    """A refund. ``status`` is PENDING until the provider proves SUCCEEDED or FAILED."""
+
+    id: str
+    checkout_id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    decline_code: str | None
+    provider_reference: str | None
+    created_at: str
+    updated_at: str
+
+
+class RefundList(msgspec.Struct, frozen=True):
+    """All refunds of a checkout, oldest first."""
+
+    data: list[RefundResponse]
+
+
+def refund_response(refund: Attempt) -> RefundResponse:
+    """Show a refund."""
+    return RefundResponse(
+        refund.id,
+        refund.checkout_id,
+        refund.merchant_id,
+        refund.amount,
+        refund.currency,
+        REFUND_STATUS.get(AttemptStatus(refund.status), "PENDING"),
+        refund.reason,
+        refund.decline_code,
+        refund.provider_reference,
+        format_instant(refund.created_at),
+        format_instant(refund.updated_at),
+    )
