@@ -1,4 +1,4 @@
-"""The composition root: the one place where parts are put together."""
+"""The composition root, which creates the parts of the service and connects them."""
 
 import asyncio
 import time
@@ -40,11 +40,11 @@ async def open_service(
     migrating: bool = False,
     writer_process: ProcessExecutor | None = None,
 ) -> AsyncIterator[Service]:
-    """Open the database, start the batchers, the simulator, worker and sender; on leaving, end them in the right order.
+    """Open the database, and start the batchers, the simulator, the worker and the sender; on leaving, stop them in
+    order.
 
-    What is written is written by ``writer_process``, else by a thread.
-    Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or SchemaOutdated where the schema is another release's and
-    ``migrating`` does not ask for it to be brought up to date.
+    Writes go to ``writer_process``, or to a thread where it is None. Raises DatabaseInUse, DatabaseUnavailable,
+    NotDurable, or SchemaOutdated where the schema is another release's and ``migrating`` is false.
     """
     clock = system_clock
     async with (
@@ -105,7 +105,7 @@ async def open_service(
 
 @contextmanager
 def fork_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
-    """Fork the process that is to write, before this one does anything; None for a database in this one's memory."""
+    """Fork the writer process, before this process does anything else; None for an in-memory database."""
     if settings.database.is_in_memory:
         yield None
         return
@@ -115,7 +115,7 @@ def fork_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
 
 @contextmanager
 def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner]:
-    """Open the database to write to it, beside the process that answers for it and has it locked."""
+    """Open the database in the writer process, while the server process holds its lock."""
     database = open_database(
         settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
     )
@@ -129,7 +129,7 @@ def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner]:
 async def _open_batchers(
     settings: Settings, writer_process: ProcessExecutor | None, *, migrating: bool
 ) -> AsyncIterator[tuple[Database, Batcher, Batcher]]:
-    """Open the database, and start what writes to it and what reads from it; in memory they are the same."""
+    """Open the database, and start the batchers for writes and reads. For an in-memory database they are the same."""
     database = _open_migrated(settings, migrating=migrating)
     try:
         if writer_process is None:
@@ -163,20 +163,20 @@ def _open_migrated(settings: Settings, *, migrating: bool) -> Database:
 
 
 def preload() -> None:
-    """Load what opening the service would load: for a process that has time now, and none when its turn comes."""
+    """Import modules and warm up what opening the service needs: for a process that waits to start."""
     open_database(DatabaseUrl("sqlite"), clock=system_clock).close()
 
 
 def preload_server(settings: Settings) -> None:
-    """Load what ``preload`` does, and the HTTP client where the settings have a provider called over HTTP."""
+    """Do what ``preload`` does, and import the HTTP client where a provider is called over HTTP."""
     preload()
     if settings.simulator_url:
-        import paidonce.providers.simulator.connector  # noqa: F401 - loaded for the one who connects
+        import paidonce.providers.simulator.connector  # noqa: F401 - imported to be loaded
 
 
 @asynccontextmanager
 async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Provider]:
-    """Open the simulated provider: over HTTP where the settings say where it is, else in this process."""
+    """Open the simulated provider: over HTTP where the settings name its URL, otherwise in this process."""
     if settings.simulator_url:
         from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 
@@ -260,7 +260,7 @@ def _batcher(begin: BeginTransaction, name: str, settings: Settings) -> Batcher:
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:
-    """Take the worker's part of the settings."""
+    """Return the settings of the worker."""
     return WorkerSettings(
         lease_seconds=settings.lease_seconds,
         provider_timeout_seconds=settings.provider_timeout_seconds,

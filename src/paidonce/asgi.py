@@ -1,7 +1,7 @@
-"""The service as an ASGI application, for any server and for other applications to mount.
+"""The service as an ASGI application, for any ASGI server, and for mounting in another application.
 
-``uvicorn --factory paidonce.asgi:create_app`` serves it; ``paidonce serve`` does so with the writer in a process of its
-own and everything bounded that docs/http.md names.
+``uvicorn --factory paidonce.asgi:create_app`` serves it. ``paidonce serve`` runs it with a separate writer process and
+with all limits that docs/http.md lists.
 """
 
 import os
@@ -20,10 +20,10 @@ from paidonce.settings import Settings, is_loopback, load_settings
 
 
 class ServiceApp:
-    """An ASGI application that opens the service when its server starts, and closes it when that ends.
+    """An ASGI application that opens the service when its server starts, and closes it when the server stops.
 
-    Mounted in another application it is opened by that one, which enters ``lifespan`` in its own: a server tells only
-    the outermost application of its start.
+    Where it is mounted in another application, that application must enter ``lifespan`` in its own lifespan, because a
+    server signals its start only to the outermost application.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,12 +32,13 @@ class ServiceApp:
         self._router = Router(default=self._answer, lifespan=self.lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or a server's start and end."""
+        """Handle a request, or a lifespan event of the server."""
         await self._router(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
-        """Open the service, with its worker; on leaving, close it. A thread writes: nothing is forked here.
+        """Open the service with its worker; on leaving, close it. Writes go to a thread, because nothing is forked
+        here.
 
         Raises what ``open_service`` raises.
         """
@@ -63,13 +64,14 @@ class ServiceApp:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Tell whether a request came in at a loopback address, or at a socket of this machine."""
+    """Return whether a request arrived at a loopback address or a Unix socket."""
     server = scope.get("server")
     return server is None or is_loopback(server[0])
 
 
 def create_app(settings: Settings | None = None) -> ServiceApp:
-    """Make the application; without ``settings`` they come from the environment and from .env. Raises InvalidSettings.
+    """Create the application. Without ``settings``, they are read from the environment and from .env. Raises
+    InvalidSettings.
 
     The database must be migrated (``paidonce db upgrade``).
     """

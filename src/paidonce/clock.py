@@ -1,4 +1,4 @@
-"""Time. An instant is Unix time in milliseconds, in code and in both databases; on the wire it is RFC 3339."""
+"""Time. An instant is Unix time in milliseconds, in the code and in both databases. In JSON it is RFC 3339."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Instant: TypeAlias = int
 """Unix time in milliseconds."""
 
 Clock: TypeAlias = Callable[[], Instant]
-"""Tells the present instant; handed in, so that a test can hold it still."""
+"""Returns the current time. It is passed in, so that a test can control it."""
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def system_clock() -> Instant:
-    """Tell the present instant by the machine's clock."""
+    """Return the current time of the machine's clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -28,15 +28,15 @@ def _second(seconds: int) -> str:
 
 
 def format_instant(instant: Instant) -> str:
-    """Write an instant as RFC 3339 in UTC with milliseconds: ``2026-01-02T03:04:05.678Z``."""
+    """Format an instant as RFC 3339 in UTC with milliseconds: ``2026-01-02T03:04:05.678Z``."""
     seconds, milliseconds = divmod(instant, 1000)
     return f"{_second(seconds)}.{milliseconds:03d}Z"
 
 
 def parse_instant(text: str) -> Instant:
-    """Read an RFC 3339 time with an offset; raises ValueError on anything else."""
+    """Parse an RFC 3339 time with an offset; raises ValueError for anything else."""
     moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None or "T" not in text.upper():
         message = "a time needs a date, a time of day and an offset, as in 2026-01-02T03:04:05Z"
         raise ValueError(message)
-    return (moment - _EPOCH) // _MILLISECOND  # Whole numbers: a float would lose some milliseconds.
+    return (moment - _EPOCH) // _MILLISECOND  # Integer arithmetic: a float would lose some milliseconds.

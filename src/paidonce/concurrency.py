@@ -1,7 +1,7 @@
-"""Sharing what is bounded fairly between those who ask for it: places, and bytes that wait to be sent.
+"""Shares bounded resources fairly between clients: concurrent requests, and bytes that wait to be sent.
 
-Whoever asks is a name, such as a key's id. Nothing here knows of HTTP, and every operation costs the same however many
-ask or wait. docs/decisions/0028 says why it is done so.
+A client is a name, such as the id of an API key. Nothing here depends on HTTP, and every operation takes constant time.
+docs/decisions/0028 gives the reasons.
 """
 
 import asyncio
@@ -9,30 +9,32 @@ from collections import OrderedDict, defaultdict
 
 
 class QueueFull(Exception):
-    """As many wait under this name as may; whoever asks is not taken in."""
+    """The maximum number of requests of this name is waiting already."""
 
 
 class FairConcurrencyLimiter:
-    """At most ``places`` at once, whoever they are; who finds none free waits, at most ``waiting_max`` of one name.
+    """Limits concurrency to ``places`` in total. When none is free, at most ``waiting_max`` requests of each name wait.
 
-    A free place is taken at once, so that a name that is alone may have them all. A place that becomes free while
-    somebody waits goes to the names that wait in turns, and within a name to who came first. So a request waits, at the
-    most, for one place of each other name, and as many again for each of its own name's that wait ahead of it.
+    A free place is taken at once, so that a single name may have them all. A place that is released goes to the waiting
+    names in turn (round robin), and within a name to the oldest request. So a request waits for at most one place of
+    each other name, and for as many again per request of its own name ahead of it.
     """
 
     def __init__(self, places: int, *, waiting_max: int) -> None:
         self._free = places
         self._waiting_max = waiting_max
-        # The names in the order of their turns, and each one's futures in the order in which they came.
+        # The names in round-robin order, and the futures of each in order of arrival.
         self._waiting: OrderedDict[str, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
 
     @property
     def free(self) -> int:
-        """How many places are free; while somebody waits, none is."""
+        """The number of free places. While a request is waiting, none is free."""
         return self._free
 
     async def acquire(self, name: str) -> None:
-        """Take a place, or wait for one; raises QueueFull. Whoever is cancelled has none, also in its very moment."""
+        """Take a place, or wait for one; raises QueueFull. A cancelled request holds no place, even if it was just
+        given one.
+        """
         if self._free:
             self._free -= 1
             return
@@ -49,15 +51,15 @@ class FairConcurrencyLimiter:
             if turn.cancelled():
                 self._forget(name, turn)
             else:
-                self.release()  # The place was given before the cancellation arrived.
+                self.release()  # It was given a place before the cancellation arrived.
             raise
 
     def release(self) -> None:
-        """Give a place back: to who is next, if anybody waits."""
+        """Release a place, to the next waiting request if there is one."""
         while self._waiting:
             name, queue = next(iter(self._waiting.items()))
             turn, _ = queue.popitem(last=False)
-            is_waiting = not turn.done()  # Else it was cancelled, and its task has not heard of it yet.
+            is_waiting = not turn.done()  # Otherwise it was cancelled, and its task has not run since.
             if not queue:
                 del self._waiting[name]
             elif is_waiting:
@@ -70,21 +72,21 @@ class FairConcurrencyLimiter:
     def _forget(self, name: str, turn: asyncio.Future[None]) -> None:
         queue = self._waiting.get(name)
         if queue is None or turn not in queue:
-            return  # It was passed over already.
+            return  # ``release`` has removed it already.
         del queue[turn]
         if not queue:
             del self._waiting[name]
 
 
 class ConcurrencyPerName:
-    """At most ``limit`` of each name at once; there is no waiting."""
+    """Limits the concurrency of each name to ``limit``, without waiting."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._counts: dict[str, int] = {}
 
     def enter(self, name: str) -> bool:
-        """Count one more, and return True; False where there are as many as may be, and nothing is counted."""
+        """Count one more and return True; return False where the limit is reached."""
         count = self._counts.get(name, 0)
         if count >= self._limit:
             return False
@@ -92,18 +94,18 @@ class ConcurrencyPerName:
         return True
 
     def leave(self, name: str) -> None:
-        """Count one less; call it once for each ``enter`` that returned True."""
+        """Count one less. Call it once for each ``enter`` that returned True."""
         count = self._counts.pop(name) - 1
         if count:
             self._counts[name] = count
 
 
 class SharedBudget:
-    """At most about ``total`` of something that is known only when it is there, as the bytes of an answer are.
+    """Limits the total of a resource whose amount is known only when it is used, such as the bytes of responses.
 
-    A name may go on while it holds less than nobody holds (dynamic thresholds, as switches share their buffers). So a
-    name that is alone may hold half, each of two a third, and there is always something left for a name that holds
-    nothing. What is charged may go beyond that once: by what was let in before.
+    A name may continue while it holds less than the free amount (dynamic thresholds, as in shared switch buffers). So a
+    single name may hold half, each of two names a third, and there is always something left for a name that holds
+    nothing. A charge may exceed this once, by what was admitted before.
     """
 
     def __init__(self, total: int) -> None:
@@ -111,20 +113,20 @@ class SharedBudget:
         self._held: defaultdict[str, int] = defaultdict(int)
 
     def held(self, name: str) -> int:
-        """Tell how much a name holds."""
+        """Return how much a name holds."""
         return self._held.get(name, 0)
 
     def has_room(self, name: str) -> bool:
-        """Tell whether a name may go on."""
+        """Return whether a name may continue."""
         return self._held.get(name, 0) < self._free
 
     def charge(self, name: str, amount: int) -> None:
-        """Note that a name holds more."""
+        """Record that a name holds more."""
         self._free -= amount
         self._held[name] += amount
 
     def give_back(self, name: str, amount: int) -> None:
-        """Note that a name holds less, by what it was charged with."""
+        """Record that a name holds less, by an amount that it was charged."""
         self._free += amount
         self._held[name] -= amount
         if not self._held[name]:

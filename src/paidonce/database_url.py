@@ -1,4 +1,4 @@
-"""What ``DATABASE_URL`` may say. ``file:`` means what it means to Prisma: a path from the working folder, or memory."""
+"""Parses ``DATABASE_URL``. ``file:`` is as in Prisma: a path relative to the working folder, or memory."""
 
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -10,7 +10,7 @@ FORMS: Final = (
 
 
 class DatabaseUrl(NamedTuple):
-    """A database's place: a SQLite file, SQLite in memory (``path`` is None), or a PostgreSQL server's URL."""
+    """The location of a database: a SQLite file, SQLite in memory (``path`` is None), or a PostgreSQL server."""
 
     dialect: Literal["sqlite", "postgresql"]
     path: Path | None = None
@@ -18,12 +18,12 @@ class DatabaseUrl(NamedTuple):
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether it is of one process, and ends with it."""
+        """Whether it belongs to one process and ends with it."""
         return self.dialect == "sqlite" and self.path is None
 
     @property
     def shown(self) -> str:
-        """The place for people and logs, without the password."""
+        """The location for people and logs, without the password."""
         if self.dialect == "sqlite":
             return f"SQLite in {self.path or 'memory'}"
         parts = urlsplit(self.server)
@@ -32,7 +32,7 @@ class DatabaseUrl(NamedTuple):
 
 
 def parse_database_url(text: str) -> DatabaseUrl:
-    """Read a database URL; raises ValueError, whose text says what would be right."""
+    """Parse a database URL; raises ValueError with a message that names the valid forms."""
     scheme = text.partition(":")[0].lower()
     if scheme == "file":
         return _sqlite(text[len("file:") :].removeprefix("//"))

@@ -1,7 +1,8 @@
-"""Encryption of the secrets that rest in the database: AES-256-GCM, with keys that only the operator has.
+"""Encryption of stored secrets: AES-256-GCM, with keys that only the operator has.
 
-A sealed text is ``v1.<key id>.<nonce and ciphertext, base64url>``. What it is about is authenticated with it, so that a
-row's secret is of no use in another row. Of several keys the first seals and all open: that is how a key is replaced.
+A sealed text is ``v1.<key id>.<nonce and ciphertext, base64url>``. Its context is authenticated with it, so that the
+secret of one row cannot be used in another row. The first key encrypts and all keys decrypt, so that a key can be
+replaced.
 """
 
 import hashlib
@@ -16,20 +17,20 @@ from paidonce.errors import EncryptionKeyMissing
 
 KEY_PREFIX: Final = "pek_"
 KEY_BYTES: Final = 32
-NONCE_BYTES: Final = 12  # GCM's own; drawn anew for each secret, and there are far fewer than 2^32 of them.
+NONCE_BYTES: Final = 12  # As GCM requires. Random for each secret, of which there are far fewer than 2^32.
 VERSION: Final = "v1"
 
 Draw = Callable[[int], bytes]
-"""Draws as many bytes as it is asked for."""
+"""Returns this number of random bytes."""
 
 
 def write_key(key: bytes) -> str:
-    """Write a key as a setting takes it."""
+    """Format a key as it is written in the setting."""
     return KEY_PREFIX + urlsafe_b64encode(key).decode().rstrip("=")
 
 
 def read_keys(text: str) -> list[bytes]:
-    """Read comma-separated keys; raises ValueError, which never holds a key."""
+    """Parse comma-separated keys; raises ValueError, whose message never contains a key."""
     return [_read_key(one.strip()) for one in text.split(",") if one.strip()]
 
 
@@ -45,12 +46,12 @@ def _read_key(text: str) -> bytes:
 
 
 def key_id(key: bytes) -> str:
-    """Name a key without telling anything of it."""
+    """Return an id of a key that reveals nothing about it."""
     return hashlib.sha256(b"paidonce encryption key id\0" + key).hexdigest()[:12]
 
 
 class Keyring:
-    """The keys of one process. ``find`` is asked for them when they are first needed."""
+    """The encryption keys of a process. ``find`` is called when they are first needed."""
 
     def __init__(self, find: Callable[[], Sequence[bytes]], *, draw: Draw) -> None:
         self._find = find
@@ -58,7 +59,7 @@ class Keyring:
         self._keys: dict[str, bytes] = {}
 
     def seal(self, secret: bytes, *about: str) -> str:
-        """Encrypt a secret ``about`` something, under the first key; raises EncryptionKeyMissing."""
+        """Encrypt a secret in the context ``about``, with the first key; raises EncryptionKeyMissing."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         name, key = next(iter(self._known().items()))
@@ -67,7 +68,7 @@ class Keyring:
         return f"{VERSION}.{name}.{urlsafe_b64encode(sealed).decode()}"
 
     def open(self, sealed: str, *about: str) -> bytes:
-        """Decrypt what was sealed about the same; raises EncryptionKeyMissing, or ValueError where it was changed."""
+        """Decrypt a secret with its context; raises EncryptionKeyMissing, or ValueError where it was tampered with."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -87,7 +88,7 @@ class Keyring:
             raise ValueError(message) from None
 
     def is_current(self, sealed: str) -> bool:
-        """Tell whether a text is sealed under the first key."""
+        """Return whether a text is encrypted with the first key."""
         return sealed.startswith(f"{VERSION}.{next(iter(self._known()))}.")
 
     def _known(self) -> dict[str, bytes]:
@@ -99,14 +100,15 @@ class Keyring:
 
 
 def _joined(about: Sequence[str]) -> bytes:
-    """Join texts so that no two lists of them give the same bytes."""
+    """Join texts so that different lists always give different bytes."""
     return b"".join(len(one.encode()).to_bytes(4) + one.encode() for one in about)
 
 
-def keys_beside(path: Path, *, make: Draw | None) -> list[bytes]:
-    """Read the key in a file that only its owner can read; with ``make``, make the file where there is none.
+def read_or_create_key_file(path: Path, *, make: Draw | None) -> list[bytes]:
+    """Read the key from a file that only its owner can read. With ``make``, create the file if it does not exist.
 
-    The file is on disk, and its name too, before this returns: a secret that is committed can be read after a crash.
+    The file and its directory entry are on disk when this returns, so that a committed secret can be read after a
+    crash.
     """
     try:
         return read_keys(path.read_text())
@@ -119,7 +121,7 @@ def keys_beside(path: Path, *, make: Draw | None) -> list[bytes]:
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(draft, path)  # Unlike a renaming it fails where another process was first.
+        os.link(draft, path)  # Unlike a rename, this fails where another process was first.
     except FileExistsError:
         pass
     finally:

@@ -1,4 +1,4 @@
-"""Who may use a file of ours: the user that the service runs as, and nobody else on the machine."""
+"""File permissions: only the user that the service runs as may use its files."""
 
 import os
 import stat
@@ -10,13 +10,13 @@ OWNER_ONLY: Final = 0o600
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that only its owner may use, unless there is one.
+    """Create an empty file that only its owner may use, unless it exists.
 
-    SQLite makes a database readable by everybody, and gives its log the rights of the database. What cannot be made
-    here SQLite cannot make either, and says why.
+    SQLite makes a database readable for everybody, and gives its WAL the permissions of the database. Where the file
+    cannot be created here, SQLite cannot create it either and reports why.
     """
     with suppress(OSError):
-        # Only a new file: to close one that SQLite has open in this process would release its locks.
+        # Only a new file: closing one that SQLite has open in this process would release its locks.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
 
 
@@ -29,5 +29,5 @@ def permissions_of_others(path: Path) -> int:
 
 
 def sqlite_files(path: Path) -> list[Path]:
-    """List a SQLite database's file and those that lie beside it: its log, the log's index, and the server's lock."""
+    """List the files of a SQLite database: the database, its WAL and WAL index, its journal, and the server's lock."""
     return [path, *(path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm", "-journal", ".lock"))]

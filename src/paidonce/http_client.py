@@ -1,7 +1,8 @@
-"""The HTTP client: calls a payment provider, or a service of ours. Merchants' receivers have outbox/calling.py.
+"""The HTTP client for payment providers and for our own services. For merchants' receivers see
+webhook_endpoints/calling.py.
 
-A request is sent at most once. No answer is one of two things, and the difference decides what may be done next:
-``NotSent`` is proof that the request had no effect, ``AnswerLost`` is not proof of anything.
+A request is sent at most once. Where there is no response, the reason decides what may be done next: ``NotSent`` proves
+that the request had no effect, and ``AnswerLost`` proves nothing.
 """
 
 import asyncio
@@ -18,26 +19,28 @@ from yarl import URL
 
 from paidonce import __version__
 
-ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024  # The simulator's list of all charges is one answer.
-KEEP_ALIVE_SECONDS: Final = 4.0  # Shorter than any usual server's (5 s at least), so that it is the client that closes.
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024  # The simulator lists all charges in one response.
+KEEP_ALIVE_SECONDS: Final = 4.0  # Shorter than that of usual servers (at least 5 s), so that the client closes first.
 
 
 class NoAnswer(Exception):
-    """No complete answer came. It is raised as one of the two below."""
+    """No complete response was received. One of its two subclasses is raised."""
 
 
 class NotSent(NoAnswer):
-    """No byte of the request was sent: the name has no address, the connection or the TLS handshake failed, or no
-    connection was free in time.
+    """No byte of the request was sent: name resolution, the connection or the TLS handshake failed, or no connection
+    was free in time.
     """
 
 
 class AnswerLost(NoAnswer):
-    """The request was sent, or a part of it, and no complete answer came: nobody knows whether it took effect."""
+    """The request was sent, at least in part, and no complete response was received. It is unknown whether it took
+    effect.
+    """
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer: its status and its body."""
+    """A response: its status and its body."""
 
     status: int
     body: bytes
@@ -48,11 +51,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class HttpClient:
-    """Sends requests to the server at ``url`` (scheme, host and port), over at most ``connections_max`` connections,
-    which are kept; ``close`` ends them. It is made inside the event loop that it is used in.
+    """Sends requests to the server at ``url`` (scheme, host and port), over at most ``connections_max`` persistent
+    connections. ``close`` ends them. Create it inside the event loop that uses it.
 
-    ``timeout_seconds`` limits the whole exchange, with the wait for a connection. It follows no redirect, takes no
-    proxy and no credentials from the environment, keeps no cookie, and asks for no compression.
+    ``timeout_seconds`` limits the whole exchange, including the wait for a connection. The client follows no redirects,
+    ignores proxies and credentials in the environment, stores no cookies, and requests no compression.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class HttpClient:
     async def request(
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a request and read its answer. A ``body`` of bytes is sent as it is, any other as JSON.
+        """Send a request and read the response. A ``body`` of bytes is sent as it is, any other as JSON.
 
         Raises NotSent or AnswerLost.
         """
@@ -98,7 +101,7 @@ class HttpClient:
             raise sending.failed(_shown(error)) from error
 
     async def close(self) -> None:
-        """End the connections. No request can be sent any more."""
+        """Close the connections. No more requests can be sent."""
         await self._session.close()
 
     async def _exchange(self, method: str, path: str, content: bytes | None, fields: CIMultiDict[str]) -> Answer:
@@ -107,7 +110,7 @@ class HttpClient:
         try:
             return Answer(response.status, await self._read(response))
         finally:
-            response.close()  # Ends the connection where the answer was not read to its end.
+            response.close()  # Closes the connection where the response was not read completely.
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         parts = []
@@ -121,12 +124,12 @@ class HttpClient:
 
 
 class _Sending:
-    """Whether a request has been given a connection: from then on, it may have been sent."""
+    """Whether a request was given a connection. From then on it may have been sent."""
 
     begun = False
 
     def failed(self, reason: str) -> NoAnswer:
-        """Make the exception for a request that was not answered."""
+        """Return the exception for a request without a response."""
         return AnswerLost(reason) if self.begun else NotSent(reason)
 
 
@@ -134,11 +137,11 @@ _current: Final[ContextVar[_Sending]] = ContextVar("the request that a connectio
 
 
 class _Broken(aiohttp.ClientError):
-    """An exchange that failed for a reason of ours."""
+    """An exchange that this module ended."""
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives a request one connection, once, and none that holds bytes which nobody asked for."""
+    """Gives each request one connection, once, and never one that holds unexpected bytes."""
 
     async def connect(
         self,
@@ -146,15 +149,15 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> Connection:
-        """Connect as aiohttp does; raises ClientError where it must not."""
+        """Connect as aiohttp does; raises ClientError where the request must not be sent."""
         sending = _current.get()
         if sending.begun:
-            # aiohttp sends a GET, PUT or DELETE again where the server closed a connection that was kept.
+            # aiohttp retries a GET, PUT or DELETE where the server closed a persistent connection.
             raise _Broken("the server closed the connection")
         connection = await super().connect(req, traces, timeout)
         assert connection.protocol is not None, "it was just taken"
         if connection.protocol.should_close:
-            # Else aiohttp would take what came on an idle connection (a late 408, a second answer) for this answer.
+            # aiohttp would take bytes from the idle connection (a late 408, a second response) for this response.
             connection.close()
             raise _Broken("the server sent an answer before it was asked")
         sending.begun = True
@@ -162,7 +165,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _shown(error: Exception) -> str:
-    """Say what failed, without the addresses that the error's own text may hold."""
+    """Describe a failure, without the addresses that the text of the error may contain."""
     if isinstance(error, _Broken):
         return str(error)
     return f"the connection failed: {type(error.__cause__ or error).__name__}"

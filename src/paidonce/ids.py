@@ -1,6 +1,7 @@
-"""Ids: a prefix that tells the kind and a UUIDv7 in base32, so that ids sort by the time they were made.
+"""Ids: a prefix for the kind, and a UUIDv7 in base32, so that ids sort by their time of creation.
 
-The alphabet is RFC 4648's "extended hex" in lower case: its order is the order of the bytes. Chance lives here too.
+The alphabet is RFC 4648's "extended hex" in lower case, whose order is that of the bytes. Random numbers come from here
+too.
 """
 
 import random
@@ -26,24 +27,24 @@ CLAIM: Final = "clm"
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
-# Two digits at a time takes less than half of what the standard library's encoder does, and a request makes several.
+# Two digits at a time take less than half the time of the standard library's encoder. A request makes several ids.
 _PAIRS: Final = [first + second for first in _DIGITS for second in _DIGITS]
 _LOW_HALF: Final = (1 << 70) - 1
 
 NewId: TypeAlias = Callable[[str], str]
-"""Makes an id of the kind that the prefix names."""
+"""Creates an id of the kind that the prefix names."""
 
 Chance: TypeAlias = Callable[[], float]
-"""Draws a number from 0 up to 1; handed in, so that a seed can repeat it."""
+"""Returns a random number from 0 up to 1. It is passed in, so that a seed can repeat it."""
 
 Draw: TypeAlias = random.Random
-"""A generator that a seed repeats."""
+"""A random number generator that is repeatable by its seed."""
 
 
 def new_id(prefix: str) -> str:
-    """Make an id such as ``chk_06f0q0h7pvsnb2c9vq3k1jv2rg``: 26 characters behind the prefix."""
+    """Create an id such as ``chk_06f0q0h7pvsnb2c9vq3k1jv2rg``: 26 characters after the prefix."""
     number = uuid7().int << 2  # 128 bits and two of padding are 13 pairs of digits.
-    # In two halves and without a loop: a third quicker, for small numbers are shifted at less cost.
+    # Two halves and no loop are a third faster, because shifting small numbers is cheaper.
     a, b, two = number >> 70, number & _LOW_HALF, _PAIRS
     high = f"{two[a >> 50]}{two[a >> 40 & 1023]}{two[a >> 30 & 1023]}{two[a >> 20 & 1023]}{two[a >> 10 & 1023]}"
     low = f"{two[b >> 50 & 1023]}{two[b >> 40 & 1023]}{two[b >> 30 & 1023]}{two[b >> 20 & 1023]}{two[b >> 10 & 1023]}"
@@ -56,25 +57,25 @@ def pattern(prefix: str) -> str:
 
 
 def system_chance() -> float:
-    """Draw from the process's own generator; for jitter, never for secrets."""
+    """Return a random number for jitter. Never use it for secrets."""
     return random.random()
 
 
 def draw_base62(length: int) -> str:
-    """Draw characters for a secret from the system's own source: nobody can tell them from those before."""
+    """Return random characters for a secret, from the system's secure source."""
     return "".join(secrets.choice(BASE62) for _ in range(length))
 
 
 def secret_bytes(length: int) -> bytes:
-    """Draw bytes that nobody can guess: keys and secrets."""
+    """Return random bytes for keys and secrets, from the system's secure source."""
     return secrets.token_bytes(length)
 
 
 def new_seed() -> int:
-    """Draw a seed that is short enough to be typed again."""
+    """Return a random seed that is short enough to type."""
     return random.randrange(1_000_000)
 
 
 def seeded(seed: int | str) -> Draw:
-    """Make a generator whose every draw the seed repeats."""
+    """Return a generator that is repeatable by its seed."""
     return Draw(seed)

@@ -1,4 +1,4 @@
-"""The running parts of the service, as the API is handed them."""
+"""The running parts of the service, which the HTTP layer receives."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from paidonce.webhook_endpoints.outbox import Outbox
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What ``app.open_service`` puts together. ``reader`` runs actions that only read; ``writer`` those that commit."""
+    """The parts that ``app.open_service`` creates. ``reader`` runs read-only actions, ``writer`` those that commit."""
 
     settings: Settings
     database: Database
@@ -35,6 +35,6 @@ class Service:
     clock: Clock
 
     def drain(self) -> None:
-        """Answer now whoever waits for something to happen: the process is about to stop."""
+        """Answer waiting clients now, because the process is about to stop."""
         self.settlement_waiters.close()
         self.feed.close()

@@ -306,20 +306,22 @@ def environment_name(field: str) -> str:
 
 def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) -> Settings:
     """Read the settings. Raises InvalidSettings, which names every mistake."""
-    said: dict[str, str] = {}
+    values_by_name: dict[str, str] = {}
     if dotenv is not None and dotenv.is_file():
-        said |= {name: value or "" for name, value in dotenv_values(dotenv).items()}
-    said |= environment
+        values_by_name |= {name: value or "" for name, value in dotenv_values(dotenv).items()}
+    values_by_name |= environment
     hints = get_type_hints(Settings, include_extras=True)
     names = {environment_name(field.name): field.name for field in msgspec.structs.fields(Settings)}
-    problems = [_unknown(name, names) for name in sorted(said) if name.startswith(PREFIX) and name not in names]
+    problems = [
+        _unknown(name, names) for name in sorted(values_by_name) if name.startswith(PREFIX) and name not in names
+    ]
     values = {}
     for name, field in names.items():
-        if name in said and said[name] != "":
+        if name in values_by_name and values_by_name[name] != "":
             try:
-                values[field] = msgspec.convert(said[name].strip(), hints[field], strict=False)
+                values[field] = msgspec.convert(values_by_name[name].strip(), hints[field], strict=False)
             except msgspec.ValidationError as error:
-                problems.append(f"{name}={said[name]}: {error}")
+                problems.append(f"{name}={values_by_name[name]}: {error}")
     settings = Settings(**values)
     problems += _contradictions(settings)
     if problems:

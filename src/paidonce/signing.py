@@ -1,7 +1,7 @@
 """Signatures of the Standard Webhooks specification, for webhooks that are sent and for those that are received.
 
-``webhook-signature`` holds one or more of ``v1,<base64>``: HMAC-SHA256 over ``id.timestamp.body``, the body as it is
-on the wire. A secret is ``whsec_`` and base64. It stands below every feature, because providers need it too.
+``webhook-signature`` holds one or more signatures ``v1,<base64>``: HMAC-SHA256 over ``id.timestamp.body``, with the raw
+body. A secret is ``whsec_`` and base64. This module is below all features, because providers use it too.
 """
 
 import binascii
@@ -13,11 +13,11 @@ from typing import Final
 
 from paidonce.clock import Instant
 
-SKEW_SECONDS_MAX: Final = 300  # Standard Webhooks' advice: an older message may be a replayed one.
+SKEW_SECONDS_MAX: Final = 300  # Recommended by Standard Webhooks, against replayed messages.
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - how every secret begins
 SECRET_BYTES_MIN: Final = 24  # The specification's limits.
 SECRET_BYTES_MAX: Final = 64
-SIGNATURES_MAX: Final = 8  # A sender that rotates its secret signs with both; more is nobody's honest need.
+SIGNATURES_MAX: Final = 8  # Two while a secret is rotated. The limit bounds the work for a malicious header.
 
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
@@ -41,31 +41,31 @@ def read_secret(secret: str) -> bytes:
 
 
 def sign(key: bytes, *, message_id: str, timestamp_seconds: int, body: bytes) -> str:
-    """Make the signature of a message: ``v1,<base64>``."""
+    """Return the signature of a message: ``v1,<base64>``."""
     signed = b".".join((message_id.encode(), str(timestamp_seconds).encode(), body))
     return f"v1,{b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
 def signed_headers(*keys: bytes, message_id: str, now: Instant, body: bytes) -> dict[str, str]:
-    """Make the three headers of a message that is sent now, signed with each key: two while a secret is replaced."""
+    """Return the three headers of a message that is sent now. It is signed with two keys while a secret is rotated."""
     seconds = now // 1000
     signatures = [sign(key, message_id=message_id, timestamp_seconds=seconds, body=body) for key in keys]
     return {ID: message_id, TIMESTAMP: str(seconds), SIGNATURE: " ".join(signatures)}
 
 
 def verified_id(key: bytes, headers: Mapping[str, str], body: bytes, *, now: Instant) -> str | None:
-    """Return a message's id where one of its signatures is right and its time is near ``now``; else None.
+    """Return the id of a message where a signature is valid and the timestamp is near ``now``; else None.
 
-    Header names may be in any case.
+    Header names are case-insensitive.
     """
-    said = {name.lower(): value for name, value in headers.items()}
-    message_id, timestamp, signatures = (said.get(name, "") for name in (ID, TIMESTAMP, SIGNATURE))
+    headers_by_name = {name.lower(): value for name, value in headers.items()}
+    message_id, timestamp, signatures = (headers_by_name.get(name, "") for name in (ID, TIMESTAMP, SIGNATURE))
     if not (message_id.isascii() and message_id and timestamp.isascii() and timestamp.isdigit()):
         return None
     if abs(now // 1000 - int(timestamp[:20])) > SKEW_SECONDS_MAX:
         return None
     expected = sign(key, message_id=message_id, timestamp_seconds=int(timestamp[:20]), body=body).encode()
-    # Every one is compared, each in constant time: how long it takes tells nothing about the right one.
+    # All are compared, each in constant time, so that the duration reveals nothing about the right one.
     given = signatures.split(" ")[:SIGNATURES_MAX]
     matches = [hmac.compare_digest(expected, one.encode(errors="replace")) for one in given]
     return message_id if any(matches) else None

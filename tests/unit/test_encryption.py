@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paidonce.encryption import KEY_BYTES, NONCE_BYTES, Keyring, key_id, keys_beside, read_keys, write_key
+from paidonce.encryption import KEY_BYTES, NONCE_BYTES, Keyring, key_id, read_keys, read_or_create_key_file, write_key
 from paidonce.errors import EncryptionKeyMissing
 
 OLD = bytes(KEY_BYTES)
@@ -68,10 +68,10 @@ def test_keys_are_read_as_they_are_written_and_a_wrong_one_is_never_repeated() -
 
 def test_a_key_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "dev.db.key"
-    assert keys_beside(path, make=None) == []
-    made = keys_beside(path, make=os.urandom)
+    assert read_or_create_key_file(path, make=None) == []
+    made = read_or_create_key_file(path, make=os.urandom)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert keys_beside(path, make=os.urandom) == keys_beside(path, make=None) == made
+    assert read_or_create_key_file(path, make=os.urandom) == read_or_create_key_file(path, make=None) == made
     assert [each.name for each in tmp_path.iterdir()] == ["dev.db.key"]
 
 
@@ -101,7 +101,7 @@ def test_a_key_file_is_on_disk_before_its_name_is_and_its_name_before_the_key_is
 
     monkeypatch.setattr(os, "fsync", noted_sync)
     monkeypatch.setattr(os, "link", noted_link)
-    keys_beside(path, make=os.urandom)
+    read_or_create_key_file(path, make=os.urandom)
     key = path.stat()
     assert done == [
         ("synced", key.st_ino, key.st_size),

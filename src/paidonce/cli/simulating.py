@@ -65,7 +65,7 @@ async def _serve(settings: Settings, options: SimulatorOptions) -> None:
     sender = (
         WebhookSender(options.webhook_url, options.webhook_secret, clock=system_clock) if options.webhook_url else None
     )
-    simulation = Simulation(bookkeeper, options.rules, tell=sender.tell if sender else send_nothing)
+    simulation = Simulation(bookkeeper, options.rules, send_webhook=sender.send_webhook if sender else send_nothing)
     server = Server(
         create_simulator_app(simulation),
         settings,

@@ -31,7 +31,7 @@ class Fleet:
         self.down_seconds = 0.0
         self._lock = None if plan.on_postgresql else Path(f"{plan.database.path}.lock")
         self._answers = answers
-        self._waking: set[asyncio.Task[None]] = set()
+        self._resuming: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Start all; returns when the service answers."""
@@ -40,7 +40,7 @@ class Fleet:
         for process in self.processes[1:]:
             await process.start()
 
-    async def strike(self, draw: Draw) -> None:
+    async def inject_fault(self, draw: Draw) -> None:
         """Deal a blow that ``draw`` chooses; returns when the service answers."""
         serving = self._serving()
         if self._lock is not None:
@@ -51,13 +51,13 @@ class Fleet:
         target = draw.choice(self.processes)
         if target is not serving and draw.random() < STOP_SHARE:
             target.send(signal.SIGSTOP)
-            self._waking.add(asyncio.create_task(_continue_later(target)))
+            self._resuming.add(asyncio.create_task(_continue_later(target)))
         else:
             await self._kill(target, serving, draw)
 
     async def recover(self) -> None:
         """Continue what was stopped; whatever has ended by itself is started again. Returns when all are up."""
-        await asyncio.gather(*self._waking)
+        await asyncio.gather(*self._resuming)
         for process in self.processes:
             if not process.running:
                 await process.start()

@@ -92,7 +92,7 @@ class Process:
         said = WRITER.search(self._log.read_bytes(), self._log_bytes)
         return int(said[1]) if said else None
 
-    async def end_by_itself(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until it has done what it was started for; raises RuntimeError where it fails."""
         assert self._process is not None, "it was not started"
         if await asyncio.wait_for(self._process.wait(), START_SECONDS_MAX):

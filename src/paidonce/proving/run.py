@@ -17,8 +17,11 @@ from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.snapshot import take_snapshot
 from paidonce.proving.verdict import sort_violations
 
-BLOW_SECONDS: Final = (0.45, 1.4)  # From one blow to the next: 65 in a minute, of which some only stop a worker.
-LIFE_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
+FAULT_INTERVAL_SECONDS: Final = (
+    0.45,
+    1.4,
+)  # From one blow to the next: 65 in a minute, of which some only stop a worker.
+UPTIME_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
 READERS: Final = 16
 MOVING: Final = "PROCESSING"
 
@@ -44,13 +47,13 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         await simulator.start()
         upgrade = Process("upgrade", ["db", "upgrade"], settings, plan.folder)
         await upgrade.start()
-        await upgrade.end_by_itself()
+        await upgrade.wait_for_exit()
         await _answers(provider, "/health")
         await fleet.start()
-        await _disturb(plan, fleet, clients, progress)
+        await _inject_faults(plan, fleet, clients, progress)
         progress("Letting it end", 1.0)
         calm = time.monotonic()
-        checkouts = await _let_it_end(http, clients, plan)
+        checkouts = await _wait_until_ended(http, clients, plan)
         end_seconds = time.monotonic() - calm
         snapshot = await asyncio.to_thread(take_snapshot, plan.database_url, plan.books)
         faults = (await provider.request("GET", "/faults")).json()
@@ -106,23 +109,23 @@ def _simulator_arguments(plan: Plan, port: int, service_port: int, secret: str) 
     ]
 
 
-async def _disturb(plan: Plan, fleet: Fleet, clients: Clients, progress: Progress) -> None:
+async def _inject_faults(plan: Plan, fleet: Fleet, clients: Clients, progress: Progress) -> None:
     """Let clients buy for the plan's time while the fleet is struck."""
     buying = asyncio.create_task(clients.run())
     draw = seeded(plan.seed)
     begun = time.monotonic()
-    due = begun + BLOW_SECONDS[1]  # The standbys load meanwhile.
+    due = begun + FAULT_INTERVAL_SECONDS[1]  # The standbys load meanwhile.
     while due - begun < plan.seconds:
         await asyncio.sleep(due - time.monotonic())
-        await fleet.strike(draw)
+        await fleet.inject_fault(draw)
         progress(f"{len(clients.purchases)} purchases", (due - begun) / plan.seconds)
-        due = max(due + draw.uniform(*BLOW_SECONDS), time.monotonic() + LIFE_SECONDS_MIN)
+        due = max(due + draw.uniform(*FAULT_INTERVAL_SECONDS), time.monotonic() + UPTIME_SECONDS_MIN)
     clients.stop()
     await fleet.recover()
     await asyncio.wait_for(buying, START_SECONDS_MAX + plan.end_seconds_max)
 
 
-async def _let_it_end(http: HttpClient, clients: Clients, plan: Plan) -> dict[str, Json]:
+async def _wait_until_ended(http: HttpClient, clients: Clients, plan: Plan) -> dict[str, Json]:
     """Read every checkout until all have ended, or until they should have; returns each."""
     checkouts: dict[str, Json] = {}
     wanted = [one.checkout_id for one in clients.purchases if one.checkout_id]

@@ -7,7 +7,7 @@ from typing import Final
 from paidonce.clock import Clock
 from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
-from paidonce.encryption import KEY_BYTES, Draw, Keyring, keys_beside, read_keys
+from paidonce.encryption import KEY_BYTES, Draw, Keyring, read_keys, read_or_create_key_file
 from paidonce.ids import Chance
 from paidonce.webhook_endpoints.caller import Caller
 from paidonce.webhook_endpoints.calls import CallerSettings
@@ -74,7 +74,7 @@ def key_finder(said: str, file: Path | None, *, make: Draw | None) -> Callable[[
         if keys:
             return keys
         if file is not None:
-            return keys_beside(file, make=make)
+            return read_or_create_key_file(file, make=make)
         return [make(KEY_BYTES)] if make is not None else []
 
     return find

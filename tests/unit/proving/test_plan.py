@@ -87,7 +87,7 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
 def test_only_so_many_calls_and_look_ups_of_a_key_can_go_wrong_whatever_the_seed() -> None:
     for seed in range(50):
         plan = FaultPlan(rate=1.0, seed=seed, faulty_calls_max=FAULTY_CALLS_MAX)
-        for draw in (plan.of_call, plan.of_look_up):
+        for draw in (plan.for_call, plan.for_lookup):
             dealt = [draw(f"att_{seed}", number).fault is not Fault.NONE for number in range(1, 20)]
             assert dealt == [True] * FAULTY_CALLS_MAX + [False] * (19 - FAULTY_CALLS_MAX)
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from paidonce.providers.simulator.faults import Fate, Fault
+from paidonce.providers.simulator.faults import Fault, WebhookFault
 
 DECLINE: Final = re.compile(r"tok_declined_([a-z][a-z0-9_]{0,63})")
 DELAY: Final = re.compile(r"tok_delay_([0-9]{1,6})")
@@ -30,9 +30,9 @@ FAULTS: Final = {
 
 # What becomes of the charge's webhook, where the provider sends any.
 FATES: Final = {
-    "tok_webhook_first": Fate.FIRST,
-    "tok_webhook_twice": Fate.TWICE,
-    "tok_webhook_never": Fate.NEVER,
+    "tok_webhook_first": WebhookFault.FIRST,
+    "tok_webhook_twice": WebhookFault.TWICE,
+    "tok_webhook_never": WebhookFault.NEVER,
 }
 
 
@@ -44,12 +44,12 @@ class Behaviour(NamedTuple):
     """How a charge goes: its decline code if it is declined, what goes wrong, its webhook, a latency of its own, and by
     how much its amount is another than was asked for.
 
-    Where ``fault`` is NONE or ``fate`` is None, the fault plan decides.
+    Where ``fault`` is NONE or ``webhook_fault`` is None, the fault plan decides.
     """
 
     decline_code: str | None = None
     fault: Fault = Fault.NONE
-    fate: Fate | None = None
+    webhook_fault: WebhookFault | None = None
     latency_ms: int | None = None
     amount_off: int = 0
 

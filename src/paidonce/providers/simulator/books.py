@@ -222,23 +222,23 @@ def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> li
     ]
 
 
-def _new_charge(wish: BookCharge, now: Instant) -> NewCharge:
+def _new_charge(body: BookCharge, now: Instant) -> NewCharge:
     return NewCharge(
-        key=wish.key,
+        key=body.key,
         reference=ids.new_id(ids.CHARGE),
-        checkout_id=wish.checkout_id,
-        merchant_id=wish.merchant_id,
-        amount=wish.amount,
-        currency=wish.currency,
-        payment_method=wish.payment_method,
-        status=wish.status,
-        booked_as=wish.status,
-        decline_code=wish.decline_code,
-        amount_captured=wish.amount if wish.status == "succeeded" else 0,
+        checkout_id=body.checkout_id,
+        merchant_id=body.merchant_id,
+        amount=body.amount,
+        currency=body.currency,
+        payment_method=body.payment_method,
+        status=body.status,
+        booked_as=body.status,
+        decline_code=body.decline_code,
+        amount_captured=body.amount if body.status == "succeeded" else 0,
         amount_refunded=0,
-        visible_at=now + wish.hidden_ms,
+        visible_at=now + body.hidden_ms,
         created_at=now,
-        forgotten_until=now - wish.key_lifetime_ms,
+        forgotten_until=now - body.key_lifetime_ms,
     )
 
 
@@ -258,7 +258,7 @@ def list_charges(transaction: Transaction, requests: Sequence[ChargePage]) -> li
     return [[Charge(*row) for row in transaction.rows(_ALL.limit(one.limit), {"after": one.after})] for one in requests]
 
 
-def let_succeed(transaction: Transaction, references: Sequence[str]) -> list[Charge | None]:
+def book_late_success(transaction: Transaction, references: Sequence[str]) -> list[Charge | None]:
     """Turn declined charges into ones that succeeded after all; None where there is no such declined charge."""
     answers: list[Charge | None] = []
     for reference in references:

@@ -65,7 +65,7 @@ class SimulatorConnector:
 
     async def charge(self, request: ChargeRequest) -> Evidence:
         """Charge or authorize."""
-        wish = ChargeBody(
+        body = ChargeBody(
             key=request.key,
             amount=request.money.amount,
             currency=request.money.currency,
@@ -74,7 +74,7 @@ class SimulatorConnector:
             checkout_id=request.checkout_id,
             merchant_id=request.merchant_id,
         )
-        return await self._send("/charges", wish)
+        return await self._send("/charges", body)
 
     async def capture(self, request: Modification) -> Evidence:
         """Take an authorized amount, or a part of it."""
@@ -100,12 +100,12 @@ class SimulatorConnector:
         return self._notices.read(headers, body)
 
     async def _change(self, change: str, request: Modification) -> Evidence:
-        wish = ChangeBody(key=request.key, amount=request.money.amount)
-        return await self._send(f"/charges/{quote(request.charge_reference, safe='')}/{change}", wish)
+        body = ChangeBody(key=request.key, amount=request.money.amount)
+        return await self._send(f"/charges/{quote(request.charge_reference, safe='')}/{change}", body)
 
-    async def _send(self, path: str, wish: ChargeBody | ChangeBody) -> Evidence:
-        answer = await self._ask("POST", path, wish)
-        return answer if isinstance(answer, Unknown) else _read(answer, wish.key)
+    async def _send(self, path: str, body: ChargeBody | ChangeBody) -> Evidence:
+        answer = await self._ask("POST", path, body)
+        return answer if isinstance(answer, Unknown) else _read(answer, body.key)
 
     async def _ask(self, method: str, path: str, body: object = None) -> Answer | Unknown:
         try:

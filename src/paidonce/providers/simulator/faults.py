@@ -31,7 +31,7 @@ class Fault(Enum):
     HIDDEN = "a 500 though it is booked, and look-ups know nothing of it for a while"
 
 
-class Fate(Enum):
+class WebhookFault(Enum):
     """What becomes of the webhook that tells of an operation."""
 
     ONCE = "it is sent when the answer is"
@@ -47,14 +47,14 @@ BEFORE: Final = frozenset({Fault.TIMEOUT_BEFORE, Fault.ERROR_BEFORE, Fault.DROPP
 OF_CALLS: Final = tuple(fault for fault in Fault if fault is not Fault.NONE)
 # A look-up books nothing: it fails, it is slow, or it knows nothing.
 OF_LOOK_UPS: Final = (Fault.TIMEOUT_BEFORE, Fault.ERROR_BEFORE, Fault.DROPPED_BEFORE, Fault.SLOW, Fault.HIDDEN)
-OF_WEBHOOKS: Final = tuple(fate for fate in Fate if fate is not Fate.ONCE)
+OF_WEBHOOKS: Final = tuple(webhook_fault for webhook_fault in WebhookFault if webhook_fault is not WebhookFault.ONCE)
 
 
 # How faults are counted, by where they happened.
 KINDS: Final = (
     *(fault.name.lower() for fault in OF_CALLS),
     *(f"look_up_{fault.name.lower()}" for fault in OF_LOOK_UPS),
-    *(f"webhook_{fate.name.lower()}" for fate in OF_WEBHOOKS),
+    *(f"webhook_{webhook_fault.name.lower()}" for webhook_fault in OF_WEBHOOKS),
 )
 
 
@@ -68,7 +68,7 @@ class Draw(NamedTuple):
 class WebhookDraw(NamedTuple):
     """What a webhook was dealt, and a number in [0, 1) that says how late where that matters."""
 
-    fate: Fate
+    webhook_fault: WebhookFault
     extent: float = 0.0
 
 
@@ -82,20 +82,22 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     faulty_calls_max: int = FAULTY_CALLS_MAX
 
-    def of_call(self, key: str, number: int) -> Draw:
+    def for_call(self, key: str, number: int) -> Draw:
         """Tell what goes wrong with the ``number``-th call (from 1) that moves money under a key."""
         hit, which, extent = self._drawn("call", key, number)
         return Draw(OF_CALLS[int(which * len(OF_CALLS))], extent) if hit else Draw(Fault.NONE)
 
-    def of_look_up(self, key: str, number: int) -> Draw:
+    def for_lookup(self, key: str, number: int) -> Draw:
         """Tell what goes wrong with the ``number``-th look-up (from 1) of a key."""
         hit, which, extent = self._drawn("look-up", key, number)
         return Draw(OF_LOOK_UPS[int(which * len(OF_LOOK_UPS))], extent) if hit else Draw(Fault.NONE)
 
-    def of_webhook(self, key: str) -> WebhookDraw:
+    def for_webhook(self, key: str) -> WebhookDraw:
         """Tell what becomes of a key's webhook."""
         hit, which, extent = self._drawn("webhook", key, 1)
-        return WebhookDraw(OF_WEBHOOKS[int(which * len(OF_WEBHOOKS))], extent) if hit else WebhookDraw(Fate.ONCE)
+        return (
+            WebhookDraw(OF_WEBHOOKS[int(which * len(OF_WEBHOOKS))], extent) if hit else WebhookDraw(WebhookFault.ONCE)
+        )
 
     def _drawn(self, kind: str, key: str, number: int) -> tuple[bool, float, float]:
         """Draw whether it is hit, by what, and how much: numbers in [0, 1)."""

@@ -17,7 +17,7 @@ from paidonce.providers.base import (
     Unknown,
 )
 from paidonce.providers.simulator.notices import NoticeReader
-from paidonce.providers.simulator.simulation import KEY_LIFETIME_SECONDS, Lost, Reply, Rules, Simulation
+from paidonce.providers.simulator.simulation import KEY_LIFETIME_SECONDS, LostResponse, Reply, Rules, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, evidence_of
 
 NAME: Final = "simulator"
@@ -44,7 +44,7 @@ class Simulator:
 
     async def charge(self, request: ChargeRequest) -> Evidence:
         """Charge or authorize."""
-        wish = ChargeBody(
+        body = ChargeBody(
             key=request.key,
             amount=request.money.amount,
             currency=request.money.currency,
@@ -54,7 +54,7 @@ class Simulator:
             merchant_id=request.merchant_id,
         )
         try:
-            return await _heard(await self._simulation.charge(wish))
+            return await _evidence_from(await self._simulation.charge(body))
         except (DatabaseUnavailable, Overloaded):
             return BOOKS_CLOSED
 
@@ -71,9 +71,9 @@ class Simulator:
         return await self._change("REFUND", request)
 
     async def _change(self, kind: str, request: Modification) -> Evidence:
-        wish = ChangeBody(key=request.key, amount=request.money.amount)
+        body = ChangeBody(key=request.key, amount=request.money.amount)
         try:
-            return await _heard(await self._simulation.change(kind, request.charge_reference, wish))
+            return await _evidence_from(await self._simulation.change(kind, request.charge_reference, body))
         except (DatabaseUnavailable, Overloaded):
             return BOOKS_CLOSED
 
@@ -83,7 +83,7 @@ class Simulator:
             found = await self._simulation.look_up(key)
         except (DatabaseUnavailable, Overloaded):
             return BOOKS_CLOSED
-        return NotFound() if found is None else await _heard(found)
+        return NotFound() if found is None else await _evidence_from(found)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
         """Check the signature and read; None where it is not signed as it should be."""
@@ -93,8 +93,8 @@ class Simulator:
 BOOKS_CLOSED: Final = Unknown("the provider's books cannot be written")
 
 
-async def _heard(reply: Reply) -> Evidence:
+async def _evidence_from(reply: Reply) -> Evidence:
     """Tell what a reply proves. Silence is silence: only the caller's time-out ends it."""
-    if reply is Lost.SILENCE:
+    if reply is LostResponse.SILENCE:
         await asyncio.Event().wait()  # Nobody sets it.
-    return Unknown(reply.value) if isinstance(reply, Lost) else evidence_of(reply)
+    return Unknown(reply.value) if isinstance(reply, LostResponse) else evidence_of(reply)

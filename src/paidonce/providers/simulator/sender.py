@@ -11,7 +11,7 @@ import structlog
 
 from paidonce.clock import Clock, format_instant
 from paidonce.http_client import HttpClient, NoAnswer
-from paidonce.providers.simulator.faults import LATE_MS_MAX, Fate, WebhookDraw
+from paidonce.providers.simulator.faults import LATE_MS_MAX, WebhookDraw, WebhookFault
 from paidonce.providers.simulator.wire import Operation, WebhookBody
 from paidonce.signing import read_secret, signed_headers
 
@@ -34,25 +34,25 @@ class WebhookSender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._overtaken: list[tuple[str, bytes]] = []
 
-    async def tell(self, operation: Operation, draw: WebhookDraw) -> None:
+    async def send_webhook(self, operation: Operation, draw: WebhookDraw) -> None:
         """Send what tells of an operation; one that comes FIRST is delivered, or was tried, when this returns."""
         message = self._message(operation)
-        match draw.fate:
-            case Fate.FIRST:
+        match draw.webhook_fault:
+            case WebhookFault.FIRST:
                 if not await self._try(*message):
                     self._send(*message)
-            case Fate.OVERTAKEN:
+            case WebhookFault.OVERTAKEN:
                 self._overtaken.append(message)
                 self._start(self._release(message))
-            case Fate.LATE:
+            case WebhookFault.LATE:
                 self._send(*message, delay_seconds=draw.extent * LATE_MS_MAX / 1000)
-            case Fate.TWICE:
+            case WebhookFault.TWICE:
                 self._send(*message)
                 self._send(*message)
-            case Fate.ONCE:
+            case WebhookFault.ONCE:
                 self._send(*message, then=self._overtaken)
                 self._overtaken = []
-            case Fate.NEVER:
+            case WebhookFault.NEVER:
                 pass
 
     async def close(self) -> None:

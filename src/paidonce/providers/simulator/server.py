@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce import __version__
 from paidonce.providers.simulator.books import ChargePage
 from paidonce.providers.simulator.faults import KINDS
-from paidonce.providers.simulator.simulation import Lost, Reply as SimulationReply, Simulation
+from paidonce.providers.simulator.simulation import LostResponse, Reply as SimulationReply, Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
 
 log = structlog.get_logger()
@@ -30,12 +30,12 @@ Handler: TypeAlias = Callable[[Request, Simulation], Awaitable[ASGIApp]]
 class LostReply:
     """An answer that never arrives: nothing is sent until the client gives up, or the connection breaks half-way."""
 
-    def __init__(self, how: Lost) -> None:
+    def __init__(self, how: LostResponse) -> None:
         self._how = how
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Lose it."""
-        if self._how is Lost.SILENCE:
+        if self._how is LostResponse.SILENCE:
             while (await receive())["type"] != "http.disconnect":
                 continue
             return
@@ -136,6 +136,6 @@ def _shown(said: SimulationReply, *, looked_up: bool = False) -> ASGIApp:
     if isinstance(said, Operation):
         declined = said.outcome == "declined" and not looked_up
         return _reply(said, 402 if declined else 200)
-    if said is Lost.ERROR:
+    if said is LostResponse.ERROR:
         return _reply({"error": "the provider is in trouble"}, 500)
     return LostReply(said)

@@ -20,9 +20,9 @@ from paidonce.providers.simulator.books import (
     ChargePage,
     book_changes,
     book_charges,
+    book_late_success,
     count_calls,
     find_operations,
-    let_succeed,
     list_charges,
 )
 from paidonce.providers.simulator.faults import (
@@ -31,17 +31,17 @@ from paidonce.providers.simulator.faults import (
     LATE_MS_MAX,
     SLOW_MS_MAX,
     Draw,
-    Fate,
     Fault,
     FaultPlan,
     WebhookDraw,
+    WebhookFault,
 )
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeLine, Operation, line_of, operation_of
 
 KEY_LIFETIME_SECONDS: Final = 365 * 86_400
 
 
-class Lost(Enum):
+class LostResponse(Enum):
     """An answer that tells nothing."""
 
     SILENCE = "no answer comes"
@@ -49,20 +49,20 @@ class Lost(Enum):
     DROPPED = "the connection broke"
 
 
-Reply: TypeAlias = Operation | Lost
+Reply: TypeAlias = Operation | LostResponse
 
-Tell: TypeAlias = Callable[[Operation, WebhookDraw], Awaitable[None]]
+SendWebhook: TypeAlias = Callable[[Operation, WebhookDraw], Awaitable[None]]
 """Sends the webhook that tells of an operation; returns when one that must come FIRST is delivered, else at once."""
 
 REPLIES: Final = {
-    Fault.TIMEOUT_BEFORE: Lost.SILENCE,
-    Fault.TIMEOUT_AFTER: Lost.SILENCE,
-    Fault.BOOKED_LATE: Lost.SILENCE,
-    Fault.ERROR_BEFORE: Lost.ERROR,
-    Fault.ERROR_AFTER: Lost.ERROR,
-    Fault.HIDDEN: Lost.ERROR,
-    Fault.DROPPED_BEFORE: Lost.DROPPED,
-    Fault.DROPPED_AFTER: Lost.DROPPED,
+    Fault.TIMEOUT_BEFORE: LostResponse.SILENCE,
+    Fault.TIMEOUT_AFTER: LostResponse.SILENCE,
+    Fault.BOOKED_LATE: LostResponse.SILENCE,
+    Fault.ERROR_BEFORE: LostResponse.ERROR,
+    Fault.ERROR_AFTER: LostResponse.ERROR,
+    Fault.HIDDEN: LostResponse.ERROR,
+    Fault.DROPPED_BEFORE: LostResponse.DROPPED,
+    Fault.DROPPED_AFTER: LostResponse.DROPPED,
 }
 
 
@@ -88,42 +88,42 @@ async def send_nothing(_operation: Operation, _draw: WebhookDraw) -> None:
 class Simulation:
     """The provider itself. ``books`` commits each operation before it is answered; ``counts`` says what went wrong."""
 
-    def __init__(self, books: Batcher, rules: Rules, *, tell: Tell = send_nothing) -> None:
+    def __init__(self, books: Batcher, rules: Rules, *, send_webhook: SendWebhook = send_nothing) -> None:
         self._books = books
         self._rules = rules
-        self._tell = tell
+        self._send_webhook = send_webhook
         self._late: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
 
-    async def charge(self, wish: ChargeBody) -> Reply:
+    async def charge(self, body: ChargeBody) -> Reply:
         """Charge, or hold the money."""
-        behaviour = behaviour_of(wish.payment_method, wish.amount)
+        behaviour = behaviour_of(body.payment_method, body.amount)
 
         async def book(hidden_ms: int) -> Booked:
-            return await self._books.submit(book_charges, self._new_charge(wish, behaviour, hidden_ms))
+            return await self._books.submit(book_charges, self._new_charge(body, behaviour, hidden_ms))
 
-        return await self._call(wish.key, behaviour, book)
+        return await self._call(body.key, behaviour, book)
 
-    async def change(self, kind: str, charge_reference: str, wish: ChangeBody) -> Reply:
+    async def change(self, kind: str, charge_reference: str, body: ChangeBody) -> Reply:
         """CAPTURE, VOID or REFUND a charge."""
 
         async def book(_hidden_ms: int) -> Booked:
             return await self._books.submit(
                 book_changes,
                 BookChange(
-                    key=wish.key,
+                    key=body.key,
                     charge_reference=charge_reference,
                     kind=kind,
-                    amount=wish.amount,
+                    amount=body.amount,
                     key_lifetime_ms=self._rules.key_lifetime_ms,
                 ),
             )
 
-        return await self._call(wish.key, Behaviour(), book)
+        return await self._call(body.key, Behaviour(), book)
 
     async def look_up(self, key: str) -> Reply | None:
         """Tell what the books say of a key; None where they say nothing, or nothing yet."""
-        draw = await self._draw_of_look_up(key)
+        draw = await self._draw_for_lookup(key)
         if draw.fault in BEFORE:
             return REPLIES[draw.fault]
         if draw.fault is Fault.SLOW:
@@ -133,11 +133,11 @@ class Simulation:
 
     async def succeed_late(self, charge_reference: str) -> Operation | None:
         """Let a declined charge succeed after all, and tell of it; None where there is no such declined charge."""
-        found = await self._books.submit(let_succeed, charge_reference)
+        found = await self._books.submit(book_late_success, charge_reference)
         if found is None:
             return None
         operation = operation_of(found)
-        await self._tell(operation, WebhookDraw(Fate.ONCE))
+        await self._send_webhook(operation, WebhookDraw(WebhookFault.ONCE))
         return operation
 
     async def charges(self, page: ChargePage) -> list[ChargeLine]:
@@ -150,15 +150,15 @@ class Simulation:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    def _new_charge(self, wish: ChargeBody, behaviour: Behaviour, hidden_ms: int) -> BookCharge:
+    def _new_charge(self, body: ChargeBody, behaviour: Behaviour, hidden_ms: int) -> BookCharge:
         return BookCharge(
-            key=wish.key,
-            checkout_id=wish.checkout_id,
-            merchant_id=wish.merchant_id,
-            amount=wish.amount + behaviour.amount_off,
-            currency=wish.currency,
-            payment_method=wish.payment_method,
-            status="declined" if behaviour.decline_code else "succeeded" if wish.capture else "authorized",
+            key=body.key,
+            checkout_id=body.checkout_id,
+            merchant_id=body.merchant_id,
+            amount=body.amount + behaviour.amount_off,
+            currency=body.currency,
+            payment_method=body.payment_method,
+            status="declined" if behaviour.decline_code else "succeeded" if body.capture else "authorized",
             decline_code=behaviour.decline_code,
             hidden_ms=max(hidden_ms, self._rules.lookup_delay_ms),
             key_lifetime_ms=self._rules.key_lifetime_ms,
@@ -173,9 +173,9 @@ class Simulation:
         loop = asyncio.get_running_loop()
         called_at = loop.time()
         await asyncio.sleep(latency_ms / 2000)
-        draw = await self._draw_of_call(key, behaviour.fault)
-        said = behaviour.fate
-        webhook = self._rules.faults.of_webhook(key) if said is None else WebhookDraw(said)
+        draw = await self._draw_for_call(key, behaviour.fault)
+        said = behaviour.webhook_fault
+        webhook = self._rules.faults.for_webhook(key) if said is None else WebhookDraw(said)
         if draw.fault in BEFORE:
             return REPLIES[draw.fault]
         if draw.fault is Fault.BOOKED_LATE:
@@ -184,41 +184,43 @@ class Simulation:
             task.add_done_callback(self._late.discard)
             return REPLIES[draw.fault]
         booked = await book(HIDDEN_MS if draw.fault is Fault.HIDDEN else 0)
-        if webhook.fate is Fate.FIRST:
-            await self._tell_of(booked, webhook)
+        if webhook.webhook_fault is WebhookFault.FIRST:
+            await self._announce(booked, webhook)
         slow_ms = draw.extent * SLOW_MS_MAX if draw.fault is Fault.SLOW else 0
         await asyncio.sleep(max(0.0, called_at + (latency_ms + slow_ms) / 1000 - loop.time()))
-        if webhook.fate is not Fate.FIRST:
-            await self._tell_of(booked, webhook)
+        if webhook.webhook_fault is not WebhookFault.FIRST:
+            await self._announce(booked, webhook)
         return REPLIES.get(draw.fault, operation_of(booked.operation))
 
     async def _book_late(self, book: Callable[[int], Awaitable[Booked]], extent: float, webhook: WebhookDraw) -> None:
         await asyncio.sleep(extent * LATE_MS_MAX / 1000)
-        await self._tell_of(await book(0), webhook)
+        await self._announce(await book(0), webhook)
 
-    async def _tell_of(self, booked: Booked, webhook: WebhookDraw) -> None:
-        if not booked.first or self._tell is send_nothing:
+    async def _announce(self, booked: Booked, webhook: WebhookDraw) -> None:
+        if not booked.first or self._send_webhook is send_nothing:
             return
-        if webhook.fate is not Fate.ONCE:
-            self.counts[f"webhook_{webhook.fate.name.lower()}"] += 1
-        if webhook.fate is not Fate.NEVER:
-            await self._tell(operation_of(booked.operation), webhook)
+        if webhook.webhook_fault is not WebhookFault.ONCE:
+            self.counts[f"webhook_{webhook.webhook_fault.name.lower()}"] += 1
+        if webhook.webhook_fault is not WebhookFault.NEVER:
+            await self._send_webhook(operation_of(booked.operation), webhook)
 
-    async def _draw_of_call(self, key: str, said: Fault) -> Draw:
+    async def _draw_for_call(self, key: str, said: Fault) -> Draw:
         """Tell what goes wrong with this call: what the payment method says of a key's first one, or the plan."""
         if said is Fault.NONE and not self._rules.faults.rate:
             return Draw(Fault.NONE)  # Nothing to count for.
         number = await self._books.submit(count_calls, ("call", key))
         draw = (
-            self._rules.faults.of_call(key, number) if said is Fault.NONE else Draw(said if number == 1 else Fault.NONE)
+            self._rules.faults.for_call(key, number)
+            if said is Fault.NONE
+            else Draw(said if number == 1 else Fault.NONE)
         )
         return self._counted(draw)
 
-    async def _draw_of_look_up(self, key: str) -> Draw:
+    async def _draw_for_lookup(self, key: str) -> Draw:
         if not self._rules.faults.rate:
             return Draw(Fault.NONE)
         number = await self._books.submit(count_calls, ("look_up", key))
-        return self._counted(self._rules.faults.of_look_up(key, number), "look_up_")
+        return self._counted(self._rules.faults.for_lookup(key, number), "look_up_")
 
     def _counted(self, draw: Draw, prefix: str = "") -> Draw:
         if draw.fault is not Fault.NONE:

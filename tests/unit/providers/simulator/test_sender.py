@@ -9,7 +9,7 @@ import standardwebhooks
 
 from paidonce.clock import system_clock
 from paidonce.providers.simulator import sender as sending
-from paidonce.providers.simulator.faults import Fate, WebhookDraw
+from paidonce.providers.simulator.faults import WebhookDraw, WebhookFault
 from paidonce.providers.simulator.sender import WebhookSender
 from paidonce.providers.simulator.wire import Operation
 from tests.support.provider_process import SECRET
@@ -71,7 +71,7 @@ def operation(key: str = "att_1") -> Operation:
 async def test_a_webhook_is_signed_so_that_the_specifications_library_believes_it(
     listener: Listener, sender: WebhookSender
 ) -> None:
-    await sender.tell(operation(), WebhookDraw(Fate.ONCE))
+    await sender.send_webhook(operation(), WebhookDraw(WebhookFault.ONCE))
     await listener.wait_for(1)
     ((_, headers, body),) = listener.taken
     said = standardwebhooks.Webhook(SECRET).verify(body, headers)
@@ -80,25 +80,25 @@ async def test_a_webhook_is_signed_so_that_the_specifications_library_believes_i
 
 async def test_what_is_not_taken_is_sent_again(listener: Listener, sender: WebhookSender) -> None:
     listener.refusals = 3
-    await sender.tell(operation(), WebhookDraw(Fate.ONCE))
+    await sender.send_webhook(operation(), WebhookDraw(WebhookFault.ONCE))
     assert await listener.wait_for(1) == ["att_1"]
     assert listener.refusals == -1
 
 
 async def test_one_that_comes_first_is_taken_before_the_call_goes_on(listener: Listener, sender: WebhookSender) -> None:
-    await sender.tell(operation(), WebhookDraw(Fate.FIRST))
+    await sender.send_webhook(operation(), WebhookDraw(WebhookFault.FIRST))
     assert len(listener.taken) == 1
 
 
 async def test_one_that_comes_twice_has_one_id(listener: Listener, sender: WebhookSender) -> None:
-    await sender.tell(operation(), WebhookDraw(Fate.TWICE))
+    await sender.send_webhook(operation(), WebhookDraw(WebhookFault.TWICE))
     await listener.wait_for(2)
     assert len({message_id for message_id, _, _ in listener.taken}) == 1
 
 
 async def test_one_that_is_overtaken_comes_after_the_next(listener: Listener, sender: WebhookSender) -> None:
-    await sender.tell(operation("att_1"), WebhookDraw(Fate.OVERTAKEN))
-    await sender.tell(operation("att_2"), WebhookDraw(Fate.ONCE))
+    await sender.send_webhook(operation("att_1"), WebhookDraw(WebhookFault.OVERTAKEN))
+    await sender.send_webhook(operation("att_2"), WebhookDraw(WebhookFault.ONCE))
     assert await listener.wait_for(2) == ["att_2", "att_1"]
 
 
@@ -106,6 +106,6 @@ async def test_one_that_nothing_overtakes_comes_late(
     listener: Listener, sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "LATE_MS_MAX", 20)
-    await sender.tell(operation("att_1"), WebhookDraw(Fate.OVERTAKEN))
-    await sender.tell(operation("att_2"), WebhookDraw(Fate.LATE, 0.5))
+    await sender.send_webhook(operation("att_1"), WebhookDraw(WebhookFault.OVERTAKEN))
+    await sender.send_webhook(operation("att_2"), WebhookDraw(WebhookFault.LATE, 0.5))
     assert sorted(await listener.wait_for(2)) == ["att_1", "att_2"]

@@ -14,8 +14,8 @@ from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
 from paidonce.providers.simulator.behaviour import FATES, FAULTS
 from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge, make_books
-from paidonce.providers.simulator.faults import Fate, Fault, FaultPlan, WebhookDraw
-from paidonce.providers.simulator.simulation import Lost, Rules, Simulation, Tell, send_nothing
+from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookDraw, WebhookFault
+from paidonce.providers.simulator.simulation import LostResponse, Rules, SendWebhook, Simulation, send_nothing
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
 from tests.proof.virtual_time import VirtualLoop, run
 
@@ -27,18 +27,18 @@ class Provider:
 
     def __init__(self, path: Path) -> None:
         self.now: Instant = NOW
-        self.told: list[tuple[str, Fate]] = []
+        self.told: list[tuple[str, WebhookFault]] = []
         self.database = open_database(DatabaseUrl("sqlite", path=path), clock=lambda: self.now, exclusive=False)
         make_books(self.database)
         self.books = threaded_batcher(
             self.database.write, name="books", queue_limit=1000, batch_limit=64, chance=system_chance
         )
 
-    def simulation(self, rules: Rules, tell: Tell | None = None) -> Simulation:
+    def simulation(self, rules: Rules, send_webhook: SendWebhook | None = None) -> Simulation:
         async def remember(operation: Operation, draw: WebhookDraw) -> None:
-            self.told.append((operation.outcome, draw.fate))
+            self.told.append((operation.outcome, draw.webhook_fault))
 
-        return Simulation(self.books, rules, tell=tell or remember)
+        return Simulation(self.books, rules, send_webhook=send_webhook or remember)
 
     async def close(self) -> None:
         await self.books.stop()
@@ -123,7 +123,7 @@ async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
 async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Provider, method: str) -> None:
     simulation = provider.simulation(Rules())
     first, second = await simulation.charge(wish(method=method)), await simulation.charge(wish(method=method))
-    assert isinstance(first, Lost)
+    assert isinstance(first, LostResponse)
     assert isinstance(second, Operation)
     assert (await booked(simulation)).total() == 1
     assert simulation.counts == {FAULTS[method].name.lower(): 1}
@@ -152,9 +152,9 @@ async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_i
     simulation = provider.simulation(Rules())
     for _ in range(3):
         await simulation.charge(wish(method=method))
-    fate = FATES[method]
-    assert provider.told == ([] if fate is Fate.NEVER else [("succeeded", fate)])
-    assert simulation.counts == {f"webhook_{fate.name.lower()}": 1}
+    webhook_fault = FATES[method]
+    assert provider.told == ([] if webhook_fault is WebhookFault.NEVER else [("succeeded", webhook_fault)])
+    assert simulation.counts == {f"webhook_{webhook_fault.name.lower()}": 1}
 
 
 async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provider: Provider) -> None:
@@ -172,8 +172,8 @@ async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provide
 
 async def test_an_answer_that_is_lost_is_told_all_the_same(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    assert await simulation.charge(wish(method="tok_timeout_then_decline")) is Lost.SILENCE
-    assert provider.told == [("declined", Fate.ONCE)]
+    assert await simulation.charge(wish(method="tok_timeout_then_decline")) is LostResponse.SILENCE
+    assert provider.told == [("declined", WebhookFault.ONCE)]
 
 
 async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always_had(provider: Provider) -> None:
@@ -185,7 +185,7 @@ async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always
     assert (succeeded.key, succeeded.reference, succeeded.outcome) == ("att_1", declined.reference, "succeeded")
     assert await simulation.look_up("att_1") == succeeded
     assert await simulation.succeed_late(declined.reference) is None
-    assert provider.told == [("declined", Fate.ONCE), ("succeeded", Fate.ONCE)]
+    assert provider.told == [("declined", WebhookFault.ONCE), ("succeeded", WebhookFault.ONCE)]
 
 
 async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
