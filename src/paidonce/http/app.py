@@ -65,4 +65,4 @@ def _pattern(operation: Operation) -> str:
 
 
 async def _refuse_unknown_path(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    raise RouteNotFound("There is nothing at this path.")
+    raise RouteNotFound("This path does not exist.")

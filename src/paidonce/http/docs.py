@@ -24,7 +24,7 @@ KNOWN_URL: Final = re.compile(
 )  # Needs no escape, in HTML or a shell.
 IN_BACKTICKS: Final = re.compile(r"(`+)(.+?)\1")
 NO_NUL: Final = r"^[^\x00]*$"  # Every text keeps to this pattern: it would tell a reader nothing.
-PLACES: Final = {"path": "In the path", "query": "In the query", "header": "In the header"}
+PLACES: Final = {"path": "Path parameters", "query": "Query parameters", "header": "Request headers"}
 RANGES: Final = (
     ("minimum", "maximum", ""),
     ("minLength", "maxLength", " characters"),
@@ -118,7 +118,7 @@ def _call(call: Call, schemas: Json, base_url: str) -> str:
         body: Json = said["requestBody"]
         name = body["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
         owner: Json = schemas.get(name, body)  # A body that is taken as it comes has a description and no fields.
-        heading = "Body" if body.get("required") else "Body, which may be absent"
+        heading = "Body" if body.get("required") else "Body (optional)"
         parts.append(_fields(heading, _properties(owner, always="required"), owner))
     parts.append(_answers(said["responses"]))
     example = f'<h4>Example</h4><pre tabindex="0"><code>{escape(_curl(call, base_url))}</code></pre>'
@@ -126,7 +126,7 @@ def _call(call: Call, schemas: Json, base_url: str) -> str:
 
 
 def _object(name: str, schema: Json) -> str:
-    shown = _fields(_words(name), _properties(schema, sometimes="may be absent"), schema)
+    shown = _fields(_words(name), _properties(schema, sometimes="optional"), schema)
     return f'<article class="object" id="{escape(name)}">{shown}</article>'
 
 
@@ -203,7 +203,7 @@ def _answers(responses: Json) -> str:
             headers = " ".join(f"<code>{escape(name)}</code>" for name in response["headers"])
             told = f'{_inline(response["description"])} {", ".join(kinds)}<p class="limits">headers: {headers}</p>'
             good += f"<dt>{escape(status)}</dt><dd>{told}</dd>"
-    return f'<h4>Answers</h4><dl class="answers">{good}</dl><h4>Errors</h4><p class="chips">{errors}</p>'
+    return f'<h4>Responses</h4><dl class="answers">{good}</dl><h4>Errors</h4><p class="chips">{errors}</p>'
 
 
 def _errors() -> Iterator[str]:

@@ -100,7 +100,7 @@ def read_parameters(kind: type[T], given: Iterable[tuple[str, str]]) -> T:
         if name not in values:
             values[name] = value
         elif len(repeated) < ERRORS_MAX:
-            repeated.append(FieldError(name, "repeated", "Give this parameter once."))
+            repeated.append(FieldError(name, "repeated", "Send this parameter only once."))
     return _checked(kind, values, strict=False, already=repeated, pointer="")
 
 
@@ -122,7 +122,7 @@ def _refuse_repeated(body: bytes, *, objects_max: int | None = None) -> None:
     def look_at(pairs: list[tuple[str, Any]]) -> None:
         nonlocal count
         if len({name for name, _ in pairs}) != len(pairs):
-            raise MalformedBody("The body is not JSON that everybody reads alike: a name is there twice in one object.")
+            raise MalformedBody("The body is ambiguous: an object in it repeats a name.")
         count += 1
         if count == objects_max:
             raise _EnoughError
@@ -134,7 +134,11 @@ def _refuse_repeated(body: bytes, *, objects_max: int | None = None) -> None:
 
 
 def _malformed(error: Exception) -> MalformedBody:
-    return MalformedBody(f"The body is not JSON: {error}." if isinstance(error, msgspec.DecodeError) else "Not JSON.")
+    return MalformedBody(
+        f"The body is not valid JSON: {error}."
+        if isinstance(error, msgspec.DecodeError)
+        else "The body is not valid JSON."
+    )
 
 
 @cache
@@ -177,7 +181,7 @@ def _mistakes(
     fields = _fields(kind)
     for name in values:
         if name not in fields:
-            yield FieldError(f"{pointer}{_escape(name)}", "unknown_field", "There is no such field.")
+            yield FieldError(f"{pointer}{_escape(name)}", "unknown_field", "This field is unknown.")
     for name, field in fields.items():
         where = f"{pointer}{name}"
         is_needed = field.is_required or name in required
@@ -194,7 +198,7 @@ def _mistakes(
             yield from _wrong_pairs(where, value, field) or whole
             continue
         if value is not None and read[field.name] is None:
-            yield FieldError(where, "wrong_type", "Leave this parameter out instead of writing null.")
+            yield FieldError(where, "wrong_type", "Omit this parameter instead of sending null.")
     for field in fields.values():
         problem = _against_rule(field, read.get(field.name), pointer)
         if problem is not None:

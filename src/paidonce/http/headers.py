@@ -27,7 +27,7 @@ def read_idempotency_key(header: str | None) -> str | None:
     if len(key) > 1 and key.startswith('"') and key.endswith('"'):
         key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if not IDEMPOTENCY_KEY.fullmatch(key) or not key.strip():
-        message = "The Idempotency-Key header takes 1 to 255 printable ASCII characters."
+        message = "The Idempotency-Key header must be 1 to 255 printable ASCII characters."
         raise InvalidIdempotencyKey(message)
     return key
 
@@ -36,7 +36,7 @@ def agree_on_key(header: str | None, body: str | None) -> str | None:
     """Join the header's key and the body's: the same thing; raises InvalidIdempotencyKey where they differ."""
     key = read_idempotency_key(header)
     if key is not None and body is not None and key != body:
-        message = "The Idempotency-Key header and the body's idempotencyKey differ; send one, or the same twice."
+        message = "The Idempotency-Key header and idempotencyKey in the body differ. Send one of them, or equal values."
         raise InvalidIdempotencyKey(message)
     return body if key is None else key
 

@@ -28,11 +28,11 @@ HOME: Final = f"""\
 <head><meta charset="utf-8"><title>paidonce</title></head>
 <body>
 <h1>paidonce {__version__}</h1>
-<p>This is a checkout and payment service: one purchase, one charge. It is called over HTTP.</p>
+<p>A checkout and payment service with an HTTP API: one purchase, one charge.</p>
 <ul>
-<li><a href="docs">Documentation of all calls</a>, with an example of each</li>
+<li><a href="docs">API documentation</a>, with an example of each call</li>
 <li><a href="openapi.json">OpenAPI document</a>, for programs</li>
-<li><a href="health/ready">Whether the service is ready</a></li>
+<li><a href="health/ready">Health check</a></li>
 </ul>
 </body>
 </html>

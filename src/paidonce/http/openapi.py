@@ -34,17 +34,17 @@ INTRODUCTION: Final = """\
 A checkout and payment service. One purchase is charged at most once, also when processes crash, requests are retried,
 calls time out, or messages arrive twice.
 
-**Conventions.** Amounts are integers in the minor unit of the currency. Times are RFC 3339 in UTC. Ids are opaque and
+Amounts are integers in the minor unit of the currency. Times are RFC 3339 in UTC. Ids are opaque and
 sort by creation time. Every response has an `X-Request-Id` header and `Cache-Control: no-store`. HEAD is supported
 wherever GET is.
 
-**Errors.** Every error is a problem (RFC 9457) with a stable `code`. There is one exception: the HTTP server itself
+Every error is a problem (RFC 9457) with a stable `code`. There is one exception: the HTTP server itself
 refuses some malformed requests with a 400 or 431 without a body, or closes a connection whose request does not arrive
 in time. After 400, 408, 413, 414 and 431 for a malformed, slow or too large request, the connection is closed.
 
-**Idempotency.** A POST with an `Idempotency-Key` takes effect once, and it is safe to retry it with the same key.
+A POST with an `Idempotency-Key` takes effect once, and it is safe to retry it with the same key.
 
-**Paths.** Each path has exactly one spelling; every other spelling is a 404. A path has no empty segment, no trailing
+Each path has exactly one spelling; every other spelling is a 404. A path has no empty segment, no trailing
 slash, and no `.` or `..`. Only characters that a path segment cannot contain are percent-encoded, with uppercase
 hexadecimal digits.
 """

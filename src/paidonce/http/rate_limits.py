@@ -125,11 +125,13 @@ class Visit:
         try:
             await limiter.acquire(self.name)
         except QueueFull:
-            raise RateLimited(1.0, "Too many requests with this key are waiting already; nothing was done.") from None
+            raise RateLimited(
+                1.0, "Too many requests with this API key are waiting. The request had no effect."
+            ) from None
         self._place = limiter
         if self.limits.stopwatch() - began > WAIT_SECONDS_MAX * SECOND:
             self.give_place_back()
-            raise RateLimited(1.0, "This request waited too long behind others with its key; nothing was done.")
+            raise RateLimited(1.0, "The request waited too long for others with its API key. It had no effect.")
 
     def give_place_back(self) -> None:
         """Take no place any more: the work is done, or from here on it only waits for something to happen."""
@@ -143,7 +145,7 @@ class Visit:
         if unsent.has_room(self.name):
             return
         if unsent.held(self.name):
-            raise RateLimited(UNSENT_SECONDS, "Too much of earlier answers was not read yet; nothing was done.")
+            raise RateLimited(UNSENT_SECONDS, "Too many earlier responses are unread. The request had no effect.")
         raise Overloaded
 
     @contextmanager
@@ -217,7 +219,7 @@ class Limits(msgspec.Struct):
                 wait, item = self.keys.take(caller.key_id)
                 visit.note(self.keys, item)
                 if wait:
-                    raise RateLimited(wait, "More requests with this key than are allowed; nothing was done.")
+                    raise RateLimited(wait, "The rate limit of this API key was exceeded. The request had no effect.")
         visit.refuse_slow_reader()
         if is_list:
             await visit.take_place(self.lists)
@@ -234,7 +236,7 @@ class Limits(msgspec.Struct):
             wait, item = self.addresses.take(address)
             visit.note(self.addresses, item)
             if wait:
-                raise RateLimited(wait, "More requests from this address than are allowed; nothing was done.")
+                raise RateLimited(wait, "The rate limit of this address was exceeded. The request had no effect.")
 
     async def before_answer(self, context: RequestContext, status: int) -> list[Header]:
         """Hold refusals back; returns the headers that tell what is left. The work is done: from here on bytes are
@@ -290,7 +292,7 @@ def count_stream(context: RequestContext) -> Visit:
     visit = _visit_of(context)
     visit.give_place_back()
     if _has_key(context) and not visit.count(visit.limits.streams):
-        raise RateLimited(1.0, "As many streams as a key may have are open already.")
+        raise RateLimited(1.0, "This API key has the maximum number of open event streams.")
     return visit
 
 

@@ -1,4 +1,4 @@
-"""Rate limits and fair concurrency, around every request: what api/limits.py decides, as ASGI middleware."""
+"""Rate limits and fair concurrency, around every request: what http/rate_limits.py decides, as ASGI middleware."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -74,7 +74,7 @@ class _Body:
         self._has_ended = True  # Unless more is to come.
         message = await self._receive_in_time()
         if message["type"] == "http.disconnect":
-            raise MalformedRequest("The body ended before all of it was there.")
+            raise MalformedRequest("The body ended before it was complete.")
         self._received += len(message.get("body", b""))
         self._pieces += 1
         if self._received > BODY_BYTES_MAX or self._pieces > PIECES_MAX:
@@ -130,7 +130,7 @@ class RequestLimits:
         except asyncio.CancelledError:
             if not reading.is_late or reading.task.uncancel():
                 raise
-            raise RequestTimeout("The body of the request did not arrive in time; nothing was done.") from None
+            raise RequestTimeout("The body of the request did not arrive in time. The request had no effect.") from None
         finally:
             self._reading.discard(reading)
 
@@ -155,7 +155,7 @@ def check_head(scope: Scope) -> tuple[int | None, bool]:
     """
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     if len(path) + len(scope["query_string"]) > TARGET_BYTES_MAX:
-        raise TargetTooLong(f"A path and its query may have {TARGET_BYTES_MAX // 1024} KiB at the most.")
+        raise TargetTooLong(f"The path and query must not exceed {TARGET_BYTES_MAX // 1024} KiB.")
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     size = 0
     found: dict[bytes, bytes] = {}
@@ -163,32 +163,32 @@ def check_head(scope: Scope) -> tuple[int | None, bool]:
         size += len(name) + len(value)
         if name in ONCE:
             if name in found:
-                raise MalformedRequest(f"The header {name.decode()} is there twice.")
+                raise MalformedRequest(f"The header {name.decode()} is repeated.")
             found[name] = value
     if size > HEAD_BYTES_MAX or len(headers) > HEADERS_MAX:
         raise HeadersTooLarge(
-            f"The headers may be {HEADERS_MAX} and have {HEAD_BYTES_MAX // 1024} KiB together at the most."
+            f"The headers must not exceed {HEADERS_MAX} lines and {HEAD_BYTES_MAX // 1024} KiB in total."
         )
     is_old = scope["http_version"] in HTTP_1_0
     if not path.startswith(b"/"):
-        raise MalformedRequest("The target is no path.")
+        raise MalformedRequest("The request target is not a path.")
     if not is_old and not found.get(b"host"):
-        raise MalformedRequest("HTTP/1.1 asks for a Host.")
+        raise MalformedRequest("HTTP/1.1 requires a Host header.")
     return _length(found, is_old=is_old), b"transfer-encoding" in found
 
 
 def _length(found: dict[bytes, bytes], *, is_old: bool) -> int | None:
     coding, length = found.get(b"transfer-encoding"), found.get(b"content-length")
     if coding is not None and (length is not None or is_old or coding.strip().lower() != b"chunked"):
-        raise MalformedRequest("How long the body is can be read in two ways.")
+        raise MalformedRequest("The length of the body is ambiguous.")
     if length is None:
         return None
     if not length.isdigit():
-        raise MalformedRequest("The length of the body is no number.")
+        raise MalformedRequest("The length of the body is not a number.")
     if len(length) > LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
         raise _body_too_large()
     return int(length)
 
 
 def _body_too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"A body may have {BODY_BYTES_MAX // 1024} KiB at the most.")
+    return BodyTooLarge(f"The body must not exceed {BODY_BYTES_MAX // 1024} KiB.")

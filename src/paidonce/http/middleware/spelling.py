@@ -34,8 +34,8 @@ class OneSpelling:
         raw_path = raw_path_in(scope)
         if raw_path != ROOT and (PATH.fullmatch(raw_path) is None or not _has_its_own_parts(raw_path)):
             raise RouteNotFound(
-                "There is nothing at this path: each has one spelling, without empty parts, a slash at its end, or "
-                "escapes that it does not need."
+                "This path does not exist. A path has exactly one spelling, without empty segments, trailing slash or "
+                "unnecessary percent-encoding."
             )
         await self._app(scope, receive, send)
 
