@@ -12,22 +12,22 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench prove fuzz mutants lock clean
 
-help: ## say what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/$(RUN_LOCK).stamp ## set up what is missing, then serve (DATABASE_URL, PORT, … as in the README)
+run: .venv/$(RUN_LOCK).stamp ## set up .venv, then serve (DATABASE_URL, PORT, … as in the README)
 	@$(BIN)/paidonce dev
 
-test: .venv/dev.stamp ## the whole suite, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
+test: .venv/dev.stamp ## run all tests, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: .venv/dev.stamp ## lint, format, types, and which module may import which
+check: .venv/dev.stamp ## check lint, format, types, and which module may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-format: .venv/dev.stamp ## put the code into the house's format and mend what ruff can mend
+format: .venv/dev.stamp ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet
 	@$(BIN)/ruff format
 
@@ -35,17 +35,17 @@ bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONL
 	@$(BIN)/python -m bench --onto bench/results/latest.json --docs docs \
 		$(if $(PEER),--peer $(PEER)) $(if $(ONLY),--only $(ONLY)) $(if $(COMPARE),--compare $(COMPARE)) $(ARGS)
 
-prove: .venv/dev.stamp ## the long proof: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
+prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
 	@$(BIN)/paidonce prove
 
-fuzz: .venv/dev.stamp ## the long fuzzing of the API, on both databases (FUZZ_EXAMPLES=300)
+fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
 
-mutants: .venv/mutants.stamp ## put mistakes into the code: which does no test notice? (ONLY=payments,events SHOW=payments)
+mutants: .venv/mutants.stamp ## run mutation tests (ONLY=payments,events SHOW=payments)
 	@nice $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SHOW),--show $(SHOW)) $(ARGS)
 
-lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
+lock: $(UV) ## lock the dependencies (UPGRADE=1 for the newest versions)
 	@mkdir -p requirements
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK) --extra postgres --constraints requirements/run.txt --output-file requirements/postgres.txt
@@ -53,7 +53,7 @@ lock: $(UV) ## lock the dependencies again (UPGRADE=1 for the newest)
 	@$(LOCK) --extra postgres --group dev --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	@$(LOCK) --extra postgres --group dev --group mutants --constraints requirements/dev.txt --output-file requirements/mutants.txt
 
-clean: ## remove what was set up and cached; databases stay
+clean: ## remove .venv and caches; databases stay
 	@rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
 # Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench, mutants. A stamp says which is installed.

@@ -43,10 +43,10 @@ def parse_database_url(text: str) -> DatabaseUrl:
         try:
             _ = urlsplit(server).port
         except ValueError as error:
-            message = f"its port is no number from 0 to 65535 ({FORMS})"
+            message = f"the port must be a number from 0 to 65535 ({FORMS})"
             raise ValueError(message) from error
         return DatabaseUrl("postgresql", server=server)
-    message = f"it begins with none of file:, sqlite:///, postgresql:// (write {FORMS})"
+    message = f"it must begin with file:, sqlite:/// or postgresql:// (use {FORMS})"
     raise ValueError(message)
 
 
@@ -55,11 +55,11 @@ def _sqlite(rest: str) -> DatabaseUrl:
     options = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
     mode, cache = options.pop("mode", "rwc"), options.pop("cache", "private")
     if options or mode not in ("rwc", "memory") or cache not in ("shared", "private"):
-        message = "a SQLite URL takes ?mode=memory&cache=shared and nothing else"
+        message = "a SQLite URL supports only the options ?mode=memory&cache=shared"
         raise ValueError(message)
     if mode == "memory" or path in ("", ":memory:"):
         return DatabaseUrl("sqlite")
     if "\x00" in unquote(path):
-        message = "its path holds a NUL"
+        message = "the path contains a NUL character"
         raise ValueError(message)
     return DatabaseUrl("sqlite", path=Path(unquote(path)))

@@ -40,7 +40,9 @@ def _read_key(text: str) -> bytes:
     except (Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        message = f"a key is {KEY_PREFIX} and {KEY_BYTES} bytes in base64url; `paidonce encryption-key` makes one"
+        message = (
+            f"a key is {KEY_PREFIX} and {KEY_BYTES} bytes in base64url; `paidonce encryption-key` prints a new one"
+        )
         raise ValueError(message)
     return key
 
@@ -75,7 +77,7 @@ class Keyring:
         version, _, rest = sealed.partition(".")
         name, _, text = rest.partition(".")
         if version != VERSION:
-            message = f"sealed in a way that this release does not know: {version}"
+            message = f"this release does not know the encryption format {version}"
             raise ValueError(message)
         key = self._known().get(name)
         if key is None:
@@ -84,7 +86,7 @@ class Keyring:
         try:
             return AESGCM(key).decrypt(nonce_and_text[:NONCE_BYTES], nonce_and_text[NONCE_BYTES:], _joined(about))
         except InvalidTag:
-            message = "a sealed secret was changed, or is another row's"
+            message = "an encrypted secret was changed, or belongs to another row"
             raise ValueError(message) from None
 
     def is_current(self, sealed: str) -> bool:

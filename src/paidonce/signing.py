@@ -27,15 +27,15 @@ SIGNATURE: Final = "webhook-signature"
 def read_secret(secret: str) -> bytes:
     """Read a ``whsec_…`` secret; raises ValueError, which never holds the secret."""
     if not secret.startswith(SECRET_PREFIX):
-        message = f"a webhook secret begins with {SECRET_PREFIX}"
+        message = f"a webhook secret must begin with {SECRET_PREFIX}"
         raise ValueError(message)
     try:
         key = b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
-        message = f"a webhook secret is base64 after {SECRET_PREFIX}"
+        message = f"a webhook secret must be base64 after {SECRET_PREFIX}"
         raise ValueError(message) from None
     if not SECRET_BYTES_MIN <= len(key) <= SECRET_BYTES_MAX:
-        message = f"a webhook secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes"
+        message = f"a webhook secret must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes"
         raise ValueError(message)
     return key
 

@@ -29,7 +29,7 @@ def test_a_secret_opens_with_its_key_and_what_it_is_about() -> None:
 @pytest.mark.parametrize("about", [("m2", "whe_1"), ("m1", "whe_2"), ("m1w", "he_1"), ("m1",)])
 def test_a_secret_is_of_no_use_in_another_row(about: tuple[str, ...]) -> None:
     sealed = ring(NEW).seal(SECRET, "m1", "whe_1")
-    with pytest.raises(ValueError, match="changed, or is another row's"):
+    with pytest.raises(ValueError, match="changed, or belongs to another row"):
         ring(NEW).open(sealed, *about)
 
 

@@ -93,7 +93,7 @@ def test_a_secret_may_have_as_few_and_as_many_bytes_as_the_specification_says(si
 @pytest.mark.parametrize("stray", ["\n", " ", "!", "-"])
 def test_a_secret_with_a_character_that_is_not_of_base64_is_refused(stray: str) -> None:
     text = b64encode(bytes(32)).decode()
-    with pytest.raises(ValueError, match="is base64"):
+    with pytest.raises(ValueError, match="must be base64"):
         read_secret(f"whsec_{text[:20]}{stray}{text[20:]}")
 
 

@@ -27,6 +27,6 @@ class Finding(msgspec.Struct, frozen=True):
 def check_schema(version: str | None) -> Finding:
     """Check which migration the database has."""
     if version == SCHEMA_VERSION:
-        return Finding("schema", Level.OK, f"{version}, this release's")
+        return Finding("schema", Level.OK, f"{version}, the version of this release")
     found = f"{version or 'none'}; this release needs {SCHEMA_VERSION}, and `paidonce serve` refuses to start"
     return Finding("schema", Level.PROBLEM, found, "run: paidonce db upgrade")

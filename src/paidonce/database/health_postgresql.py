@@ -53,18 +53,23 @@ def examine_postgresql(url: DatabaseUrl, *, clock: Clock, skew_ms_max: float) ->
         database = open_database(url, clock=clock)
     except (ModuleNotFoundError, NoSuchModuleError):
         return [
-            Finding("driver", Level.PROBLEM, "there is none for PostgreSQL", "run: pip install 'paidonce[postgres]'")
+            Finding(
+                "driver",
+                Level.PROBLEM,
+                "the driver for PostgreSQL is not installed",
+                "run: pip install 'paidonce[postgres]'",
+            )
         ]
     try:
         with database.reads.connect() as connection:
             facts = _read_facts(connection, clock)
     except DBAPIError as error:
-        found = f"{url.shown} cannot be reached: {' '.join(str(error.orig).split())}"
-        remedy = "check DATABASE_URL, that the server runs, and that its pg_hba.conf lets this host in"
+        found = f"{url.shown} is not reachable: {' '.join(str(error.orig).split())}"
+        remedy = "check DATABASE_URL, that the server is running, and that its pg_hba.conf allows this host"
         return [Finding("server", Level.PROBLEM, found, remedy)]
     finally:
         database.close()
-    return [Finding("server", Level.OK, f"{url.shown} answers"), *check_server(facts, skew_ms_max=skew_ms_max)]
+    return [Finding("server", Level.OK, f"{url.shown} responds"), *check_server(facts, skew_ms_max=skew_ms_max)]
 
 
 def _read_facts(connection: Connection, clock: Clock) -> ServerFacts:
@@ -86,8 +91,8 @@ def check_server(facts: ServerFacts, *, skew_ms_max: float) -> list[Finding]:
     """Check everything that a server reports."""
     return [
         _check_version(facts),
-        _check_on("fsync", facts, "after a power cut the whole database can be corrupt"),
-        _check_on("full_page_writes", facts, "a page that was half written at a power cut cannot be repaired"),
+        _check_on("fsync", facts, "a power cut can corrupt the whole database"),
+        _check_on("full_page_writes", facts, "a page that was partly written at a power cut cannot be repaired"),
         _check_synchronous_commit(facts),
         _check_writable(facts),
         _check_connections(facts),
@@ -101,7 +106,7 @@ def _check_version(facts: ServerFacts) -> Finding:
     major, shown = int(facts.settings["server_version_num"]) // 10_000, facts.settings["server_version"]
     if major >= MAJOR_VERSION_MIN:
         return Finding("PostgreSQL", Level.OK, shown)
-    found = f"{shown} gets no corrections any more"
+    found = f"{shown} is no longer maintained"
     return Finding("PostgreSQL", Level.WARNING, found, f"upgrade the server to {MAJOR_VERSION_MIN} or later")
 
 
@@ -116,8 +121,10 @@ def _check_synchronous_commit(facts: ServerFacts) -> Finding:
     value = facts.settings["synchronous_commit"]
     if value != "off":
         return Finding("synchronous_commit", Level.OK, value)
-    found = "off: a crash takes back what was answered; our connections set it, but a pooler between may undo that"
-    remedy = "set it on, with ALTER SYSTEM, ALTER DATABASE or ALTER ROLE, where it was set off"
+    found = (
+        "off: a crash can lose acknowledged commits; our connections turn it on, but a pooler in between may undo that"
+    )
+    remedy = "turn it on with ALTER SYSTEM, ALTER DATABASE or ALTER ROLE, wherever it was turned off"
     return Finding("synchronous_commit", Level.PROBLEM, found, remedy)
 
 
@@ -125,28 +132,28 @@ def _check_writable(facts: ServerFacts) -> Finding:
     if facts.is_standby or facts.settings["default_transaction_read_only"] == "on":
         found = "no: this is a standby" if facts.is_standby else "no: default_transaction_read_only is on"
         return Finding(
-            "writable", Level.PROBLEM, found, "point DATABASE_URL at the primary, at a database that takes writes"
+            "writable", Level.PROBLEM, found, "set DATABASE_URL to the primary, and to a database that accepts writes"
         )
     return Finding("writable", Level.OK, "yes")
 
 
 def _check_connections(facts: ServerFacts) -> Finding:
     allowed = int(facts.settings["max_connections"]) - int(facts.settings["superuser_reserved_connections"])
-    found = f"{facts.used_connections} of {allowed} are used"
+    found = f"{facts.used_connections} of {allowed} in use"
     if allowed - facts.used_connections >= CONNECTIONS_OF_A_PROCESS:
         return Finding("connections", Level.OK, found)
-    remedy = "raise max_connections, or end what holds them (SELECT * FROM pg_stat_activity)"
-    return Finding("connections", Level.WARNING, f"{found}; a process takes {CONNECTIONS_OF_A_PROCESS}", remedy)
+    remedy = "raise max_connections, or close connections (SELECT * FROM pg_stat_activity)"
+    return Finding("connections", Level.WARNING, f"{found}; each process needs {CONNECTIONS_OF_A_PROCESS}", remedy)
 
 
 def _check_clock(facts: ServerFacts, skew_ms_max: float) -> Finding:
     certain_skew_ms = max(0, abs(facts.skew_ms) - facts.uncertainty_ms)
     direction = "ahead of" if facts.skew_ms > 0 else "behind"
     if certain_skew_ms <= min(SKEW_MS_WARNING, skew_ms_max):
-        return Finding("clock", Level.OK, "the server's and ours agree")
-    found = f"the server's is {certain_skew_ms / 1000:.1f} s {direction} ours"
+        return Finding("clock", Level.OK, "the server's clock and the local clock agree")
+    found = f"the server's clock is {certain_skew_ms / 1000:.1f} s {direction} the local clock"
     if certain_skew_ms > skew_ms_max:
-        found += "; between processes that far apart, leases end while their owner still works"
+        found += "; with this clock skew a lease can end while its owner is still working"
     level = Level.PROBLEM if certain_skew_ms > skew_ms_max else Level.WARNING
     return Finding("clock", level, found, "run a time service (chrony, systemd-timesyncd) on every machine")
 
@@ -155,5 +162,5 @@ def _check_encoding(facts: ServerFacts) -> Finding:
     encoding = facts.settings["server_encoding"]
     if encoding == "UTF8":
         return Finding("encoding", Level.OK, encoding)
-    found = f"{encoding}: texts that it cannot write are refused with an error of ours"
-    return Finding("encoding", Level.PROBLEM, found, "make the database with ENCODING 'UTF8' TEMPLATE template0")
+    found = f"{encoding}: texts that it cannot store are refused with an internal error"
+    return Finding("encoding", Level.PROBLEM, found, "create the database with ENCODING 'UTF8' TEMPLATE template0")

@@ -37,12 +37,12 @@ def examine_sqlite(url: DatabaseUrl) -> list[Finding]:
     """Examine a SQLite file while it may be in use. No lock is taken, and no file is created."""
     version = check_sqlite_version(pysqlite3.dbapi2.sqlite_version_info)
     if url.path is None:
-        found = "in memory: every checkout is gone when the process ends"
+        found = "in memory: all data is lost when the process ends"
         remedy = "set DATABASE_URL to a file (file:./paidonce.db) or to PostgreSQL"
         return [version, Finding("database file", Level.PROBLEM, found, remedy)]
     folder = url.path.absolute().parent
     if not folder.is_dir():
-        return [version, Finding("folder", Level.PROBLEM, f"{folder} is not there", f"run: mkdir -p {folder}")]
+        return [version, Finding("folder", Level.PROBLEM, f"{folder} does not exist", f"run: mkdir -p {folder}")]
     mounts = MOUNTS.read_text() if MOUNTS.exists() else ""
     return [
         version,
@@ -59,7 +59,9 @@ def check_sqlite_version(version: tuple[int, int, int]) -> Finding:
     if version >= VERSION_MIN:
         return Finding("SQLite", Level.OK, shown)
     found = f"{shown} is older than 3.51.3: it can lose commits in WAL mode (the WAL-reset bug), or lacks jsonb_each"
-    return Finding("SQLite", Level.PROBLEM, found, "run: pip install --upgrade pysqlite3, which brings its own SQLite")
+    return Finding(
+        "SQLite", Level.PROBLEM, found, "run: pip install --upgrade pysqlite3, which contains its own SQLite"
+    )
 
 
 def file_system_of(folder: Path, mounts: str) -> str:
@@ -77,18 +79,18 @@ def check_file_system(kind: str) -> Finding:
     """Check whether a SQLite file is safe on this type of file system."""
     check = "file system"
     if kind in NETWORK_FILE_SYSTEMS:
-        found = f"{kind}: locks and shared memory do not hold over a network, and the file gets corrupt"
+        found = f"{kind}: locks and shared memory do not work over a network, and the file can become corrupt"
         return Finding(check, Level.PROBLEM, found, "put the file on a local disk, or use PostgreSQL")
     if kind in VOLATILE_FILE_SYSTEMS:
-        found = f"{kind}: it is memory, and every checkout is gone after a restart of the machine"
+        found = f"{kind}: in memory, so all data is lost when the machine restarts"
         return Finding(check, Level.PROBLEM, found, "put the file on a disk")
     if kind in LAYERED_FILE_SYSTEMS:
-        found = f"{kind}: a container's own layer, which goes when the container goes"
+        found = f"{kind}: a container layer, which is deleted with the container"
         return Finding(check, Level.WARNING, found, "mount a volume, and put the file there")
     if kind.startswith("fuse."):
-        found = f"{kind}: it is not known to keep what is synced, and locks"
+        found = f"{kind}: not known to support durable writes and locks"
         return Finding(check, Level.WARNING, found, "put the file on a local disk, or use PostgreSQL")
-    return Finding(check, Level.OK, kind or "unknown: this system does not tell")
+    return Finding(check, Level.OK, kind or "unknown on this system")
 
 
 def check_free_space(free_mib: int) -> Finding:
@@ -96,17 +98,17 @@ def check_free_space(free_mib: int) -> Finding:
     if free_mib >= FREE_MIB_WARNING:
         return Finding("free space", Level.OK, f"{free_mib // 1024} GiB")
     level = Level.PROBLEM if free_mib < FREE_MIB_MIN else Level.WARNING
-    found = f"{free_mib} MiB; when it is used up, every write is refused with 503"
-    return Finding("free space", level, found, "make room, or move the file to a larger disk")
+    found = f"{free_mib} MiB; when the disk is full, every write is refused with 503"
+    return Finding("free space", level, found, "free disk space, or move the file to a larger disk")
 
 
 def _examine_folder(folder: Path) -> Finding:
     try:
         with TemporaryDirectory(prefix=".paidonce-doctor-", dir=folder):
-            return Finding("folder", Level.OK, f"{folder} can be written")
+            return Finding("folder", Level.OK, f"{folder} is writable")
     except OSError as error:
-        found = f"{folder} cannot be written: {error.strerror}; SQLite keeps its log beside the file"
-        return Finding("folder", Level.PROBLEM, found, f"give this user the folder: chown {folder}")
+        found = f"{folder} is not writable: {error.strerror}; SQLite keeps its log beside the file"
+        return Finding("folder", Level.PROBLEM, found, f"change its owner to this user: chown {folder}")
 
 
 def _examine_file(path: Path) -> list[Finding]:
@@ -135,7 +137,7 @@ def _open(path: Path) -> list[Finding]:
         finally:
             connection.close()
     except pysqlite3.dbapi2.Error as error:
-        found, remedy = f"{path} cannot be used: {error}", "is it a SQLite file, and yours to write?"
+        found, remedy = f"cannot use {path}: {error}", "check that it is a SQLite file and writable"
         return [Finding("durability", Level.PROBLEM, found, remedy)]
     return [check_durability(journal, synchronous), check_schema(version)]
 
@@ -145,4 +147,4 @@ def check_durability(journal: str, synchronous: int) -> Finding:
     found = f"journal_mode={journal}, synchronous={synchronous}"
     if journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA):
         return Finding("durability", Level.OK, f"{found}: every commit is synced")
-    return Finding("durability", Level.PROBLEM, f"{found}: it would lose commits", "put the file on a local disk")
+    return Finding("durability", Level.PROBLEM, f"{found}: a crash can lose commits", "put the file on a local disk")

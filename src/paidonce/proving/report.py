@@ -5,9 +5,9 @@ from typing import Final
 from paidonce.proving.outcome import Outcome, Verdict
 
 SENTENCES: Final = {
-    Verdict.KEPT: "Every promise was kept.",
-    Verdict.NOT_PROVEN: "Nothing was broken, and nothing is proven: not everything that was to be tried came about.",
-    Verdict.BROKEN: "A PROMISE WAS BROKEN. Run again with the seed to see it.",
+    Verdict.KEPT: "Proven: no guarantee was violated.",
+    Verdict.NOT_PROVEN: "Not proven: no guarantee was violated, but not every fault and payment method occurred.",
+    Verdict.BROKEN: "A GUARANTEE WAS VIOLATED. Run again with the same seed to reproduce it.",
 }
 
 
@@ -18,27 +18,27 @@ def render(outcome: Outcome) -> str:
         ("Charged twice", len(violations.charged_twice)),
         ("Lost", len(violations.lost)),
         ("Stuck", len(violations.stuck)),
-        ("Otherwise wrong", len(violations.wrong)),
-        ("Unexpected answers", len(outcome.unexpected)),
+        ("Other violations", len(violations.wrong)),
+        ("Unexpected responses", len(outcome.unexpected)),
     ]
     limit = outcome.end_seconds_max
-    stopped = f"{outcome.stops} workers stopped past their lease"
+    stopped = f"{outcome.stops} workers stopped beyond their lease"
     lines = [
         f"paidonce on {outcome.database}, seed {outcome.seed}, {outcome.seconds:.0f} seconds",
         "",
         f"  Purchases       {outcome.checkouts:>7}   {_shares(outcome.statuses)}",
-        f"  Payments        {outcome.payments:>7}   each by one of {len(outcome.methods)} ways to pay",
-        f"  Requests        {outcome.requests:>7}   {outcome.repeats} repeated for want of an answer",
-        f"  Kills           {outcome.kills:>7}   {outcome.writer_kills} of a writer; and {stopped}",
-        f"  Without answer  {outcome.down_seconds:>7.1f}   seconds in all, after the server was killed",
+        f"  Payments        {outcome.payments:>7}   with {len(outcome.methods)} different payment methods",
+        f"  Requests        {outcome.requests:>7}   {outcome.repeats} of them retries without a response",
+        f"  Kills           {outcome.kills:>7}   {outcome.writer_kills} of them writer processes; and {stopped}",
+        f"  Downtime        {outcome.down_seconds:>7.1f}   seconds in total, after kills of the server",
         f"  Faults          {sum(outcome.faults.values()):>7}   {_shares(outcome.faults)}",
-        f"  At the provider {outcome.charges:>7}   charges, declines and holds in its books; {outcome.refunds} refunds",
-        f"  Last to end     {outcome.end_seconds:>7.1f}   seconds after the last blow; {limit:.0f} are allowed",
+        f"  At the provider {outcome.charges:>7}   charges, declines and holds; {outcome.refunds} refunds",
+        f"  Last to end     {outcome.end_seconds:>7.1f}   seconds after the last fault; {limit:.0f} are allowed",
         "",
         *(f"  {name:<18}{count:>5}" for name, count in promises),
         "",
         SENTENCES[outcome.verdict],
-        *(f"  never came about: {one}" for one in outcome.missing),
+        *(f"  did not occur: {one}" for one in outcome.missing),
     ]
     for name in violations.__struct_fields__:
         lines += [f"  {name}: {one}" for one in getattr(violations, name)[:10]]

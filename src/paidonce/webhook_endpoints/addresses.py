@@ -100,15 +100,17 @@ def read_url(url: str, *, allow_private: bool) -> Target:
     """Read a URL; raises UrlRefused. What its name leads to must be judged when it is known: ``judge_address``."""
     found = _URL.fullmatch(url) if len(url) <= URL_LENGTH_MAX else None
     if found is None:
-        message = "A webhook URL is https://host, a port and a path at will: no user, no fragment, ASCII, 2048 at most."
+        message = (
+            "A webhook URL is https://host[:port][/path], in ASCII, at most 2048 characters, without user and fragment."
+        )
         raise UrlRefused(message)
     scheme = found["scheme"]
     if scheme != "https" and not allow_private:
-        message = "A webhook URL begins with https://."
+        message = "A webhook URL must begin with https://."
         raise UrlRefused(message)
     port = int(found["port"] or PORTS[scheme])
     if port >= 2**16:
-        message = "This port is none."
+        message = "The port is invalid."
         raise UrlRefused(message)
     path = found["target"] or "/"
     target = Target(scheme, found["host"].lower().strip("[]"), port, path if path[0] == "/" else f"/{path}")
@@ -133,14 +135,14 @@ def _read_address(host: str) -> IPv4Address | IPv6Address | None:
 def _judge_name(host: str, *, bracketed: bool, allow_private: bool) -> None:
     labels = host.split(".")
     if bracketed or not all(_LABEL.fullmatch(one) for one in labels) or _NUMBER.fullmatch(labels[-1]):
-        message = "The host is neither a name nor an address as it is usually written."
+        message = "The host is neither a valid name nor an address in its usual form."
         raise UrlRefused(message)
     if any(_is_ascii_in_disguise(one) for one in labels if one.startswith("xn--")):
-        message = "The host is written in a way that stands for another."
+        message = "The host is an alternative spelling of another host."
         raise UrlRefused(message)
     private = len(labels) == 1 or labels[-1] in _PRIVATE_NAMES or host.endswith(_PRIVATE_SUFFIXES)
     if private and not allow_private:
-        message = "This host is inside a private network."
+        message = "The host is in a private network."
         raise UrlRefused(message)
 
 
@@ -159,7 +161,7 @@ def judge_address(address: IPv4Address | IPv6Address, *, allow_private: bool) ->
     Metadata services, link-local, multicast and what only stands for another address are refused even then.
     """
     if not _is_reachable(address, allow_private=allow_private):
-        message = "This address is not on the public internet."
+        message = "The address is not on the public internet."
         raise UrlRefused(message)
 
 
