@@ -184,7 +184,7 @@ def test_every_cause_is_listed() -> None:
 
 def test_every_test_payment_method_is_listed() -> None:
     by_pattern = [("tok_declined_<code>",), ("tok_delay_<ms>",), (behaviour.DEFAULT_METHOD,)]
-    tables = (behaviour.FAULTS, behaviour.FATES, behaviour.OTHER_AMOUNTS, behaviour.CHANGES_DECLINED)
+    tables = (behaviour.FAULTS, behaviour.WEBHOOK_FAULTS, behaviour.OTHER_AMOUNTS, behaviour.CHANGES_DECLINED)
     named = [(method,) for table in tables for method in table]
     assert column("statuses.md", "Test payment methods", 0) == sorted([*by_pattern, *named])
     assert behaviour.behaviour_of("tok_declined_expired_card", 1000).decline_code == "expired_card"

@@ -1,8 +1,8 @@
-"""The Provider protocol: what moves the money, as this service sees it. A connector is one folder that keeps to it.
+"""The Provider protocol, which every payment provider implements. A connector is one folder that implements it.
 
-Every operation bears ``key``, our idempotency key, which was committed before the first call. An answer is evidence: a
-type of its own for each thing that can be known. A time-out, a refused connection or a 500 is ``Unknown``, never an
-exception that somebody may take for a failure.
+Every operation has a ``key``: our idempotency key, which was committed before the first call. A result is evidence,
+with one type for each thing that can be known. A time-out, a refused connection or an HTTP 500 is ``Unknown``, and
+never an exception that could be taken for a failure.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from paidonce.money import Money
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider can do; what may be done about an unknown outcome follows from it."""
+    """What a provider supports. It decides how an unknown outcome is handled."""
 
     deduplicates_by_key: bool
-    key_lifetime_seconds: int  # How long it remembers a key; after that a resend could charge again.
+    key_lifetime_seconds: int  # How long it remembers a key. After that, a resend could charge twice.
     can_be_asked_by_key: bool
     manual_capture: bool
     partial_refund: bool
@@ -25,7 +25,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge (``capture=True``) or an authorization that holds the money (``capture=False``)."""
+    """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``)."""
 
     key: str
     money: Money
@@ -36,7 +36,7 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Modification(msgspec.Struct, frozen=True, kw_only=True):
-    """A capture, void or refund of the charge that the provider calls ``charge_reference``."""
+    """A capture, void or refund of the charge with the provider's reference ``charge_reference``."""
 
     key: str
     money: Money
@@ -44,14 +44,14 @@ class Modification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
-"""What a provider was asked to do; an authorization is a charge that is not captured."""
+"""What the provider was asked to do. An authorization is a charge without capture."""
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
-    """Proof: it took place. ``reference`` is the provider's name for it.
+    """Proof that the operation took place. ``reference`` is the provider's reference.
 
-    ``amount``, in minor units, ``currency`` and ``kind``, what it was that took place, are those that the provider
-    tells; None where it does not tell.
+    ``amount`` (in minor units), ``currency`` and ``kind`` are what the provider reports about the operation; None where
+    it does not.
     """
 
     reference: str
@@ -61,9 +61,9 @@ class Succeeded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Authorized(msgspec.Struct, frozen=True, tag=True):
-    """Proof: the money is held, not taken. ``reference`` is the provider's name for the authorization.
+    """Proof that the amount is authorized and not captured. ``reference`` is the provider's reference.
 
-    ``amount``, ``currency`` and ``kind`` are as with Succeeded.
+    ``amount``, ``currency`` and ``kind`` are as in Succeeded.
     """
 
     reference: str
@@ -73,7 +73,9 @@ class Authorized(msgspec.Struct, frozen=True, tag=True):
 
 
 class Declined(msgspec.Struct, frozen=True, tag=True):
-    """Proof: it did not take place and will not; ``code`` is the decline code. ``kind`` is as with Succeeded."""
+    """Proof that the operation did not and will not take place. ``code`` is the decline code; ``kind`` is as in
+    Succeeded.
+    """
 
     code: str
     reference: str | None = None
@@ -81,17 +83,17 @@ class Declined(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """No proof: a time-out, a lost answer, an error. It may or may not have taken place."""
+    """No proof: a time-out, a lost response, or an error. The operation may or may not have taken place."""
 
     reason: str
 
 
 class NotFound(msgspec.Struct, frozen=True, tag=True):
-    """The provider, asked about a key, knows nothing of it now. A call on its way may still arrive: no proof either."""
+    """The provider knows no operation with the key. A call on its way may still arrive, so this is no proof either."""
 
 
 class RequiresReview(msgspec.Struct, frozen=True, tag=True):
-    """The provider says something that no rule here covers; a person must look."""
+    """The provider reports something that no rule covers. A person must review it."""
 
     reason: str
 
@@ -100,9 +102,9 @@ Evidence: TypeAlias = Succeeded | Authorized | Declined | Unknown | NotFound | R
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A webhook that its provider signed: its own id, the key that it is about, and what it proves.
+    """A webhook with a valid signature: the provider's id for it, the key of the operation, and the evidence.
 
-    ``key`` and ``evidence`` are None where it tells of something that is no news about money.
+    ``key`` and ``evidence`` are None where the webhook does not concern a payment.
     """
 
     id: str
@@ -111,9 +113,10 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Provider(Protocol):
-    """A payment provider. No method raises for what a provider or a network does: that is ``Unknown``.
+    """A payment provider. No method raises an exception for an error of the provider or the network: that is
+    ``Unknown``.
 
-    The same key again must be answered as the first time, where ``capabilities`` says that keys deduplicate.
+    A repeated key must return the first result, where ``capabilities`` says that the provider deduplicates keys.
     """
 
     @property
@@ -123,7 +126,7 @@ class Provider(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this provider can do."""
+        """What this provider supports."""
         ...
 
     async def charge(self, request: ChargeRequest) -> Evidence:
@@ -131,24 +134,25 @@ class Provider(Protocol):
         ...
 
     async def capture(self, request: Modification) -> Evidence:
-        """Take an authorized amount, or a part of it; what is not taken is let go."""
+        """Capture an authorized amount, or a part of it. The rest is released."""
         ...
 
     async def void(self, request: Modification) -> Evidence:
-        """Let go of an authorized amount."""
+        """Release an authorized amount."""
         ...
 
     async def refund(self, request: Modification) -> Evidence:
-        """Give back what was charged, or a part of it."""
+        """Refund a charge, or a part of it."""
         ...
 
     async def look_up(self, key: str) -> Evidence:
-        """Ask what became of the operation with this key."""
+        """Look up the outcome of the operation with this key."""
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Check a webhook's signature on its raw bytes and read it; None where that is missing, wrong or too old.
+        """Check the signature of a webhook on its raw bytes, and read it; None where the signature is missing, wrong or
+        too old.
 
-        Raises MalformedBody where the signature is right and nobody can read the body.
+        Raises MalformedBody where the signature is valid but the body cannot be read.
         """
         ...

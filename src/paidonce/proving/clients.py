@@ -1,4 +1,4 @@
-"""The clients of a proof: they buy, they repeat what was not answered, and they remember what was acknowledged."""
+"""The clients of a proof: they buy, repeat requests without a response, and remember what was acknowledged."""
 
 import asyncio
 import time
@@ -12,10 +12,10 @@ from paidonce.ids import Draw, seeded
 from paidonce.proving.oracle import Acknowledged
 from paidonce.proving.plan import METHODS
 
-CANCEL_SHARE: Final = 0.04  # Of the checkouts, how many are canceled while they are being paid …
-HOLD_SHARE: Final = 0.08  # … how many hold the money first and capture it later …
-REFUND_SHARE: Final = 0.10  # … and how many are refunded in part when they are completed.
-# Sooner, and always as soon, would take from the machine what the service needs to come back.
+CANCEL_SHARE: Final = 0.04  # The share of checkouts that are canceled while they are being paid.
+HOLD_SHARE: Final = 0.08  # The share that are authorized first and captured later.
+REFUND_SHARE: Final = 0.10  # The share that are partially refunded after they are completed.
+# Faster retries, or retries without backoff, would take the CPU that the service needs to restart.
 RETRY_SECONDS_MIN: Final = 0.05
 RETRY_SECONDS_MAX: Final = 0.4
 WAIT_SECONDS: Final = 1
@@ -23,7 +23,7 @@ MERCHANTS: Final = 8
 
 
 class Purchase(msgspec.Struct, kw_only=True):
-    """What a client was told about one purchase; an id or a time is there only if it was acknowledged."""
+    """What was acknowledged to a client about one purchase. An id or a time is set only once it was acknowledged."""
 
     key: str
     merchant_id: str
@@ -37,7 +37,7 @@ class Purchase(msgspec.Struct, kw_only=True):
     refund_ids: set[str] = msgspec.field(default_factory=set)
 
     def acknowledged(self) -> list[Acknowledged]:
-        """Say all that must be true of it from now on; nothing where its checkout was not acknowledged."""
+        """Return everything that must be true of it from now on; nothing where its checkout was not acknowledged."""
         if self.checkout_id is None:
             return []
         checkout = Acknowledged(
@@ -51,7 +51,7 @@ class Purchase(msgspec.Struct, kw_only=True):
 
 
 class Clients:
-    """Concurrent buyers at one server. ``purchases`` is their memory."""
+    """Concurrent buyers at one server. ``purchases`` is what they remember."""
 
     def __init__(self, http: HttpClient, seed: int, concurrency: int) -> None:
         self._http = http
@@ -64,11 +64,11 @@ class Clients:
         self.unexpected: list[str] = []
 
     async def run(self) -> None:
-        """Buy until ``stop``; what was begun is finished, however often it must be repeated."""
+        """Buy until ``stop``. Purchases that were begun are finished, however often a request must be repeated."""
         await asyncio.gather(*(self._buy(number) for number in range(self._concurrency)))
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no more purchases."""
         self._stopping.set()
 
     async def _buy(self, number: int) -> None:
@@ -112,14 +112,14 @@ class Clients:
         if "attempt" in paid:
             purchase.paid_at = time.monotonic()
             purchase.attempt_ids.add(paid["attempt"]["id"])
-        # As buyers do: nobody buys again before the page tells what came of it, or after a while.
+        # Like real buyers, they wait for the outcome, or for a while, before they buy again.
         settled = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
         purchase.status = settled["status"]
         if settled["status"] == ("AUTHORIZED" if held else "COMPLETED") and (held or draw.random() < REFUND_SHARE):
             await self._follow_up(purchase, path, held=held)
 
     async def _follow_up(self, purchase: Purchase, path: str, *, held: bool) -> None:
-        """Capture what is held, or refund what is completed several times at once, repeating under the same keys."""
+        """Capture an authorized checkout, or send several concurrent refunds of a completed one, with repeated keys."""
         if held:
             answer = await self._until_answered(
                 "POST",
@@ -150,7 +150,7 @@ class Clients:
         wait: int = 0,
         key: str | None = None,
     ) -> dict[str, Any]:
-        """Repeat a request until something answers it: no answer, 503 and 500 are no answers."""
+        """Repeat a request until it is answered. No response, 503 and 500 do not count as answers."""
         headers = {"Prefer": f"wait={wait}"} if wait else {}
         if key is not None:
             headers["Idempotency-Key"] = key

@@ -1,4 +1,4 @@
-"""The processes of a service under proof, and the blows at them: each is killed, or stopped past its lease."""
+"""The service processes of a proof, and the faults that are injected: kills, and stops that outlast a lease."""
 
 import asyncio
 import signal
@@ -11,15 +11,19 @@ from paidonce.ids import Draw
 from paidonce.proving.plan import LEASE_SECONDS, Plan
 from paidonce.proving.processes import Process
 
-# So many that one has everything loaded, however soon the next blow comes.
+# So many that one standby is always ready, however soon the next kill comes.
 SERVERS_ON_SQLITE: Final = ("server-0", "server-1", "server-2")
-STANDBY_SHARE: Final = 0.1  # Of the blows on SQLite, how many meet a process that only waits.
-WRITER_SHARE: Final = 0.25  # Of the kills, how many meet the process that writes: the other dies of it.
-STOP_SHARE: Final = 0.15  # Of the blows at a worker, how many stop it past its lease instead of killing it.
+STANDBY_SHARE: Final = 0.1  # The share of kills on SQLite that hit a standby.
+WRITER_SHARE: Final = 0.25  # The share of kills that hit the writer process. Its server then exits too.
+STOP_SHARE: Final = (
+    0.15  # The share of faults of a worker that stop it for longer than its lease instead of killing it.
+)
 
 
 class Fleet:
-    """On SQLite a server and its standbys, on PostgreSQL a server and workers. ``answers`` waits until it is served."""
+    """On SQLite a server and its standbys, on PostgreSQL a server and workers. ``answers`` waits until the service
+    responds.
+    """
 
     def __init__(self, plan: Plan, settings: dict[str, str], answers: Callable[[], Awaitable[None]]) -> None:
         if plan.on_postgresql:
@@ -34,14 +38,14 @@ class Fleet:
         self._resuming: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Start all; returns when the service answers."""
+        """Start all processes; returns when the service responds."""
         await self.processes[0].start()
         await self._answers()
         for process in self.processes[1:]:
             await process.start()
 
     async def inject_fault(self, draw: Draw) -> None:
-        """Deal a blow that ``draw`` chooses; returns when the service answers."""
+        """Inject a fault that ``draw`` chooses; returns when the service responds."""
         serving = self._serving()
         if self._lock is not None:
             waiting = [one for one in self.processes if one is not serving]
@@ -56,7 +60,7 @@ class Fleet:
             await self._kill(target, serving, draw)
 
     async def recover(self) -> None:
-        """Continue what was stopped; whatever has ended by itself is started again. Returns when all are up."""
+        """Resume stopped processes and restart ended ones; returns when all are up."""
         await asyncio.gather(*self._resuming)
         for process in self.processes:
             if not process.running:
@@ -65,13 +69,13 @@ class Fleet:
             await process.up()
 
     async def end(self) -> None:
-        """Ask all to end, those that wait for their turn first."""
+        """Stop all processes, the standbys first."""
         serving = self._serving()
         for process in sorted(self.processes, key=lambda one: one is serving):
             await process.end()
 
     def _serving(self) -> Process:
-        """Find who serves: on SQLite whoever has written its id into the file's lock."""
+        """Return the process that serves: on SQLite the one whose id is in the lock file."""
         pid = self._lock.read_text() if self._lock is not None and self._lock.exists() else ""
         return next((one for one in self.processes if str(one.pid) == pid), self.processes[0])
 

@@ -1,7 +1,7 @@
-"""The oracle: what must always hold, held against the provider's own books and against what clients were told.
+"""The oracle: checks the invariants against the provider's own books and against what was acknowledged to clients.
 
-Scenarios, proofs and ``paidonce prove`` all judge by these rules. They are written here a second time, by hand, so that
-a mistake in the service's own tables of states does not excuse itself.
+Scenarios, proofs and ``paidonce prove`` all use these rules. They are written independently of the service, so that a
+mistake in its tables of states is noticed.
 """
 
 from collections import Counter, defaultdict
@@ -16,38 +16,38 @@ from paidonce.proving.snapshot import Snapshot
 
 
 class Rule(IntEnum):
-    """What must always hold; the numbers are those of the design."""
+    """The invariants; the numbers are those of the design."""
 
-    ONE_CHARGE = 1  # A checkout is charged once at most.
-    NOTHING_IS_LOST = 2  # What a client was told is there, and a final status stays.
-    COMPLETED_IS_CHARGED = 3  # What ended is in the books as it ended.
-    ENDED_WITHOUT_MONEY = 4  # What is not completed keeps no money.
-    INTENT_FIRST = 5  # Whatever is booked has an attempt that was committed before it.
-    ONE_UNDER_WAY = 6  # A checkout has one attempt at a time that moves it.
+    ONE_CHARGE = 1  # A checkout is charged at most once.
+    NOTHING_IS_LOST = 2  # What was acknowledged exists, and a final status does not change.
+    COMPLETED_IS_CHARGED = 3  # A completed checkout is booked as such.
+    ENDED_WITHOUT_MONEY = 4  # A checkout that is not completed keeps no money.
+    INTENT_FIRST = 5  # Everything booked has an attempt that was committed before.
+    ONE_UNDER_WAY = 6  # At most one attempt that moves a checkout is under way.
     ONE_KEY_ONE_CHECKOUT = 7
     ALLOWED_TRANSITIONS = 8
     REFUNDS_ARE_COVERED = (
         9  # Refunds, pending and done, come to what the checkout counts, and to what was captured at most.
     )
     TRANSITION_AND_EVENT = 10  # A transition and its event are committed together.
-    NO_GAPS = 12  # A merchant's events are numbered without a gap.
+    NO_GAPS = 12  # The events of a merchant are numbered without gaps.
     SAME_TERMS = 14  # Amount, currency and merchant never change.
-    EVERYTHING_ENDS = 16  # Once faults have stopped and time has gone by.
+    EVERYTHING_ENDS = 16  # Every payment ends, some time after the last fault.
 
 
 class Violation(NamedTuple):
-    """A rule that is broken, and how; written as "1. chk_… is charged 2 times"."""
+    """A violation of an invariant, such as "1. chk_… is charged 2 times"."""
 
     rule: Rule
     what: str
 
     def __str__(self) -> str:
-        """Write it with the rule's number in front."""
+        """Format it with the number of the invariant."""
         return f"{self.rule}. {self.what}"
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a client was told, of a checkout or of an attempt; what it was not told is None."""
+    """What was acknowledged to a client about a checkout or an attempt; None where nothing was."""
 
     checkout_id: str | None = None
     idempotency_key: str | None = None
@@ -60,8 +60,8 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 UNDER_WAY: Final = ("READY", "SENT", "UNKNOWN", "NEEDS_REVIEW")
 FINAL: Final = ("COMPLETED", "CANCELED", "EXPIRED")
-BESIDE: Final = ("REFUND", "REVERSAL")  # Kinds of attempts that move no checkout.
-# Events of an attempt that tell of no end.
+BESIDE: Final = ("REFUND", "REVERSAL")  # Kinds of attempts that do not move a checkout.
+# Events of an attempt that do not end it.
 OPENING: Final = ("processing", "started", "created", "unknown", "needs_review")
 ALLOWED: Final = {
     "PENDING": ("PROCESSING", "CANCELED", "EXPIRED"),
@@ -80,9 +80,10 @@ STATUS_OF_EVENT: Final = {"checkout.created": "PENDING"} | {
 def find_violations(
     snapshot: Snapshot, acknowledged: Sequence[Acknowledged] = (), *, ended: bool = True, may_need_review: bool = True
 ) -> list[Violation]:
-    """Say each way in which something that must hold does not.
+    """Return every violation of the invariants.
 
-    ``ended``: faults have stopped and time went by, so that everything must have ended, or be in review where it may.
+    ``ended``: faults have stopped and time has passed, so that every payment must have ended, or be in review where
+    that is allowed.
     """
     return [
         *_of_money(snapshot),
@@ -99,9 +100,9 @@ def find_violations(
 
 def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
     charged: defaultdict[str, list[Any]] = defaultdict(list)
-    # A charge that was proven too late for its checkout goes back: see _of_reversals.
+    # A charge that is confirmed too late for its checkout is reversed: see _of_reversals.
     reversed_ = {one.charge_reference for one in snapshot.attempts if one.kind == "REVERSAL"}
-    # Other money than was asked for is the provider's fault, as long as a person is told.
+    # A wrong amount is the provider's fault, and is correct here if it is in review.
     in_review = {one.provider_key for one in snapshot.attempts if one.status == "NEEDS_REVIEW"}
     opened: defaultdict[str, list[Any]] = defaultdict(list)
     for one in snapshot.attempts:
@@ -116,7 +117,7 @@ def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
         if len(paid) > 1:
             keys = ", ".join(one.key for one in paid)
             yield Violation(Rule.ONE_CHARGE, f"{row.id} is charged {len(paid)} times: {keys}")
-        # Refunds that are in the books, and open with us still.
+        # Refunds that are booked, but still open in our rows.
         open_refunds = sum(booked.get(one.provider_key, 0) for one in opened[row.id] if one.kind == "REFUND")
         yield from _of_checkout(row, paid, open_refunds)
         terms = (row.amount, row.currency, row.merchant_id)

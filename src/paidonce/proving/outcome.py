@@ -1,4 +1,4 @@
-"""What a proof comes to: everything that it counted, and its verdict."""
+"""The outcome of a proof: everything that it counted, and its verdict."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,12 +7,12 @@ import msgspec
 
 from paidonce.proving.verdict import Violations
 
-# A shorter run, for a first look, need not bring about the rarest fault.
+# A shorter run need not include the rarest fault.
 SECONDS_FOR_EVERYTHING: Final = 30
 
 
 class Verdict(StrEnum):
-    """Whether the promise was kept, or broken, or not put to the test as it was to be."""
+    """Whether the guarantees were kept, were broken, or were not tested enough."""
 
     KEPT = "kept"
     NOT_PROVEN = "not proven"
@@ -20,9 +20,9 @@ class Verdict(StrEnum):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof found in ``seconds`` all in all, ``struck_seconds`` of which blows were dealt.
+    """What a proof found in ``seconds`` in total; faults were injected during ``struck_seconds``.
 
-    ``missing`` are the faults and payment methods that never came about.
+    ``missing`` are the faults and payment methods that did not occur.
     """
 
     seed: int
@@ -50,7 +50,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> Verdict:
-        """Judge it all."""
+        """Return the verdict."""
         if self.violations.count or self.unexpected or self.end_seconds > self.end_seconds_max:
             return Verdict.BROKEN
         tried = self.payments > 0 and self.kills > 0

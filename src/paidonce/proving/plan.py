@@ -1,4 +1,4 @@
-"""What a proof does: its size, its seed, and the settings under which faults and recoveries are quick."""
+"""The plan of a proof: its size, its seed, and settings under which faults and recoveries are fast."""
 
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,12 @@ PROVIDER_TIMEOUT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.1
 LATENCY_MS: Final = 20
 FAULT_RATE: Final = 0.1
-FAULTY_CALLS_MAX: Final = 3  # Of one key, and as many of its look-ups.
-SCHEDULE: Final = LookupSchedule(first_seconds=0.001)  # All delays scale with it: the sixth is 0.7 s.
-# More calls at once, on the few processors of one machine, would time out for want of them, be made again, and so on.
+FAULTY_CALLS_MAX: Final = 3  # For each key, and as many look-ups.
+SCHEDULE: Final = LookupSchedule(first_seconds=0.001)  # All delays scale with it; the sixth is 0.7 s.
+# With more concurrent calls, a machine with few cores would time out and retry all the time.
 PROVIDER_CONCURRENCY: Final = 40
 
-# How often each way of paying is taken. The simulator adds faults of its own to all of them, by its seed.
+# The weight of each payment method. The simulator adds its own faults to all of them, from its seed.
 METHODS: Final = {
     "tok_success": 40,
     "tok_declined_insufficient_funds": 6,
@@ -35,7 +35,7 @@ METHODS: Final = {
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A proof to run. Everything that is drawn is drawn from ``seed``."""
+    """A proof to run. All random choices derive from ``seed``."""
 
     seconds: float
     seed: int
@@ -46,28 +46,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database(self) -> DatabaseUrl:
-        """What the URL means."""
+        """The parsed database URL."""
         return parse_database_url(self.database_url)
 
     @property
     def books(self) -> Path:
-        """The file of the provider's books."""
+        """The file of the simulator's books."""
         return self.folder / "simulator.db"
 
     @property
     def on_postgresql(self) -> bool:
-        """Whether server and workers are processes of their own."""
+        """Whether server and workers are separate processes."""
         return self.database.dialect == "postgresql"
 
     @property
     def end_seconds_max(self) -> float:
-        """How long a payment may take to end once nothing is killed any more: twice the lease and the longest fault."""
+        """How long a payment may take to end after the last fault: twice the lease and the longest fault."""
         return 2 * LEASE_SECONDS + longest_fault_seconds()
 
 
 def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE) -> float:
-    """Tell how long the provider can keep one payment from its end: all its faulty calls and look-ups in a row, each
-    for the whole time-out, with the longest pauses between them, and the answer at the last moment.
+    """Return how long the provider can delay one payment: all of its faulty calls and look-ups in a row, each for
+    the whole time-out, with the longest pauses between them, and the response at the last moment.
     """
     faults = 2 * FAULTY_CALLS_MAX
     pauses_ms = [schedule.next_due_at(0, number, 1.0) or 0 for number in range(faults)]
@@ -75,7 +75,7 @@ def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE) -> float:
 
 
 def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[str, str]:
-    """Give the settings of the service's processes."""
+    """Return the settings of the service processes."""
     return {
         "DATABASE_URL": plan.database_url,
         "PORT": str(port),

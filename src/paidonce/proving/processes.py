@@ -1,4 +1,4 @@
-"""The processes of a proof: started, killed, stopped and continued by their own ids, and never left behind."""
+"""The processes of a proof: started, killed, stopped and resumed by their ids, and always cleaned up."""
 
 import asyncio
 import contextlib
@@ -21,17 +21,17 @@ class Process:
     def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.kills = 0
-        self.writer_kills = 0  # Of the kills, those that met the process that writes.
+        self.writer_kills = 0  # The kills that hit the writer process.
         self.stops = 0
         self._arguments = arguments
         self._environment = environment
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._log = folder / f"{name}.log"
-        self._log_bytes = 0  # What its lives before this one have written.
+        self._log_bytes = 0  # The size of the log at the latest start.
 
     async def start(self) -> None:
-        """Start it; its output goes to a file of its name."""
+        """Start it. Its output goes to a log file with its name."""
         with self._log.open("ab") as log:
             self._log_bytes = log.tell()
             self._process = await asyncio.create_subprocess_exec(
@@ -46,14 +46,14 @@ class Process:
             )
 
     async def up(self) -> None:
-        """Wait until it has said that it serves, works or stands by; raises TimeoutError."""
+        """Wait until its log shows that it serves, works or stands by; raises TimeoutError."""
         async with asyncio.timeout(START_SECONDS_MAX):
-            while not any(said in self._log.read_bytes()[self._log_bytes :] for said in UP):  # noqa: ASYNC110 - it is another process
+            while not any(event in self._log.read_bytes()[self._log_bytes :] for event in UP):  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.02)
 
     @property
     def pid(self) -> int | None:
-        """Its id, once it has been started."""
+        """Its process id, once it has been started."""
         return self._process.pid if self._process else None
 
     @property
@@ -62,7 +62,7 @@ class Process:
         return self._process is not None and self._process.returncode is None
 
     def send(self, what: signal.Signals) -> None:
-        """Send a signal; nothing happens where it has ended."""
+        """Send a signal, unless it has ended."""
         if self.running and self._process is not None:
             self.kills += what is signal.SIGKILL
             self.stops += what is signal.SIGSTOP
@@ -70,13 +70,13 @@ class Process:
                 self._process.send_signal(what)
 
     async def kill(self) -> None:
-        """Kill it without a word, and wait until the system has taken it away."""
+        """Kill it, and wait until it has ended."""
         self.send(signal.SIGKILL)
         if self._process is not None:
             await self._process.wait()
 
     async def kill_writer(self) -> None:
-        """Kill the process that writes for it, and wait until it has died of that."""
+        """Kill its writer process, and wait until it has exited because of that."""
         pid = self._writer_pid()
         if pid is None:
             await self.kill()
@@ -88,19 +88,19 @@ class Process:
             await self._process.wait()
 
     def _writer_pid(self) -> int | None:
-        """Find what it said when it was up; None before."""
-        said = WRITER.search(self._log.read_bytes(), self._log_bytes)
-        return int(said[1]) if said else None
+        """Return the id of its writer process from the log; None before it is known."""
+        found = WRITER.search(self._log.read_bytes(), self._log_bytes)
+        return int(found[1]) if found else None
 
     async def wait_for_exit(self) -> None:
-        """Wait until it has done what it was started for; raises RuntimeError where it fails."""
+        """Wait until it has finished; raises RuntimeError where it fails."""
         assert self._process is not None, "it was not started"
         if await asyncio.wait_for(self._process.wait(), START_SECONDS_MAX):
             message = f"{self.name} failed: see {self._folder / self.name}.log"
             raise RuntimeError(message)
 
     async def end(self) -> int:
-        """Ask it to end, kill it if it does not; returns its exit code."""
+        """Stop it, and kill it where it does not stop; returns its exit code."""
         if self._process is None:
             return 0
         self.send(signal.SIGCONT)
@@ -113,7 +113,7 @@ class Process:
 
 
 def free_port() -> int:
-    """Find a port on loopback that nobody listens on."""
+    """Return a free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Running a proof: start everything, let clients buy, deal blows at random, let it end, and compare."""
+"""Runs a proof: starts everything, lets clients buy, injects faults at random, waits for the end, and compares."""
 
 import asyncio
 import time
@@ -20,13 +20,13 @@ from paidonce.proving.verdict import sort_violations
 FAULT_INTERVAL_SECONDS: Final = (
     0.45,
     1.4,
-)  # From one blow to the next: 65 in a minute, of which some only stop a worker.
-UPTIME_SECONDS_MIN: Final = 0.3  # From the first answer to the next blow, also where the machine is slow.
+)  # From one fault to the next: 65 a minute, some of which only stop a worker.
+UPTIME_SECONDS_MIN: Final = 0.3  # From the first response to the next fault, also on a slow machine.
 READERS: Final = 16
 MOVING: Final = "PROCESSING"
 
 Progress = Callable[[str, float], None]
-"""Is acknowledged what goes on, and which part of the time is over, from 0 to 1."""
+"""Called with what is going on, and the part of the time that has passed, from 0 to 1."""
 
 Json = dict[str, Any]
 
@@ -51,10 +51,10 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         await _answers(provider, "/health")
         await fleet.start()
         await _inject_faults(plan, fleet, clients, progress)
-        progress("Letting it end", 1.0)
-        calm = time.monotonic()
+        progress("Waiting for the end", 1.0)
+        faults_ended_at = time.monotonic()
         checkouts = await _wait_until_ended(http, clients, plan)
-        end_seconds = time.monotonic() - calm
+        end_seconds = time.monotonic() - faults_ended_at
         snapshot = await asyncio.to_thread(take_snapshot, plan.database_url, plan.books)
         faults = (await provider.request("GET", "/faults")).json()
     finally:
@@ -110,11 +110,11 @@ def _simulator_arguments(plan: Plan, port: int, service_port: int, secret: str) 
 
 
 async def _inject_faults(plan: Plan, fleet: Fleet, clients: Clients, progress: Progress) -> None:
-    """Let clients buy for the plan's time while the fleet is struck."""
+    """Let clients buy for the time of the plan while faults are injected."""
     buying = asyncio.create_task(clients.run())
     draw = seeded(plan.seed)
     begun = time.monotonic()
-    due = begun + FAULT_INTERVAL_SECONDS[1]  # The standbys load meanwhile.
+    due = begun + FAULT_INTERVAL_SECONDS[1]  # Time for the standbys to load.
     while due - begun < plan.seconds:
         await asyncio.sleep(due - time.monotonic())
         await fleet.inject_fault(draw)
@@ -126,13 +126,13 @@ async def _inject_faults(plan: Plan, fleet: Fleet, clients: Clients, progress: P
 
 
 async def _wait_until_ended(http: HttpClient, clients: Clients, plan: Plan) -> dict[str, Json]:
-    """Read every checkout until all have ended, or until they should have; returns each."""
+    """Read every checkout until all have ended, or the time limit is reached; returns each."""
     checkouts: dict[str, Json] = {}
     wanted = [one.checkout_id for one in clients.purchases if one.checkout_id]
     deadline = time.monotonic() + plan.end_seconds_max
 
-    async def read(mine: list[str]) -> None:
-        for checkout_id in mine:
+    async def read(checkout_ids: list[str]) -> None:
+        for checkout_id in checkout_ids:
             try:
                 answer = await http.request("GET", f"/checkouts/{checkout_id}")
             except NoAnswer:

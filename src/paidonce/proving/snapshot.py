@@ -1,6 +1,6 @@
-"""One view of the service's rows and of the provider's books, consistent also while both are written to.
+"""A consistent snapshot of the service's rows and of the provider's books, even while both are being written.
 
-It reads with SQL of its own, through no code of the service: what is judged must not be asked for the evidence.
+It reads with its own SQL and does not use the code of the service, which is under test.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ from sqlalchemy.pool import NullPool
 
 from paidonce.database_url import parse_database_url
 
-LOCK_SECONDS_MAX: Final = 30.0  # SQLite's readers wait for nobody but a checkpoint or a recovery.
+LOCK_SECONDS_MAX: Final = 30.0  # SQLite's readers wait only for a checkpoint or a recovery.
 
 AnyRow = Row[*tuple[Any, ...]]
 
 
 class Charge(NamedTuple):
-    """A charge in the provider's books. Amounts are minor units; ``created_at`` is Unix time in milliseconds."""
+    """A charge in the provider's books. Amounts are in minor units; ``created_at`` is Unix time in milliseconds."""
 
     key: str
     reference: str
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All rows and all lines of the books, of one merchant or of everybody. Rows have their columns as attributes."""
+    """All rows and books, of one merchant or of all. Rows have their columns as attributes."""
 
     checkouts: Sequence[Any]
     attempts: Sequence[Any]
@@ -86,7 +86,7 @@ def take_snapshot(url: str, books: Path, *, of_merchant: str | None = None) -> S
 
 
 def read_rows(connection: Connection, of_merchant: str | None = None) -> Snapshot:
-    """Read what the service says, without books; the caller's transaction makes it one view."""
+    """Read the rows of the service, without the books. They are consistent within the transaction of the caller."""
 
     def rows(table: str, column: str = "merchant_id") -> Sequence[AnyRow]:
         wanted = f"SELECT * FROM {table}"  # noqa: S608 - the names are the four below
@@ -99,7 +99,7 @@ def read_rows(connection: Connection, of_merchant: str | None = None) -> Snapsho
 
 @contextmanager
 def opened_database(url: str) -> Iterator[Connection]:
-    """Open the service's database for one transaction that only reads and sees one state of everything."""
+    """Open the service's database for a read-only transaction with a consistent snapshot."""
     place = parse_database_url(url)
     if place.path is not None:
         with opened_books(place.path) as connection:
@@ -108,7 +108,7 @@ def opened_database(url: str) -> Iterator[Connection]:
     engine = create_engine(
         f"postgresql+psycopg://{place.server.partition('://')[2]}", poolclass=NullPool, hide_parameters=True
     )
-    # READ COMMITTED, the default, would give each statement a view of its own.
+    # With READ COMMITTED, the default, each statement would have its own snapshot.
     seeing = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with seeing.connect() as connection:
         yield connection
@@ -116,7 +116,7 @@ def opened_database(url: str) -> Iterator[Connection]:
 
 @contextmanager
 def opened_books(path: Path) -> Iterator[Connection]:
-    """Open a SQLite file for one transaction that only reads and sees one state of everything."""
+    """Open a SQLite file for a read-only transaction with a consistent snapshot."""
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         module=pysqlite3.dbapi2,
@@ -125,7 +125,7 @@ def opened_books(path: Path) -> Iterator[Connection]:
     )
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
-        connection.exec_driver_sql("BEGIN")  # By itself the driver begins none where nothing is written.
+        connection.exec_driver_sql("BEGIN")  # The driver begins no transaction by itself for reads.
         yield connection
 
 
@@ -134,7 +134,7 @@ def _select(kind: type[Charge | Change], table: str) -> str:
 
 
 def _without_later_changes(charges: Sequence[Charge], later: Sequence[Change]) -> list[Charge]:
-    """Take back, in copies of the charges, the changes that came after the rows were read."""
+    """Undo, in copies of the charges, the changes that came after the rows were read."""
     by_reference = {one.reference: one for one in charges}
     for change in later:
         charge = by_reference.get(change.charge_reference)

@@ -1,4 +1,4 @@
-"""The verdict of a proof: what the oracle found, by the promise that it breaks."""
+"""The violations that the oracle found, by the guarantee that they break."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,7 +9,7 @@ from paidonce.proving.oracle import Rule, Violation
 
 
 class Violations(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that must not be, by the promise that it breaks; each entry names a checkout and what is wrong."""
+    """All violations, by the guarantee that they break. Each entry names a checkout and what is wrong."""
 
     charged_twice: list[str]
     lost: list[str]
@@ -18,12 +18,12 @@ class Violations(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many there are in all."""
+        """How many there are in total."""
         return sum(len(getattr(self, name)) for name in self.__struct_fields__)
 
 
-# All other rules are the details of how one may be wrong.
-PROMISES: Final = {
+# All other rules are details of correctness.
+GUARANTEES: Final = {
     Rule.ONE_CHARGE: "charged_twice",
     Rule.NOTHING_IS_LOST: "lost",
     Rule.EVERYTHING_ENDS: "stuck",
@@ -31,8 +31,8 @@ PROMISES: Final = {
 
 
 def sort_violations(found: Iterable[Violation]) -> Violations:
-    """Put each violation under the promise that it breaks."""
+    """Group violations by the guarantee that they break."""
     sorted_: dict[str, list[str]] = {name: [] for name in Violations.__struct_fields__}
     for one in found:
-        sorted_[PROMISES.get(one.rule, "wrong")].append(one.what)
+        sorted_[GUARANTEES.get(one.rule, "wrong")].append(one.what)
     return Violations(**sorted_)

@@ -1,4 +1,4 @@
-"""What the test payment methods and magic amounts do. Everything that is not named here succeeds."""
+"""The behaviour of the test payment methods and amounts. All others succeed."""
 
 import re
 from typing import Final, NamedTuple
@@ -9,17 +9,17 @@ DECLINE: Final = re.compile(r"tok_declined_([a-z][a-z0-9_]{0,63})")
 DELAY: Final = re.compile(r"tok_delay_([0-9]{1,6})")
 DELAY_MS_MAX: Final = 600_000
 
-# For clients that send no method: the last four digits of the amount.
+# The last four digits of the amount, for clients that send no payment method.
 DEFAULT_METHOD: Final = "tok_success"
 MAGIC_AMOUNTS: Final = {4002: "do_not_honor", 4995: "insufficient_funds"}
 
-# Charges that succeed, and whose later change is declined.
+# Charges that succeed, but whose capture or refund is declined.
 CHANGES_DECLINED: Final = {
     "tok_capture_declined": ("CAPTURE", "authorization_expired"),
     "tok_refund_declined": ("REFUND", "refund_refused"),
 }
 
-# What goes wrong with the first call of a key.
+# The fault of the first call with a key.
 FAULTS: Final = {
     "tok_timeout_then_success": Fault.TIMEOUT_AFTER,
     "tok_timeout_then_decline": Fault.TIMEOUT_AFTER,
@@ -28,21 +28,21 @@ FAULTS: Final = {
     "tok_unknown_then_success": Fault.HIDDEN,
 }
 
-# What becomes of the charge's webhook, where the provider sends any.
-FATES: Final = {
+# The fault of the charge's webhook, where the provider sends webhooks.
+WEBHOOK_FAULTS: Final = {
     "tok_webhook_first": WebhookFault.FIRST,
     "tok_webhook_twice": WebhookFault.TWICE,
     "tok_webhook_never": WebhookFault.NEVER,
 }
 
 
-# The provider takes another amount than it was asked for, and says so: by so many minor units.
+# The provider charges a different amount, and reports it: the difference in minor units.
 OTHER_AMOUNTS: Final = {"tok_other_amount": 1}
 
 
 class Behaviour(NamedTuple):
-    """How a charge goes: its decline code if it is declined, what goes wrong, its webhook, a latency of its own, and by
-    how much its amount is another than was asked for.
+    """How a charge behaves: its decline code, its fault, its webhook's fault, its own latency, and the difference of
+    its amount.
 
     Where ``fault`` is NONE or ``webhook_fault`` is None, the fault plan decides.
     """
@@ -55,7 +55,7 @@ class Behaviour(NamedTuple):
 
 
 def behaviour_of(payment_method: str, amount: int) -> Behaviour:
-    """Tell how a charge of ``amount`` minor units with this method goes."""
+    """Return the behaviour of a charge of ``amount`` minor units with this payment method."""
     declined = DECLINE.fullmatch(payment_method)
     delayed = DELAY.fullmatch(payment_method)
     if declined:
@@ -67,13 +67,13 @@ def behaviour_of(payment_method: str, amount: int) -> Behaviour:
     return Behaviour(
         decline_code,
         FAULTS.get(payment_method, Fault.NONE),
-        FATES.get(payment_method),
+        WEBHOOK_FAULTS.get(payment_method),
         min(int(delayed[1]), DELAY_MS_MAX) if delayed else None,
         OTHER_AMOUNTS.get(payment_method, 0),
     )
 
 
 def change_declined(payment_method: str, kind: str) -> str | None:
-    """Tell the code with which a capture or refund of a charge by this method is declined; None where it is not."""
+    """Return the decline code of a capture or refund of a charge with this payment method; None where it succeeds."""
     declined_kind, code = CHANGES_DECLINED.get(payment_method, ("", None))
     return code if kind == declined_kind else None

@@ -79,7 +79,7 @@ call = Table(
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """A charge as it is booked; amounts are minor units."""
+    """A booked charge. Amounts are in minor units."""
 
     key: str
     reference: str
@@ -98,13 +98,13 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class NewCharge(Charge, frozen=True):
-    """A charge that is to be booked, unless its key was booked since ``forgotten_until``."""
+    """A charge to book, unless its key was booked since ``forgotten_until``."""
 
     forgotten_until: Instant
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A capture, void or refund as it is booked: done, or declined with a code."""
+    """A booked capture, void or refund: done, or declined with a code."""
 
     key: str
     reference: str
@@ -116,7 +116,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class BookCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to book a charge; ``hidden_ms`` keeps it from look-ups for a while.
+    """A request to book a charge; ``hidden_ms`` keeps it from look-ups for a while.
 
     A key that was booked less than ``key_lifetime_ms`` ago is answered as it was booked then.
     """
@@ -134,7 +134,7 @@ class BookCharge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to change a charge: CAPTURE, VOID or REFUND ``amount`` of it. Keys are as with charges."""
+    """A request to change a charge: CAPTURE, VOID or REFUND ``amount`` of it. Keys are as with charges."""
 
     key: str
     charge_reference: str
@@ -144,14 +144,14 @@ class BookChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """What the books say of a key, and whether this call wrote it there."""
+    """The booked operation of a key, and whether this call booked it."""
 
     operation: Charge | Change
     first: bool
 
 
 class ChargePage(msgspec.Struct, frozen=True):
-    """Which charges are wanted: oldest first, those behind the reference ``after``, at most ``limit`` or all."""
+    """Which charges to list: oldest first, after the reference ``after``, at most ``limit`` or all."""
 
     after: str = ""
     limit: int | None = None
@@ -160,7 +160,7 @@ class ChargePage(msgspec.Struct, frozen=True):
 _WANTED: Final = given_rows("sqlite", "wanted", key=str)
 _CHARGE: Final = select(*(charge.c[name] for name in Charge.__struct_fields__))
 _CHANGE: Final = select(*(change.c[name] for name in Change.__struct_fields__))
-# Of several charges of one key the newest is read last, and stays.
+# Of several charges with one key, the newest is read last and is used.
 _CHARGES_BY_KEY: Final = Statement(lambda _: _CHARGE.where(charge.c.key == _WANTED.c.key).order_by(charge.c.reference))
 _CHARGE_BY_REFERENCE: Final = Statement(lambda _: _CHARGE.where(charge.c.reference == bindparam("reference")))
 _CHANGE_BY_KEY: Final = Statement(
@@ -197,14 +197,14 @@ _COUNT: Final = Statement(
 
 
 def make_books(database: Database) -> None:
-    """Make the tables where they are missing."""
+    """Create missing tables."""
     with database.writes.begin() as connection:
         metadata.create_all(connection)
 
 
 def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> list[Booked]:
-    """Book charges; a key that the provider remembers is answered as it was booked."""
-    new: dict[str, NewCharge] = {}  # Of each key the newest in this batch.
+    """Book charges. A key that the provider remembers returns what was booked."""
+    new: dict[str, NewCharge] = {}  # The newest charge of each key in this batch.
     wanted: list[NewCharge | None] = []
     for one in requests:
         is_known = one.key in new and one.key_lifetime_ms > 0
@@ -243,7 +243,7 @@ def _new_charge(body: BookCharge, now: Instant) -> NewCharge:
 
 
 def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Charge | Change | None]:
-    """Find charges and changes by key, charges that are still hidden left out."""
+    """Find charges and changes by key. Charges that are still hidden are left out."""
     booked = _read(transaction, set(keys))
     return [
         (one if one.visible_at <= transaction.now else None)
@@ -259,7 +259,7 @@ def list_charges(transaction: Transaction, requests: Sequence[ChargePage]) -> li
 
 
 def book_late_success(transaction: Transaction, references: Sequence[str]) -> list[Charge | None]:
-    """Turn declined charges into ones that succeeded after all; None where there is no such declined charge."""
+    """Turn declined charges into successful ones; None where there is no such declined charge."""
     answers: list[Charge | None] = []
     for reference in references:
         wanted = update(charge).where(charge.c.reference == reference, charge.c.status == "declined")
@@ -282,7 +282,7 @@ def _read_change(transaction: Transaction, key: str) -> Change | None:
 
 
 def book_changes(transaction: Transaction, requests: Sequence[BookChange]) -> list[Booked]:
-    """Capture, void and refund; a key that the provider remembers is answered as it was booked."""
+    """Capture, void and refund. A key that the provider remembers returns what was booked."""
     answers = []
     for one in requests:
         before = _read_change(transaction, one.key)
@@ -319,7 +319,7 @@ def _book_change(transaction: Transaction, request: BookChange) -> Change:
 
 
 def _refusal(booked: Charge, request: BookChange) -> str | None:
-    """Tell why a charge cannot be changed like this; None where it can."""
+    """Return why a charge cannot be changed like this; None where it can."""
     if request.kind == "REFUND":
         left = booked.amount_captured - booked.amount_refunded
         return "amount_exceeds_charge" if request.amount > left else change_declined(booked.payment_method, "REFUND")
@@ -331,5 +331,5 @@ def _refusal(booked: Charge, request: BookChange) -> str | None:
 
 
 def count_calls(transaction: Transaction, calls: Sequence[tuple[str, str]]) -> list[int]:
-    """Count calls, each given by kind and key; returns the number that each has: 1 for the first."""
+    """Count calls, each given by kind and key; returns the number of each, from 1."""
     return [transaction.rows(_COUNT, {"kind": kind, "key": key})[0][0] for kind, key in calls]

@@ -1,6 +1,6 @@
-"""The simulator in a process of its own, over HTTP: a Provider as one for a real payment provider would be.
+"""The Provider for a simulator in a separate process, over HTTP, as one for a real payment provider would be.
 
-Only what the provider says about our key is proof. Whatever else happens on the way, or comes back, is ``Unknown``.
+Only what the provider reports about our key is proof. Everything else that happens or is returned is ``Unknown``.
 """
 
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation,
 log = structlog.get_logger()
 
 NAME: Final = "simulator"
-CONNECTIONS_MAX: Final = 1024  # Further calls wait for one.
+CONNECTIONS_MAX: Final = 1024  # Further calls wait for a connection.
 
 
 class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the simulator is, and what its operator promises. ``webhook_secret`` is never shown."""
+    """The location of the simulator and its guarantees. ``webhook_secret`` is never printed."""
 
     url: str
     timeout_seconds: float
@@ -43,7 +43,7 @@ class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulatorConnector:
-    """A Provider over HTTP; ``close`` ends its connections."""
+    """A Provider over HTTP. ``close`` ends its connections."""
 
     name: Final = NAME
 
@@ -60,7 +60,7 @@ class SimulatorConnector:
         self._http = HttpClient(settings.url, timeout_seconds=settings.timeout_seconds, connections_max=CONNECTIONS_MAX)
 
     async def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         await self._http.close()
 
     async def charge(self, request: ChargeRequest) -> Evidence:
@@ -77,26 +77,26 @@ class SimulatorConnector:
         return await self._send("/charges", body)
 
     async def capture(self, request: Modification) -> Evidence:
-        """Take an authorized amount, or a part of it."""
+        """Capture an authorized amount, or a part of it."""
         return await self._change("capture", request)
 
     async def void(self, request: Modification) -> Evidence:
-        """Let go of an authorized amount."""
+        """Release an authorized amount."""
         return await self._change("void", request)
 
     async def refund(self, request: Modification) -> Evidence:
-        """Give back what was charged, or a part of it."""
+        """Refund a charge, or a part of it."""
         return await self._change("refunds", request)
 
     async def look_up(self, key: str) -> Evidence:
-        """Ask what became of the call with this key."""
+        """Look up the outcome of the call with this key."""
         answer = await self._ask("GET", f"/operations/{quote(key, safe='')}")
         if isinstance(answer, Unknown):
             return answer
         return NotFound() if answer.status == HTTPStatus.NOT_FOUND else _read(answer, key)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Check the signature and read; None where it is not signed as it should be."""
+        """Check the signature and read the webhook; None where the signature is not valid."""
         return self._notices.read(headers, body)
 
     async def _change(self, change: str, request: Modification) -> Evidence:
@@ -111,12 +111,12 @@ class SimulatorConnector:
         try:
             return await self._http.request(method, path, body)
         except NoAnswer as failed:
-            # Also where nothing was sent: evidence has no word for that, and a look-up finds out.
+            # Also where nothing was sent: there is no evidence type for that, and a look-up resolves it.
             return Unknown(str(failed))
 
 
 def _read(answer: Answer, key: str) -> Evidence:
-    """Tell what an answer proves about a key; what is not exactly as agreed proves nothing."""
+    """Return what a response proves about a key. A response that is not as specified proves nothing."""
     if answer.status not in (HTTPStatus.OK, HTTPStatus.PAYMENT_REQUIRED):
         return Unknown(f"the provider answered {answer.status}")
     try:

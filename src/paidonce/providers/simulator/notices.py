@@ -1,4 +1,4 @@
-"""Reading the simulated provider's webhooks: the signature over the raw bytes first, then what they prove."""
+"""Reads the simulated provider's webhooks: first the signature over the raw bytes, then the evidence."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class NoticeReader:
-    """Reads webhooks that are signed with ``secret``; without one, none is believed."""
+    """Reads webhooks that are signed with ``secret``. Without a secret, none is accepted."""
 
     def __init__(self, secret: str, *, clock: Clock) -> None:
         self._key = read_secret(secret) if secret else None
@@ -27,12 +27,12 @@ class NoticeReader:
         if message_id is None:
             return None
         try:
-            said = msgspec.json.decode(body, type=WebhookBody)
-        except msgspec.ValidationError:  # Signed, and about something that this release does not know.
+            webhook = msgspec.json.decode(body, type=WebhookBody)
+        except msgspec.ValidationError:  # Signed, but of a type that this release does not know.
             return Notice(message_id, None, None)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedBody("The body is signed, but it is not JSON in UTF-8.") from error
-        if said.type != f"{said.data.kind}.{said.data.outcome}":
-            log.error("provider_contradicts_itself", webhook_id=message_id, key=said.data.key)
-            return Notice(message_id, said.data.key, None)
-        return Notice(message_id, said.data.key, evidence_of(said.data))
+        if webhook.type != f"{webhook.data.kind}.{webhook.data.outcome}":
+            log.error("provider_contradicts_itself", webhook_id=message_id, key=webhook.data.key)
+            return Notice(message_id, webhook.data.key, None)
+        return Notice(message_id, webhook.data.key, evidence_of(webhook.data))

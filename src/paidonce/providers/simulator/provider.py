@@ -1,4 +1,4 @@
-"""The simulator in this process: a provider that needs no network, with books that survive the process."""
+"""The simulator in this process: a Provider without a network, whose books outlive the process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,7 +24,9 @@ NAME: Final = "simulator"
 
 
 class Simulator:
-    """A Provider. ``books`` commits each operation before it is answered; ``latency_ms`` is from call to answer."""
+    """A Provider. ``books`` commits each operation before it is answered. ``latency_ms`` is the total duration of a
+    call.
+    """
 
     name: Final = NAME
     capabilities: Final = Capabilities(
@@ -33,7 +35,7 @@ class Simulator:
         can_be_asked_by_key=True,
         manual_capture=True,
         partial_refund=True,
-        webhooks=False,  # In this process there is nobody who would send one; a signed one is read all the same.
+        webhooks=False,  # Nothing in this process sends webhooks. A signed one is accepted all the same.
     )
 
     def __init__(
@@ -56,18 +58,18 @@ class Simulator:
         try:
             return await _evidence_from(await self._simulation.charge(body))
         except (DatabaseUnavailable, Overloaded):
-            return BOOKS_CLOSED
+            return BOOKS_UNAVAILABLE
 
     async def capture(self, request: Modification) -> Evidence:
-        """Take an authorized amount, or a part of it."""
+        """Capture an authorized amount, or a part of it."""
         return await self._change("CAPTURE", request)
 
     async def void(self, request: Modification) -> Evidence:
-        """Let go of an authorized amount."""
+        """Release an authorized amount."""
         return await self._change("VOID", request)
 
     async def refund(self, request: Modification) -> Evidence:
-        """Give back what was charged, or a part of it."""
+        """Refund a charge, or a part of it."""
         return await self._change("REFUND", request)
 
     async def _change(self, kind: str, request: Modification) -> Evidence:
@@ -75,26 +77,26 @@ class Simulator:
         try:
             return await _evidence_from(await self._simulation.change(kind, request.charge_reference, body))
         except (DatabaseUnavailable, Overloaded):
-            return BOOKS_CLOSED
+            return BOOKS_UNAVAILABLE
 
     async def look_up(self, key: str) -> Evidence:
-        """Tell what the books say of a key."""
+        """Look up a key in the books."""
         try:
             found = await self._simulation.look_up(key)
         except (DatabaseUnavailable, Overloaded):
-            return BOOKS_CLOSED
+            return BOOKS_UNAVAILABLE
         return NotFound() if found is None else await _evidence_from(found)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
-        """Check the signature and read; None where it is not signed as it should be."""
+        """Check the signature and read the webhook; None where the signature is not valid."""
         return self._notices.read(headers, body)
 
 
-BOOKS_CLOSED: Final = Unknown("the provider's books cannot be written")
+BOOKS_UNAVAILABLE: Final = Unknown("the provider's books cannot be written")
 
 
 async def _evidence_from(reply: Reply) -> Evidence:
-    """Tell what a reply proves. Silence is silence: only the caller's time-out ends it."""
+    """Return what a response proves. Where no response comes, only the time-out of the caller ends the wait."""
     if reply is LostResponse.SILENCE:
-        await asyncio.Event().wait()  # Nobody sets it.
+        await asyncio.Event().wait()  # Never set.
     return Unknown(reply.value) if isinstance(reply, LostResponse) else evidence_of(reply)

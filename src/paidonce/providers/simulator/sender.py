@@ -1,4 +1,4 @@
-"""Sending the simulated provider's webhooks: signed, again until somebody takes them, and as badly as faults ask."""
+"""Sends the simulated provider's webhooks: signed, retried until they are accepted, and with the planned faults."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,11 +19,11 @@ log = structlog.get_logger()
 
 ANSWER_SECONDS_MAX: Final = 5.0
 CONNECTIONS_MAX: Final = 32
-RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 16, 32, 60)  # Two minutes in all: a service that is restarted is back.
+RETRY_SECONDS: Final = (0.2, 0.5, 1, 2, 4, 8, 16, 32, 60)  # Two minutes in total, in which a service restarts.
 
 
 class WebhookSender:
-    """Sends to one URL. A webhook keeps its id over all tries, and gets a new time and signature for each."""
+    """Sends webhooks to one URL. A webhook keeps its id in all tries, and each try has a new time and signature."""
 
     def __init__(self, url: str, secret: str, *, clock: Clock) -> None:
         parts = urlsplit(url)
@@ -35,7 +35,7 @@ class WebhookSender:
         self._overtaken: list[tuple[str, bytes]] = []
 
     async def send_webhook(self, operation: Operation, draw: WebhookDraw) -> None:
-        """Send what tells of an operation; one that comes FIRST is delivered, or was tried, when this returns."""
+        """Send the webhook for an operation. One with FIRST was delivered, or tried once, when this returns."""
         message = self._message(operation)
         match draw.webhook_fault:
             case WebhookFault.FIRST:
@@ -56,7 +56,7 @@ class WebhookSender:
                 pass
 
     async def close(self) -> None:
-        """Send nothing more: whoever waits for a webhook has to ask."""
+        """Stop sending. A service that waits for a webhook has to look up the outcome."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -79,7 +79,7 @@ class WebhookSender:
         task.add_done_callback(self._tasks.discard)
 
     async def _release(self, message: tuple[str, bytes]) -> None:
-        """Send a webhook that waits to be overtaken, where nothing came that could."""
+        """Send a webhook that was to be overtaken, where no later webhook came."""
         await asyncio.sleep(LATE_MS_MAX / 1000)
         if message in self._overtaken:
             self._overtaken.remove(message)
@@ -102,9 +102,9 @@ class WebhookSender:
         try:
             answer = await self._http.request("POST", self._path, body, headers=headers)
         except NoAnswer as failed:
-            log.debug("webhook_not_taken", webhook_id=message_id, cause=str(failed))
+            log.debug("webhook_not_accepted", webhook_id=message_id, cause=str(failed))
             return False
         taken = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
         if not taken:
-            log.debug("webhook_not_taken", webhook_id=message_id, status=answer.status)
+            log.debug("webhook_not_accepted", webhook_id=message_id, status=answer.status)
         return taken

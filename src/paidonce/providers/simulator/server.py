@@ -1,4 +1,4 @@
-"""The simulated provider over HTTP: its calls, its books for everybody to see, and answers that get lost on purpose."""
+"""The simulated provider over HTTP: its calls, its books, and responses that are lost on purpose."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
@@ -28,45 +28,45 @@ Handler: TypeAlias = Callable[[Request, Simulation], Awaitable[ASGIApp]]
 
 
 class LostReply:
-    """An answer that never arrives: nothing is sent until the client gives up, or the connection breaks half-way."""
+    """A response that never arrives: nothing is sent until the client gives up, or the connection breaks midway."""
 
     def __init__(self, how: LostResponse) -> None:
         self._how = how
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Lose it."""
+        """Lose the response."""
         if self._how is LostResponse.SILENCE:
             while (await receive())["type"] != "http.disconnect":
                 continue
             return
-        # What was begun and not ended makes the server close the connection.
+        # An incomplete response makes the server close the connection.
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
 
 async def health(_request: Request, _simulation: Simulation) -> ASGIApp:
-    """Say that the process lives."""
+    """Report that the process is running."""
     return _reply({"status": "live", "version": __version__})
 
 
 async def faults(_request: Request, simulation: Simulation) -> ASGIApp:
-    """Say how often each fault was dealt since the start, and which there are."""
+    """Return how often each fault occurred since the start, and the kinds of faults."""
     return _reply({"data": dict(sorted(simulation.counts.items())), "kinds": KINDS})
 
 
 async def charge(request: Request, simulation: Simulation) -> ASGIApp:
-    """Charge, or hold the money."""
-    return _shown(await simulation.charge(await _read(ChargeBody, request)))
+    """Charge, or authorize."""
+    return _operation_response(await simulation.charge(await _read(ChargeBody, request)))
 
 
 async def charges(request: Request, simulation: Simulation) -> ASGIApp:
-    """Show the books' charges, oldest first; all of them where there is no limit."""
+    """List charges, oldest first; all of them where there is no limit."""
     parameters = request.query_params
     limit = max(1, int(parameters["limit"])) if "limit" in parameters else None
-    # One more than is shown tells whether more lies beyond.
+    # One more than is returned shows whether there is a next page.
     found = await simulation.charges(ChargePage(parameters.get("after", ""), None if limit is None else limit + 1))
-    shown = found if limit is None else found[:limit]
-    return _reply(ChargeList(shown, has_more=len(found) > len(shown)))
+    page = found if limit is None else found[:limit]
+    return _reply(ChargeList(page, has_more=len(found) > len(page)))
 
 
 async def change(request: Request, simulation: Simulation) -> ASGIApp:
@@ -74,19 +74,21 @@ async def change(request: Request, simulation: Simulation) -> ASGIApp:
     reference, kind = request.path_params["reference"], request.path_params["kind"]
     if kind not in CHANGES:
         return _reply({"error": "there is no such call"}, 404)
-    return _shown(await simulation.change(CHANGES[kind], reference, await _read(ChangeBody, request)))
+    return _operation_response(await simulation.change(CHANGES[kind], reference, await _read(ChangeBody, request)))
 
 
 async def succeed_late(request: Request, simulation: Simulation) -> ASGIApp:
-    """Let a declined charge succeed after all, as card networks rarely but really do; for tests."""
+    """Let a declined charge succeed after all, which happens in card networks, rarely. For tests."""
     found = await simulation.succeed_late(request.path_params["reference"])
     return _reply({"error": "there is no such declined charge"}, 404) if found is None else _reply(found)
 
 
 async def operation(request: Request, simulation: Simulation) -> ASGIApp:
-    """Tell what became of the call with a key."""
+    """Look up the call with a key."""
     found = await simulation.look_up(request.path_params["key"])
-    return _reply({"error": "there is no such key"}, 404) if found is None else _shown(found, looked_up=True)
+    return (
+        _reply({"error": "there is no such key"}, 404) if found is None else _operation_response(found, looked_up=True)
+    )
 
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -101,25 +103,25 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 
 
 def create_simulator_app(simulation: Simulation) -> ASGIApp:
-    """Make the application of the provider."""
+    """Create the ASGI application of the provider."""
     routes = [Route(path, _Endpoint(handler, simulation), methods=[method]) for method, path, handler in ROUTES]
     return Starlette(routes=routes, max_body_size=BODY_BYTES_MAX)
 
 
 class _Endpoint:
-    """Answers what does not fit with 400, and a defect or books that cannot be written with 500."""
+    """Answers an invalid request with 400, and a defect or unavailable books with 500."""
 
     def __init__(self, handler: Handler, simulation: Simulation) -> None:
         self._handler = handler
         self._simulation = simulation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         try:
             response = await self._handler(Request(scope, receive), self._simulation)
         except (msgspec.DecodeError, ValueError) as error:
             response = _reply({"error": str(error)}, 400)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:  # noqa: BLE001 - the client gets a response to every error
             response = _reply({"error": str(error) or type(error).__name__}, 500)
         await response(scope, receive, send)
 
@@ -132,10 +134,10 @@ def _reply(answer: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(answer), status, media_type="application/json")
 
 
-def _shown(said: SimulationReply, *, looked_up: bool = False) -> ASGIApp:
-    if isinstance(said, Operation):
-        declined = said.outcome == "declined" and not looked_up
-        return _reply(said, 402 if declined else 200)
-    if said is LostResponse.ERROR:
+def _operation_response(reply: SimulationReply, *, looked_up: bool = False) -> ASGIApp:
+    if isinstance(reply, Operation):
+        declined = reply.outcome == "declined" and not looked_up
+        return _reply(reply, 402 if declined else 200)
+    if reply is LostResponse.ERROR:
         return _reply({"error": "the provider is in trouble"}, 500)
-    return LostReply(said)
+    return LostReply(reply)

@@ -1,6 +1,6 @@
-"""What a call to the simulated provider does, however it is made: how long it takes, what goes wrong, what is booked.
+"""What a call to the simulated provider does: its latency, its faults, and what is booked.
 
-In this process (provider.py) and over HTTP (server.py) it is the same; each says in its own words what got lost.
+It is the same in this process (provider.py) and over HTTP (server.py); each of them loses responses in its own way.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ KEY_LIFETIME_SECONDS: Final = 365 * 86_400
 
 
 class LostResponse(Enum):
-    """An answer that tells nothing."""
+    """A lost response."""
 
     SILENCE = "no answer comes"
     ERROR = "the provider answered 500"
@@ -52,7 +52,7 @@ class LostResponse(Enum):
 Reply: TypeAlias = Operation | LostResponse
 
 SendWebhook: TypeAlias = Callable[[Operation, WebhookDraw], Awaitable[None]]
-"""Sends the webhook that tells of an operation; returns when one that must come FIRST is delivered, else at once."""
+"""Sends the webhook for an operation. Returns when one with FIRST is delivered, and at once for the others."""
 
 REPLIES: Final = {
     Fault.TIMEOUT_BEFORE: LostResponse.SILENCE,
@@ -67,7 +67,9 @@ REPLIES: Final = {
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the provider is. ``latency_ms`` is from call to answer; look-ups know of a charge after the delay only."""
+    """The configuration of the provider. ``latency_ms`` is the total duration of a call. Look-ups find a charge
+    after ``lookup_delay_ms``.
+    """
 
     latency_ms: int = 0
     deduplicates: bool = True
@@ -77,16 +79,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_lifetime_ms(self) -> int:
-        """How long a key is answered as the first time: not at all where the provider does not deduplicate."""
+        """How long a repeated key gets the first result; 0 where the provider does not deduplicate."""
         return self.key_lifetime_seconds * 1000 if self.deduplicates else 0
 
 
 async def send_nothing(_operation: Operation, _draw: WebhookDraw) -> None:
-    """Send nothing: for a simulator in the same process, to which nobody listens."""
+    """Send no webhook: for a simulator in the process of the service."""
 
 
 class Simulation:
-    """The provider itself. ``books`` commits each operation before it is answered; ``counts`` says what went wrong."""
+    """The provider. ``books`` commits each operation before it is answered. ``counts`` counts the faults."""
 
     def __init__(self, books: Batcher, rules: Rules, *, send_webhook: SendWebhook = send_nothing) -> None:
         self._books = books
@@ -96,7 +98,7 @@ class Simulation:
         self.counts: Counter[str] = Counter()
 
     async def charge(self, body: ChargeBody) -> Reply:
-        """Charge, or hold the money."""
+        """Charge, or authorize."""
         behaviour = behaviour_of(body.payment_method, body.amount)
 
         async def book(hidden_ms: int) -> Booked:
@@ -122,7 +124,7 @@ class Simulation:
         return await self._call(body.key, Behaviour(), book)
 
     async def look_up(self, key: str) -> Reply | None:
-        """Tell what the books say of a key; None where they say nothing, or nothing yet."""
+        """Look up a key in the books; None where it is not found, or not visible yet."""
         draw = await self._draw_for_lookup(key)
         if draw.fault in BEFORE:
             return REPLIES[draw.fault]
@@ -132,7 +134,7 @@ class Simulation:
         return None if found is None or draw.fault is Fault.HIDDEN else operation_of(found)
 
     async def succeed_late(self, charge_reference: str) -> Operation | None:
-        """Let a declined charge succeed after all, and tell of it; None where there is no such declined charge."""
+        """Let a declined charge succeed after all, and send its webhook; None where there is no such charge."""
         found = await self._books.submit(book_late_success, charge_reference)
         if found is None:
             return None
@@ -141,11 +143,11 @@ class Simulation:
         return operation
 
     async def charges(self, page: ChargePage) -> list[ChargeLine]:
-        """Show the books' charges."""
+        """List charges."""
         return [line_of(one) for one in await self._books.submit(list_charges, page)]
 
     async def close(self) -> None:
-        """Book nothing late any more."""
+        """Cancel late bookings."""
         for task in self._late:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
@@ -165,17 +167,17 @@ class Simulation:
         )
 
     async def _call(self, key: str, behaviour: Behaviour, book: Callable[[int], Awaitable[Booked]]) -> Reply:
-        """Book half-way through the latency, so that a crash of the caller can fall before and after it.
+        """Book in the middle of the latency, so that a crash of the caller can happen before and after it.
 
-        The latency is from call to answer, so that what the books take is in it, and not on top of it.
+        The latency is the total duration, so it includes the time that booking takes.
         """
         latency_ms = self._rules.latency_ms if behaviour.latency_ms is None else behaviour.latency_ms
         loop = asyncio.get_running_loop()
         called_at = loop.time()
         await asyncio.sleep(latency_ms / 2000)
         draw = await self._draw_for_call(key, behaviour.fault)
-        said = behaviour.webhook_fault
-        webhook = self._rules.faults.for_webhook(key) if said is None else WebhookDraw(said)
+        chosen = behaviour.webhook_fault
+        webhook = self._rules.faults.for_webhook(key) if chosen is None else WebhookDraw(chosen)
         if draw.fault in BEFORE:
             return REPLIES[draw.fault]
         if draw.fault is Fault.BOOKED_LATE:
@@ -204,15 +206,15 @@ class Simulation:
         if webhook.webhook_fault is not WebhookFault.NEVER:
             await self._send_webhook(operation_of(booked.operation), webhook)
 
-    async def _draw_for_call(self, key: str, said: Fault) -> Draw:
-        """Tell what goes wrong with this call: what the payment method says of a key's first one, or the plan."""
-        if said is Fault.NONE and not self._rules.faults.rate:
-            return Draw(Fault.NONE)  # Nothing to count for.
+    async def _draw_for_call(self, key: str, chosen: Fault) -> Draw:
+        """Choose the fault of this call: that of the payment method for the first call of a key, or the plan's."""
+        if chosen is Fault.NONE and not self._rules.faults.rate:
+            return Draw(Fault.NONE)  # The number of the call does not matter.
         number = await self._books.submit(count_calls, ("call", key))
         draw = (
             self._rules.faults.for_call(key, number)
-            if said is Fault.NONE
-            else Draw(said if number == 1 else Fault.NONE)
+            if chosen is Fault.NONE
+            else Draw(chosen if number == 1 else Fault.NONE)
         )
         return self._counted(draw)
 

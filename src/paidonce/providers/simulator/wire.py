@@ -1,4 +1,4 @@
-"""What the simulated provider says on the wire, and what that proves. Its own calls and ours are of the same types."""
+"""The request and response types of the simulated provider, and the evidence in them. Client and server share them."""
 
 from typing import Final, Literal
 
@@ -10,7 +10,7 @@ from paidonce.providers.simulator.books import Change, Charge
 
 
 class ChargeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``POST /charges``: charge, or hold the money where ``capture`` is false. ``amount`` is minor units."""
+    """``POST /charges``: charge, or authorize where ``capture`` is false. ``amount`` is in minor units."""
 
     key: str
     amount: int
@@ -29,7 +29,7 @@ class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What came of a call: the same for its answer, for a look-up of its key, and for a webhook."""
+    """The outcome of a call: the same for its response, for a look-up of its key, and for a webhook."""
 
     key: str
     kind: OperationKind
@@ -41,7 +41,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChargeLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A line of the books as ``GET /charges`` shows it; ``status`` is as the charge stands now."""
+    """A charge as ``GET /charges`` returns it. ``status`` is its current status."""
 
     key: str
     reference: str
@@ -62,7 +62,7 @@ class ChargeList(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook, in the form that Standard Webhooks suggests: ``type`` is such as ``charge.declined``."""
+    """A webhook in the form that Standard Webhooks recommends. ``type`` is for example ``charge.declined``."""
 
     type: str
     timestamp: str
@@ -73,7 +73,7 @@ KINDS: Final[dict[str, OperationKind]] = {"CAPTURE": "capture", "VOID": "void", 
 
 
 def operation_of(booked: Charge | Change) -> Operation:
-    """Show what is booked, as it was booked: what came after it is told under keys of its own."""
+    """Return an operation as it was booked. Later changes have keys of their own."""
     if isinstance(booked, Charge):
         outcome: Literal["succeeded", "authorized", "declined"] = (
             "declined" if booked.decline_code else "authorized" if booked.booked_as == "authorized" else "succeeded"
@@ -94,7 +94,7 @@ def operation_of(booked: Charge | Change) -> Operation:
 
 
 def evidence_of(operation: Operation) -> Evidence:
-    """Tell what an operation proves of the call that bore its key."""
+    """Return what an operation proves about the call with its key."""
     match operation.outcome:
         case "succeeded":
             return Succeeded(operation.reference, operation.amount, operation.currency, operation.kind)
@@ -105,7 +105,7 @@ def evidence_of(operation: Operation) -> Evidence:
 
 
 def line_of(booked: Charge) -> ChargeLine:
-    """Show a charge as a line of the books."""
+    """Return a charge as a line of the list."""
     return ChargeLine(
         key=booked.key,
         reference=booked.reference,

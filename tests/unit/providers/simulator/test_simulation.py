@@ -12,7 +12,7 @@ from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
-from paidonce.providers.simulator.behaviour import FATES, FAULTS
+from paidonce.providers.simulator.behaviour import FAULTS, WEBHOOK_FAULTS
 from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge, make_books
 from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookDraw, WebhookFault
 from paidonce.providers.simulator.simulation import LostResponse, Rules, SendWebhook, Simulation, send_nothing
@@ -145,14 +145,14 @@ async def test_look_ups_lag_behind_where_the_rules_say_so(provider: Provider) ->
     assert isinstance(await simulation.look_up("att_1"), Operation)
 
 
-@pytest.mark.parametrize("method", FATES)
+@pytest.mark.parametrize("method", WEBHOOK_FAULTS)
 async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_is(
     provider: Provider, method: str
 ) -> None:
     simulation = provider.simulation(Rules())
     for _ in range(3):
         await simulation.charge(wish(method=method))
-    webhook_fault = FATES[method]
+    webhook_fault = WEBHOOK_FAULTS[method]
     assert provider.told == ([] if webhook_fault is WebhookFault.NEVER else [("succeeded", webhook_fault)])
     assert simulation.counts == {f"webhook_{webhook_fault.name.lower()}": 1}
 
