@@ -55,7 +55,7 @@ def _start(database_url: str, places: Places) -> float:
     with ended(ServiceProcess("dev", folder=places.folder, **settings)) as process:
         while not _answers(port):
             if process.process.poll() is not None or time.perf_counter() - began > START_SECONDS_MAX:
-                raise click.ClickException(f"paidonce dev did not start:\n{process.said}")
+                raise click.ClickException(f"paidonce dev did not start:\n{process.output}")
             time.sleep(LOOK_SECONDS)
         return time.perf_counter() - began
 

@@ -63,5 +63,5 @@ def failed(error: Exception) -> Section:
 
 def failure_of(error: Exception) -> str:
     """Say what went wrong in a line."""
-    said = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
-    return " ".join(said.split())
+    message = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
+    return " ".join(message.split())

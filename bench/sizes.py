@@ -190,14 +190,14 @@ def _opened(url: str) -> Iterator[Database]:
 
 def _claim(figures: list[Figure], databases: list[Database], samples: int) -> None:
     """Claim as a worker does, but without a lease, so that there is always something to claim."""
-    wish = ClaimAttempts(PROVIDER_OF_NOBODY, CLAIMED_AT_ONCE, 0)
+    command = ClaimAttempts(PROVIDER_OF_NOBODY, CLAIMED_AT_ONCE, 0)
     times: list[list[float]] = [[] for _ in databases]
     missing = [0] * len(databases)
     for _ in range(samples):
         for place, database in enumerate(databases):
             began = time.perf_counter()
             with database.write() as transaction:
-                claimed = claim_attempts(transaction, [wish])[0]
+                claimed = claim_attempts(transaction, [command])[0]
             times[place].append(time.perf_counter() - began)
             missing[place] += CLAIMED_AT_ONCE - len(claimed)
     for figure, taken, gone in zip(figures, times, missing, strict=True):

@@ -117,8 +117,8 @@ def run_paidonce(*arguments: str, folder: Path, settings: dict[str, str]) -> str
         process.kill()
         raise
     if failed:
-        raise click.ClickException(f"paidonce {' '.join(arguments)} failed:\n{process.said}")
-    return process.said
+        raise click.ClickException(f"paidonce {' '.join(arguments)} failed:\n{process.output}")
+    return process.output
 
 
 def on_loopback(url: str) -> str:
@@ -132,10 +132,10 @@ def _merchants(folder: Path, settings: dict[str, str]) -> tuple[Merchant, ...]:
     merchants = []
     for merchant in merchants_without_keys():
         run_paidonce("merchants", "create", merchant.id, folder=folder, settings=settings)
-        said = run_paidonce("keys", "create", merchant.id, folder=folder, settings=settings)
-        secret = next((word for word in said.split() if word.startswith("sk_")), None)
+        output = run_paidonce("keys", "create", merchant.id, folder=folder, settings=settings)
+        secret = next((word for word in output.split() if word.startswith("sk_")), None)
         if secret is None:
-            raise click.ClickException(f"paidonce keys create showed no key:\n{said}")
+            raise click.ClickException(f"paidonce keys create showed no key:\n{output}")
         merchants.append(Merchant(merchant.id, f"Bearer {secret}"))
     return tuple(merchants)
 

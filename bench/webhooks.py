@@ -72,11 +72,11 @@ def make_endpoints(database: Database, owners: list[tuple[str, str]]) -> None:
     """Make an endpoint for each merchant, at its URL."""
     ring = Keyring(lambda: read_keys(KEY), draw=ids.secret_bytes)
     for first in range(0, len(owners), 250):
-        wishes = []
+        commands = []
         for merchant_id, url in owners[first : first + 250]:
             endpoint_id = ids.new_id(ids.ENDPOINT)
             sealed = seal_secret(ring, ids.secret_bytes(32), merchant_id=merchant_id, endpoint_id=endpoint_id)
-            wishes.append(
+            commands.append(
                 CreateEndpoint(
                     id=endpoint_id,
                     merchant_id=merchant_id,
@@ -87,7 +87,7 @@ def make_endpoints(database: Database, owners: list[tuple[str, str]]) -> None:
                 )
             )
         with database.write() as transaction:
-            create_endpoints(transaction, wishes)
+            create_endpoints(transaction, commands)
 
 
 class Receiver(asyncio.Protocol):
@@ -107,8 +107,8 @@ class Receiver(asyncio.Protocol):
         head, separator, body = self._heard.partition(b"\r\n\r\n")
         if not separator or head.startswith(b"POST /hang") or not body.endswith(b"}}"):
             return
-        said = json.loads(body)
-        self._ways_ms.setdefault(said["data"]["id"], system_clock() - parse_instant(said["timestamp"]))
+        event = json.loads(body)
+        self._ways_ms.setdefault(event["data"]["id"], system_clock() - parse_instant(event["timestamp"]))
         assert isinstance(self._transport, asyncio.Transport)
         self._transport.write(b"HTTP/1.1 204 None\r\nConnection: close\r\n\r\n")
         self._transport.close()

@@ -57,7 +57,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         assert [line for line in service.lines if '"level": "' in line] == [], "hostile requests fill no log"
         service.terminate()
         service.wait_for_end()
-        assert "Traceback" not in service.said
+        assert "Traceback" not in service.output
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in UNENDING | MISREAD])

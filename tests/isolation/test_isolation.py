@@ -14,14 +14,19 @@ from tests.support.merchant_client import at_once
 
 def operations() -> Iterator[tuple[str, str, Json]]:
     for path, item in document()["paths"].items():
-        for verb, said in item.items():
-            yield verb.upper(), path, said
+        for verb, operation in item.items():
+            yield verb.upper(), path, operation
 
 
 def scoped() -> Iterator[tuple[str, str, Route, Scope]]:
-    for verb, path, said in operations():
-        if "security" in said:
-            yield verb, path, ROUTES[f"{verb} {path}"], Scope(said["description"].rpartition("`")[0].rpartition("`")[2])
+    for verb, path, operation in operations():
+        if "security" in operation:
+            yield (
+                verb,
+                path,
+                ROUTES[f"{verb} {path}"],
+                Scope(operation["description"].rpartition("`")[0].rpartition("`")[2]),
+            )
 
 
 def named(path: str, name: str, thing: str) -> str:
@@ -39,15 +44,21 @@ def test_every_route_of_the_document_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_operation_has_a_scope_but_those_that_are_known_to_be_open() -> None:
-    assert sorted(OPEN) == sorted(f"{verb} {path}" for verb, path, said in operations() if "security" not in said)
+    assert sorted(OPEN) == sorted(
+        f"{verb} {path}" for verb, path, operation in operations() if "security" not in operation
+    )
 
 
 def test_every_operation_with_a_scope_says_how_it_refuses() -> None:
     assert [
-        said["operationId"] for _, _, said in operations() if "security" in said and "401" not in said["responses"]
+        operation["operationId"]
+        for _, _, operation in operations()
+        if "security" in operation and "401" not in operation["responses"]
     ] == []
     assert [
-        said["operationId"] for _, _, said in operations() if "security" in said and "403" not in said["responses"]
+        operation["operationId"]
+        for _, _, operation in operations()
+        if "security" in operation and "403" not in operation["responses"]
     ] == []
 
 
@@ -77,8 +88,8 @@ async def test_anothers_name_in_a_field_or_a_parameter_is_answered_as_one_that_n
                     for theirs in world.things[kind]:
                         pair = theirs, nothing_like(theirs)
                         given = (route.body or {}) if place == "json" else {}
-                        said = [{place: {**given, field: one}} for one in pair]
-                        answers = [await world.call(verb, path, world.other, **one) for one in said]
+                        operation = [{place: {**given, field: one}} for one in pair]
+                        answers = [await world.call(verb, path, world.other, **one) for one in operation]
                         assert told(answers[0], *pair) == told(answers[1], *pair), f"{call} {field}"
                         assert is_clean(answers[0], world, allowed=theirs), f"{call} {field}"
 
@@ -152,13 +163,13 @@ async def test_anothers_thing_takes_the_same_statements_as_one_that_does_not_exi
     for call, route in ROUTES.items():
         verb, path = call.split()
         for name, theirs in world.named_in(path):
-            said = []
+            operation = []
             for one in (theirs, nothing_like(theirs)):
                 with world.statements() as statements:
                     await world.call(verb, named(path, name, one), world.other, json=route.body)
-                said.append(statements)
-            assert said[0] == said[1], call
-            assert said[0] or name == "key_id", call
+                operation.append(statements)
+            assert operation[0] == operation[1], call
+            assert operation[0] or name == "key_id", call
 
 
 async def test_an_operators_key_names_a_merchant_that_is_there(world: World) -> None:

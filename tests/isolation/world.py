@@ -119,8 +119,8 @@ class World:
         """Make a call that must do what it says."""
         answer = await self.call(method, path, key, **request)
         assert answer.is_success, answer.text
-        said: Json = answer.json()
-        return said
+        body: Json = answer.json()
+        return body
 
     async def call(self, method: str, path: str, key: str | None, **request: Any) -> httpx.Response:  # noqa: ANN401 - as above
         """Make a call; every one bears the same request id, so that answers can be compared."""
@@ -155,11 +155,11 @@ class World:
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
         """Write down every statement; but keys are read when it is time, in a transaction of their own."""
-        said: list[str] = []
+        statements: list[str] = []
 
         def note(statement: str) -> None:
             if "api_key" not in statement and not statement.startswith("BEGIN"):
-                said.append(statement)
+                statements.append(statement)
 
         def note_event(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
             note(statement)
@@ -174,7 +174,7 @@ class World:
             event.listen(one, "before_cursor_execute", note_event)
         try:
             with patch.object(statement_module, "execute_on_driver", run_and_note):
-                yield said
+                yield statements
         finally:
             for one in engines:
                 event.remove(one, "before_cursor_execute", note_event)

@@ -101,8 +101,8 @@ def _verdict(child: _Child) -> Verdict | None:
     if pid == 0:
         os.waitpid(child.pid, 0)
     file = Path(child.folder.name, "verdict")
-    said = file.read_text().split("\0") if file.exists() else ["caught", "the process died"]
+    fields = file.read_text().split("\0") if file.exists() else ["caught", "the process died"]
     child.folder.cleanup()
     if pid == 0 or os.waitstatus_to_exitcode(status) == TIMED_OUT_EXIT:
         return Verdict("timed out")
-    return Verdict(*said)
+    return Verdict(*fields)

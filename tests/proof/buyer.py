@@ -28,14 +28,14 @@ SIMULATOR: Final = "simulator"
 KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof lets pass.
 
 
-def idempotency_for(merchant_id: str, key: str, said: object) -> Idempotency:
+def idempotency_for(merchant_id: str, key: str, content: object) -> Idempotency:
     """Claim a key for a request that says this."""
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
         merchant_id=merchant_id,
         key=key,
         path="/",
-        fields={"said": str(said)},
+        fields={"content": str(content)},
         retention_ms=KEPT_MS,
     )
     return Idempotency(claim, summarize)
@@ -73,30 +73,30 @@ class Buyer:
         os.write(self._told, msgspec.json.encode(fact) + b"\n")
 
     async def create(self, **fields: Any) -> Checkout:  # noqa: ANN401 - the fields of NewCheckout
-        wish = NewCheckout(
+        command = NewCheckout(
             id=ids.new_id(ids.CHECKOUT),
             merchant_id=self.merchant_id,
             idempotency_key="the-purchase",
             **{"amount": 1000, "currency": "USD", **fields},
         )
-        outcome: Created | Replayed = await self.service.writer.submit(create_checkouts, wish)
+        outcome: Created | Replayed = await self.service.writer.submit(create_checkouts, command)
         self._note(Acknowledged(checkout_id=outcome.checkout.id, merchant_id=self.merchant_id))
         return outcome.checkout
 
     async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
-        wish = StartPayment(
+        command = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(checkout.id, None),
             payment_method=method,
             provider=SIMULATOR,
         )
-        await self._begin(start_payments, wish)
+        await self._begin(start_payments, command)
 
     async def capture(self, checkout: Checkout, amount: int) -> None:
-        wish = StartCapture(
+        command = StartCapture(
             attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout.id, None), amount=amount
         )
-        await self._begin(start_captures, wish)
+        await self._begin(start_captures, command)
 
     async def cancel(self, checkout: Checkout) -> None:
         await self._begin(
@@ -104,15 +104,15 @@ class Buyer:
         )
 
     async def refund(self, checkout: Checkout, amount: int, key: str) -> None:
-        wish = StartRefund(
+        command = StartRefund(
             attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout.id, None), amount=amount
         )
-        await self._begin(start_refunds, wish, idempotency_for(checkout.merchant_id, key, amount))
+        await self._begin(start_refunds, command, idempotency_for(checkout.merchant_id, key, amount))
 
-    async def _begin(self, action: Any, wish: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
+    async def _begin(self, action: Any, command: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
         """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
         try:
-            outcome = await self.service.worker.begin(action, wish, SIMULATOR, idempotency=idempotency)
+            outcome = await self.service.worker.begin(action, command, SIMULATOR, idempotency=idempotency)
         except PaidonceError:
             return
         if isinstance(outcome, Started):

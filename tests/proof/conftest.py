@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.proof.parent import Zygote, zygote
+from tests.proof.parent import ForkServer, zygote
 from tests.proof.part import Part
 
 
@@ -32,7 +32,7 @@ def chance(seed: int) -> Random:
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[Zygote]:
+def warm() -> Iterator[ForkServer]:
     """Share a warm parent of children that have paidonce imported."""
     with zygote() as parent:
         yield parent

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeAlias
 
-from tests.proof.parent import End, Zygote
+from tests.proof.parent import End, ForkServer
 from tests.proof.stories import STORIES
 
 FRESH: TypeAlias = Callable[[], AbstractContextManager[str]]
@@ -31,7 +31,7 @@ POLLING: Final = {
 class Crashes:
     """What was tried on one database. ``died`` are the points at which a process died; ``broken`` must stay empty."""
 
-    zygote: Zygote
+    zygote: ForkServer
     url: str
     folder: Path
     fresh: FRESH

@@ -49,11 +49,11 @@ class CuttingProxy:
         back.start()
         with client, server:
             with suppress(OSError):
-                while said := client.recv(CHUNK_BYTES):
-                    if b"COMMIT" in said and self._is_its_turn():
-                        self._cut(said, client, server)
+                while data := client.recv(CHUNK_BYTES):
+                    if b"COMMIT" in data and self._is_its_turn():
+                        self._cut(data, client, server)
                         break
-                    server.sendall(said)
+                    server.sendall(data)
                 server.shutdown(socket.SHUT_WR)
             back.join()
 
@@ -61,21 +61,21 @@ class CuttingProxy:
         self._commits += 1
         return self.every > 0 and self._commits % self.every == 0
 
-    def _cut(self, said: bytes, client: socket.socket, server: socket.socket) -> None:
+    def _cut(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
         if (self.cut_before + self.cut_after) % 3 == 0:
             self.cut_before += 1
             client.shutdown(socket.SHUT_RDWR)
             return
         self.cut_after += 1
         client.shutdown(socket.SHUT_RDWR)  # Whatever the server answers from here on is lost.
-        server.sendall(said)
+        server.sendall(data)
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
     """Pass on until the source has ended, also where the target takes nothing any more."""
     with suppress(OSError):
-        while said := source.recv(CHUNK_BYTES):
+        while data := source.recv(CHUNK_BYTES):
             with suppress(OSError):
-                target.sendall(said)
+                target.sendall(data)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)

@@ -59,9 +59,9 @@ def _fork(request: dict[str, Any]) -> dict[str, Any]:
         _child_main(request, writing)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
-        said = answer.read()
+        data = answer.read()
     _, status = os.waitpid(child, 0)
-    return {"status": os.waitstatus_to_exitcode(status), "result": json.loads(said) if said else None}
+    return {"status": os.waitstatus_to_exitcode(status), "result": json.loads(data) if data else None}
 
 
 def _child_main(request: dict[str, Any], writing: int) -> None:

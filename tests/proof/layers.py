@@ -154,15 +154,15 @@ def _run(database: Database, action: Callable[..., Any], request: object) -> Any
 
 
 def _created(database: Database) -> str:
-    wish = NewCheckout(
+    command = NewCheckout(
         id=ids.new_id(ids.CHECKOUT), merchant_id="m", idempotency_key=secrets.token_hex(8), amount=1000, currency="USD"
     )
-    _run(database, create_checkouts, wish)
-    return wish.id
+    _run(database, create_checkouts, command)
+    return command.id
 
 
 def _start(database: Database, checkout_id: str) -> Any:  # noqa: ANN401 - an outcome
-    wish = StartPayment(
+    command = StartPayment(
         attempt_id=ids.new_id(ids.ATTEMPT),
         checkout=TenantScopedId(checkout_id, None),
         payment_method="tok_success",
@@ -170,7 +170,7 @@ def _start(database: Database, checkout_id: str) -> Any:  # noqa: ANN401 - an ou
         lease_ms=LEASE_MS,
     )
     try:
-        return _run(database, start_payments, wish)
+        return _run(database, start_payments, command)
     except IntegrityError as error:
         return error
 
@@ -182,7 +182,7 @@ def _paid(database: Database) -> tuple[str, str]:
 
 
 def _record(database: Database, attempt_id: str, evidence: Any, *, fence: int) -> Any:  # noqa: ANN401 - evidence, outcome
-    wish = RecordEvidence(
+    command = RecordEvidence(
         attempt_id=attempt_id,
         evidence=evidence,
         cause=Cause.PROVIDER_ANSWER,
@@ -190,7 +190,7 @@ def _record(database: Database, attempt_id: str, evidence: Any, *, fence: int) -
         chance=0.5,
         fence=fence,
     )
-    return _run(database, record_evidence, wish)
+    return _run(database, record_evidence, command)
 
 
 def _attempt(database: Database, attempt_id: str) -> Any:  # noqa: ANN401 - an attempt

@@ -98,7 +98,7 @@ class Machine(RuleBasedStateMachine):
         self.make(key, amount, method)
 
     def make(self, key: str, amount: int, method: str) -> None:
-        wish = NewCheckout(
+        command = NewCheckout(
             id=ids.new_id(ids.CHECKOUT),
             merchant_id="m",
             idempotency_key=key,
@@ -106,10 +106,10 @@ class Machine(RuleBasedStateMachine):
             currency="USD",
             capture_method=method,
         )
-        outcome = self.run(create_checkouts, wish)
+        outcome = self.run(create_checkouts, command)
         if key not in self.checkouts:
             assert isinstance(outcome, Created)
-            self.checkouts[key] = (wish.id, amount)
+            self.checkouts[key] = (command.id, amount)
         elif isinstance(outcome, Replayed):
             assert (outcome.checkout.id, outcome.checkout.amount) == self.checkouts[key]
         else:
@@ -126,14 +126,14 @@ class Machine(RuleBasedStateMachine):
         self.pay_for(which, leased=leased)
 
     def pay_for(self, which: int, *, leased: bool) -> None:
-        wish = StartPayment(
+        command = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(self.one(which), None),
             payment_method="tok_success",
             provider="simulator",
             lease_ms=LEASE_MS * leased,
         )
-        self.start(start_payments, wish)
+        self.start(start_payments, command)
 
     @precondition(lambda self: self.checkouts)
     @rule(
@@ -149,13 +149,13 @@ class Machine(RuleBasedStateMachine):
             "checkout": TenantScopedId(checkout_id, None),
             "lease_ms": LEASE_MS,
         }
-        wishes: dict[str, tuple[Callable[..., Any], Any]] = {
+        commands: dict[str, tuple[Callable[..., Any], Any]] = {
             "cancel": (start_cancels, StartCancel(**told)),
             "capture": (start_captures, StartCapture(amount=amount, **told)),
             "refund": (start_refunds, StartRefund(amount=amount, **told)),
         }
         action, keyed = with_idempotency(
-            idempotency_for("m", f"{kind} {key}", f"{checkout_id} {amount}"), *wishes[kind]
+            idempotency_for("m", f"{kind} {key}", f"{checkout_id} {amount}"), *commands[kind]
         )
         outcome = self.run(action, keyed)
         name = (kind, key)
@@ -208,10 +208,10 @@ class Machine(RuleBasedStateMachine):
             self.record(answer.attempt.id, answer.evidence, answer.cause, answer.attempt.fence)
 
     def record(self, attempt_id: str, evidence: Evidence, cause: Cause, fence: int | None = None) -> None:
-        wish = RecordEvidence(
+        command = RecordEvidence(
             attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, fence=fence
         )
-        settled = self.run(record_evidence, wish)
+        settled = self.run(record_evidence, command)
         if fence is not None and settled.attempt.fence != fence:
             assert settled.verdict is None, "a stale worker changed a row"
 

@@ -25,7 +25,7 @@ class End(NamedTuple):
         return self.status == KILLED
 
 
-class Zygote:
+class ForkServer:
     """A warm process that forks children; see zygote.py."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -50,7 +50,7 @@ class Zygote:
 
 
 @contextmanager
-def zygote(*, hot: bool = True) -> Iterator[Zygote]:
+def zygote(*, hot: bool = True) -> Iterator[ForkServer]:
     """Start a warm parent; on leaving, it and its children are gone. ``hot``: it has imported paidonce already."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.proof.fork_server", *(["hot"] if hot else [])],
@@ -61,7 +61,7 @@ def zygote(*, hot: bool = True) -> Iterator[Zygote]:
     )
     with process:
         try:
-            yield Zygote(process)
+            yield ForkServer(process)
         finally:
             assert process.stdin is not None
             process.stdin.close()

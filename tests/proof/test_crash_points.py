@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.proof.crashes import Crashes, choose, places_of
-from tests.proof.parent import Zygote
+from tests.proof.parent import ForkServer
 from tests.proof.part import Part
 from tests.proof.points import commit_points, provider_points
 from tests.proof.stories import STORIES
@@ -42,7 +42,7 @@ def postgres_or_memory(request: pytest.FixtureRequest, memory: Path) -> str:
 
 
 @pytest.fixture
-def crashes(postgres_or_memory: str, warm: Zygote, memory: Path, request: pytest.FixtureRequest) -> Crashes:
+def crashes(postgres_or_memory: str, warm: ForkServer, memory: Path, request: pytest.FixtureRequest) -> Crashes:
     """Crash on one kind of database, then on the other."""
     fresh: Callable[[], AbstractContextManager[str]]
     if postgres_or_memory.startswith("file:"):

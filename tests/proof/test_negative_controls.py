@@ -9,14 +9,14 @@ import pytest
 
 from tests.proof.crashes import Crashes
 from tests.proof.mutants import MUTANTS, Mutant, build
-from tests.proof.parent import Zygote, zygote
+from tests.proof.parent import ForkServer, zygote
 
 NEEDS_POSTGRESQL = {"races"}
 REFUSAL = "refusal to start"
 
 
 @pytest.fixture(scope="module")
-def cold() -> Iterator[Zygote]:
+def cold() -> Iterator[ForkServer]:
     """Lend a warm parent that has not imported paidonce: its children take it from where they are told."""
     with zygote(hot=False) as parent:
         yield parent
@@ -24,7 +24,7 @@ def cold() -> Iterator[Zygote]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"without {mutant.without}")
 def test_a_safeguard_that_is_taken_out_is_missed(
-    mutant: Mutant, cold: Zygote, memory: Path, request: pytest.FixtureRequest, report: Callable[[str], None]
+    mutant: Mutant, cold: ForkServer, memory: Path, request: pytest.FixtureRequest, report: Callable[[str], None]
 ) -> None:
     began = time.monotonic()
     on_postgresql = mutant.layer in NEEDS_POSTGRESQL
@@ -38,7 +38,7 @@ def test_a_safeguard_that_is_taken_out_is_missed(
     assert mutant.layer == REFUSAL or not any("child ended with" in one for one in found)
 
 
-def noticed(mutant: Mutant, cold: Zygote, folder: Path, url: str, source: Path | None) -> list[str]:
+def noticed(mutant: Mutant, cold: ForkServer, folder: Path, url: str, source: Path | None) -> list[str]:
     """Put the source, or the mutant, to the layer; returns what it finds."""
     if mutant.layer == "power loss":
         where = folder / ("mutant" if source else "source-as-it-is")
@@ -51,7 +51,7 @@ def noticed(mutant: Mutant, cold: Zygote, folder: Path, url: str, source: Path |
     return cold_answer(cold, mutant.layer.replace(" ", "_"), source, url=url)
 
 
-def cold_answer(cold: Zygote, layer: str, source: Path | None, **arguments: object) -> list[str]:
+def cold_answer(cold: ForkServer, layer: str, source: Path | None, **arguments: object) -> list[str]:
     end = cold.fork(f"tests.proof.layers:{layer}", source=source, **arguments)
     found: list[str] = end.result if end.status == 0 else [f"the child ended with {end.status}"]
     return found

@@ -80,8 +80,8 @@ def new_payment(checkout_id: str) -> StartPayment:
 
 
 def new_refund(checkout_id: str) -> ClaimedRequest:
-    wish = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout_id, None), amount=400)
-    return ClaimedRequest(wish, idempotency_for("m", f"refund {checkout_id}", wish.amount).claim)
+    request = StartRefund(attempt_id=ids.new_id(ids.ATTEMPT), checkout=TenantScopedId(checkout_id, None), amount=400)
+    return ClaimedRequest(request, idempotency_for("m", f"refund {checkout_id}", request.amount).claim)
 
 
 def proof(attempt_id: str) -> RecordEvidence:
@@ -193,10 +193,10 @@ async def test_an_immediate_restart_of_postgresql_loses_nothing_that_was_acknowl
         async with writing(database, chance.random) as batcher:
 
             async def buy(key: int) -> None:
-                wish = new_checkout(key)
+                request = new_checkout(key)
                 while key not in acknowledged:
                     with suppress(DatabaseUnavailable):
-                        outcome = await batcher.submit(create_checkouts, wish)
+                        outcome = await batcher.submit(create_checkouts, request)
                         assert isinstance(outcome, Created)
                         acknowledged[key] = outcome.checkout.id
                         if len(acknowledged) >= 200:

@@ -56,15 +56,15 @@ async def review(buyer: Buyer) -> None:
     """Nobody can prove what became of an attempt, and a person finds out."""
     checkout = await buyer.create()
     if checkout.attempt_count == 0:
-        wish = StartPayment(
+        request = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(checkout.id, None),
             payment_method="tok_success",
             provider=SIMULATOR,
             lease_ms=10**9,  # In nobody's hands: the worker leaves it alone.
         )
-        assert isinstance(await buyer.service.writer.submit(start_payments, wish), Started)
-        await learn(buyer, wish.attempt_id, RequiresReview("the answer makes no sense"))
+        assert isinstance(await buyer.service.writer.submit(start_payments, request), Started)
+        await learn(buyer, request.attempt_id, RequiresReview("the answer makes no sense"))
     buyer.arm()
     checkout = await buyer.read(checkout.id)
     if checkout.status == STATUS.PROCESSING:
@@ -194,8 +194,8 @@ async def webhook_tried(buyer: Buyer, webhook_id: str) -> bool:
 
 async def learn(buyer: Buyer, attempt_id: str, evidence: Evidence) -> None:
     """Record what somebody other than a worker found out."""
-    wish = RecordEvidence(
+    request = RecordEvidence(
         attempt_id=attempt_id, evidence=evidence, cause=Cause.WEBHOOK, schedule=LookupSchedule(), chance=0.5
     )
     async with asyncio.timeout(WAIT_SECONDS_MAX):
-        await buyer.service.writer.submit(record_evidence, wish)
+        await buyer.service.writer.submit(record_evidence, request)

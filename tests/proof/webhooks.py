@@ -53,8 +53,8 @@ async def subscribed(buyer: Buyer, url: str) -> WebhookEndpoint:
     """Have an endpoint that leads to this life's receiver: a new one, or that of a life before."""
     page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
     if page:
-        wish = ChangeEndpoint(name=EndpointName(page[0].id, buyer.merchant_id), url=url, enabled=True)
-        changed = await buyer.service.writer.submit(change_endpoints, wish)
+        command = ChangeEndpoint(name=EndpointName(page[0].id, buyer.merchant_id), url=url, enabled=True)
+        changed = await buyer.service.writer.submit(change_endpoints, command)
         assert isinstance(changed, WebhookEndpoint)
         return changed
     endpoint_id = ids.new_id(ids.ENDPOINT)

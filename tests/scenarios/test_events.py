@@ -149,5 +149,5 @@ async def test_a_follower_goes_on_where_it_was_after_a_kill_and_a_stop_lets_it_g
         service.terminate()  # By themselves the streams would never end.
         for one in [after, *others]:
             await one.until_done()
-        assert await asyncio.to_thread(service.wait_for_end) == 0, service.said
+        assert await asyncio.to_thread(service.wait_for_end) == 0, service.output
     assert [line for line in service.lines if "without completing" in line] == []

@@ -75,8 +75,8 @@ def test_the_three_calls_of_the_demo_lead_from_pending_over_processing_to_comple
 
 
 def test_the_start_prints_the_three_calls_ready_to_be_copied(service: ServiceProcess) -> None:
-    said = " ".join(service.said.split())
-    assert all(" ".join(line.split()) in said for line in THREE_LINES.format(url=service.url).splitlines())
+    output = " ".join(service.output.split())
+    assert all(" ".join(line.split()) in output for line in THREE_LINES.format(url=service.url).splitlines())
 
 
 def test_the_demos_database_in_memory_serves_the_three_calls_and_leaves_no_file(

@@ -70,7 +70,7 @@ def test_a_key_is_made_and_revoked_beside_a_server_and_stands_in_no_log_and_no_d
     held = everything_in(database_url)
     assert b"m123" in held
     for one in (secret, admin, made["secret"]):
-        assert one[12:24] not in service.said
+        assert one[12:24] not in service.output
         assert one[12:24].encode() not in held
 
 

@@ -30,7 +30,7 @@ async def test_however_often_the_process_is_killed_what_it_acknowledged_holds_an
         asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.6), os.kill, pid, signal.SIGKILL)
         await buyers.buy(service.url)
         assert service.wait_for_end() == status
-        assert ("writer_process_lost" in service.said) == (victim == "writer")
+        assert ("writer_process_lost" in service.output) == (victim == "writer")
     service = start("dev", DATABASE_URL=database_url)
     await buyers.buy(service.url, enough=lambda: not buyers.unanswered and len(buyers.paid) > KILLS)
     assert await buyers.lost(service.url) == []

@@ -76,9 +76,9 @@ def found(folder: Path, file: str, contradiction: str, sentence: str) -> bool:
         changed = connection.execute(contradiction.format(columns=columns)).rowcount
         connection.commit()
     assert changed > 0
-    said = violated_invariants(f"file:{copy}/paidonce.db", copy / "books.db", ended=True)
+    found = violated_invariants(f"file:{copy}/paidonce.db", copy / "books.db", ended=True)
     shutil.rmtree(copy)
-    return any(one.startswith(sentence) for one in said)
+    return any(one.startswith(sentence) for one in found)
 
 
 async def test_the_oracle_finds_nothing_wrong_while_the_service_ends_payments_between_any_two_of_its_reads(
@@ -146,5 +146,5 @@ class Shopper:
         """Call, and wait for what comes of it."""
         answer = self.http.post(path, json=body, headers=prefer(20))
         assert answer.status_code < 300, answer.text
-        said: Json = answer.json()
-        return said
+        found: Json = answer.json()
+        return found

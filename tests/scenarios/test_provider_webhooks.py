@@ -204,8 +204,8 @@ def snapshot(url: str, merchant_id: str) -> tuple[int, int]:
 
 def status(pair: ServiceAndProvider, checkout_id: str) -> str:
     answer = httpx.get(f"{pair.service.url}/checkouts/{checkout_id}")
-    said: str = answer.json()["status"]
-    return said
+    status: str = answer.json()["status"]
+    return status
 
 
 def ended_reversals(pair: ServiceAndProvider, checkout_id: str) -> list[str]:

@@ -71,10 +71,10 @@ def test_nothing_secret_is_kept(start: Callable[..., ServiceProcess], database_u
             client.get(f"/checkouts/chk_{'0' * 26}", headers={"X-Request-Id": CARD, **bearer()}),
         ]
         assert all(answer.status_code >= 500 for answer in failed)
-        wait_until(lambda: '"level": "error"' in service.said)
+        wait_until(lambda: '"level": "error"' in service.output)
     service.terminate()
     service.wait_for_end()
-    assert [secret for secret in PLANTED if secret in service.said] == []
+    assert [secret for secret in PLANTED if secret in service.output] == []
     kept = b"".join(file.read_bytes() for file in service.folder.iterdir() if file.is_file())
     kept += dumped(database_url)
     assert [secret for secret in PLANTED if secret.encode() in kept] == []

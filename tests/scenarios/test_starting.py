@@ -43,7 +43,7 @@ def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
     assert httpx.get(f"{server.url}/health/live", verify=client).status_code == 200
     refused = start("serve", *options[:2], DATABASE_URL=sqlite_url)
     assert refused.wait_for_end() == 2
-    assert "PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: set both or neither" in refused.said
+    assert "PAIDONCE_TLS_CERTIFICATE and PAIDONCE_TLS_KEY: set both or neither" in refused.output
 
 
 async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_next(
@@ -65,7 +65,7 @@ def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_reme
     (line,) = refused.lines
     assert line.endswith("Run: paidonce db upgrade")
     remedy = start("db", "upgrade", DATABASE_URL=database_url)
-    assert remedy.wait_for_end() == 0, remedy.said
+    assert remedy.wait_for_end() == 0, remedy.output
     start("serve", DATABASE_URL=database_url).wait_until_ready()
 
 

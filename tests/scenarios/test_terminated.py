@@ -35,7 +35,7 @@ async def test_a_process_that_is_terminated_under_load_ends_in_time_and_gives_ba
     status = await asyncio.to_thread(service.wait_for_end)
     await buying
     assert (answer.status_code, answer.json()["status"]) == (202, "PROCESSING")  # Told what is true, not cut off.
-    assert status == 0, service.said
+    assert status == 0, service.output
     # It has not waited for what takes longer than the shutdown may: that is given back.
     left = [row for row in attempts_of(database_url, [*buyers.paid, slow]) if row.due_at is not None]
     assert len(left) > 1
@@ -51,12 +51,12 @@ def test_clients_that_never_finish_delay_an_end_by_no_more_than_its_time(
     with ExitStack() as stack:
         follower, *others = [stack.enter_context(connect(service.url)) for _ in range(4)]
         follower.send(follow)
-        for wire, said in zip(others, (b"", head, head + b"\r\n{"), strict=True):
-            wire.send(said)
+        for wire, data in zip(others, (b"", head, head + b"\r\n{"), strict=True):
+            wire.send(data)
         assert follower.answer().status == 200
         service.terminate()
         terminated_at = time.monotonic()
-        assert service.wait_for_end() == 0, service.said
+        assert service.wait_for_end() == 0, service.output
         assert time.monotonic() - terminated_at < SHUTDOWN_SECONDS + 10  # Far less than the time for a body.
 
 
@@ -69,7 +69,7 @@ async def test_after_a_termination_the_next_process_settles_at_once_what_was_und
     await buyers.until(lambda: len(buyers.paid) >= 60)
     service.terminate()
     await buying
-    assert service.wait_for_end() == 0, service.said
+    assert service.wait_for_end() == 0, service.output
     assert any(row.due_at is not None for row in attempts_of(database_url, list(buyers.paid)))
     service = start("dev", DATABASE_URL=database_url, **LEASES)
     await buyers.buy(service.url, enough=lambda: not buyers.unanswered)

@@ -97,13 +97,13 @@ async def test_a_receiver_hears_of_a_payment_signed_numbered_and_in_the_words_of
         await subscribe(shop, receiver)
         paid = await shop.paid(await shop.created())
         await receiver.until(lambda: len(receiver.taken) == 3)
-    said = sorted(receiver.taken.values(), key=lambda body: body["data"]["number"])
-    assert [one["type"] for one in said] == ["checkout.created", "checkout.processing", "checkout.completed"]
-    assert [one["data"]["number"] for one in said] == [1, 2, 3]
-    assert [one["data"]["checkout"]["status"] for one in said] == ["PENDING", "PROCESSING", "COMPLETED"]
+    messages = sorted(receiver.taken.values(), key=lambda body: body["data"]["number"])
+    assert [one["type"] for one in messages] == ["checkout.created", "checkout.processing", "checkout.completed"]
+    assert [one["data"]["number"] for one in messages] == [1, 2, 3]
+    assert [one["data"]["checkout"]["status"] for one in messages] == ["PENDING", "PROCESSING", "COMPLETED"]
     same = ("id", "amount", "currency", "idempotencyKey", "captureMethod", "metadata", "createdAt", "expiresAt")
-    assert {name: said[2]["data"]["checkout"][name] for name in same} == {name: paid[name] for name in same}
-    assert said[2]["data"]["attempt"]["id"] == paid["attempt"]["id"]
+    assert {name: messages[2]["data"]["checkout"][name] for name in same} == {name: paid[name] for name in same}
+    assert messages[2]["data"]["attempt"]["id"] == paid["attempt"]["id"]
     assert receiver.wrong == []
 
 
@@ -132,10 +132,10 @@ async def test_a_refund_is_told_as_a_refund(sending: ServiceProcess, receiver: W
         await shop.paid(checkout_id)
         asked = await shop.http.post(f"/checkouts/{checkout_id}/refunds", json={"amount": 300, "reason": "returned"})
         await receiver.until(lambda: len(receiver.taken) == 1)
-    (said,) = receiver.taken.values()
+    (messages,) = receiver.taken.values()
     expected = {"id": asked.json()["id"], "amount": 300, "currency": "USD", "reason": "returned", "status": "SUCCEEDED"}
-    assert (said["data"]["refund"], said["data"]["attempt"]) == (expected, None)
-    assert "status" not in said["data"]["checkout"]
+    assert (messages["data"]["refund"], messages["data"]["attempt"]) == (expected, None)
+    assert "status" not in messages["data"]["checkout"]
 
 
 async def test_a_receiver_that_fails_at_random_hears_of_everything_in_the_same_words(
@@ -250,7 +250,7 @@ async def test_a_secret_is_shown_once_and_is_neither_in_the_database_nor_in_the_
         await receiver.until(lambda: receiver.tries >= 1)
     for secret in (endpoint["secret"], turned.json()["secret"]):
         bare = secret.removeprefix("whsec_")
-        assert bare not in listed.text + one.text + sending.said
+        assert bare not in listed.text + one.text + sending.output
         assert not any(bare.encode() in path.read_bytes() for path in files_of(sending))
 
 
@@ -287,8 +287,8 @@ async def test_outside_of_development_loopback_is_refused_and_without_a_key_no_e
     async with MerchantClient(service.url) as shop:
         urls = ["https://127.0.0.1/", "https://localhost/", "http://8.8.8.8/", "https://8.8.8.8/"]
         answers = [await shop.http.post("/webhook-endpoints", json={"merchantId": "m1", "url": url}) for url in urls]
-    said = [(answer.status_code, answer.json()["code"]) for answer in answers]
-    assert said == [(400, "invalid_request")] * 3 + [(501, "encryption_key_missing")]
+    messages = [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert messages == [(400, "invalid_request")] * 3 + [(501, "encryption_key_missing")]
     assert "PAIDONCE_ENCRYPTION_KEYS" in answers[3].json()["detail"]
 
 

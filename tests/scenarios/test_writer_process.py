@@ -55,7 +55,7 @@ async def test_a_server_that_was_killed_is_followed_only_when_its_writer_has_end
             second = start("serve", DATABASE_URL=sqlite_url)
             third = start("serve", DATABASE_URL=sqlite_url)
             assert third.wait_for_end() == second.wait_for_end() == 1  # They have waited, but not for ever.
-            assert "is served by another process" in second.said
+            assert "is served by another process" in second.output
             fourth = start("serve", DATABASE_URL=sqlite_url)
             fourth.wait_for_line("waiting_for_orphaned_writer")
         fourth.wait_until_ready()
@@ -72,11 +72,11 @@ async def test_a_signal_to_the_whole_group_is_the_servers_to_follow(
         async with MerchantClient(service.url) as shop:
             assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
     os.kill(service.process.pid, signal.SIGINT)
-    assert service.wait_for_end() == 0, service.said
+    assert service.wait_for_end() == 0, service.output
 
 
 async def test_a_database_in_memory_has_one_process(start: Callable[..., ServiceProcess]) -> None:
     service = start("dev", DATABASE_URL="file::memory:?cache=shared").wait_until_ready()
     async with MerchantClient(service.url) as shop:
         assert (await shop.paid(await shop.created()))["status"] == "COMPLETED"
-    assert '"writer_pid": null' in service.said
+    assert '"writer_pid": null' in service.output

@@ -92,8 +92,8 @@ class InProcessService:
         """Make a POST that must succeed; returns its answer."""
         answer = await self.post(path, body, as_who=as_who)
         assert answer.is_success, answer.text
-        said: Json = answer.json()
-        return said
+        values: Json = answer.json()
+        return values
 
     async def checkout(self, **fields: object) -> str:
         body = {"amount": 1000, "currency": "USD", "idempotencyKey": self.new_name("purchase"), **fields}
@@ -154,7 +154,7 @@ async def open_in_process_service(
 ) -> AsyncIterator[InProcessService]:
     """Open a service with API keys in this process; ``settings`` replace its own."""
     clock = clock or Clock()
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "auth": "keys",
         "encryption_keys": ENCRYPTION_KEY,
         "webhook_allow_private": True,
@@ -163,7 +163,7 @@ async def open_in_process_service(
     }
     with patch.object(paidonce.app, "system_clock", clock):
         async with open_service(
-            Settings(database_url=database_url, **said), with_worker=False, migrating=migrating
+            Settings(database_url=database_url, **values), with_worker=False, migrating=migrating
         ) as service:
             transport = InProcessTransport(create_web_app(service))
             async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:

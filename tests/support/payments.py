@@ -80,22 +80,22 @@ class Payments:
             return list(action(Interrupted(transaction, lambda other: by(other, [theirs])), requests))
 
     def create(
-        self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **said: AnyValue
+        self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **changed: AnyValue
     ) -> TenantScopedId:
-        wish = NewCheckout(
+        command = NewCheckout(
             id=f"chk_{name}",
             merchant_id=merchant_id,
             idempotency_key=name,
             amount=amount,
             currency="USD",
             capture_method="manual" if manual else "automatic",
-            **said,
+            **changed,
         )
-        self.do(create_checkouts, wish)
-        return TenantScopedId(wish.id, merchant_id)
+        self.do(create_checkouts, command)
+        return TenantScopedId(command.id, merchant_id)
 
-    def pay(self, checkout: TenantScopedId, attempt_id: str = "att_1", **said: AnyValue) -> AnyOutcome:
-        return self.do(start_payments, payment(checkout, attempt_id, **said))[0]
+    def pay(self, checkout: TenantScopedId, attempt_id: str = "att_1", **changed: AnyValue) -> AnyOutcome:
+        return self.do(start_payments, payment(checkout, attempt_id, **changed))[0]
 
     def capture(self, checkout: TenantScopedId, attempt_id: str = "att_2", amount: int | None = None) -> AnyOutcome:
         return self.do(start_captures, StartCapture(attempt_id=attempt_id, checkout=checkout, amount=amount))[0]
@@ -113,16 +113,16 @@ class Payments:
     def record(self, *told: RecordEvidence) -> list[Settled]:
         return self.do(record_evidence, *told)
 
-    def prove(self, attempt_id: str, evidence: Evidence, **said: AnyValue) -> Settled:
-        return self.record(evidence_about(attempt_id, evidence, **said))[0]
+    def prove(self, attempt_id: str, evidence: Evidence, **changed: AnyValue) -> Settled:
+        return self.record(evidence_about(attempt_id, evidence, **changed))[0]
 
     def paid(
-        self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **said: AnyValue
+        self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **changed: AnyValue
     ) -> TenantScopedId:
         """Have a checkout that is paid; with ``manual=True`` its money is held, not taken."""
-        checkout = self.create(name, **said)
+        checkout = self.create(name, **changed)
         self.pay(checkout, attempt_id)
-        self.prove(attempt_id, Authorized(reference) if said.get("manual") else Succeeded(reference))
+        self.prove(attempt_id, Authorized(reference) if changed.get("manual") else Succeeded(reference))
         return checkout
 
     def checkout(self, checkout: TenantScopedId) -> Checkout:
@@ -159,16 +159,16 @@ class Payments:
         return [event.type for event in self.events(checkout)]
 
 
-def payment(checkout: TenantScopedId, attempt_id: str = "att_1", **said: AnyValue) -> StartPayment:
-    fields = {"payment_method": "tok", "provider": "simulator", **said}
+def payment(checkout: TenantScopedId, attempt_id: str = "att_1", **changed: AnyValue) -> StartPayment:
+    fields = {"payment_method": "tok", "provider": "simulator", **changed}
     return StartPayment(attempt_id=attempt_id, checkout=checkout, **fields)
 
 
 def evidence_about(
-    attempt_id: str, evidence: Evidence, *, cause: Cause = Cause.PROVIDER_ANSWER, **said: AnyValue
+    attempt_id: str, evidence: Evidence, *, cause: Cause = Cause.PROVIDER_ANSWER, **changed: AnyValue
 ) -> RecordEvidence:
     return RecordEvidence(
-        attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, **said
+        attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, **changed
     )
 
 

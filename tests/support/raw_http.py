@@ -19,8 +19,8 @@ class Answer(NamedTuple):
 
     @property
     def problem(self) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.body)
-        return said
+        decoded: dict[str, Any] = json.loads(self.body)
+        return decoded
 
 
 NOTHING = Answer(0, {}, b"")

@@ -29,7 +29,7 @@ WAIT_SECONDS_MAX: Final = 90.0
 
 
 class ServiceProcess:
-    """One process. ``lines`` is all that it has said, on standard output and standard error."""
+    """One process. ``lines`` is everything that it has printed, on standard output and standard error."""
 
     def __init__(self, *arguments: str, folder: Path, program: str = "paidonce", **settings: str) -> None:
         inherited = {
@@ -67,8 +67,8 @@ class ServiceProcess:
             self._changed.notify_all()
 
     @property
-    def said(self) -> str:
-        """All that it has said, as one text."""
+    def output(self) -> str:
+        """Everything that it has printed, as one text."""
         return "\n".join(self.lines)
 
     @property
@@ -92,7 +92,7 @@ class ServiceProcess:
         return pid
 
     def wait_for_line(self, text: str) -> str:
-        """Wait until it has said ``text``, and return that line."""
+        """Wait until it has printed ``text``; returns that line."""
 
         def found() -> str | None:
             return next((line for line in self.lines if text in line), None)
@@ -100,7 +100,7 @@ class ServiceProcess:
         with self._changed:
             self._changed.wait_for(lambda: found() or self._ended, START_SECONDS_MAX)
             line = found()
-        assert line is not None, f"paidonce {' '.join(self.arguments)} never said {text!r}:\n{self.said}"
+        assert line is not None, f"paidonce {' '.join(self.arguments)} never printed {text!r}:\n{self.output}"
         return line
 
     def wait_until_ready(self) -> "ServiceProcess":
@@ -154,9 +154,9 @@ def processes(folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
 
 
 def print_output(one: ServiceProcess, since_line: int = 0) -> None:
-    """Print what a process said; pytest shows it beside a failure and nowhere else."""
-    said = "\n".join(one.lines[since_line:])
-    sys.stdout.write(f"--- paidonce {' '.join(one.arguments)} (pid {one.process.pid}) said:\n{said}\n")
+    """Print the output of a process; pytest shows it beside a failure and nowhere else."""
+    output = "\n".join(one.lines[since_line:])
+    sys.stdout.write(f"--- paidonce {' '.join(one.arguments)} (pid {one.process.pid}) printed:\n{output}\n")
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = WAIT_SECONDS_MAX) -> None:

@@ -108,8 +108,8 @@ class WorkerHarness:
         idempotency: Idempotency | None = None,
     ) -> Started | Repeated | AlreadyProcessed:
         """Pay as the API does."""
-        wish = payment(checkout, attempt_id, provider=provider)
-        return await self.worker.begin(start_payments, wish, provider, idempotency=idempotency)
+        command = payment(checkout, attempt_id, provider=provider)
+        return await self.worker.begin(start_payments, command, provider, idempotency=idempotency)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Let the clock go until a condition holds."""

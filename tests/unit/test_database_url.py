@@ -39,7 +39,7 @@ def test_both_names_of_postgresql_are_understood(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("mysql://root@host/shop", "must begin with"),
         ("dev.db", "must begin with"),
@@ -53,8 +53,8 @@ def test_both_names_of_postgresql_are_understood(scheme: str) -> None:
         ("file:./dev%00.db", "NUL"),
     ],
 )
-def test_what_is_no_database_is_refused_with_what_would_be_right(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_is_no_database_is_refused_with_what_would_be_right(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_database_url(text)
 
 

@@ -40,7 +40,7 @@ def test_what_is_none_is_left_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "logged"),
+    ("line", "logged"),
     [
         (f"key {KEY} used", "key sk_… used"),
         (f'{{"secret": "{SIGNING}"}}', '{"secret": "whsec_…"}'),
@@ -52,5 +52,5 @@ def test_what_is_none_is_left_alone(text: str) -> None:
         ("Key (merchant_id, id)=(m, a(b) c) already exists.", "Key (merchant_id, id)=(…) already exists."),
     ],
 )
-def test_a_line_of_the_log_is_masked(said: str, logged: str) -> None:
-    assert redact(said) == logged
+def test_a_line_of_the_log_is_masked(line: str, logged: str) -> None:
+    assert redact(line) == logged

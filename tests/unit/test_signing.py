@@ -32,12 +32,12 @@ def test_what_we_sign_the_specifications_library_believes() -> None:
 
 def test_what_the_specifications_library_signs_we_believe() -> None:
     moment = datetime.fromtimestamp(NOW // 1000, UTC)
-    said = {
+    headers = {
         "Webhook-Id": "msg_7",
         "Webhook-Timestamp": str(NOW // 1000),
         "Webhook-Signature": standardwebhooks.Webhook(SECRET).sign("msg_7", moment, "{}"),
     }
-    assert verified_id(KEY, said, b"{}", now=NOW) == "msg_7"
+    assert verified_id(KEY, headers, b"{}", now=NOW) == "msg_7"
 
 
 @pytest.mark.parametrize("wrong", forgeries(b"{}"))
@@ -64,8 +64,8 @@ def test_a_strange_time_is_refused_and_raises_nothing(timestamp: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["webhook-id", TIMESTAMP, SIGNATURE]), st.text()), st.binary())
-def test_whatever_comes_raises_nothing(said: dict[str, str], body: bytes) -> None:
-    assert verified_id(KEY, said, body, now=NOW) is None
+def test_whatever_comes_raises_nothing(headers: dict[str, str], body: bytes) -> None:
+    assert verified_id(KEY, headers, body, now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_while_a_secret_is_replaced_a_receiver_believes_a_message_with_either() 
     secrets_of_receivers = [f"whsec_{b64encode(bytes([number]) * 32).decode()}" for number in (1, 2)]
     keys = [read_secret(secret) for secret in secrets_of_receivers]
     now = system_clock()
-    said = signed_headers(*keys, message_id="msg_1", now=now, body=b'{"a":1}')
+    headers = signed_headers(*keys, message_id="msg_1", now=now, body=b'{"a":1}')
     for secret, key in zip(secrets_of_receivers, keys, strict=True):
-        assert standardwebhooks.Webhook(secret).verify(b'{"a":1}', said) == {"a": 1}
-        assert verified_id(key, said, b'{"a":1}', now=now) == "msg_1"
+        assert standardwebhooks.Webhook(secret).verify(b'{"a":1}', headers) == {"a": 1}
+        assert verified_id(key, headers, b'{"a":1}', now=now) == "msg_1"
 
 
 @pytest.mark.parametrize(("place", "believed"), [(8, True), (9, False)])
@@ -126,5 +126,5 @@ def test_a_signature_that_cannot_be_encoded_is_not_believed_and_raises_nothing()
 
 @pytest.mark.parametrize("message_id", ["", "msg_é"])
 def test_a_message_without_an_id_in_ascii_is_not_believed_though_its_signature_is_right(message_id: str) -> None:
-    said = signed_headers(KEY, message_id=message_id, now=NOW, body=b"{}")
-    assert verified_id(KEY, said, b"{}", now=NOW) is None
+    headers = signed_headers(KEY, message_id=message_id, now=NOW, body=b"{}")
+    assert verified_id(KEY, headers, b"{}", now=NOW) is None

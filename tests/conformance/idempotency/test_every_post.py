@@ -121,11 +121,11 @@ def posts() -> dict[str, Json]:
     return {f"POST {path}": item["post"] for path, item in paths.items() if "post" in item}
 
 
-def takes_the_header(said: Json) -> bool:
-    return any(one["name"] == "Idempotency-Key" for one in said.get("parameters", []))
+def takes_the_header(operation: Json) -> bool:
+    return any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", []))
 
 
-KEYED: Final = [name for name, said in posts().items() if takes_the_header(said)]
+KEYED: Final = [name for name, operation in posts().items() if takes_the_header(operation)]
 
 
 def test_every_post_takes_the_header_but_those_that_are_named_with_a_reason() -> None:

@@ -31,19 +31,19 @@ from paidonce.providers.base import Authorized, Declined, Succeeded
 from tests.support.payments import DAY_MS, NOW, AnyValue, Payments, evidence_about, payment, told
 
 
-def wish(name: str = "1", **said: AnyValue) -> NewCheckout:
+def command(name: str = "1", **changed: AnyValue) -> NewCheckout:
     fields: dict[str, Any] = {
         "merchant_id": "m",
         "idempotency_key": f"key_{name}",
         "amount": 1000,
         "currency": "USD",
-        **said,
+        **changed,
     }
     return NewCheckout(id=f"chk_{name}", **fields)
 
 
 def test_what_is_created_is_what_was_asked_for_and_what_is_read_back(payments: Payments) -> None:
-    asked = wish(
+    asked = command(
         amount=4321,
         currency="EUR",
         expires_in_seconds=600,
@@ -84,7 +84,7 @@ def test_what_is_created_is_what_was_asked_for_and_what_is_read_back(payments: P
 
 
 def test_what_is_not_said_has_its_default(payments: Payments) -> None:
-    (created,) = payments.do(create_checkouts, wish())
+    (created,) = payments.do(create_checkouts, command())
     checkout = created.checkout
     assert (checkout.capture_method, checkout.expires_at) == ("automatic", NOW + DAY_MS)
     assert (checkout.description, checkout.metadata, checkout.success_url, checkout.cancel_url) == (None,) * 4
@@ -92,9 +92,9 @@ def test_what_is_not_said_has_its_default(payments: Payments) -> None:
 
 
 def test_the_same_key_gives_the_same_checkout_in_one_batch_and_after_it_as_it_stands_then(payments: Payments) -> None:
-    first, second = payments.do(create_checkouts, wish("1"), wish("2", idempotency_key="key_1"))
+    first, second = payments.do(create_checkouts, command("1"), command("2", idempotency_key="key_1"))
     payments.pay(TenantScopedId("chk_1", "m"))
-    (third,) = payments.do(create_checkouts, wish("3", idempotency_key="key_1"))
+    (third,) = payments.do(create_checkouts, command("3", idempotency_key="key_1"))
     assert first == Created(second.checkout)
     assert second == Replayed(first.checkout)
     assert third == Replayed(payments.checkout(TenantScopedId("chk_1", "m")))
@@ -105,14 +105,14 @@ def test_the_same_key_gives_the_same_checkout_in_one_batch_and_after_it_as_it_st
 
 
 def test_the_same_key_with_another_body_is_refused_by_the_names_of_what_differs(payments: Payments) -> None:
-    payments.do(create_checkouts, wish("1"))
-    (refused,) = payments.do(create_checkouts, wish("2", idempotency_key="key_1", amount=1, currency="EUR"))
+    payments.do(create_checkouts, command("1"))
+    (refused,) = payments.do(create_checkouts, command("2", idempotency_key="key_1", amount=1, currency="EUR"))
     assert told(refused) == told(IdempotencyKeyReused(["amount", "currency"]))
 
 
 def test_two_merchants_with_the_same_key_get_each_their_own(payments: Payments) -> None:
     mine, theirs = payments.do(
-        create_checkouts, wish("1", idempotency_key="k"), wish("2", idempotency_key="k", merchant_id="n")
+        create_checkouts, command("1", idempotency_key="k"), command("2", idempotency_key="k", merchant_id="n")
     )
     assert (type(mine), type(theirs)) == (Created, Created)
     found = payments.do(load_checkouts_by_key, ("n", "k"), ("m", "k"), ("m", "other"), ("o", "k"))
@@ -120,7 +120,7 @@ def test_two_merchants_with_the_same_key_get_each_their_own(payments: Payments) 
 
 
 def test_a_batch_that_runs_again_after_a_lost_commit_finds_what_it_created(payments: Payments) -> None:
-    batch = [wish("1"), wish("2"), wish("3", idempotency_key="key_1")]
+    batch = [command("1"), command("2"), command("3", idempotency_key="key_1")]
     before, after = payments.do(create_checkouts, *batch), payments.do(create_checkouts, *batch)
     assert [type(one) for one in before] == [type(one) for one in after] == [Created, Created, Replayed]
     assert [one.checkout for one in after] == [one.checkout for one in before]
@@ -128,7 +128,7 @@ def test_a_batch_that_runs_again_after_a_lost_commit_finds_what_it_created(payme
 
 
 def test_a_checkout_is_read_by_its_id_and_by_its_own_merchant(payments: Payments) -> None:
-    payments.do(create_checkouts, wish("1"), wish("2", merchant_id="n"))
+    payments.do(create_checkouts, command("1"), command("2", merchant_id="n"))
     names = [
         TenantScopedId("chk_2", "n"),
         TenantScopedId("chk_1", None),
@@ -144,7 +144,7 @@ def test_a_checkout_is_read_by_its_id_and_by_its_own_merchant(payments: Payments
 
 
 def test_two_merchants_may_have_checkouts_with_one_id_and_what_one_does_is_not_the_other_s(payments: Payments) -> None:
-    payments.do(create_checkouts, wish("1"), wish("1", merchant_id="n"))
+    payments.do(create_checkouts, command("1"), command("1", merchant_id="n"))
     mine, theirs = TenantScopedId("chk_1", "m"), TenantScopedId("chk_1", "n")
     payments.pay(mine, "att_1")
     assert payments.do(cancel_checkouts, CancelCheckout(theirs))[0].status == "CANCELED"

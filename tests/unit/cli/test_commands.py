@@ -159,7 +159,7 @@ def test_serve_refuses_a_database_that_is_not_migrated(database_url: str, tmp_pa
     with processes(tmp_path) as start:
         server = start("serve", DATABASE_URL=database_url)
         assert server.wait_for_end() == 1
-    assert "does not have this release's schema. Run: paidonce db upgrade" in server.said
+    assert "does not have this release's schema. Run: paidonce db upgrade" in server.output
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_1(sqlite_url: str, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_1(sqlite_url: str, tmp_path: 
         server = start("dev", DATABASE_URL=sqlite_url, PORT=str(taken.getsockname()[1]))
         assert server.wait_for_end() == 1
     assert "Cannot listen on" in server.lines[-1]
-    assert "Traceback" not in server.said
+    assert "Traceback" not in server.output
 
 
 @pytest.mark.parametrize("command", [["serve"], ["dev"], ["worker"], ["db", "status"], ["db", "upgrade"], ["doctor"]])

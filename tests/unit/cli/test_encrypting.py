@@ -54,7 +54,7 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
 def fill(database: Database, keys: Sequence[bytes]) -> None:
     """Make endpoints of merchants of whom each may have a few."""
     ring = Keyring(lambda: keys, draw=secret_bytes)
-    wishes = [
+    commands = [
         CreateEndpoint(
             id=endpoint_id,
             merchant_id=endpoint_id[:4],
@@ -66,7 +66,7 @@ def fill(database: Database, keys: Sequence[bytes]) -> None:
         for endpoint_id in (f"{number // 10:04d}-{number}" for number in range(COUNT))
     ]
     with database.write() as transaction:
-        actions.create_endpoints(transaction, wishes)
+        actions.create_endpoints(transaction, commands)
 
 
 def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:

@@ -46,7 +46,7 @@ def test_a_server_makes_no_file_that_others_can_use(start: Callable[..., Service
     databases = {f"{name}{ending}" for name in ("shop.db", "books.db") for ending in ("", "-wal", "-shm")}
     assert databases | {"shop.db.lock"} <= made.keys()
     assert {name: mode for name, mode in made.items() if mode != "600"} == {}
-    assert "file_open_to_others" not in server.said
+    assert "file_open_to_others" not in server.output
 
 
 def test_a_server_warns_of_every_file_that_others_can_use(start: Callable[..., ServiceProcess], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_secrets_are_masked_in_every_field_and_in_tracebacks(
     except ValueError:
         structlog.get_logger().exception("failed", path="/checkouts/4242424242424242", headers={"authorization": KEY})
     logging.getLogger("somebody_elses").warning("Authorization: Bearer %s", KEY)
-    said = capfd.readouterr().err
-    assert said.count("sk_…") + said.count("Bearer …") >= 3
-    assert "4242424242424242" not in said
-    assert KEY not in said
+    output = capfd.readouterr().err
+    assert output.count("sk_…") + output.count("Bearer …") >= 3
+    assert "4242424242424242" not in output
+    assert KEY not in output

@@ -41,7 +41,7 @@ class EventLogHarness:
 
     async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
         """Have so many events happen to each merchant."""
-        wishes = [
+        commands = [
             NewCheckout(
                 id=ids.new_id(ids.CHECKOUT),
                 merchant_id=merchant,
@@ -52,8 +52,8 @@ class EventLogHarness:
             for _ in range(count)
             for merchant in merchants
         ]
-        for start in range(0, len(wishes), at_once):
-            await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in wishes[start:][:at_once]))
+        for start in range(0, len(commands), at_once):
+            await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in commands[start:][:at_once]))
 
     async def look(self, times: int) -> tuple[int, float]:
         """Have the feed look so many times, with nothing to see; returns what was asked of the log, and the time."""

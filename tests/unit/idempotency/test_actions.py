@@ -70,8 +70,8 @@ class Shop:
 
     def paid(self, name: str = "1") -> str:
         checkout_id, attempt_id = f"chk_{name}", f"att_{name}"
-        wish = NewCheckout(id=checkout_id, merchant_id="m", idempotency_key=name, amount=1000, currency="USD")
-        self.do(create_checkouts, wish)
+        command = NewCheckout(id=checkout_id, merchant_id="m", idempotency_key=name, amount=1000, currency="USD")
+        self.do(create_checkouts, command)
         pay = StartPayment(
             attempt_id=attempt_id,
             checkout=TenantScopedId(checkout_id, None),
@@ -111,7 +111,7 @@ def shop(database_url: str) -> Iterator[Shop]:
 def keyed(
     checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m"
 ) -> ClaimedRequest:
-    wish = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=TenantScopedId(checkout_id, None), amount=amount)
+    command = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=TenantScopedId(checkout_id, None), amount=amount)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
         merchant_id=merchant_id,
@@ -120,7 +120,7 @@ def keyed(
         fields={"amount": str(amount), "reason": "x"},
         retention_ms=30 * DAY_MS,
     )
-    return ClaimedRequest(wish, claim)
+    return ClaimedRequest(command, claim)
 
 
 def kinds(outcomes: Sequence[object]) -> list[str]:

@@ -29,7 +29,7 @@ def claim(fields: dict[str, str], path: str = "/a") -> Claim:
 
 
 @pytest.mark.parametrize(
-    ("stored", "said", "differing"),
+    ("stored", "sent", "differing"),
     [
         ({}, {}, []),
         ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}, []),
@@ -40,9 +40,9 @@ def claim(fields: dict[str, str], path: str = "/a") -> Claim:
     ],
 )
 def test_each_field_that_differs_is_named_also_one_that_only_one_of_both_has(
-    stored: dict[str, str], said: dict[str, str], differing: list[str]
+    stored: dict[str, str], sent: dict[str, str], differing: list[str]
 ) -> None:
-    assert record(stored).differing_fields(claim(said)) == differing
+    assert record(stored).differing_fields(claim(sent)) == differing
 
 
 def test_another_path_is_named_alone_whatever_the_body_says() -> None:

@@ -42,9 +42,9 @@ class Keys:
         return found.get((merchant_id, key))
 
 
-def claim(merchant_id: str = "m", key: str = "k", **said: Any) -> Claim:  # noqa: ANN401 - any field's
+def claim(merchant_id: str = "m", key: str = "k", **changed: Any) -> Claim:  # noqa: ANN401 - any field's
     defaults = {"id": "clm_1", "path": "/a", "fields": {"x": "1"}, "retention_ms": 1000}
-    return Claim(merchant_id=merchant_id, key=key, **{**defaults, **said})
+    return Claim(merchant_id=merchant_id, key=key, **{**defaults, **changed})
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ class Office:
         with self.database.write() as transaction:
             return list(action(transaction, requests))
 
-    def make(self, merchant_id: str = "m1", **said: Any) -> Any:  # noqa: ANN401 - an outcome
-        return self.do(create_keys, new_key(merchant_id, **said))[0]
+    def make(self, merchant_id: str = "m1", **messages: Any) -> Any:  # noqa: ANN401 - an outcome
+        return self.do(create_keys, new_key(merchant_id, **messages))[0]
 
     def rotate(self, key_id: str, overlap_seconds: int = 60, *, operators: bool = False) -> Any:  # noqa: ANN401 - an outcome
         return self.do(rotate_keys, rotation(key_id, overlap_seconds, operators=operators))[0]
@@ -262,8 +262,8 @@ def test_a_rotation_says_why_a_key_cannot_be_rotated(office: Office) -> None:
     office.revoke(revoked.key.id)
     office.rotate(expired.key.id, 0)
     office.rotate(rotated.key.id, 60)
-    said = [str(office.rotate(one.key.id)) for one in (revoked, expired, rotated)]
-    assert ["revoked" in said[0], "expired" in said[1], "rotated before" in said[2]] == [True] * 3
+    messages = [str(office.rotate(one.key.id)) for one in (revoked, expired, rotated)]
+    assert ["revoked" in messages[0], "expired" in messages[1], "rotated before" in messages[2]] == [True] * 3
 
 
 def test_a_revoked_key_that_was_rotated_is_revoked_and_its_successor_lives(office: Office) -> None:

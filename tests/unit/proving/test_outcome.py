@@ -55,6 +55,6 @@ def test_a_promise_is_kept_only_where_nothing_is_broken_and_everything_was_tried
 
 
 def test_the_report_names_what_never_came_about() -> None:
-    said = render(msgspec.structs.replace(GOOD, missing=["booked_late", "tok_timeout_then_decline"]))
-    assert "did not occur: booked_late" in said
-    assert "did not occur: tok_timeout_then_decline" in said
+    report = render(msgspec.structs.replace(GOOD, missing=["booked_late", "tok_timeout_then_decline"]))
+    assert "did not occur: booked_late" in report
+    assert "did not occur: tok_timeout_then_decline" in report

@@ -27,8 +27,8 @@ OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "
 DECLINED = {**OPERATION, "outcome": "declined", "declineCode": "expired_card"}
 
 
-def answer(status: str, said: object, *, length: int | None = None) -> bytes:
-    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+def answer(status: str, content: object, *, length: int | None = None) -> bytes:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
     size = len(body) if length is None else length
     return f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n".encode() + body
 

@@ -12,8 +12,8 @@ OPERATION = {"key": "att_1", "kind": "charge", "reference": "ch_1", "outcome": "
 
 
 def read(event_type: str, **operation: object) -> Notice | None:
-    said = {"type": event_type, "timestamp": "2026-01-02T03:04:05.678Z", "data": {**OPERATION, **operation}}
-    body = msgspec.json.encode(said)
+    webhook = {"type": event_type, "timestamp": "2026-01-02T03:04:05.678Z", "data": {**OPERATION, **operation}}
+    body = msgspec.json.encode(webhook)
     return NoticeReader(SECRET, clock=system_clock).read(signed(body, message_id="msg_1"), body)
 
 

@@ -74,8 +74,8 @@ async def test_a_webhook_is_signed_so_that_the_specifications_library_believes_i
     await sender.send_webhook(operation(), WebhookDraw(WebhookFault.ONCE))
     await listener.wait_for(1)
     ((_, headers, body),) = listener.taken
-    said = standardwebhooks.Webhook(SECRET).verify(body, headers)
-    assert (said["type"], said["data"]["reference"]) == ("charge.succeeded", "ch_att_1")
+    webhook = standardwebhooks.Webhook(SECRET).verify(body, headers)
+    assert (webhook["type"], webhook["data"]["reference"]) == ("charge.succeeded", "ch_att_1")
 
 
 async def test_what_is_not_taken_is_sent_again(listener: Listener, sender: WebhookSender) -> None:

@@ -53,7 +53,7 @@ async def provider(tmp_path: Path) -> AsyncIterator[Provider]:
     await one.close()
 
 
-def wish(key: str = "att_1", method: str = "tok_success", *, capture: bool = True, amount: int = 1000) -> ChargeBody:
+def command(key: str = "att_1", method: str = "tok_success", *, capture: bool = True, amount: int = 1000) -> ChargeBody:
     return ChargeBody(
         key=key,
         amount=amount,
@@ -71,31 +71,31 @@ async def booked(simulation: Simulation) -> Counter[str]:
 
 async def test_a_key_that_comes_again_at_once_or_later_charges_once(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    answers = await asyncio.gather(*(simulation.charge(wish()) for _ in range(20)))
-    assert len({str(answer) for answer in (*answers, await simulation.charge(wish(method="tok_other")))}) == 1
+    answers = await asyncio.gather(*(simulation.charge(command()) for _ in range(20)))
+    assert len({str(answer) for answer in (*answers, await simulation.charge(command(method="tok_other")))}) == 1
     assert await booked(simulation) == {"succeeded": 1}
 
 
 async def test_without_deduplication_each_call_charges(provider: Provider) -> None:
     simulation = provider.simulation(Rules(deduplicates=False))
-    answers = await asyncio.gather(*(simulation.charge(wish()) for _ in range(5)))
+    answers = await asyncio.gather(*(simulation.charge(command()) for _ in range(5)))
     assert len({answer.reference for answer in answers if isinstance(answer, Operation)}) == 5
     assert await booked(simulation) == {"succeeded": 5}
 
 
 async def test_a_key_is_forgotten_when_its_life_is_over(provider: Provider) -> None:
     simulation = provider.simulation(Rules(key_lifetime_seconds=60))
-    first = await simulation.charge(wish())
+    first = await simulation.charge(command())
     provider.now += 59_999
-    assert await simulation.charge(wish()) == first
+    assert await simulation.charge(command()) == first
     provider.now += 1
-    assert await simulation.charge(wish()) != first
+    assert await simulation.charge(command()) != first
     assert await booked(simulation) == {"succeeded": 2}
 
 
 async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    charge = await simulation.charge(wish())
+    charge = await simulation.charge(command())
     assert isinstance(charge, Operation)
     bodies = [ChangeBody(key=f"ref_{number % 4}", amount=300) for number in range(8)]
     answers = await asyncio.gather(*(simulation.change("REFUND", charge.reference, one) for one in bodies))
@@ -107,7 +107,7 @@ async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: Provide
 
 async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    held = await simulation.charge(wish(capture=False))
+    held = await simulation.charge(command(capture=False))
     assert isinstance(held, Operation)
     assert held.outcome == "authorized"
     captured = await simulation.change("CAPTURE", held.reference, ChangeBody(key="cap", amount=800))
@@ -122,7 +122,7 @@ async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
 @pytest.mark.parametrize("method", FAULTS)
 async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Provider, method: str) -> None:
     simulation = provider.simulation(Rules())
-    first, second = await simulation.charge(wish(method=method)), await simulation.charge(wish(method=method))
+    first, second = await simulation.charge(command(method=method)), await simulation.charge(command(method=method))
     assert isinstance(first, LostResponse)
     assert isinstance(second, Operation)
     assert (await booked(simulation)).total() == 1
@@ -131,7 +131,7 @@ async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Pr
 
 async def test_a_hidden_charge_is_found_after_a_while(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    await simulation.charge(wish(method="tok_unknown_then_success"))
+    await simulation.charge(command(method="tok_unknown_then_success"))
     assert await simulation.look_up("att_1") is None
     provider.now += 3000
     assert isinstance(await simulation.look_up("att_1"), Operation)
@@ -139,7 +139,7 @@ async def test_a_hidden_charge_is_found_after_a_while(provider: Provider) -> Non
 
 async def test_look_ups_lag_behind_where_the_rules_say_so(provider: Provider) -> None:
     simulation = provider.simulation(Rules(lookup_delay_ms=500))
-    await simulation.charge(wish())
+    await simulation.charge(command())
     assert await simulation.look_up("att_1") is None
     provider.now += 500
     assert isinstance(await simulation.look_up("att_1"), Operation)
@@ -151,7 +151,7 @@ async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_i
 ) -> None:
     simulation = provider.simulation(Rules())
     for _ in range(3):
-        await simulation.charge(wish(method=method))
+        await simulation.charge(command(method=method))
     webhook_fault = WEBHOOK_FAULTS[method]
     assert provider.told == ([] if webhook_fault is WebhookFault.NEVER else [("succeeded", webhook_fault)])
     assert simulation.counts == {f"webhook_{webhook_fault.name.lower()}": 1}
@@ -165,20 +165,20 @@ async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provide
         delivered.set()
 
     simulation = provider.simulation(Rules(), deliver)
-    await simulation.charge(wish(method="tok_webhook_first"))
+    await simulation.charge(command(method="tok_webhook_first"))
     answered.set()
     assert delivered.is_set()
 
 
 async def test_an_answer_that_is_lost_is_told_all_the_same(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    assert await simulation.charge(wish(method="tok_timeout_then_decline")) is LostResponse.SILENCE
+    assert await simulation.charge(command(method="tok_timeout_then_decline")) is LostResponse.SILENCE
     assert provider.told == [("declined", WebhookFault.ONCE)]
 
 
 async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always_had(provider: Provider) -> None:
     simulation = provider.simulation(Rules())
-    declined = await simulation.charge(wish(method="tok_declined_expired_card"))
+    declined = await simulation.charge(command(method="tok_declined_expired_card"))
     assert isinstance(declined, Operation)
     succeeded = await simulation.succeed_late(declined.reference)
     assert succeeded is not None
@@ -193,7 +193,7 @@ async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Coun
     provider = Provider(path)
     await provider.books.start()
     simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), send_nothing)
-    replies = [await simulation.charge(wish(f"att_{key}")) for key in range(100) for _ in range(calls)]
+    replies = [await simulation.charge(command(f"att_{key}")) for key in range(100) for _ in range(calls)]
     answers = [one.outcome if isinstance(one, Operation) else one.name for one in replies]
     await simulation.close()
     found = answers, simulation.counts, await booked(simulation)
@@ -234,7 +234,7 @@ def test_the_latency_is_from_call_to_answer_and_what_the_books_take_is_in_it(
     books = SlowBooks(books_seconds)
 
     async def call(loop: VirtualLoop) -> float:
-        await Simulation(books, Rules(latency_ms=1000)).charge(wish())  # type: ignore[arg-type]
+        await Simulation(books, Rules(latency_ms=1000)).charge(command())  # type: ignore[arg-type]
         return loop.time()
 
     assert run(call) == pytest.approx(answered_at)
