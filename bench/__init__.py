@@ -1,1 +1,1 @@
-"""The benchmark: ``make bench`` measures paidonce on each database, beside a peer if there is one."""
+"""The benchmark: ``make bench`` measures paidonce on each database, and a peer for comparison if there is one."""

@@ -1,4 +1,4 @@
-"""``python -m bench``: measure, print, and keep the figures if asked to."""
+"""``python -m bench``: measures, prints the figures, and stores them on request."""
 
 import signal
 import sys
@@ -37,7 +37,7 @@ The benchmark needs wrk, which every distribution has:
   apk add wrk          (Alpine)
   brew install wrk     (macOS)"""
 
-# Beside each other on running services, so that every ratio is from one run.
+# Measured in turns on running services, so that every ratio is from one run.
 BESIDE: Final[dict[str, Callable[[Session, list[Subject]], Findings]]] = {
     "create": measure_creates,
     "replay": measure_replays,
@@ -46,7 +46,7 @@ BESIDE: Final[dict[str, Callable[[Session, list[Subject]], Findings]]] = {
     "single": measure_one_connection,
 }
 LATENCY: Final = "latency"
-# Alone, on services of their own.
+# Measured alone, on separate services.
 ALONE: Final[dict[str, Callable[[Session], Findings]]] = {
     "sizes": measure_sizes,
     "start": measure_start,
@@ -123,12 +123,12 @@ def main(
     if not wrk_is_installed():
         click.echo(NO_WRK, err=True)
         sys.exit(NO_WRK_EXIT)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that every `finally` runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that every `finally` block runs.
     names = only or [name for name in SECTIONS if name not in ONLY_IF_ASKED]
     names += [name for name, asked in (("soak", soak), ("profile", profile)) if asked and name not in names]
     before = load(compare) if compare else None
     if quick:
-        onto = docs = None  # Its figures are no figures.
+        onto = docs = None  # Its figures are meaningless.
     kept = load(onto).sections if onto is not None and onto.exists() else {}
     server = server if server.startswith("postgres") else ""
     with ExitStack() as stack:
@@ -149,7 +149,7 @@ def main(
 
 
 def measure(session: Session, names: list[str], peer_url: str) -> dict[str, Section]:
-    """Measure the sections with these names, in their own order."""
+    """Measure the sections with these names, in their usual order."""
     sections: dict[str, Section] = {}
 
     def section(name: str, how: Callable[[], Findings]) -> None:

@@ -1,4 +1,4 @@
-"""The calls, as bytes that every subject understands, and what is read from their answers."""
+"""The requests, as bytes that every subject accepts, and what is read from their responses."""
 
 import secrets
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from bench.wire import Answer, Client, connect
 
 
 class Seen(msgspec.Struct, frozen=True, rename="camel"):
-    """What every subject tells of a checkout."""
+    """What every subject returns about a checkout."""
 
     id: str
     status: str
@@ -27,21 +27,21 @@ seen: Final = msgspec.json.Decoder(Seen)
 
 
 class Made(NamedTuple):
-    """A checkout that exists, and whose it is."""
+    """A checkout and its merchant."""
 
     id: str
     merchant: Merchant
 
 
 class Calls:
-    """Makes the requests of one subject; each bears its merchant's key, where there are keys."""
+    """Builds the requests of one subject, each with the API key of its merchant where keys are used."""
 
     def __init__(self, subject: Subject) -> None:
         self._host = urlsplit(subject.url).netloc
         self._merchants = subject.merchants
 
     def creates(self, count: int) -> Iterator[bytes]:
-        """Create ``count`` checkouts, for one merchant after the other, each with a key that was never used."""
+        """Build creates of ``count`` checkouts, for each merchant in turn, each with a new idempotency key."""
         prefix = fresh_prefix()
         for number, merchant in enumerate(islice(cycle(self._merchants), count)):
             body = (
@@ -50,7 +50,9 @@ class Calls:
             yield self._request("POST", "/checkouts", merchant, body)
 
     def made(self, answers: list[Answer]) -> list[Made]:
-        """Tell what ``creates`` made, from all of its answers in their order; the refused are left out."""
+        """Return the checkouts that ``creates`` created, from all of its responses in order. Refused ones are left
+        out.
+        """
         pairs = zip(answers, cycle(self._merchants), strict=False)
         return [Made(seen.decode(answer.body).id, merchant) for answer, merchant in pairs if answer.ok]
 
@@ -63,7 +65,7 @@ class Calls:
         return self._request("GET", f"/checkouts?merchantId={merchant.id}", merchant)
 
     def pay(self, made: Made, *, wait_seconds: int = 0) -> bytes:
-        """Pay a checkout, with no body; with ``wait_seconds`` the answer comes when the payment has ended."""
+        """Pay a checkout without a body. With ``wait_seconds``, the response comes when the payment has ended."""
         prefer = f"Prefer: wait={wait_seconds}\r\n" if wait_seconds else ""
         return self._request("POST", f"/checkouts/{made.id}/pay", made.merchant, headers=prefer)
 
@@ -89,11 +91,11 @@ async def create_on(client: Client, subject: Subject, count: int) -> list[Made]:
 
 
 async def create_some(subject: Subject, count: int) -> list[Made]:
-    """Create checkouts on connections of their own."""
+    """Create checkouts over new connections."""
     async with connect(subject.url, CONNECTIONS) as client:
         return await create_on(client, subject, count)
 
 
 def fresh_prefix() -> str:
-    """Make a prefix for idempotency keys that no run before, also in an earlier session against a peer, has used."""
+    """Return a prefix for idempotency keys that no earlier run against the same service has used."""
     return f"{secrets.token_hex(6)}-"

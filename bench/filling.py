@@ -19,9 +19,9 @@ UNDER_WAY: Final = 1000
 PROVIDER_OF_NOBODY: Final = "nobody"
 EVENTS_EACH: Final = 3
 ROWS_AT_ONCE: Final = 100_000
-BYTES_EACH: Final = 3000  # PostgreSQL with its log needs the most, SQLite half of it.
-ID_BASE: Final = 10_000_000_000  # Makes every number as long as the others: ids must sort by time.
-ZEROS: Final = "000000000000000"  # With the eleven digits of the base they are the 26 of an id.
+BYTES_EACH: Final = 3000  # PostgreSQL with its WAL needs the most, SQLite half as much.
+ID_BASE: Final = 10_000_000_000  # Gives all numbers the same length, because ids must sort by time.
+ZEROS: Final = "000000000000000"  # With the eleven digits of the base, these are the 26 characters of an id.
 STEP_MS: Final = 10
 YEAR_MS: Final = 365 * 86_400_000
 
@@ -75,12 +75,12 @@ Progress = Callable[[str], None]
 
 
 def filled_checkout(number: int) -> tuple[str, int]:
-    """Tell the id of the filled checkout with this number, counted from 1, and which merchant has it."""
+    """Return the id and the merchant of the filled checkout with this number, counted from 1."""
     return f"chk_{ZEROS}{ID_BASE + number}", number % MERCHANTS
 
 
 def require_space(folder: Path, rows: int) -> None:
-    """Raise ClickException where the disk has no room for so many checkouts."""
+    """Raise ClickException where the disk has no room for this many checkouts."""
     needed, free = rows * BYTES_EACH, shutil.disk_usage(folder).free
     if needed > free:
         raise click.ClickException(
@@ -89,7 +89,9 @@ def require_space(folder: Path, rows: int) -> None:
 
 
 def fill_sqlite(path: Path, rows: int, progress: Progress) -> None:
-    """Fill a migrated file that nobody serves. An interrupted one is lost: nothing is forced out until the end."""
+    """Fill a migrated file that no process serves. An interrupted one is lost, because nothing is synced until the
+    end.
+    """
     connection = sqlite.connect(path, isolation_level=None)
     try:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-1000000"):
@@ -101,7 +103,7 @@ def fill_sqlite(path: Path, rows: int, progress: Progress) -> None:
 
 
 def fill_postgresql(url: str, rows: int, progress: Progress) -> None:
-    """Fill a migrated database on a server; its administrator may skip the checks of foreign keys, which hold."""
+    """Fill a migrated database on a server. Its administrator may skip the checks of foreign keys, which hold."""
     import psycopg  # noqa: PLC0415 - SQLite is measured without it too
 
     with psycopg.connect(url, autocommit=True) as connection:

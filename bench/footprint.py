@@ -1,4 +1,4 @@
-"""What the service costs where it runs: its start, its size on the disk."""
+"""The start-up time of the service, and its size on disk."""
 
 import importlib.metadata
 import importlib.util
@@ -27,7 +27,7 @@ LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
 
 
 def measure_start(session: Session) -> Findings:
-    """Time ``paidonce dev`` from its start to its first answer: without a database, and with one that is there."""
+    """Measure ``paidonce dev`` from its start to its first response: without a database, and with an existing one."""
     new, again = (Figure(f"paidonce dev, {kind}", SQLITE, "s", []) for kind in ("new database", "existing database"))
     for number in range(session.plan.starts):
         with fresh_databases([SQLITE], session.places, f"start-{number}") as databases:
@@ -77,7 +77,7 @@ def _free_port() -> int:
 
 
 def measure_installed_size() -> Findings:
-    """Add up the files of paidonce and of everything that requirements/run.txt installs, with their bytecode."""
+    """Sum up the files of paidonce and of everything that requirements/run.txt installs, with their bytecode."""
     lock = (ROOT / "requirements" / "run.txt").read_text()
     names = [match[1] for line in lock.splitlines() if (match := LOCKED.match(line)) and _is_for_here(line)]
     figures = [Figure("installed", "run-time environment", "MB", [])]
@@ -97,7 +97,7 @@ def measure_installed_size() -> Findings:
 
 
 def _is_for_here(line: str) -> bool:
-    """Tell whether a line of the lock is for this Python on this machine."""
+    """Return whether a line of the lock file applies to this Python and this machine."""
     from packaging.markers import Marker  # noqa: PLC0415 - only this needs it
 
     _, _, condition = line.rstrip(" \\").partition(";")
@@ -105,7 +105,7 @@ def _is_for_here(line: str) -> bool:
 
 
 def _bytes_of(distribution: importlib.metadata.Distribution) -> int:
-    """Add up a distribution's files and their bytecode, as it is when everything has been imported once."""
+    """Sum up the files and bytecode of a distribution, as after every module has been imported once."""
     size = 0
     for file in distribution.files or []:
         path = Path(str(distribution.locate_file(file)))
@@ -125,7 +125,7 @@ def _bytes_of_bytecode(path: Path) -> int:
         with warnings.catch_warnings(action="ignore"):
             return BYTECODE_HEADER + len(marshal.dumps(compile(path.read_bytes(), path.name, "exec")))
     except (SyntaxError, ValueError):
-        return 0  # Templates of code, which nobody imports.
+        return 0  # Code templates, which are never imported.
 
 
 def _bytes_in(folder: Path) -> int:

@@ -24,10 +24,10 @@ from bench.subjects import LIMIT, Subject
 from bench.throughput import CREATE, GET, PAY, SETTLE, merchants_file
 from bench.wire import NO_ANSWER, Answer, Client, connect, errors_of
 
-CONNECTIONS: Final = 256  # More than are ever needed below the full throughput, unless the service pauses.
-TICK_SECONDS: Final = 0.001  # As fine as the timers are; half of it on average is in every latency.
-WAIT_SECONDS: Final = 20  # A pay is answered when the provider has; this is how long it may take.
-OVERHEAD_MS: Final = {"p50": 20.0, "p99": 150.0}  # Beyond the provider's own latency, at half load.
+CONNECTIONS: Final = 256  # More than are needed below full throughput, unless the service pauses.
+TICK_SECONDS: Final = 0.001  # The resolution of the timers. On average, half of it is in every latency.
+WAIT_SECONDS: Final = 20  # The time limit for a pay, which is answered after the provider.
+OVERHEAD_MS: Final = {"p50": 20.0, "p99": 150.0}  # In addition to the provider's latency, at half load.
 
 
 def measure_latencies(session: Session, subjects: list[Subject], throughput: list[Figure]) -> Findings:
@@ -68,7 +68,7 @@ def _overhead_goals(latencies: Sequence[Latency]) -> list[Goal]:
 
 
 def _throughput(session: Session, subject: Subject, what: str, measured: list[Figure]) -> float:
-    """Take what the sections before found, or look for as long as a warm-up lasts."""
+    """Return the throughput that earlier sections found, or measure it during a warm-up."""
     known = find(measured, what, subject.name)
     if known is not None:
         return known.median
@@ -92,10 +92,10 @@ async def _measure(subject: Subject, what: str, share: float, rate: float, secon
     else:
         made = await create_some(subject, count)
         requests = [calls.pay(one, wait_seconds=WAIT_SECONDS) for one in made]
-        connections += round(2 * rate * PROVIDER_LATENCY_SECONDS)  # Each is held while the provider works.
+        connections += round(2 * rate * PROVIDER_LATENCY_SECONDS)  # Each is in use while the provider works.
     async with connect(subject.url, connections) as client:
         gc.collect()
-        gc.disable()  # A collection here would look like a pause there.
+        gc.disable()  # A garbage collection here would look like a pause of the service.
         try:
             sent = await send_when_due(client, requests, rate)
         finally:
@@ -119,7 +119,7 @@ async def _measure(subject: Subject, what: str, share: float, rate: float, secon
 
 
 class Sent(NamedTuple):
-    """The answers in the order of their requests, the seconds since each was due, and how late each was sent."""
+    """The responses in the order of their requests, the seconds since each was due, and how late each was sent."""
 
     answers: list[Answer]
     seconds: list[float]

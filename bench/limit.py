@@ -1,4 +1,4 @@
-"""The limit: the server and the router around nothing: they read bodies and answer from memory."""
+"""The upper limit: the server and the router around handlers that read bodies and answer from memory."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ JSON = "application/json"
 
 
 class Canned(NamedTuple):
-    """A checkout as a real service answered it, to a create and to a get."""
+    """The responses of a real service to a create and to a get."""
 
     created: bytes
     found: bytes
@@ -26,7 +26,7 @@ class Canned(NamedTuple):
 
 
 class Create:
-    """Answers a create; the body was read as bytes."""
+    """Answers a create; the body is read as bytes."""
 
     def __init__(self, canned: Canned) -> None:
         self._canned = canned
@@ -38,7 +38,7 @@ class Create:
 
 
 def create_canned_app(canned: Canned) -> ASGIApp:
-    """Make the application."""
+    """Create the application."""
     routes = [
         Route("/checkouts", Create(canned), methods=["POST"]),
         Route("/checkouts/{checkout_id}", Response(canned.found, media_type=JSON), methods=["GET"]),
@@ -47,7 +47,7 @@ def create_canned_app(canned: Canned) -> ASGIApp:
 
 
 def main(created: Path, found: Path) -> None:
-    """Serve on a free port, as ``paidonce serve`` does and from an empty memory, but with this application."""
+    """Serve on a free port as ``paidonce serve`` does, but with this application."""
     answer = created.read_bytes()
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
     settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")

@@ -1,4 +1,4 @@
-"""Load by wrk: every connection is busy, each with one request after the other."""
+"""Load by wrk: every connection is always busy with one request."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from bench.results import Run, total
 
 SCRIPTS: Final = Path(__file__).parent / "wrk"
 TIMEOUT_SECONDS: Final = 10
-GRACE_SECONDS: Final = 30.0  # wrk ends by itself; this is for the day it does not.
+GRACE_SECONDS: Final = 30.0  # wrk ends by itself; this is a safeguard.
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -26,13 +26,13 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def wrk_is_installed() -> bool:
-    """Tell whether there is a wrk to run."""
+    """Return whether wrk is installed."""
     return shutil.which("wrk") is not None
 
 
 def load(url: str, script: str, *arguments: str, seconds: float) -> Run:
     """Run one of the scripts in wrk/ against a service; raises subprocess.CalledProcessError if wrk fails."""
-    whole_seconds = max(1, round(seconds))  # wrk knows no fractions.
+    whole_seconds = max(1, round(seconds))  # wrk takes whole seconds only.
     command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{whole_seconds}s"]
     command += ["--timeout", f"{TIMEOUT_SECONDS}s", "--script", f"{script}.lua", url, "--", *arguments]
     ended = subprocess.run(

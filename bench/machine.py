@@ -1,4 +1,4 @@
-"""On what it was measured: figures without their machine mean nothing."""
+"""The machine of the measurement, without which figures mean nothing."""
 
 import importlib.metadata
 import os
@@ -15,12 +15,12 @@ from pysqlite3 import dbapi2 as sqlite
 from bench.plan import Places
 
 FSYNC_SAMPLES: Final = 200
-BUSY_LOAD_A_CORE: Final = 0.5  # More, and somebody else is measured too.
+BUSY_LOAD_A_CORE: Final = 0.5  # Above this, other programs disturb the measurement.
 PACKAGES: Final = ("msgspec", "sqlalchemy", "starlette", "granian", "uvloop")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """``fsync_ms`` is the median of appending 4 KiB and forcing it out, where the databases are."""
+    """``fsync_ms`` is the median of appending 4 KiB and syncing it, in the folder of the databases."""
 
     cores: int
     memory_gb: float
@@ -34,7 +34,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lines(self) -> list[str]:
-        """Say it for people."""
+        """Format it for people."""
         lines = [
             (
                 f"{self.cores} cores, {self.processor}, {self.memory_gb:.0f} GB, {self.system}; "
@@ -51,12 +51,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def is_busy(self, load: float) -> bool:
-        """Tell whether with this load somebody else is measured too."""
+        """Return whether this load means that other programs disturb the measurement."""
         return load > BUSY_LOAD_A_CORE * self.cores
 
 
 def describe_machine(places: Places) -> Machine:
-    """Look around, where the databases will be."""
+    """Inspect the machine and the folder of the databases."""
     return Machine(
         cores=os.cpu_count() or 1,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
@@ -71,7 +71,7 @@ def describe_machine(places: Places) -> Machine:
 
 
 def commit() -> str:
-    """Name the commit that is measured."""
+    """Return the commit that is measured."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -108,7 +108,7 @@ def _processor() -> str:
 
 
 def _filesystem(folder: Path) -> str:
-    """Name the kind of file system that holds ``folder``: the mount with the longest path above it."""
+    """Return the type of the file system of ``folder``: of the mount with the longest matching path."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return "an unknown file system"

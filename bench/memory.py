@@ -1,4 +1,4 @@
-"""Memory: of all processes of the service, after a million checkouts and over a soak at half of what it can do."""
+"""Memory of all processes of the service, after a million checkouts and during a soak at half of its throughput."""
 
 import subprocess
 import time
@@ -20,14 +20,14 @@ from bench.throughput import CREATE, merchants_file
 from bench.wire import connect, errors_of
 
 PORTION_SECONDS: Final = 10.0
-WARM_UP_SHARE: Final = 0.2  # Of the soak: pools fill up before anything can be told.
+WARM_UP_SHARE: Final = 0.2  # The share of the soak in which pools fill up, before the trend is meaningful.
 GROWTH_MB_A_MINUTE_MAX: Final = 0.5
 MEMORY_MB_MAX: Final = 150.0
-CALLS_EACH: Final = 3  # A checkout of the soak is created, read and paid.
+CALLS_EACH: Final = 3  # Each checkout of the soak is created, read and paid.
 
 
 def measure_memory(session: Session) -> Findings:
-    """Create ``soak_checkouts`` as fast as can be, then create, read and pay for ``soak_seconds``; watch the memory."""
+    """Create ``soak_checkouts`` at full speed, then create, read and pay for ``soak_seconds``, and watch the memory."""
     name = session.databases[0]
     with (
         fresh_databases([name], session.places, "soak") as databases,
@@ -61,7 +61,7 @@ def measure_memory(session: Session) -> Findings:
 
 
 def _fill(session: Session, subject: Subject) -> tuple[float, dict[str, int]]:
-    """Create at full speed; returns how many a second that were."""
+    """Create at full speed; returns the creates per second."""
     merchants = str(merchants_file(session.places, subject))
     created, errors, rates = 0.0, [], []
     while created < session.plan.soak_checkouts:
@@ -76,7 +76,7 @@ def _fill(session: Session, subject: Subject) -> tuple[float, dict[str, int]]:
 
 
 def _soak(session: Session, subject: Subject, rate: float) -> tuple[list[tuple[float, float]], dict[str, int]]:
-    """Use ``rate`` checkouts a second; returns seconds and megabytes, portion by portion, and what went wrong."""
+    """Use ``rate`` checkouts a second; returns the seconds and megabytes of each portion, and the errors."""
     samples: list[tuple[float, float]] = []
     errors = []
     made = uvloop.run(create_some(subject, round(rate * PORTION_SECONDS)))
@@ -90,7 +90,7 @@ def _soak(session: Session, subject: Subject, rate: float) -> tuple[list[tuple[f
 
 
 async def _portion(subject: Subject, before: list[Made], rate: float) -> tuple[list[Made], dict[str, int]]:
-    """Create, while those that the portion before created are read and paid."""
+    """Create checkouts, while those of the portion before are read and paid."""
     calls = Calls(subject)
     requests: list[bytes] = []
     for create, one in zip(calls.creates(len(before)), before, strict=True):
@@ -110,7 +110,7 @@ def growth_a_minute(samples: list[tuple[float, float]]) -> float:
 
 
 def resident_mb(pid: int) -> float:
-    """Add up the memory of a process and of all that it started; what they share counts once, where Linux tells."""
+    """Sum up the memory of a process and its children. Shared pages count once, where Linux reports them."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
     processes = [tuple(map(int, line.split())) for line in listed.splitlines()]
     family = {pid}
@@ -120,7 +120,7 @@ def resident_mb(pid: int) -> float:
 
 
 def _own_kib(pid: int) -> int | None:
-    """Read a process's proportional share of its pages; None where the system does not tell."""
+    """Read a process's proportional set size; None where the system does not report it."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a session of the benchmark does, and how long."""
+"""The plan of a benchmark session."""
 
 from pathlib import Path
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 CONNECTIONS: Final = 64
-MERCHANTS: Final = 5  # Each has a key of its own where keys are asked for, and its events are numbered apart.
-GET_IDS: Final = 2000  # More than a framework's routing cache holds (1024), so that reads are not flattered.
-PROVIDER_LATENCY_SECONDS: Final = 1.0  # The peer's too: it is fixed there.
-SHARES: Final = (0.25, 0.5, 0.75)  # Of the greatest throughput: at rest, busy, crowded.
-HALF: Final = 0.5  # Where latency is promised.
+MERCHANTS: Final = 5  # Each has its own API key where keys are used, and its own event numbers.
+GET_IDS: Final = 2000  # More than the routing cache of a framework holds (1024), so that reads are measured fairly.
+PROVIDER_LATENCY_SECONDS: Final = 1.0  # As in the peer, where it is fixed.
+SHARES: Final = (0.25, 0.5, 0.75)  # Shares of the maximum throughput.
+HALF: Final = 0.5  # The share for which latency is guaranteed.
 ROWS_SMALL: Final = 10_000
 
 
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warm_up_seconds(self) -> float:
-        """How long each subject is busy with a workload before it counts."""
+        """The warm-up of each workload and subject, before measuring."""
         return min(2, self.seconds)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of throughput and of latency, as SVG and PNG."""
+"""Charts of throughput and latency, as SVG and PNG."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +15,9 @@ COLOURS: Final = {SQLITE: "#0b6e4f", POSTGRESQL: "#2b5c9e", PEER: "#c2703d", LIM
 STYLES: Final = dict(zip(SHARES, (":", "-", "--"), strict=True))
 INCHES: Final = {"width": 9.0, "height": 3.2}
 DPI: Final = 110
-LEAST_MS: Final = 0.1  # A logarithm needs something.
+LEAST_MS: Final = 0.1  # A logarithmic axis cannot show zero.
 
-# Text stays text, so that the files are small, and the same figures give the same file.
+# Text is kept as text, so that files are small and reproducible.
 mpl.rcParams.update(
     {
         "svg.fonttype": "none",
@@ -30,7 +30,7 @@ mpl.rcParams.update(
 
 
 def draw(results: Results, folder: Path) -> list[str]:
-    """Draw what was measured into ``folder``; returns the names of the SVG files."""
+    """Draw the charts into ``folder``; returns the names of the SVG files."""
     drawn = []
     for name, picture in (("performance-throughput", _throughput(results)), ("performance-latency", _latency(results))):
         if picture is not None:

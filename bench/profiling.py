@@ -23,12 +23,12 @@ from bench.throughput import CREATE, merchants_file
 
 LOOKS_A_SECOND: Final = 250
 FUNCTIONS_SHOWN: Final = 20
-WRITER: Final = "writer"  # The one process that the service starts.
-THREADS: Final = {"MainThread": "event loop"}  # The others are named after what they do.
+WRITER: Final = "writer"  # The only child process of the service.
+THREADS: Final = {"MainThread": "event loop"}  # The other threads are named after their function.
 
 
 def measure_profile(session: Session) -> Findings:
-    """Look at creates on SQLite."""
+    """Profile creates on SQLite."""
     spy = shutil.which("py-spy", path=Path(sys.executable).parent) or shutil.which("py-spy")
     if spy is None:
         raise click.ClickException("py-spy is not installed; it is in requirements/bench.txt")
@@ -62,7 +62,9 @@ def _look(spy: str, pid: int, seconds: int, output: Path) -> Profile:
 
 
 def read_profile(text: str) -> Profile:
-    """Read py-spy's raw format: a line each, frames from the outermost with semicolons, then how often it was seen."""
+    """Parse py-spy's raw format: one stack a line, outermost frame first, separated by semicolons, then its number
+    of samples.
+    """
     threads: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     for line in text.splitlines():

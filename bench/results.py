@@ -1,4 +1,4 @@
-"""What was measured: kept as JSON, so that a later session can compare itself with it or add to it."""
+"""The results, stored as JSON, so that a later session can be compared with them or added."""
 
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,7 @@ PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one workload. ``errors`` counts by kind and has no zeros; ``counts`` is whatever else was counted."""
+    """One run of one workload. ``errors`` are counted by kind and omit zeros; ``counts`` are other counters."""
 
     value: float
     errors: dict[str, int] = {}
@@ -43,7 +43,7 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Whatever else was counted, over all runs."""
+        """All other counters, over all runs."""
         return total([run.counts for run in self.runs])
 
 
@@ -64,7 +64,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What was promised, and what was reached, in the same ``unit``."""
+    """A target and the result, in the same ``unit``."""
 
     what: str
     subject: str
@@ -75,26 +75,26 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool:
-        """Whether it was reached."""
+        """Whether the target was reached."""
         return self.reached >= self.bound if self.at_least else self.reached <= self.bound
 
 
 class Share(msgspec.Struct, frozen=True):
-    """What takes ``percent`` of the interpreter's time."""
+    """A share of the interpreter's time."""
 
     what: str
     percent: float
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """Shares by thread, and by function itself, without what it calls; the greatest first."""
+    """The shares by thread, and by function without its callees; the largest first."""
 
     threads: list[Share]
     functions: list[Share]
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What a section found."""
+    """The results of a section."""
 
     figures: list[Figure] = []
     latencies: list[Latency] = []
@@ -113,7 +113,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """A session, or several that were put together: each section stands as it was measured last."""
+    """A session, or several that were merged: each section has its latest results."""
 
     machine: Machine
     plan: Plan
@@ -121,7 +121,7 @@ class Results(msgspec.Struct, frozen=True):
 
     @property
     def goals(self) -> list[Goal]:
-        """All that was promised."""
+        """All targets."""
         return [goal for section in self.sections.values() for goal in section.findings.goals]
 
     @property
@@ -150,13 +150,13 @@ def find(figures: list[Figure], what: str, subject: str) -> Figure | None:
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """Tell the percentiles that are reported, by the nearest rank; of nothing they are 0."""
+    """Return the reported percentiles by the nearest-rank method; 0 without values."""
     ordered = sorted(values) or [0.0]
     return {name: ordered[min(len(ordered) - 1, int(len(ordered) * share))] for name, share in PERCENTILES.items()}
 
 
 def total(counts: list[dict[str, int]]) -> dict[str, int]:
-    """Add up counts by kind, without zeros."""
+    """Sum up counts by kind, without zeros."""
     kinds = dict.fromkeys(kind for count in counts for kind in count)
     sums = {kind: sum(count.get(kind, 0) for count in counts) for kind in kinds}
     return {kind: number for kind, number in sums.items() if number}
@@ -169,7 +169,7 @@ def save(results: Results, path: Path) -> None:
 
 
 def load(path: Path) -> Results:
-    """Read results; raises ClickException where they are no longer what this release writes."""
+    """Read results; raises ClickException where they have an outdated format."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Results)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""A session: section after section. One that fails says so, and the rest goes on."""
+"""A session runs section after section. A failed section is reported, and the others go on."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bench.subjects import Subject
 
 
 class Session:
-    """Where and how long to measure; ``progress`` is told a line now and then."""
+    """The places and the plan. ``progress`` is called with a line of text now and then."""
 
     def __init__(self, plan: Plan, places: Places, databases: list[str], progress: Callable[[str], None]) -> None:
         self.plan = plan
@@ -30,7 +30,7 @@ class Session:
         *,
         warming_up: bool = True,
     ) -> list[Figure]:
-        """Run a workload on each subject in turn, round after round, so that a disturbance meets them all."""
+        """Run a workload on each subject in turn, in several rounds, so that a disturbance affects all of them."""
         figures = [Figure(what, subject.name, unit, []) for subject in subjects]
         if warming_up:
             for subject in subjects:
@@ -47,7 +47,7 @@ class Session:
 
 
 def measure_section(name: str, measure: Callable[[], Findings], progress: Callable[[str], None]) -> Section:
-    """Measure one section, whatever becomes of it."""
+    """Measure one section; a failure becomes part of its result."""
     load_before = os.getloadavg()[0]
     try:
         return Section(commit=commit(), load_before=load_before, findings=measure())
@@ -57,11 +57,11 @@ def measure_section(name: str, measure: Callable[[], Findings], progress: Callab
 
 
 def failed(error: Exception) -> Section:
-    """Make a section that has found nothing but this."""
+    """Return a section with only these results."""
     return Section(commit=commit(), load_before=0, findings=Findings(), failure=failure_of(error))
 
 
 def failure_of(error: Exception) -> str:
-    """Say what went wrong in a line."""
+    """Describe an error in one line."""
     message = error.message if isinstance(error, click.ClickException) else f"{type(error).__name__}: {error}"
     return " ".join(message.split())

@@ -14,13 +14,13 @@ from bench.wire import Client, connect, errors_of
 SETTLED: Final = ("COMPLETED", "FAILED")
 PILOT_PAYMENTS: Final = 500
 PAYMENTS_MAX: Final = 60_000
-WATCHED: Final = 64  # The last ones to be paid: asked again and again, so that the others need not be.
+WATCHED: Final = 64  # The checkouts that are paid last are polled, so that the others need not be.
 LOOK_SECONDS: Final = 0.05
 STUCK_SECONDS: Final = 30.0  # After the last request to pay; the provider takes one second.
 
 
 async def payments_lasting(subject: Subject, seconds: float) -> int:
-    """Tell how many payments take about ``seconds``, by a small pilot, which is the warm-up too."""
+    """Find out how many payments take about ``seconds``, with a small pilot run that is also the warm-up."""
     pilot = await settle(subject, PILOT_PAYMENTS)
     paying_seconds = max(PILOT_PAYMENTS / max(pilot.value, 1) - PROVIDER_LATENCY_SECONDS, 0.05)
     payments = PILOT_PAYMENTS / paying_seconds * max(seconds - PROVIDER_LATENCY_SECONDS, 1)
@@ -38,7 +38,7 @@ async def settle(subject: Subject, payments: int) -> Run:
         watched = await _until_settled(client, calls, paid[-WATCHED:])
         watch_ended = time.time()
         settled = await _until_settled(client, calls, paid)
-    # Two witnesses: what was watched, and what each checkout says of its own last change (by the same clock).
+    # Measured in two ways: by polling, and by the time of the last change of each checkout (the same clock).
     ended = max([began, *(checkout.updated_at.timestamp() for checkout in settled)])
     if len(watched) == len(paid[-WATCHED:]):
         ended = max(ended, watch_ended)
@@ -50,7 +50,7 @@ async def settle(subject: Subject, payments: int) -> Run:
 
 
 async def _until_settled(client: Client, calls: Calls, made: Sequence[Made]) -> list[Seen]:
-    """Look at each until it is settled or ``STUCK_SECONDS`` have passed; returns the settled ones."""
+    """Poll each until it is settled or ``STUCK_SECONDS`` have passed; returns the settled ones."""
     settled: list[Seen] = []
     give_up = time.monotonic() + STUCK_SECONDS
     waiting = list(made)

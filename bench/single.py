@@ -1,4 +1,4 @@
-"""One connection: a create over HTTP against the bare driver's insert and fsync, into the same table."""
+"""One connection: a create over HTTP compared with the driver's insert and fsync into the same table."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def measure_one_connection(session: Session, subjects: list[Subject]) -> Finding
 
 
 async def _take_turns(subject: Subject, insert: Insert, over_http: Figure, bare: Figure, samples: int) -> None:
-    """Create one over HTTP, insert one by the driver, and so on, always one at a time."""
+    """Create one over HTTP, insert one with the driver, and so on, one at a time."""
     created, inserted, refused = [], [], 0
     async with connect(subject.url, 1) as client:
         for request in Calls(subject).creates(samples):
@@ -77,7 +77,7 @@ async def _take_turns(subject: Subject, insert: Insert, over_http: Figure, bare:
 
 @contextmanager
 def _bare_insert(name: str, database_url: str, folder: Path) -> Iterator[Insert]:
-    """Yield what inserts one checkout and returns when it is on disk."""
+    """Yield a function that inserts one checkout and returns when it is on disk."""
     run_paidonce("db", "upgrade", folder=folder, settings=service_settings(database_url))
     prefix, numbers = fresh_prefix(), count()
 

@@ -1,4 +1,4 @@
-"""Whether a large table is slower than a small one: the same calls, on a service with few and on one with many rows."""
+"""Whether a large table is slower than a small one: the same requests with few and with many rows."""
 
 import random
 import time
@@ -35,11 +35,11 @@ CALLS: Final = ("create", "get", "get again", "list", "pay", "claim")
 CLAIMED_AT_ONCE: Final = 8
 REST_SECONDS: Final = (
     PROVIDER_LATENCY_SECONDS + 0.5
-)  # Until the payments of one measurement are out of the next one's way.
+)  # Until the payments of one measurement no longer disturb the next one.
 
 
 class Filled(NamedTuple):
-    """A database with this many checkouts in it."""
+    """A database with this many checkouts."""
 
     rows: int
     url: str
@@ -73,7 +73,7 @@ def measure_sizes(session: Session) -> Findings:
 
 
 def label(call: str, rows: int) -> str:
-    """Name a call among so many rows."""
+    """Name a request with the number of rows."""
     return f"{call} among {rows:,}"
 
 
@@ -83,7 +83,7 @@ def _filled(session: Session, name: str, rows: int) -> Iterator[Filled]:
     if name == SQLITE:
         path = _filled_file(session, rows)
         yield Filled(rows, f"file:{path}")
-        if session.places.kept is None:  # The next database needs the room.
+        if session.places.kept is None:  # The next database needs the disk space.
             path.unlink()
         return
     with fresh_databases([name], session.places, "filled") as databases:
@@ -93,7 +93,7 @@ def _filled(session: Session, name: str, rows: int) -> Iterator[Filled]:
 
 
 def _filled_file(session: Session, rows: int) -> Path:
-    """Fill under another name, so that an unfinished file is never taken for a filled one."""
+    """Fill under a temporary name, so that an unfinished file is never used."""
     folder = session.places.kept or session.places.folder
     path = folder / f"filled-{rows}-{SCHEMA_VERSION}.db"
     if path.exists():
@@ -115,7 +115,7 @@ def _fill(session: Session, rows: int, url: str, fill: Callable[[], None]) -> No
 
 
 def _measure(session: Session, name: str, filled: list[Filled]) -> list[Figure]:
-    """Take turns request by request, so that a disturbance meets all sizes."""
+    """Send requests in turn, so that a disturbance affects all sizes."""
     figures = {call: [Figure(label(call, one.rows), name, MILLISECONDS, []) for one in filled] for call in CALLS}
     with ExitStack() as stack:
         folder = session.places.folder
@@ -136,7 +136,7 @@ def _measure(session: Session, name: str, filled: list[Filled]) -> list[Figure]:
 async def _call_each(
     figures: dict[str, list[Figure]], serving: list[Subject], filled: list[Filled], samples: int
 ) -> None:
-    """Make each call ``samples`` times on each service; what is created is paid in the end."""
+    """Send each request ``samples`` times to each service. The created checkouts are paid at the end."""
     calls = [Calls(subject) for subject in serving]
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connect(subject.url, 1)) for subject in serving]
@@ -151,15 +151,15 @@ async def _call_each(
         made = [one.made(theirs) for one, theirs in zip(calls, answers, strict=True)]
         looked_for = zip(calls, serving, filled, strict=True)
         gets = [[c.get(_anywhere(s, one.rows)) for _ in range(samples)] for c, s, one in looked_for]
-        await take_turns("get", gets)  # Of a large table each comes from the disk,
-        await take_turns("get again", gets)  # and now, as what is in use does, from memory.
+        await take_turns("get", gets)  # For a large table, each read comes from the disk,
+        await take_turns("get again", gets)  # and this time from memory.
         pairs = zip(calls, serving, strict=True)
         await take_turns("list", [[c.list(random.choice(s.merchants)) for _ in range(samples)] for c, s in pairs])
         await take_turns("pay", [[c.pay(one) for one in theirs] for c, theirs in zip(calls, made, strict=True)])
 
 
 async def _take_turns(clients: list[Client], requests: list[list[bytes]]) -> tuple[list[Run], list[list[Answer]]]:
-    """Send each service's first request, then each one's second, and so on, always one at a time."""
+    """Send the first request to each service, then the second, and so on, one at a time."""
     times: list[list[float]] = [[] for _ in clients]
     answers: list[list[Answer]] = [[] for _ in clients]
     for turn in zip(*requests, strict=True):

@@ -1,4 +1,4 @@
-"""Who is measured: paidonce on each database, started as operators start it; a peer that runs already; the limit."""
+"""The subjects: paidonce on each database, started as operators start it; a running peer; the upper limit."""
 
 import subprocess
 import sys
@@ -22,11 +22,11 @@ PEER: Final = "peer"
 LIMIT: Final = "limit"
 
 ROOT: Final = Path(__file__).parent.parent
-# The tests are in a hurry; here every setting is what an operator gets by default.
+# The tests use short time-outs. Here every setting is the default.
 AS_SHIPPED: Final = {**dict.fromkeys(QUICK, ""), "PORT": "0"}
 
 
-# As soon as the release knows these. The limits are there and are paid for, but nobody is refused.
+# Where the release has these settings. The limits are active, but high enough that no request is refused.
 UNREFUSED: Final = {
     "rate_limit_per_second": "1000000",
     "rate_limit_burst": "1000000",
@@ -35,14 +35,14 @@ UNREFUSED: Final = {
 
 
 class Merchant(NamedTuple):
-    """A merchant, and the header that proves it; empty where nobody asks for keys."""
+    """A merchant, and its Authorization header; empty where no keys are used."""
 
     id: str
     authorization: str = ""
 
 
 class Subject(NamedTuple):
-    """A service that answers at ``url``; ``pid`` is 0 where it was not started here."""
+    """A service at ``url``. ``pid`` is 0 where it was not started here."""
 
     name: str
     url: str
@@ -51,23 +51,23 @@ class Subject(NamedTuple):
 
     @property
     def is_paidonce(self) -> bool:
-        """Whether it is paidonce, of which more is known than its URL."""
+        """Whether it is paidonce, whose process is known."""
         return self.name in (SQLITE, POSTGRESQL)
 
 
 def peer_at(url: str) -> Subject:
-    """Describe a service that runs already and asks for no keys."""
+    """Describe a running service that uses no keys."""
     return Subject(PEER, url.rstrip("/"), merchants_without_keys())
 
 
 def merchants_without_keys() -> tuple[Merchant, ...]:
-    """Name the merchants, who are taken at their word."""
+    """Return merchants without API keys."""
     return tuple(Merchant(f"m{number}") for number in range(MERCHANTS))
 
 
 @contextmanager
 def paidonce_running(name: str, database_url: str, folder: Path, *, command: str = "serve") -> Iterator[Subject]:
-    """Migrate and serve with the settings that an operator gets; on leaving, the process has ended."""
+    """Migrate and serve with default settings; on leaving, the process has ended."""
     folder.mkdir(exist_ok=True)
     settings = service_settings(database_url)
     run_paidonce("db", "upgrade", folder=folder, settings=settings)
@@ -81,7 +81,7 @@ def paidonce_running(name: str, database_url: str, folder: Path, *, command: str
 
 
 def service_settings(database_url: str) -> dict[str, str]:
-    """Make the environment of a service: the defaults, and keys as soon as the release knows them."""
+    """Return the environment of a service: the defaults, and keys where the release supports them."""
     known = {field.name for field in msgspec.structs.fields(Settings)}
     wanted = {environment_name(name): value for name, value in UNREFUSED.items() if name in known}
     keys = {"PAIDONCE_AUTH": "keys"} if keys_are_known() else {}
@@ -90,13 +90,13 @@ def service_settings(database_url: str) -> dict[str, str]:
 
 @cache
 def keys_are_known() -> bool:
-    """Tell whether this release can ask for keys."""
+    """Return whether this release supports API keys."""
     return "keys" in get_args(get_type_hints(Settings)["auth"])
 
 
 @contextmanager
 def ended(process: ServiceProcess) -> Iterator[ServiceProcess]:
-    """Have a process end cleanly when the block does, or else by force."""
+    """Stop a process when the block ends, by force if necessary."""
     try:
         yield process
     finally:
@@ -109,7 +109,7 @@ def ended(process: ServiceProcess) -> Iterator[ServiceProcess]:
 
 
 def run_paidonce(*arguments: str, folder: Path, settings: dict[str, str]) -> str:
-    """Run a command to its end and return what it said; raises ClickException where it fails."""
+    """Run a command and return its output; raises ClickException where it fails."""
     process = ServiceProcess(*arguments, folder=folder, **settings)
     try:
         failed = process.wait_for_end() != 0
@@ -122,7 +122,7 @@ def run_paidonce(*arguments: str, folder: Path, settings: dict[str, str]) -> str
 
 
 def on_loopback(url: str) -> str:
-    """Say 127.0.0.1 instead of localhost: nobody is to measure how a name is resolved."""
+    """Replace localhost by 127.0.0.1, so that name resolution is not measured."""
     return url.replace("//localhost:", "//127.0.0.1:")
 
 
@@ -142,7 +142,7 @@ def _merchants(folder: Path, settings: dict[str, str]) -> tuple[Merchant, ...]:
 
 @contextmanager
 def limit_running(sample: Subject, folder: Path) -> Iterator[Subject]:
-    """Serve the answers of ``sample`` from memory: what the web layer could do if there were nothing to do."""
+    """Serve the responses of ``sample`` from memory: what the HTTP layer could reach without a service."""
     created, found = folder / "created.json", folder / "found.json"
     answer, location = _post(sample)
     created.write_bytes(answer)

@@ -1,4 +1,6 @@
-"""Throughput: creates, replays and gets by wrk, and payments from pay to settled; against the limit and the peer."""
+"""Throughput: creates, replays and gets with wrk, and payments from pay to settled; compared with the limit and the
+peer.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -24,7 +26,7 @@ NOT_SETTLED: Final = "not settled"
 
 
 def measure_creates(session: Session, subjects: list[Subject]) -> Findings:
-    """Create checkouts, each with a key of its own."""
+    """Create checkouts, each with its own idempotency key."""
 
     def create(subject: Subject, seconds: float) -> Run:
         merchants = merchants_file(session.places, subject)
@@ -34,7 +36,7 @@ def measure_creates(session: Session, subjects: list[Subject]) -> Findings:
 
 
 def measure_replays(session: Session, subjects: list[Subject]) -> Findings:
-    """Send one and the same create again and again."""
+    """Send the same create again and again."""
 
     def replay(subject: Subject, seconds: float) -> Run:
         return load(subject.url, REPLAY, "the-same-key", str(merchants_file(session.places, subject)), seconds=seconds)
@@ -56,7 +58,7 @@ def measure_gets(session: Session, subjects: list[Subject]) -> Findings:
 
 
 def measure_settling(session: Session, subjects: list[Subject]) -> Findings:
-    """Pay checkouts, and count those that are settled a second."""
+    """Pay checkouts, and count how many are settled per second."""
     paying = _with_a_database(subjects)
     seconds = session.plan.settle_seconds
     payments = {subject.name: uvloop.run(payments_lasting(subject, seconds)) for subject in paying}
@@ -105,7 +107,7 @@ def _with_a_database(subjects: list[Subject]) -> list[Subject]:
 
 
 def merchants_file(places: Places, subject: Subject) -> Path:
-    """Write a subject's merchants as the scripts in wrk/ read them."""
+    """Write the merchants of a subject in the format of the scripts in wrk/."""
     return _write(_file(places, subject, "merchants"), subject.merchants)
 
 

@@ -39,7 +39,7 @@ START_SECONDS_MAX: Final = 60.0
 
 
 def measure_cost() -> None:
-    """Print what deliveries add to a batch, in microseconds, by the batch's size."""
+    """Print what deliveries add to a batch, in microseconds, by batch size."""
     print("batch  events alone  no endpoint  one endpoint each, µs for the batch")
     for size in (1, 16, 64, 256):
         took = [_time_batches(size, endpoints=endpoints) for endpoints in (None, 0, size)]
@@ -69,7 +69,7 @@ def _time_batches(size: int, *, endpoints: int | None) -> float:
 
 
 def make_endpoints(database: Database, owners: list[tuple[str, str]]) -> None:
-    """Make an endpoint for each merchant, at its URL."""
+    """Create an endpoint for each merchant, at its URL."""
     ring = Keyring(lambda: read_keys(KEY), draw=ids.secret_bytes)
     for first in range(0, len(owners), 250):
         commands = []
@@ -91,18 +91,18 @@ def make_endpoints(database: Database, owners: list[tuple[str, str]]) -> None:
 
 
 class Receiver(asyncio.Protocol):
-    """Answers 204 and prints how long the event was on its way; what is posted to /hang is never answered."""
+    """Answers 204 and records the latency of the event. A POST to /hang is never answered."""
 
     def __init__(self, ways_ms: dict[str, int]) -> None:
         self._ways_ms = ways_ms
         self._heard = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
+        """Store the connection."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer when the body is there."""
+        """Answer when the body is complete."""
         self._heard += data
         head, separator, body = self._heard.partition(b"\r\n\r\n")
         if not separator or head.startswith(b"POST /hang") or not body.endswith(b"}}"):
@@ -115,19 +115,19 @@ class Receiver(asyncio.Protocol):
 
 
 async def receive() -> None:
-    """Serve until standard input ends, then print what came."""
+    """Serve until the end of standard input, then print the results."""
     ways_ms: dict[str, int] = {}
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Receiver(ways_ms), "127.0.0.1", 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
     print(json.dumps(list(ways_ms.values())), flush=True)
-    os._exit(0)  # Connections that hang need no good-bye.
+    os._exit(0)  # Hanging connections need no clean end.
 
 
 @contextmanager
 def running(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a program of this environment; it is ended on leaving."""
+    """Run a program of this environment; it is stopped on leaving."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         env={**os.environ, **settings},
@@ -143,7 +143,7 @@ def running(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]
 
 
 async def buy(url: str, merchants: list[str], seconds: float, chance: Random) -> int:
-    """Make a checkout, which is one event, at an even pace; returns how many were acknowledged."""
+    """Create checkouts, each of which is one event, at an even pace; returns how many were acknowledged."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     numbers = iter(range(round(seconds * EVENTS_PER_SECOND)))
@@ -166,7 +166,7 @@ async def buy(url: str, merchants: list[str], seconds: float, chance: Random) ->
 
 
 def measure_scale(seconds: float, url: str) -> None:
-    """Print how long events are on their way to receivers that answer, while a tenth of all never do."""
+    """Print the latency of events to receivers that answer, while a tenth of all receivers never do."""
     chance = Random(1)
     with TemporaryDirectory() as folder, running("bench.webhooks", "receive") as receiver:
         assert receiver.stdout is not None
@@ -197,7 +197,7 @@ def measure_scale(seconds: float, url: str) -> None:
             began = time.monotonic()
             made = asyncio.run(buy(address, merchants, seconds, chance))
             took = time.monotonic() - began
-            time.sleep(10)  # What is on its way arrives.
+            time.sleep(10)  # Time for the last events to arrive.
         ways_ms = json.loads(receiver.communicate(timeout=START_SECONDS_MAX)[0])
         cuts = quantiles(ways_ms, n=1000)
         print(

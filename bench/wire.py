@@ -1,4 +1,4 @@
-"""A client that costs next to nothing: on two cores, a comfortable one would be what is measured."""
+"""An HTTP client that costs next to nothing. On two cores, a convenient one would dominate the measurement."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -12,7 +12,7 @@ ANSWER_SECONDS_MAX: Final = 30.0
 
 
 class Answer(NamedTuple):
-    """A status and a body; status 0 is an answer that never came."""
+    """A status and a body. A status of 0 means that no response came."""
 
     status: int
     body: bytes
@@ -27,7 +27,7 @@ NO_ANSWER: Final = Answer(0, b"")
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection, one request at a time. The parser calls the ``on_…`` methods."""
+    """One keep-alive connection with one request at a time. The parser calls the ``on_…`` methods."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[Answer] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # What uvloop gives is one in all but name.
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport has the same interface.
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -70,11 +70,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used again."""
+        """Whether it can be used for another request."""
         return self._transport is not None
 
     def close(self) -> None:
-        """Hang up; whoever waits gets NO_ANSWER."""
+        """Close the connection. A request in flight gets NO_ANSWER."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -87,7 +87,7 @@ class Client:
         self.connections = connections
 
     async def send_all(self, requests: Iterable[bytes]) -> list[Answer]:
-        """Send every request, one at a time on each connection; the answers are in the order of the requests."""
+        """Send every request, one at a time on each connection; the responses are in the order of the requests."""
         numbered = enumerate(requests)
         answers: dict[int, Answer] = {}
 
@@ -99,7 +99,7 @@ class Client:
         return [answers[number] for number in range(len(answers))]
 
     async def exchange(self, place: int, request: bytes) -> Answer:
-        """Exchange on one of the connections, which is opened again if it was lost and ends after a time-out."""
+        """Send a request on one of the connections, which is reopened if it was lost, with a time-out."""
         connection = self.connections[place]
         if not connection.is_open:
             try:
@@ -124,7 +124,7 @@ async def open_connection(url: str) -> Connection:
 
 @asynccontextmanager
 async def connect(url: str, connections: int) -> AsyncIterator[Client]:
-    """Connect ``connections`` times, and hang up afterwards."""
+    """Open ``connections`` connections, and close them afterwards."""
     client = Client(url, [await open_connection(url) for _ in range(connections)])
     try:
         yield client
@@ -134,7 +134,7 @@ async def connect(url: str, connections: int) -> AsyncIterator[Client]:
 
 
 def errors_of(answers: Sequence[Answer]) -> dict[str, int]:
-    """Count what was refused (``status``) and what was never answered (``socket``)."""
+    """Count refused requests (``status``) and requests without a response (``socket``)."""
     return {
         "status": sum(1 for answer in answers if answer.status and not answer.ok),
         "socket": sum(1 for answer in answers if not answer.status),
