@@ -1,4 +1,4 @@
-"""What every test may ask for: a database of its own, SQLite or a real PostgreSQL."""
+"""Fixtures for all tests: an empty database on SQLite or a real PostgreSQL."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SESSION_DIRECTORY = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the directory that all processes of the session share, or learn it from the process that made it."""
+    """Create the directory that all processes of the session share, or read its path from the main process."""
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is not None:
         config.stash[SESSION_DIRECTORY] = Path(worker_input["session_directory"])
@@ -26,32 +26,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
-    """Tell a worker of pytest-xdist where the shared directory is."""
+    """Pass the shared directory to a worker of pytest-xdist."""
     node.workerinput["session_directory"] = str(node.config.stash[SESSION_DIRECTORY])
 
 
 @pytest.fixture(scope="session")
 def postgres_server_url(pytestconfig: pytest.Config) -> str:
-    """The administrator's database on a PostgreSQL that runs: ``TEST_DATABASE_URL``, or one of this session's own."""
+    """The administrator's database on a running PostgreSQL: ``TEST_DATABASE_URL``, or the session's own server."""
     return os.environ.get("TEST_DATABASE_URL") or server_url(pytestconfig.stash[SESSION_DIRECTORY])
 
 
 @pytest.fixture
 def postgres_url(postgres_server_url: str) -> Iterator[str]:
-    """Yield an empty PostgreSQL database that nobody else uses."""
+    """Yield an empty PostgreSQL database for one test."""
     with fresh_database(postgres_server_url) as url:
         yield url
 
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """Name a SQLite file that does not exist yet."""
+    """Return the URL of a new SQLite file."""
     return f"file:{tmp_path}/paidonce.db"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Give the test one empty database of each kind in turn: what holds must hold on both."""
+    """Yield an empty database of each kind in turn, so that the test runs on both."""
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(fixture)
     return url
@@ -59,7 +59,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield one empty database of each kind for all tests of a module, which a service in this process shares."""
+    """Yield one empty database of each kind for all tests of a module, which share a service in this process."""
     if request.param == "sqlite":
         yield f"file:{tmp_path_factory.mktemp('shared')}/paidonce.db"
         return

@@ -1,4 +1,4 @@
-"""apsw as a DB-API driver, as thin as SQLAlchemy's dialect for SQLite lets it be: so that a VFS of ours is below."""
+"""apsw as a minimal DB-API driver for SQLAlchemy's SQLite dialect, so that a VFS of the test can be used."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -20,7 +20,7 @@ rewrite: Callable[[str], str] = str  # Changes a statement on its way: how a tes
 
 
 class Cursor:
-    """A DB-API cursor that has read all its rows by the time that ``execute`` returns."""
+    """A DB-API cursor that has fetched all rows when ``execute`` returns."""
 
     arraysize = 1
     lastrowid: int | None = None
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever SQLite takes
 
 
 class Connection:
-    """A DB-API connection in autocommit: the engine says BEGIN itself, as it does with the other driver."""
+    """A DB-API connection in autocommit mode. The engine sends BEGIN itself, as with the other driver."""
 
     isolation_level = None
 
@@ -98,5 +98,5 @@ class Connection:
 
 
 def connect(path: str, **_: object) -> Connection:
-    """Open a database through the VFS of the test."""
+    """Open a database with the VFS of the test."""
     return Connection(path, vfs_name)

@@ -1,4 +1,4 @@
-"""A client that comes back: what it was told is written down, and what it asks twice it asks in the same words."""
+"""A client that returns after a crash: it stores acknowledgements, and repeats requests unchanged."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ from paidonce.service import Service
 
 WAIT_SECONDS_MAX: Final = 60.0
 SIMULATOR: Final = "simulator"
-KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof lets pass.
+KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof takes.
 
 
 def idempotency_for(merchant_id: str, key: str, content: object) -> Idempotency:
-    """Claim a key for a request that says this."""
+    """Return the claim to a key for a request with this content."""
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
         merchant_id=merchant_id,
@@ -46,18 +46,20 @@ def summarize(_request: object, _outcome: object) -> StoredResponse:
 
 
 class ShiftedClock:
-    """The machine's clock, moved on: a lease of seconds need not be waited for."""
+    """The machine's clock plus an offset, so that leases need not be waited for."""
 
     def __init__(self, shift_seconds: int) -> None:
         self.shift_ms = shift_seconds * 1000
 
     def __call__(self) -> Instant:
-        """Tell the present instant."""
+        """Return the current time."""
         return time.time_ns() // 1_000_000 + self.shift_ms
 
 
 class Buyer:
-    """One merchant's client. ``told`` is a file that outlives the process: every acknowledgement, a line of JSON."""
+    """The client of one merchant. ``told`` is a file that outlives the process, with one acknowledgement a line as
+    JSON.
+    """
 
     def __init__(
         self, service: Service, merchant_id: str, told: Path, *, clock: ShiftedClock, arm: Callable[[], None]
@@ -110,7 +112,7 @@ class Buyer:
         await self._begin(start_refunds, command, idempotency_for(checkout.merchant_id, key, amount))
 
     async def _begin(self, action: Any, command: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
-        """Ask for it; a client that repeats itself may hear that it is done already, and is content."""
+        """Send the request. A repeated request may find that it was processed already, which is fine."""
         try:
             outcome = await self.service.worker.begin(action, command, SIMULATOR, idempotency=idempotency)
         except PaidonceError:
@@ -124,7 +126,7 @@ class Buyer:
         return found
 
     async def until(self, checkout: Checkout, *wanted: CheckoutStatus) -> Checkout:
-        """Wait until the checkout has one of these statuses; what a client saw is acknowledged."""
+        """Wait until the checkout has one of these statuses. A status that a client has seen is acknowledged."""
 
         async def look() -> Checkout | None:
             seen = await self.read(checkout.id)
@@ -144,7 +146,7 @@ class Buyer:
             self._note(Acknowledged(attempt_id=one.id, attempt_status=str(one.status)))
 
     async def come_true(self, look: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``look`` finds
-        """Look again and again until there is something; a payment that is stuck is a failure."""
+        """Poll until there is a result; a payment that is stuck is a failure."""
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             while not (found := await look()):  # noqa: ASYNC110 - other processes change it too
                 await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A life of the service in a process of its own: it opens, a story is told, and it ends or dies at a point."""
+"""One run of the service in a separate process: it opens, runs a story, and ends or crashes at a point."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ from paidonce.settings import Settings
 from paidonce.webhook_endpoints.sender import LEASES_OF_A_CALL
 from tests.proof.buyer import Buyer, ShiftedClock
 from tests.proof.compiled import share
-from tests.proof.dying import Points, wrap
+from tests.proof.crash_injection import Points, wrap
 from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
 REHEARSED: Final = ("pay", "decline", "cancel", "capture", "void_on_expiry", "expire", "refund", "answer_lost")
 KEY: Final = write_key(bytes(32))
-SHIFT_SECONDS: Final = LEASE_SECONDS + 5  # Between two lives, so that the leases of the dead one are over.
+SHIFT_SECONDS: Final = LEASE_SECONDS + 5  # Between two runs, so that the leases of the crashed one have expired.
 
 
 def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -34,7 +34,7 @@ def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str
 
     ``life`` holds its number, the story, where to die (``die_at``, None: at the end), and url, books, merchant, told.
     """
-    os.dup2(2, 1)  # The parent's standard output is for answers.
+    os.dup2(2, 1)  # The standard output of the parent is for responses.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     if not life.pop("deduplicates", True):
         _forget_keys()
@@ -47,7 +47,7 @@ def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str
 
 
 def rehearse(*, url: str, folder: str) -> None:
-    """Tell some stories in the warm parent, so that its children need not compile the statements of their own."""
+    """Run some stories in the fork server, so that its children find compiled statements."""
     share()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     for story in REHEARSED:
@@ -59,7 +59,7 @@ def rehearse(*, url: str, folder: str) -> None:
 
 
 def _forget_keys() -> None:
-    """Let the provider be one that books a key as often as it is sent, and says so."""
+    """Make the provider book a key each time that it is sent, and declare that in its capabilities."""
     forgetful = msgspec.structs.replace(Simulator.capabilities, deduplicates_by_key=False)
     Simulator.capabilities = forgetful  # type: ignore[misc]
     vars(provider)["Rules"] = partial(Rules, deduplicates=False)
@@ -88,7 +88,7 @@ async def _serve(life: dict[str, Any], points: Points) -> None:
 
 
 def judge(life: dict[str, Any]) -> list[str]:
-    """Say what does not hold after this life, and where the story came to another end than it must."""
+    """Return violated invariants after this run, and stories with a wrong end."""
     snapshot = take_snapshot(life["url"], Path(life["books"]), of_merchant=life["merchant"])
     broken = [str(one) for one in find_violations(snapshot, read_told(Path(life["told"])))]
     story = STORIES[life["story"]]
@@ -97,7 +97,7 @@ def judge(life: dict[str, Any]) -> list[str]:
 
 
 def read_told(path: Path) -> list[Acknowledged]:
-    """Read what clients were told, if anything was."""
+    """Read the acknowledgements, if there are any."""
     return (
         [msgspec.json.decode(line, type=Acknowledged) for line in path.read_bytes().splitlines()]
         if path.exists()

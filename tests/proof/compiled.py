@@ -1,4 +1,4 @@
-"""Compiled statements that children find ready: compiling them anew was two thirds of a child's short life."""
+"""Shares compiled statements with child processes. Compiling took two thirds of the time of a child."""
 
 from functools import cache
 from typing import Any
@@ -11,9 +11,9 @@ _compiled: dict[Any, Any] = {}
 
 @cache
 def share() -> None:
-    """Let engines of a kind share what was compiled for one of them. For one process and its children."""
-    # Whatever cache an engine makes for itself, it reads this one.
+    """Let engines of one kind share compiled statements, in this process and its children."""
+    # Each engine reads this cache instead of its own.
     Engine._compiled_cache = property(lambda _: _compiled, lambda _, __: None)  # type: ignore[assignment] # noqa: SLF001
-    # A statement is found by its dialect, which is an object of its own for each engine.
+    # Statements are cached by dialect, of which each engine has its own object.
     DefaultDialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
     DefaultDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]

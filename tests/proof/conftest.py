@@ -1,4 +1,4 @@
-"""How long the proof takes: the quick part belongs to ``make test``, the long one is ``make prove``."""
+"""Fixtures of the proof. The quick part runs in ``make test``, the long one in ``make prove``."""
 
 import os
 import sys
@@ -9,38 +9,38 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.proof.parent import ForkServer, zygote
+from tests.proof.fork_client import ForkServer, fork_server
 from tests.proof.part import Part
 
 
 @pytest.fixture(scope="session")
 def part() -> Part:
-    """Tell which part runs: a sample, or everything with ``PAIDONCE_PROOF=long``."""
+    """Return which part runs: a sample, or everything with ``PAIDONCE_PROOF=long``."""
     return Part(os.environ.get("PAIDONCE_PROOF", "quick"))
 
 
 @pytest.fixture(scope="session")
 def seed(testrun_uid: str) -> int:
-    """The number that repeats a run, the same in all of its processes: ``TEST_SEED=…``."""
+    """The seed of a run, the same in all of its processes: ``TEST_SEED=…``."""
     return int(os.environ.get("TEST_SEED") or int(testrun_uid[:8], 16))
 
 
 @pytest.fixture
 def chance(seed: int) -> Random:
-    """Draw lots by the seed."""
+    """A random number generator with the seed."""
     return Random(seed)
 
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[ForkServer]:
-    """Share a warm parent of children that have paidonce imported."""
-    with zygote() as parent:
+    """Share a fork server whose children have imported paidonce."""
+    with fork_server() as parent:
         yield parent
 
 
 @pytest.fixture
 def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Say a figure: it stands in the test's output, and at the end of the session."""
+    """Report a figure, in the output of the test and at the end of the session."""
 
     def say(figure: str) -> None:
         record_property("figure", figure)
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
-    """Lend a folder that is quick to write: for tests in which processes die and the machine does not."""
+    """Provide a folder in memory, for tests in which processes crash and the machine does not."""
     shared = Path("/dev/shm")
     if not os.access(shared, os.W_OK):
         yield tmp_path

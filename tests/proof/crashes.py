@@ -1,4 +1,4 @@
-"""Crashes, one after the other: a life that dies at a point, lives that recover, and what was tried so far."""
+"""Runs that crash at chosen points and recover, with a record of what was tested."""
 
 import secrets
 from collections import Counter
@@ -9,13 +9,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeAlias
 
-from tests.proof.parent import End, ForkServer
+from tests.proof.fork_client import End, ForkServer
 from tests.proof.stories import STORIES
 
 FRESH: TypeAlias = Callable[[], AbstractContextManager[str]]
-"""Makes an empty database; yields its URL."""
+"""Creates an empty database; yields its URL."""
 
-POINTS_OF_A_STORY_MIN: Final = 1  # Where a sample is tried, and not every point of every story.
+POINTS_OF_A_STORY_MIN: Final = 1  # For a sample, where not every point of every story is tested.
 
 # What a worker does again and again, whatever the story: tried in the stories that are about it.
 POLLING: Final = {
@@ -29,9 +29,9 @@ POLLING: Final = {
 
 @dataclass
 class Crashes:
-    """What was tried on one database. ``died`` are the points at which a process died; ``broken`` must stay empty."""
+    """What was tested on one database. ``died`` are the points of crashes; ``broken`` must stay empty."""
 
-    zygote: ForkServer
+    fork_server: ForkServer
     url: str
     folder: Path
     fresh: FRESH
@@ -42,7 +42,7 @@ class Crashes:
     broken: list[str] = field(default_factory=list)
 
     def trace(self, story: str) -> list[str]:
-        """Tell a story without a crash; returns the points that it reaches, each once, in order."""
+        """Run a story without a crash; returns the points that it reaches, each once, in order."""
         reached: list[str] = []
         with self._place(story) as life:
             end = self._live(life, 0, None)
@@ -78,7 +78,7 @@ class Crashes:
     def _live(self, life: dict[str, Any], number: int, die_at: str | None) -> End:
         told = {**life, "number": number, "die_at": die_at, "from_the_start": number > 0}
         told["deduplicates"] = self.deduplicates
-        return self.zygote.fork("tests.proof.child:live", source=self.source, **told)
+        return self.fork_server.fork("tests.proof.child:live", source=self.source, **told)
 
     def _judge(self, what: str, end: End) -> None:
         if end.result is None:
@@ -88,7 +88,7 @@ class Crashes:
 
 
 class _Place:
-    """Where a story is told: a merchant of its own, or even a database."""
+    """Where a story runs: with a merchant, or even a database, of its own."""
 
     def __init__(self, crashes: Crashes, story: str) -> None:
         self._crashes = crashes
@@ -112,7 +112,7 @@ class _Place:
 
 
 def worth_trying(story: str, reached: Sequence[str]) -> Iterator[str]:
-    """Yield the points of a story at which it pays to die: not those that belong to the worker's idle rounds."""
+    """Yield the points of a story that are worth testing: not those of idle rounds of the worker."""
     for point in reached:
         stories = POLLING.get(point.partition(":")[0])
         if stories is None or story in stories:
@@ -122,7 +122,7 @@ def worth_trying(story: str, reached: Sequence[str]) -> Iterator[str]:
 def choose(
     traces: Mapping[str, Sequence[str]], chance: Random, *, points: Collection[str], all_of_them: bool
 ) -> list[tuple[str, str]]:
-    """Draw where to die: everywhere in every story, or so that each of these points and each story is tried."""
+    """Choose crash points: all points of all stories, or so that each of these points and each story is tested."""
     places = [(story, point) for story, reached in traces.items() for point in worth_trying(story, reached)]
     chance.shuffle(places)
     tried: Counter[str] = Counter()
@@ -138,6 +138,6 @@ def choose(
 
 
 def places_of(points: Iterable[str], traces: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Yield the places where these points were seen."""
+    """Yield where these points occurred."""
     wanted = set(points)
     yield from ((story, point) for story, reached in traces.items() for point in reached if point in wanted)

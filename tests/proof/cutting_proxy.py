@@ -1,4 +1,6 @@
-"""A proxy before PostgreSQL that cuts the connection at a COMMIT: before the server has it, or before its answer."""
+"""A proxy in front of PostgreSQL that cuts connections at a COMMIT: before the server receives it, or before its
+response.
+"""
 
 import socket
 from contextlib import suppress
@@ -11,7 +13,7 @@ CHUNK_BYTES: Final = 65_536
 
 
 class CuttingProxy:
-    """Listens in ``folder`` for the server whose socket is in ``server``; cuts each n-th COMMIT as ``every`` says."""
+    """Listens in ``folder`` for the server with the socket in ``server``; cuts each n-th COMMIT as ``every`` says."""
 
     def __init__(self, folder: Path, server: Path) -> None:
         self._server = server / SOCKET
@@ -25,7 +27,7 @@ class CuttingProxy:
         Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections; those that are there end with their client."""
+        """Accept no more connections. Existing ones end with their client."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -44,7 +46,7 @@ class CuttingProxy:
                 Thread(target=self._to_server, args=(client, server), daemon=True).start()
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
-        """Pass on what the client says and the server answers; a COMMIT whose turn it is is cut."""
+        """Forward data between client and server, and cut each COMMIT that is to be cut."""
         back = Thread(target=_pass_on, args=(server, client), daemon=True)
         back.start()
         with client, server:
@@ -67,12 +69,12 @@ class CuttingProxy:
             client.shutdown(socket.SHUT_RDWR)
             return
         self.cut_after += 1
-        client.shutdown(socket.SHUT_RDWR)  # Whatever the server answers from here on is lost.
+        client.shutdown(socket.SHUT_RDWR)  # Later responses of the server are lost.
         server.sendall(data)
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    """Pass on until the source has ended, also where the target takes nothing any more."""
+    """Forward data until the source ends, even where the target no longer accepts any."""
     with suppress(OSError):
         while data := source.recv(CHUNK_BYTES):
             with suppress(OSError):

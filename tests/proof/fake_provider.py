@@ -1,4 +1,4 @@
-"""A provider in memory, with books, whose faults are drawn or told: for proofs that do a thousand payments a second."""
+"""An in-memory provider with books and random or scripted faults, for proofs with a thousand payments a second."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ CAPABILITIES: Final = Capabilities(
 
 
 class FakeOutcome(Enum):
-    """How a call goes."""
+    """The outcome of a call."""
 
     WELL = "it is booked and answered"
     DECLINED = "it is declined"
@@ -49,7 +49,7 @@ class FakeOutcome(Enum):
 
 
 class FakeCharge(msgspec.Struct):
-    """A charge in the books; its fields are named as in the simulator's."""
+    """A charge in the books. Its fields are named as the simulator's."""
 
     key: str
     reference: str
@@ -78,7 +78,9 @@ class Change(NamedTuple):
 
 
 class FakeProvider:
-    """``going`` tells how the next call goes, ``latency`` half its seconds, ``hidden_ms`` how long one hides."""
+    """``going`` returns the outcome of the next call, ``latency`` half of its duration in seconds; ``hidden_ms`` is
+    how long a hidden one cannot be looked up.
+    """
 
     name: Final = "simulator"
 
@@ -102,7 +104,7 @@ class FakeProvider:
         self.calls = 0
 
     def evidence(self, key: str) -> Evidence:
-        """Tell what the books prove of a key."""
+        """Return what the books prove about a key."""
         found = self._by_key.get(key)
         if found is None or (isinstance(found, FakeCharge) and found.visible_at > self._clock()):
             return NotFound()
@@ -133,7 +135,7 @@ class FakeProvider:
             return line
 
         evidence = await self._call(request.key, book)
-        # The answer to an authorization stays that of an authorization, whatever became of it since.
+        # The result of an authorization stays an authorization, whatever happened to it since.
         return Authorized(evidence.reference) if isinstance(evidence, Succeeded) and not request.capture else evidence
 
     async def capture(self, request: Modification) -> Evidence:

@@ -1,6 +1,7 @@
-"""A warm parent for children that die: it has imported everything, has no threads, and forks a child for each request.
+"""A fork server for child processes that crash: it has imported everything, has no threads, and forks a child for each
+request.
 
-A new interpreter takes two seconds; a fork takes milliseconds. Requests and answers are lines of JSON.
+A new interpreter takes two seconds; a fork takes milliseconds. Requests and responses are lines of JSON.
 """
 
 import gc
@@ -32,7 +33,7 @@ CHILD_SECONDS_MAX: Final = 180  # The alarm kills a child that hangs: its status
 
 
 def main() -> None:
-    """Fork a child for each line of standard input; ``hot`` as the argument: with paidonce imported already."""
+    """Fork a child for each line of standard input. With the argument ``hot``, paidonce is imported before."""
     for name in (*WARM, *(HOT if "hot" in sys.argv[1:] else ())):
         importlib.import_module(name)
     gc.freeze()  # So that the children share what they never change.
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def _rehearse(request: dict[str, Any]) -> dict[str, Any]:
-    """Run a function in the parent itself: what it leaves in memory, every later child has."""
+    """Run a function in the fork server itself. What it leaves in memory is shared with all later children."""
     _function(request)(**request["arguments"])
     assert threading.active_count() == 1, "a thread would be missing in the children"
     gc.collect()
@@ -65,7 +66,7 @@ def _fork(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _child_main(request: dict[str, Any], writing: int) -> None:
-    """Be the child: run the function, hand its result back, and end without any farewell."""
+    """Run the child process: call the function, return its result, and exit at once."""
     status = 1
     try:
         signal.alarm(CHILD_SECONDS_MAX)

@@ -1,4 +1,6 @@
-"""A story about keys: whatever dies while they are made, replaced and ended, a key that was told works, or is ended."""
+"""A story about API keys: whatever crashes while keys are created, rotated and revoked, an acknowledged key is valid
+or ended.
+"""
 
 import asyncio
 from contextlib import redirect_stderr, redirect_stdout
@@ -22,7 +24,7 @@ from tests.proof.buyer import Buyer
 
 
 async def keys_desk(buyer: Buyer) -> None:
-    """An operator gives a merchant a key, puts another in its place, and ends both."""
+    """An operator creates a key for a merchant, rotates it, and revokes both."""
     writer, api_key_cache = buyer.service.writer, buyer.service.api_key_cache
     buyer.arm()
     await buyer.create()
@@ -58,6 +60,6 @@ async def keys_desk(buyer: Buyer) -> None:
 
 
 def create_beside(buyer: Buyer) -> None:
-    """Run the command that creates a merchant, beside the server."""
+    """Run the command that creates a merchant, while the server is running."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         create_merchant(buyer.service.settings, buyer.merchant_id)

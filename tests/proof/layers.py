@@ -1,4 +1,4 @@
-"""Layers of the proof that are told in a few transactions: each returns what was broken, nothing where all is well."""
+"""Checks of the proof that take a few transactions; each returns the violations."""
 
 import os
 import secrets
@@ -32,7 +32,7 @@ LEASE_MS: Final = 1000
 
 
 def stale_worker(url: str) -> list[str]:
-    """A worker that stalled past its lease answers, when another has the attempt."""
+    """A worker that stalled beyond its lease records a response when another worker holds the attempt."""
     with _opened(url) as (database, clock):
         checkout_id, attempt_id = _paid(database)
         clock.now += 2 * LEASE_MS
@@ -52,7 +52,7 @@ def stale_worker(url: str) -> list[str]:
 
 
 def constraints(url: str) -> list[str]:
-    """A second attempt for a checkout is written past every rule in Python."""
+    """A second attempt for a checkout is inserted without the rules in Python."""
     with _opened(url) as (database, _):
         checkout_id, _ = _paid(database)
         try:
@@ -69,7 +69,7 @@ def constraints(url: str) -> list[str]:
 
 
 def races(url: str) -> list[str]:
-    """Another process commits between our reading and our writing: for databases with several writers."""
+    """Another process commits between our read and our write: for databases with several writers."""
     with _opened(url) as (database, clock):
         return [*_cancel_against_pay(database), *_pay_against_pay(database), *_claim_against_answer(database, clock)]
 
@@ -134,7 +134,7 @@ def _opened(url: str) -> Iterator[tuple[Database, _Clock]]:
 
 @contextmanager
 def _meanwhile(module: Any, name: str, happen: Callable[[], object]) -> Iterator[None]:  # noqa: ANN401 - a module
-    """Let something happen once, just before ``name`` is called for the first time."""
+    """Run something once, just before ``name`` is called for the first time."""
     real = getattr(module, name)
     happened: list[bool] = []
 

@@ -1,4 +1,6 @@
-"""Clients, workers, a provider and a clock in any order: after each step all that must hold holds, on a real SQLite."""
+"""A state machine test: clients, workers, a provider and a clock in any order. The invariants hold after each step,
+on a real SQLite.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -44,13 +46,13 @@ from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop
 
 LEASE_MS = 30_000
-KEYS = st.sampled_from(["k1", "k2"])  # Few, so that requests meet.
+KEYS = st.sampled_from(["k1", "k2"])  # Few, so that requests collide.
 AMOUNTS = st.sampled_from([1000, 700])
 WHICH = st.integers(0, 20)
 
 
 class Answer(NamedTuple):
-    """What a worker learned and has not written yet."""
+    """What a worker learned and has not recorded yet."""
 
     attempt: Attempt
     evidence: Evidence
@@ -65,7 +67,7 @@ class Clock:
 
 
 class Machine(RuleBasedStateMachine):
-    """The reference model is small: which key has which checkout, and the provider's books."""
+    """The reference model: which key has which checkout, and the provider's books."""
 
     database: Database
     clock: Clock
@@ -173,14 +175,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def take_over(self) -> None:
-        """Whoever holds an attempt stalls until it is in other hands."""
+        """The worker that holds an attempt stalls until another one has it."""
         self.clock.now += LEASE_MS + 1000
         self.held += self.run(claim_attempts, ClaimAttempts("simulator", 5, LEASE_MS))
 
     @precondition(lambda self: self.held)
     @rule(which=WHICH, going=st.sampled_from(FakeOutcome))
     def pay_on(self, which: int, going: FakeOutcome) -> None:
-        """Ask and write at once, as happens most of the time."""
+        """Call and record immediately, which is the usual case."""
         self.ask(which, going)
         answer = self.answers.pop()
         self.record(answer.attempt.id, answer.evidence, answer.cause, answer.attempt.fence)
@@ -254,7 +256,7 @@ class Machine(RuleBasedStateMachine):
             assert find_violations(self.snapshot(), ended=False) == []
 
     def teardown(self) -> None:
-        """Let everybody be well, and everything must end."""
+        """Stop all faults; then everything must end."""
         if not hasattr(self, "provider"):
             return
         self.going = FakeOutcome.WELL

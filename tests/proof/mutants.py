@@ -1,4 +1,4 @@
-"""The code with one safeguard taken out: each of these must be noticed, or the proof proves nothing."""
+"""Negative controls: the code with one safeguard removed. The proof must notice each of them."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.proof.points import SOURCE
 
 
 class Edit(NamedTuple):
-    """A text that stands in a file as often as ``times``, and what takes its place."""
+    """A text that occurs ``times`` times in a file, and its replacement."""
 
     file: str
     old: str
@@ -17,7 +17,7 @@ class Edit(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """``layer`` is the one that must notice; ``where`` are a story and the points at which processes die."""
+    """``layer`` must notice it. ``where`` are a story and the points at which processes crash."""
 
     without: str
     layer: str
@@ -172,7 +172,7 @@ MUTANTS: Final = (
 
 
 def build(mutant: Mutant, folder: Path) -> Path:
-    """Write a copy of the source without the safeguard; returns the folder from which to import it."""
+    """Write a copy of the source without the safeguard; returns the folder to import it from."""
     shutil.copytree(SOURCE, folder / SOURCE.name, ignore=shutil.ignore_patterns("__pycache__"))
     for edit in mutant.edits:
         path = folder / SOURCE.name / edit.file

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Part(Enum):
-    """The quick part belongs to ``make test``; the long one, which tries everything, is ``make prove``."""
+    """The quick part runs in ``make test``. The long part, ``make prove``, tests everything."""
 
     QUICK = "quick"
     LONG = "long"

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "paidonce"
-ENGINE: Final = "database/engine.py"  # Where ``write`` itself is made.
+ENGINE: Final = "database/engine.py"  # Where ``write`` is defined.
 
 # paidonce prove, the command, plays the buyers: it commits nothing for the service.
 NOT_THE_SERVICE: Final = ("proving/",)
 
 
 def commit_points() -> set[str]:
-    """Name the points around every commit: of actions that a batcher runs, and of functions that commit themselves."""
+    """Return the points around every commit: of actions that a batcher runs, and of functions that commit
+    themselves.
+    """
     actions: set[str] = set()
     for path in sorted(SOURCE.rglob("*.py")):
         shown = str(path.relative_to(SOURCE))
@@ -27,7 +29,7 @@ def commit_points() -> set[str]:
 
 
 def provider_points() -> set[str]:
-    """Name the points around every call to a provider: the methods of the protocol that the payments call."""
+    """Return the points around every call to a provider: the protocol methods that the payments use."""
     protocol = ast.parse((SOURCE / "providers" / "base.py").read_text())
     methods = {
         item.name
@@ -69,7 +71,7 @@ def _submitted(tree: ast.Module) -> Iterator[str]:
 
 
 def _committing(tree: ast.Module) -> Iterator[str]:
-    """Yield the functions that open a transaction to write, or migrate."""
+    """Yield the functions that open a write transaction, or migrate."""
     for function in _functions(tree):
         for node in ast.walk(function):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(

@@ -1,4 +1,6 @@
-"""A disk that forgets: writes are held until they are synced, and a power cut keeps, drops, tears and reorders them."""
+"""A model of a disk with a volatile cache: writes are cached until a sync. A power cut keeps, drops, tears and
+reorders them.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,19 +9,19 @@ from typing import Final, NamedTuple
 
 import apsw
 
-SECTOR: Final = 512  # What a disk writes whole or not at all.
-KEPT: Final = ("-wal", "")  # The database and its log; the shared memory beside them is memory.
+SECTOR: Final = 512  # The unit that a disk writes atomically.
+KEPT: Final = ("-wal", "")  # The database and its WAL. The shared memory file is lost in a power cut.
 
 
 class Write(NamedTuple):
-    """A write that is not synced; without ``data`` it cuts the file to ``offset``."""
+    """A write that is not synced. Without ``data`` it truncates the file to ``offset``."""
 
     offset: int
     data: bytes | None
 
 
 class DiskFile:
-    """One file: what is on the disk for certain, and what was written since."""
+    """One file: its durable content, and the writes since."""
 
     def __init__(self, durable: bytes = b"") -> None:
         self.durable = bytearray(durable)
@@ -31,11 +33,11 @@ class DiskFile:
         self.pending.clear()
 
     def after_a_cut(self, chance: Random) -> bytes:
-        """Draw one of the contents that a power cut can leave."""
+        """Choose one of the contents that a power cut can leave."""
         content = bytearray(self.durable)
         order = list(self.pending)
         if chance.random() < 0.5:
-            chance.shuffle(order)  # The disk's cache writes in the order that it likes.
+            chance.shuffle(order)  # The cache of the disk writes in any order.
         kept = chance.randint(0, len(order))
         for write in order[:kept]:
             _apply(content, write)
@@ -55,7 +57,7 @@ def _apply(content: bytearray, write: Write) -> None:
 
 
 def _tear(content: bytearray, write: Write, chance: Random) -> None:
-    """Write some sectors of a write and not the others."""
+    """Apply some sectors of a write and not others."""
     if write.data is None:
         return
     for start in range(0, len(write.data), SECTOR):
@@ -64,7 +66,7 @@ def _tear(content: bytearray, write: Write, chance: Random) -> None:
 
 
 class Disk:
-    """All files of a database. ``moment`` is called before each write and sync: there the power may fail."""
+    """All files of a database. ``moment`` is called before each write and sync, when the power may fail."""
 
     def __init__(self, moment: Callable[[], None]) -> None:
         self.files: dict[str, DiskFile] = {}
@@ -77,7 +79,7 @@ class Disk:
         return self.files[name]
 
     def after_a_cut(self, chance: Random) -> dict[str, bytes]:
-        """Draw what a cut at this moment leaves: the database and its log."""
+        """Choose what a power cut at this moment leaves: the database and its WAL."""
         return {
             name: file.after_a_cut(chance)
             for name, file in self.files.items()
@@ -86,7 +88,7 @@ class Disk:
 
 
 class ForgetfulFile(apsw.VFSFile):
-    """A file whose writes reach the disk when they are synced."""
+    """A file whose writes become durable when they are synced."""
 
     def __init__(self, filename: apsw.URIFilename | str, flags: list[int], disk: Disk) -> None:
         super().__init__("", filename, flags)
@@ -109,7 +111,7 @@ class ForgetfulFile(apsw.VFSFile):
 
 
 class ForgetfulVFS(apsw.VFS):
-    """The machine's own files, seen through a disk that forgets."""
+    """The real file system, seen through the model of the disk."""
 
     def __init__(self, name: str, disk: Disk) -> None:
         super().__init__(name, "")

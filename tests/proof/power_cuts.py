@@ -1,4 +1,4 @@
-"""Rounds of work on a disk that forgets: what a cut leaves must be the last acknowledged state, or a later one."""
+"""Power cuts on the disk model: each must leave the last acknowledged state, or a later one."""
 
 import hashlib
 import shutil
@@ -22,23 +22,23 @@ from tests.proof import apsw_driver
 from tests.proof.power import Disk, ForgetfulVFS
 from tests.proof.workload import Workload
 
-TRANSACTIONS: Final = 25  # In a round: enough for several checkpoints, few enough that reading all rows is quick.
-CHECKPOINT_PAGES: Final = 40  # SQLite's own 1000 would not be reached in a round.
-MOMENTS: Final = 450  # About as many writes and syncs as a round has; measured.
+TRANSACTIONS: Final = 25  # For each round: enough for several checkpoints, and few enough to read all rows quickly.
+CHECKPOINT_PAGES: Final = 40  # SQLite's default of 1000 would not be reached in a round.
+MOMENTS: Final = 450  # About the number of writes and syncs of a round, as measured.
 TABLES: Final = ("checkout", "attempt", "event", "merchant")
 
 _names: Final = count()
 
 
 class Cut(NamedTuple):
-    """What one cut left: a digest of all rows (None: the file is damaged), and how many commits had returned."""
+    """What one power cut left: a digest of all rows (None: the file is damaged), and how many commits had returned."""
 
     digest: str | None
     acknowledged: int
 
 
 class Tally(NamedTuple):
-    """What came of many cuts: after how many of them an acknowledged commit was lost, or the file damaged."""
+    """The result of many power cuts: how many lost an acknowledged commit, or damaged the file."""
 
     cuts: int = 0
     lost: int = 0
@@ -50,7 +50,7 @@ class Tally(NamedTuple):
 
 
 def cut_the_power(folder: Path, chance: Random, *, cuts: int, synchronous: str = "FULL") -> Tally:
-    """Work, and cut the power ``cuts`` times or a few more, at moments drawn by lot."""
+    """Run a workload, and cut the power at least ``cuts`` times at random moments."""
     template = folder / "template.db"
     if not template.exists():
         database = open_database(DatabaseUrl("sqlite", path=template), clock=lambda: 1, before_commit=write_events)
@@ -83,7 +83,7 @@ def _round(folder: Path, chance: Random, *, wanted: int, synchronous: str) -> Ta
             acknowledged.append(_digest(lambda statement: _rows(database, statement)))
     return Tally(
         cuts=len(cuts),
-        # A commit that was under way may have come through: the state after it is as good.
+        # A commit that was under way may be durable, which is fine.
         lost=sum(cut.digest is not None and cut.digest not in acknowledged[cut.acknowledged - 1 :] for cut in cuts),
         damaged=sum(cut.digest is None for cut in cuts),
         commits=len(acknowledged) - 1,
@@ -92,7 +92,7 @@ def _round(folder: Path, chance: Random, *, wanted: int, synchronous: str) -> Ta
 
 @contextmanager
 def _opened(path: Path, disk: Disk, synchronous: str) -> Iterator[Database]:
-    """Open a database as the service does, over the disk that forgets; a weaker ``synchronous`` is smuggled in."""
+    """Open a database as the service does, on the disk model, possibly with a weaker ``synchronous`` setting."""
     name = f"forgetful{next(_names)}"
     vfs = ForgetfulVFS(name, disk)
     levels = {"FULL": engine.SYNCHRONOUS_FULL, "NORMAL": 1, "OFF": 0}
@@ -124,7 +124,7 @@ def _rows(database: Database, statement: str) -> list[Any]:
 
 
 def _digest_of_what_is_left(folder: Path, left: dict[str, bytes]) -> str | None:
-    """Open what a cut left, as the next start would, and read everything; None where it is damaged."""
+    """Open what a power cut left, as the next start would, and read everything; None where it is damaged."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in left.items():

@@ -1,4 +1,6 @@
-"""The worker, the gate, the asker and the reducer as they are, over rows in memory, on a virtual clock, by a seed."""
+"""A deterministic simulation: the real worker, circuit breaker, provider caller and reducer, over rows in memory, on
+a virtual clock, from a seed.
+"""
 
 import asyncio
 import heapq
@@ -26,14 +28,16 @@ SETTINGS: Final = WorkerSettings(
     poll_seconds=0.5,
     schedule=LookupSchedule(),
 )
-FAULTS_SECONDS: Final = 120  # So long the workers are killed and the provider is sick; then everything must end.
-END_SECONDS_MAX: Final = 45 * 86_400  # Of the virtual clock: what nobody can prove is asked about for a month.
-CALM: Final = msgspec.structs.replace(SETTINGS, poll_seconds=600.0)  # Nobody looks twice a second for a month.
+FAULTS_SECONDS: Final = 120  # How long workers are killed and the provider is faulty; then everything must end.
+END_SECONDS_MAX: Final = 45 * 86_400  # In virtual time: unknown outcomes are looked up for a month.
+CALM: Final = msgspec.structs.replace(
+    SETTINGS, poll_seconds=600.0
+)  # Rare polls, because the run takes a virtual month.
 WORKERS: Final = 3
 
 
 class Outcome(NamedTuple):
-    """What a run came to: equal for equal seeds. ``wrong`` must be empty."""
+    """The result of a run, equal for equal seeds. ``wrong`` must be empty."""
 
     payments: int
     ends: Counter[str]
@@ -44,19 +48,19 @@ class Outcome(NamedTuple):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """A request to begin an attempt; with a lease it is born in a worker's hands."""
+    """A request to begin an attempt. With a lease, it is leased at once."""
 
     attempt: Attempt
     lease_ms: int = 0
 
 
 def start(_transaction: Any, _requests: Sequence[Start]) -> Any:  # noqa: ANN401 - an action
-    """Stand for an action that begins attempts: the rows in memory know it by its name."""
+    """A placeholder for an action that begins attempts, which the rows in memory recognize by name."""
     raise NotImplementedError
 
 
 class Rows:
-    """The attempts' table in memory, with the statements that a worker runs; stands in for the writer."""
+    """The table of attempts in memory, with the statements that a worker runs. It replaces the writer."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -64,9 +68,9 @@ class Rows:
         self._due: list[tuple[int, str]] = []
 
     async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - the batcher's
-        await asyncio.sleep(0.001)  # A commit takes a while: others come in between.
+        await asyncio.sleep(0.001)  # A commit takes time, in which other tasks run.
         outcome = getattr(self, action.__name__)(request)
-        await asyncio.sleep(0.001)  # So does the way back; who dies here has committed.
+        await asyncio.sleep(0.001)  # So does the response. A worker that is killed here has committed.
         return outcome
 
     def put(self, attempt: Attempt) -> None:
@@ -88,7 +92,7 @@ class Rows:
         while self._due and self._due[0][0] <= now and len(claimed) < request.limit:
             due_at, attempt_id = heapq.heappop(self._due)
             attempt = self.attempts[attempt_id]
-            if attempt.due_at == due_at:  # Else it was settled or claimed since.
+            if attempt.due_at == due_at:  # Otherwise it was settled or claimed since.
                 status = "SENT" if attempt.status == "READY" else attempt.status
                 taken = {"status": status, "fence": attempt.fence + 1, "due_at": now + request.lease_ms}
                 claimed.append(msgspec.structs.replace(attempt, **taken))
@@ -117,7 +121,7 @@ class Rows:
 
 
 def simulate(seed: int, *, payments: int, capabilities: Capabilities = CAPABILITIES) -> Outcome:
-    """Let workers that are killed ask a provider that is sick about so many payments; then let everybody be well."""
+    """Run this many payments with workers that are killed and a faulty provider; then stop all faults."""
     return run(lambda loop: _simulate(loop, Random(seed), payments, capabilities))
 
 
@@ -176,7 +180,7 @@ async def _start(
 
 
 async def _kill(worker: Worker) -> None:
-    """End everything where it stands: nothing is written, no lease is given back."""
+    """Kill a worker: nothing is recorded, and no lease is released."""
     tasks = [one for one in (worker._loop_task, *worker._tasks) if one is not None]  # noqa: SLF001 - from outside
     for task in tasks:
         task.cancel()

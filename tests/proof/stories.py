@@ -1,4 +1,4 @@
-"""One small story for each operation. Told again after a crash, each must come to the same end."""
+"""One small scenario for each operation. Repeated after a crash, each must have the same result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.database.schema import attempt
 from paidonce.providers.simulator.faults import HIDDEN_MS
 from tests.proof.buyer import Buyer
-from tests.proof.keys import keys_desk
-from tests.proof.trouble import (
+from tests.proof.fault_stories import (
     late_success,
     late_success_of_a_canceled_one,
     leave,
@@ -20,6 +19,7 @@ from tests.proof.trouble import (
     review,
     unreadable_webhook,
 )
+from tests.proof.keys import keys_desk
 from tests.proof.webhooks import webhook, webhook_desk, webhook_end, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
@@ -28,7 +28,7 @@ ENDED: Final = (STATUS.COMPLETED, STATUS.FAILED, STATUS.CANCELED, STATUS.EXPIRED
 
 
 class Story(NamedTuple):
-    """``tell`` is the client's part; ``status`` and ``money`` (captured, refunded) are how it must end."""
+    """``tell`` is the client's part. ``status`` and ``money`` (captured, refunded) are the expected result."""
 
     tell: Callable[[Buyer], Awaitable[None]]
     status: CheckoutStatus
@@ -67,7 +67,7 @@ async def decline_then_pay(buyer: Buyer) -> None:
 
 
 async def hidden(buyer: Buyer) -> None:
-    """The answer is lost, and for a while the provider itself knows nothing of the charge."""
+    """The response is lost, and for a while the provider does not find the charge either."""
     checkout = await buyer.create()
     buyer.arm()
     if checkout.attempt_count == 0:

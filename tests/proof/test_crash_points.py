@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.proof.crashes import Crashes, choose, places_of
-from tests.proof.parent import ForkServer
+from tests.proof.fork_client import ForkServer
 from tests.proof.part import Part
 from tests.proof.points import commit_points, provider_points
 from tests.proof.stories import STORIES

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.proof.crashes import Crashes
+from tests.proof.fork_client import ForkServer, fork_server
 from tests.proof.mutants import MUTANTS, Mutant, build
-from tests.proof.parent import ForkServer, zygote
 
 NEEDS_POSTGRESQL = {"races"}
 REFUSAL = "refusal to start"
@@ -18,7 +18,7 @@ REFUSAL = "refusal to start"
 @pytest.fixture(scope="module")
 def cold() -> Iterator[ForkServer]:
     """Lend a warm parent that has not imported paidonce: its children take it from where they are told."""
-    with zygote(hot=False) as parent:
+    with fork_server(hot=False) as parent:
         yield parent
 
 

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nobody has anything to do: hours in a moment, and the same each time."""
+"""An event loop with virtual time, which advances only when there is nothing to do: fast and deterministic."""
 
 import asyncio
 import selectors
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.DefaultSelector):
-    """Does not wait for what is to come: it moves the clock there."""
+    """Does not wait: it advances the clock instead."""
 
     now = 0.0
 
@@ -36,7 +36,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine in a virtual time of its own."""
+    """Run a coroutine in virtual time."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main(loop))

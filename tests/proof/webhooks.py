@@ -1,4 +1,4 @@
-"""Stories about webhooks to merchants: whatever dies, every event is delivered, and numbered without a gap."""
+"""Stories about webhooks to merchants: whatever crashes, every event is delivered, and numbered without gaps."""
 
 import asyncio
 from contextlib import suppress
@@ -31,7 +31,7 @@ OK: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 async def receiver(answer: bytes = OK) -> str:
-    """Answer every request on a port of loopback for as long as the process lives; returns the URL."""
+    """Answer every request on a loopback port for the lifetime of the process; returns the URL."""
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -50,7 +50,7 @@ async def receiver(answer: bytes = OK) -> str:
 
 
 async def subscribed(buyer: Buyer, url: str) -> WebhookEndpoint:
-    """Have an endpoint that leads to this life's receiver: a new one, or that of a life before."""
+    """Return an endpoint with the URL of this run's receiver: a new one, or that of an earlier run."""
     page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
     if page:
         command = ChangeEndpoint(name=EndpointName(page[0].id, buyer.merchant_id), url=url, enabled=True)
@@ -75,7 +75,7 @@ async def subscribed(buyer: Buyer, url: str) -> WebhookEndpoint:
 
 
 async def webhook(buyer: Buyer) -> None:
-    """A payment's events are delivered, each of them."""
+    """Every event of a payment is delivered."""
     url = await receiver()
     buyer.arm()
     await subscribed(buyer, url)
@@ -87,7 +87,7 @@ async def webhook(buyer: Buyer) -> None:
 
 
 async def webhook_desk(buyer: Buyer) -> None:
-    """A merchant tests its endpoint, has deliveries sent again, and replaces the secret; so does the operator's key."""
+    """A merchant tests its endpoint, redelivers, and rotates the secret; so does an operator key."""
     url = await receiver()
     buyer.arm()
     endpoint = await subscribed(buyer, url)
@@ -106,7 +106,7 @@ async def webhook_desk(buyer: Buyer) -> None:
 
 
 async def webhook_end(buyer: Buyer) -> None:
-    """A merchant deletes an endpoint for which something waits: that is ended, and never sent."""
+    """A merchant deletes an endpoint with pending deliveries: they are ended and never sent."""
     if not statuses(buyer):
         endpoint = await subscribed(buyer, await receiver())
         pause = ChangeEndpoint(name=EndpointName(endpoint.id, buyer.merchant_id), enabled=False)
@@ -126,14 +126,14 @@ async def all_dropped(buyer: Buyer) -> bool:
 
 
 def statuses(buyer: Buyer) -> set[str]:
-    """Read how the deliveries to a merchant stand."""
+    """Read the statuses of the deliveries to a merchant."""
     with buyer.service.database.read() as transaction:
         found = transaction.rows(select(delivery.c.status).where(delivery.c.merchant_id == buyer.merchant_id))
     return {row.status for row in found}
 
 
 async def webhook_leave(buyer: Buyer) -> None:
-    """The service is stopped while a receiver takes its time: the lease is given back, and the next life delivers."""
+    """The service is stopped while a receiver is slow: the lease is released, and the next run delivers."""
     page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
     url = await receiver(OK if page else b"")
     await subscribed(buyer, url)
@@ -146,7 +146,7 @@ async def webhook_leave(buyer: Buyer) -> None:
 
 
 async def all_delivered(buyer: Buyer, at_least: int) -> bool:
-    """Tell whether every event about money has its delivery, and every delivery arrived."""
+    """Return whether every event about money has a delivery, and every delivery succeeded."""
     await asyncio.sleep(0)
     wanted = (
         select(event.c.type, delivery.c.status, delivery.c.number)

@@ -1,4 +1,6 @@
-"""Work as the service does it, drawn by lot: batches of creates, payments, answers, refunds, captures and cancels."""
+"""A random workload like that of the service: batches of creates, payments, responses, refunds, captures and
+cancels.
+"""
 
 from itertools import count
 from random import Random
@@ -23,7 +25,7 @@ _time: Final = count(1_700_000_000_000, 100)
 
 
 class Workload:
-    """Each ``step`` is one transaction: a batch of one kind of request over the checkouts that were made so far."""
+    """Each ``step`` is one transaction: a batch of one kind of request over existing checkouts."""
 
     def __init__(self, database: Database, chance: Random) -> None:
         self._database = database
@@ -33,11 +35,11 @@ class Workload:
 
     @staticmethod
     def clock() -> Instant:
-        """Tell an instant a tenth of a second after the one before."""
+        """Return an instant a tenth of a second after the one before."""
         return next(_time)
 
     def step(self) -> None:
-        """Do one transaction."""
+        """Run one transaction."""
         steps = [self._create, self._pay, self._answer, self._change, self._claim]
         step = self._chance.choices(steps, weights=[3, 3, 4, 3, 1])[0] if self._checkouts else self._create
         step()

@@ -1,4 +1,4 @@
-"""A service with keys, a merchant, and the keys of each kind, as the tests of the HTTP front share it."""
+"""A service with authentication, a merchant, and an API key of each kind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.support.service_process import ServiceProcess, processes
 
 @dataclass(frozen=True)
 class AuthenticatedService:
-    """``admin`` and ``merchant`` are keys: an operator's, and one of the merchant ``m123``."""
+    """``admin`` is an operator key, ``merchant`` a key of the merchant ``m123``."""
 
     service: ServiceProcess
     admin: str
@@ -25,14 +25,14 @@ class AuthenticatedService:
         return self.service.url
 
     def client(self, key: str = "") -> httpx.Client:
-        """Make a client that bears a key, or none."""
+        """Return a client with or without an API key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30)
 
 
 @contextmanager
 def authenticated_service(folder: Path, **settings: str) -> Iterator[AuthenticatedService]:
-    """Run a service with keys on SQLite."""
+    """Run a service with authentication on SQLite."""
     url = f"file:{folder}/paidonce.db"
     with processes(folder) as start:
         service = start("dev", DATABASE_URL=url, PAIDONCE_AUTH="keys", **settings).wait_until_ready()

@@ -1,4 +1,4 @@
-"""Buyers under load: they create and pay, remember what was acknowledged, and repeat what was not."""
+"""Concurrent buyers: they create and pay checkouts, remember what was acknowledged, and repeat what was not."""
 
 import asyncio
 import secrets
@@ -40,14 +40,14 @@ class Buyers:
         self._ended = False
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a condition over what was acknowledged has come true, while others buy."""
+        """Wait until a condition on the acknowledged purchases is true, while others buy."""
         while not condition():
             assert not self._ended, "the buyers ended before this came true"
             self._changed.clear()
             await self._changed.wait()
 
     async def buy(self, url: str, *, enough: Callable[[], bool] = lambda: False) -> None:
-        """Buy with several buyers at once, until it is enough or until the service answers no more."""
+        """Buy with several concurrent buyers, until it is enough or the service stops answering."""
         self._ended = False
         try:
             async with MerchantClient(url) as shop:
@@ -100,7 +100,7 @@ class Buyers:
         return True
 
     async def lost(self, url: str) -> list[str]:
-        """Say what was acknowledged and is not there, or is paid and does not end; empty where all is well."""
+        """Return what was acknowledged and is missing, or was paid and does not end; empty where all is well."""
         async with MerchantClient(url) as shop:
             found = await a_few_at_a_time(shop.ended, list(self.created))
         wrong = [

@@ -1,4 +1,4 @@
-"""A certificate for a name, and an authority that vouches for it: made for one test, and gone with it."""
+"""A certificate for a name, and its certificate authority, for one test."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def certificate_for(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make what a server of this name needs, and what a client needs that believes it and nobody else."""
+    """Return the TLS contexts of a server with this name and of a client that trusts only it."""
     with TemporaryDirectory() as folder:
         certificate, key, client = certificate_files(name, Path(folder))
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -22,7 +22,7 @@ def certificate_for(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def certificate_files(name: str, folder: Path) -> tuple[Path, Path, ssl.SSLContext]:
-    """Write a certificate for a name and its key as files; returns them, and what a client needs that believes it."""
+    """Write a certificate and its key as files; returns them, and the TLS context of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

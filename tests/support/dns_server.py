@@ -1,4 +1,4 @@
-"""A name server on loopback: some names have an address, some hang, and all others do not exist."""
+"""A DNS server on loopback: some names have an address, some time out, and all others do not exist."""
 
 import asyncio
 import struct
@@ -12,7 +12,7 @@ RESPONSE, NO_SUCH_NAME = 0x8180, 0x8183
 
 
 class DnsServer(asyncio.DatagramProtocol):
-    """Answers queries; a name that is not in ``addresses`` does not exist, one that begins with "hangs" is ignored."""
+    """Answers queries. Names outside ``addresses`` do not exist; those that begin with "hangs" get no response."""
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = addresses
@@ -40,7 +40,7 @@ class DnsServer(asyncio.DatagramProtocol):
 
 
 def _name(data: bytes, at: int) -> tuple[str, int]:
-    """Read a name; returns where what follows it begins."""
+    """Read a name; returns it and the offset after it."""
     labels = []
     while data[at]:
         labels.append(data[at + 1 : at + 1 + data[at]].decode())
@@ -50,7 +50,7 @@ def _name(data: bytes, at: int) -> tuple[str, int]:
 
 @asynccontextmanager
 async def name_server(addresses: Mapping[str, str]) -> AsyncIterator[DnsServer]:
-    """Run a name server on a port of its own."""
+    """Run a DNS server on a free port."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(lambda: DnsServer(addresses), local_addr=("127.0.0.1", 0))
     try:

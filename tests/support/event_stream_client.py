@@ -1,4 +1,4 @@
-"""Who follows a merchant's events over HTTP, as a browser's EventSource does."""
+"""A client that follows a merchant's events over HTTP, like a browser's EventSource."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ SECONDS_MAX: Final = 90.0
 
 
 class EventStreamClient:
-    """What a follower was told so far. ``position`` is what it would send as Last-Event-ID; ``done``: it ended."""
+    """What was received so far. ``position`` is sent as Last-Event-ID to resume; ``done``: the stream has ended."""
 
     def __init__(self) -> None:
         self.events: list[Json] = []
@@ -27,7 +27,7 @@ class EventStreamClient:
         return [event["sequence"] for event in self.events]
 
     def take(self, line: str) -> None:
-        """Take a line of the stream."""
+        """Process a line of the stream."""
         name, _, value = line.partition(": ")
         if name == "id":
             self.position = value
@@ -41,7 +41,7 @@ class EventStreamClient:
         self._changed.set()
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until a condition over what was told has come true."""
+        """Wait until a condition on the received events is true."""
         async with asyncio.timeout(SECONDS_MAX):
             while not condition():
                 self._changed.clear()

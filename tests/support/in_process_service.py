@@ -1,4 +1,4 @@
-"""A service in this process in which nothing moves by itself: no worker, no sender, and a clock that the test moves."""
+"""A service in this process without background work: no worker, no sender, and a clock that the test controls."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens
 
 
 class InProcessService:
-    """A service, and the merchant and the operator that call it: each has an API key."""
+    """A service with a merchant and an operator, each of which has an API key."""
 
     def __init__(self, service: Service, http: httpx.AsyncClient, clock: "Clock") -> None:
         self.service = service
@@ -47,22 +47,22 @@ class InProcessService:
         self._names = count()
 
     async def settle(self) -> None:
-        """Take a merchant that is new, and has nothing yet, and a new key of the operator."""
+        """Create a new merchant without any data, and a new operator key."""
         self.merchant_id = self.new_name("m")
         await self.service.writer.submit(create_merchants, self.merchant_id)
         self.merchant_key = await self.api_key(self.merchant_id)
         self.operator_key = await self.api_key(OPERATOR)
 
     def new_name(self, prefix: str) -> str:
-        """Make a name that nothing has."""
+        """Return a unique name."""
         return f"{prefix}_{next(self._names)}"
 
     async def api_key(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> str:
-        """Make an API key as the command does; returns its secret."""
+        """Create an API key as the command does; returns its secret."""
         return (await self.issued(merchant_id, scopes)).secret
 
     async def issued(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> IssuedKey:
-        """Make an API key with these scopes; else with all that its owner may have."""
+        """Create an API key with these scopes, or with all that its owner may have."""
         allowed = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
         new = NewKey(
             id=ids.new_id(ids.KEY),
@@ -78,7 +78,7 @@ class InProcessService:
     async def post(
         self, path: str, body: Json | None = None, *, key: str | None = None, as_who: str | None = None
     ) -> httpx.Response:
-        """Make a POST, as the merchant unless said otherwise, with or without an idempotency key."""
+        """Send a POST, as the merchant by default, with or without an idempotency key."""
         headers = {"Authorization": f"Bearer {as_who or self.merchant_key}"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -89,7 +89,7 @@ class InProcessService:
         return await self.http.get(path, headers=headers, params=parameters)
 
     async def made(self, path: str, body: Json | None = None, *, as_who: str | None = None) -> Json:
-        """Make a POST that must succeed; returns its answer."""
+        """Send a POST that must succeed; returns its response body."""
         answer = await self.post(path, body, as_who=as_who)
         assert answer.is_success, answer.text
         values: Json = answer.json()
@@ -101,7 +101,7 @@ class InProcessService:
         return checkout_id
 
     async def paid(self, **fields: object) -> str:
-        """Make a checkout and prove its payment, as a worker would."""
+        """Create a checkout and confirm its payment, as a worker would."""
         checkout_id = await self.checkout(**fields)
         paying = await self.made(f"/checkouts/{checkout_id}/pay")
         await self.prove(paying["attempt"]["id"])
@@ -119,7 +119,7 @@ class InProcessService:
         await self.service.writer.submit(record_evidence, proof)
 
     async def delivery(self) -> tuple[str, str]:
-        """Make an endpoint and an event whose delivery to it has failed; returns both ids."""
+        """Create an endpoint and an event whose delivery to it has failed; returns both ids."""
         endpoint = await self.made("/webhook-endpoints", ENDPOINT)
         await self.checkout()
         deliveries = await self.get(f"/webhook-endpoints/{endpoint['id']}/deliveries")
@@ -139,7 +139,7 @@ class InProcessService:
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now: Instant = NOW
@@ -152,7 +152,7 @@ class Clock:
 async def open_in_process_service(
     database_url: str, folder: str, *, clock: Clock | None = None, migrating: bool = True, **settings: object
 ) -> AsyncIterator[InProcessService]:
-    """Open a service with API keys in this process; ``settings`` replace its own."""
+    """Open a service with API keys in this process; ``settings`` override the defaults."""
     clock = clock or Clock()
     values: dict[str, Any] = {
         "auth": "keys",

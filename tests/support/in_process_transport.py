@@ -1,4 +1,4 @@
-"""An application without a socket: httpx hands it each request."""
+"""An httpx transport that calls an ASGI application without a socket."""
 
 import asyncio
 
@@ -9,9 +9,9 @@ STREAM = "/events/stream"
 
 
 class InProcessTransport(httpx.ASGITransport):
-    """Hands each request to an application.
+    """Passes each request to an application.
 
-    At a stream of events the client hangs up when it has heard its beginning: else its answer would have no end.
+    The client of an event stream disconnects after the first bytes, because the response would never end.
     """
 
     def __init__(self, app: ASGIApp, address: str = "192.0.2.1") -> None:
@@ -19,7 +19,7 @@ class InProcessTransport(httpx.ASGITransport):
 
 
 def disconnecting_from_streams(app: ASGIApp) -> ASGIApp:
-    """Let the client of a stream go as soon as it has heard something."""
+    """Disconnect the client of an event stream once it has received something."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != STREAM:

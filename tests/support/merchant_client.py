@@ -1,4 +1,4 @@
-"""A shop that sells through paidonce: a client that tells apart what was acknowledged and what was not."""
+"""A merchant's client of paidonce, which distinguishes acknowledged and unacknowledged requests."""
 
 import asyncio
 import secrets
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class MerchantClient:
-    """One merchant's client. Its calls return the raw answers, and raise httpx.TransportError where none comes."""
+    """The client of one merchant. Its methods return raw responses, and raise httpx.TransportError where none comes."""
 
     def __init__(self, url: str, merchant_id: str | None = None) -> None:
         self.merchant_id = merchant_id or f"m_{secrets.token_hex(6)}"
@@ -35,7 +35,7 @@ class MerchantClient:
         await self.http.__aexit__(kind, error, trace)
 
     def body(self, key: str | None = None, **fields: object) -> Json:
-        """Make the body of a create: 10.00 USD unless said otherwise."""
+        """Return the body of a create: 10.00 USD by default."""
         return {
             "merchantId": self.merchant_id,
             "amount": 1000,
@@ -48,26 +48,26 @@ class MerchantClient:
         return await self.http.post("/checkouts", json=self.body(key, **fields))
 
     async def created(self, key: str | None = None, **fields: object) -> str:
-        """Create a checkout that nothing stands against; returns its id."""
+        """Create a checkout, which must succeed; returns its id."""
         answer = await self.create(key, **fields)
         assert answer.status_code == 201, answer.text
         checkout_id: str = answer.json()["id"]
         return checkout_id
 
     async def pay(self, checkout_id: str, method: str | None = None, *, wait_seconds: int = 0) -> httpx.Response:
-        """Pay; without a method the body is absent, as in the demo."""
+        """Pay; without a method there is no body, as in the demo."""
         body = {} if method is None else {"json": {"paymentMethod": method}}
         return await self.http.post(f"/checkouts/{checkout_id}/pay", headers=prefer(wait_seconds), **body)  # type: ignore[arg-type]
 
     async def paid(self, checkout_id: str, method: str | None = None) -> Json:
-        """Pay, and wait for what comes of it."""
+        """Pay, and wait for the outcome."""
         answer = await self.pay(checkout_id, method, wait_seconds=20)
         assert answer.status_code == 202, answer.text
         checkout: Json = answer.json()
         return await self.ended(checkout_id) if checkout["status"] == "PROCESSING" else checkout
 
     async def ended(self, checkout_id: str) -> Json:
-        """Wait until no payment of a checkout is under way, however slow the machine is, and read it."""
+        """Wait until no payment of a checkout is under way, and read it."""
         async with asyncio.timeout(PAYMENT_SECONDS_MAX):
             while (checkout := await self.get(checkout_id, wait_seconds=20))["status"] == "PROCESSING":
                 pass
@@ -77,7 +77,7 @@ class MerchantClient:
         return await self.http.post(f"/checkouts/{checkout_id}/cancel")
 
     async def get(self, checkout_id: str, *, wait_seconds: int = 0) -> Json:
-        """Read a checkout that must be there."""
+        """Read a checkout, which must exist."""
         answer = await self.http.get(f"/checkouts/{checkout_id}", headers=prefer(wait_seconds))
         assert answer.status_code == 200, answer.text
         checkout: Json = answer.json()
@@ -114,12 +114,12 @@ def is_replayed(answer: httpx.Response) -> bool:
 
 
 async def at_once(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """Make all calls at the same time."""
+    """Make all calls concurrently."""
     return await asyncio.gather(*calls)
 
 
 async def a_few_at_a_time(call: Callable[[str], Awaitable[T]], ids: Sequence[str], *, limit: int = 32) -> list[T]:
-    """Make a call for each id, ``limit`` at a time: many checks need not be a load."""
+    """Make a call for each id, ``limit`` at a time, so that checks are not a load test."""
     places = asyncio.Semaphore(limit)
 
     async def one(checkout_id: str) -> T:

@@ -1,6 +1,7 @@
-"""What stories look at beside the service: its rows and the provider's books. The rules are in paidonce.proving.oracle.
+"""Reads what scenarios check beside the service: its rows and the provider's books. The rules are in
+paidonce.proving.oracle.
 
-The books are the oracle: what our tables say of money is only believed where the provider says the same.
+The provider's books are the oracle: what our tables say about money is correct only where the provider agrees.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,29 +21,29 @@ LOCK_SECONDS_MAX: Final = 30.0
 
 
 def violated_invariants(url: str, books: Path, *, of_merchant: str | None = None, ended: bool = False) -> list[str]:
-    """Say each way in which rows and books contradict what must hold; empty where all is well.
+    """Return each invariant that rows and books violate; empty where all is well.
 
-    The service may be at work meanwhile. ``ended``: it must have ended every payment.
+    The service may be running. ``ended``: it must have ended every payment.
     """
     snapshot = take_snapshot(url, books, of_merchant=of_merchant)
     return [str(one) for one in find_violations(snapshot, ended=ended)]
 
 
 def charges(books: Path) -> Sequence[Charge]:
-    """Read the provider's books, without going through any code of the service."""
+    """Read the provider's books without using the code of the service."""
     with database(f"file:{books}") as connection:
         found = connection.exec_driver_sql(f"SELECT {', '.join(Charge._fields)} FROM charge").all()
     return [Charge(*row) for row in found]
 
 
 def charges_of(books: Path, checkout_id: str) -> list[Charge]:
-    """Read what the provider charged for one checkout."""
+    """Read the charges of one checkout."""
     return [one for one in charges(books) if one.checkout_id == checkout_id and one.status == "succeeded"]
 
 
 @contextmanager
 def database(url: str) -> Iterator[Connection]:
-    """Open a database beside the service, in a transaction that is committed at the end."""
+    """Open the database while the service is running, in a transaction that is committed at the end."""
     if url.startswith("file:"):
         path = url.removeprefix("file:")
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_SECONDS_MAX}, "module": pysqlite3.dbapi2}
@@ -61,21 +62,21 @@ def attempts_of(url: str, checkout_ids: Sequence[str]) -> Sequence[AnyRow]:
 
 
 def expire_checkout(url: str, checkout_id: str) -> None:
-    """Make a checkout one whose time was over long ago."""
+    """Make a checkout expire long ago."""
     with database(url) as connection:
         changed = connection.execute(update(checkout).where(checkout.c.id == checkout_id).values(expires_at=1))
         assert changed.rowcount == 1
 
 
 def expire_leases(url: str, checkout_ids: Sequence[str]) -> None:
-    """Make the leases of these checkouts' attempts ones that were over long ago."""
+    """Make the leases of the attempts of these checkouts expire long ago."""
     with database(url) as connection:
         leased = attempt.c.checkout_id.in_(checkout_ids) & attempt.c.due_at.is_not(None)
         assert connection.execute(update(attempt).where(leased).values(due_at=1)).rowcount == len(checkout_ids)
 
 
 def status_of(url: str, checkout_id: str) -> str:
-    """Read a checkout's status without asking the service, which might change it on being asked."""
+    """Read a checkout's status from the database, because a request could change it."""
     with database(url) as connection:
         found: str = connection.execute(select(checkout.c.status).where(checkout.c.id == checkout_id)).scalar_one()
     return found

@@ -1,4 +1,4 @@
-"""Checkouts and their payments, driven through the actions alone, on a database whose clock the test moves."""
+"""Checkouts and payments, driven through the actions alone, on a database whose clock the test controls."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -26,7 +26,7 @@ LEASE_MS: Final = 30_000
 DAY_MS: Final = 86_400_000
 
 AnyOutcome: TypeAlias = Any
-"""Whatever an action answers."""
+"""The outcome of any action."""
 AnyValue: TypeAlias = Any
 """The value of a field of a request."""
 AnyAction: TypeAlias = Callable[[Transaction, Any], Sequence[Any]]
@@ -55,7 +55,9 @@ class Interrupted(Transaction):
 
 
 class Payments:
-    """The actions of merchants on one database; each call is one transaction. The clock stands until it is moved."""
+    """The actions of merchants on one database. Each call is one transaction. The clock stands still until it is
+    moved.
+    """
 
     def __init__(self, database_url: str, *, clock: Clock | None = None) -> None:
         self.now: Instant = NOW
@@ -65,7 +67,7 @@ class Payments:
         make_schema(self.database)
 
     def open(self) -> Database:
-        """Open the database once more, as another process would."""
+        """Open the database again, as another process would."""
         return open_database(
             parse_database_url(self.url), clock=self.clock, before_commit=write_events, exclusive=False
         )
@@ -75,7 +77,7 @@ class Payments:
             return list(action(transaction, requests))
 
     def do_interrupted(self, by: AnyAction, theirs: object, action: AnyAction, *requests: object) -> list[Any]:
-        """Run an action in whose middle another process commits another."""
+        """Run an action, and another one of another process in the middle of it."""
         with self.database.write() as transaction:
             return list(action(Interrupted(transaction, lambda other: by(other, [theirs])), requests))
 
@@ -119,7 +121,7 @@ class Payments:
     def paid(
         self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **changed: AnyValue
     ) -> TenantScopedId:
-        """Have a checkout that is paid; with ``manual=True`` its money is held, not taken."""
+        """Create a paid checkout; with ``manual=True`` it is authorized only."""
         checkout = self.create(name, **changed)
         self.pay(checkout, attempt_id)
         self.prove(attempt_id, Authorized(reference) if changed.get("manual") else Succeeded(reference))
@@ -135,7 +137,7 @@ class Payments:
         return self.checkout(checkout).status
 
     def sums(self, checkout: TenantScopedId) -> tuple[int, int, int]:
-        """Tell what was captured, what was refunded, and what is being refunded."""
+        """Return the captured, the refunded, and the pending refund amounts."""
         found = self.checkout(checkout)
         return found.amount_captured, found.amount_refunded, found.amount_refund_pending
 
@@ -173,5 +175,5 @@ def evidence_about(
 
 
 def told(error: object) -> tuple[type, str]:
-    """Tell what a refusal says, to compare it with the one that is expected."""
+    """Return the type and message of an error, for comparison."""
     return type(error), str(error)

@@ -1,4 +1,4 @@
-"""The simulated provider as a process of its own, and a service that it sends its webhooks to."""
+"""The simulated provider in a separate process, and a service that receives its webhooks."""
 
 import secrets
 import socket
@@ -24,7 +24,7 @@ NONE: Final[Settings] = {}
 
 
 class ServiceAndProvider(NamedTuple):
-    """A service and its provider; ``service.books`` are the provider's."""
+    """A service and its provider. ``service.books`` are the provider's books."""
 
     service: ServiceProcess
     simulator: ServiceProcess
@@ -38,7 +38,7 @@ class ServiceAndProvider(NamedTuple):
         return f"{self.service.url}/providers/simulator/webhooks"
 
     def charges(self) -> list[Json]:
-        """Ask the provider for its books."""
+        """Read the books of the provider over HTTP."""
         answer = httpx.get(f"{self.provider_url}/charges")
         assert answer.status_code == 200, answer.text
         lines: list[Json] = answer.json()["data"]
@@ -48,12 +48,12 @@ class ServiceAndProvider(NamedTuple):
         return [one for one in self.charges() if one["checkoutId"] == checkout_id]
 
     def faults(self) -> dict[str, int]:
-        """Ask the provider how often each fault was dealt."""
+        """Read how often each fault occurred."""
         dealt: dict[str, int] = httpx.get(f"{self.provider_url}/faults").json()["data"]
         return dealt
 
     def succeed_late(self, reference: str) -> None:
-        """Have the provider find out that a charge that it declined took place after all."""
+        """Make a declined charge succeed late at the provider."""
         answer = httpx.post(f"{self.provider_url}/charges/{reference}/late-success")
         assert answer.status_code == 200, answer.text
 
@@ -69,7 +69,7 @@ def start_service_and_provider(
     tells: bool = True,
     settings: Settings = NONE,
 ) -> ServiceAndProvider:
-    """Start a provider with these options, and a service on it; a provider that does not tell sends no webhooks."""
+    """Start a provider with these options, and a service that uses it. With ``tells=False`` it sends no webhooks."""
     port = free_port()
     telling: Sequence[str] = ("--webhook-url", f"http://127.0.0.1:{port}/providers/simulator/webhooks") if tells else ()
     simulator = start(
@@ -103,7 +103,7 @@ def free_port() -> int:
 
 
 def signed(body: bytes, *, message_id: str | None = None, secret: str = SECRET, age_seconds: int = 0) -> dict[str, str]:
-    """Sign a webhook as its provider would have, that many seconds ago."""
+    """Sign a webhook as its provider would have, ``age_seconds`` ago."""
     now = time.time_ns() // 1_000_000 - age_seconds * 1000
     return signed_headers(
         read_secret(secret), message_id=message_id or f"msg_{secrets.token_hex(8)}", now=now, body=body
@@ -111,7 +111,7 @@ def signed(body: bytes, *, message_id: str | None = None, secret: str = SECRET, 
 
 
 def forgeries(body: bytes) -> dict[str, dict[str, str]]:
-    """Make headers with which nothing may be believed of ``body``, by what is wrong with them."""
+    """Return invalid headers for ``body``, by what is wrong with them."""
     right = signed(body)
     return {
         "unsigned": {},

@@ -1,4 +1,4 @@
-"""Talking to a server byte by byte, as no well-behaved client does."""
+"""Raw HTTP requests, byte by byte, as no well-behaved client sends them."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ ANSWER_SECONDS_MAX = 20.0
 
 
 class Answer(NamedTuple):
-    """One answer: its status, its headers and its body; 0 where the connection was closed without a word."""
+    """A response: its status, headers and body. The status is 0 where the connection was closed without a response."""
 
     status: int
     headers: dict[str, str]
@@ -36,14 +36,14 @@ class RawHttpConnection:
         self._received = b""
 
     def send(self, data: bytes) -> None:
-        """Send as much as the other side takes."""
+        """Send as much as the other side accepts."""
         try:
             self.socket.sendall(data)
         except ConnectionError:
             return
 
     def answer(self, *, to_head: bool = False) -> Answer:
-        """Read one answer, or that there is none; the answer to HEAD tells a length and has no body."""
+        """Read one response, or none. A response to HEAD has a length and no body."""
         while b"\r\n\r\n" not in self._received:
             if not self._receive():
                 return NOTHING
@@ -57,7 +57,7 @@ class RawHttpConnection:
         return Answer(int(status_line.split()[1]), headers, body)
 
     def is_closed(self) -> bool:
-        """Wait for the end; False where something else comes."""
+        """Wait for the end of the connection; False where something else is received."""
         return not self._received and not self._receive()
 
     def _receive(self) -> bool:
@@ -71,7 +71,7 @@ class RawHttpConnection:
 
 @contextmanager
 def connect(url: str) -> Iterator[RawHttpConnection]:
-    """Connect, and close in the end."""
+    """Connect, and close the connection at the end."""
     wire = RawHttpConnection(url)
     with wire.socket:
         yield wire

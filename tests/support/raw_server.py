@@ -1,4 +1,4 @@
-"""A server of raw bytes: it answers each request with the bytes of a script, and keeps what it was sent."""
+"""A server that answers each request with scripted bytes, and stores the requests."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ import msgspec
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What is sent for a request, and whether the connection is closed, or reset, behind it."""
+    """The bytes to send for a request, and whether the connection is closed or reset afterwards."""
 
     content: bytes = b""
     closing: bool = False
@@ -21,11 +21,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 Script: TypeAlias = tuple[Part, ...]
-"""What is sent for the first request, the second, …; for any further one the last is sent."""
+"""The replies to the first request, the second, …. The last one is repeated."""
 
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """Write a complete answer."""
+    """Write a complete response."""
     lines = [f"HTTP/1.1 {status}", *headers, f"content-length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -35,7 +35,7 @@ SILENCE: Final = Part()
 
 
 class RawServer:
-    """A server on loopback. ``requests`` are whole requests in the order in which they came."""
+    """A server on loopback. ``requests`` are the complete requests in order of arrival."""
 
     def __init__(self, script: Script) -> None:
         self.port = 0
@@ -47,38 +47,38 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def connections(self) -> int:
-        """How many connections were made."""
+        """The number of connections."""
         return len(self._writers)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a connection."""
+        """Handle a connection."""
         self._writers.append(writer)
         self._tasks.append(asyncio.ensure_future(self._serve(reader, writer)))
 
     async def wait_for_requests(self, number: int) -> None:
-        """Wait until so many have come."""
+        """Wait until this many requests have come."""
         async with self._came:
             await self._came.wait_for(lambda: len(self.requests) >= number)
 
     async def push(self, content: bytes) -> None:
-        """Send what nobody asked for on the newest connection, and wait until a client of this loop could read it."""
+        """Send unexpected bytes on the newest connection, and wait until a client in this loop could read them."""
         self._writers[-1].write(content)
         await self._writers[-1].drain()
         await turn_the_loop()
 
     async def hang_up(self) -> None:
-        """Close the newest connection, and wait until a client of this loop could see it."""
+        """Close the newest connection, and wait until a client in this loop could notice."""
         self._writers[-1].close()
         await self._writers[-1].wait_closed()
         await turn_the_loop()
 
     async def end(self) -> None:
-        """Close what is open still, and wait until every connection has ended."""
+        """Close open connections, and wait until all have ended."""
         for writer in self._writers:
             writer.close()
         await asyncio.gather(*self._tasks)
@@ -109,7 +109,7 @@ class RawServer:
 
 
 async def turn_the_loop() -> None:
-    """Let the event loop read what is there: on loopback, what was sent has arrived."""
+    """Let the event loop read what has arrived."""
     for _ in range(10):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""uvicorn, as the second server of the tests: it loads the application by its factory, as anybody would."""
+"""uvicorn as the second server of the tests. It loads the application with its factory, as users would."""
 
 import socket
 

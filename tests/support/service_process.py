@@ -1,4 +1,4 @@
-"""paidonce as its users run it: processes of their own, which can be asked, stopped, and killed at any moment."""
+"""paidonce as users run it: in separate processes that can be called, stopped, and killed at any time."""
 
 import json
 import os
@@ -73,7 +73,7 @@ class ServiceProcess:
 
     @property
     def url(self) -> str:
-        """Where it listens; waits until it does."""
+        """Its URL; waits until it is listening."""
         return self.wait_for_line("paidonce is at").rpartition(" ")[2]
 
     @property
@@ -87,7 +87,7 @@ class ServiceProcess:
 
     @property
     def writer_pid(self) -> int:
-        """The id of its child, which writes to the database."""
+        """The id of its writer process."""
         pid: int = json.loads(self.wait_for_line('"writer_pid"'))["writer_pid"]
         return pid
 
@@ -104,7 +104,7 @@ class ServiceProcess:
         return line
 
     def wait_until_ready(self) -> "ServiceProcess":
-        """Wait until it answers, or, as a worker, until it works."""
+        """Wait until it is serving or, as a worker, working."""
         if self.arguments[:1] == ("worker",):
             self.wait_for_line('"working"')
         else:
@@ -118,26 +118,26 @@ class ServiceProcess:
         return status
 
     def kill(self) -> None:
-        """Kill it as a power cut would: it has no chance to do anything more."""
+        """Kill it without a chance to clean up, like a power cut."""
         self.process.kill()
         self.wait_for_end()
 
     def terminate(self) -> None:
-        """Ask it to end, as a deployment does."""
+        """Stop it with SIGTERM, as a deployment does."""
         self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Stop it where it stands, until ``resume``: a stalled machine."""
+        """Suspend it until ``resume``, like a stalled machine."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on as if no time had passed."""
+        """Resume it."""
         self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
 def processes(folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
-    """Yield what starts processes of paidonce; on leaving, none is left, and what they said is there for a failure."""
+    """Yield a function that starts processes of paidonce. On leaving, all are stopped and their output is printed."""
     started: list[ServiceProcess] = []
 
     def start(*arguments: str, program: str = "paidonce", **settings: str) -> ServiceProcess:
@@ -154,13 +154,13 @@ def processes(folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
 
 
 def print_output(one: ServiceProcess, since_line: int = 0) -> None:
-    """Print the output of a process; pytest shows it beside a failure and nowhere else."""
+    """Print the output of a process, which pytest shows for failed tests only."""
     output = "\n".join(one.lines[since_line:])
     sys.stdout.write(f"--- paidonce {' '.join(one.arguments)} (pid {one.process.pid}) printed:\n{output}\n")
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = WAIT_SECONDS_MAX) -> None:
-    """Wait for a condition, looking again and again; fails when it does not come true in time."""
+    """Poll for a condition; fails where it does not become true in time."""
     deadline = time.monotonic() + seconds
     pause = Condition()
     with pause:

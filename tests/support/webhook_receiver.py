@@ -1,4 +1,4 @@
-"""A merchant's receiver of webhooks: a real server on loopback that can fail, be slow, or be down for a while."""
+"""A merchant's webhook receiver: a real server on loopback that can fail, be slow, or be down for a while."""
 
 import asyncio
 import socket
@@ -50,13 +50,13 @@ class WebhookReceiver:
         return f"http://127.0.0.1:{self._port}/webhooks"
 
     async def go_up(self) -> None:
-        """Listen, on the port as before if there was one."""
+        """Listen, on the same port as before."""
         listener = socket.create_server(("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._take, sock=listener)
 
     async def go_down(self) -> None:
-        """Listen no more, and break off every connection."""
+        """Stop listening, and close every connection."""
         assert self._server is not None
         self._server.close()
         for talk in self._talks:
@@ -64,7 +64,7 @@ class WebhookReceiver:
         await asyncio.gather(*self._talks, return_exceptions=True)
 
     async def until(self, condition: Callable[[], bool], *, seconds: float = 90.0) -> None:
-        """Wait until a condition over what came has come true."""
+        """Wait until a condition on the received webhooks is true."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()
@@ -110,7 +110,7 @@ class WebhookReceiver:
         self._changed.set()
 
     def _keep(self, headers: dict[str, str], body: bytes) -> None:
-        """Keep a webhook whose signature is right, with every secret that is valid now."""
+        """Store a webhook whose signature is valid for every current secret."""
         for secret in self.secrets:
             try:
                 message: Json = Webhook(secret).verify(body, headers)

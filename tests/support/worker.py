@@ -1,4 +1,4 @@
-"""A worker on a real database and a virtual clock, before a provider that goes as it is told: repeatable, and fast."""
+"""A worker on a real database with a virtual clock and a scripted provider: repeatable and fast."""
 
 import asyncio
 from collections import deque
@@ -28,7 +28,7 @@ END_SECONDS_MAX: Final = 600.0  # Of the virtual clock: twenty leases.
 
 
 class LoopExecutor:
-    """Runs each job in the event loop, as a batch of its own."""
+    """Runs each job in the event loop, as a batch of one."""
 
     pid: int | None = None
 
@@ -107,12 +107,12 @@ class WorkerHarness:
         provider: str = "simulator",
         idempotency: Idempotency | None = None,
     ) -> Started | Repeated | AlreadyProcessed:
-        """Pay as the API does."""
+        """Pay as the HTTP API does."""
         command = payment(checkout, attempt_id, provider=provider)
         return await self.worker.begin(start_payments, command, provider, idempotency=idempotency)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Let the clock go until a condition holds."""
+        """Advance the virtual clock until a condition is true."""
         while not condition():
             assert self.loop.time() < END_SECONDS_MAX, "this does not come true"
             await asyncio.sleep(0.25)
@@ -131,7 +131,7 @@ def run_with_worker(
     concurrency: int = 10,
     poll_seconds: float = POLL_SECONDS,
 ) -> None:
-    """Tell a story on a virtual clock; the worker is stopped at its end, if it was started."""
+    """Run a scenario on a virtual clock. The worker is stopped at the end, if it was started."""
 
     async def tell(loop: VirtualLoop) -> None:
         place = WorkerHarness(database_url, loop, concurrency=concurrency, poll_seconds=poll_seconds)

@@ -1,6 +1,7 @@
-"""Batches in a process of their own, in an interpreter of their own: a test's has threads, which no fork survives.
+"""Batches in a separate process, started from a separate interpreter, because a test process has threads and cannot
+fork.
 
-Run as ``python -m tests.unit.database.process_harness URL``; prints what it saw.
+Run as ``python -m tests.unit.database.process_harness URL``; prints the results.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from paidonce.events.model import Cause, EventType, NewEvent
 
 
 def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:
-    """Keep numbers, of which the table refuses 13."""
+    """Insert numbers. The table rejects 13."""
     for number in requests:
         transaction.run(text("INSERT INTO kept VALUES (:number)"), {"number": number})
         merchant = f"m{number % 2}"
@@ -38,18 +39,18 @@ def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequenc
 
 
 def refuse(_transaction: Transaction, requests: Sequence[str]) -> list[IdempotencyKeyReused]:
-    """Answer with an error of ours."""
+    """Return an error of ours."""
     return [IdempotencyKeyReused([one]) for one in requests]
 
 
 def tell_pid(_transaction: Transaction, requests: Sequence[object]) -> list[int]:
-    """Tell which process runs this."""
+    """Return the process id."""
     return [os.getpid() for _ in requests]
 
 
 @contextmanager
 def opened(url: str) -> Iterator[BatchRunner]:
-    """Open the database, in the child."""
+    """Open the database in the child process."""
     database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
     yield BatchRunner(database.write, limit=16, chance=lambda: 0.0)
     database.close()
@@ -60,7 +61,7 @@ def shown(outcome: object) -> Any:  # noqa: ANN401 - what JSON can show
 
 
 async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
-    """Hand in what goes well and what does not."""
+    """Submit actions that succeed and actions that fail."""
     database = open_database(parse_database_url(url), clock=system_clock)
     with database.writes.begin() as connection:
         connection.execute(text("CREATE TABLE kept (number INTEGER PRIMARY KEY CHECK (number <> 13))"))
@@ -86,9 +87,9 @@ async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
         "kept": kept,
         "refused": [shown(refused), getattr(refused, "fields", None)],
         "nameless": shown(nameless),
-        "elsewhere": pid != os.getpid(),
+        "in_other_process": pid != os.getpid(),
         "last": [task.result() for task in last],
-        "heard_of": sorted({merchant for one in news for merchant in one.merchant_ids}),
+        "notified_merchants": sorted({merchant for one in news for merchant in one.merchant_ids}),
     }
 
 

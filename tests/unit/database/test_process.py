@@ -31,8 +31,8 @@ def test_everybody_is_answered_from_the_other_process_and_what_cannot_cross_fail
     assert seen["kept"] == numbers + list(range(100, 160)) == numbers + seen["last"]  # All of it, to the last.
     assert seen["refused"][1] == ["amount"]
     assert "annot pickle" in seen["nameless"] or "an't pickle" in seen["nameless"], seen["nameless"]
-    assert seen["elsewhere"]
-    assert seen["heard_of"] == ["m0", "m1"]
+    assert seen["in_other_process"]
+    assert seen["notified_merchants"] == ["m0", "m1"]
 
 
 def kinds() -> list[type[PaidonceError]]:

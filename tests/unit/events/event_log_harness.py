@@ -1,4 +1,4 @@
-"""A log that is written and followed in one process, with the parts that the service is made of."""
+"""An event log that is written and followed in one process, built from the parts of the service."""
 
 import asyncio
 import time
@@ -22,9 +22,11 @@ SECONDS_MAX: Final = 90.0
 
 
 class EventLogHarness:
-    """``heard`` is false where the log is written by what stands for another process: nobody tells the feed."""
+    """``is_notified`` is false where the log is written as if by another process, so that the feed is not notified
+    of commits.
+    """
 
-    def __init__(self, url: str, *, heard: bool, limit: int, poll_seconds: float) -> None:
+    def __init__(self, url: str, *, is_notified: bool, limit: int, poll_seconds: float) -> None:
         self.feed = Feed(poll_seconds=poll_seconds, limit=limit)
         self.database = open_database(
             parse_database_url(url),
@@ -36,11 +38,11 @@ class EventLogHarness:
             threaded_batcher(begin, name=name, queue_limit=10_000, batch_limit=64, chance=lambda: 0.5)
             for begin, name in ((self.database.write, "writer"), (self.database.read, "reader"))
         )
-        if heard:
+        if is_notified:
             self.writer.add_commit_listener(self.feed.committed)
 
     async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
-        """Have so many events happen to each merchant."""
+        """Create this many events for each merchant."""
         commands = [
             NewCheckout(
                 id=ids.new_id(ids.CHECKOUT),
@@ -56,7 +58,7 @@ class EventLogHarness:
             await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in commands[start:][:at_once]))
 
     async def look(self, times: int) -> tuple[int, float]:
-        """Have the feed look so many times, with nothing to see; returns what was asked of the log, and the time."""
+        """Wait for this many polls of the feed; returns the number of queries and the CPU time."""
         asked = 0
         enough = asyncio.Event()
         submit = self.reader.submit
@@ -78,7 +80,7 @@ class EventLogHarness:
 
 
 class FollowerLog:
-    """What a follower is told, in its order."""
+    """The events that a follower has received, in order."""
 
     def __init__(self, feed: Feed, merchant: str, after: int, newest: int) -> None:
         self._context = feed.follow(merchant, after=after, newest=newest)
@@ -86,7 +88,7 @@ class FollowerLog:
         self.sequences: list[int] = []
 
     async def until(self, sequence: int) -> list[int]:
-        """Read until an event with this number was told."""
+        """Read until an event with this number was received."""
         async with asyncio.timeout(SECONDS_MAX):
             while not self.sequences or self.sequences[-1] < sequence:
                 await self.read()
@@ -101,17 +103,17 @@ class FollowerLog:
 
 @asynccontextmanager
 async def event_log_harness(
-    url: str, *, heard: bool = True, limit: int = 10_000, poll_seconds: float = 600.0
+    url: str, *, is_notified: bool = True, limit: int = 10_000, poll_seconds: float = 600.0
 ) -> AsyncIterator[EventLogHarness]:
-    """Open a log and its feed; by default the feed looks so rarely that only what it is told of can wake it."""
-    room = EventLogHarness(url, heard=heard, limit=limit, poll_seconds=poll_seconds)
-    await room.writer.start()
-    await room.reader.start()
-    room.feed.start(room.reader)
+    """Open a log and its feed. By default it polls so rarely that only notifications wake it."""
+    harness = EventLogHarness(url, is_notified=is_notified, limit=limit, poll_seconds=poll_seconds)
+    await harness.writer.start()
+    await harness.reader.start()
+    harness.feed.start(harness.reader)
     try:
-        yield room
+        yield harness
     finally:
-        await room.feed.stop()
-        await room.writer.stop()
-        await room.reader.stop()
-        room.database.close()
+        await harness.feed.stop()
+        await harness.writer.stop()
+        await harness.reader.stop()
+        harness.database.close()

@@ -16,12 +16,12 @@ from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
 
 
 async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_url: str) -> None:
-    async with event_log_harness(database_url) as room:
-        writing = asyncio.create_task(room.happen(60, merchants=["m1", "m2"]))
+    async with event_log_harness(database_url) as harness:
+        writing = asyncio.create_task(harness.happen(60, merchants=["m1", "m2"]))
         read: list[int] = []
         while len(read) < 60:
             wanted = EventFilter(merchant_id="m1", limit=7, after=read[-1] if read else 0)
-            page, has_more = await room.reader.submit(list_events, wanted)
+            page, has_more = await harness.reader.submit(list_events, wanted)
             assert has_more <= (len(page) == 7)
             read += [event.sequence for event in page]
         await writing
@@ -31,13 +31,13 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_ur
 async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_where_it_wants(
     database_url: str,
 ) -> None:
-    async with event_log_harness(database_url) as room:
-        await room.happen(2 * PAGE_MAX, at_once=100)
-        writing = asyncio.create_task(room.happen(200))
+    async with event_log_harness(database_url) as harness:
+        await harness.happen(2 * PAGE_MAX, at_once=100)
+        writing = asyncio.create_task(harness.happen(200))
         followers = []
         for after in [*range(0, 200, 20), 199]:
-            followers.append((after, await room.join(after)))
-            await room.happen(1)
+            followers.append((after, await harness.join(after)))
+            await harness.happen(1)
         last = 200 + 200 + len(followers)
         told = await asyncio.gather(*(follower.until(last) for _, follower in followers))
         await writing
@@ -46,49 +46,49 @@ async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_
 
 
 async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> None:
-    async with event_log_harness(database_url) as room:
-        follower = await room.join(0)
+    async with event_log_harness(database_url) as harness:
+        follower = await harness.join(0)
         telling = asyncio.create_task(follower.until(1))
-        await room.happen(1)
+        await harness.happen(1)
         assert await telling == [1]  # Nobody would look again for ten minutes.
 
 
 async def test_what_is_committed_just_before_somebody_joins_is_told_at_once(database_url: str) -> None:
-    async with event_log_harness(database_url) as room:
-        newest = await room.feed.newest("m1")
-        await room.happen(1)  # Nobody follows yet: the feed takes no note of it.
-        assert await FollowerLog(room.feed, "m1", 0, newest).until(1) == [1]
+    async with event_log_harness(database_url) as harness:
+        newest = await harness.feed.newest("m1")
+        await harness.happen(1)  # Nobody follows yet: the feed takes no note of it.
+        assert await FollowerLog(harness.feed, "m1", 0, newest).until(1) == [1]
 
 
 async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: str) -> None:
-    async with event_log_harness(database_url, heard=False) as room:
-        follower = await room.join(0)
-        await room.happen(3 * RECENT_MAX, at_once=64)
-        room.feed.committed(CommitNotice(frozenset({"m1"})))
+    async with event_log_harness(database_url, is_notified=False) as harness:
+        follower = await harness.join(0)
+        await harness.happen(3 * RECENT_MAX, at_once=64)
+        harness.feed.committed(CommitNotice(frozenset({"m1"})))
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
 async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(database_url: str) -> None:
-    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
-        follower = await room.join(0)
-        await room.happen(3)
+    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+        follower = await harness.join(0)
+        await harness.happen(3)
         assert await follower.until(3) == [1, 2, 3]
 
 
 async def test_commits_of_another_process_are_told_while_this_one_commits_for_another_merchant_all_the_time(
     database_url: str,
 ) -> None:
-    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
-        busy, quiet = await room.join(0), await room.join(0, "m2")
+    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+        busy, quiet = await harness.join(0), await harness.join(0, "m2")
 
         async def ring() -> None:
             while True:
-                room.feed.committed(CommitNotice(frozenset({"m1"})))
+                harness.feed.committed(CommitNotice(frozenset({"m1"})))
                 await asyncio.sleep(0)
 
         ringing = asyncio.create_task(ring())
         try:
-            await room.happen(1, merchants=["m2"])
+            await harness.happen(1, merchants=["m2"])
             assert await quiet.until(1) == [1]
         finally:
             ringing.cancel()
@@ -97,17 +97,17 @@ async def test_commits_of_another_process_are_told_while_this_one_commits_for_an
 
 async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_told(database_url: str) -> None:
     merchants = ["m1", "m2", "m3"]
-    async with event_log_harness(database_url, heard=False, poll_seconds=0.05) as room:
-        followers = [await room.join(0, merchant) for merchant in merchants]
-        submit = room.reader.submit
+    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+        followers = [await harness.join(0, merchant) for merchant in merchants]
+        submit = harness.reader.submit
 
         def refuse(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
             if isinstance(request, ReadOn) and "m2" in {seen.merchant_id for seen in request.seen}:
                 raise ZeroDivisionError
             return submit(action, request)
 
-        with patch.object(room.reader, "submit", refuse), capture_logs() as lines:
-            await room.happen(1, merchants=merchants)
+        with patch.object(harness.reader, "submit", refuse), capture_logs() as lines:
+            await harness.happen(1, merchants=merchants)
             assert [await followers[place].until(1) for place in (0, 2)] == [[1], [1]]
         assert {one["merchant_id"] for one in lines if one["event"] == "events_not_read"} == {"m2"}
         assert await followers[1].until(1) == [1]
@@ -116,44 +116,44 @@ async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_
 async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everything_when_it_does(
     database_url: str,
 ) -> None:
-    async with event_log_harness(database_url) as room:
-        slow, quick = await room.join(0), await room.join(0)
+    async with event_log_harness(database_url) as harness:
+        slow, quick = await harness.join(0), await harness.join(0)
         reading = asyncio.create_task(quick.until(500))
-        await room.happen(500, at_once=50)
+        await harness.happen(500, at_once=50)
         await reading
-        kept = [len(tail.recent) for tail in room.feed._tails.values()]  # noqa: SLF001 - what is kept for everybody
+        kept = [len(tail.recent) for tail in harness.feed._tails.values()]  # noqa: SLF001 - what is kept for everybody
         assert kept == [RECENT_MAX]
         assert await slow.until(500) == quick.sequences == list(range(1, 501))
 
 
 async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(database_url: str) -> None:
-    async with event_log_harness(database_url, limit=2) as room:
-        first, _ = await room.join(0), await room.join(0, "m2")
+    async with event_log_harness(database_url, limit=2) as harness:
+        first, _ = await harness.join(0), await harness.join(0, "m2")
         with pytest.raises(Overloaded):
-            await room.join(0)
+            await harness.join(0)
         first.leave()
-        await room.join(0)
+        await harness.join(0)
 
 
 async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_taken(database_url: str) -> None:
-    async with event_log_harness(database_url) as room:
-        follower = await room.join(0)
+    async with event_log_harness(database_url) as harness:
+        follower = await harness.join(0)
         waiting = asyncio.create_task(follower.read())
         await asyncio.sleep(0)
-        room.feed.close()
+        harness.feed.close()
         await waiting
         assert follower.follower.ended
         with pytest.raises(Overloaded):
-            await room.join(0)
+            await harness.join(0)
 
 
 async def test_a_thousand_idle_followers_cost_one_small_read_a_look_and_are_all_told(database_url: str) -> None:
-    async with event_log_harness(database_url, heard=False, poll_seconds=0.02) as room:
+    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.02) as harness:
         merchants = [f"m{number}" for number in range(250)]
-        followers = await asyncio.gather(*(room.join(0, merchant) for merchant in merchants for _ in range(4)))
+        followers = await asyncio.gather(*(harness.join(0, merchant) for merchant in merchants for _ in range(4)))
         reading = [asyncio.create_task(follower.until(1)) for follower in followers]
-        looks, cpu_seconds = await room.look(3)
-        await room.happen(1, merchants=merchants, at_once=250)
+        looks, cpu_seconds = await harness.look(3)
+        await harness.happen(1, merchants=merchants, at_once=250)
         await asyncio.gather(*reading)
     assert {tuple(follower.sequences) for follower in followers} == {(1,)}
     assert looks == 3

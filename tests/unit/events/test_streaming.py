@@ -58,7 +58,7 @@ class Client:
 
 @contextmanager
 def streaming(
-    room: EventLogHarness,
+    harness: EventLogHarness,
     *,
     after: int = 0,
     newest: int = 0,
@@ -67,7 +67,7 @@ def streaming(
     limits: Limits | None = None,
 ) -> Iterator[tuple[Client, "asyncio.Task[None]"]]:
     client = Client()
-    follow = partial(room.feed.follow, "m1", after=after, newest=newest)
+    follow = partial(harness.feed.follow, "m1", after=after, newest=newest)
     visit = Visit(limits or limits_of(Settings()), ADDRESS)
     stream = EventStream(follow, types=types, pace=pace, visit=visit)
     task = asyncio.ensure_future(stream({}, client.receive, client.send))
@@ -79,9 +79,9 @@ def streaming(
 
 
 async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(2)
-        with streaming(room, after=1, newest=2) as (client, _):
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(2)
+        with streaming(harness, after=1, newest=2) as (client, _):
             await client.until("data: ")
     first, second, rest = client.text.split("\n\n")
     assert first == "retry: 2000\nid: 1"
@@ -92,72 +92,72 @@ async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(
 
 
 async def test_a_quiet_stream_says_again_and_again_that_it_lives_and_where_it_is(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(1)
-        with streaming(room, after=1, newest=1, pace=Pace(heartbeat=0.01)) as (client, _):
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(1)
+        with streaming(harness, after=1, newest=1, pace=Pace(heartbeat=0.01)) as (client, _):
             await client.until(": \nid: 1\n\n: \nid: 1\n\n")
 
 
 async def test_what_is_not_wanted_is_left_out_and_yet_counted(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(3)
-        with streaming(room, newest=3, types=frozenset({"checkout.completed"})) as (client, _):
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(3)
+        with streaming(harness, newest=3, types=frozenset({"checkout.completed"})) as (client, _):
             await client.until("id: 3\n\n")
     assert "event:" not in client.text
 
 
 async def test_a_client_that_has_gone_is_followed_no_longer(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url, limit=1) as room:
-        with streaming(room) as (client, task):
+    async with event_log_harness(sqlite_url, limit=1) as harness:
+        with streaming(harness) as (client, task):
             await client.until("id: 0\n\n")
             client.leaving.set()
             await asyncio.wait_for(task, SECONDS_MAX)
-        await room.join(0)  # There is room again.
+        await harness.join(0)  # There is room again.
 
 
 async def test_a_client_that_takes_nothing_is_let_go_without_a_proper_end(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url, limit=1) as room:
-        with streaming(room, pace=Pace(stuck=0.01, heartbeat=600)) as (client, task):
+    async with event_log_harness(sqlite_url, limit=1) as harness:
+        with streaming(harness, pace=Pace(stuck=0.01, heartbeat=600)) as (client, task):
             await client.until("id: 0\n\n")
             client.going_on.clear()
-            await room.happen(1)
+            await harness.happen(1)
             await asyncio.wait_for(task, SECONDS_MAX)
             assert not client.complete
-        await room.join(0)
+        await harness.join(0)
 
 
 async def test_a_stream_ends_properly_when_it_was_open_for_long_or_the_process_stops(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
+    async with event_log_harness(sqlite_url) as harness:
         with (
-            streaming(room, pace=Pace(heartbeat=0.01, open=0.05)) as (long, task_of_long),
-            streaming(room) as (other, task_of_other),
+            streaming(harness, pace=Pace(heartbeat=0.01, open=0.05)) as (long, task_of_long),
+            streaming(harness) as (other, task_of_other),
         ):
             await asyncio.wait_for(task_of_long, SECONDS_MAX)
             assert long.complete
             await other.until("id: 0\n\n")
             assert not other.complete
-            room.feed.close()
+            harness.feed.close()
             await asyncio.wait_for(task_of_other, SECONDS_MAX)
             assert other.complete
 
 
 async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_again(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(1)
-        await room.reader.stop()  # Refuses from now on, as it does when too much waits.
-        with streaming(room, newest=1) as (client, task):
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(1)
+        await harness.reader.stop()  # Refuses from now on, as it does when too much waits.
+        with streaming(harness, newest=1) as (client, task):
             await asyncio.wait_for(task, SECONDS_MAX)
         assert client.complete
 
 
 async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_once_gone(sqlite_url: str) -> None:
     newest = RECENT_MAX + PAGE_MAX
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(newest)
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(newest)
         limits = limits_of(Settings())
         for _ in range(LISTS_AT_ONCE):
             await limits.lists.acquire("others")
-        read_history = room.feed.read_history
+        read_history = harness.feed.read_history
         positions: list[int] = []
 
         async def noted(merchant_id: str, position: int) -> list[Event]:
@@ -165,12 +165,12 @@ async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_onc
             return await read_history(merchant_id, position)
 
         with (
-            patch.object(room.feed, "read_history", noted),
-            streaming(room, newest=newest, limits=limits) as (gone, task),
-            streaming(room, newest=newest, limits=limits) as (behind, _),
-            streaming(room, after=newest, newest=newest, limits=limits) as (live, _),
+            patch.object(harness.feed, "read_history", noted),
+            streaming(harness, newest=newest, limits=limits) as (gone, task),
+            streaming(harness, newest=newest, limits=limits) as (behind, _),
+            streaming(harness, after=newest, newest=newest, limits=limits) as (live, _),
         ):
-            await room.happen(1)
+            await harness.happen(1)
             await live.until(f"id: {newest + 1}\n")
             assert positions == [], "they wait for their turn"
             gone.leaving.set()
@@ -182,10 +182,10 @@ async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_onc
 
 
 async def test_what_a_stream_is_sent_and_does_not_take_counts_as_unsent(sqlite_url: str) -> None:
-    async with event_log_harness(sqlite_url) as room:
-        await room.happen(PAGE_MAX)
+    async with event_log_harness(sqlite_url) as harness:
+        await harness.happen(PAGE_MAX)
         limits = limits_of(Settings())
-        with streaming(room, newest=PAGE_MAX, limits=limits) as (client, task):
+        with streaming(harness, newest=PAGE_MAX, limits=limits) as (client, task):
             await client.until("id: 0\n\n")
             client.going_on.clear()
             await client.until("id: 0\n\n", offered=PAGE_MAX * 100)

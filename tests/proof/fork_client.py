@@ -1,4 +1,4 @@
-"""The living side: it sends requests to the zygote and gets to know how its children ended."""
+"""The client of the fork server: it sends requests and learns how the children ended."""
 
 import json
 import subprocess
@@ -8,37 +8,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.proof.dying import KILLED
+from tests.proof.crash_injection import KILLED
 
 ROOT = Path(__file__).parents[2]
 
 
 class End(NamedTuple):
-    """How a child ended: its status (KILLED at a point), and what it handed back if it did."""
+    """How a child ended: its status (KILLED at a point), and its result."""
 
     status: int
     result: Any
 
     @property
     def died(self) -> bool:
-        """Whether it died where it was told to."""
+        """Whether it crashed where it was told to."""
         return self.status == KILLED
 
 
 class ForkServer:
-    """A warm process that forks children; see zygote.py."""
+    """A process that forks children; see fork_server.py."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self.count = 0
 
     def fork(self, function: str, *, source: Path | None = None, **arguments: Any) -> End:  # noqa: ANN401 - JSON
-        """Run ``module:function`` in a child; ``source`` is a folder that comes first where it imports."""
+        """Run ``module:function`` in a child. ``source`` is a folder that is first on the import path."""
         self.count += 1
         return self._ask(function=function, source=str(source) if source else None, arguments=arguments)
 
     def rehearse(self, function: str, **arguments: Any) -> None:  # noqa: ANN401 - JSON
-        """Run ``module:function`` in the warm process itself, so that its children find ready what it made."""
+        """Run ``module:function`` in the fork server itself, so that its children find what it created."""
         self._ask(function=function, rehearsal=True, arguments=arguments)
 
     def _ask(self, *, rehearsal: bool = False, **request: object) -> End:
@@ -50,8 +50,8 @@ class ForkServer:
 
 
 @contextmanager
-def zygote(*, hot: bool = True) -> Iterator[ForkServer]:
-    """Start a warm parent; on leaving, it and its children are gone. ``hot``: it has imported paidonce already."""
+def fork_server(*, hot: bool = True) -> Iterator[ForkServer]:
+    """Start a fork server; on leaving, it and its children have ended. ``hot``: it has imported paidonce."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.proof.fork_server", *(["hot"] if hot else [])],
         cwd=ROOT,

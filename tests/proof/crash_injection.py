@@ -1,4 +1,4 @@
-"""Points at which a process dies, wrapped around the code from outside: every commit and every call to a provider."""
+"""Crash points that are wrapped around the code from outside: every commit and every call to a provider."""
 
 import os
 import sys
@@ -16,13 +16,15 @@ from paidonce.database.batch import BatchRunner
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.points import provider_points
 
-KILLED: Final = 137  # The status of a process that was killed by signal 9.
-LAST_WORDS_SECONDS: Final = 0.02  # An answer that was given too early gets to its client.
+KILLED: Final = 137  # The exit status of a process killed by signal 9.
+LAST_WORDS_SECONDS: Final = 0.02  # Time for a response that was sent too early to reach its client.
 CALLS: Final = sorted({name.partition(":")[0] for name in provider_points()})  # Here, once for all children.
 
 
 class Points:
-    """What was reached since ``arm``, in order; the process dies at the ``nth`` time that it reaches ``die_at``."""
+    """The points reached since ``arm``, in order. The process crashes when it reaches ``die_at`` for the ``nth``
+    time.
+    """
 
     def __init__(self, die_at: str | None, nth: int = 1) -> None:
         self.die_at = die_at
@@ -32,11 +34,11 @@ class Points:
         self._lock = Lock()
 
     def arm(self) -> None:
-        """Begin to count: what happens before is not what is tried."""
+        """Start to record. Earlier points are not part of the test."""
         self.armed = True
 
     def reach(self, name: str) -> None:
-        """Note a point, or die at it."""
+        """Record a point, or crash there."""
         with self._lock:
             if not self.armed:
                 return
@@ -52,7 +54,7 @@ _running = local()
 
 
 def wrap(points: Points) -> None:
-    """Put a point before and after every COMMIT and every call to the simulator. For one process, once."""
+    """Wrap every COMMIT and every call to the simulator, once for a process."""
     _name_batches()
     _wrap_commits(points)
     for method in CALLS:
@@ -95,7 +97,7 @@ def _wrap_commits(points: Points) -> None:
 
 
 def _committer() -> str:
-    """Name the function of paidonce that commits outside a batcher."""
+    """Return the name of the function of paidonce that commits without a batcher."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to ask who calls
     while frame is not None:
         where = frame.f_globals.get("__name__", "")

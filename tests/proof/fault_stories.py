@@ -1,4 +1,4 @@
-"""Stories in which the world outside does something late, twice, or not at all."""
+"""Stories in which the outside world does something late, twice, or not at all."""
 
 import asyncio
 from contextlib import AbstractContextManager, suppress
@@ -39,7 +39,7 @@ async def leave(buyer: Buyer) -> None:
 
 
 async def other_amount(buyer: Buyer) -> None:
-    """The provider takes other money than it was asked for: that completes nothing, and a person must look."""
+    """The provider charges a wrong amount: the checkout is not completed, and a person must review it."""
     checkout = await buyer.create()
     buyer.arm()
     if checkout.attempt_count == 0:
@@ -53,7 +53,7 @@ async def other_amount(buyer: Buyer) -> None:
 
 
 async def review(buyer: Buyer) -> None:
-    """Nobody can prove what became of an attempt, and a person finds out."""
+    """The outcome of an attempt cannot be proven, and a person finds it out."""
     checkout = await buyer.create()
     if checkout.attempt_count == 0:
         request = StartPayment(
@@ -84,7 +84,7 @@ async def late_success(buyer: Buyer) -> None:
 
 
 async def late_success_of_a_canceled_one(buyer: Buyer) -> None:
-    """As above, and nobody wants the goods any more: the money goes back."""
+    """As above, but the checkout was canceled: the money is refunded."""
     checkout = await declined(buyer)
     await buyer.cancel(checkout)
     buyer.arm()
@@ -100,7 +100,7 @@ async def declined(buyer: Buyer) -> Checkout:
 
 
 async def charge_after_all(buyer: Buyer, checkout: Checkout) -> None:
-    """Let the provider charge what it had declined, and say so in a webhook, twice."""
+    """Let the provider charge what it had declined, and send a webhook about it, twice."""
     newest = checkout.attempt
     assert newest is not None
     assert newest.provider_reference is not None
@@ -120,7 +120,7 @@ async def reversed_in_full(buyer: Buyer, checkout: Checkout) -> bool:
 
 
 def books_of(buyer: Buyer) -> AbstractContextManager[Connection]:
-    """Lay a hand on the provider's books."""
+    """Open the books of the provider."""
     return database(f"file:{buyer.service.settings.simulator_books.path}")
 
 
@@ -131,7 +131,7 @@ def nothing_open(buyer: Buyer, checkout: Checkout) -> bool:
 
 
 async def unreadable_webhook(buyer: Buyer) -> None:
-    """A webhook that cannot be applied is put off, and an operator replays it once it is mended."""
+    """A webhook that cannot be applied is deferred, and an operator replays it once it is repaired."""
     checkout = await buyer.create()
     if checkout.attempt_count == 0:
         await buyer.pay(checkout)
@@ -150,7 +150,7 @@ async def unreadable_webhook(buyer: Buyer) -> None:
 
 
 async def prune(buyer: Buyer) -> None:
-    """A webhook was applied long ago: it is deleted, and what it proved stays."""
+    """A webhook was applied long ago: it is deleted, and its evidence stays."""
     checkout = await buyer.create()
     if checkout.attempt_count == 0:
         await buyer.pay(checkout)
@@ -176,7 +176,7 @@ def replay(buyer: Buyer, webhook_id: str) -> None:
 
 
 def spoil(buyer: Buyer, webhook_id: str) -> str:
-    """Make a webhook due whose evidence nobody can read; returns what it was."""
+    """Make a webhook due whose evidence cannot be read; returns the original."""
     row = provider_webhook.c.id == webhook_id
     with database(buyer.service.settings.database_url) as beside:
         evidence: str = beside.execute(select(provider_webhook.c.evidence).where(row)).scalar_one()
@@ -193,7 +193,7 @@ async def webhook_tried(buyer: Buyer, webhook_id: str) -> bool:
 
 
 async def learn(buyer: Buyer, attempt_id: str, evidence: Evidence) -> None:
-    """Record what somebody other than a worker found out."""
+    """Record what a person other than a worker found out."""
     request = RecordEvidence(
         attempt_id=attempt_id, evidence=evidence, cause=Cause.WEBHOOK, schedule=LookupSchedule(), chance=0.5
     )
