@@ -17,18 +17,18 @@ from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
 from paidonce.merchants.api_key_cache import ApiKeyCache
-from paidonce.payments.alarm import Alarm
 from paidonce.payments.model import LookupSchedule
-from paidonce.payments.worker import Worker, WorkerSettings
-from paidonce.provider_webhooks.processor import Inbox
+from paidonce.payments.unproven_outcomes import UnprovenOutcomeMonitor
+from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
 from paidonce.providers.base import Provider
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.model import Schedule
-from paidonce.webhook_endpoints.outbox import Outbox, key_finder
 from paidonce.webhook_endpoints.sender import SenderSettings
+from paidonce.webhook_endpoints.service import WebhookEndpointService, key_finder
 from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
 
@@ -56,7 +56,7 @@ async def open_service(
         writer.add_commit_listener(feed.committed)
         settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
         providers = {simulator.name: simulator}
-        worker = Worker(
+        worker = PaymentWorker(
             writer,
             providers,
             worker_settings(settings),
@@ -64,18 +64,18 @@ async def open_service(
             chance=system_chance,
             settled=settlement_waiters.notify,
         )
-        inbox = _inbox(writer, reader, settings, clock, settlement_waiters)
+        provider_webhook_processor = _provider_webhook_processor(writer, reader, settings, clock, settlement_waiters)
         api_key_cache = ApiKeyCache(reader, monotonic=time.monotonic)
-        alarm = Alarm(reader, clock=clock)
+        unproven_outcome_monitor = UnprovenOutcomeMonitor(reader, clock=clock)
         encryption = _encryption(settings, making_key=migrating)
-        outbox = _outbox(writer, reader, settings, clock, encryption)
+        webhook_endpoints = _webhook_endpoints(writer, reader, settings, clock, encryption)
         try:
             if with_worker:
-                await outbox.start(alone=database.exclusive)
-                writer.add_commit_listener(outbox.committed)
+                await webhook_endpoints.start(alone=database.exclusive)
+                writer.add_commit_listener(webhook_endpoints.committed)
                 await worker.start(alone=database.exclusive)
-                inbox.start()
-                alarm.start()
+                provider_webhook_processor.start()
+                unproven_outcome_monitor.start()
             yield Service(
                 settings,
                 database,
@@ -83,8 +83,8 @@ async def open_service(
                 reader,
                 settlement_waiters,
                 worker,
-                inbox,
-                outbox,
+                provider_webhook_processor,
+                webhook_endpoints,
                 feed,
                 api_key_cache,
                 encryption,
@@ -95,11 +95,11 @@ async def open_service(
             settlement_waiters.close()
             await feed.stop()
             await api_key_cache.stop()
-            await alarm.stop()
-            await inbox.stop()
+            await unproven_outcome_monitor.stop()
+            await provider_webhook_processor.stop()
             await asyncio.gather(
                 worker.stop(grace_seconds=settings.shutdown_seconds),
-                outbox.stop(grace_seconds=settings.shutdown_seconds),
+                webhook_endpoints.stop(grace_seconds=settings.shutdown_seconds),
             )
 
 
@@ -211,10 +211,10 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         books.close()
 
 
-def _inbox(
+def _provider_webhook_processor(
     writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, settlement_waiters: SettlementWaiters
-) -> Inbox:
-    return Inbox(
+) -> ProviderWebhookProcessor:
+    return ProviderWebhookProcessor(
         writer,
         reader,
         schedule=worker_settings(settings).schedule,
@@ -231,8 +231,10 @@ def _encryption(settings: Settings, *, making_key: bool) -> Keyring:
     return Keyring(find, draw=secret_bytes)
 
 
-def _outbox(writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, encryption: Keyring) -> Outbox:
-    return Outbox(
+def _webhook_endpoints(
+    writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, encryption: Keyring
+) -> WebhookEndpointService:
+    return WebhookEndpointService(
         writer,
         reader,
         SenderSettings(

@@ -9,11 +9,11 @@ from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
 from paidonce.merchants.api_key_cache import ApiKeyCache
-from paidonce.payments.worker import Worker
-from paidonce.provider_webhooks.processor import Inbox
+from paidonce.payments.worker import PaymentWorker
+from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
 from paidonce.providers.base import Provider
 from paidonce.settings import Settings
-from paidonce.webhook_endpoints.outbox import Outbox
+from paidonce.webhook_endpoints.service import WebhookEndpointService
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Service:
     writer: Batcher
     reader: Batcher
     settlement_waiters: SettlementWaiters
-    worker: Worker
-    inbox: Inbox
-    outbox: Outbox
+    worker: PaymentWorker
+    provider_webhook_processor: ProviderWebhookProcessor
+    webhook_endpoints: WebhookEndpointService
     feed: Feed
     api_key_cache: ApiKeyCache
     encryption: Keyring

@@ -109,7 +109,7 @@ async def charge_after_all(buyer: Buyer, checkout: Checkout) -> None:
     assert await simulation.charges(ChargePage(limit=5))
     for _ in range(2):
         notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
-        await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+        await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
 
 
 async def reversed_in_full(buyer: Buyer, checkout: Checkout) -> bool:
@@ -139,7 +139,7 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     newest = checkout.attempt
     assert newest is not None
     notice = Notice(f"msg_{newest.id}", newest.id, Succeeded("the same again"))
-    await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+    await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     evidence = spoil(buyer, notice.id)
     buyer.arm()
@@ -157,7 +157,7 @@ async def prune(buyer: Buyer) -> None:
     checkout = await buyer.until(checkout, STATUS.COMPLETED)
     assert checkout.attempt is not None
     notice = Notice(f"msg_{checkout.attempt.id}", checkout.attempt.id, Succeeded("the same again"))
-    await buyer.service.inbox.receive(SIMULATOR, notice, b"{}")
+    await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     buyer.arm()
     buyer.clock.shift_ms += LONG_AGO_MS

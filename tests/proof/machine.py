@@ -35,7 +35,7 @@ from paidonce.payments.capture import (
 )
 from paidonce.payments.model import Attempt, LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
-from paidonce.payments.provider_calls import Asker
+from paidonce.payments.provider_calls import ProviderCaller
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Evidence, NotFound, Succeeded
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
         self.clock.now = Clock.now
         self.going = FakeOutcome.WELL
         self.provider = FakeProvider(self.clock, lambda: self.going)
-        self.asker = Asker({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
+        self.caller = ProviderCaller({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
         self.checkouts: dict[str, tuple[str, int]] = {}
         self.held: list[Attempt] = []
         self.keys: dict[tuple[str, str], tuple[str, int | None]] = {}
@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
     def ask(self, which: int, going: FakeOutcome) -> None:
         self.going = going
         mine = self.held.pop(which % len(self.held))
-        self.answers.append(Answer(mine, *self.loop.run_until_complete(self.asker.ask(mine))))
+        self.answers.append(Answer(mine, *self.loop.run_until_complete(self.caller.call(mine))))
 
     @precondition(lambda self: self.held)
     @rule(which=WHICH)
@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(60):
             self.clock.now += 86_400_000
             for mine in self.run(claim_attempts, ClaimAttempts("simulator", 50, LEASE_MS)):
-                evidence, cause = self.loop.run_until_complete(self.asker.ask(mine))
+                evidence, cause = self.loop.run_until_complete(self.caller.call(mine))
                 self.record(mine.id, evidence, cause, mine.fence)
             if not any(row.due_at is not None for row in self.snapshot().attempts):
                 break

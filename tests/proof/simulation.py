@@ -15,7 +15,7 @@ from paidonce.clock import Clock
 from paidonce.payments.model import FINAL, Attempt, LookupSchedule, judge
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
-from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import Capabilities
 from tests.proof.fake_provider import CAPABILITIES, FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
@@ -166,8 +166,8 @@ async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabiliti
 
 async def _start(
     rows: Rows, provider: FakeProvider, loop: VirtualLoop, chance: Random, settings: WorkerSettings
-) -> Worker:
-    worker = Worker(
+) -> PaymentWorker:
+    worker = PaymentWorker(
         rows,  # type: ignore[arg-type]
         {provider.name: provider},
         settings,
@@ -179,12 +179,18 @@ async def _start(
     return worker
 
 
-async def _kill(worker: Worker) -> None:
+async def _kill(worker: PaymentWorker) -> None:
     """Kill a worker: nothing is recorded, and no lease is released."""
-    tasks = [one for one in (worker._loop_task, *worker._tasks) if one is not None]  # noqa: SLF001 - from outside
-    for task in tasks:
+    pollers = list(worker._expiry._pollers)  # noqa: SLF001 - from outside
+    tasks: list[asyncio.Task[None] | None] = []
+    for one in worker._workers.values():  # noqa: SLF001 - as above
+        pollers.append(one._poller)  # noqa: SLF001 - as above
+        tasks += one._tasks  # noqa: SLF001 - as above
+    tasks += [poller._task for poller in pollers]  # noqa: SLF001 - as above
+    running = [task for task in tasks if task is not None]
+    for task in running:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _new_attempt(number: int, now: int) -> Attempt:

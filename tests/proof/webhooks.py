@@ -58,7 +58,7 @@ async def subscribed(buyer: Buyer, url: str) -> WebhookEndpoint:
         assert isinstance(changed, WebhookEndpoint)
         return changed
     endpoint_id = ids.new_id(ids.ENDPOINT)
-    _, sealed = buyer.service.outbox.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint_id)
+    _, sealed = buyer.service.webhook_endpoints.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint_id)
     made = await buyer.service.writer.submit(
         create_endpoints,
         CreateEndpoint(
@@ -98,7 +98,7 @@ async def webhook_desk(buyer: Buyer) -> None:
     await buyer.service.writer.submit(redeliver, Redeliver(delivery_id, buyer.merchant_id))
     again = RedeliverRange(id=ids.new_id(ids.REDELIVERY), endpoint=name, from_sequence=1, to_sequence=100)
     await buyer.service.writer.submit(redeliver_ranges, again)
-    _, sealed = buyer.service.outbox.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint.id)
+    _, sealed = buyer.service.webhook_endpoints.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint.id)
     rotation = ChangeEndpoint(name=name, secret=sealed, overlap_ms=60_000)
     await buyer.service.writer.submit(change_endpoints, rotation)
     await asyncio.to_thread(reencrypt_secrets, buyer.service.settings)

@@ -16,7 +16,7 @@ from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Repeated, Started, start_payments
-from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
 from tests.support.payments import Payments, payment
@@ -76,8 +76,8 @@ class WorkerHarness:
         )
         self.worker = self.another_worker()
 
-    def another_worker(self) -> Worker:
-        return Worker(
+    def another_worker(self) -> PaymentWorker:
+        return PaymentWorker(
             self.writer,
             {self.provider.name: self.provider},
             self.settings,

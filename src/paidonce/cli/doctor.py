@@ -23,7 +23,7 @@ from paidonce.database.health_sqlite import examine_sqlite
 from paidonce.database.migrate import is_migrated
 from paidonce.encryption import read_keys
 from paidonce.errors import DatabaseUnavailable, NotDurable
-from paidonce.payments.alarm import UNKNOWN_MS_MAX, Unproven, measure_unproven
+from paidonce.payments.unproven_outcomes import UNKNOWN_MS_MAX, Unproven, measure_unproven
 from paidonce.settings import Settings
 
 PROBLEM_EXIT: Final = 1

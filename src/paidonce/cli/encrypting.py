@@ -15,8 +15,8 @@ from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.model import WebhookEndpoint
-from paidonce.webhook_endpoints.outbox import key_finder
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
+from paidonce.webhook_endpoints.service import key_finder
 from paidonce.webhook_endpoints.store import change_endpoints, read_all
 
 BATCH: Final = 200  # The service writes at the same time, so transactions must be short.

@@ -9,17 +9,19 @@ those of others are seen by looking again.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
 
 from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
-from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.errors import Overloaded
 from paidonce.events.actions import ReadOn, find_newest, read_on
 from paidonce.events.model import Event
 from paidonce.events.store import Seen
+from paidonce.jobs.halving import run_by_halves
+from paidonce.jobs.poller import Poller
 
 log = structlog.get_logger()
 
@@ -103,17 +105,17 @@ class Feed:
         self._poll_seconds = poll_seconds
         self._limit = limit
         self._reader: Batcher | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._poller = Poller("events", self._poll, poll_seconds=poll_seconds)
+        self._look_at = 0.0  # In seconds of the event loop's clock.
         self._tails: dict[str, _Tail] = {}
         self._count = 0
         self._news: set[str] = set()  # Merchants that may have new events.
-        self._bell = asyncio.Event()
         self._closed = False
 
     def start(self, reader: Batcher) -> None:
         """Begin to read for whoever follows."""
         self._reader = reader
-        self._task = asyncio.create_task(self._work())
+        self._poller.start()
 
     def close(self) -> None:
         """Give nobody anything more: the process is about to stop."""
@@ -125,9 +127,7 @@ class Feed:
     async def stop(self) -> None:
         """Read no more."""
         self.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._poller.stop()
 
     def committed(self, notice: CommitNotice) -> None:
         """Learn whose events this process has committed."""
@@ -137,7 +137,7 @@ class Feed:
 
     def _hear(self, merchant_ids: Iterable[str]) -> None:
         self._news.update(merchant_ids)
-        self._bell.set()
+        self._poller.wake()
 
     async def newest(self, merchant_id: str) -> int:
         """Tell the number of a merchant's newest event, to somebody who wants to follow; raises Overloaded."""
@@ -179,49 +179,37 @@ class Feed:
         """Read from the log what comes after a number."""
         return await self._log_reader.submit(read_on, ReadOn([Seen(merchant_id, position)], PAGE_MAX))
 
-    async def _work(self) -> None:
+    async def _poll(self) -> float:
+        """Read what is new. Returns the seconds until commits of other processes are to be looked for."""
         loop = asyncio.get_running_loop()
-        look_at = loop.time()
-        while True:
-            self._bell.clear()
-            began = loop.time()
-            is_look = began >= look_at  # Also while one merchant's commits ring the bell all the time.
-            if is_look:
-                self._news |= self._tails.keys()  # Another process may have committed.
-            try:
-                await self._read_on()
-            except (DatabaseUnavailable, Overloaded) as error:
-                log.warning("feed_waits", cause=error.code)
-            except Exception:
-                log.exception("feed_failed")
-            if is_look:
-                look_at = loop.time() + max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(look_at):
-                    await self._bell.wait()
-
-    async def _read(self, seen: Sequence[Seen]) -> list[Event]:
-        """Read what comes next; where that fails, by halves, until the merchant that it fails for is alone."""
+        began = loop.time()
+        is_look = began >= self._look_at  # Also while one merchant's commits wake the poller all the time.
+        if is_look:
+            self._news |= self._tails.keys()  # Another process may have committed.
         try:
-            return await self._log_reader.submit(read_on, ReadOn(seen, RECENT_MAX))
-        except (DatabaseUnavailable, Overloaded):
-            raise
-        except Exception:
-            if len(seen) == 1:
-                log.exception("events_not_read", merchant_id=seen[0].merchant_id)
-                return []
-            middle = len(seen) // 2
-            return [*await self._read(seen[:middle]), *await self._read(seen[middle:])]
+            await self._read_on()
+        finally:
+            if is_look:
+                self._look_at = loop.time() + max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
+        return self._look_at - loop.time()
 
     async def _read_on(self) -> None:
         """Read what is new of the merchants that may have something, and wake those who follow them."""
-        seen = [Seen(merchant_id, self._tails[merchant_id].newest) for merchant_id in self._news & self._tails.keys()]
-        self._news.clear()
+        wanted, self._news = self._news & self._tails.keys(), set()
+        seen = [Seen(merchant_id, self._tails[merchant_id].newest) for merchant_id in wanted]
         if not seen:
             return
         found: defaultdict[str, list[Event]] = defaultdict(list)
-        for event in await self._read(seen):
-            found[event.merchant_id].append(event)
+
+        async def read(part: Sequence[Seen]) -> None:
+            for event in await self._log_reader.submit(read_on, ReadOn(part, RECENT_MAX)):
+                found[event.merchant_id].append(event)
+
+        try:
+            await run_by_halves(read, seen, failed=_log_not_read)
+        except Exception:
+            self._news |= wanted  # The next step reads them.
+            raise
         for merchant_id, events in found.items():
             tail = self._tails.get(merchant_id)
             # The last follower may have gone meanwhile, and another come with a tail of its own.
@@ -229,3 +217,7 @@ class Feed:
                 tail.append(events)
             if len(events) == RECENT_MAX:
                 self._hear({merchant_id})
+
+
+def _log_not_read(seen: Seen, error: Exception) -> None:
+    log.error("events_not_read", merchant_id=seen.merchant_id, exc_info=error)

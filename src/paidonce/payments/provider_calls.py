@@ -1,4 +1,4 @@
-"""Asking a provider about an attempt: what to call, when to look up first, and what may be sent again."""
+"""Calls to a provider for an attempt: which call, when to look the attempt up first, and what may be sent again."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from paidonce.providers.base import ChargeRequest, Evidence, Modification, NotFo
 log = structlog.get_logger()
 
 
-class Asker:
-    """Turns an attempt into evidence. It never raises for what a provider, a network or a connector does."""
+class ProviderCaller:
+    """Calls a provider for an attempt, and returns evidence whatever the provider, the network or a connector does."""
 
     def __init__(self, providers: Mapping[str, Provider], *, timeout_seconds: float, clock: Clock) -> None:
         self._providers = providers
         self._timeout_seconds = timeout_seconds
         self._clock = clock
 
-    async def ask(self, attempt: Attempt) -> tuple[Evidence, Cause]:
-        """Call the provider; where an owner before may have called it, ask what became of that first."""
+    async def call(self, attempt: Attempt) -> tuple[Evidence, Cause]:
+        """Call the provider. Where a worker before this one may have called it, look that call up first."""
         provider = self._providers[attempt.provider]
         cause = Cause.LOOKUP if attempt.may_have_been_sent else Cause.PROVIDER_ANSWER
         try:

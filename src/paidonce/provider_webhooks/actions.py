@@ -13,7 +13,7 @@ from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.provider_webhooks import store
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
-from paidonce.provider_webhooks.store import WebhookMark, WebhookName
+from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookName
 from paidonce.providers.base import Evidence, NotFound, Notice, Unknown
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -137,9 +137,16 @@ def _mark(webhook: ProviderWebhook, result: WebhookResult, now: Instant) -> Webh
     )
 
 
-def find_due_webhooks(transaction: Transaction, limits: Sequence[int]) -> list[list[WebhookName]]:
-    """Name webhooks that wait to be applied, at most ``limit`` for each request."""
-    return [store.find_due(transaction, limit) for limit in limits]
+class DueWebhooks(msgspec.Struct, frozen=True):
+    """A request for the webhooks that are due to be applied: at most ``limit``, those after a position."""
+
+    limit: int
+    after: DuePosition | None = None
+
+
+def find_due_webhooks(transaction: Transaction, requests: Sequence[DueWebhooks]) -> list[list[DuePosition]]:
+    """Find webhooks that are due to be applied, those that have been due for the longest time first."""
+    return [store.find_due(transaction, one.limit, one.after) for one in requests]
 
 
 class OldWebhooks(msgspec.Struct, frozen=True):

@@ -30,5 +30,5 @@ async def receive_webhook(request: ApiRequest, body: bytes) -> Response:
     notice = provider.read_webhook(request.http.headers, body)
     if notice is None:
         raise InvalidSignature
-    await service.inbox.receive(name, notice, body)
+    await service.provider_webhook_processor.receive(name, notice, body)
     return json_response(ReceivedResponse(notice.id))

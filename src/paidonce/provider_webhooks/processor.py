@@ -1,7 +1,7 @@
-"""The inbox: takes what providers send, applies it at once, and again what could not be applied."""
+"""The processor of provider webhooks: it stores each webhook, applies it at once, and retries what failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -10,9 +10,11 @@ from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
+from paidonce.jobs.poller import AT_ONCE, Poller
 from paidonce.payments.model import LookupSchedule
 from paidonce.provider_webhooks.actions import (
     ApplyWebhook,
+    DueWebhooks,
     OldWebhooks,
     ReceivedWebhook,
     apply_webhooks,
@@ -23,18 +25,18 @@ from paidonce.provider_webhooks.actions import (
     store_webhooks,
 )
 from paidonce.provider_webhooks.model import WebhookResult
-from paidonce.provider_webhooks.store import WebhookName
+from paidonce.provider_webhooks.store import DuePosition, WebhookName
 from paidonce.providers.base import Notice
 
 log = structlog.get_logger()
 
 APPLY_MAX: Final = 256
 PRUNE_MAX: Final = 256  # A statement of milliseconds, between which others write.
-PRUNE_PAUSE_MS: Final = 3_600_000
+PRUNE_INTERVAL_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 
 
-class Inbox:
+class ProviderWebhookProcessor:
     """Providers' webhooks. ``settled`` is called with the id of each checkout that may have changed."""
 
     def __init__(
@@ -52,14 +54,17 @@ class Inbox:
         self._writer = writer
         self._reader = reader
         self._schedule = schedule
-        self._poll_seconds = poll_seconds
         self._keep_ms = round(keep_days * DAY_MS)
         self._clock = clock
         self._prune_at: Instant = 0
         self._chance = chance
         self._settled = settled
+        self._after: DuePosition | None = None  # Where the next page of due webhooks begins.
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop_task: asyncio.Task[None] | None = None
+        self._pollers = [
+            Poller("due provider webhooks", self._apply_page, poll_seconds=poll_seconds),
+            Poller("old provider webhooks", self._prune, poll_seconds=poll_seconds),
+        ]
 
     async def receive(self, provider: str, notice: Notice, body: bytes) -> None:
         """Commit a webhook, and begin to apply it: what is acknowledged after this is never lost."""
@@ -69,60 +74,43 @@ class Inbox:
         task.add_done_callback(self._tasks.discard)
 
     def start(self) -> None:
-        """Begin to look for what was left: by a process that died, or because its attempt was not there."""
-        self._loop_task = asyncio.create_task(self._work())
+        """Start to look for webhooks that a process left that died, or that could not be applied."""
+        for poller in self._pollers:
+            poller.start()
 
     async def stop(self) -> None:
         """Look no more, and wait for what is being applied."""
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
+        await asyncio.gather(*(poller.stop() for poller in self._pollers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _work(self) -> None:
-        while True:
-            due = 0
-            try:
-                due = await self._do(self._apply_due)
-                await self._do(self._prune)
-            except (DatabaseUnavailable, Overloaded) as error:
-                log.warning("inbox_waits", cause=error.code)
-            if due < APPLY_MAX:
-                await asyncio.sleep(self._poll_seconds)
+    async def _apply_page(self) -> float | None:
+        """Apply one page of due webhooks. The next page begins after this one, whatever became of it.
 
-    async def _do(self, step: Callable[[], Awaitable[int]]) -> int:
-        """Do one thing of several; a defect in it does not keep the others from being done."""
-        try:
-            return await step()
-        except (DatabaseUnavailable, Overloaded):
-            raise
-        except Exception:
-            log.exception("inbox_failed")
-        return 0
+        So webhooks that can be neither applied nor put off do not keep others waiting; the next poll tries them again.
+        """
+        page = await self._reader.submit(find_due_webhooks, DueWebhooks(APPLY_MAX, self._after))
+        await asyncio.gather(*(self._apply(one.name) for one in page))
+        self._after = page[-1] if len(page) == APPLY_MAX else None
+        return None if self._after is None else AT_ONCE
 
-    async def _apply_due(self) -> int:
-        due = await self._reader.submit(find_due_webhooks, APPLY_MAX)
-        await asyncio.gather(*(self._apply(name) for name in due))
-        return len(due)
-
-    async def _prune(self) -> int:
-        """Delete one batch of what is long applied, if it is time to; returns how much that was."""
+    async def _prune(self) -> float | None:
+        """Delete a batch of webhooks that were applied long ago, if it is time to."""
         now = self._clock()
         if now < self._prune_at:
-            return 0
+            return None
         old = await self._reader.submit(find_old_webhooks, OldWebhooks(self._keep_ms, PRUNE_MAX))
         if old:
             await self._writer.submit(prune_webhooks, old)
         if len(old) < PRUNE_MAX:
-            self._prune_at = now + PRUNE_PAUSE_MS
-        return len(old)
+            self._prune_at = now + PRUNE_INTERVAL_MS
+        return None
 
     async def _apply(self, name: WebhookName) -> None:
-        wish = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())
+        command = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())
         try:
-            applied = await self._writer.submit(apply_webhooks, wish)
+            applied = await self._writer.submit(apply_webhooks, command)
         except (DatabaseUnavailable, Overloaded):
-            return  # It is stored and due: the loop finds it.
+            return  # It is stored and due: a poll finds it.
         except Exception:
             log.exception("webhook_not_applied", provider=name.provider, webhook_id=name.id)
             await self._put_off(name)

@@ -24,6 +24,13 @@ class WebhookName(msgspec.Struct, frozen=True):
     id: str
 
 
+class DuePosition(msgspec.Struct, frozen=True):
+    """A webhook that is due, and its position among all that are due."""
+
+    due_at: Instant
+    name: WebhookName
+
+
 class WebhookMark(msgspec.Struct, frozen=True, kw_only=True):
     """What a try came to. ``tries_seen`` guards it: of two processes that try at once, one counts."""
 
@@ -80,11 +87,16 @@ _APPLIED_BEFORE: Final = (
     .order_by(provider_webhook.c.applied_at)
     .limit(bindparam("limit"))
 )
+_POSITION: Final = (provider_webhook.c.due_at, provider_webhook.c.provider, provider_webhook.c.id)
 _DUE: Final = (
-    select(provider_webhook.c.provider, provider_webhook.c.id)
+    select(*_POSITION)
     .where(provider_webhook.c.due_at <= bindparam("now"))
-    .order_by(provider_webhook.c.due_at)
+    .order_by(*_POSITION)
     .limit(bindparam("limit"))
+)
+_DUE_AFTER: Final = _DUE.where(
+    provider_webhook.c.due_at >= bindparam("after_due_at"),  # The part that the index of due webhooks knows.
+    tuple_(*_POSITION) > tuple_(bindparam("after_due_at"), bindparam("after_provider"), bindparam("after_id")),
 )
 _BY_ID: Final = select(*_COLUMNS).where(provider_webhook.c.id == bindparam("wanted_id"))
 _NEWEST: Final = select(*_COLUMNS).order_by(provider_webhook.c.received_at.desc()).limit(bindparam("limit"))
@@ -108,9 +120,14 @@ def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> Non
         transaction.run(_MARK, {"wanted": encode_rows(marks)})
 
 
-def find_due(transaction: Transaction, limit: int) -> list[WebhookName]:
-    """Name at most ``limit`` webhooks that wait to be applied, those that are due longest first."""
-    return [WebhookName(*row) for row in transaction.rows(_DUE, {"now": transaction.now, "limit": limit})]
+def find_due(transaction: Transaction, limit: int, after: DuePosition | None) -> list[DuePosition]:
+    """Find at most ``limit`` webhooks that are due, after a position, those that have been due longest first."""
+    parameters: dict[str, Any] = {"now": transaction.now, "limit": limit}
+    statement = _DUE
+    if after is not None:
+        statement = _DUE_AFTER
+        parameters |= {"after_due_at": after.due_at, "after_provider": after.name.provider, "after_id": after.name.id}
+    return [DuePosition(row[0], WebhookName(row[1], row[2])) for row in transaction.rows(statement, parameters)]
 
 
 def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> list[WebhookName]:

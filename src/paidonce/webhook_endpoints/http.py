@@ -87,7 +87,7 @@ async def create_endpoint(request: ApiRequest, body: CreateEndpointBody) -> Comm
     await request.require_merchant(merchant_id)
     endpoint_id = ids.new_id(ids.ENDPOINT)
     try:
-        secret, sealed = service.outbox.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
+        secret, sealed = service.webhook_endpoints.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
     except EncryptionKeyMissing:
         await _check_url(service, body.url)  # What the client can mend is told first.
         raise
@@ -222,7 +222,7 @@ async def endpoint_tenant(request: ApiRequest, _body: Fields) -> str:
 async def rotate_secret(request: ApiRequest, body: RotateSecretBody) -> Command[ChangeEndpoint, WebhookEndpoint]:
     """Replace an endpoint's secret, and show the new one once."""
     found = await load_endpoint(request)
-    secret, sealed = request.service.outbox.make_secret(merchant_id=found.merchant_id, endpoint_id=found.id)
+    secret, sealed = request.service.webhook_endpoints.make_secret(merchant_id=found.merchant_id, endpoint_id=found.id)
 
     async def respond(changed: WebhookEndpoint) -> Response:
         return json_response(endpoint_response(changed, secret))
@@ -276,7 +276,7 @@ def _types(types: list[EventType] | None) -> str | None:
 
 async def _check_url(service: Service, url: str) -> None:
     try:
-        await service.outbox.check_url(url)
+        await service.webhook_endpoints.check_url(url)
     except UrlRefused as error:
         raise InvalidRequest([FieldError("/url", "forbidden_url", str(error))]) from None
 

@@ -1,13 +1,11 @@
-"""The sender: finds endpoints that something is due for, claims a share for each, calls, and records what came of it.
+"""The sender of webhooks to merchants: it claims a share of each endpoint's due deliveries, posts and records them.
 
-No transaction is open while a receiver is called. Each endpoint has a few places and no more, a failing one a single
-place, and all failing ones together half of all: who is slow or dead delays nobody else. A sender that dies leaves
-leases behind; when they are over, what it held is sent again, with the same id.
+A delivery whose sender died is sent again when its lease ends, with the same id.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence, Set as AbstractSet
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 
@@ -19,6 +17,8 @@ from paidonce.database.batcher import Batcher
 from paidonce.encryption import Keyring
 from paidonce.errors import DatabaseUnavailable, EncryptionKeyMissing, Overloaded
 from paidonce.ids import Chance
+from paidonce.jobs.halving import run_by_halves
+from paidonce.jobs.leased_worker import LeasedWorker, NextClaim
 from paidonce.signing import signed_headers
 from paidonce.webhook_endpoints.calls import Answer, CallFailed
 from paidonce.webhook_endpoints.deliveries import Held, Share, Waiting
@@ -26,7 +26,7 @@ from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, Sc
 from paidonce.webhook_endpoints.secrets import signing_keys
 from paidonce.webhook_endpoints.sending import (
     ClaimDeliveries,
-    Claimed,
+    ClaimedDelivery,
     RecordTry,
     claim_deliveries,
     find_waiting_endpoints,
@@ -34,13 +34,13 @@ from paidonce.webhook_endpoints.sending import (
     release_all_deliveries,
     release_deliveries,
 )
-from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep, put_off_upkeep
+from paidonce.webhook_endpoints.upkeep import make_upkeep_poller
 
 log = structlog.get_logger()
 
 FOUND_MAX: Final = 4096  # Endpoints looked at in a round.
 LEASES_OF_A_CALL: Final = 3  # A lease is so many times a call's limit: the rest is for writing down what came of it.
-PAUSE_SECONDS_MIN: Final = 0.02  # Before a round that was asked for: one is enough for what ends or commits together.
+WAKE_DELAY_SECONDS: Final = 0.02  # One claim is enough for the calls that end together and for one commit's events.
 SUCCESS: Final = range(200, 300)
 NOT_RECORDED: Final = "the sender could not record the answer"
 NOT_WRITTEN: Final = "the sender could not write the message: what is stored of the event cannot be read"
@@ -64,8 +64,50 @@ class Post(Protocol):
         ...
 
 
-class Sender:
-    """Deliveries in the hands of this process."""
+class EndpointPlaces:
+    """How many calls run at once: few for each endpoint, one for a failing endpoint, ``concurrency`` in all.
+
+    All failing endpoints together have half of all places: a slow or dead receiver delays nobody else.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._taken: Counter[str] = Counter()  # By endpoint.
+        self._failing: Counter[str] = Counter()  # Of those, the places of failing endpoints.
+
+    def share(self, waiting: Sequence[Waiting]) -> list[Share]:
+        """Share the free places out, in the order of the endpoints that wait."""
+        free = self._concurrency - self._taken.total()
+        free_for_failing = min(free, self._concurrency // 2 - self._failing.total())
+        shares = []
+        for one in waiting:
+            own = (1 if one.is_failing else PLACES_OF_AN_ENDPOINT) - self._taken[one.endpoint_id]
+            places = min(own, free_for_failing if one.is_failing else free)
+            if places <= 0:
+                continue
+            shares.append(Share(one.endpoint_id, one.merchant_id, places))
+            free -= places
+            free_for_failing = min(free, free_for_failing - places * one.is_failing)
+        return shares
+
+    def take(self, job: ClaimedDelivery) -> None:
+        """Take a place for a delivery."""
+        self._change(job, 1)
+
+    def release(self, job: ClaimedDelivery) -> None:
+        """Give the place of a delivery back."""
+        self._change(job, -1)
+
+    def _change(self, job: ClaimedDelivery, change: int) -> None:
+        endpoint_id = job.delivery.endpoint_id
+        for count, places in ((self._taken, change), (self._failing, change * job.is_failing)):
+            count[endpoint_id] += places
+            if not count[endpoint_id]:
+                del count[endpoint_id]
+
+
+class DeliveryQueue:
+    """The due deliveries, for a leased worker. The result of a delivery is a try, which is recorded."""
 
     def __init__(
         self,
@@ -77,6 +119,7 @@ class Sender:
         *,
         clock: Clock,
         chance: Chance,
+        found_due: Callable[[], None],
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -85,183 +128,67 @@ class Sender:
         self._settings = settings
         self._clock = clock
         self._chance = chance
+        self._found_due = found_due
         self._lease_ms = round(settings.timeout_seconds * LEASES_OF_A_CALL * 1000)
-        self._tasks: dict[asyncio.Task[None], Claimed] = {}
-        self._places: Counter[str] = Counter()  # Taken, by endpoint.
-        self._failing: Counter[str] = Counter()  # Of those, the places of failing endpoints.
-        self._loop_task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._more = False  # Whether somebody waited in the last round.
-        self._stopping = False
+        self._places = EndpointPlaces(settings.concurrency)
 
-    async def start(self, *, alone: bool) -> None:
-        """Begin to work. ``alone``: no other process can have leases, so those that are found are dead ones'."""
-        if alone:
-            await self._writer.submit(release_all_deliveries, None)
-        self._loop_task = asyncio.create_task(self._work())
-
-    def hint(self) -> None:
-        """Look soon: something is to be delivered. What is missed, the next poll finds."""
-        self._wake.set()
-
-    async def stop(self, *, grace_seconds: float) -> None:
-        """Claim nothing more, wait for what is in flight, then give back the leases of what is not done."""
-        self._stopping = True
-        self._wake.set()
-        if self._loop_task is not None:
-            await self._loop_task  # Not cancelled: a claim that is being committed must come to somebody's hands.
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_seconds)
-        left = dict(self._tasks)
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.gather(*left, return_exceptions=True)
-            await self._give_back(list(left.values()))
-
-    async def _give_back(self, left: Sequence[Claimed]) -> None:
-        held = [Held(one.delivery.id, one.delivery.merchant_id, one.delivery.fence) for one in left]
-        try:
-            await self._writer.submit(release_deliveries, held)
-        except (DatabaseUnavailable, Overloaded):
-            log.warning("deliveries_left_to_their_leases", deliveries=len(held))
-
-    async def _work(self) -> None:
-        while not self._stopping:
-            try:
-                await self._do(self._claim)
-                await self._do(self._keep_up)
-            except (DatabaseUnavailable, Overloaded) as error:
-                log.warning("sender_waits", cause=error.code)
-            await self._pause()
-
-    async def _do(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do one thing of several; a defect in it does not keep the others from being done."""
-        try:
-            await step()
-        except (DatabaseUnavailable, Overloaded):
-            raise
-        except Exception:
-            log.exception("sender_failed")
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
-        except TimeoutError:
-            return
-        await asyncio.sleep(PAUSE_SECONDS_MIN)
-        self._wake.clear()  # Before looking: what wakes from here on is looked for in a round of its own.
-
-    async def _claim(self) -> None:
+    async def claim(self, run: Callable[[ClaimedDelivery], None]) -> NextClaim:
+        """Claim for each endpoint that has due deliveries as many as it has places."""
         waiting = await self._reader.submit(find_waiting_endpoints, FOUND_MAX)
-        # Whether anybody has more due than it gets is known only when that is claimed: it is asked about again.
-        self._more = bool(waiting)
-        shares = self._shares(waiting)
-        if not shares:
-            return
-        await self._claim_shares(shares, {one.endpoint_id for one in waiting if one.is_failing})
+        if not waiting:
+            return NextClaim.AT_THE_NEXT_POLL
+        self._found_due()
+        failing = {one.endpoint_id for one in waiting if one.is_failing}
 
-    async def _claim_shares(self, shares: Sequence[Share], failing: AbstractSet[str]) -> None:
-        """Claim shares together; where that fails, claim them by halves, until the one that fails is alone."""
+        async def claim_shares(shares: Sequence[Share]) -> None:
+            for one in await self._writer.submit(claim_deliveries, ClaimDeliveries(shares, self._lease_ms)):
+                job = msgspec.structs.replace(one, is_failing=one.delivery.endpoint_id in failing)
+                self._places.take(job)
+                run(job)
+
+        shares = self._places.share(waiting)
+        if shares:
+            await run_by_halves(claim_shares, shares, failed=_log_share_not_claimed)
+        # Whether an endpoint has more due than it got is known only when those are claimed.
+        return NextClaim.WHEN_A_JOB_ENDS
+
+    def id_of(self, job: ClaimedDelivery) -> str:
+        """Return the id of the delivery."""
+        return job.delivery.id
+
+    def lease_ends_at(self, job: ClaimedDelivery) -> Instant:
+        """Return when the lease ends: that is when a leased delivery is due."""
+        return job.delivery.due_at or 0
+
+    async def run(self, job: ClaimedDelivery) -> RecordTry | None:
+        """Send the webhook, unless the lease is over: then another process may be sending it."""
+        return None if self._clock() >= self.lease_ends_at(job) else await self._try(job)
+
+    async def record(self, job: ClaimedDelivery, result: RecordTry) -> None:
+        """Record the try. A defect must not make the webhook be sent again for ever: then the try is recorded without
+        anything that the receiver answered. It counts as a failed one, so the schedule of tries ends.
+        """
         try:
-            claimed = await self._writer.submit(claim_deliveries, ClaimDeliveries(shares, self._lease_ms))
+            await self._writer.submit(record_tries, result)
         except (DatabaseUnavailable, Overloaded):
             raise
         except Exception:
-            if len(shares) == 1:
-                log.exception("deliveries_not_claimed", endpoint_id=shares[0].endpoint_id)
-                return
-            middle = len(shares) // 2
-            await self._claim_shares(shares[:middle], failing)
-            await self._claim_shares(shares[middle:], failing)
-            return
-        for one in claimed:
-            self._attend(one, is_failing=one.delivery.endpoint_id in failing)
-
-    async def _keep_up(self) -> None:
-        """Do a little of what is to be done beside sending; where there was something, look again soon."""
-        found = await self._reader.submit(find_upkeep, None)
-        if not (found.redeliveries or found.deleted):
-            return
-        try:
-            await self._writer.submit(do_upkeep, found)
-        except (DatabaseUnavailable, Overloaded):
-            raise
-        except Exception:
-            # A defect of ours. What failed is put off, so that it keeps nothing else waiting.
-            log.exception("upkeep_failed", redeliveries=[one.id for one in found.redeliveries])
-            await self._writer.submit(put_off_upkeep, found)
-            return
-        self._wake.set()
-
-    def _shares(self, waiting: Sequence[Waiting]) -> list[Share]:
-        """Share the free places out, in the order of those who wait."""
-        free = self._settings.concurrency - self._places.total()
-        free_for_failing = min(free, self._settings.concurrency // 2 - self._failing.total())
-        shares = []
-        for one in waiting:
-            own = (1 if one.is_failing else PLACES_OF_AN_ENDPOINT) - self._places[one.endpoint_id]
-            places = min(own, free_for_failing if one.is_failing else free)
-            if places <= 0:
-                continue
-            shares.append(Share(one.endpoint_id, one.merchant_id, places))
-            free -= places
-            free_for_failing = min(free, free_for_failing - places * one.is_failing)
-        return shares
-
-    def _attend(self, claimed: Claimed, *, is_failing: bool) -> None:
-        endpoint_id = claimed.delivery.endpoint_id
-        self._places[endpoint_id] += 1
-        self._failing[endpoint_id] += is_failing
-        task = asyncio.create_task(self._deliver(claimed))
-        self._tasks[task] = claimed
-
-        def done(ended: asyncio.Task[None]) -> None:
-            del self._tasks[ended]
-            for count, taken in ((self._places, 1), (self._failing, int(is_failing))):
-                count[endpoint_id] -= taken
-                if not count[endpoint_id]:
-                    del count[endpoint_id]
-            if self._more:
-                self._wake.set()
-            if not ended.cancelled() and ended.exception() is not None:
-                log.error("delivery_left_to_its_lease", delivery_id=claimed.delivery.id, exc_info=ended.exception())
-
-        task.add_done_callback(done)
-
-    async def _deliver(self, claimed: Claimed) -> None:
-        one = claimed.delivery
-        if one.due_at is None or self._clock() >= one.due_at:
-            return  # The lease is over: somebody else may be sending it.
-        tried = await self._try(claimed)
-        while tried is not None and not await self._recorded(tried):
-            if self._clock() >= one.due_at:
-                return
-            await asyncio.sleep(self._settings.poll_seconds * (0.5 + self._chance()))
-
-    async def _recorded(self, tried: RecordTry) -> bool:
-        try:
-            await self._writer.submit(record_tries, tried)
-        except (DatabaseUnavailable, Overloaded):
-            return False
-        except Exception:
-            # A defect of ours. Without a record the webhook would be sent again for ever, so the try is recorded with
-            # nothing in it that the receiver said: it counts as a failed one, and the schedule ends.
-            log.exception("try_not_recorded", delivery_id=tried.delivery.id)
-            return await self._recorded_as_failed(tried)
-        return True
-
-    async def _recorded_as_failed(self, tried: RecordTry) -> bool:
-        failed = msgspec.structs.replace(
-            tried, status_code=None, error=NOT_RECORDED, answer=None, retry_after_seconds=None
-        )
-        try:
+            log.exception("try_not_recorded", delivery_id=job.delivery.id)
+            failed = msgspec.structs.replace(
+                result, status_code=None, error=NOT_RECORDED, answer=None, retry_after_seconds=None
+            )
             await self._writer.submit(record_tries, failed)
-        except (DatabaseUnavailable, Overloaded):
-            return False
-        return True
 
-    async def _try(self, claimed: Claimed) -> RecordTry | None:
+    def job_ended(self, job: ClaimedDelivery) -> None:
+        """Free the place of the delivery."""
+        self._places.release(job)
+
+    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
+        """End leases, so that another process need not wait for their end."""
+        held = [Held(job.delivery.id, job.delivery.merchant_id, job.delivery.fence) for job in jobs]
+        await self._writer.submit(release_deliveries, held)
+
+    async def _try(self, claimed: ClaimedDelivery) -> RecordTry | None:
         """Send once; None where this process has no encryption key at all: then nothing is sent and nothing fails.
 
         What cannot be written or signed counts as a failed try, and so ends, but says nothing about its receiver.
@@ -319,6 +246,54 @@ class Sender:
             error=why,
             was_sent=False,
         )
+
+
+class Sender:
+    """Sends deliveries from this process, and maintains them: see upkeep.py."""
+
+    def __init__(
+        self,
+        writer: Batcher,
+        reader: Batcher,
+        receivers: Post,
+        keyring: Keyring,
+        settings: SenderSettings,
+        *,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._writer = writer
+        self._upkeep = make_upkeep_poller(writer, reader, poll_seconds=settings.poll_seconds, made_due=self.wake)
+        queue = DeliveryQueue(
+            writer, reader, receivers, keyring, settings, clock=clock, chance=chance, found_due=self._upkeep.wake
+        )
+        self._worker = LeasedWorker(
+            "deliveries",
+            queue,
+            poll_seconds=settings.poll_seconds,
+            clock=clock,
+            chance=chance,
+            wake_delay_seconds=WAKE_DELAY_SECONDS,
+        )
+
+    async def start(self, *, alone: bool) -> None:
+        """Start to send. ``alone``: no other process can hold a lease, so all leases are those of dead processes."""
+        if alone:
+            await self._writer.submit(release_all_deliveries, None)
+        self._worker.start()
+        self._upkeep.start()
+
+    def wake(self) -> None:
+        """Look for due deliveries soon. Without this, the next poll finds them."""
+        self._worker.wake()
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Claim nothing more, wait for the running calls, then release the leases of those that have not ended."""
+        await asyncio.gather(self._upkeep.stop(), self._worker.stop(grace_seconds=grace_seconds))
+
+
+def _log_share_not_claimed(share: Share, error: Exception) -> None:
+    log.error("deliveries_not_claimed", endpoint_id=share.endpoint_id, exc_info=error)
 
 
 def read_retry_after(said: str | None, now: Instant) -> int | None:

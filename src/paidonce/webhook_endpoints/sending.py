@@ -32,12 +32,16 @@ class ClaimDeliveries(msgspec.Struct, frozen=True):
     lease_ms: int
 
 
-class Claimed(msgspec.Struct, frozen=True):
-    """A delivery in this sender's hands: where it goes, and what it says. ``body`` is None if it cannot be written."""
+class ClaimedDelivery(msgspec.Struct, frozen=True):
+    """A delivery that is leased to this process, its endpoint, and its body, or None where that cannot be written.
+
+    ``is_failing`` says whether the endpoint was failing when it was found.
+    """
 
     delivery: Delivery
     endpoint: WebhookEndpoint
     body: bytes | None
+    is_failing: bool = False
 
 
 def find_waiting_endpoints(transaction: Transaction, limits: Sequence[int]) -> list[list[Waiting]]:
@@ -45,19 +49,19 @@ def find_waiting_endpoints(transaction: Transaction, limits: Sequence[int]) -> l
     return [deliveries.find_waiting(transaction, limit) for limit in limits]
 
 
-def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliveries]) -> list[list[Claimed]]:
+def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliveries]) -> list[list[ClaimedDelivery]]:
     """Claim due deliveries for senders: pending ones, and those whose lease is over, whoever had it."""
     return [_claim(transaction, request) for request in requests]
 
 
-def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[Claimed]:
+def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[ClaimedDelivery]:
     lease_until = transaction.now + request.lease_ms
     claimed = deliveries.claim_due(transaction, request.shares, lease_until=lease_until)
     if not claimed:
         return []
     endpoints = store.read_endpoints(transaction, {_endpoint_of(one) for one in claimed})
     messages = deliveries.read_messages(transaction, claimed)
-    return [Claimed(one, endpoints[_endpoint_of(one)], _body(messages, one)) for one in claimed]
+    return [ClaimedDelivery(one, endpoints[_endpoint_of(one)], _body(messages, one)) for one in claimed]
 
 
 def _body(messages: Mapping[str, DueMessage], one: Delivery) -> bytes | None:

@@ -1,20 +1,27 @@
-"""What a sender does beside sending, a little in each round: ranges that are sent again, and what deleted endpoints
-left open.
+"""The upkeep of deliveries, a little in each step: ranges that are redelivered, and the open deliveries of deleted
+endpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+import structlog
 
+from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.jobs.poller import Poller
 from paidonce.webhook_endpoints import deliveries, redelivery
 from paidonce.webhook_endpoints.redelivery import RedeliveryName
 from paidonce.webhook_endpoints.store import EndpointName
 
+log = structlog.get_logger()
+
 REDELIVERIES_AT_ONCE: Final = 1  # So that orders take turns.
 ENDPOINTS_AT_ONCE: Final = 1
 DROP_MAX: Final = 200  # Deliveries of one endpoint: a millisecond or two of the writer.
+STEP_PAUSE_SECONDS: Final = 0.02  # Between two steps, while there is more to do, others write.
 
 
 class Upkeep(msgspec.Struct, frozen=True):
@@ -46,3 +53,27 @@ def do_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None
             deliveries.drop_open(transaction, name, limit=DROP_MAX)
         redelivery.advance_redeliveries(transaction, request.redeliveries)
     return [None for _ in requests]
+
+
+def make_upkeep_poller(
+    writer: Batcher, reader: Batcher, *, poll_seconds: float, made_due: Callable[[], None]
+) -> Poller:
+    """Make what does the upkeep from this process. ``made_due`` is called when a step may have made deliveries due."""
+
+    async def step() -> float | None:
+        found = await reader.submit(find_upkeep, None)
+        if not (found.redeliveries or found.deleted):
+            return None
+        try:
+            await writer.submit(do_upkeep, found)
+        except (DatabaseUnavailable, Overloaded):
+            raise
+        except Exception:
+            # A defect. What failed is put off, so that it keeps nothing else waiting.
+            log.exception("upkeep_failed", redeliveries=[one.id for one in found.redeliveries])
+            await writer.submit(put_off_upkeep, found)
+            return None
+        made_due()
+        return STEP_PAUSE_SECONDS
+
+    return Poller("upkeep of deliveries", step, poll_seconds=poll_seconds)

@@ -17,14 +17,14 @@ async def test_an_endpoint_is_answered_again_also_when_its_url_would_be_refused_
     inside: InProcessService,
 ) -> None:
     first = await inside.post("/webhook-endpoints", ENDPOINT, key="k")
-    with patch.object(inside.service.outbox, "check_url", refuse):
+    with patch.object(inside.service.webhook_endpoints, "check_url", refuse):
         again = await inside.post("/webhook-endpoints", ENDPOINT, key="k")
     assert (again.status_code, again.text) == (201, first.text)
 
 
 async def test_a_url_is_checked_before_the_first_endpoint_with_a_key_or_without(inside: InProcessService) -> None:
     before = inside.rows()
-    with patch.object(inside.service.outbox, "check_url", refuse):
+    with patch.object(inside.service.webhook_endpoints, "check_url", refuse):
         refused = [await inside.post("/webhook-endpoints", ENDPOINT, key=key) for key in ("k", "k", None)]
     assert [(one.status_code, one.json()["errors"][0]["pointer"]) for one in refused] == [(400, "/url")] * 3
     assert inside.rows() == before

@@ -32,7 +32,7 @@ from paidonce.payments.settle import (
     release_all_attempts,
 )
 from paidonce.payments.store import count_unproven
-from paidonce.provider_webhooks.store import find_applied, find_due
+from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
 from paidonce.providers.base import Succeeded
 from paidonce.webhook_endpoints.deliveries import find_waiting, release_all as release_deliveries
 from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep
@@ -94,7 +94,8 @@ def look_after(transaction: Transaction) -> None:
     delete_expired_keys(transaction, [500])
     find_waiting(transaction, 100)
     do_upkeep(transaction, find_upkeep(transaction, [None]))
-    find_due(transaction, 100)
+    find_due(transaction, 100, None)
+    find_due(transaction, 100, DuePosition(1, WebhookName("simulator", "msg_1")))
     find_applied(transaction, before=0, limit=100)
     count_unproven(transaction)
 

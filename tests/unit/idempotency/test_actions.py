@@ -30,12 +30,13 @@ from paidonce.idempotency.actions import (
 )
 from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, StoredResponse
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments import worker as worker_module
+from paidonce.payments import expiry
+from paidonce.payments.expiry import DELETE_INTERVAL_MS
 from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.payments.worker import FORGET_EVERY_MS, Worker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import Succeeded
 from tests.support.databases import make_schema
 
@@ -278,12 +279,12 @@ async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> 
     shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
     writer = threaded_batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
     await writer.start()
-    worker = Worker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda *_: None)
-    with patch.object(worker_module, "FORGET_MAX", 2):
+    worker = PaymentWorker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda *_: None)
+    with patch.object(expiry, "DELETE_MAX", 2):
         shop.now = NOW + 30 * DAY_MS - 1
         await worker.start(alone=False)
         assert len(shop.keys()) == 5
-        shop.now += FORGET_EVERY_MS
+        shop.now += DELETE_INTERVAL_MS
         await _soon(lambda: shop.keys() == [])
     await worker.stop(grace_seconds=1)
     await writer.stop()

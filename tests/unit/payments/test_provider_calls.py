@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from paidonce.events.model import Cause
 from paidonce.money import Money
 from paidonce.payments.model import Attempt, AttemptKind
-from paidonce.payments.provider_calls import Asker
+from paidonce.payments.provider_calls import ProviderCaller
 from paidonce.providers.base import (
     Capabilities,
     ChargeRequest,
@@ -110,8 +110,8 @@ TAKEN_OVER: Final = msgspec.structs.replace(ATTEMPT, fence=2)
 async def ask(
     provider: RecordingProvider, attempt: Attempt, clock: Clock | None = None, *, timeout_seconds: float = 20.0
 ) -> tuple[Evidence, Cause]:
-    asker = Asker({"simulator": provider}, timeout_seconds=timeout_seconds, clock=clock or Clock())
-    return await asker.ask(attempt)
+    caller = ProviderCaller({"simulator": provider}, timeout_seconds=timeout_seconds, clock=clock or Clock())
+    return await caller.call(attempt)
 
 
 async def test_a_new_attempt_is_sent_and_not_asked_about() -> None:
@@ -273,6 +273,6 @@ async def test_a_connector_that_raises_proves_nothing(attempt: Attempt, cause: C
 
 async def test_of_several_providers_the_attempt_s_own_is_asked() -> None:
     mine, other = RecordingProvider(), RecordingProvider()
-    asker = Asker({"elsewhere": other, "simulator": mine}, timeout_seconds=TIMEOUT_SECONDS, clock=Clock())
-    await asker.ask(ATTEMPT)
+    caller = ProviderCaller({"elsewhere": other, "simulator": mine}, timeout_seconds=TIMEOUT_SECONDS, clock=Clock())
+    await caller.call(ATTEMPT)
     assert (len(mine.calls), other.calls) == (1, [])

@@ -135,9 +135,8 @@ def test_a_claim_that_fails_gives_its_places_back(sqlite_url: str) -> None:
         await place.worker.start(alone=False)
         with capture_logs() as lines:
             await place.until(lambda: place.refused >= 3)
-        assert {(one["event"], one["cause"]) for one in lines if "cause" in one and one["event"] == "worker_waits"} == (
-            {("worker_waits", "database_unavailable")}
-        )
+        waits = {(one["poller"], one["cause"]) for one in lines if one["event"] == "poller_waits"}
+        assert ("attempts at simulator", "database_unavailable") in waits
         place.disk_is_full = False
         await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
 
@@ -292,8 +291,8 @@ def test_a_defect_in_one_attempt_is_logged_and_costs_no_place(sqlite_url: str) -
         with capture_logs() as lines:
             await place.pay(place.payments.create("1"), "att_1")
             await asyncio.sleep(1)
-        assert [(one["event"], one["attempt_id"]) for one in lines if one["log_level"] == "error"] == (
-            [("attempt_left_to_its_lease", "att_1")]
+        assert [(one["event"], one["job_id"]) for one in lines if one["log_level"] == "error"] == (
+            [("job_failed", "att_1")]
         )
         started = await place.pay(place.payments.create("2"), "att_2")
         assert isinstance(started, Started)
@@ -358,7 +357,7 @@ def test_what_is_not_done_in_time_when_a_worker_stops_is_given_back_for_others_t
         await place.pay(checkout, "att_1")
         with capture_logs() as lines:
             await place.worker.stop(grace_seconds=3)
-        assert [(one["event"], one["attempts"]) for one in lines] == [("leases_given_back", 1)]
+        assert [(one["event"], one["jobs"]) for one in lines] == [("leases_released", 1)]
         assert place.loop.time() == pytest.approx(3.0, abs=0.1)
         assert place.payments.attempt("att_1").due_at == place.loop.clock()
         other = place.another_worker()
@@ -379,8 +378,8 @@ def test_a_worker_that_cannot_give_its_leases_back_leaves_them_to_lapse(sqlite_u
         with capture_logs() as lines:
             await place.worker.stop(grace_seconds=1)
         place.disk_is_full = False
-        told = [(one["event"], one["attempts"]) for one in lines if one["event"].startswith("leases_")]
-        assert told == [("leases_given_back", 1), ("leases_left_to_lapse", 1)]
+        logged = [(one["event"], one["jobs"]) for one in lines if one["event"].startswith("leases_")]
+        assert logged == [("leases_not_released", 1)]
 
     run_with_worker(sqlite_url, story)
 
@@ -422,7 +421,7 @@ def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str)
         with capture_logs() as lines:
             await place.worker.start(alone=False)
             await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
-        assert [one["event"] for one in lines if one["log_level"] == "error"] == ["worker_failed"]
+        assert [one["event"] for one in lines if one["log_level"] == "error"] == ["poller_failed"]
 
     run_with_worker(sqlite_url, story, concurrency=1)
 
@@ -450,7 +449,7 @@ def test_a_defect_in_one_thing_that_a_worker_does_keeps_it_from_no_other(sqlite_
 
     with capture_logs() as lines:
         run_with_worker(sqlite_url, story, poll_seconds=60)
-    assert "worker_failed" in {one["event"] for one in lines}
+    assert "poller_failed" in {one["event"] for one in lines}
 
 
 def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_three_times(sqlite_url: str) -> None:

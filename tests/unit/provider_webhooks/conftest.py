@@ -1,4 +1,4 @@
-"""A merchant's database with its inbox, and a clock that stands still until it is moved."""
+"""A merchant's database with providers' webhooks, and a clock that stands still until it is moved."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -21,6 +21,7 @@ from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.provider_webhooks.actions import (
     Applied,
     ApplyWebhook,
+    DueWebhooks,
     ReceivedWebhook,
     apply_webhooks,
     find_due_webhooks,
@@ -96,7 +97,7 @@ class Shop:
         return [(event.type, event.cause) for event in self.do(load_timelines, TenantScopedId(checkout_id, None))[0]]
 
     def due(self) -> list[str]:
-        return [name.id for name in self.do(find_due_webhooks, 10)[0]]
+        return [one.name.id for one in self.do(find_due_webhooks, DueWebhooks(10))[0]]
 
 
 @pytest.fixture

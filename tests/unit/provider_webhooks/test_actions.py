@@ -10,6 +10,7 @@ from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
 from paidonce.cli import main
 from paidonce.merchants.model import TenantScopedId
 from paidonce.provider_webhooks.actions import (
+    DueWebhooks,
     OldWebhooks,
     fail_webhooks,
     find_due_webhooks,
@@ -166,7 +167,7 @@ def test_only_what_was_applied_long_ago_is_pruned_a_few_at_a_time(shop: Shop) ->
     shop.now += 10**12
     left = shop.do(find_old_webhooks, OldWebhooks(age_ms=1, limit=99))[0]
     assert [name.id for name in left] == ["msg_2", "msg_3", "msg_4"]
-    assert len(shop.do(find_due_webhooks, 99)[0]) == 1  # What is not applied is never pruned.
+    assert len(shop.do(find_due_webhooks, DueWebhooks(99))[0]) == 1  # What is not applied is never pruned.
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from paidonce.payments.model import LookupSchedule
-from paidonce.payments.worker import Worker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import ChargeRequest, Evidence
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.plan import (
@@ -52,8 +52,8 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
     """Let a payment meet every fault there is; its first worker may die besides."""
 
     async def pay(loop: VirtualLoop) -> float:
-        async def start() -> Worker:
-            worker = Worker(
+        async def start() -> PaymentWorker:
+            worker = PaymentWorker(
                 rows,  # type: ignore[arg-type]
                 {provider.name: provider},
                 msgspec.structs.replace(SETTINGS, schedule=schedule),

@@ -30,7 +30,7 @@ from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, We
 from paidonce.webhook_endpoints.secrets import seal_secret
 from paidonce.webhook_endpoints.sending import (
     ClaimDeliveries,
-    Claimed,
+    ClaimedDelivery,
     RecordTry,
     claim_deliveries,
     find_waiting_endpoints,
@@ -107,12 +107,18 @@ class Outgoing:
         self.do(do_upkeep, found)
         return bool(found.redeliveries or found.deleted)
 
-    def claim(self, *endpoints: WebhookEndpoint, places: int = PLACES_OF_AN_ENDPOINT) -> list[Claimed]:
+    def claim(self, *endpoints: WebhookEndpoint, places: int = PLACES_OF_AN_ENDPOINT) -> list[ClaimedDelivery]:
         shares = [Share(one.id, one.merchant_id, places) for one in endpoints]
-        claimed: list[Claimed] = self.do(claim_deliveries, ClaimDeliveries(shares, LEASE_MS))[0]
+        claimed: list[ClaimedDelivery] = self.do(claim_deliveries, ClaimDeliveries(shares, LEASE_MS))[0]
         return sorted(claimed, key=lambda one: one.delivery.number)
 
-    def record(self, *claimed: Claimed, status: int | None = 200, error: str | None = None, **more: Any) -> None:  # noqa: ANN401
+    def record(
+        self,
+        *claimed: ClaimedDelivery,
+        status: int | None = 200,
+        error: str | None = None,
+        **more: Any,  # noqa: ANN401
+    ) -> None:
         failed = error or (None if status is not None and 200 <= status < 300 else f"answered {status}")
         tries = [
             RecordTry(

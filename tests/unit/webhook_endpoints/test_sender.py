@@ -8,14 +8,12 @@ from hypothesis import example, given, strategies as st
 from sqlalchemy import select
 
 from paidonce.clock import Instant
-from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.batcher import Batcher
 from paidonce.database.schema import delivery_try
-from paidonce.encryption import Keyring
-from paidonce.webhook_endpoints.calls import Answer
 from paidonce.webhook_endpoints.deliveries import Waiting
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
 from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
-from paidonce.webhook_endpoints.sender import Sender, SenderSettings, read_retry_after
+from paidonce.webhook_endpoints.sender import EndpointPlaces, read_retry_after
 from paidonce.webhook_endpoints.sending import record_tries
 from paidonce.webhook_endpoints.store import EndpointName
 from tests.unit.webhook_endpoints.conftest import Outgoing
@@ -147,40 +145,20 @@ async def test_a_sender_carries_out_what_is_ordered_and_ends_what_deleted_endpoi
     assert not outgoing.keep_up()
 
 
-class Nobody:
-    """A receiver that is never called."""
-
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        raise AssertionError(f"{url} was called with {headers} and {body!r}")
-
-
-def sender(concurrency: int) -> Sender:
-    def refuse() -> list[bytes]:
-        raise AssertionError("a key was asked for")
-
-    def begin() -> None:
-        raise AssertionError("a transaction was begun")
-
-    batcher = threaded_batcher(begin, name="never", queue_limit=1, batch_limit=1, chance=lambda: 0.5)  # type: ignore[arg-type]
-    settings = SenderSettings(timeout_seconds=1, concurrency=concurrency, poll_seconds=1, schedule=Schedule())
-    keyring = Keyring(refuse, draw=bytes)
-    return Sender(batcher, batcher, Nobody(), keyring, settings, clock=lambda: NOW, chance=lambda: 0.5)
-
-
 def waiting(name: str, *, is_failing: bool = False) -> Waiting:
     return Waiting(name, "m1", is_failing=is_failing)
 
 
 def test_a_healthy_endpoint_gets_its_places_and_a_failing_one_a_single_place() -> None:
-    shares = sender(100)._shares([waiting("healthy"), waiting("failing", is_failing=True)])  # noqa: SLF001 - its one rule
+    shares = EndpointPlaces(100).share([waiting("healthy"), waiting("failing", is_failing=True)])
     assert [(one.endpoint_id, one.places) for one in shares] == [("healthy", PLACES_OF_AN_ENDPOINT), ("failing", 1)]
 
 
 def test_all_failing_endpoints_together_get_half_of_the_places() -> None:
     failing = [waiting(str(number), is_failing=True) for number in range(100)]
-    assert len(sender(10)._shares(failing)) == 5  # noqa: SLF001 - as above
+    assert len(EndpointPlaces(10).share(failing)) == 5
 
 
 def test_no_more_is_shared_out_than_there_is() -> None:
     many = [waiting(str(number)) for number in range(100)]
-    assert sum(one.places for one in sender(20)._shares(many)) == 20  # noqa: SLF001 - as above
+    assert sum(one.places for one in EndpointPlaces(20).share(many)) == 20

@@ -185,5 +185,5 @@ async def test_what_happens_while_a_sender_waits_is_sent_when_it_is_told(outgoin
     mine = outgoing.endpoint(keyring=KEYRING)
     async with running(outgoing, answering(200), poll_seconds=3600) as sender:
         outgoing.happen("m1")
-        sender.hint()
+        sender.wake()
         await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")

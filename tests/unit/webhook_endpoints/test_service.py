@@ -12,9 +12,9 @@ from paidonce.encryption import KEY_BYTES, Keyring, write_key
 from paidonce.errors import EncryptionKeyMissing
 from paidonce.webhook_endpoints.addresses import UrlRefused
 from paidonce.webhook_endpoints.model import Schedule, WebhookEndpoint
-from paidonce.webhook_endpoints.outbox import Outbox, key_finder
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret, shorten_secret, signing_keys
 from paidonce.webhook_endpoints.sender import SenderSettings
+from paidonce.webhook_endpoints.service import WebhookEndpointService, key_finder
 from tests.unit.webhook_endpoints.conftest import NOW, Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, batcher, until
 
@@ -42,10 +42,10 @@ def endpoint(merchant_id: str = "m1", endpoint_id: str = "whe_1", **fields: obje
     return WebhookEndpoint(**{**values, **fields})  # type: ignore[arg-type] # as they are above
 
 
-def outbox(outgoing: Outgoing, keyring: Keyring = KEYRING, *, allow_private: bool = False) -> Outbox:
+def outbox(outgoing: Outgoing, keyring: Keyring = KEYRING, *, allow_private: bool = False) -> WebhookEndpointService:
     settings = SenderSettings(timeout_seconds=1, concurrency=16, poll_seconds=3600, schedule=Schedule())
     writes, reads = batcher(outgoing.database.write), batcher(outgoing.database.read)
-    return Outbox(
+    return WebhookEndpointService(
         writes,
         reads,
         settings,
@@ -99,7 +99,7 @@ async def test_news_of_a_delivery_wakes_the_sender_and_other_news_does_not(outgo
     writes, reads = batcher(outgoing.database.write), batcher(outgoing.database.read)
     await writes.start()
     await reads.start()
-    one = Outbox(
+    one = WebhookEndpointService(
         writes,
         reads,
         settings,

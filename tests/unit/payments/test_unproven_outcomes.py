@@ -12,7 +12,7 @@ from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
 from paidonce.database_url import parse_database_url
-from paidonce.payments.alarm import UNKNOWN_MS_MAX, Alarm, Unproven, measure_unproven
+from paidonce.payments.unproven_outcomes import UNKNOWN_MS_MAX, Unproven, UnprovenOutcomeMonitor, measure_unproven
 from tests.support.databases import make_schema
 
 NOW = 1_767_323_045_678
@@ -66,7 +66,7 @@ async def logged(database: Database) -> list[tuple[str, str, int, int]]:
     await reader.start()
     try:
         with capture_logs() as lines:
-            await Alarm(reader, clock=lambda: NOW).look()
+            await UnprovenOutcomeMonitor(reader, clock=lambda: NOW).look()
     finally:
         await reader.stop()
     return [(one["log_level"], one["event"], one["attempts"], one["oldest_seconds"]) for one in lines]

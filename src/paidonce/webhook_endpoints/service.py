@@ -17,7 +17,7 @@ from paidonce.webhook_endpoints.sender import Sender, SenderSettings
 LOOKUP_SECONDS_MAX: Final = 2.0  # Somebody waits: who makes an endpoint is told at once what can be told at once.
 
 
-class Outbox:
+class WebhookEndpointService:
     """Webhooks to merchants in this process."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Outbox:
     def committed(self, notice: CommitNotice) -> None:
         """Have the sender look soon, where something is to be delivered."""
         if notice.has_deliveries:
-            self._sender.hint()
+            self._sender.wake()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Send nothing more, and give back what is not done."""

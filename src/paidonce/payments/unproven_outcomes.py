@@ -1,8 +1,5 @@
-"""The alarm: tells the log, from time to time, of outcomes that nobody has proven for long, and of those that wait for
-a person.
-"""
+"""The monitor of unproven outcomes: it logs outcomes that have been unknown for long, and attempts that need review."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +9,7 @@ import structlog
 from paidonce.clock import Clock, Instant
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
-from paidonce.errors import DatabaseUnavailable, Overloaded
+from paidonce.jobs.poller import Poller
 from paidonce.payments.model import AttemptStatus
 from paidonce.payments.store import count_unproven
 
@@ -42,23 +39,21 @@ def measure_unproven(transaction: Transaction, requests: Sequence[None]) -> list
     return [measured for _ in requests]
 
 
-class Alarm:
+class UnprovenOutcomeMonitor:
     """Looks once a period, while it is started."""
 
     def __init__(self, reader: Batcher, *, clock: Clock) -> None:
         self._reader = reader
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._poller = Poller("unproven outcomes", self.look, poll_seconds=PERIOD_SECONDS)
 
     def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._work())
+        """Start to look."""
+        self._poller.start()
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._poller.stop()
 
     async def look(self) -> None:
         """Look once, and log what a person should know."""
@@ -78,13 +73,3 @@ class Alarm:
                 oldest_seconds=(now - found.unknown_since) // 1000,
                 remedy="paidonce review list",
             )
-
-    async def _work(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (DatabaseUnavailable, Overloaded) as error:
-                log.warning("alarm_waits", cause=error.code)
-            except Exception:
-                log.exception("alarm_failed")
-            await asyncio.sleep(PERIOD_SECONDS)

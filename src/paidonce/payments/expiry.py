@@ -1,0 +1,64 @@
+"""What becomes due by time alone: checkouts that expire, money that they still hold, and idempotency keys."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from paidonce import ids
+from paidonce.checkouts.actions import expire_checkouts
+from paidonce.clock import Clock, Instant
+from paidonce.database.batcher import Batcher
+from paidonce.idempotency.actions import delete_expired_keys
+from paidonce.jobs.poller import Poller, Step
+from paidonce.payments.capture import VoidExpired, void_expired
+
+EXPIRE_MAX: Final = 500  # Checkouts in one step.
+DELETE_MAX: Final = 500  # Idempotency keys in one step, between which others write.
+DELETE_INTERVAL_MS: Final = 60_000  # Keys are kept for weeks: a minute more is nothing.
+
+
+class ExpiryPollers:
+    """``expired`` is called with the id of each expired checkout, ``voids_started`` when attempts to void are due."""
+
+    def __init__(
+        self,
+        writer: Batcher,
+        *,
+        poll_seconds: float,
+        clock: Clock,
+        expired: Callable[[str], None],
+        voids_started: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._expired = expired
+        self._voids_started = voids_started
+        self._delete_at: Instant = 0
+        steps: dict[str, Step] = {
+            "expired checkouts": self._expire_checkouts,
+            "voids of expired checkouts": self._void_expired,
+            "expired idempotency keys": self._delete_keys,
+        }
+        self._pollers = [Poller(name, step, poll_seconds=poll_seconds) for name, step in steps.items()]
+
+    def start(self) -> None:
+        """Start to poll."""
+        for poller in self._pollers:
+            poller.start()
+
+    async def stop(self) -> None:
+        """Stop to poll."""
+        await asyncio.gather(*(poller.stop() for poller in self._pollers))
+
+    async def _expire_checkouts(self) -> None:
+        for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
+            self._expired(checkout_id)
+
+    async def _void_expired(self) -> None:
+        if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
+            self._voids_started()
+
+    async def _delete_keys(self) -> None:
+        now = self._clock()
+        if now >= self._delete_at and await self._writer.submit(delete_expired_keys, DELETE_MAX) < DELETE_MAX:
+            self._delete_at = now + DELETE_INTERVAL_MS
