@@ -62,7 +62,7 @@ def _sections(_context: click.Context, _parameter: click.Parameter, value: str) 
     names = [name.strip() for name in value.split(",") if name.strip()]
     unknown = [name for name in names if name not in SECTIONS]
     if unknown:
-        raise click.BadParameter(f"there is no {', '.join(unknown)}; there is {', '.join(SECTIONS)}")
+        raise click.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(SECTIONS)}")
     return names
 
 
@@ -74,29 +74,49 @@ FOLDER: Final[Any] = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BENCH", "max_content_width": 110}
 )
-@click.option("--peer", default="", envvar="PEER", metavar="URL", help="A service that speaks the demo's three calls.")
-@click.option("--only", default="", callback=_sections, metavar="NAMES", help=f"Only these: {', '.join(SECTIONS)}.")
-@click.option("--soak", is_flag=True, help="Also memory over a million checkouts and a soak (20 minutes).")
-@click.option("--profile", is_flag=True, help="Also where the time goes, by py-spy.")
 @click.option(
-    "--quick", is_flag=True, help="Everything as short as can be, to see that it works: --onto and --docs do nothing."
+    "--peer",
+    default="",
+    envvar="PEER",
+    metavar="URL",
+    help="URL of a service with the demo's three calls, to compare with.",
 )
-@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(min=1), help="Length of a run.")
-@click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1), help="Runs of each workload.")
-@click.option("--rows", default=1_000_000, show_default=True, type=click.IntRange(min=10_000), help="A large table.")
+@click.option(
+    "--only", default="", callback=_sections, metavar="NAMES", help=f"Measure only these: {', '.join(SECTIONS)}."
+)
+@click.option("--soak", is_flag=True, help="Also measure memory over a million checkouts and a soak test (20 minutes).")
+@click.option("--profile", is_flag=True, help="Also record a CPU profile with py-spy.")
+@click.option(
+    "--quick", is_flag=True, help="A short run to check that the benchmark works; --onto and --docs have no effect."
+)
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(min=1), help="Duration of a run.")
+@click.option(
+    "--runs", default=3, show_default=True, type=click.IntRange(min=1), help="Number of runs of each workload."
+)
+@click.option(
+    "--rows",
+    default=1_000_000,
+    show_default=True,
+    type=click.IntRange(min=10_000),
+    help="Number of rows in a large table.",
+)
 @click.option("--soak-checkouts", default=1_000_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--soak-seconds", default=600.0, show_default=True, type=click.FloatRange(min=10))
 @click.option("--sqlite/--no-sqlite", default=True, help="Whether to measure paidonce on SQLite.")
 @click.option("--postgresql/--no-postgresql", default=True, help="Whether to measure paidonce on PostgreSQL.")
 @click.option(
-    "--server", default="", envvar="DATABASE_URL", metavar="URL", help="A PostgreSQL where databases may be made."
+    "--server",
+    default="",
+    envvar="DATABASE_URL",
+    metavar="URL",
+    help="A PostgreSQL server on which databases may be created.",
 )
-@click.option("--folder", type=FOLDER, help="Where the SQLite files will be.")
-@click.option("--keep", type=FOLDER, help="Keep filled SQLite files here, and use those that are there.")
-@click.option("--json", "json_file", type=FILE, help="Keep all figures in this file.")
-@click.option("--onto", type=FILE, help="As --json; what the file has and is not measured now, stays.")
-@click.option("--docs", type=FOLDER, help="Write figures and pictures into performance.md there.")
-@click.option("--compare", type=OLD_FILE, help="A file that --json wrote: tell the ratios.")
+@click.option("--folder", type=FOLDER, help="Directory for the SQLite files.")
+@click.option("--keep", type=FOLDER, help="Directory in which filled SQLite files are kept and reused.")
+@click.option("--json", "json_file", type=FILE, help="Write all figures to this file.")
+@click.option("--onto", type=FILE, help="Like --json, but keep figures in the file that are not measured now.")
+@click.option("--docs", type=FOLDER, help="Write figures and pictures into performance.md in this directory.")
+@click.option("--compare", type=OLD_FILE, help="A file from --json; print ratios to it.")
 def main(
     *,
     only: list[str],
@@ -115,10 +135,10 @@ def main(
     peer: str,
     **lengths: Any,  # noqa: ANN401 - as their options are typed
 ) -> None:
-    """Measure paidonce: throughput, latency, large tables, start, size, memory; beside a peer and beside the limit.
+    """Measure throughput, latency, large tables, start, size and memory of paidonce, a peer and the limit.
 
-    Exit 1 if a part failed or paidonce answered anything with an error, 2 if wrk is missing. Each option is also in the
-    environment, as BENCH_SECONDS is --seconds.
+    Exit 1 if a measurement failed or paidonce returned an error, 2 if wrk is missing. Each option can also be set in
+    the environment: BENCH_SECONDS is --seconds.
     """
     if not wrk_is_installed():
         click.echo(NO_WRK, err=True)

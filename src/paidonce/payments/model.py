@@ -181,14 +181,14 @@ def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined
     """Tell how what a provider speaks of differs from what it was asked for; None where it does not."""
     asked = OPERATION_OF[AttemptKind(attempt.kind)]
     if evidence.kind not in (None, asked):
-        return f"the provider speaks of a {evidence.kind}; a {asked} was asked for"
+        return f"the provider reported a {evidence.kind}; a {asked} was requested"
     if isinstance(evidence, Declined):
         return None
     amount = attempt.amount if evidence.amount is None else evidence.amount
     currency = attempt.currency if evidence.currency is None else evidence.currency
     if (amount, currency) == (attempt.amount, attempt.currency):
         return None
-    return f"the provider says {amount} {currency}; {attempt.amount} {attempt.currency} were asked for"
+    return f"the provider reported {amount} {currency}; {attempt.amount} {attempt.currency} was requested"
 
 
 def _proof(kind: AttemptKind, evidence: Evidence) -> Verdict | None:
@@ -210,11 +210,11 @@ def _reason(evidence: Evidence) -> str:
         case Unknown(reason) | RequiresReview(reason):
             return reason
         case NotFound():
-            return "the provider knows nothing of it yet"
+            return "the provider does not know the operation yet"
         case Declined(code):
-            return f"the provider does not give the money back: {code}"
+            return f"the provider declined to return the money: {code}"
         case Authorized() | Succeeded():
-            return "the provider holds money that it was asked to move"
+            return "the provider holds money that it was requested to move"
 
 
 def _ask_again(attempt: Attempt, reason: str, due_at: Instant | None) -> Verdict:

@@ -47,7 +47,7 @@ class ProviderCaller:
             return await provider.look_up(attempt.provider_key)
         if self._may_resend(provider, attempt):
             return NotFound()  # Sending the same key again asks the same question.
-        return RequiresReview("the provider can neither be asked about our key nor be sent it again")
+        return RequiresReview("the provider supports neither look-ups nor deduplication by idempotency key")
 
     async def _send(self, provider: Provider, attempt: Attempt) -> Evidence:
         if attempt.due_at is None or self._clock() >= attempt.due_at:

@@ -208,7 +208,7 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
         amount=attempt.amount,
         provider=attempt.provider,
         charge_reference=attempt.charge_reference or verdict.provider_reference,
-        reason="the proof of success came too late for the checkout",
+        reason="the charge was confirmed too late for the checkout",
     )
     store.insert_attempts(transaction, [reversal])
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))

@@ -55,7 +55,7 @@ EXAMPLES: list[Evidence] = [
     Declined("expired_card", "ch_9"),
     Unknown("the provider answered 500"),
     NotFound(),
-    RequiresReview("the provider speaks of a dispute"),
+    RequiresReview("the provider reported a dispute"),
 ]
 
 # Whose success is never lost, however late its proof.
@@ -207,7 +207,7 @@ def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_
     for other in (proof("ch_9", 999, "USD"), proof("ch_9", 1000, "EUR"), proof("ch_9", amount=1001)):
         verdict = verdict_on(kind, status, other)
         assert (verdict.status if verdict else status) is AttemptStatus.NEEDS_REVIEW
-        told = f"the provider says {other.amount or 1000} {other.currency or 'USD'}; 1000 USD were asked for"
+        told = f"the provider reported {other.amount or 1000} {other.currency or 'USD'}; 1000 USD was requested"
         assert verdict is None or verdict.reason == told
         assert verdict_on(kind, AttemptStatus.DECLINED, other) is None
     for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
@@ -243,7 +243,7 @@ def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_p
             elif status in FINAL or status is AttemptStatus.NEEDS_REVIEW:
                 assert verdict is None
             else:
-                reason = f"the provider speaks of a {operation}; a {OPERATIONS[kind]} was asked for"
+                reason = f"the provider reported a {operation}; a {OPERATIONS[kind]} was requested"
                 assert verdict == Verdict(AttemptStatus.NEEDS_REVIEW, reason=reason)
 
 

@@ -226,7 +226,7 @@ async def test_where_nobody_can_be_asked_the_same_key_sent_again_is_the_question
 )
 async def test_what_can_neither_be_asked_about_nor_sent_again_waits_for_a_person(capabilities: Capabilities) -> None:
     provider = RecordingProvider(capabilities)
-    evidence = RequiresReview("the provider can neither be asked about our key nor be sent it again")
+    evidence = RequiresReview("the provider supports neither look-ups nor deduplication by idempotency key")
     assert await ask(provider, TAKEN_OVER) == (evidence, Cause.LOOKUP)
     assert provider.calls == []
 

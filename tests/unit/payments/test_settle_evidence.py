@@ -202,7 +202,7 @@ def test_a_charge_that_is_proven_too_late_for_its_checkout_is_given_back(payment
     assert (reversal.status, reversal.due_at, reversal.fence) == ("READY", payments.now, 0)
     assert (reversal.amount, reversal.currency, reversal.provider) == (1000, "USD", "elsewhere")
     assert reversal.charge_reference == "ch_1"
-    assert reversal.reason == "the proof of success came too late for the checkout"
+    assert reversal.reason == "the charge was confirmed too late for the checkout"
     assert payments.attempt("att_1").status == "SUCCEEDED"
 
 
@@ -225,7 +225,7 @@ def test_a_reversal_is_proven_like_a_refund_and_adds_nothing_to_the_checkout_s_s
     (reversal,) = payments.claim()
     payments.prove(reversal.id, Declined("refund_refused"))
     assert payments.attempt(reversal.id).status == "NEEDS_REVIEW"
-    told = {"reason": "the provider does not give the money back: refund_refused"}
+    told = {"reason": "the provider declined to return the money: refund_refused"}
     assert last_event(payments, checkout) == ("attempt.needs_review", "provider_answer", reversal.id, told)
     payments.prove(reversal.id, Succeeded("re_1"), cause=Cause.OPERATOR)
     assert payments.attempt(reversal.id).status == "SUCCEEDED"

@@ -487,7 +487,7 @@ def test_a_provider_that_tells_of_another_kind_of_operation_ends_nothing(sqlite_
         assert (event.type, event.cause) == (
             ("attempt.needs_review", "provider_answer" if when == "the answer" else "lookup")
         )
-        assert event.detail == '{"reason":"the provider speaks of a refund; a charge was asked for"}'
+        assert event.detail == '{"reason":"the provider reported a refund; a charge was requested"}'
         assert place.payments.status(checkout) == "PROCESSING"
         await asyncio.sleep(DAY_MS / 1000)
         assert place.payments.attempt("att_1").status == "NEEDS_REVIEW"
