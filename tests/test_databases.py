@@ -1,4 +1,4 @@
-"""The databases that the tests stand on are real, empty, apart and durable."""
+"""The databases of the tests are real, empty, separate and durable."""
 
 import fcntl
 import os

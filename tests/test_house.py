@@ -1,4 +1,4 @@
-"""The rules of the house that a program can keep, for the source, the tests and the benchmark."""
+"""The project rules that a program can check, for the source, the tests and the benchmark."""
 
 import ast
 import subprocess
@@ -100,7 +100,7 @@ def shown(path: Path) -> str:
 
 
 def tracked_files() -> list[str]:
-    """List what git tracks and what it would add: a file is judged before it is committed."""
+    """List the files that git tracks or would add, so that a file is checked before it is committed."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [path for path in listed.split("\0") if path and (ROOT / path).is_file()]

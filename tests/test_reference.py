@@ -1,4 +1,4 @@
-"""docs/reference/ and the code say the same, both ways, and migrating makes the schema that the code means."""
+"""docs/reference/ and the code agree in both directions, and migrations create the schema of the code."""
 
 import importlib
 import pkgutil
@@ -55,7 +55,7 @@ def column(page: str, heading: str, *places: int) -> list[tuple[str, ...]]:
 
 
 def shown_range(hint: object) -> str:
-    """Say what a setting takes, from its annotation."""
+    """Describe the values of a setting, from its annotation."""
     kind, meta = get_args(hint)
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
@@ -206,7 +206,7 @@ def test_schema_version_is_the_newest_migration_in_the_folder() -> None:
 
 
 def reflected(connection: Connection) -> dict[str, Any]:
-    """Read all that a database says of our tables: Alembic's comparison leaves out checks and partial indexes."""
+    """Read the whole schema of our tables, because Alembic's comparison leaves out checks and partial indexes."""
     inspector = inspect(connection)
     return {
         table: {

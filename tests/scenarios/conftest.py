@@ -1,4 +1,4 @@
-"""Who plays in the stories: processes of a test's own, and one service that the gentle stories share."""
+"""Fixtures of the scenarios: processes of one test, and one service that harmless scenarios share."""
 
 import os
 import secrets
@@ -25,7 +25,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
 def shared_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    """Run one service on each kind of database, for all tests that neither harm it nor look beyond their merchant."""
+    """Run one service on each kind of database, for all tests that do not harm it and use their own merchant."""
     folder = tmp_path_factory.mktemp("shared")
     with ExitStack() as stack:
         if request.param == "sqlite":
@@ -38,7 +38,7 @@ def shared_service(
 
 @pytest.fixture
 def chance() -> Random:
-    """Draw lots by a seed, which stands beside a failure: ``TEST_SEED=… make test`` draws the same again."""
+    """Return a random number generator. Its seed is shown for a failed test; ``TEST_SEED=… make test`` repeats it."""
     seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
     sys.stdout.write(f"TEST_SEED={seed}\n")
     return Random(seed)
@@ -46,7 +46,7 @@ def chance() -> Random:
 
 @pytest.fixture
 def service(shared_service: ServiceProcess) -> Iterator[ServiceProcess]:
-    """Lend the shared service to one test; what it said meanwhile is there for a failure."""
+    """Provide the shared service to one test; its output is shown where the test fails."""
     since_line = len(shared_service.lines)
     yield shared_service
     print_output(shared_service, since_line)

@@ -1,4 +1,4 @@
-"""Who is connected: how many, and from where."""
+"""Connections: their number, and the address of the client."""
 
 import select
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_a_connection_too_many_waits_until_another_ends(start: Callable[..., Ser
 
 
 def assert_addresses_are_told_by_the_proxy(service: ServiceProcess) -> None:
-    """The proxy appends what it saw: what stands before that is the client's own invention."""
+    """The proxy appends the address that it saw. Everything before that was made up by the client."""
 
     def statuses(*forwarded: str) -> list[int]:
         path = f"{service.url}/health/live"

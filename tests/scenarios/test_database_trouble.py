@@ -1,4 +1,4 @@
-"""A database that goes away or fills up under load: 503 until it is back, and nothing acknowledged is lost."""
+"""A database that is lost or full under load: 503 until it is back, and no acknowledged data is lost."""
 
 import asyncio
 import resource
@@ -75,7 +75,7 @@ async def test_a_full_disk_is_answered_with_503_until_there_is_room_again_and_lo
 
 
 async def create_until_refused(shop: MerchantClient) -> tuple[str, httpx.Response, list[str]]:
-    """Create until that is refused; returns the key and the answer of the refusal, and what was acknowledged before."""
+    """Create until one is refused; returns the key and response of the refusal, and what was acknowledged before."""
     acknowledged: list[str] = []
     while True:
         key = f"key{len(acknowledged)}"
@@ -86,7 +86,7 @@ async def create_until_refused(shop: MerchantClient) -> tuple[str, httpx.Respons
 
 
 def limit_files(service: ServiceProcess, limit: tuple[int, int]) -> None:
-    """Limit how large a file may become, for the process and for the one that writes for it."""
+    """Limit the size of files, for the server and its writer process."""
     for pid in (service.process.pid, service.writer_pid):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 

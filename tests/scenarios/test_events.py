@@ -1,4 +1,4 @@
-"""The log over HTTP: by pages, one by one, and as it happens, also across a crash and a stop."""
+"""The event log over HTTP: paged, one by one, and as a stream, also across a crash and a stop."""
 
 import asyncio
 import os
@@ -108,7 +108,7 @@ async def test_two_thousand_followers_of_one_process_are_all_told(service: Servi
 
 
 async def plain_follower(service: ServiceProcess, merchant: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Follow over a bare connection: a client's own cost would drown the service's."""
+    """Follow over a raw connection, because an HTTP client would cost more CPU than the service."""
     place = urlsplit(service.url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
     writer.write(f"GET /events/stream?merchantId={merchant} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode())
@@ -117,7 +117,7 @@ async def plain_follower(service: ServiceProcess, merchant: str) -> tuple[asynci
 
 
 def memory_kib(service: ServiceProcess) -> int:
-    """Read how much memory a process has."""
+    """Read the memory of a process."""
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])
 

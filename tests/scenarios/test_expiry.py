@@ -1,4 +1,4 @@
-"""Checkouts whose time is over: they expire by themselves, but never while money may be moving."""
+"""Checkouts expire on time, but never while money may be moving."""
 
 from tests.support.merchant_client import MerchantClient
 from tests.support.oracle import charges_of, expire_checkout, status_of, violated_invariants

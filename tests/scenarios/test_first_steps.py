@@ -1,4 +1,4 @@
-"""The first minute with the service: the demo's three calls, as its README has them."""
+"""The first steps with the service: the three calls of the demo, as in its README."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ curl -X POST {url}/checkouts/<checkout_id>/pay
 
 
 def three_calls(url: str) -> tuple[Json, Json, Json]:
-    """Make the demo's three calls, each until its checkout is as the demo says; returns those three checkouts."""
+    """Make the three calls of the demo, each until its checkout is as expected; returns the three checkouts."""
     create, get, pay = [shlex.split(line) for line in THREE_LINES.format(url=url).replace("\\\n", "").splitlines()]
     status, created = curl(create)
     assert status == 201
@@ -34,7 +34,7 @@ def three_calls(url: str) -> tuple[Json, Json, Json]:
 
 
 def curl(arguments: list[str]) -> tuple[int, Json]:
-    """Send what ``curl`` sends, byte for byte: not every machine has it. A POST without data bears no length."""
+    """Send exactly what ``curl`` sends, because not every machine has it. A POST without data has no length."""
     words = iter(arguments[1:])
     method, url, headers, data = "", "", [], b""
     for word in words:

@@ -1,4 +1,4 @@
-"""An Idempotency-Key on any call that changes something: once, whoever repeats it, and whatever crashes between."""
+"""An Idempotency-Key on any modifying call: one effect, whoever repeats it, and whatever crashes."""
 
 import asyncio
 import secrets
@@ -190,7 +190,7 @@ async def test_a_secret_whose_answer_was_lost_in_a_kill_is_shown_when_the_call_i
 
 
 def rotations_of(database_url: str, merchant_id: str) -> list[int]:
-    """Tell how often each endpoint of a merchant was changed."""
+    """Return how often each endpoint of a merchant was changed."""
     database = open_database(parse_database_url(database_url), clock=system_clock, exclusive=False)
     with closing(database), database.read() as transaction:
         wanted = select(webhook_endpoint.c.version).where(webhook_endpoint.c.merchant_id == merchant_id)

@@ -1,4 +1,4 @@
-"""Keys as an operator meets them: made and revoked beside a server that runs, and never seen again."""
+"""API keys from the view of an operator: created and revoked while a server is running, and shown once."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ BODY = {"amount": 1000, "currency": "USD", "idempotencyKey": "abc123"}
 
 
 def operate(database_url: str, *arguments: str) -> str:
-    """Run a command beside the server; returns what a script would take from standard output."""
+    """Run a command while the server is running; returns its standard output."""
     done = CliRunner().invoke(main, arguments, env={"DATABASE_URL": database_url})
     assert done.exit_code == 0, done.output
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""What is open or waits under a key ends with it: streams and waiting calls, whoever ends the key and however."""
+"""Streams and waiting calls end with their API key, however it ends."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +18,8 @@ LIMIT_SECONDS = 120.0  # For a slow machine; without an end of its own a stream 
 
 
 @dataclass
-class Office:
-    """An operator, beside a service with keys: by command, or over HTTP."""
+class OperatorClient:
+    """An operator of a service with authentication, who uses commands or HTTP."""
 
     service: ServiceProcess
     database_url: str
@@ -54,8 +54,10 @@ SLOW = {"PAIDONCE_AUTH": "keys", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "600", "PA
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+def operator_client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorClient]:
+    folder = tmp_path_factory.mktemp("operator_client")
     with ExitStack() as stack:
         if request.param == "sqlite":
             url = f"file:{folder}/paidonce.db"
@@ -63,24 +65,24 @@ def office(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
         stack.enter_context(pytest.MonkeyPatch.context()).chdir(folder)
         service = stack.enter_context(processes(folder))("dev", DATABASE_URL=url, **SLOW).wait_until_ready()
-        office = Office(service, url)
-        office.operate("merchants", "create", "m123")
-        office.admin = office.operate("keys", "create", "--admin")
-        yield office
+        operator_client = OperatorClient(service, url)
+        operator_client.operate("merchants", "create", "m123")
+        operator_client.admin = operator_client.operate("keys", "create", "--admin")
+        yield operator_client
 
 
 def read_to_the_end(lines: Iterator[str]) -> bool:
-    """Read a stream to its end; raises where it is cut off instead."""
+    """Read a stream to its end; raises where it is cut off."""
     for _ in lines:
         pass
     return True
 
 
 @contextmanager
-def streaming(office: Office, secret: str) -> Iterator["Future[bool]"]:
-    """Follow events under a key; the future is done when the stream has ended."""
+def streaming(operator_client: OperatorClient, secret: str) -> Iterator["Future[bool]"]:
+    """Follow events with an API key; the future is done when the stream has ended."""
     with (
-        office.client(secret) as http,
+        operator_client.client(secret) as http,
         http.stream("GET", "/events/stream") as answer,
         ThreadPoolExecutor(1) as reading,
     ):
@@ -90,60 +92,62 @@ def streaming(office: Office, secret: str) -> Iterator["Future[bool]"]:
         yield reading.submit(read_to_the_end, lines)
 
 
-def revoke(office: Office, key_id: str) -> None:
-    office.post(f"/keys/{key_id}/revoke")
+def revoke(operator_client: OperatorClient, key_id: str) -> None:
+    operator_client.post(f"/keys/{key_id}/revoke")
 
 
-def revoke_by_command(office: Office, key_id: str) -> None:
-    office.operate("keys", "revoke", key_id)
+def revoke_by_command(operator_client: OperatorClient, key_id: str) -> None:
+    operator_client.operate("keys", "revoke", key_id)
 
 
-def rotate_out(office: Office, key_id: str) -> None:
-    office.post(f"/keys/{key_id}/rotate", {"overlapSeconds": 0})
+def rotate_out(operator_client: OperatorClient, key_id: str) -> None:
+    operator_client.post(f"/keys/{key_id}/rotate", {"overlapSeconds": 0})
 
 
-def let_expire(office: Office, key_id: str) -> None:
-    office.operate("keys", "rotate", key_id, "--overlap-seconds", "1")
+def let_expire(operator_client: OperatorClient, key_id: str) -> None:
+    operator_client.operate("keys", "rotate", key_id, "--overlap-seconds", "1")
 
 
 @pytest.mark.parametrize("end", [revoke, revoke_by_command, rotate_out, let_expire])
-def test_a_stream_ends_with_its_key(office: Office, end: Callable[[Office, str], None]) -> None:
-    key_id, secret = office.new_key()
-    other_id, other = office.new_key()
-    with streaming(office, other) as going_on:
-        with streaming(office, secret) as ended:
-            end(office, key_id)
+def test_a_stream_ends_with_its_key(
+    operator_client: OperatorClient, end: Callable[[OperatorClient, str], None]
+) -> None:
+    key_id, secret = operator_client.new_key()
+    other_id, other = operator_client.new_key()
+    with streaming(operator_client, other) as going_on:
+        with streaming(operator_client, secret) as ended:
+            end(operator_client, key_id)
             assert ended.result(LIMIT_SECONDS), "it ended in order"
-            with office.client(secret) as http:
+            with operator_client.client(secret) as http:
                 assert http.get("/events/stream").status_code == 401
         assert not going_on.done()
-        revoke(office, other_id)
+        revoke(operator_client, other_id)
 
 
 @pytest.mark.parametrize("end", [revoke, revoke_by_command])
 def test_a_client_that_waits_for_a_payment_is_refused_when_its_key_ends(
-    office: Office, end: Callable[[Office, str], None]
+    operator_client: OperatorClient, end: Callable[[OperatorClient, str], None]
 ) -> None:
-    key_id, secret = office.new_key()
-    with office.client(secret) as http, ThreadPoolExecutor(1) as waiting:
+    key_id, secret = operator_client.new_key()
+    with operator_client.client(secret) as http, ThreadPoolExecutor(1) as waiting:
         body = {"amount": 1000, "currency": "USD", "idempotencyKey": f"slow {key_id}"}
         path = f"/checkouts/{http.post('/checkouts', json=body).json()['id']}"
         slow = {"paymentMethod": "tok_delay_600000"}
         pay = waiting.submit(http.post, f"{path}/pay", json=slow, headers={"Prefer": "wait=30"})
-        with office.client(office.admin) as operator:
+        with operator_client.client(operator_client.admin) as operator:
             wait_until(lambda: operator.get(path).json()["status"] == "PROCESSING")
-            end(office, key_id)
+            end(operator_client, key_id)
             refused = pay.result(LIMIT_SECONDS)
             assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
             assert operator.get(path).json()["status"] == "PROCESSING"
 
 
-@pytest.mark.parametrize("office", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("operator_client", ["postgresql"], indirect=True)
 def test_a_stream_ends_when_its_key_is_revoked_through_another_server(
-    start: Callable[..., ServiceProcess], office: Office
+    start: Callable[..., ServiceProcess], operator_client: OperatorClient
 ) -> None:
-    other = start("serve", "--no-worker", DATABASE_URL=office.database_url, **SLOW).wait_until_ready()
-    key_id, secret = office.new_key()
-    with streaming(office, secret) as ended:
-        revoke(Office(other, office.database_url, office.admin), key_id)
+    other = start("serve", "--no-worker", DATABASE_URL=operator_client.database_url, **SLOW).wait_until_ready()
+    key_id, secret = operator_client.new_key()
+    with streaming(operator_client, secret) as ended:
+        revoke(OperatorClient(other, operator_client.database_url, operator_client.admin), key_id)
         assert ended.result(LIMIT_SECONDS)

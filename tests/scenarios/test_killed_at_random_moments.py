@@ -1,4 +1,4 @@
-"""kill -9 of server or writer at any moment: nothing acknowledged is lost, all payments end, nobody pays twice."""
+"""kill -9 of server or writer at random moments: no acknowledged data is lost, all payments end, nobody pays twice."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The oracle itself: whatever rule is broken, it says so. Without this, a story that finds nothing proves nothing."""
+"""The oracle reports every violation. Without this test, a scenario without violations would prove nothing."""
 
 import secrets
 import shutil
@@ -65,7 +65,7 @@ async def test_the_oracle_finds_every_contradiction_between_rows_and_books(
 
 
 def found(folder: Path, file: str, contradiction: str, sentence: str) -> bool:
-    """Contradict a rule in a copy, and tell whether the oracle says so."""
+    """Violate a rule in a copy; returns whether the oracle reports it."""
     copy = folder / "copy"
     copy.mkdir()
     for name in ("paidonce.db", "books.db"):
@@ -86,14 +86,14 @@ async def test_the_oracle_finds_nothing_wrong_while_the_service_ends_payments_be
 ) -> None:
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_SIMULATOR_LATENCY_MS="0")
     interrupted: list[str] = []
-    with Shopper(service.url) as shopper:
-        shopper.buy()
+    with Buyer(service.url) as buyer:
+        buyer.buy()
 
         @listens_for(Engine, "after_cursor_execute")
         def interrupt(_connection: object, _cursor: object, statement: str, *_: object) -> None:
             if statement.startswith("SELECT"):
                 interrupted.append(statement)
-                shopper.buy()
+                buyer.buy()
 
         try:
             found = violated_invariants(database_url, service.books)
@@ -104,8 +104,8 @@ async def test_the_oracle_finds_nothing_wrong_while_the_service_ends_payments_be
     assert violated_invariants(database_url, service.books, ended=True) == []
 
 
-class Shopper:
-    """One merchant's client that waits for each answer; its payments differ in all that rows and books say of them."""
+class Buyer:
+    """The client of one merchant, which waits for each response; its payments differ in every field."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=ANSWER_SECONDS_MAX)

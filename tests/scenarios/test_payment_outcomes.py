@@ -1,4 +1,4 @@
-"""How payments end at the simulated provider: proof ends them, and whatever went wrong, no charge is made twice."""
+"""The outcomes of payments at the simulated provider: proof ends them, and whatever fails, no charge is made twice."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A provider that fails in every way, by a seed: all payments end, and its own books say that nobody paid twice."""
+"""A provider with every fault, from a seed: all payments end, and its books show that nobody paid twice."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -72,7 +72,7 @@ async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
 async def test_the_books_betray_a_double_charge_where_the_service_was_told_a_lie(
     start: Callable[..., ServiceProcess], database_url: str
 ) -> None:
-    """A negative control: with a provider that does not keep the promise in the settings, these tests would fail."""
+    """A negative control: with a provider that does not deduplicate as declared, these tests fail."""
     # Look-ups know nothing of a charge for as long as the service could ask.
     options = ("--no-deduplicate", "--lookup-delay-ms", "600000")
     pair = start_service_and_provider(start, database_url, *options, tells=False, settings=QUICK)
@@ -84,7 +84,7 @@ async def test_the_books_betray_a_double_charge_where_the_service_was_told_a_lie
 
 
 async def pay(shop: MerchantClient, methods: list[str]) -> list[Json]:
-    """Create and pay a checkout by each method, and wait for the ends."""
+    """Create and pay a checkout with each method, and wait for the outcomes."""
     ids = await at_once(shop.created() for _ in methods)
     answers = await at_once(shop.pay(one, method) for one, method in zip(ids, methods, strict=True))
     assert {answer.status_code for answer in answers} == {202}

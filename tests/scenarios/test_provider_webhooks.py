@@ -1,4 +1,4 @@
-"""What the provider tells by itself: first, twice, never, late or by a forger, a payment ends the same."""
+"""Webhooks of the provider: first, twice, never, late or forged, the payment has the same outcome."""
 
 import json
 import secrets
@@ -37,7 +37,7 @@ PATIENT = {"PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100", "PAIDONCE_LEASE_SECONDS":
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
-    """Run a service and a provider that tells, for all tests that harm neither."""
+    """Run a service and a provider that sends webhooks, for all tests that do not harm them."""
     folder: Path = tmp_path_factory.mktemp("told")
     with ExitStack() as stack:
         if request.param == "sqlite":
@@ -189,13 +189,13 @@ async def test_a_webhook_that_was_acknowledged_is_applied_though_the_process_was
 
 
 def told(attempt_id: str, reference: str) -> bytes:
-    """Write what the provider would say of a charge that succeeded."""
+    """Build the webhook of a successful charge."""
     operation = {"key": attempt_id, "kind": "charge", "reference": reference, "outcome": "succeeded", "amount": 1000}
     return json.dumps({"type": "charge.succeeded", "timestamp": "2026-01-02T03:04:05.678Z", "data": operation}).encode()
 
 
 def snapshot(url: str, merchant_id: str) -> tuple[int, int]:
-    """Count what a webhook could have added."""
+    """Count the rows that a webhook could have added."""
     with database(url) as connection:
         events = connection.execute(select(func.count()).where(event.c.merchant_id == merchant_id)).scalar_one()
         wanted = select(func.count()).select_from(provider_webhook).where(provider_webhook.c.result != "KNOWN")

@@ -1,4 +1,4 @@
-"""Clients that create the same checkout at the same time: one purchase comes of it."""
+"""Concurrent creates of the same checkout: there is one purchase."""
 
 from tests.support.merchant_client import Json, MerchantClient, at_once, is_replayed
 from tests.support.oracle import violated_invariants

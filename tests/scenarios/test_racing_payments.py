@@ -1,4 +1,4 @@
-"""Clients that pay, or cancel, the same checkout at the same time: the buyer is charged once at most."""
+"""Concurrent pays and cancels of the same checkout: the buyer is charged at most once."""
 
 from random import Random
 

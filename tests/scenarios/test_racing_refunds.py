@@ -1,4 +1,4 @@
-"""A hundred refunds of one checkout at the same time: never more than was captured, here and at the provider."""
+"""A hundred concurrent refunds of one checkout: never more than was captured, here and at the provider."""
 
 from contextlib import closing
 

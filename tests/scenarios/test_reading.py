@@ -1,4 +1,4 @@
-"""What clients read: an outcome they wait for, pages of checkouts, and what happened to one."""
+"""Reads: an outcome that is waited for, pages of checkouts, and timelines."""
 
 import time
 from datetime import datetime

@@ -23,7 +23,7 @@ def body(**fields: object) -> Json:
 
 
 def plant(client: httpx.Client) -> list[int]:
-    """Send every secret in every place; returns the statuses."""
+    """Send every secret in every field; returns the statuses."""
     checkout = client.post("/checkouts", json=body()).json()["id"]
     answers = [
         client.get("/checkouts", headers={"Authorization": f"Bearer {KEY}"}),
@@ -85,7 +85,7 @@ def bearer() -> dict[str, str]:
 
 
 def break_database(url: str) -> None:
-    """Take a table away, so that errors come up from as far down as they can."""
+    """Drop a table, so that errors come from deep inside."""
     if url.startswith("file:"):
         with closing(sqlite3.connect(url.removeprefix("file:"))) as connection:
             connection.execute("ALTER TABLE checkout RENAME TO elsewhere")

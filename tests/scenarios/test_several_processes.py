@@ -1,4 +1,4 @@
-"""Two servers and two workers on one PostgreSQL: what holds for one process holds for four."""
+"""Two servers and two workers on one PostgreSQL: the guarantees of one process hold for four."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ SETTINGS = {"PAIDONCE_PROVIDER_CONCURRENCY": str(HELD_MAX), "PAIDONCE_SIMULATOR_
 
 
 class Fleet(NamedTuple):
-    """Two servers that settle nothing themselves, and two workers that serve nobody."""
+    """Two servers without workers, and two workers."""
 
     servers: list[ServiceProcess]
     workers: list[ServiceProcess]
@@ -153,7 +153,7 @@ async def test_events_have_one_order_at_every_server_and_none_appears_behind_one
 
 
 async def page_to(shop: MerchantClient, last: int) -> list[Json]:
-    """Page again and again from the last event that was seen, while others write."""
+    """Page repeatedly from the last event seen, while others write."""
     events: list[Json] = []
     while len(events) < last:
         after = events[-1]["sequence"] if events else 0
@@ -163,7 +163,7 @@ async def page_to(shop: MerchantClient, last: int) -> list[Json]:
 
 
 async def wait_for_payment(shop: MerchantClient, checkout_id: str) -> str:
-    """Read again and again, as long as nobody has paid; then wait for the outcome."""
+    """Read repeatedly until somebody has paid; then wait for the outcome."""
     checkout = await shop.get(checkout_id)
     while checkout["status"] in ("PENDING", "PROCESSING"):
         checkout = await shop.get(checkout_id, wait_seconds=WAIT_SECONDS_MAX)
@@ -172,7 +172,7 @@ async def wait_for_payment(shop: MerchantClient, checkout_id: str) -> str:
 
 
 def held(url: str) -> int:
-    """Count the attempts that are in a worker's hands."""
+    """Count leased attempts."""
     with database(url) as connection:
         count: int = connection.execute(select(func.count()).where(attempt.c.status == "SENT")).scalar_one()
     return count

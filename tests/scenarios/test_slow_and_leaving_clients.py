@@ -1,4 +1,4 @@
-"""Clients that do not read what they asked for, or leave before it comes, take only so much from the others."""
+"""Clients that do not read their responses, or disconnect early, take only a limited share from others."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ LARGE: Final = {f"name {number}": "é" * 500 for number in range(50)}  # About 5
 
 
 class Merchant:
-    """A merchant with a key, on a service of its own."""
+    """A merchant with an API key, on a separate service."""
 
     def __init__(self, service: ServiceProcess, name: str, sockets: ExitStack) -> None:
         self.service = service
@@ -54,7 +54,7 @@ class Merchant:
 
 @pytest.fixture
 def sockets() -> Iterator[ExitStack]:
-    """Close what a test leaves open."""
+    """Close the sockets of a test."""
     with ExitStack() as stack:
         yield stack
 

@@ -1,4 +1,4 @@
-"""A machine that stalls past its leases and goes on as if nothing had been: it changes nothing, and charges nothing."""
+"""A machine that stalls beyond its leases and resumes: it changes nothing, and charges nothing."""
 
 import os
 import signal
@@ -73,5 +73,5 @@ async def test_a_process_that_stalled_past_its_own_leases_ends_every_payment_wit
 
 
 def fences(url: str, ids: list[str]) -> list[int]:
-    """Read how often each payment was taken by a worker."""
+    """Read how often each payment was claimed."""
     return [row.fence for row in attempts_of(url, ids)]

@@ -1,4 +1,4 @@
-"""Starts that must not be: each is refused with one clear line that says what to do."""
+"""Starts that are refused with one clear line that says what to do."""
 
 from collections.abc import Callable
 from pathlib import Path

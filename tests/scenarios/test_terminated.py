@@ -1,4 +1,4 @@
-"""SIGTERM under load, as at every deployment: a quick end with 0, and nothing is lost or left hanging."""
+"""SIGTERM under load, as in every deployment: a quick end with status 0, and nothing is lost or hangs."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Webhooks to merchants, told from the receiver's side: every event, at least once, signed, whatever fails."""
+"""Webhooks to merchants from the view of the receiver: every event, at least once, signed, whatever fails."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ QUICK_WEBHOOKS: Final = {
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def sending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """Share one service of each kind that sends to loopback, and is quick to try again."""
+    """Share one service of each kind that may send to loopback and retries quickly."""
     folder = tmp_path_factory.mktemp("sending")
     with ExitStack() as stack:
         if request.param == "sqlite":
@@ -51,7 +51,7 @@ def receiver(chance: Random) -> WebhookReceiver:
 
 
 async def subscribe(shop: MerchantClient, receiver: WebhookReceiver, **fields: object) -> Json:
-    """Make an endpoint that leads to the receiver, which learns the secret."""
+    """Create an endpoint for the receiver, which gets the secret."""
     body = {"merchantId": shop.merchant_id, "url": receiver.url, **fields}
     answer = await shop.http.post("/webhook-endpoints", json=body)
     assert answer.status_code == 201, answer.text
@@ -68,7 +68,7 @@ async def deliveries(shop: MerchantClient, endpoint: Json, **parameters: str) ->
 
 
 async def come_true(look: Callable[[], Awaitable[Json | None]]) -> Json:
-    """Look again and again until there is something."""
+    """Poll until there is a result."""
     async with asyncio.timeout(90):
         while (found := await look()) is None:  # noqa: ASYNC110 - another process makes it come true
             await asyncio.sleep(0.01)
@@ -255,7 +255,7 @@ async def test_a_secret_is_shown_once_and_is_neither_in_the_database_nor_in_the_
 
 
 def files_of(service: ServiceProcess) -> list[Path]:
-    """Name the files of a SQLite database; of one on PostgreSQL, what it left in its folder."""
+    """Return the files of a SQLite database, or what a service on PostgreSQL left in its folder."""
     if service.database_url.startswith("file:"):
         path = Path(service.database_url.removeprefix("file:"))
         with sqlite3.connect(path) as connection:
@@ -327,7 +327,7 @@ async def test_however_often_the_service_is_killed_every_event_arrives(
 
 
 async def buy(shop: MerchantClient, *, until_killed: ServiceProcess | None = None, after_seconds: float = 0.0) -> None:
-    """Buy and pay a few, or until the service is killed."""
+    """Create and pay some checkouts, or until the service is killed."""
     if until_killed is not None:
         asyncio.get_running_loop().call_later(after_seconds, until_killed.process.kill)
     while True:

@@ -1,4 +1,4 @@
-"""Two processes that live and die together: whichever is killed, nothing is lost and the next can start."""
+"""The server and its writer process end together: whichever is killed, nothing is lost and the next one can start."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def lives(pid: int) -> bool:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Hold a process where it stands, as a disk would that does not answer."""
+    """Suspend a process, like a disk that does not respond."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a start loads: a server that calls nobody over HTTP does not wait for an HTTP client."""
+"""What a start imports: without a provider over HTTP, no HTTP client."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ tell()
 
 
 def told(folder: Path, what: str) -> list[str]:
-    """Run a script in a folder of its own; returns what it tells of the clients that it has loaded by then."""
+    """Run a script in a temporary folder; returns the HTTP clients that it has imported."""
     program = [sys.executable, "-c", PROLOGUE + what]
     done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True, timeout=200, cwd=folder)
     return done.stdout.splitlines()

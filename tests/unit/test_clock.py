@@ -1,4 +1,4 @@
-"""Instants: milliseconds inside, RFC 3339 outside, and nothing lost between."""
+"""Instants: milliseconds internally, RFC 3339 externally, without loss."""
 
 import re
 

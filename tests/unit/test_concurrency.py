@@ -1,4 +1,4 @@
-"""Sharing fairly: any order of asking, leaving and being cancelled, held against what was promised."""
+"""Fair sharing: requests, releases and cancellations in any order, compared with a model."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ SOON: Final = 20.0  # Far more than anything here takes.
 
 
 class Asking:
-    """A request of ``name``; ``grants_allowed`` is how many of each other name may come before it."""
+    """A request of ``name``. ``grants_allowed`` is how many of each other name may be served before it."""
 
     def __init__(self, name: str, grants_allowed: int) -> None:
         self.name = name
@@ -32,7 +32,7 @@ class Asking:
 
 
 class Requests(RuleBasedStateMachine):
-    """Requests that come, end and are cancelled in any order, also between a grant and the task that hears of it."""
+    """Requests that come, end and are cancelled in any order, also between a grant and the next step of its task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ test_requests_in_any_order_have_their_fair_share = Requests.TestCase
 
 @contextmanager
 def waiting(limiter: FairConcurrencyLimiter, *names: str) -> Iterator[list[str]]:
-    """Ask for each name in turn; yields the names in the order in which they are let in."""
+    """Request a place for each name in turn; yields the names in the order of admission."""
     entered: list[str] = []
 
     async def enter(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What DATABASE_URL may say, and that no password is ever shown."""
+"""The forms of DATABASE_URL. No password is ever shown."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed for their own row, opened by any of the keys, told to nobody."""
+"""Encryption of secrets: bound to their row, and decrypted with any of the keys."""
 
 import os
 import stat

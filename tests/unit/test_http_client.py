@@ -1,4 +1,4 @@
-"""The HTTP client before a server of raw bytes: what it sends, what it takes for an answer, and its limits."""
+"""The HTTP client with a raw server: what it sends, what it accepts as a response, and its limits."""
 
 import asyncio
 import json

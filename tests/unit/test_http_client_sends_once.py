@@ -1,4 +1,4 @@
-"""The HTTP client where exchanges break: nothing is sent twice, and nothing that was sent is told as not sent."""
+"""The HTTP client with broken exchanges: nothing is sent twice, and no sent request is reported as not sent."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Ids: a prefix, 26 characters that sort by time, and never one twice."""
+"""Ids: a prefix, 26 characters that sort by time, and no duplicates."""
 
 import re
 from base64 import b32hexdecode

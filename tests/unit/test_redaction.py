@@ -1,4 +1,4 @@
-"""Card numbers, keys and secrets are known when they are seen. The numbers are those of card networks for tests."""
+"""Card numbers, keys and secrets are recognized. The card numbers are test numbers of the card networks."""
 
 import pytest
 

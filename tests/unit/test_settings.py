@@ -1,4 +1,4 @@
-"""Settings: from the environment and .env, refused all at once, and without a password in what is said."""
+"""Settings: from the environment and .env, all problems reported at once, and no password in messages."""
 
 from pathlib import Path
 

@@ -1,8 +1,9 @@
-"""The tables, once, for both databases.
+"""The tables, defined once for both databases.
 
-Rules that keep a distributed PostgreSQL one setting away: ``merchant_id`` is in every primary key, unique constraint
-and foreign key; ids are ours; no sequences, triggers, advisory locks. Instants are BIGINT, Unix time in milliseconds.
-The CHECKs say what a final row looks like, a second time beside the tables of states in Python.
+Rules that keep the schema suitable for a distributed PostgreSQL: ``merchant_id`` is in every primary key, unique
+constraint and foreign key; ids are created by the service; there are no sequences, triggers or advisory locks. Instants
+are BIGINT, Unix time in milliseconds. The CHECKs describe valid final rows, in addition to the tables of states in
+Python.
 """
 
 from typing import Final
@@ -22,22 +23,22 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0005"  # The newest migration; a test compares it with the folder.
+SCHEMA_VERSION: Final = "0005"  # The newest migration. A test compares it with the folder.
 
 metadata = MetaData()
 
-# Ids are compared byte by byte, so that they sort by time under every locale.
+# Ids are compared by bytes, so that they sort by time in every locale.
 Id = Text().with_variant(Text(collation="C"), "postgresql")
 
-# An attempt that is under way and, when it ends, moves its checkout.
+# An attempt that is under way and changes the status of its checkout when it ends.
 MOVES_ITS_CHECKOUT: Final = (
     "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind NOT IN ('REFUND', 'REVERSAL')"
 )
 
-# An outcome that nobody has proven. Statements use these words, so that both databases find the index for them.
+# An unconfirmed outcome. Statements use this exact text, so that both databases find the partial index.
 UNPROVEN: Final = "status IN ('UNKNOWN', 'NEEDS_REVIEW')"
 
-# A checkout that its time ends, unless something moves it.
+# A checkout that expires, unless its status changes.
 EXPIRING: Final = "status IN ('PENDING', 'FAILED', 'AUTHORIZED')"
 
 merchant = Table(
@@ -157,7 +158,7 @@ attempt = Table(
     CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),
-    # At most one attempt under way for each checkout; refunds are resources of their own and may be several.
+    # At most one attempt under way for each checkout, except for refunds, of which there may be several.
     Index(
         "attempt_one_under_way",
         "checkout_id",
@@ -220,7 +221,7 @@ idempotency_key = Table(
     sqlite_with_rowid=False,
 )
 
-# What a provider sends bears no merchant: its rows are found by its own name for them, and are no merchant's to read.
+# The webhooks of a provider belong to no merchant: rows are found by the provider's id, and merchants cannot read them.
 provider_webhook = Table(
     "provider_webhook",
     metadata,
@@ -326,7 +327,7 @@ delivery = Table(
     ),
     CheckConstraint("(due_at IS NOT NULL) = (status IN ('PENDING', 'SENDING'))", name="delivery_due_is_open"),
     CheckConstraint("status <> 'DELIVERED' OR delivered_at IS NOT NULL", name="delivery_delivered_says_when"),
-    # Read endpoint by endpoint, so that what waits for one costs the others nothing.
+    # Read endpoint by endpoint, so that a backlog of one costs the others nothing.
     Index(
         "delivery_due",
         "endpoint_id",

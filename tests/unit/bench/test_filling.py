@@ -1,4 +1,4 @@
-"""A filled database is one that a service could have left: else what is measured on it means nothing."""
+"""A filled database is as a service would leave it; otherwise measurements on it would be meaningless."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ PAUSE_FROM = 20
 
 
 class Pausing:
-    """A service that answers at once, but for one pause, after which it answers all who wait."""
+    """A service that answers at once, except for one pause, after which it answers all waiting requests."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -37,7 +37,7 @@ class Pausing:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection to it; each request comes in one piece."""
+    """One connection. Each request arrives in one piece."""
 
     def __init__(self, service: Pausing) -> None:
         self.service = service

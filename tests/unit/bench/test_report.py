@@ -1,4 +1,4 @@
-"""What is computed from what was measured, and where it is written."""
+"""The computed figures of the report, and where they are written."""
 
 from pathlib import Path
 

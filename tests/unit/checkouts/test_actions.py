@@ -1,4 +1,4 @@
-"""What can be done with checkouts, on both databases: create, read, list, cancel, expire."""
+"""The use cases for checkouts on both databases: create, load, list, cancel, expire."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -330,7 +330,9 @@ def ids_of(payments: Payments, **wanted: AnyValue) -> tuple[list[str], bool]:
 
 @pytest.fixture
 def listed(payments: Payments) -> Payments:
-    """Have five checkouts, a second apart: 1, 3 and 5 are m's, 2 and 4 are n's; 3 is canceled, and 5 is paid."""
+    """Create five checkouts, a second apart: 1, 3 and 5 are of merchant m, 2 and 4 of n; 3 is canceled, and 5 is
+    paid.
+    """
     for number in range(1, 6):
         payments.create(str(number), merchant_id="m" if number % 2 else "n")
         payments.now += 1000

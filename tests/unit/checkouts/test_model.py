@@ -1,4 +1,4 @@
-"""A checkout's states as a table, and what makes two requests the same."""
+"""The table of a checkout's states, and when two requests are the same."""
 
 import msgspec
 import pytest
@@ -68,9 +68,7 @@ def move(source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
 
 @pytest.mark.parametrize("source", CheckoutStatus)
 @pytest.mark.parametrize("target", CheckoutStatus)
-def test_no_move_can_even_be_wished_for_that_the_table_does_not_know(
-    source: CheckoutStatus, target: CheckoutStatus
-) -> None:
+def test_a_transition_outside_the_table_cannot_be_requested(source: CheckoutStatus, target: CheckoutStatus) -> None:
     if target in ALLOWED[source]:
         assert move(source, target).target is target
     else:
@@ -88,7 +86,7 @@ def test_a_void_starts_without_a_transition_and_nothing_else_stays_where_it_is()
         CheckoutTransition(**staying | {"starts": True, "target": CheckoutStatus.COMPLETED})
 
 
-def test_a_move_starts_no_attempt_counts_no_try_and_captures_nothing_unless_it_says_so() -> None:
+def test_by_default_a_transition_starts_no_attempt_counts_no_try_and_captures_nothing() -> None:
     plain = move(CheckoutStatus.PENDING, CheckoutStatus.CANCELED)
     assert (plain.starts, plain.counts, plain.captured, plain.attempt_id, plain.detail) == (False, False, 0, None, None)
 
@@ -157,10 +155,10 @@ def test_the_same_body_differs_in_nothing_whatever_became_of_the_checkout() -> N
         ("cancel_url", "https://host/never", "cancelUrl"),
     ],
 )
-def test_a_body_that_differs_is_told_by_the_field_in_which_it_does(field: str, value: object, name: str) -> None:
+def test_a_different_body_is_reported_by_the_field_that_differs(field: str, value: object, name: str) -> None:
     assert differing_fields(STORED, msgspec.structs.replace(REQUEST, **{field: value})) == [name]
 
 
-def test_every_field_that_differs_is_told() -> None:
+def test_every_field_that_differs_is_reported() -> None:
     other = msgspec.structs.replace(REQUEST, amount=1, currency="EUR", description="A car")
     assert differing_fields(STORED, other) == ["amount", "currency", "description"]

@@ -1,4 +1,4 @@
-"""Waiting for a payment's end: who is handed it need not read, and who is not finds out by looking."""
+"""Waiting for the outcome of a payment: a local change wakes the waiter, and another one is found by polling."""
 
 import asyncio
 import gc
@@ -36,13 +36,13 @@ POLL_SECONDS = 0.5
 
 
 class Name(str):
-    """An id that tells, by a weak reference, whether anybody remembers it."""
+    """An id that shows, by a weak reference, whether anything still refers to it."""
 
     __slots__ = ("__weakref__",)
 
 
-class Waiting:
-    """A client that has waited ``seconds``; the database says ``stored`` and takes a tenth of a second to say it."""
+class WaiterHarness:
+    """A client that has waited for ``seconds``. A read takes a tenth of a second and returns ``stored``."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
@@ -68,15 +68,15 @@ class Waiting:
         return asyncio.create_task(wait())
 
 
-def waiting(story: Callable[[Waiting], Awaitable[None]]) -> None:
+def waiting(story: Callable[[WaiterHarness], Awaitable[None]]) -> None:
     async def tell(loop: VirtualLoop) -> None:
-        await story(Waiting(loop))
+        await story(WaiterHarness(loop))
 
     run(tell)
 
 
-def test_who_began_the_payment_is_handed_its_end_and_reads_nothing() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_waiter_in_the_process_of_the_payment_gets_the_outcome_without_a_read() -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin(owned_locally=True)
         await asyncio.sleep(1.0)
         one.waiters.notify("chk_1", COMPLETED)
@@ -87,7 +87,7 @@ def test_who_began_the_payment_is_handed_its_end_and_reads_nothing() -> None:
 
 
 def test_a_change_that_is_not_handed_over_is_read() -> None:
-    async def story(one: Waiting) -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin(owned_locally=True)
         await asyncio.sleep(1.0)
         one.stored = COMPLETED
@@ -99,7 +99,7 @@ def test_a_change_that_is_not_handed_over_is_read() -> None:
 
 
 def test_a_change_that_falls_into_the_reading_is_not_lost() -> None:
-    async def story(one: Waiting) -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin()
         await asyncio.sleep(0.05)  # It was read as it was before.
         one.waiters.notify("chk_1", COMPLETED)
@@ -110,7 +110,7 @@ def test_a_change_that_falls_into_the_reading_is_not_lost() -> None:
 
 
 def test_what_was_settled_before_anybody_waited_is_read() -> None:
-    async def story(one: Waiting) -> None:
+    async def story(one: WaiterHarness) -> None:
         one.stored = COMPLETED
         assert await one.begin() == COMPLETED
         assert one.reads == 1
@@ -118,8 +118,8 @@ def test_what_was_settled_before_anybody_waited_is_read() -> None:
     waiting(story)
 
 
-def test_another_process_s_change_is_found_by_looking_and_by_who_has_the_payment_in_its_hands_too() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_change_by_another_process_is_found_by_polling_also_where_the_payment_is_owned_locally() -> None:
+    async def story(one: WaiterHarness) -> None:
         others, owned_locally = one.begin(), one.begin(owned_locally=True)
         await asyncio.sleep(0.2)
         one.stored = COMPLETED
@@ -131,8 +131,8 @@ def test_another_process_s_change_is_found_by_looking_and_by_who_has_the_payment
     waiting(story)
 
 
-def test_who_has_the_payment_in_its_hands_looks_four_times_less_often() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_waiter_whose_payment_is_owned_locally_polls_four_times_less_often() -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin(owned_locally=True)
         await asyncio.sleep(4 * POLL_SECONDS - 0.01)
         assert one.reads == 0
@@ -144,8 +144,8 @@ def test_who_has_the_payment_in_its_hands_looks_four_times_less_often() -> None:
     waiting(story)
 
 
-def test_who_was_woken_for_nothing_rests_for_a_whole_poll_again() -> None:
-    async def story(one: Waiting) -> None:
+def test_after_a_spurious_wake_up_the_next_poll_is_a_whole_interval_later() -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin()
         await asyncio.sleep(0.3)
         one.waiters.notify("chk_1")  # It is read again until 0.4, and is PROCESSING still.
@@ -159,8 +159,8 @@ def test_who_was_woken_for_nothing_rests_for_a_whole_poll_again() -> None:
     waiting(story)
 
 
-def test_who_does_not_say_that_it_is_theirs_reads_to_begin_with() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_waiter_whose_payment_is_not_owned_locally_reads_first() -> None:
+    async def story(one: WaiterHarness) -> None:
         one.stored = COMPLETED
         assert await one.waiters.settled(PROCESSING, one.read, seconds=10) == COMPLETED
         assert one.reads == 1
@@ -168,8 +168,8 @@ def test_who_does_not_say_that_it_is_theirs_reads_to_begin_with() -> None:
     waiting(story)
 
 
-def test_of_several_changes_at_once_the_first_is_what_counts_and_nothing_fails() -> None:
-    async def story(one: Waiting) -> None:
+def test_of_several_changes_at_once_the_first_one_counts() -> None:
+    async def story(one: WaiterHarness) -> None:
         answer = one.begin(owned_locally=True)
         await asyncio.sleep(0.1)
         one.waiters.notify("chk_1", COMPLETED)
@@ -181,8 +181,8 @@ def test_of_several_changes_at_once_the_first_is_what_counts_and_nothing_fails()
     waiting(story)
 
 
-def test_who_waited_long_enough_is_told_what_is_true_then() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_waiter_gets_the_current_state_after_its_time_out() -> None:
+    async def story(one: WaiterHarness) -> None:
         for owned_locally in (False, True):
             began, reads = one.loop.time(), one.reads
             answer = await one.begin(seconds=1, owned_locally=owned_locally)
@@ -194,7 +194,7 @@ def test_who_waited_long_enough_is_told_what_is_true_then() -> None:
 
 
 def test_a_process_that_stops_answers_everybody_at_once() -> None:
-    async def story(one: Waiting) -> None:
+    async def story(one: WaiterHarness) -> None:
         answers = [one.begin(), one.begin(owned_locally=True)]
         await asyncio.sleep(0.3)
         one.waiters.close()
@@ -204,8 +204,8 @@ def test_a_process_that_stops_answers_everybody_at_once() -> None:
     waiting(story)
 
 
-def test_nobody_is_remembered_who_has_gone() -> None:
-    async def story(one: Waiting) -> None:
+def test_a_disconnected_waiter_is_removed() -> None:
+    async def story(one: WaiterHarness) -> None:
         name = Name("chk_1")
         remembered = weakref.ref(name)
         answer = one.begin(owned_locally=True, checkout=msgspec.structs.replace(PROCESSING, id=name))
@@ -221,8 +221,8 @@ def test_nobody_is_remembered_who_has_gone() -> None:
     waiting(story)
 
 
-def test_for_a_client_that_has_gone_nothing_more_is_read() -> None:
-    async def story(one: Waiting) -> None:
+def test_nothing_is_read_for_a_disconnected_client() -> None:
+    async def story(one: WaiterHarness) -> None:
         leaving = asyncio.Event()
 
         async def gone() -> None:

@@ -1,4 +1,4 @@
-"""Commands, run in this process as a shell would run them: in a folder of the test's own, with settings of its own."""
+"""Commands, run in this process as in a shell: in a folder of the test, with its settings."""
 
 import os
 from collections.abc import Callable

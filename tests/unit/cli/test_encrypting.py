@@ -1,4 +1,4 @@
-"""Replacing the key that secrets rest under, beside a service that runs."""
+"""Replacing the encryption key while the service is running."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
 
 
 def fill(database: Database, keys: Sequence[bytes]) -> None:
-    """Make endpoints of merchants of whom each may have a few."""
+    """Create endpoints of several merchants."""
     ring = Keyring(lambda: keys, draw=secret_bytes)
     commands = [
         CreateEndpoint(
@@ -70,7 +70,7 @@ def fill(database: Database, keys: Sequence[bytes]) -> None:
 
 
 def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:
-    """Keep secrets with idempotency keys, each merchant's a few."""
+    """Store secrets with idempotency keys of several merchants."""
     ring = Keyring(lambda: keys, draw=secret_bytes)
     names = [(f"m{number // 10}", f"k{number % 10}") for number in range(COUNT)]
     claims = [

@@ -1,4 +1,4 @@
-"""Files of ours are their owner's alone, and where they are not, the doctor and the server's log say so."""
+"""Only the owner can use the service's files; otherwise the doctor and the server's log report it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""``paidonce merchants`` and ``paidonce keys``: what a script takes from standard output, and every refusal."""
+"""``paidonce merchants`` and ``paidonce keys``: their standard output for scripts, and every refusal."""
 
 import json
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused_and_says_why(
 
 
 def test_the_commands_and_the_calls_know_the_scopes_that_the_model_does() -> None:
-    """Both say them once more: the commands so as to start quickly, the calls so that the document lists them."""
+    """Both repeat them: the commands so that they start quickly, the calls so that the document lists them."""
     assert set(key_commands.SCOPES) == set(get_args(MerchantScope)) == {str(one) for one in model.MERCHANT_SCOPES}
     assert key_commands.OVERLAP_SECONDS_DEFAULT == model.OVERLAP_SECONDS_DEFAULT
     assert key_commands.OVERLAP_SECONDS_MAX == model.OVERLAP_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""What a log line says of secrets: nothing, whichever way they came into it."""
+"""Log lines contain no secrets, whichever field they come from."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The batcher: one commit for many requests, an answer only after it, and one request's failure is its own."""
+"""The batcher: one commit for many requests, outcomes only after it, and failures that affect one request only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
@@ -24,7 +24,7 @@ SECONDS_MAX = 90.0  # A thread that waits longer is stuck: the test fails instea
 
 
 class FakeDatabase:
-    """Counts commits and rollbacks; ``may_commit`` holds each commit back until the test lets it go."""
+    """Counts commits and rollbacks. ``may_commit`` delays each commit until the test releases it."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -48,7 +48,7 @@ class FakeDatabase:
 
 
 class Actions:
-    """Two kinds of action that remember what they were given, and a gate that holds the thread."""
+    """Two actions that record their requests, and a gate that blocks the thread."""
 
     def __init__(self) -> None:
         self.doubled: list[list[int]] = []
@@ -85,7 +85,7 @@ async def working(database: FakeDatabase, *, queue_limit: int = 1000, batch_limi
 
 @asynccontextmanager
 async def held(one: Batcher, actions: Actions) -> AsyncIterator[None]:
-    """Keep the thread busy inside, so that everything submitted meanwhile waits together."""
+    """Block the thread, so that all requests submitted meanwhile are in one batch."""
     holding = asyncio.create_task(one.submit(actions.hold, None))
     assert await asyncio.to_thread(actions.entered.wait, SECONDS_MAX)
     yield
@@ -101,7 +101,7 @@ async def submitted(one: Batcher, action: Any, requests: Sequence[int]) -> list[
 
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Keep what is logged from the terminal, where drawing one traceback takes seconds."""
+    """Suppress log output, because formatting a traceback takes seconds."""
     with capture_logs() as entries:
         yield entries
 
@@ -171,7 +171,7 @@ async def test_an_outcome_that_is_an_error_is_raised_to_its_own_client(
     assert database.rollbacks == 0
 
 
-async def test_nobody_is_answered_before_the_commit(database: FakeDatabase, actions: Actions) -> None:
+async def test_no_outcome_is_returned_before_the_commit(database: FakeDatabase, actions: Actions) -> None:
     async with working(database) as one:
         database.may_commit.clear()
         (task,) = await submitted(one, actions.double, [1])
@@ -183,7 +183,7 @@ async def test_nobody_is_answered_before_the_commit(database: FakeDatabase, acti
         assert await task == 2
 
 
-async def test_a_commit_that_fails_is_answered_to_nobody_as_success(actions: Actions) -> None:
+async def test_a_failed_commit_is_never_reported_as_success(actions: Actions) -> None:
     class Failing(FakeDatabase):
         @contextmanager
         def begin(self) -> Iterator[Transaction]:
@@ -196,9 +196,7 @@ async def test_a_commit_that_fails_is_answered_to_nobody_as_success(actions: Act
     assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable] * 5
 
 
-async def test_more_than_the_queue_takes_is_refused_before_anything_is_done(
-    database: FakeDatabase, actions: Actions
-) -> None:
+async def test_a_full_queue_refuses_requests_before_they_run(database: FakeDatabase, actions: Actions) -> None:
     async with working(database, queue_limit=4) as one:  # The one that holds the thread, and three.
         async with held(one, actions):
             tasks = await submitted(one, actions.double, range(3))
@@ -265,7 +263,7 @@ async def test_the_end_waits_for_what_is_under_way(database: FakeDatabase, actio
 
 
 @pytest.mark.parametrize("has_deliveries", [True, False])
-async def test_who_is_told_of_commits_learns_whose_events_they_brought_and_whether_any_is_to_be_delivered(
+async def test_a_commit_notice_names_the_merchants_with_new_events_and_whether_any_has_to_be_delivered(
     database: FakeDatabase, actions: Actions, *, has_deliveries: bool
 ) -> None:
     told: list[module.CommitNotice] = []

@@ -1,4 +1,4 @@
-"""What a database error means: told by real errors of both databases, and by every code that has a meaning here."""
+"""The classification of database errors: real errors of both databases, and every error code that has a meaning."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +119,7 @@ def test_a_pool_without_a_free_connection_is_unavailable_and_any_other_error_our
 
 
 class Trouble(Exception):
-    """What a driver raises, as far as it matters here."""
+    """A minimal error of a driver."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -127,7 +127,7 @@ class Trouble(Exception):
 
 
 def run(times: int, code: int) -> tuple[int, list[float]]:
-    """Run work that fails so many times; returns how often it ran, and the pauses between."""
+    """Run a transaction that fails this many times; returns the number of runs and the pauses."""
     ran, pauses = 0, list[float]()
 
     def work() -> int:

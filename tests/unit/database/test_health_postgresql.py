@@ -1,4 +1,4 @@
-"""What the examination of a PostgreSQL server finds."""
+"""The health check of a PostgreSQL server."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def examined(url: str) -> dict[str, Finding]:
 
 
 def judged(**facts: Any) -> set[tuple[str, Level]]:  # noqa: ANN401 - any of the facts
-    """Tell which checks are not ok on a server that is good but for these facts."""
+    """Return the checks that are not OK on a server that differs from a good one in these facts."""
     found = check_server(msgspec.structs.replace(GOOD, **facts), skew_ms_max=SKEW_MS_MAX)
     assert [one.check for one in found if bool(one.remedy) == (one.level is Level.OK)] == []
     return {(one.check, one.level) for one in found if one.level is not Level.OK}

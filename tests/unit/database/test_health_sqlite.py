@@ -1,4 +1,4 @@
-"""What the examination of a SQLite file finds, without making, locking or changing anything."""
+"""The health check of a SQLite file, which creates, locks and changes nothing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Migrating a database that is in use: what was in it is in it still."""
+"""Migrations of a database with data, which they preserve."""
 
 from alembic import command
 from alembic.config import Config

@@ -1,4 +1,4 @@
-"""What a service asks its database again and again is answered from an index, however many checkouts there are."""
+"""Frequent queries use an index, however many checkouts there are."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ LARGE: Final = (
 
 
 def sell(transaction: Transaction) -> None:
-    """Do what a purchase does, from its creation to its settlement, and show it."""
+    """Run a purchase from creation to settlement, and read it."""
     checkout = TenantScopedId("chk_1", "m")
     create_checkouts(
         transaction,
@@ -85,7 +85,7 @@ def sell(transaction: Transaction) -> None:
 
 
 def look_after(transaction: Transaction) -> None:
-    """Do what a process does at its start and at every poll."""
+    """Run what a process does at its start and at every poll."""
     release_all_attempts(transaction, [None])
     release_deliveries(transaction)
     claim_attempts(transaction, [ClaimAttempts("simulator", 8, 30_000)])
@@ -109,7 +109,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str]:  # noqa: ANN401 - as the driver takes them
-    """Tell which large tables the database would read from end to end; these are so small that it would like to."""
+    """Return the large tables that the database would scan; it prefers that for tables as small as these."""
     if connection.dialect.name == "sqlite":
         plan = [step[3] for step in execute_on_driver(connection, f"EXPLAIN QUERY PLAN {sql}", values).fetchall()]
         return [table for table in LARGE if f"SCAN {table}" in plan]

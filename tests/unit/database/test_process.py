@@ -1,4 +1,6 @@
-"""Batches in a process of their own: the same answers as from a thread, and what cannot cross spoils nothing else."""
+"""Batches in a separate process: the same results as in a thread, and a value that cannot be pickled affects nothing
+else.
+"""
 
 import json
 import pickle

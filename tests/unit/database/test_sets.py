@@ -1,4 +1,4 @@
-"""Rows as one parameter: whatever goes in as JSON comes out as rows, the same on both databases."""
+"""Rows as one JSON parameter: they are the same on both databases."""
 
 from typing import Any
 

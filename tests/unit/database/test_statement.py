@@ -1,4 +1,4 @@
-"""Statements that go straight to the driver: their values, their rows, and what becomes of a driver's errors."""
+"""Statements that go directly to the driver: their parameters, their rows, and errors of the driver."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -79,7 +79,7 @@ def test_an_error_that_comes_with_the_rows_is_one_like_any_other(sqlite_url: str
     database.close()
 
 
-def test_a_lost_connection_is_told_and_the_next_transaction_has_a_new_one(postgres_url: str) -> None:
+def test_a_lost_connection_raises_an_error_and_the_next_transaction_has_a_new_one(postgres_url: str) -> None:
     database = open_database(parse_database_url(postgres_url), clock=system_clock)
     ended = Statement(lambda _: text("SELECT pg_terminate_backend(pg_backend_pid())"))
     one = Statement(lambda _: text("SELECT 1"))

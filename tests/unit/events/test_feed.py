@@ -1,4 +1,4 @@
-"""Following the log on both databases: nothing is missed, nothing is told twice, and nobody is buffered for."""
+"""Following the event log on both databases: no event is missed or repeated, and nothing is buffered for a follower."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_ur
     assert read == list(range(1, 61))
 
 
-async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_where_it_wants(
+async def test_a_follower_that_joins_while_events_happen_gets_each_of_them_once_from_its_position(
     database_url: str,
 ) -> None:
     async with event_log_harness(database_url) as harness:
@@ -45,7 +45,7 @@ async def test_whoever_joins_while_events_happen_is_told_each_of_them_once_from_
         assert sequences == list(range(after + 1, last + 1))
 
 
-async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> None:
+async def test_a_commit_of_this_process_is_sent_at_once(database_url: str) -> None:
     async with event_log_harness(database_url) as harness:
         follower = await harness.join(0)
         telling = asyncio.create_task(follower.until(1))
@@ -53,7 +53,7 @@ async def test_a_commit_of_this_process_is_told_at_once(database_url: str) -> No
         assert await telling == [1]  # Nobody would look again for ten minutes.
 
 
-async def test_what_is_committed_just_before_somebody_joins_is_told_at_once(database_url: str) -> None:
+async def test_an_event_that_is_committed_just_before_a_follower_joins_is_sent_at_once(database_url: str) -> None:
     async with event_log_harness(database_url) as harness:
         newest = await harness.feed.newest("m1")
         await harness.happen(1)  # Nobody follows yet: the feed takes no note of it.
@@ -68,14 +68,14 @@ async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: st
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
-async def test_a_commit_of_another_process_is_told_when_the_feed_looks_again(database_url: str) -> None:
+async def test_a_commit_of_another_process_is_sent_at_the_next_poll(database_url: str) -> None:
     async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
         follower = await harness.join(0)
         await harness.happen(3)
         assert await follower.until(3) == [1, 2, 3]
 
 
-async def test_commits_of_another_process_are_told_while_this_one_commits_for_another_merchant_all_the_time(
+async def test_commits_of_another_process_are_sent_while_this_one_keeps_committing_for_another_merchant(
     database_url: str,
 ) -> None:
     async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
@@ -95,7 +95,7 @@ async def test_commits_of_another_process_are_told_while_this_one_commits_for_an
         assert busy.sequences == []
 
 
-async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_told(database_url: str) -> None:
+async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(database_url: str) -> None:
     merchants = ["m1", "m2", "m3"]
     async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
         followers = [await harness.join(0, merchant) for merchant in merchants]
@@ -113,7 +113,7 @@ async def test_a_merchant_whose_events_cannot_be_read_keeps_no_other_from_being_
         assert await followers[1].until(1) == [1]
 
 
-async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everything_when_it_does(
+async def test_a_slow_follower_costs_no_buffer_and_gets_every_event_later(
     database_url: str,
 ) -> None:
     async with event_log_harness(database_url) as harness:
@@ -126,7 +126,7 @@ async def test_a_follower_that_takes_nothing_costs_no_buffer_and_is_told_everyth
         assert await slow.until(500) == quick.sequences == list(range(1, 501))
 
 
-async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(database_url: str) -> None:
+async def test_too_many_followers_are_refused_until_one_leaves(database_url: str) -> None:
     async with event_log_harness(database_url, limit=2) as harness:
         first, _ = await harness.join(0), await harness.join(0, "m2")
         with pytest.raises(Overloaded):
@@ -135,7 +135,7 @@ async def test_too_many_followers_are_refused_and_whoever_leaves_makes_room(data
         await harness.join(0)
 
 
-async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_taken(database_url: str) -> None:
+async def test_when_the_process_stops_all_followers_end_and_none_are_accepted(database_url: str) -> None:
     async with event_log_harness(database_url) as harness:
         follower = await harness.join(0)
         waiting = asyncio.create_task(follower.read())
@@ -147,7 +147,7 @@ async def test_when_the_process_stops_everybody_is_let_go_and_nobody_new_is_take
             await harness.join(0)
 
 
-async def test_a_thousand_idle_followers_cost_one_small_read_a_look_and_are_all_told(database_url: str) -> None:
+async def test_a_thousand_idle_followers_cost_one_small_read_a_poll_and_all_get_events(database_url: str) -> None:
     async with event_log_harness(database_url, is_notified=False, poll_seconds=0.02) as harness:
         merchants = [f"m{number}" for number in range(250)]
         followers = await asyncio.gather(*(harness.join(0, merchant) for merchant in merchants for _ in range(4)))

@@ -1,4 +1,4 @@
-"""The event log on both databases: numbered without a gap for each merchant, read by pages, and nobody else's."""
+"""The event log on both databases: numbered without gaps for each merchant, paged, and isolated between merchants."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from tests.support.databases import make_schema
 NOW: Final = 1_700_000_000_000
 
 
-class Log:
+class EventLog:
     def __init__(self, url: str) -> None:
         self.database: Database = open_database(parse_database_url(url), clock=lambda: NOW, before_commit=write_events)
         make_schema(self.database)
@@ -44,25 +44,25 @@ class Log:
 
 
 @pytest.fixture
-def log(database_url: str) -> Iterator[Log]:
-    one = Log(database_url)
+def log(database_url: str) -> Iterator[EventLog]:
+    one = EventLog(database_url)
     yield one
     one.database.close()
 
 
-def test_each_merchants_events_are_numbered_from_one_without_a_gap_also_within_one_commit(log: Log) -> None:
+def test_each_merchants_events_are_numbered_from_one_without_a_gap_also_within_one_commit(log: EventLog) -> None:
     log.append("m2", "m1", "m2", "m1", "m2")
     log.append("m1")
     assert (log.page("m1"), log.page("m2")) == (([1, 2, 3], False), ([1, 2, 3], False))
     assert log.ask(find_newest, "m1", "m2", "nobody") == [3, 3, 0]
 
 
-def test_a_commit_without_events_numbers_nothing(log: Log) -> None:
+def test_a_commit_without_events_numbers_nothing(log: EventLog) -> None:
     log.append()
     assert (log.ask(find_newest, "m1"), log.events()) == ([0], [])
 
 
-def test_an_event_keeps_what_it_was_given(log: Log) -> None:
+def test_an_event_keeps_what_it_was_given(log: EventLog) -> None:
     origin = Origin(request_id="req_1", idempotency_key="abc")
     log.append("m1", detail={"endpointId": "whe_1"}, origin=origin)
     (one,) = log.events()
@@ -71,14 +71,14 @@ def test_an_event_keeps_what_it_was_given(log: Log) -> None:
     assert json.loads(one.detail or "") == {"endpointId": "whe_1", "idempotencyKey": "abc"}
 
 
-def test_the_key_of_its_request_is_a_detail_by_itself_and_without_one_there_is_none(log: Log) -> None:
+def test_the_key_of_its_request_is_a_detail_by_itself_and_without_one_there_is_none(log: EventLog) -> None:
     log.append("m1", origin=Origin(request_id=None, idempotency_key="abc"))
     log.append("m1")
     with_key, without = log.events()
     assert (with_key.detail, without.detail) == ('{"idempotencyKey":"abc"}', None)
 
 
-def test_pages_follow_each_other_and_say_whether_more_lies_beyond(log: Log) -> None:
+def test_pages_follow_each_other_and_say_whether_more_lies_beyond(log: EventLog) -> None:
     log.append(*["m1"] * 5)
     assert log.page(limit=2) == ([1, 2], True)
     assert log.page(limit=2, after=2) == ([3, 4], True)
@@ -87,7 +87,7 @@ def test_pages_follow_each_other_and_say_whether_more_lies_beyond(log: Log) -> N
     assert log.page(limit=5) == ([1, 2, 3, 4, 5], False)
 
 
-def test_a_page_can_be_of_some_types_alone(log: Log) -> None:
+def test_a_page_can_be_of_some_types_alone(log: EventLog) -> None:
     log.append("m1", kind=EventType.ENDPOINT_CREATED)
     log.append("m1", kind=EventType.ENDPOINT_PAUSED)
     log.append("m1", kind=EventType.ENDPOINT_DELETED)
@@ -96,7 +96,7 @@ def test_a_page_can_be_of_some_types_alone(log: Log) -> None:
     assert log.page(types=frozenset()) == ([], False)
 
 
-def test_an_event_is_found_by_its_owner_and_by_an_operator_and_by_nobody_else(log: Log) -> None:
+def test_an_event_is_found_only_by_its_merchant_and_by_an_operator(log: EventLog) -> None:
     log.append("m1", "m2")
     (mine,), (theirs,) = log.events("m1"), log.events("m2")
     found = log.ask(
@@ -110,14 +110,14 @@ def test_an_event_is_found_by_its_owner_and_by_an_operator_and_by_nobody_else(lo
     assert [type(one) for one in found[2:]] == [EventNotFound] * 2
 
 
-def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_asked_for(log: Log) -> None:
+def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_asked_for(log: EventLog) -> None:
     log.append(*["m1"] * 5, *["m2"] * 5, "m3")
     seen = [Seen("m1", 1), Seen("m2", 4), Seen("m3", 1), Seen("nobody", 0)]
     (found,) = log.ask(read_on, ReadOn(seen, 3))
     assert [(one.merchant_id, one.sequence) for one in found] == [("m1", 2), ("m1", 3), ("m1", 4), ("m2", 5)]
 
 
-def test_a_transaction_that_fails_leaves_no_event_and_no_gap(log: Log) -> None:
+def test_a_transaction_that_fails_leaves_no_event_and_no_gap(log: EventLog) -> None:
     def append_and_fail() -> None:
         with log.database.write() as transaction:
             transaction.events.append(NewEvent(type=EventType.ENDPOINT_CREATED, cause=Cause.REQUEST, merchant_id="m1"))

@@ -1,4 +1,4 @@
-"""The stream: what it sends, when it is quiet, and when it ends."""
+"""The event stream: what it sends, when it is idle, and when it ends."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ QUIET = Pace(heartbeat=600)
 
 
 class Client:
-    """Takes what is sent, until it is ``stuck`` or has ``gone``."""
+    """Receives what is sent, until it is ``stuck`` or has ``gone``."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -91,7 +91,7 @@ async def test_an_event_is_sent_with_its_number_its_type_and_itself_on_one_line(
     assert (event["sequence"], event["type"], event["merchantId"]) == (2, "checkout.created", "m1")
 
 
-async def test_a_quiet_stream_says_again_and_again_that_it_lives_and_where_it_is(sqlite_url: str) -> None:
+async def test_an_idle_stream_sends_heartbeats_with_its_position(sqlite_url: str) -> None:
     async with event_log_harness(sqlite_url) as harness:
         await harness.happen(1)
         with streaming(harness, after=1, newest=1, pace=Pace(heartbeat=0.01)) as (client, _):
@@ -115,7 +115,7 @@ async def test_a_client_that_has_gone_is_followed_no_longer(sqlite_url: str) -> 
         await harness.join(0)  # There is room again.
 
 
-async def test_a_client_that_takes_nothing_is_let_go_without_a_proper_end(sqlite_url: str) -> None:
+async def test_a_client_that_stops_reading_is_disconnected(sqlite_url: str) -> None:
     async with event_log_harness(sqlite_url, limit=1) as harness:
         with streaming(harness, pace=Pace(stuck=0.01, heartbeat=600)) as (client, task):
             await client.until("id: 0\n\n")
@@ -141,7 +141,7 @@ async def test_a_stream_ends_properly_when_it_was_open_for_long_or_the_process_s
             assert other.complete
 
 
-async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_again(sqlite_url: str) -> None:
+async def test_a_stream_ends_when_the_database_is_down_so_that_the_client_reconnects(sqlite_url: str) -> None:
     async with event_log_harness(sqlite_url) as harness:
         await harness.happen(1)
         await harness.reader.stop()  # Refuses from now on, as it does when too much waits.
@@ -150,7 +150,7 @@ async def test_a_stream_whose_database_is_gone_ends_so_that_the_client_asks_agai
         assert client.complete
 
 
-async def test_who_is_far_behind_reads_in_turn_with_others_and_reads_nothing_once_gone(sqlite_url: str) -> None:
+async def test_followers_that_are_far_behind_read_in_turns_and_disconnected_ones_read_nothing(sqlite_url: str) -> None:
     newest = RECENT_MAX + PAGE_MAX
     async with event_log_harness(sqlite_url) as harness:
         await harness.happen(newest)

@@ -1,4 +1,4 @@
-"""One key, one effect, on both databases: in one batch, in two, after a lost answer, beside another process."""
+"""One key, one effect, on both databases: in one batch, in two, after a lost result, and with a concurrent process."""
 
 import asyncio
 import time
@@ -51,8 +51,8 @@ def summarize(_request: object, outcome: Started) -> StoredResponse:
     return StoredResponse(202, f"/refunds/{outcome.attempt.id}", outcome.attempt.id)
 
 
-class Shop:
-    """A database with a clock that stands still until it is moved, and a checkout of 10.00 that is paid."""
+class RefundHarness:
+    """A database with a clock that stands still until it is moved, and a paid checkout of 10.00."""
 
     def __init__(self, url: str) -> None:
         self.now: Instant = NOW
@@ -103,10 +103,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(database_url: str) -> Iterator[Shop]:
-    shop = Shop(database_url)
-    yield shop
-    shop.database.close()
+def harness(database_url: str) -> Iterator[RefundHarness]:
+    harness = RefundHarness(database_url)
+    yield harness
+    harness.database.close()
 
 
 def keyed(
@@ -128,38 +128,38 @@ def kinds(outcomes: Sequence[object]) -> list[str]:
     return [type(outcome).__name__ for outcome in outcomes]
 
 
-def test_of_the_same_requests_in_one_batch_and_after_it_one_takes_effect(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    first = shop.refund(*(keyed(checkout_id) for _ in range(5)))
-    later = shop.refund(keyed(checkout_id))
+def test_of_the_same_requests_in_one_batch_and_after_it_one_takes_effect(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    first = harness.refund(*(keyed(checkout_id) for _ in range(5)))
+    later = harness.refund(keyed(checkout_id))
     assert kinds(first + later) == ["Started", *["AlreadyProcessed"] * 5]
     assert {one.record.attempt_id for one in first[1:] + later} == {first[0].attempt.id}
     assert (first[1].record.status, first[1].record.resource) == (202, f"/refunds/{first[0].attempt.id}")
-    assert shop.refunds() == 1
+    assert harness.refunds() == 1
 
 
-def test_another_body_or_path_is_refused_by_name_in_one_batch_and_after_it(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    in_one = shop.refund(keyed(checkout_id), keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
-    later = shop.refund(keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
+def test_another_body_or_path_is_refused_by_name_in_one_batch_and_after_it(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    in_one = harness.refund(keyed(checkout_id), keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
+    later = harness.refund(keyed(checkout_id, 200), keyed(checkout_id, path="/pay"))
     refused = in_one[1:] + later
     assert all(isinstance(one, IdempotencyKeyReused) for one in refused)
     assert [one.fields for one in refused] == [["amount"], ["path"]] * 2
-    assert shop.refunds() == 1
+    assert harness.refunds() == 1
 
 
-def test_other_keys_and_other_merchants_do_not_know_each_other(shop: Shop) -> None:
-    checkout_id = shop.paid()
+def test_other_keys_and_other_merchants_do_not_know_each_other(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
     mine, theirs = keyed(checkout_id), keyed(checkout_id)
     theirs = ClaimedRequest(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
-    assert kinds(shop.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
+    assert kinds(harness.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
 
 
-def test_two_merchants_with_the_same_key_each_read_back_their_own_answer(shop: Shop) -> None:
-    mine, theirs = shop.paid("1"), shop.paid("2")
+def test_two_merchants_with_the_same_key_each_read_back_their_own_answer(harness: RefundHarness) -> None:
+    mine, theirs = harness.paid("1"), harness.paid("2")
     requests = [keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another")]
-    together = shop.refund(*requests)
-    again = shop.refund(keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another"))
+    together = harness.refund(*requests)
+    again = harness.refund(keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another"))
     assert [one.record.attempt_id for one in again] == [one.attempt.id for one in together]
     assert len({one.record.attempt_id for one in again}) == 2
 
@@ -168,61 +168,63 @@ def _fields(claim: Claim) -> dict[str, Any]:
     return {name: getattr(claim, name) for name in claim.__struct_fields__}
 
 
-def test_what_fails_keeps_no_key_and_the_next_with_the_key_may_succeed(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    in_one = shop.refund(keyed("chk_none"), keyed(checkout_id, 5000), keyed(checkout_id, 700), keyed(checkout_id, 700))
+def test_what_fails_keeps_no_key_and_the_next_with_the_key_may_succeed(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    in_one = harness.refund(
+        keyed("chk_none"), keyed(checkout_id, 5000), keyed(checkout_id, 700), keyed(checkout_id, 700)
+    )
     assert kinds(in_one) == ["CheckoutNotFound", "AmountExceedsRefundable", "Started", "AlreadyProcessed"]
     assert isinstance(in_one[0], CheckoutNotFound)
-    assert shop.keys() == ["k"]
+    assert harness.keys() == ["k"]
 
 
-def test_a_request_whose_answer_was_lost_knows_its_own_work_again(shop: Shop) -> None:
-    checkout_id = shop.paid()
+def test_a_request_whose_result_was_lost_recognizes_its_own_work(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
     batch = [keyed(checkout_id), keyed(checkout_id), keyed(checkout_id, key="another")]
-    before, after = shop.refund(*batch), shop.refund(*batch)
+    before, after = harness.refund(*batch), harness.refund(*batch)
     assert kinds(before) == kinds(after) == ["Started", "AlreadyProcessed", "Started"]
     assert before[0].attempt.id == after[0].attempt.id
-    assert shop.refunds() == 2
+    assert harness.refunds() == 2
 
 
-def test_a_key_is_kept_for_thirty_days_and_then_free_also_where_nothing_pruned_it(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    shop.refund(keyed(checkout_id))
-    shop.now = NOW + 30 * DAY_MS - 1
-    assert kinds(shop.refund(keyed(checkout_id), keyed(checkout_id, 200))) == [
+def test_a_key_expires_after_thirty_days_even_if_it_was_not_deleted(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    harness.refund(keyed(checkout_id))
+    harness.now = NOW + 30 * DAY_MS - 1
+    assert kinds(harness.refund(keyed(checkout_id), keyed(checkout_id, 200))) == [
         "AlreadyProcessed",
         "IdempotencyKeyReused",
     ]
-    assert shop.do(delete_expired_keys, 10) == [0]
-    shop.now += 1
-    assert kinds(shop.refund(keyed(checkout_id, 200), keyed(checkout_id, 200))) == ["Started", "AlreadyProcessed"]
+    assert harness.do(delete_expired_keys, 10) == [0]
+    harness.now += 1
+    assert kinds(harness.refund(keyed(checkout_id, 200), keyed(checkout_id, 200))) == ["Started", "AlreadyProcessed"]
 
 
-def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(shop: Shop) -> None:
-    checkout_id = shop.paid()
+def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
     for number in range(5):
-        shop.refund(keyed(checkout_id, key=f"k{number}"))
-        shop.now += 1000
-    shop.now = NOW + 30 * DAY_MS + 3000
-    assert shop.do(delete_expired_keys, 3) == [3]
-    assert shop.keys() == ["k3", "k4"]
-    assert shop.do(delete_expired_keys, 3) == [1]
-    assert shop.keys() == ["k4"]
+        harness.refund(keyed(checkout_id, key=f"k{number}"))
+        harness.now += 1000
+    harness.now = NOW + 30 * DAY_MS + 3000
+    assert harness.do(delete_expired_keys, 3) == [3]
+    assert harness.keys() == ["k3", "k4"]
+    assert harness.do(delete_expired_keys, 3) == [1]
+    assert harness.keys() == ["k4"]
 
 
-def test_what_became_of_a_key_can_be_asked(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    (refund,) = shop.refund(keyed(checkout_id))
-    found, missing = shop.do(load_idempotency_records, ("m", "k"), ("another", "k"))
+def test_what_became_of_a_key_can_be_asked(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    (refund,) = harness.refund(keyed(checkout_id))
+    found, missing = harness.do(load_idempotency_records, ("m", "k"), ("another", "k"))
     assert (found.attempt_id, found.path, found.expires_at) == (refund.attempt.id, "/refunds", NOW + 30 * DAY_MS)
     assert missing is None
 
 
 def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
-    shop = Shop(postgres_url)
-    others = [shop.open() for _ in range(4)]
-    with closing(shop.database), ThreadPoolExecutor(len(others)) as at_once:
-        checkout_id = shop.paid()
+    harness = RefundHarness(postgres_url)
+    others = [harness.open() for _ in range(4)]
+    with closing(harness.database), ThreadPoolExecutor(len(others)) as at_once:
+        checkout_id = harness.paid()
 
         def refund(database: Database) -> list[Any]:
             outcomes: list[Any] = []
@@ -237,24 +239,26 @@ def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: 
             other.close()
         assert sum(isinstance(outcome, Started) for outcome in outcomes) == 20
         assert all(isinstance(outcome, Started | AlreadyProcessed) for outcome in outcomes)
-        assert shop.refunds() == 20
+        assert harness.refunds() == 20
 
 
 def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(postgres_url: str) -> None:
-    shop = Shop(postgres_url)
-    other = shop.open()
-    with closing(shop.database), closing(other):
-        checkout_id = shop.paid()
+    harness = RefundHarness(postgres_url)
+    other = harness.open()
+    with closing(harness.database), closing(other):
+        checkout_id = harness.paid()
         with other.write() as stalled:
             # Not the checkout's row: that the same one is asked for would hold up the rest.
             IdempotentAction(_nothing, _told)(stalled, [keyed("chk_other", key="held")])
             began = time.monotonic()
-            outcomes = shop.refund(keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free"))
+            outcomes = harness.refund(
+                keyed(checkout_id), keyed(checkout_id, key="held"), keyed(checkout_id, key="free")
+            )
             took_seconds = time.monotonic() - began
         assert kinds(outcomes) == ["Started", "IdempotencyKeyInUse", "Started"]
         assert isinstance(outcomes[1], IdempotencyKeyInUse)
         assert took_seconds < 8  # Two waits; were they as long as for any other lock, it would be ten.
-        assert shop.refunds() == 2
+        assert harness.refunds() == 2
 
 
 def _nothing(_transaction: object, requests: Sequence[object]) -> list[None]:
@@ -274,18 +278,18 @@ def test_without_a_key_an_action_is_run_as_it_is_and_with_one_a_batcher_finds_it
     assert action.__name__ == "start_refunds"
 
 
-async def test_the_worker_forgets_expired_keys_batch_after_batch(shop: Shop) -> None:
-    checkout_id = shop.paid()
-    shop.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
-    writer = threaded_batcher(shop.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
+async def test_the_worker_forgets_expired_keys_batch_after_batch(harness: RefundHarness) -> None:
+    checkout_id = harness.paid()
+    harness.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
+    writer = threaded_batcher(harness.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
     await writer.start()
-    worker = PaymentWorker(writer, {}, SETTINGS, clock=lambda: shop.now, chance=lambda: 0.5, settled=lambda *_: None)
+    worker = PaymentWorker(writer, {}, SETTINGS, clock=lambda: harness.now, chance=lambda: 0.5, settled=lambda *_: None)
     with patch.object(expiry, "DELETE_MAX", 2):
-        shop.now = NOW + 30 * DAY_MS - 1
+        harness.now = NOW + 30 * DAY_MS - 1
         await worker.start(alone=False)
-        assert len(shop.keys()) == 5
-        shop.now += DELETE_INTERVAL_MS
-        await _soon(lambda: shop.keys() == [])
+        assert len(harness.keys()) == 5
+        harness.now += DELETE_INTERVAL_MS
+        await _soon(lambda: harness.keys() == [])
     await worker.stop(grace_seconds=1)
     await writer.stop()
 

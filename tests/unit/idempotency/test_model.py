@@ -1,4 +1,4 @@
-"""What another request under the same key is held against."""
+"""How another request with the same key is compared."""
 
 import msgspec
 import pytest

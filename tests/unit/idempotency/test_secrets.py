@@ -1,4 +1,4 @@
-"""A kept secret opens in the row that it was kept in, and in no other."""
+"""A stored secret can be decrypted in its own row only."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_webhook_endpoints_secret_is_none_of_an_idempotency_key() -> None:
         open_stored_secret(encryption, encryption.seal(b"{}", "webhook_endpoint.secret", *NAME), NAME)
 
 
-def test_without_an_encryption_key_nothing_is_sealed_or_opened() -> None:
+def test_without_an_encryption_key_nothing_is_encrypted_or_decrypted() -> None:
     sealed = seal_stored_secret(ring(bytes(32)), KEPT, NAME)
     with pytest.raises(EncryptionKeyMissing):
         seal_stored_secret(ring(), KEPT, NAME)
@@ -44,7 +44,7 @@ def test_without_an_encryption_key_nothing_is_sealed_or_opened() -> None:
 
 
 def test_the_form_of_a_kept_secret_never_changes() -> None:
-    """Rows outlive a release: this one was kept by the first."""
+    """Rows outlive a release: this one was stored by the first."""
     sealed = FIRST
     assert open_stored_secret(ring(bytes(32)), sealed, NAME) == KEPT
 

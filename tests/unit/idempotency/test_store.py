@@ -1,4 +1,4 @@
-"""What the statements over idempotency keys write, read and leave alone, on both databases."""
+"""The SQL statements for idempotency keys, on both databases."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The keyring on a pretended clock, over a pretended database that counts how often it is asked."""
+"""The API key cache with a fake clock and a fake database that counts its queries."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -24,7 +24,7 @@ def new_secret() -> bytes:
 
 
 class Reader:
-    """Stands in for the batcher that reads. ``asked`` has the hashes of each look-up."""
+    """A fake of the reading batcher. ``asked`` has the hashes of each look-up."""
 
     def __init__(self) -> None:
         self.living: dict[str, ActiveKey] = {}
@@ -52,7 +52,7 @@ class Clock:
         return self.now
 
 
-class Ring:
+class CacheHarness:
     def __init__(self) -> None:
         self.reader, self.clock = Reader(), Clock()
         reader: Any = self.reader
@@ -70,28 +70,28 @@ def is_keyrings(task: asyncio.Task[Any]) -> bool:
 
 
 @pytest.fixture
-async def on(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ring]:
+async def on(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CacheHarness]:
     monkeypatch.setattr(api_key_cache, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(api_key_cache, "FAILED_PAUSE_SECONDS", 0)
-    made = Ring()
+    made = CacheHarness()
     yield made
     await made.cache.stop()
 
 
-async def test_a_key_is_looked_up_once_and_then_known(on: Ring) -> None:
+async def test_a_key_is_looked_up_once_and_then_known(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     assert [await on.cache.find(secret) for _ in range(100)] == [ANNA] * 100
     assert on.reader.asked == [[hash_secret(secret)]]
 
 
-async def test_what_is_no_key_by_its_checksum_is_never_looked_up(on: Ring) -> None:
+async def test_what_is_no_key_by_its_checksum_is_never_looked_up(on: CacheHarness) -> None:
     for text in (b"", b"hunter2", b"sk_test_" + b"0" * 36, b"\xff\x00", new_secret()[:-1] + b"_"):
         assert await on.cache.find(text) is None
     assert on.reader.asked == []
 
 
-async def test_a_revoked_key_in_use_is_dead_after_the_next_refresh(on: Ring) -> None:
+async def test_a_revoked_key_in_use_is_invalid_after_the_next_refresh(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     await on.cache.find(secret)
@@ -102,7 +102,7 @@ async def test_a_revoked_key_in_use_is_dead_after_the_next_refresh(on: Ring) -> 
     assert await on.cache.find(secret) is None
 
 
-async def test_nothing_is_believed_for_longer_than_its_age_even_if_the_database_is_gone(on: Ring) -> None:
+async def test_no_entry_is_used_beyond_its_maximum_age_even_if_the_database_is_down(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     await on.cache.find(secret)
@@ -115,7 +115,7 @@ async def test_nothing_is_believed_for_longer_than_its_age_even_if_the_database_
         await on.cache.find(secret)
 
 
-async def test_a_key_dies_when_its_overlap_is_over_without_another_look_up(on: Ring) -> None:
+async def test_a_key_dies_when_its_overlap_is_over_without_another_look_up(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=400)
     assert await on.cache.find(secret) == ANNA
@@ -124,7 +124,7 @@ async def test_a_key_dies_when_its_overlap_is_over_without_another_look_up(on: R
     assert await on.cache.find(secret) is None
 
 
-async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: Ring) -> None:
+async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
@@ -140,7 +140,7 @@ async def test_an_age_counts_from_before_the_read_and_not_from_its_answer(on: Ri
     assert len(on.reader.asked) == 2
 
 
-async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(on: Ring) -> None:
+async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
@@ -156,21 +156,23 @@ async def test_forgetting_takes_effect_at_once_also_on_a_read_that_began_before(
     assert await on.cache.find(secret) is None
 
 
-async def test_many_requests_with_one_unknown_key_are_one_look_up(on: Ring) -> None:
+async def test_many_requests_with_one_unknown_key_are_one_look_up(on: CacheHarness) -> None:
     secret = new_secret()
     assert await asyncio.gather(*(on.cache.find(secret) for _ in range(50))) == [None] * 50
     assert await on.cache.find(secret) is None
     assert len(on.reader.asked) == 1
 
 
-async def test_guesses_share_a_look_up_and_too_many_are_sent_away(on: Ring) -> None:
+async def test_guesses_share_a_look_up_and_too_many_are_sent_away(on: CacheHarness) -> None:
     guesses = [new_secret() for _ in range(api_key_cache.WAITING_MAX + 50)]
     outcomes = await asyncio.gather(*(on.cache.find(one) for one in guesses), return_exceptions=True)
     assert sum(isinstance(one, Overloaded) for one in outcomes) == 50
     assert [len(one) for one in on.reader.asked] == [api_key_cache.WAITING_MAX]
 
 
-async def test_guesses_fill_no_memory_and_push_no_living_key_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guesses_fill_no_memory_and_push_no_living_key_out(
+    on: CacheHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(api_key_cache, "INACTIVE_MAX", 10)
     secret = new_secret()
     on.reader.let_in(secret)
@@ -193,7 +195,7 @@ async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.Monke
         paused.append(seconds)
         await real(0)
 
-    one = Ring()
+    one = CacheHarness()
     monkeypatch.setattr(asyncio, "sleep", pause)
     for _ in range(20):
         await one.cache.find(new_secret())
@@ -203,7 +205,7 @@ async def test_look_ups_are_spaced_whatever_is_guessed(monkeypatch: pytest.Monke
     await one.cache.stop()
 
 
-async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_living_are_bounded_too(on: CacheHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_key_cache, "ACTIVE_MAX", 10)
     secrets = [new_secret() for _ in range(30)]
     for secret in secrets:
@@ -214,7 +216,9 @@ async def test_the_living_are_bounded_too(on: Ring, monkeypatch: pytest.MonkeyPa
     assert sum(len(hashes) for hashes in on.reader.asked) == 20  # Ten were remembered.
 
 
-async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(
+    on: CacheHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(api_key_cache, "LOOKUP_LENGTH", 0)  # All keys in one place, as if their hashes began alike.
     known, other = new_secret(), new_secret()
     on.reader.let_in(known)
@@ -222,7 +226,7 @@ async def test_a_hash_that_only_begins_like_a_known_one_is_looked_up(on: Ring, m
     assert await on.cache.find(other) is None
 
 
-async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -> None:
+async def test_a_request_that_waits_when_the_service_stops_is_refused_as_overloaded(on: CacheHarness) -> None:
     on.reader.gate.clear()
     finding = asyncio.create_task(on.cache.find(new_secret()))
     await asyncio.sleep(0)
@@ -232,7 +236,7 @@ async def test_who_waits_when_the_service_stops_is_told_to_come_back(on: Ring) -
         await finding
 
 
-async def test_a_key_is_read_again_when_it_is_time_and_no_sooner(on: Ring) -> None:
+async def test_a_key_is_read_again_when_it_is_time_and_no_sooner(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     await on.cache.find(secret)
@@ -247,7 +251,7 @@ async def test_a_key_is_read_again_when_it_is_time_and_no_sooner(on: Ring) -> No
     assert on.reader.asked == [[hash_secret(secret)]] * 2
 
 
-async def test_a_key_that_is_refreshed_is_believed_for_as_long_again(on: Ring) -> None:
+async def test_a_refreshed_entry_is_valid_for_the_full_age_again(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     for _ in range(5):
@@ -257,7 +261,7 @@ async def test_a_key_that_is_refreshed_is_believed_for_as_long_again(on: Ring) -
     assert len(on.reader.asked) == 5
 
 
-async def test_a_key_that_opened_nothing_is_looked_up_again_when_that_is_as_old_as_anything_may_be(on: Ring) -> None:
+async def test_an_invalid_key_is_looked_up_again_after_the_maximum_age(on: CacheHarness) -> None:
     secret = new_secret()
     assert await on.cache.find(secret) is None
     await on.quiet()
@@ -269,7 +273,7 @@ async def test_a_key_that_opened_nothing_is_looked_up_again_when_that_is_as_old_
     assert await on.cache.find(secret) == ANNA
 
 
-async def test_a_key_is_dead_in_the_very_moment_of_its_end(on: Ring) -> None:
+async def test_a_key_is_invalid_from_the_moment_of_its_expiry(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=400)
     assert await on.cache.find(secret) == ANNA
@@ -281,7 +285,7 @@ async def test_a_key_is_dead_in_the_very_moment_of_its_end(on: Ring) -> None:
     assert await on.cache.find(secret) is None
 
 
-async def test_the_end_of_a_key_makes_it_no_longer_believed_than_others(on: Ring) -> None:
+async def test_a_key_with_an_expiry_is_cached_no_longer_than_others(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret, remaining_ms=3_600_000)
     assert await on.cache.find(secret) == ANNA
@@ -292,7 +296,7 @@ async def test_the_end_of_a_key_makes_it_no_longer_believed_than_others(on: Ring
         await on.cache.find(secret)
 
 
-async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_after_a_pause(
+async def test_a_failed_look_up_is_raised_to_its_requests_and_the_next_one_runs_after_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paused: list[float] = []
@@ -302,7 +306,7 @@ async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_
         paused.append(seconds)
         await real(0)
 
-    one = Ring()
+    one = CacheHarness()
     monkeypatch.setattr(asyncio, "sleep", pause)
     one.reader.down = True
     secrets = [new_secret() for _ in range(3)]
@@ -317,7 +321,7 @@ async def test_when_a_look_up_fails_who_waits_is_told_and_the_next_is_looked_up_
     await one.cache.stop()
 
 
-async def test_forgetting_also_forgets_what_opened_nothing(on: Ring) -> None:
+async def test_forgetting_also_forgets_what_opened_nothing(on: CacheHarness) -> None:
     secret = new_secret()
     assert await on.cache.find(secret) is None
     await on.quiet()
@@ -328,7 +332,7 @@ async def test_forgetting_also_forgets_what_opened_nothing(on: Ring) -> None:
     assert await on.cache.find(secret) == ANNA
 
 
-async def test_who_leaves_while_a_key_is_looked_up_takes_it_from_nobody_else(on: Ring) -> None:
+async def test_a_cancelled_request_does_not_cancel_the_look_up_for_others(on: CacheHarness) -> None:
     secret = new_secret()
     on.reader.let_in(secret)
     on.reader.gate.clear()
@@ -343,7 +347,7 @@ async def test_who_leaves_while_a_key_is_looked_up_takes_it_from_nobody_else(on:
     assert len(on.reader.asked) == 1
 
 
-async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_that_is_refreshed_pushes_no_other_out(on: CacheHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_key_cache, "ACTIVE_MAX", 2)
     first, second = new_secret(), new_secret()
     for secret in (first, second):
@@ -362,8 +366,8 @@ async def test_a_key_that_is_refreshed_pushes_no_other_out(on: Ring, monkeypatch
 @pytest.mark.parametrize(
     ("error", "logged"), [(RuntimeError("?"), ["api_key_lookup_failed"]), (DatabaseUnavailable(), [])]
 )
-async def test_what_nobody_planned_is_logged_and_told_to_who_waits(
-    on: Ring, error: Exception, logged: list[str], monkeypatch: pytest.MonkeyPatch
+async def test_an_unexpected_error_is_logged_and_raised_to_waiting_requests(
+    on: CacheHarness, error: Exception, logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_action: object, _hashes: object) -> None:
         raise error
@@ -374,7 +378,7 @@ async def test_what_nobody_planned_is_logged_and_told_to_who_waits(
     assert [line["event"] for line in lines] == logged
 
 
-async def test_when_it_has_stopped_nothing_is_looked_up_any_more(on: Ring) -> None:
+async def test_nothing_is_looked_up_after_the_stop(on: CacheHarness) -> None:
     before = asyncio.all_tasks()
     on.reader.gate.clear()
     finding = asyncio.create_task(on.cache.find(new_secret()))
@@ -387,6 +391,8 @@ async def test_when_it_has_stopped_nothing_is_looked_up_any_more(on: Ring) -> No
 
 
 def test_the_bounds_are_those_that_the_documents_tell() -> None:
-    """A revoked key is dead within five seconds, mostly within one; the database sees a hundred look-ups a second."""
+    """A revoked key is invalid within five seconds, mostly within one. The database gets at most a hundred look-ups
+    a second.
+    """
     assert (AGE_SECONDS_MAX, REFRESH_SECONDS, api_key_cache.PAUSE_SECONDS) == (5.0, 1.0, 0.01)
     assert (api_key_cache.WAITING_MAX, api_key_cache.INACTIVE_MAX) == (1000, 1000)

@@ -1,6 +1,4 @@
-"""Whoever watches a key is told of its end within five seconds, on a clock that passes only when nobody has anything to
-do, over a pretended database.
-"""
+"""Watchers of an API key are notified of its end within five seconds, on a virtual clock and with a fake database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,8 +18,8 @@ ANNA = Caller("m_anna", MERCHANT_SCOPES, "key_1")
 HOUR = 3600.0
 
 
-class World:
-    """A keyring, what the database knows, and when each watcher was told of an end."""
+class KeyLifetimesHarness:
+    """A cache, the keys of the database, and when each watcher was notified."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.living: dict[str, float | None] = {}  # Until when each key lives; None for ever.
@@ -72,11 +70,11 @@ class World:
         self.revoked_at = self.loop.time()
 
 
-def told(story: Callable[[World], Awaitable[None]]) -> World:
-    """Run a story to its end."""
+def told(story: Callable[[KeyLifetimesHarness], Awaitable[None]]) -> KeyLifetimesHarness:
+    """Run a scenario to its end."""
 
-    async def main(loop: VirtualLoop) -> World:
-        world = World(loop)
+    async def main(loop: VirtualLoop) -> KeyLifetimesHarness:
+        world = KeyLifetimesHarness(loop)
         await story(world)
         await world.cache.stop()
         return world
@@ -85,8 +83,8 @@ def told(story: Callable[[World], Awaitable[None]]) -> World:
 
 
 @pytest.mark.parametrize("after_seconds", [0.0, 0.5, 1.0, 3.7, 100.0, 1000.0])
-def test_a_key_that_another_process_revokes_is_told_within_five_seconds(after_seconds: float) -> None:
-    async def story(world: World) -> None:
+def test_a_key_that_another_process_revokes_ends_within_five_seconds(after_seconds: float) -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         watching = asyncio.create_task(world.watch(secret))
         await asyncio.sleep(after_seconds)
@@ -98,8 +96,8 @@ def test_a_key_that_another_process_revokes_is_told_within_five_seconds(after_se
     assert 0 <= world.ends[0] - world.revoked_at < AGE_SECONDS_MAX
 
 
-def test_a_key_that_this_process_revokes_is_told_at_once() -> None:
-    async def story(world: World) -> None:
+def test_a_key_that_this_process_revokes_ends_at_once() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         watching = asyncio.create_task(world.watch(secret))
         await asyncio.sleep(10.3)
@@ -112,16 +110,16 @@ def test_a_key_that_this_process_revokes_is_told_at_once() -> None:
     assert len(told(story).ends) == 1
 
 
-def test_a_key_that_expires_is_told_at_that_moment() -> None:
-    async def story(world: World) -> None:
+def test_a_key_that_expires_ends_at_that_moment() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         await world.watch(await world.admitted(until=100.25))
 
     assert told(story).ends == [pytest.approx(100.25, abs=0.01)]
 
 
 @pytest.mark.parametrize("until", [51.2, 52.5, 60.0])
-def test_a_key_whose_expiry_is_brought_forward_is_told_when_that_has_come(until: float) -> None:
-    async def story(world: World) -> None:
+def test_a_key_whose_expiry_is_brought_forward_ends_at_the_new_expiry(until: float) -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         watching = asyncio.create_task(world.watch(secret))
         await asyncio.sleep(50)
@@ -131,15 +129,15 @@ def test_a_key_whose_expiry_is_brought_forward_is_told_when_that_has_come(until:
     assert told(story).ends == [pytest.approx(until, abs=0.01)]
 
 
-def test_a_key_that_lives_is_never_told() -> None:
-    async def story(world: World) -> None:
+def test_an_active_key_is_never_reported_as_ended() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         await world.watch(await world.admitted())
 
     assert told(story).ends == []
 
 
-def test_a_key_is_not_believed_for_longer_where_the_database_is_gone() -> None:
-    async def story(world: World) -> None:
+def test_a_watched_key_ends_after_the_maximum_age_where_the_database_is_down() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         watching = asyncio.create_task(world.watch(secret))
         await asyncio.sleep(20)
@@ -151,7 +149,7 @@ def test_a_key_is_not_believed_for_longer_where_the_database_is_gone() -> None:
 
 
 def test_a_short_trouble_of_the_database_ends_nothing() -> None:
-    async def story(world: World) -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         watching = asyncio.create_task(world.watch(await world.admitted(), 100))
         await asyncio.sleep(20)
         world.is_down = True
@@ -162,8 +160,8 @@ def test_a_short_trouble_of_the_database_ends_nothing() -> None:
     assert told(story).ends == []
 
 
-def test_a_key_that_was_revoked_between_its_admission_and_the_watch_is_told() -> None:
-    async def story(world: World) -> None:
+def test_a_key_that_was_revoked_between_its_check_and_the_watch_ends() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         world.revoke(secret)
         world.cache.invalidate()
@@ -173,8 +171,8 @@ def test_a_key_that_was_revoked_between_its_admission_and_the_watch_is_told() ->
     assert ended_at < 1
 
 
-def test_a_hundred_watchers_of_a_key_are_one_look_up_a_second_and_all_are_told() -> None:
-    async def story(world: World) -> None:
+def test_a_hundred_watchers_of_a_key_cost_one_look_up_a_second_and_all_are_notified() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         secret = await world.admitted()
         watching = [asyncio.create_task(world.watch(secret)) for _ in range(100)]
         await asyncio.sleep(60)
@@ -186,8 +184,8 @@ def test_a_hundred_watchers_of_a_key_are_one_look_up_a_second_and_all_are_told()
     assert len(world.looks) < 70
 
 
-def test_the_end_of_one_key_is_told_to_none_who_watches_another() -> None:
-    async def story(world: World) -> None:
+def test_the_end_of_one_key_does_not_notify_watchers_of_another() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         first, second = await world.admitted(), await world.admitted()
         watching = [asyncio.create_task(world.watch(one, 30)) for one in (first, second)]
         await asyncio.sleep(10)
@@ -197,8 +195,8 @@ def test_the_end_of_one_key_is_told_to_none_who_watches_another() -> None:
     assert len(told(story).ends) == 1
 
 
-def test_nothing_is_read_any_more_when_nobody_watches() -> None:
-    async def story(world: World) -> None:
+def test_nothing_is_read_without_watchers() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
         await world.watch(await world.admitted(), 10)
         await asyncio.sleep(5)
         before = len(world.looks)

@@ -1,4 +1,4 @@
-"""When a key opens something, and who may be given what was found."""
+"""When an API key is valid, and which resources a caller may get."""
 
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def key(
         (999, 2000, KeyStatus.REVOKED),
     ],
 )
-def test_a_key_opens_something_until_its_end_unless_it_is_revoked(
+def test_a_key_is_valid_until_its_expiry_unless_it_is_revoked(
     expires_at: int | None, revoked_at: int | None, status: KeyStatus
 ) -> None:
     assert key(expires_at=expires_at, revoked_at=revoked_at).status(1000) is status
@@ -63,23 +63,23 @@ def test_a_caller_has_its_keys_merchant_and_scopes_and_an_operator_none() -> Non
     assert key("m").caller == Caller("m", frozenset(), "key_1")
 
 
-def test_a_merchant_may_do_everything_but_what_is_an_operators() -> None:
+def test_a_merchant_may_have_every_scope_but_admin() -> None:
     written_out = {"checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"}
     assert written_out == MERCHANT_SCOPES
     assert Caller(None, frozenset(written_out), None) == UNAUTHENTICATED  # type: ignore[arg-type] # equal to the scopes
 
 
-def test_a_key_lives_on_for_a_day_unless_said_otherwise_and_for_thirty_at_most() -> None:
+def test_the_rotation_overlap_is_a_day_by_default_and_at_most_thirty_days() -> None:
     assert (OVERLAP_SECONDS_DEFAULT, OVERLAP_SECONDS_MAX) == (DAY_SECONDS, 30 * DAY_SECONDS)
 
 
 class Thing(NamedTuple):
-    """Anything that is a merchant's."""
+    """A resource that belongs to a merchant."""
 
     merchant_id: str
 
 
-def test_each_is_given_what_is_its_own_and_who_is_no_merchant_is_given_everybodys() -> None:
+def test_a_merchant_gets_only_its_own_resources_and_an_operator_gets_all() -> None:
     mine, theirs = Thing("m1"), Thing("m2")
     found = {"1": mine, "2": theirs}
     wanted = [TenantScopedId(name, who) for name in ("1", "2", "3") for who in ("m1", "m2", None)]

@@ -1,4 +1,4 @@
-"""Keys: a form that scanners can be sure of, and nothing stored from which one could be made again."""
+"""The format of API keys, which scanners recognize, and their hash, from which no key can be recovered."""
 
 import re
 from zlib import crc32
@@ -37,7 +37,7 @@ def test_a_key_is_a_prefix_30_random_characters_and_the_crc_of_both(mode: Mode) 
 
 
 def test_the_form_never_changes() -> None:
-    """Scanners have learned it: this key was made by the first release."""
+    """The format must not change, because scanners know it. This key is from the first release."""
     assert make_secret(Mode.TEST, DRAWN) == FIRST
 
 

@@ -1,4 +1,4 @@
-"""What clients were told, held against rows: a promise that was acknowledged and not kept is found and named."""
+"""Acknowledgements compared with rows: an acknowledgement that is not kept is found and named."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long a payment may take to end in a proof: the worst that the provider's plan can deal it, to the real worker."""
+"""How long a payment may take to end in a proof: the worst case of the fault plan, with the real worker."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ SETTINGS = WorkerSettings(
 
 
 class SilentProvider(FakeProvider):
-    """Answers none of a key's first calls and none of its first look-ups, and the others at the last moment."""
+    """Answers none of the first calls and look-ups of a key, and the others at the last moment."""
 
     silent_calls = silent_look_ups = FAULTY_CALLS_MAX
 
@@ -49,7 +49,7 @@ class SilentProvider(FakeProvider):
 
 
 def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = None) -> float:
-    """Let a payment meet every fault there is; its first worker may die besides."""
+    """Run a payment with every possible fault; its first worker may be killed too."""
 
     async def pay(loop: VirtualLoop) -> float:
         async def start() -> PaymentWorker:

@@ -1,4 +1,4 @@
-"""The connector before a provider that answers oddly: only a whole, plain answer about our key is proof."""
+"""The connector with a provider that sends odd responses: only a complete, valid response about our key is proof."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ def answer(status: str, content: object, *, length: int | None = None) -> bytes:
 
 @asynccontextmanager
 async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
-    """Connect to a server that sends these bytes, whatever it is asked, and closes; or says nothing."""
+    """Connect to a server that sends these bytes for every request and closes, or sends nothing."""
     async with raw_server(Part(raw, closing=bool(raw))) as provider:
         # Only silence is waited for in vain.
         seconds = 90 if raw else 0.1

@@ -1,4 +1,4 @@
-"""Reading the provider's webhooks: a signature says who speaks, and what is said must agree with itself."""
+"""Reading the provider's webhooks: the signature must be valid, and the content must be consistent."""
 
 import msgspec
 import pytest

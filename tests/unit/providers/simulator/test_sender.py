@@ -1,4 +1,4 @@
-"""The sender before a listener that takes webhooks, or does not yet."""
+"""The webhook sender with a listener that accepts webhooks, possibly after some refusals."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.support.provider_process import SECRET
 
 
 class Listener:
-    """Takes webhooks, after refusing the first ``refusals``."""
+    """Accepts webhooks, after refusing the first ``refusals``."""
 
     def __init__(self) -> None:
         self.refusals = 0

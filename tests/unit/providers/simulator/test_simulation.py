@@ -1,4 +1,4 @@
-"""The provider itself, on books of its own: what is booked, what is answered, and what of it is told."""
+"""The simulation with its own books: what is booked, what is returned, and which webhooks are sent."""
 
 import asyncio
 from collections import Counter
@@ -189,7 +189,7 @@ async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always
 
 
 async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
-    """Make calls of 100 keys at a provider where each is hit; returns answers, counts, and books by status."""
+    """Make calls with 100 keys to a provider where each call fails; returns responses, counts, and books by status."""
     provider = Provider(path)
     await provider.books.start()
     simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), send_nothing)
@@ -213,7 +213,7 @@ async def test_the_same_seed_brings_the_same_faults_about(tmp_path: Path, monkey
 
 
 class SlowBooks:
-    """Books that take their time to commit, on a virtual clock."""
+    """Books that take time to commit, on a virtual clock."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
