@@ -197,8 +197,8 @@ class InvalidState(PaidonceError):
 
     code = "invalid_state"
 
-    def __init__(self, current_status: str, wish: str) -> None:
-        super().__init__(f"A checkout with the status {current_status} cannot be {wish}.")
+    def __init__(self, current_status: str, action: str) -> None:
+        super().__init__(f"A checkout with the status {current_status} cannot be {action}.")
         self.current_status = current_status
 
 

@@ -8,7 +8,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import EventNotFound
 from paidonce.events import store
 from paidonce.events.model import Event
-from paidonce.events.store import EventFilter, Seen
+from paidonce.events.store import EventFilter, ReadPosition
 from paidonce.merchants.model import TenantScopedId
 
 
@@ -22,18 +22,18 @@ def load_events(transaction: Transaction, requests: Sequence[TenantScopedId]) ->
     return [store.read_event(transaction, one.id, one.merchant_id) or EventNotFound() for one in requests]
 
 
-def find_newest(transaction: Transaction, merchant_ids: Sequence[str]) -> list[int]:
+def load_newest_sequences(transaction: Transaction, merchant_ids: Sequence[str]) -> list[int]:
     """Load the sequence numbers of merchants' newest events; 0 for a merchant without events."""
     return [store.read_newest(transaction, merchant_id) for merchant_id in merchant_ids]
 
 
-class ReadOn(msgspec.Struct, frozen=True):
+class EventsAfter(msgspec.Struct, frozen=True):
     """A request for the next events of several merchants, at most ``limit`` of each."""
 
-    seen: Sequence[Seen]
+    seen: Sequence[ReadPosition]
     limit: int
 
 
-def read_on(transaction: Transaction, requests: Sequence[ReadOn]) -> list[list[Event]]:
+def load_events_after(transaction: Transaction, requests: Sequence[EventsAfter]) -> list[list[Event]]:
     """Load the next events. Those of each merchant are in order."""
     return [store.read_after(transaction, request.seen, request.limit) for request in requests]

@@ -17,9 +17,9 @@ import structlog
 from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
 from paidonce.errors import Overloaded
-from paidonce.events.actions import ReadOn, find_newest, read_on
+from paidonce.events.actions import EventsAfter, load_events_after, load_newest_sequences
 from paidonce.events.model import Event
-from paidonce.events.store import Seen
+from paidonce.events.store import ReadPosition
 from paidonce.jobs.halving import run_by_halves
 from paidonce.jobs.poller import Poller
 
@@ -142,7 +142,7 @@ class Feed:
     async def newest(self, merchant_id: str) -> int:
         """Tell the number of a merchant's newest event, to somebody who wants to follow; raises Overloaded."""
         self._refuse_too_many()
-        number = await self._log_reader.submit(find_newest, merchant_id)
+        number = await self._log_reader.submit(load_newest_sequences, merchant_id)
         self._refuse_too_many()
         return number
 
@@ -177,7 +177,9 @@ class Feed:
 
     async def read_history(self, merchant_id: str, position: int) -> list[Event]:
         """Read from the log what comes after a number."""
-        return await self._log_reader.submit(read_on, ReadOn([Seen(merchant_id, position)], PAGE_MAX))
+        return await self._log_reader.submit(
+            load_events_after, EventsAfter([ReadPosition(merchant_id, position)], PAGE_MAX)
+        )
 
     async def _poll(self) -> float:
         """Read what is new. Returns the seconds until commits of other processes are to be looked for."""
@@ -196,13 +198,13 @@ class Feed:
     async def _read_on(self) -> None:
         """Read what is new of the merchants that may have something, and wake those who follow them."""
         wanted, self._news = self._news & self._tails.keys(), set()
-        seen = [Seen(merchant_id, self._tails[merchant_id].newest) for merchant_id in wanted]
+        seen = [ReadPosition(merchant_id, self._tails[merchant_id].newest) for merchant_id in wanted]
         if not seen:
             return
         found: defaultdict[str, list[Event]] = defaultdict(list)
 
-        async def read(part: Sequence[Seen]) -> None:
-            for event in await self._log_reader.submit(read_on, ReadOn(part, RECENT_MAX)):
+        async def read(part: Sequence[ReadPosition]) -> None:
+            for event in await self._log_reader.submit(load_events_after, EventsAfter(part, RECENT_MAX)):
                 found[event.merchant_id].append(event)
 
         try:
@@ -219,5 +221,5 @@ class Feed:
                 self._hear({merchant_id})
 
 
-def _log_not_read(seen: Seen, error: Exception) -> None:
+def _log_not_read(seen: ReadPosition, error: Exception) -> None:
     log.error("events_not_read", merchant_id=seen.merchant_id, exc_info=error)

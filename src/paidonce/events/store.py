@@ -154,13 +154,13 @@ def read_newest(transaction: Transaction, merchant_id: str) -> int:
     return int(found[0].event_sequence) if found else 0
 
 
-class Seen(msgspec.Struct, frozen=True):
+class ReadPosition(msgspec.Struct, frozen=True):
     """How far a reader has read a merchant's events: up to number ``seen``."""
 
     merchant_id: str
     seen: int
 
 
-def read_after(transaction: Transaction, seen: Sequence[Seen], limit: int) -> list[Event]:
+def read_after(transaction: Transaction, seen: Sequence[ReadPosition], limit: int) -> list[Event]:
     """Read the next events of each of these merchants, at most ``limit`` of each, oldest first."""
     return _events(transaction.rows(_AFTER, {"wanted": encode_rows(seen), "limit": limit}))

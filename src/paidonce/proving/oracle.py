@@ -218,10 +218,10 @@ def _of_histories(snapshot: Snapshot) -> Iterator[Violation]:
         starts[row.attempt_id] += kind in ("processing", "started", "created")
         ends[row.attempt_id] += kind not in OPENING
     for row in snapshot.checkouts:
-        told = history[row.id]
-        if not told or told[0] != "PENDING" or told[-1] != row.status:
-            yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id} is {row.status} and its events tell {told}")
-        for before, after in pairwise(told):
+        event_statuses = history[row.id]
+        if not event_statuses or event_statuses[0] != "PENDING" or event_statuses[-1] != row.status:
+            yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id} is {row.status} and its events tell {event_statuses}")
+        for before, after in pairwise(event_statuses):
             if after not in ALLOWED[before]:
                 yield Violation(Rule.ALLOWED_TRANSITIONS, f"{row.id} went from {before} to {after}")
     for row in snapshot.attempts:

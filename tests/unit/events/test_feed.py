@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from paidonce.database.batch import CommitNotice
 from paidonce.errors import Overloaded
-from paidonce.events.actions import ReadOn, list_events
+from paidonce.events.actions import EventsAfter, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
 from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
@@ -102,7 +102,7 @@ async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(data
         submit = harness.reader.submit
 
         def refuse(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
-            if isinstance(request, ReadOn) and "m2" in {seen.merchant_id for seen in request.seen}:
+            if isinstance(request, EventsAfter) and "m2" in {seen.merchant_id for seen in request.seen}:
                 raise ZeroDivisionError
             return submit(action, request)
 

@@ -10,9 +10,9 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import EventNotFound
-from paidonce.events.actions import ReadOn, find_newest, list_events, load_events, read_on
+from paidonce.events.actions import EventsAfter, list_events, load_events, load_events_after, load_newest_sequences
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
-from paidonce.events.store import EventFilter, Seen, write_events
+from paidonce.events.store import EventFilter, ReadPosition, write_events
 from paidonce.merchants.model import TenantScopedId
 from tests.support.databases import make_schema
 
@@ -54,12 +54,12 @@ def test_each_merchants_events_are_numbered_from_one_without_a_gap_also_within_o
     log.append("m2", "m1", "m2", "m1", "m2")
     log.append("m1")
     assert (log.page("m1"), log.page("m2")) == (([1, 2, 3], False), ([1, 2, 3], False))
-    assert log.ask(find_newest, "m1", "m2", "nobody") == [3, 3, 0]
+    assert log.ask(load_newest_sequences, "m1", "m2", "nobody") == [3, 3, 0]
 
 
 def test_a_commit_without_events_numbers_nothing(log: EventLog) -> None:
     log.append()
-    assert (log.ask(find_newest, "m1"), log.events()) == ([0], [])
+    assert (log.ask(load_newest_sequences, "m1"), log.events()) == ([0], [])
 
 
 def test_an_event_keeps_what_it_was_given(log: EventLog) -> None:
@@ -112,8 +112,8 @@ def test_an_event_is_found_only_by_its_merchant_and_by_an_operator(log: EventLog
 
 def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_asked_for(log: EventLog) -> None:
     log.append(*["m1"] * 5, *["m2"] * 5, "m3")
-    seen = [Seen("m1", 1), Seen("m2", 4), Seen("m3", 1), Seen("nobody", 0)]
-    (found,) = log.ask(read_on, ReadOn(seen, 3))
+    seen = [ReadPosition("m1", 1), ReadPosition("m2", 4), ReadPosition("m3", 1), ReadPosition("nobody", 0)]
+    (found,) = log.ask(load_events_after, EventsAfter(seen, 3))
     assert [(one.merchant_id, one.sequence) for one in found] == [("m1", 2), ("m1", 3), ("m1", 4), ("m2", 5)]
 
 
