@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.schema import EXPIRING, attempt, checkout
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
@@ -47,26 +47,26 @@ class NewCheckoutRow(msgspec.Struct, frozen=True):
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_given(dialect, checkout, *NewCheckoutRow.__struct_fields__)
+    statement = insert_json_rows(dialect, checkout, *NewCheckoutRow.__struct_fields__)
     # RETURNING leaves out rows that exist already; they are read back by key.
     return statement.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"]).returning(checkout.c.id)
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     tenant = or_(wanted.c.merchant_id.is_(None), checkout.c.merchant_id == wanted.c.merchant_id)
     return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id, tenant)
 
 
 def _by_key(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", merchant_id=str, idempotency_key=str)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, idempotency_key=str)
     return _WITH_ATTEMPT.where(
         checkout.c.merchant_id == wanted.c.merchant_id, checkout.c.idempotency_key == wanted.c.idempotency_key
     )
 
 
 def _apply_transition(dialect: str) -> Update:
-    wanted = given_rows(
+    wanted = json_rows(
         dialect,
         "wanted",
         checkout_id=str,
@@ -95,7 +95,7 @@ def _apply_transition(dialect: str) -> Update:
 
 
 def _add_refunds(dialect: str) -> Update:
-    wanted = given_rows(
+    wanted = json_rows(
         dialect,
         "wanted",
         checkout_id=str,

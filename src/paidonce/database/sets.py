@@ -12,8 +12,8 @@ from sqlalchemy.sql.selectable import FromClause
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def given_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]) -> FromClause:
-    """Return the rows of a JSON parameter as a table to join with: ``given_rows("sqlite", "wanted", id=str)``."""
+def json_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]) -> FromClause:
+    """Return the rows of a JSON parameter as a table to join with: ``json_rows("sqlite", "wanted", id=str)``."""
     types = {name: Text() if kind is str else BigInteger() for name, kind in columns.items()}
     document = bindparam(parameter, type_=Text())
     if dialect == "postgresql":
@@ -27,7 +27,7 @@ def given_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int]
     ).subquery(parameter)
 
 
-def insert_given(dialect: str, table: Table, *columns: str) -> postgresql.Insert | sqlite.Insert:
+def insert_json_rows(dialect: str, table: Table, *columns: str) -> postgresql.Insert | sqlite.Insert:
     """Insert the rows of the JSON parameter ``rows``, which have these columns, in the order of the primary key.
 
     There is one parameter instead of one for each value. The driver reads it without the interpreter lock, whereas
@@ -36,7 +36,7 @@ def insert_given(dialect: str, table: Table, *columns: str) -> postgresql.Insert
     kinds: dict[str, type[str | int]] = {
         name: int if isinstance(table.c[name].type, Integer) else str for name in columns
     }
-    given = given_rows(dialect, "rows", **kinds)
+    given = json_rows(dialect, "rows", **kinds)
     # Without a WHERE clause, SQLite would parse ON CONFLICT as the ON of a join.
     wanted = select(*(given.c[name] for name in columns)).where(true())
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
@@ -53,5 +53,5 @@ def materialized(rows: Select[Any]) -> CTE:
 
 
 def encode_rows(rows: Iterable[Any]) -> str:
-    """Encode rows for ``given_rows``: structs or dicts whose field names are the column names."""
+    """Encode rows for ``json_rows``: structs or dicts whose field names are the column names."""
     return _encode(list(rows)).decode()

@@ -12,7 +12,7 @@ from sqlalchemy.sql.selectable import FromClause
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, event, merchant
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
@@ -33,7 +33,7 @@ class MerchantCount(msgspec.Struct, frozen=True):
 def _count_events(dialect: str) -> ReturningInsert[Any]:
     # An INSERT handles its rows in order. They are sorted by id, so that every process locks merchants in the same
     # order and two batches cannot deadlock. A merchant is created by its first use.
-    upsert = insert_given(dialect, merchant, *MerchantCount.__struct_fields__)
+    upsert = insert_json_rows(dialect, merchant, *MerchantCount.__struct_fields__)
     return upsert.on_conflict_do_update(
         index_elements=["id"],
         set_={"event_sequence": merchant.c.event_sequence + upsert.excluded.event_sequence},
@@ -51,7 +51,7 @@ def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Selec
 
 def _after(dialect: str) -> Select[Any]:
     """Select the events after a number, for each of many merchants, through the index."""
-    wanted = given_rows(dialect, "wanted", merchant_id=str, seen=int)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, seen=int)
     newer = (event.c.merchant_id == wanted.c.merchant_id, event.c.sequence > wanted.c.seen)
     if dialect == "postgresql":
         found = select(event).where(*newer).order_by(event.c.sequence).limit(bindparam("limit")).lateral("found")
@@ -63,7 +63,7 @@ def _after(dialect: str) -> Select[Any]:
 
 
 _COUNT_EVENTS: Final = Statement(_count_events)
-_INSERT_EVENTS: Final = Statement(lambda dialect: insert_given(dialect, event, *_COLUMNS))
+_INSERT_EVENTS: Final = Statement(lambda dialect: insert_json_rows(dialect, event, *_COLUMNS))
 _AFTER: Final = Statement(_after)
 _EVENTS: Final = _with_attempt(event)
 # Where no merchant is given, events of every merchant match.

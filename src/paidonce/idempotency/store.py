@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import idempotency_key
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
@@ -36,7 +36,7 @@ _DELETE_EXPIRED: Final = (
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_given(
+    statement = insert_json_rows(
         dialect,
         idempotency_key,
         "merchant_id",
@@ -54,19 +54,19 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", merchant_id=str, key=str)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str)
     same = (idempotency_key.c.merchant_id == wanted.c.merchant_id, idempotency_key.c.key == wanted.c.key)
     return select(*_COLUMNS).where(*same)
 
 
 def _delete(dialect: str) -> Delete:
-    wanted = given_rows(dialect, "wanted", merchant_id=str, key=str)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str)
     names = select(wanted.c.merchant_id, wanted.c.key)
     return delete(idempotency_key).where(tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key).in_(names))
 
 
 def _store_responses(dialect: str) -> Update:
-    wanted = given_rows(
+    wanted = json_rows(
         dialect, "wanted", merchant_id=str, key=str, status=int, resource=str, attempt_id=str, answer=str
     )
     statement = update(idempotency_key).where(
@@ -81,7 +81,7 @@ def _store_responses(dialect: str) -> Update:
 
 
 def _replace_secrets(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", merchant_id=str, key=str, old=str, new=str)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str, old=str, new=str)
     statement = update(idempotency_key).where(
         idempotency_key.c.merchant_id == wanted.c.merchant_id,
         idempotency_key.c.key == wanted.c.key,

@@ -9,7 +9,7 @@ from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from paidonce.clock import Instant
 from paidonce.database.schema import api_key, merchant
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import OPERATOR, ApiKey, Merchant
@@ -19,33 +19,33 @@ _KEY_COLUMNS: Final = [api_key.c[name] for name in ApiKey.__struct_fields__]
 
 
 def _insert_merchants(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_given(dialect, merchant, "id", "event_sequence", "created_at")
+    statement = insert_json_rows(dialect, merchant, "id", "event_sequence", "created_at")
     return statement.on_conflict_do_nothing(index_elements=["id"]).returning(merchant.c.id)
 
 
 def _insert_keys(dialect: str) -> Insert:
-    statement = insert_given(dialect, api_key, *ApiKey.__struct_fields__)
+    statement = insert_json_rows(dialect, api_key, *ApiKey.__struct_fields__)
     # A row with this id is from the same request, in a commit whose result was lost.
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"])
 
 
 def _merchants_by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str)
     return select(*_MERCHANT_COLUMNS).where(merchant.c.id == wanted.c.id)
 
 
 def _keys_by_hash(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", hash=str)
+    wanted = json_rows(dialect, "wanted", hash=str)
     return select(*_KEY_COLUMNS).where(api_key.c.hash == wanted.c.hash)
 
 
 def _keys_by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str)
     return select(*_KEY_COLUMNS).where(api_key.c.id == wanted.c.id)
 
 
 def _end_keys(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, revoked_at=int, expires_at=int, replaced_by=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, revoked_at=int, expires_at=int, replaced_by=str)
     statement = update(api_key).where(
         api_key.c.id == wanted.c.id,
         api_key.c.merchant_id == wanted.c.merchant_id,

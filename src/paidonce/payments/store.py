@@ -8,14 +8,14 @@ from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text,
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import encode_rows, given_rows, insert_given, materialized
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
-_INSERT: Final = Statement(lambda dialect: insert_given(dialect, attempt, *Attempt.__struct_fields__))
+_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
@@ -49,18 +49,18 @@ def _claim(dialect: str) -> Update:
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str)
     return select(*_COLUMNS).where(attempt.c.id == wanted.c.id)
 
 
 def _refund_by_id(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     whose = or_(wanted.c.merchant_id.is_(None), attempt.c.merchant_id == wanted.c.merchant_id)
     return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, whose, attempt.c.kind == AttemptKind.REFUND)
 
 
 def _settle(dialect: str) -> Update:
-    wanted = given_rows(
+    wanted = json_rows(
         dialect,
         "wanted",
         id=str,
@@ -93,7 +93,7 @@ def _settle(dialect: str) -> Update:
 
 
 def _release(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
     return (
         update(attempt)
         .where(

@@ -9,7 +9,7 @@ from sqlalchemy.sql.dml import Insert
 
 from paidonce.clock import Instant
 from paidonce.database.schema import provider_webhook
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.provider_webhooks.model import ProviderWebhook
@@ -43,19 +43,19 @@ class WebhookMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _insert(dialect: str) -> Insert:
-    statement = insert_given(dialect, provider_webhook, *ProviderWebhook.__struct_fields__)
+    statement = insert_json_rows(dialect, provider_webhook, *ProviderWebhook.__struct_fields__)
     return statement.on_conflict_do_nothing(index_elements=["provider", "id"])
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", provider=str, id=str)
+    wanted = json_rows(dialect, "wanted", provider=str, id=str)
     return select(*_COLUMNS).where(
         provider_webhook.c.provider == wanted.c.provider, provider_webhook.c.id == wanted.c.id
     )
 
 
 def _mark(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", provider=str, id=str, tries_seen=int, result=str, applied_at=int, due_at=int)
+    wanted = json_rows(dialect, "wanted", provider=str, id=str, tries_seen=int, result=str, applied_at=int, due_at=int)
     statement = update(provider_webhook).where(
         provider_webhook.c.provider == wanted.c.provider,
         provider_webhook.c.id == wanted.c.id,
@@ -70,7 +70,7 @@ def _mark(dialect: str) -> Update:
 
 
 def _delete_applied(dialect: str) -> Delete:
-    wanted = given_rows(dialect, "wanted", provider=str, id=str)
+    wanted = json_rows(dialect, "wanted", provider=str, id=str)
     return delete(provider_webhook).where(
         tuple_(provider_webhook.c.provider, provider_webhook.c.id).in_(select(wanted.c.provider, wanted.c.id)),
         provider_webhook.c.applied_at.is_not(None),

@@ -12,7 +12,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import encode_rows, given_rows, insert_given, materialized
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.webhook_endpoints.message import DueMessage
@@ -173,7 +173,7 @@ def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
 
 
 def _claim(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
+    wanted = json_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
     heads = materialized(_heads(dialect, wanted))
     statement = update(delivery).where(
         delivery.c.id == heads.c.id,
@@ -189,7 +189,7 @@ def _claim(dialect: str) -> Update:
 
 
 def _messages(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     columns = {
         "delivery_id": delivery.c.id,
         "merchant_id": delivery.c.merchant_id,
@@ -227,7 +227,7 @@ def _messages(dialect: str) -> Select[Any]:
 
 
 def _mark(dialect: str) -> Update:
-    wanted = given_rows(
+    wanted = json_rows(
         dialect,
         "wanted",
         id=str,
@@ -258,7 +258,7 @@ def _mark(dialect: str) -> Update:
 
 
 def _release(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
     statement = update(delivery).where(
         delivery.c.id == wanted.c.id,
         delivery.c.merchant_id == wanted.c.merchant_id,
@@ -297,7 +297,7 @@ _RELEASE_ALL: Final = (
 )
 _DELETED: Final = _deleted()
 _DROP: Final = _drop()
-_INSERT_TRY: Final = Statement(lambda dialect: insert_given(dialect, delivery_try, *NewTry.__struct_fields__))
+_INSERT_TRY: Final = Statement(lambda dialect: insert_json_rows(dialect, delivery_try, *NewTry.__struct_fields__))
 
 
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:

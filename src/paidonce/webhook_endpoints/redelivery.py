@@ -13,7 +13,7 @@ from sqlalchemy.sql.selectable import ScalarSelect
 
 from paidonce.clock import Instant
 from paidonce.database.schema import delivery, merchant, redelivery, webhook_endpoint
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.errors import TooManyRedeliveries, WebhookEndpointNotFound
@@ -80,7 +80,7 @@ _OF_ENDPOINT: Final = (
     .where(redelivery.c.endpoint_id == bindparam("wanted_id"), redelivery.c.merchant_id == bindparam("of_merchant"))
     .order_by(redelivery.c.id)
 )
-_INSERT: Final = Statement(lambda dialect: insert_given(dialect, redelivery, *Redelivery.__struct_fields__))
+_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, redelivery, *Redelivery.__struct_fields__))
 _LOCK_MERCHANT: Final = (
     update(merchant)
     .where(merchant.c.id == bindparam("wanted_id"))
@@ -93,12 +93,12 @@ _DELETE_OF_ENDPOINT: Final = delete(redelivery).where(
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     return select(*_COLUMNS).where(redelivery.c.id == wanted.c.id, redelivery.c.merchant_id == wanted.c.merchant_id)
 
 
 def _advance(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, next_sequence=int)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, next_sequence=int)
     statement = update(redelivery).where(
         redelivery.c.id == wanted.c.id, redelivery.c.merchant_id == wanted.c.merchant_id
     )
@@ -106,7 +106,7 @@ def _advance(dialect: str) -> Update:
 
 
 def _put_off(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     statement = update(redelivery).where(
         redelivery.c.id == wanted.c.id, redelivery.c.merchant_id == wanted.c.merchant_id
     )
@@ -118,7 +118,7 @@ def _give_up(dialect: str) -> Delete:
 
 
 def _end(dialect: str) -> Delete:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     return delete(redelivery).where(
         tuple_(redelivery.c.id, redelivery.c.merchant_id).in_(select(wanted.c.id, wanted.c.merchant_id))
     )

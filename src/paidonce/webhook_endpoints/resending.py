@@ -9,7 +9,7 @@ from sqlalchemy import Select, Update, bindparam, or_, select, update
 
 from paidonce import ids
 from paidonce.database.schema import delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import encode_rows, given_rows
+from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
 from paidonce.webhook_endpoints.deliveries import NewTry
@@ -51,7 +51,7 @@ _ONE: Final = _WITH_EVENT.join(
 
 
 def _tries(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
     return (
         select(*_TRY_COLUMNS)
         .where(
@@ -64,13 +64,13 @@ def _tries(dialect: str) -> Select[Any]:
 
 
 def _among(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str)
     return select(delivery.c.id).where(delivery.c.id == wanted.c.id)
 
 
 def _resend(dialect: str) -> Update:
     """Make due what is not under way. What is dropped stays so: its endpoint is no more."""
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     statement = update(delivery).where(
         delivery.c.id == wanted.c.id,
         delivery.c.merchant_id == wanted.c.merchant_id,

@@ -8,7 +8,7 @@ from sqlalchemy import Select, Update, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import delivery, webhook_endpoint
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.webhook_endpoints.model import WebhookEndpoint
@@ -37,12 +37,12 @@ class EndpointName(msgspec.Struct, frozen=True):
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_given(dialect, webhook_endpoint, *WebhookEndpoint.__struct_fields__)
+    statement = insert_json_rows(dialect, webhook_endpoint, *WebhookEndpoint.__struct_fields__)
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"]).returning(webhook_endpoint.c.id)
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     return select(*_COLUMNS).where(
         webhook_endpoint.c.id == wanted.c.id,
         or_(wanted.c.merchant_id.is_(None), webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
@@ -50,7 +50,7 @@ def _by_name(dialect: str) -> Select[Any]:
 
 
 def _change(dialect: str) -> Update:
-    wanted = given_rows(dialect, "wanted", id=str, merchant_id=str, version=int, **_CHANGING)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, version=int, **_CHANGING)
     statement = update(webhook_endpoint).where(
         webhook_endpoint.c.id == wanted.c.id,
         webhook_endpoint.c.merchant_id == wanted.c.merchant_id,
@@ -61,7 +61,7 @@ def _change(dialect: str) -> Update:
 
 
 def _of_merchants(dialect: str) -> Select[Any]:
-    wanted = given_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str)
     newest = (
         select(func.max(delivery.c.number))
         .where(

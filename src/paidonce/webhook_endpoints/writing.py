@@ -13,7 +13,7 @@ import structlog
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import delivery
-from paidonce.database.sets import encode_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Event, EventType
@@ -23,7 +23,7 @@ from paidonce.webhook_endpoints.store import Subscription, subscriptions_of
 
 log = structlog.get_logger()
 
-_INSERT: Final = Statement(lambda dialect: insert_given(dialect, delivery, *Delivery.__struct_fields__))
+_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, delivery, *Delivery.__struct_fields__))
 
 _read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
 _read_detail: Final = msgspec.json.Decoder(dict[str, Any]).decode

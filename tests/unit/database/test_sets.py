@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
-from paidonce.database.sets import encode_rows, given_rows
+from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 
@@ -36,7 +36,7 @@ ROWS = st.lists(st.tuples(st.none() | TEXTS, st.none() | NUMBERS), max_size=20)
 
 
 def round_trip(transaction: Transaction, rows: list[tuple[str | None, int | None]]) -> list[tuple[Any, ...]]:
-    wanted = given_rows(transaction.connection.dialect.name, "wanted", place=int, label=str, number=int)
+    wanted = json_rows(transaction.connection.dialect.name, "wanted", place=int, label=str, number=int)
     encoded = encode_rows({"place": place, "label": one, "number": two} for place, (one, two) in enumerate(rows))
     statement = select(wanted.c.label, wanted.c.number).order_by(wanted.c.place)
     return [tuple(row) for row in transaction.rows(statement, {"wanted": encoded})]
@@ -69,7 +69,7 @@ def test_many_rows_are_one_statement_and_no_rows_are_none(database_url: str) -> 
 def test_a_column_that_a_row_leaves_out_is_null(database_url: str) -> None:
     database = open_database(parse_database_url(database_url), clock=system_clock)
     with database.read() as transaction:
-        wanted = given_rows(transaction.connection.dialect.name, "wanted", label=str, number=int)
+        wanted = json_rows(transaction.connection.dialect.name, "wanted", label=str, number=int)
         rows = transaction.rows(select(wanted), {"wanted": encode_rows([{"label": "alone"}, {"other": 1}])})
         assert [tuple(row) for row in rows] == [("alone", None), (None, None)]
     database.close()

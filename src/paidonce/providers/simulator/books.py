@@ -26,7 +26,7 @@ from sqlalchemy.dialects import sqlite
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.engine import Database
-from paidonce.database.sets import encode_rows, given_rows, insert_given
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.providers.simulator.behaviour import change_declined
@@ -157,7 +157,7 @@ class ChargePage(msgspec.Struct, frozen=True):
     limit: int | None = None
 
 
-_WANTED: Final = given_rows("sqlite", "wanted", key=str)
+_WANTED: Final = json_rows("sqlite", "wanted", key=str)
 _CHARGE: Final = select(*(charge.c[name] for name in Charge.__struct_fields__))
 _CHANGE: Final = select(*(change.c[name] for name in Change.__struct_fields__))
 # Of several charges with one key, the newest is read last and is used.
@@ -167,7 +167,7 @@ _CHANGE_BY_KEY: Final = Statement(
     lambda _: _CHANGE.where(change.c.key == bindparam("key")).order_by(change.c.reference.desc()).limit(1)
 )
 _ALL: Final = _CHARGE.where(charge.c.reference > bindparam("after")).order_by(charge.c.reference)
-_NEW: Final = given_rows(
+_NEW: Final = json_rows(
     "sqlite",
     "new",
     **{name: int if isinstance(charge.c[name].type, Integer) else str for name in Charge.__struct_fields__},
@@ -185,7 +185,7 @@ _INSERT: Final = Statement(
         .returning(charge.c.reference)
     )
 )
-_INSERT_CHANGE: Final = Statement(lambda dialect: insert_given(dialect, change, *Change.__struct_fields__))
+_INSERT_CHANGE: Final = Statement(lambda dialect: insert_json_rows(dialect, change, *Change.__struct_fields__))
 _COUNT: Final = Statement(
     lambda _: (
         sqlite.insert(call)
