@@ -27,7 +27,7 @@ from paidonce.database.schema import SCHEMA_VERSION, metadata
 from paidonce.database_url import parse_database_url
 from paidonce.errors import InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
-from paidonce.http.problems import ANSWERS, NOT_ANSWERED
+from paidonce.http.problems import PROBLEM_TYPES, PROCESS_ERRORS
 from paidonce.payments import model as payments
 from paidonce.providers.simulator import behaviour
 from paidonce.settings import Settings, environment_name
@@ -130,12 +130,14 @@ def test_every_error_is_answered_or_ends_a_command() -> None:
         if "__main__" not in module.name and "migrations" not in module.name:
             importlib.import_module(module.name)
     known = {kind for kind in subclasses(PaidonceError) if kind.__module__.startswith("paidonce.")}
-    assert known - set(ANSWERS) - NOT_ANSWERED == set()
-    assert set(ANSWERS) & NOT_ANSWERED == set()
+    assert known - set(PROBLEM_TYPES) - PROCESS_ERRORS == set()
+    assert set(PROBLEM_TYPES) & PROCESS_ERRORS == set()
 
 
 def test_every_error_code_is_listed_with_its_status_and_whether_to_retry() -> None:
-    expected = [(kind.code, str(answer.status), "yes" if kind.retryable else "no") for kind, answer in ANSWERS.items()]
+    expected = [
+        (kind.code, str(answer.status), "yes" if kind.retryable else "no") for kind, answer in PROBLEM_TYPES.items()
+    ]
     assert column("errors.md", "Answers", 0, 1, 2) == sorted(expected)
 
 
@@ -143,7 +145,7 @@ def test_every_error_of_a_command_is_listed_with_its_exit() -> None:
     expected = [
         (kind.code, str(BAD_SETTINGS_EXIT if kind is InvalidSettings else FAILURE_EXIT))
         for kind in subclasses(PaidonceError)
-        if kind in NOT_ANSWERED
+        if kind in PROCESS_ERRORS
     ]
     assert column("errors.md", "Errors of a command", 0, 1) == sorted(expected)
 

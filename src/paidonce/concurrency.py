@@ -125,7 +125,7 @@ class SharedBudget:
         self._free -= amount
         self._held[name] += amount
 
-    def give_back(self, name: str, amount: int) -> None:
+    def release(self, name: str, amount: int) -> None:
         """Record that a name holds less, by an amount that it was charged."""
         self._free += amount
         self._held[name] -= amount

@@ -244,7 +244,7 @@ def test_of_a_budget_a_name_alone_has_half_and_something_is_left_for_who_has_not
 
     assert (fill("a"), fill("b"), fill("c")) == (600, 300, 150)
     assert budget.has_room("d")
-    budget.give_back("a", 600)
+    budget.release("a", 600)
     assert (budget.held("a"), budget.has_room("a"), budget.has_room("b")) == (0, True, True)
 
 
@@ -252,5 +252,5 @@ def test_a_budget_that_is_used_up_has_room_for_nobody_until_it_is_given_back() -
     budget = SharedBudget(100)
     budget.charge("a", 150)
     assert not budget.has_room("b")
-    budget.give_back("a", 150)
+    budget.release("a", 150)
     assert budget.has_room("b")

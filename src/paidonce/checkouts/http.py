@@ -36,8 +36,8 @@ from paidonce.events.model import Origin
 from paidonce.events.schemas import event_response
 from paidonce.http.disconnects import until_disconnected
 from paidonce.http.fields import Fields
-from paidonce.http.headers import agree_on_key, read_wait_seconds
-from paidonce.http.key_lifetime import wait_while_key_is_valid
+from paidonce.http.headers import merge_idempotency_keys, read_wait_seconds
+from paidonce.http.key_expiry import wait_while_key_is_valid
 from paidonce.http.operation import ResponseSpec, exempt_post, get
 from paidonce.http.rate_limits import count_wait
 from paidonce.http.request import ApiRequest, refuse_two_cursors
@@ -170,7 +170,7 @@ async def respond_when_settled(
 
 
 def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
-    key = agree_on_key(request.http.headers.get("idempotency-key"), body.idempotency_key)
+    key = merge_idempotency_keys(request.http.headers.get("idempotency-key"), body.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),

@@ -18,7 +18,7 @@ from paidonce.events.schemas import (
 )
 from paidonce.events.store import EventFilter
 from paidonce.events.streaming import EventStream, Pace, respond_to_head
-from paidonce.http.key_lifetime import follow_while_key_is_valid
+from paidonce.http.key_expiry import follow_while_key_is_valid
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.rate_limits import count_stream
 from paidonce.http.request import ApiRequest
@@ -83,7 +83,7 @@ async def stream_events(request: ApiRequest, parameters: FollowEventsParameters)
         return respond_to_head
     follow = partial(feed.follow, merchant_id, after=after, newest=newest)
     follow_on = partial(follow_while_key_is_valid, request, follow)
-    return EventStream(follow_on, types=_types(parameters.types), pace=Pace(), visit=count_stream(request.context))
+    return EventStream(follow_on, types=_types(parameters.types), pace=Pace(), rate_limit=count_stream(request.context))
 
 
 @get(

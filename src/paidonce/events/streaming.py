@@ -15,7 +15,7 @@ from paidonce.events.model import Event
 from paidonce.events.schemas import event_response
 from paidonce.http.context import Header
 from paidonce.http.disconnects import until_disconnected
-from paidonce.http.rate_limits import Visit
+from paidonce.http.rate_limits import RateLimitState
 from paidonce.http.responses import encode
 
 log = structlog.get_logger()
@@ -51,12 +51,12 @@ class EventStream:
         *,
         types: frozenset[str] | None,
         pace: Pace,
-        visit: Visit,
+        rate_limit: RateLimitState,
     ) -> None:
         self._follow = follow
         self._types = types
         self._pace = pace
-        self._visit = visit
+        self._rate_limit = rate_limit
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Tell until the client has gone, the process stops, or it has been open for long."""
@@ -76,7 +76,7 @@ class EventStream:
         until = loop.time() + self._pace.open
         told = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
         while True:
-            with self._visit.sending(len(told)):
+            with self._rate_limit.sending(len(told)):
                 async with asyncio.timeout(self._pace.stuck):
                     await send({"type": "http.response.body", "body": told, "more_body": True})
             if loop.time() >= until:
@@ -92,7 +92,7 @@ class EventStream:
     async def _read(self, follower: Follower) -> bytes:
         """Write down what comes next. Who is far behind reads in turn with all others who read much."""
         if follower.is_behind:
-            async with self._visit.reading():
+            async with self._rate_limit.reading():
                 return b"" if follower.ended else self._shown(await follower.read(seconds=0), follower)
         return self._shown(await follower.read(seconds=self._pace.heartbeat), follower)
 

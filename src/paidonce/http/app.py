@@ -9,16 +9,16 @@ from paidonce.errors import RouteNotFound
 from paidonce.http.authentication import Authenticate, authenticate_for
 from paidonce.http.endpoint import PathEndpoint
 from paidonce.http.meta import render_pages
+from paidonce.http.middleware.canonical_paths import CanonicalPaths
 from paidonce.http.middleware.large_responses import LargeResponses
-from paidonce.http.middleware.problem_answers import ProblemAnswers
+from paidonce.http.middleware.problem_responses import ProblemResponses
 from paidonce.http.middleware.proxies import TrustedProxies
 from paidonce.http.middleware.rate_limits import RateLimits
 from paidonce.http.middleware.request_context import RequestContexts
 from paidonce.http.middleware.request_limits import RequestLimits
 from paidonce.http.middleware.security_headers import SecurityHeaders
-from paidonce.http.middleware.spelling import OneSpelling
 from paidonce.http.operation import Operation
-from paidonce.http.rate_limits import limits_of
+from paidonce.http.rate_limits import make_rate_limiter
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 
@@ -26,14 +26,14 @@ from paidonce.service import Service
 def create_web_app(service: Service) -> ASGIApp:
     """Make the application for a service that is open; any ASGI server can run it."""
     render_pages(OPERATIONS)
-    limits = limits_of(service.settings)
+    limits = make_rate_limiter(service.settings)
     router = Router(
         routes_of(OPERATIONS, service, authenticate_for(service, limits)),
         redirect_slashes=False,
         default=_refuse_unknown_path,
     )
-    app: ASGIApp = RequestLimits(OneSpelling(router), body_seconds=service.settings.body_seconds)
-    app = LargeResponses(RateLimits(ProblemAnswers(app), limits))
+    app: ASGIApp = RequestLimits(CanonicalPaths(router), body_seconds=service.settings.body_seconds)
+    app = LargeResponses(RateLimits(ProblemResponses(app), limits))
     app = RequestContexts(SecurityHeaders(app), OPERATIONS)
     if service.settings.trusted_proxies:
         app = TrustedProxies(app, service.settings.trusted_proxies)

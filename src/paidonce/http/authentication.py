@@ -9,7 +9,7 @@ from paidonce.errors import InsufficientScope, Unauthenticated
 from paidonce.http.context import context_of
 from paidonce.http.headers import secret_of
 from paidonce.http.operation import Operation
-from paidonce.http.rate_limits import Limits
+from paidonce.http.rate_limits import RateLimiter
 from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.merchants.model import Caller
 from paidonce.service import Service
@@ -18,7 +18,7 @@ Authenticate: TypeAlias = Callable[[Request, Operation], Awaitable[None]]
 """Notes in the request's context who makes it; raises where they may not call the operation, or not so often."""
 
 
-def authenticate_for(service: Service, limits: Limits) -> Authenticate:
+def authenticate_for(service: Service, limits: RateLimiter) -> Authenticate:
     """Make the check. While keys are off everybody may call everything but an operator's operations."""
     api_key_cache = service.api_key_cache if service.settings.auth == "keys" else None
 

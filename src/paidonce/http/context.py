@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from paidonce.http.operation import Operation
-    from paidonce.http.rate_limits import Visit
+    from paidonce.http.rate_limits import RateLimitState
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -23,15 +23,15 @@ CONTEXT: Final = "paidonce.context"
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
     """``id`` names the request, ``address`` is the client's, empty where none is known, ``caller`` is who makes it,
-    ``visit`` what the rate limits note of it. ``operations`` is the table in which it is looked up, ``has_begun`` tells
-    whether a response is being sent.
+    ``rate_limit`` what the rate limiter notes of it. ``operations`` is the table in which it is looked up,
+    ``has_begun`` tells whether a response is being sent.
     """
 
     id: str
     operations: "Sequence[Operation]"
     address: str = ""
     caller: Caller = UNAUTHENTICATED
-    visit: "Visit | None" = None
+    rate_limit: "RateLimitState | None" = None
     has_begun: bool = False
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from paidonce.http.problems import ANSWERS
+from paidonce.http.problems import PROBLEM_TYPES
 
 Json: TypeAlias = dict[str, Any]
 Field: TypeAlias = tuple[str, Json, str]  # A parameter or property: its name, its schema or what has one, a note.
@@ -86,7 +86,7 @@ def _navigation(groups: Iterable[tuple[Json, list[Call]]], objects: Iterable[str
         links = {one.said["operationId"]: _method(one) + f"<span>{escape(one.said['summary'])}</span>" for one in calls}
         yield _links(tag["name"], tag["name"], links)
     yield _links("objects", "Objects", {name: escape(_words(name)) for name in objects})
-    yield _links("errors", "Errors", {kind.code: f"<code>{escape(kind.code)}</code>" for kind in ANSWERS})
+    yield _links("errors", "Errors", {kind.code: f"<code>{escape(kind.code)}</code>" for kind in PROBLEM_TYPES})
 
 
 def _links(anchor: str, heading: str, links: dict[str, str]) -> str:
@@ -207,7 +207,7 @@ def _answers(responses: Json) -> str:
 
 
 def _errors() -> Iterator[str]:
-    for kind, answer in ANSWERS.items():
+    for kind, answer in PROBLEM_TYPES.items():
         code, note = escape(kind.code), " <b>retryable</b>" if kind.retryable else ""
         told = _paragraph(" ".join(dict.fromkeys([f"{answer.title}.", kind.__doc__ or ""])))
         yield f'<div id="{code}"><dt><span>{answer.status}</span> <a href="#{code}"><code>{code}</code></a>{note}</dt>'

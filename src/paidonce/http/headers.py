@@ -32,7 +32,7 @@ def read_idempotency_key(header: str | None) -> str | None:
     return key
 
 
-def agree_on_key(header: str | None, body: str | None) -> str | None:
+def merge_idempotency_keys(header: str | None, body: str | None) -> str | None:
     """Join the header's key and the body's: the same thing; raises InvalidIdempotencyKey where they differ."""
     key = read_idempotency_key(header)
     if key is not None and body is not None and key != body:

@@ -21,7 +21,7 @@ from paidonce.errors import (
 )
 from paidonce.http.fields import Fields
 from paidonce.http.path_ids import PATH_IDS
-from paidonce.http.problems import ANSWERS, PROBLEM_JSON, InternalError, Problem
+from paidonce.http.problems import PROBLEM_JSON, PROBLEM_TYPES, InternalError, Problem
 
 if TYPE_CHECKING:
     from paidonce.http.operation import Operation
@@ -257,12 +257,12 @@ def _errors_by_status(operation: "Operation") -> dict[int, list[type[PaidonceErr
         causes += [Overloaded, DatabaseUnavailable]
     by_status: dict[int, list[type[PaidonceError]]] = {}
     for cause in dict.fromkeys(causes):
-        by_status.setdefault(ANSWERS[cause].status, []).append(cause)
+        by_status.setdefault(PROBLEM_TYPES[cause].status, []).append(cause)
     return by_status
 
 
 def _problem(causes: list[type[PaidonceError]]) -> Json:
-    status = ANSWERS[causes[0]].status
+    status = PROBLEM_TYPES[causes[0]].status
     headers = {"X-Request-Id": REQUEST_ID_HEADER, **LIMIT_HEADERS}
     if status == 401:  # noqa: PLR2004 - as below
         headers["WWW-Authenticate"] = HEADERS["WWW-Authenticate"]
@@ -273,9 +273,9 @@ def _problem(causes: list[type[PaidonceError]]) -> Json:
             "summary": (cause.__doc__ or "").strip(),
             "value": {
                 "type": f"/docs#{cause.code}",
-                "title": ANSWERS[cause].title,
+                "title": PROBLEM_TYPES[cause].title,
                 "status": status,
-                "detail": ANSWERS[cause].title + ".",
+                "detail": PROBLEM_TYPES[cause].title + ".",
                 "instance": "/checkouts",
                 "code": cause.code,
                 "requestId": "req_06f0q0h7pvsnb2c9vq3k1jv2rg",

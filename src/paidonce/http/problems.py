@@ -17,7 +17,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = "1"
 
 
-class Answer(NamedTuple):
+class ProblemType(NamedTuple):
     """The HTTP status and the title of an error; the title is the same for every occurrence."""
 
     status: int
@@ -34,51 +34,51 @@ class InternalError(PaidonceError):
         super().__init__("An unexpected error occurred. It is safe to retry with the same idempotency key.")
 
 
-ANSWERS: Final[dict[type[PaidonceError], Answer]] = {
-    errors.MalformedRequest: Answer(400, "Malformed HTTP request"),
-    errors.MalformedBody: Answer(400, "Invalid JSON body"),
-    errors.InvalidRequest: Answer(400, "Invalid request"),
-    errors.InvalidIdempotencyKey: Answer(400, "Invalid idempotency key"),
-    errors.InvalidSignature: Answer(401, "Invalid signature"),
-    errors.Unauthenticated: Answer(401, "Invalid API key"),
-    errors.InsufficientScope: Answer(403, "Insufficient scope"),
-    errors.WrongMerchant: Answer(403, "Belongs to another merchant"),
-    errors.RouteNotFound: Answer(404, "Path not found"),
-    errors.CheckoutNotFound: Answer(404, "Checkout not found"),
-    errors.MerchantNotFound: Answer(404, "Merchant not found"),
-    errors.KeyNotFound: Answer(404, "API key not found"),
-    errors.RefundNotFound: Answer(404, "Refund not found"),
-    errors.IdempotencyKeyNotFound: Answer(404, "Idempotency key not found"),
-    errors.EventNotFound: Answer(404, "Event not found"),
-    errors.ProviderNotFound: Answer(404, "Provider not found"),
-    errors.WebhookEndpointNotFound: Answer(404, "Webhook endpoint not found"),
-    errors.DeliveryNotFound: Answer(404, "Delivery not found"),
-    errors.MethodNotAllowed: Answer(405, "Method not allowed"),
-    errors.RequestTimeout: Answer(408, "Request timeout"),
-    errors.InvalidState: Answer(409, "Invalid checkout status"),
-    errors.PaymentInProgress: Answer(409, "Payment in progress"),
-    errors.KeyNotActive: Answer(409, "API key not active"),
-    errors.IdempotencyKeyInUse: Answer(409, "Idempotency key in use"),
-    errors.AttemptsExhausted: Answer(409, "Payment attempts exhausted"),
-    errors.TooManyWebhookEndpoints: Answer(409, "Too many webhook endpoints"),
-    errors.TooManyRedeliveries: Answer(409, "Too many pending redeliveries"),
-    errors.CheckoutExpired: Answer(410, "Checkout expired"),
-    errors.BodyTooLarge: Answer(413, "Request body too large"),
-    errors.TargetTooLong: Answer(414, "Path and query too long"),
-    errors.UnsupportedMediaType: Answer(415, "Unsupported media type"),
-    errors.IdempotencyKeyReused: Answer(422, "Idempotency key reused"),
-    errors.AmountExceedsCapturable: Answer(422, "Amount exceeds the authorized amount"),
-    errors.AmountExceedsRefundable: Answer(422, "Amount exceeds the refundable amount"),
-    errors.RateLimited: Answer(429, "Too many requests"),
-    errors.HeadersTooLarge: Answer(431, "Request headers too large"),
-    InternalError: Answer(500, "Internal error"),
-    errors.EncryptionKeyMissing: Answer(501, "Encryption key not configured"),
-    errors.Overloaded: Answer(503, "Service overloaded"),
-    errors.DatabaseUnavailable: Answer(503, "Database unavailable"),
+PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
+    errors.MalformedRequest: ProblemType(400, "Malformed HTTP request"),
+    errors.MalformedBody: ProblemType(400, "Invalid JSON body"),
+    errors.InvalidRequest: ProblemType(400, "Invalid request"),
+    errors.InvalidIdempotencyKey: ProblemType(400, "Invalid idempotency key"),
+    errors.InvalidSignature: ProblemType(401, "Invalid signature"),
+    errors.Unauthenticated: ProblemType(401, "Invalid API key"),
+    errors.InsufficientScope: ProblemType(403, "Insufficient scope"),
+    errors.WrongMerchant: ProblemType(403, "Belongs to another merchant"),
+    errors.RouteNotFound: ProblemType(404, "Path not found"),
+    errors.CheckoutNotFound: ProblemType(404, "Checkout not found"),
+    errors.MerchantNotFound: ProblemType(404, "Merchant not found"),
+    errors.KeyNotFound: ProblemType(404, "API key not found"),
+    errors.RefundNotFound: ProblemType(404, "Refund not found"),
+    errors.IdempotencyKeyNotFound: ProblemType(404, "Idempotency key not found"),
+    errors.EventNotFound: ProblemType(404, "Event not found"),
+    errors.ProviderNotFound: ProblemType(404, "Provider not found"),
+    errors.WebhookEndpointNotFound: ProblemType(404, "Webhook endpoint not found"),
+    errors.DeliveryNotFound: ProblemType(404, "Delivery not found"),
+    errors.MethodNotAllowed: ProblemType(405, "Method not allowed"),
+    errors.RequestTimeout: ProblemType(408, "Request timeout"),
+    errors.InvalidState: ProblemType(409, "Invalid checkout status"),
+    errors.PaymentInProgress: ProblemType(409, "Payment in progress"),
+    errors.KeyNotActive: ProblemType(409, "API key not active"),
+    errors.IdempotencyKeyInUse: ProblemType(409, "Idempotency key in use"),
+    errors.AttemptsExhausted: ProblemType(409, "Payment attempts exhausted"),
+    errors.TooManyWebhookEndpoints: ProblemType(409, "Too many webhook endpoints"),
+    errors.TooManyRedeliveries: ProblemType(409, "Too many pending redeliveries"),
+    errors.CheckoutExpired: ProblemType(410, "Checkout expired"),
+    errors.BodyTooLarge: ProblemType(413, "Request body too large"),
+    errors.TargetTooLong: ProblemType(414, "Path and query too long"),
+    errors.UnsupportedMediaType: ProblemType(415, "Unsupported media type"),
+    errors.IdempotencyKeyReused: ProblemType(422, "Idempotency key reused"),
+    errors.AmountExceedsCapturable: ProblemType(422, "Amount exceeds the authorized amount"),
+    errors.AmountExceedsRefundable: ProblemType(422, "Amount exceeds the refundable amount"),
+    errors.RateLimited: ProblemType(429, "Too many requests"),
+    errors.HeadersTooLarge: ProblemType(431, "Request headers too large"),
+    InternalError: ProblemType(500, "Internal error"),
+    errors.EncryptionKeyMissing: ProblemType(501, "Encryption key not configured"),
+    errors.Overloaded: ProblemType(503, "Service overloaded"),
+    errors.DatabaseUnavailable: ProblemType(503, "Database unavailable"),
 }
 
 # Errors of the process, not of a request: they end a command and never reach a client.
-NOT_ANSWERED: Final = frozenset(
+PROCESS_ERRORS: Final = frozenset(
     {errors.InvalidSettings, errors.DatabaseInUse, errors.SchemaOutdated, errors.NotDurable}
 )
 
@@ -120,7 +120,7 @@ CLOSING: Final = (
 def problem_response(error: Exception, scope: Scope) -> Response:
     """Turn an exception into a problem response. An unexpected exception is logged and becomes a 500."""
     fact = _fact(error, scope)
-    status, title = ANSWERS[type(fact)]
+    status, title = PROBLEM_TYPES[type(fact)]
     problem = Problem(
         type=f"{prefix_in(scope)}/docs#{fact.code}",
         title=title,
@@ -152,7 +152,7 @@ def problem_response(error: Exception, scope: Scope) -> Response:
 
 
 def _fact(error: Exception, scope: Scope) -> PaidonceError:
-    if type(error) in ANSWERS:
+    if type(error) in PROBLEM_TYPES:
         assert isinstance(error, PaidonceError)
         return error
     log.error("request_failed", path=scope["path"], exc_info=error)

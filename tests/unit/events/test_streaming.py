@@ -12,7 +12,7 @@ from starlette.types import Message
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.model import Event
 from paidonce.events.streaming import EventStream, Pace
-from paidonce.http.rate_limits import LISTS_AT_ONCE, Limits, Visit, limits_of
+from paidonce.http.rate_limits import LISTS_AT_ONCE, RateLimiter, RateLimitState, make_rate_limiter
 from paidonce.settings import Settings
 from tests.unit.events.event_log_harness import SECONDS_MAX, EventLogHarness, event_log_harness
 
@@ -64,12 +64,12 @@ def streaming(
     newest: int = 0,
     types: frozenset[str] | None = None,
     pace: Pace = QUIET,
-    limits: Limits | None = None,
+    limits: RateLimiter | None = None,
 ) -> Iterator[tuple[Client, "asyncio.Task[None]"]]:
     client = Client()
     follow = partial(harness.feed.follow, "m1", after=after, newest=newest)
-    visit = Visit(limits or limits_of(Settings()), ADDRESS)
-    stream = EventStream(follow, types=types, pace=pace, visit=visit)
+    visit = RateLimitState(limits or make_rate_limiter(Settings()), ADDRESS)
+    stream = EventStream(follow, types=types, pace=pace, rate_limit=visit)
     task = asyncio.ensure_future(stream({}, client.receive, client.send))
     try:
         yield client, task
@@ -154,7 +154,7 @@ async def test_followers_that_are_far_behind_read_in_turns_and_disconnected_ones
     newest = RECENT_MAX + PAGE_MAX
     async with event_log_harness(sqlite_url) as harness:
         await harness.happen(newest)
-        limits = limits_of(Settings())
+        limits = make_rate_limiter(Settings())
         for _ in range(LISTS_AT_ONCE):
             await limits.lists.acquire("others")
         read_history = harness.feed.read_history
@@ -184,7 +184,7 @@ async def test_followers_that_are_far_behind_read_in_turns_and_disconnected_ones
 async def test_what_a_stream_is_sent_and_does_not_take_counts_as_unsent(sqlite_url: str) -> None:
     async with event_log_harness(sqlite_url) as harness:
         await harness.happen(PAGE_MAX)
-        limits = limits_of(Settings())
+        limits = make_rate_limiter(Settings())
         with streaming(harness, newest=PAGE_MAX, limits=limits) as (client, task):
             await client.until("id: 0\n\n")
             client.going_on.clear()

@@ -12,7 +12,7 @@ import pytest
 
 from paidonce.http.docs import render_docs
 from paidonce.http.openapi import build_document
-from paidonce.http.problems import ANSWERS
+from paidonce.http.problems import PROBLEM_TYPES
 from paidonce.http.routes import OPERATIONS
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ def test_every_operation_has_its_anchor(document: Json, page: Page) -> None:
 
 
 def test_every_error_code_has_the_anchor_that_its_type_leads_to(page: Page) -> None:
-    assert {kind.code for kind in ANSWERS} - set(page.anchors) == set()
+    assert {kind.code for kind in PROBLEM_TYPES} - set(page.anchors) == set()
 
 
 def test_no_anchor_is_there_twice(page: Page) -> None:

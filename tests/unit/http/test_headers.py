@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from paidonce.errors import InvalidIdempotencyKey
 from paidonce.http.headers import (
     WAIT_SECONDS_MAX,
-    agree_on_key,
+    merge_idempotency_keys,
     read_idempotency_key,
     read_wait_seconds,
 )
@@ -46,12 +46,12 @@ def test_a_key_that_is_quoted_as_the_standard_says_is_the_key(key: str) -> None:
     ("header", "body", "agreed"), [(None, None, None), ("k", None, "k"), (None, "k", "k"), ('"k"', "k", "k")]
 )
 def test_header_and_body_name_the_same_key(header: str | None, body: str | None, agreed: str | None) -> None:
-    assert agree_on_key(header, body) == agreed
+    assert merge_idempotency_keys(header, body) == agreed
 
 
 def test_a_header_and_a_body_that_differ_are_refused() -> None:
     with pytest.raises(InvalidIdempotencyKey, match="differ"):
-        agree_on_key("one", "another")
+        merge_idempotency_keys("one", "another")
 
 
 @pytest.mark.parametrize(

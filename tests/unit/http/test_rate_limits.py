@@ -11,12 +11,20 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from paidonce.http import rate_limits as module
-from paidonce.http.addresses import address_of
+from paidonce.http.client_addresses import client_address
 from paidonce.http.context import context_of
-from paidonce.http.middleware.problem_answers import ProblemAnswers
+from paidonce.http.middleware.problem_responses import ProblemResponses
 from paidonce.http.middleware.rate_limits import RateLimits
 from paidonce.http.middleware.request_context import RequestContexts
-from paidonce.http.rate_limits import SECOND, Buckets, Limits, Policy, count_stream, count_wait, limits_of
+from paidonce.http.rate_limits import (
+    SECOND,
+    Policy,
+    RateLimiter,
+    TokenBuckets,
+    count_stream,
+    count_wait,
+    make_rate_limiter,
+)
 from paidonce.merchants.model import UNAUTHENTICATED, Caller
 from paidonce.settings import Settings
 
@@ -41,11 +49,11 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFUSAL_SECONDS", 0)
 
 
-def buckets(stopwatch: Stopwatch, per_second: float = 10, burst: int = 20) -> Buckets:
-    return Buckets(Policy("key", per_second, burst), stopwatch)
+def buckets(stopwatch: Stopwatch, per_second: float = 10, burst: int = 20) -> TokenBuckets:
+    return TokenBuckets(Policy("key", per_second, burst), stopwatch)
 
 
-def taken(bucket: Buckets, name: str) -> int:
+def taken(bucket: TokenBuckets, name: str) -> int:
     """Take until there is none; returns how many there were."""
     count = 0
     while not bucket.take(name)[0]:
@@ -106,10 +114,10 @@ def test_buckets_that_are_full_again_make_room(monkeypatch: pytest.MonkeyPatch) 
     assert len(bucket) == 1
 
 
-def limits(**settings: float) -> Limits:
+def limits(**settings: float) -> RateLimiter:
     """Make only the limits that are named."""
     off = {"rate_limit_per_second": 0.0, "requests_at_once": 0, "address_limit_per_second": 0.0}
-    return limits_of(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
+    return make_rate_limiter(msgspec.structs.replace(Settings(), auth="keys", **{**off, **settings}), Stopwatch())
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -118,13 +126,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Client:
     """Asks an application behind the limits, each time as who it is told; for a list, or for something else."""
 
-    def __init__(self, limited: Limits, handler: Handler | None = None, *, is_list: bool = False) -> None:
+    def __init__(self, limited: RateLimiter, handler: Handler | None = None, *, is_list: bool = False) -> None:
         self.limited = limited
         self.is_list = is_list
         self.asked = 0
         self.told: StoredResponse | None = None
         self.handler = handler or self.answer
-        self.app = RequestContexts(RateLimits(ProblemAnswers(self.admit), limited), [])
+        self.app = RequestContexts(RateLimits(ProblemResponses(self.admit), limited), [])
 
     async def admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
@@ -438,11 +446,11 @@ async def test_a_key_has_only_so_many_streams_and_waits_while_another_has_its_ow
     ],
 )
 def test_an_address_is_named_by_whom_it_belongs_to(client: str, name: str) -> None:
-    assert address_of(client) == name
+    assert client_address(client) == name
 
 
 async def test_without_keys_requests_are_not_counted_but_what_waits_unread_is() -> None:
-    client = Client(limits_of(Settings(requests_at_once=1)))
+    client = Client(make_rate_limiter(Settings(requests_at_once=1)))
     assert (await client.ask(UNAUTHENTICATED))[0] == 200
     lists = Lists(megabytes_max=64)
     assert set(await lists.ask(UNAUTHENTICATED, times=50)) == {200, 429}

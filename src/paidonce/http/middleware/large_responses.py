@@ -30,7 +30,7 @@ class LargeResponses:
             try:
                 await self._send_pieces(body, send)
             except TimeoutError:
-                log.info("slow_reader_let_go", path=scope["path"])  # It is not ended: the server cuts it off.
+                log.info("slow_reader_disconnected", path=scope["path"])  # It is not ended: the server cuts it off.
 
         await self._app(scope, receive, send_in_pieces)
 

@@ -5,13 +5,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_in
 from paidonce.http.problems import problem_response
-from paidonce.http.rate_limits import Limits
+from paidonce.http.rate_limits import RateLimiter
 
 
 class RateLimits:
     """Holds each request against its address, and tells each response what is left."""
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimiter) -> None:
         self._app = app
         self._limits = limits
 
@@ -21,10 +21,10 @@ class RateLimits:
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = await self._limits.before_answer(context, message["status"])
+                headers = await self._limits.before_response(context, message["status"])
                 message["headers"] = [*message["headers"], *headers]
             elif not message.get("more_body", False):
-                self._limits.count_answer(context, len(message.get("body", b"")))
+                self._limits.count_response(context, len(message.get("body", b"")))
             await send(message)
 
         try:

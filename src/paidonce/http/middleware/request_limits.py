@@ -84,7 +84,7 @@ class _Body:
         self._has_ended = not message.get("more_body", False)
         return message
 
-    async def read_on(self) -> None:
+    async def discard_rest(self) -> None:
         """Read what nobody wanted: a server that has not read all of it closes, and its answer could be lost with that.
 
         Chunks are not read: they cost more than they bring.
@@ -117,7 +117,7 @@ class RequestLimits:
         try:
             await self._app(scope, body.receive, send)
         except PaidonceError:
-            await body.read_on()
+            await body.discard_rest()
             raise
 
     async def _in_time(self, receive: Receive, deadline: float) -> Message:

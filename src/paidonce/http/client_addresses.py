@@ -5,7 +5,7 @@ from functools import lru_cache
 
 
 @lru_cache(maxsize=4096)
-def address_of(host: str) -> str:
+def client_address(host: str) -> str:
     """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
     try:
         address = ipaddress.ip_address(host)

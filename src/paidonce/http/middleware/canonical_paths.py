@@ -20,7 +20,7 @@ SLASH: Final = b"%2F"
 VALUES_WITH_SLASHES: Final = b"/idempotency-keys/"
 
 
-class OneSpelling:
+class CanonicalPaths:
     """Raises RouteNotFound for a path, as it was sent, that is not in its one spelling.
 
     A proxy's rule for ``/keys`` does not see ``//keys``, ``/%6Beys`` or ``/keys%2F``: none of them may be answered.

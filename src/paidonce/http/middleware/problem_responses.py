@@ -9,7 +9,7 @@ from paidonce.http.problems import problem_response
 log = structlog.get_logger()
 
 
-class ProblemAnswers:
+class ProblemResponses:
     """Answers what was raised with a problem. A response that has begun is cut off instead, so that it shows."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -21,6 +21,6 @@ class ProblemAnswers:
             await self._app(scope, receive, send)
         except Exception as error:
             if context_in(scope).has_begun:
-                log.error("answer_failed", path=scope["path"], exc_info=error)
+                log.error("response_failed", path=scope["path"], exc_info=error)
                 return
             await problem_response(error, scope)(scope, receive, send)
