@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from itertools import count
 from typing import Final
@@ -39,7 +40,10 @@ ENVIRONMENT: Final = (
     *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN"),
 )
-TIMEOUTS_OF_A_CALL: Final = 2  # Whoever has not told by then what became of a call hangs, and is replaced.
+TIMEOUTS_OF_A_CALL: Final = 2  # A call whose outcome is not known by then has failed.
+# A process that owes an outcome and has sent none for so long hangs, and is replaced. It is much longer than a start
+# takes: on an overloaded machine a process that is replaced while it starts would never call anybody.
+HANG_SECONDS: Final = 30.0
 PAUSE_SECONDS_MIN: Final = 0.1
 PAUSE_SECONDS_MAX: Final = 10.0
 LOST: Final = "the process that calls receivers ended"
@@ -48,9 +52,12 @@ LOST: Final = "the process that calls receivers ended"
 class Caller:
     """Calls receivers. ``command`` starts the process: the number of its socket and the settings are put behind it."""
 
-    def __init__(self, settings: CallerSettings, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self, settings: CallerSettings, *, command: Sequence[str] = COMMAND, hang_seconds: float = HANG_SECONDS
+    ) -> None:
         self._settings = settings
         self._command = command
+        self._hang_seconds = hang_seconds
         self._numbers = count()
         self._starting = asyncio.Lock()
         self._process: _Process | None = None
@@ -63,8 +70,9 @@ class Caller:
             async with asyncio.timeout(self._settings.timeout_seconds * TIMEOUTS_OF_A_CALL):
                 outcome = await process.do(Post(next(self._numbers), url, headers, body))
         except TimeoutError:
-            log.error("webhook_process_hangs", pid=process.pid)
-            process.kill()
+            if process.silent_seconds() >= self._hang_seconds:
+                log.error("webhook_process_hangs", pid=process.pid)
+                process.kill()
             raise CallFailed(LOST) from None
         self._ends = 0
         if outcome.defect is not None:
@@ -135,6 +143,7 @@ class _Process:
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._ending = False
+        self._silent_since: float | None = None  # None while it owes no outcome.
         self._task = asyncio.create_task(self._read())
 
     @property
@@ -142,12 +151,18 @@ class _Process:
         """Whether it does no more calls."""
         return self._task.done()
 
+    def silent_seconds(self) -> float:
+        """Return for how long it has owed an outcome and sent none."""
+        return 0.0 if self._silent_since is None else time.monotonic() - self._silent_since
+
     async def do(self, call: Call) -> Outcome:
         """Have a call done; raises CallFailed where the process ends before."""
         if self.has_ended:
             raise CallFailed(LOST)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
+        if self._silent_since is None:
+            self._silent_since = time.monotonic()
         try:
             send(self._writer, call)
             return await future
@@ -157,6 +172,7 @@ class _Process:
     async def _read(self) -> None:
         while (outcome := await receive(self._reader, OUTCOMES)) is not None:
             future = self._waiting.get(outcome.number)
+            self._silent_since = time.monotonic() if len(self._waiting) > 1 else None
             if future is not None and not future.done():
                 future.set_result(outcome)
         for future in self._waiting.values():

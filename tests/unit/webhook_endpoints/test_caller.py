@@ -53,8 +53,11 @@ async def place() -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def caller(*command: str, allow_private: bool = True, timeout_seconds: float = 30) -> AsyncIterator[Caller]:
-    one = Caller(CallerSettings(allow_private, timeout_seconds), command=command or COMMAND)
+async def caller(
+    *command: str, allow_private: bool = True, timeout_seconds: float = 30, hang_seconds: float = 30
+) -> AsyncIterator[Caller]:
+    settings = CallerSettings(allow_private, timeout_seconds)
+    one = Caller(settings, command=command or COMMAND, hang_seconds=hang_seconds)
     try:
         yield one
     finally:
@@ -112,14 +115,40 @@ async def test_a_process_that_is_killed_fails_its_calls_and_another_does_the_nex
 
 
 async def test_a_process_that_hangs_is_replaced() -> None:
-    async with place() as receiver, caller(timeout_seconds=1) as outside:
-        with suppress(CallFailed):  # Where the machine is slow, this one may take longer than it is given.
-            await outside.post(receiver.url, {}, b"{}")
-        (process,) = children()
+    async with place() as receiver, caller(timeout_seconds=0.2, hang_seconds=5) as outside:
+        process = await running(outside, receiver.url)
         os.kill(process, signal.SIGSTOP)
-        with pytest.raises(CallFailed, match="the process that calls receivers ended"):
-            await outside.post(receiver.url, {}, b"{}")
-        await until(lambda: process not in children())
+        while process in children():
+            with pytest.raises(CallFailed, match="the process that calls receivers ended"):
+                await outside.post(receiver.url, {}, b"{}")
+        assert await running(outside, receiver.url) != process
+
+
+async def test_a_process_that_starts_slowly_fails_calls_and_is_left_to_start() -> None:
+    slow = (sys.executable, "-c", SLOW_START, *COMMAND)
+    async with place() as receiver, caller(*slow, timeout_seconds=0.1) as outside:
+        failed = asyncio.create_task(outside.post(receiver.url, {}, b"{}"))
+        await until(lambda: bool(children()))
+        (process,) = children()
+        with pytest.raises(CallFailed):
+            await failed
+        assert await running(outside, receiver.url) == process
+
+
+SLOW_START = """
+import os, select, sys
+select.select([], [], [], 1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+async def running(outside: Caller, url: str) -> int:
+    """Post until a call succeeds; returns the process that made it."""
+    while True:
+        with suppress(CallFailed):
+            await outside.post(url, {}, b"{}")
+            (process,) = children()
+            return process
 
 
 async def test_a_process_that_cannot_be_started_or_ends_at_once_is_a_failed_call() -> None:
