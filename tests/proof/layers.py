@@ -45,7 +45,7 @@ def stale_worker(url: str) -> list[str]:
         if (
             [one.fence for one in claimed if one.id == attempt_id] != [2]
             or before != after
-            or any(one.verdict for one in settled)
+            or any(one.transition for one in settled)
         ):
             return [f"8. a stale worker changed {before} to {after} of {checkout_id}"]
     return []
@@ -100,10 +100,10 @@ def _claim_against_answer(database: Database, clock: "_Clock") -> Iterator[str]:
         clock.now += 2 * LEASE_MS
         _run(database, claim_attempts, ClaimAttempts("simulator", 5, LEASE_MS))
 
-    with _meanwhile(store, "apply_verdicts", take_over):
+    with _meanwhile(store, "apply_transitions", take_over):
         settled = _record(database, attempt_id, Unknown("late"), fence=1)
     status = _attempt(database, attempt_id)
-    if settled.verdict is not None or (status.status, status.fence) != ("SENT", 2):
+    if settled.transition is not None or (status.status, status.fence) != ("SENT", 2):
         yield f"8. {attempt_id} was taken over, and the one before wrote {status.status}"
 
 

@@ -215,7 +215,7 @@ class Machine(RuleBasedStateMachine):
         )
         settled = self.run(record_evidence, command)
         if fence is not None and settled.attempt.fence != fence:
-            assert settled.verdict is None, "a stale worker changed a row"
+            assert settled.transition is None, "a stale worker changed a row"
 
     @precondition(lambda self: self.provider.charges)
     @rule(which=WHICH, cause=st.sampled_from([Cause.WEBHOOK, Cause.OPERATOR]))

@@ -119,7 +119,7 @@ MUTANTS: Final = (
             Edit(
                 "payments/model.py",
                 "        case _:\n            return None\n",
-                '        case _:\n            return Verdict(AttemptStatus.DECLINED, decline_code="error")\n',
+                '        case _:\n            return Transition(AttemptStatus.DECLINED, decline_code="error")\n',
             ),
         ),
         ("answer_lost",),

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from paidonce.clock import Clock
-from paidonce.payments.model import FINAL, Attempt, LookupSchedule, judge
+from paidonce.payments.model import FINAL, Attempt, LookupSchedule, decide
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
@@ -103,12 +103,12 @@ class Rows:
         attempt, now = self.attempts[request.attempt_id], self._clock()
         if request.fence is not None and request.fence != attempt.fence:
             return Settled(attempt, None)
-        verdict = judge(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
-        if verdict is not None:
-            ended = {"settled_at": now if verdict.status in FINAL else None}
-            written = {name: value for name, value in msgspec.structs.asdict(verdict).items() if name != "reason"}
+        transition = decide(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
+        if transition is not None:
+            ended = {"settled_at": now if transition.status in FINAL else None}
+            written = {name: value for name, value in msgspec.structs.asdict(transition).items() if name != "reason"}
             self.put(msgspec.structs.replace(attempt, **{**written, **ended}))
-        return Settled(attempt, verdict)
+        return Settled(attempt, transition)
 
     def expire_checkouts(self, _limit: int) -> list[str]:
         return []

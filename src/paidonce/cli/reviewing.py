@@ -63,10 +63,10 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
     if settled.attempt is None:
         click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
-    if settled.verdict is None:
+    if settled.transition is None:
         click.echo(f"paidonce: attempt {attempt_id} is already {settled.attempt.status}", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
-    click.echo(f"{attempt_id} is {settled.verdict.status} now.")
+    click.echo(f"{attempt_id} is {settled.transition.status} now.")
 
 
 def _row(attempt: Attempt, now: int) -> dict[str, str | int]:

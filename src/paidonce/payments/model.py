@@ -64,6 +64,13 @@ ALLOWED: Final = {
     AttemptStatus.DECLINED: {AttemptStatus.SUCCEEDED},
 }
 
+
+def check_transition(source: AttemptStatus, target: AttemptStatus) -> AttemptStatus:
+    """Return ``target``. Refuse a transition that is not in the table, which is a defect of the caller."""
+    assert target in ALLOWED[source], f"no transition from {source} to {target}"
+    return target
+
+
 FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 
 # Whose success is never lost, however late its proof comes after a decline.
@@ -129,7 +136,7 @@ class Attempt(msgspec.Struct, frozen=True):
         return self.fence > 1
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True):
     """What follows for an attempt from evidence."""
 
     status: AttemptStatus
@@ -154,9 +161,9 @@ class LookupSchedule(msgspec.Struct, frozen=True):
         return now + max(1, round(LOOKUP_DELAYS_SECONDS[lookup_count] * scale * jitter * 1000))
 
 
-def judge(
+def decide(
     attempt: Attempt, evidence: Evidence, *, now: Instant, schedule: LookupSchedule, chance: float
-) -> Verdict | None:
+) -> Transition | None:
     """Decide what evidence does to an attempt; None where it changes nothing.
 
     Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
@@ -173,8 +180,8 @@ def judge(
     if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
         return proof
     if isinstance(evidence, Unknown | NotFound):
-        return _ask_again(attempt, _reason(evidence), schedule.next_due_at(now, attempt.lookup_count, chance))
-    return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
+        return _look_up_later(attempt, _reason(evidence), schedule.next_due_at(now, attempt.lookup_count, chance))
+    return Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
 
 
 def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined) -> str | None:
@@ -191,16 +198,16 @@ def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined
     return f"the provider reported {amount} {currency}; {attempt.amount} {attempt.currency} was requested"
 
 
-def _proof(kind: AttemptKind, evidence: Evidence) -> Verdict | None:
+def _proof(kind: AttemptKind, evidence: Evidence) -> Transition | None:
     """Tell how evidence ends an attempt of this kind; None where it is no proof of that."""
     match evidence:
         case Succeeded(reference):
-            return Verdict(AttemptStatus.SUCCEEDED, provider_reference=reference)
+            return Transition(AttemptStatus.SUCCEEDED, provider_reference=reference)
         case Authorized(reference) if kind is AttemptKind.AUTHORIZE:
-            return Verdict(AttemptStatus.SUCCEEDED, provider_reference=reference)
+            return Transition(AttemptStatus.SUCCEEDED, provider_reference=reference)
         # Money that is not given back is a person's business, not the end of the matter.
         case Declined(code, reference) if kind not in (AttemptKind.VOID, AttemptKind.REVERSAL):
-            return Verdict(AttemptStatus.DECLINED, provider_reference=reference, decline_code=code)
+            return Transition(AttemptStatus.DECLINED, provider_reference=reference, decline_code=code)
         case _:
             return None
 
@@ -217,10 +224,10 @@ def _reason(evidence: Evidence) -> str:
             return "the provider holds money that it was requested to move"
 
 
-def _ask_again(attempt: Attempt, reason: str, due_at: Instant | None) -> Verdict:
+def _look_up_later(attempt: Attempt, reason: str, due_at: Instant | None) -> Transition:
     if due_at is None:
-        return Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
-    return Verdict(AttemptStatus.UNKNOWN, due_at=due_at, lookup_count=attempt.lookup_count + 1, reason=reason)
+        return Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
+    return Transition(AttemptStatus.UNKNOWN, due_at=due_at, lookup_count=attempt.lookup_count + 1, reason=reason)
 
 
 def new_attempt(

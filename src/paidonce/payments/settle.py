@@ -20,9 +20,9 @@ from paidonce.payments.model import (
     AttemptKind,
     AttemptStatus,
     LookupSchedule,
-    Verdict,
+    Transition,
     as_latest,
-    judge,
+    decide,
     new_attempt,
 )
 from paidonce.payments.store import Held
@@ -75,38 +75,44 @@ class RecordEvidence(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What evidence came to: the attempt as it was, and the verdict, or None where nothing changed.
+    """What evidence came to: the attempt as it was, and the transition, or None where nothing changed.
 
-    ``checkout`` is as it is now, where the request told of it and this verdict moved it.
+    ``checkout`` is as it is now, where the request told of it and this transition moved it.
     """
 
     attempt: Attempt | None
-    verdict: Verdict | None
+    transition: Transition | None
     checkout: Checkout | None = None
 
 
 def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
-    """Judge evidence and write what follows. Where another worker holds the attempt by now, nothing does."""
+    """Record evidence and what follows from it. Where another worker holds the attempt by now, nothing follows."""
     attempts = {request.attempt_id: request.attempt for request in requests if request.attempt is not None}
     unknown = {request.attempt_id for request in requests} - attempts.keys()
     if unknown:
         attempts |= store.read_attempts(transaction, unknown)
-    judged: dict[str, tuple[RecordEvidence, Attempt, Verdict]] = {}
+    decided: dict[str, tuple[RecordEvidence, Attempt, Transition]] = {}
     outcomes = []
     for request in requests:
         attempt = attempts.get(request.attempt_id)
-        verdict = None if attempt is None else _judge(attempt, request, transaction)
-        if attempt is not None and verdict is not None and attempt.id not in judged:
-            judged[attempt.id] = (request, attempt, verdict)
-        moved = None if attempt is None or verdict is None else _moved(request.checkout, attempt, verdict, transaction)
-        outcomes.append(Settled(attempt, verdict, moved))
-    applied = store.apply_verdicts(transaction, [(attempt, verdict) for _, attempt, verdict in judged.values()])
-    _follow(transaction, [one for attempt_id, one in judged.items() if attempt_id in applied])
+        transition = None if attempt is None else _decide(attempt, request, transaction)
+        if attempt is not None and transition is not None and attempt.id not in decided:
+            decided[attempt.id] = (request, attempt, transition)
+        moved = (
+            None
+            if attempt is None or transition is None
+            else _moved(request.checkout, attempt, transition, transaction)
+        )
+        outcomes.append(Settled(attempt, transition, moved))
+    applied = store.apply_transitions(
+        transaction, [(attempt, transition) for _, attempt, transition in decided.values()]
+    )
+    _follow(transaction, [one for attempt_id, one in decided.items() if attempt_id in applied])
     missed = [
         index
         for index, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
-        if outcome.verdict is not None
-        and (request.attempt_id not in applied or judged[request.attempt_id][0] is not request)
+        if outcome.transition is not None
+        and (request.attempt_id not in applied or decided[request.attempt_id][0] is not request)
     ]
     if missed:  # A second piece of evidence in this batch, or an attempt that is not as it was thought: look again.
         again = [msgspec.structs.replace(requests[index], attempt=None, checkout=None) for index in missed]
@@ -115,26 +121,28 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
     return outcomes
 
 
-def _judge(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Verdict | None:
+def _decide(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Transition | None:
     if request.fence is not None and request.fence != attempt.fence:
         return None
-    return judge(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
+    return decide(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
 
 
-def _moved(checkout: Checkout | None, attempt: Attempt, verdict: Verdict, transaction: Transaction) -> Checkout | None:
-    """Show a checkout, which was PROCESSING for this attempt, as it is once the verdict is written.
+def _moved(
+    checkout: Checkout | None, attempt: Attempt, transition: Transition, transaction: Transaction
+) -> Checkout | None:
+    """Show a checkout, which was PROCESSING for this attempt, as it is once the transition is written.
 
     That the attempt was not ended before is the guard of that write; and while it was under way, nothing else of its
     checkout can have changed.
     """
-    target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), verdict.status))
+    target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), transition.status))
     if checkout is None or target is None or attempt.status in FINAL:
         return None
     ended = msgspec.structs.replace(
         as_latest(attempt),
-        status=verdict.status,
-        provider_reference=verdict.provider_reference or attempt.provider_reference,
-        decline_code=verdict.decline_code,
+        status=transition.status,
+        provider_reference=transition.provider_reference or attempt.provider_reference,
+        decline_code=transition.decline_code,
         settled_at=transaction.now,
     )
     return msgspec.structs.replace(
@@ -150,33 +158,33 @@ def _captured(attempt: Attempt, target: CheckoutStatus) -> int:
     return attempt.amount if target is CheckoutStatus.COMPLETED else 0
 
 
-Judged = tuple[RecordEvidence, Attempt, Verdict]
+Decided = tuple[RecordEvidence, Attempt, Transition]
 
 
-def _follow(transaction: Transaction, judged: Sequence[Judged]) -> None:
-    """Write what verdicts mean for checkouts: by the table where one is moved, by its sums where one is refunded."""
-    moving: list[Judged] = []
-    refunds: list[Judged] = []
-    for one in judged:
-        _, attempt, verdict = one
-        if verdict.status not in FINAL:
-            transaction.events.append(_event(EventType(f"attempt.{verdict.status.lower()}"), one))
+def _follow(transaction: Transaction, decided: Sequence[Decided]) -> None:
+    """Write what transitions mean for checkouts: by the table where one is moved, by its sums where one is refunded."""
+    moving: list[Decided] = []
+    refunds: list[Decided] = []
+    for one in decided:
+        _, attempt, transition = one
+        if transition.status not in FINAL:
+            transaction.events.append(_event(EventType(f"attempt.{transition.status.lower()}"), one))
         elif attempt.kind == AttemptKind.REFUND:
             refunds.append(one)
         elif attempt.kind == AttemptKind.REVERSAL:
-            transaction.events.append(_event(_refund_event(verdict), one))
+            transaction.events.append(_event(_refund_event(transition), one))
         else:
             moving.append(one)
     _add_refunds(transaction, refunds)
     _move_checkouts(transaction, moving)
 
 
-def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
+def _move_checkouts(transaction: Transaction, decided: Sequence[Decided]) -> None:
     moves = []
-    special = [one for one in judged if one[1].status == AttemptStatus.DECLINED or one[1].kind == AttemptKind.VOID]
+    special = [one for one in decided if one[1].status == AttemptStatus.DECLINED or one[1].kind == AttemptKind.VOID]
     seen = checkouts.read_by_id(transaction, {_checkout_of(one[1]) for one in special}) if special else {}
-    for one in judged:
-        _, attempt, verdict = one
+    for one in decided:
+        _, attempt, transition = one
         if attempt.status == AttemptStatus.DECLINED:
             _keep_late_success(transaction, seen[_checkout_of(attempt)], one)
         elif attempt.kind == AttemptKind.VOID:
@@ -184,20 +192,20 @@ def _move_checkouts(transaction: Transaction, judged: Sequence[Judged]) -> None:
             target = CheckoutStatus.EXPIRED if over else CheckoutStatus.CANCELED
             moves.append(_move(one, CheckoutStatus.AUTHORIZED, target))
         else:
-            target = CHECKOUT_AFTER[AttemptKind(attempt.kind), verdict.status]
+            target = CHECKOUT_AFTER[AttemptKind(attempt.kind), transition.status]
             moves.append(_move(one, CheckoutStatus.PROCESSING, target))
     moved = checkouts.apply_transitions(transaction, moves)
     # The attempt was under way, so nothing else may have moved its checkout: the partial unique index sees to it.
     assert len(moved) == len(moves), "an attempt ended whose checkout was not waiting for it"
 
 
-def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Judged) -> None:
+def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: Decided) -> None:
     """Complete a checkout whose last attempt was thought declined; where that is too late, give the money back."""
-    request, attempt, verdict = judged
+    request, attempt, transition = decided
     left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
     # Where another attempt is its newest by now, or it is canceled or expired, the checkout does not move.
-    if checkouts.apply_transitions(transaction, [_move(judged, left, CheckoutStatus.PROCESSING)]):
-        checkouts.apply_transitions(transaction, [_move(judged, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
+    if checkouts.apply_transitions(transaction, [_move(decided, left, CheckoutStatus.PROCESSING)]):
+        checkouts.apply_transitions(transaction, [_move(decided, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
         return
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
@@ -207,19 +215,19 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, judged: Jud
         lease_ms=0,
         amount=attempt.amount,
         provider=attempt.provider,
-        charge_reference=attempt.charge_reference or verdict.provider_reference,
+        charge_reference=attempt.charge_reference or transition.provider_reference,
         reason="the charge was confirmed too late for the checkout",
     )
     store.insert_attempts(transaction, [reversal])
-    transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, verdict)))
+    transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, transition)))
 
 
 def _checkout_of(attempt: Attempt) -> TenantScopedId:
     return TenantScopedId(attempt.checkout_id, attempt.merchant_id)
 
 
-def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
-    request, attempt, verdict = judged
+def _move(decided: Decided, source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
+    request, attempt, transition = decided
     return CheckoutTransition(
         checkout_id=attempt.checkout_id,
         merchant_id=attempt.merchant_id,
@@ -229,14 +237,14 @@ def _move(judged: Judged, source: CheckoutStatus, target: CheckoutStatus) -> Che
         attempt_id=attempt.id,
         cause=request.cause,
         captured=_captured(attempt, target),
-        detail=_detail(verdict),
+        detail=_detail(transition),
     )
 
 
-def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
+def _add_refunds(transaction: Transaction, decided: Sequence[Decided]) -> None:
     """Take ended refunds from what is pending and add those that succeeded, one row a checkout."""
-    ended: defaultdict[TenantScopedId, list[Judged]] = defaultdict(list)
-    for one in judged:
+    ended: defaultdict[TenantScopedId, list[Decided]] = defaultdict(list)
+    for one in decided:
         ended[_checkout_of(one[1])].append(one)
         transaction.events.append(_event(_refund_event(one[2]), one))
     while ended:
@@ -247,35 +255,35 @@ def _add_refunds(transaction: Transaction, judged: Sequence[Judged]) -> None:
             del ended[name]
 
 
-def _refund_sums(checkout: Checkout, ended: Sequence[Judged]) -> RefundSums:
+def _refund_sums(checkout: Checkout, ended: Sequence[Decided]) -> RefundSums:
     """Sum up a checkout's ended refunds. One that was thought declined is no longer pending, and may not fit any more:
     then more was given back than was taken, which only the events tell.
     """
     pending = sum(attempt.amount for _, attempt, _ in ended if attempt.status != AttemptStatus.DECLINED)
-    refunded = sum(attempt.amount for _, attempt, verdict in ended if verdict.status is AttemptStatus.SUCCEEDED)
+    refunded = sum(attempt.amount for _, attempt, transition in ended if transition.status is AttemptStatus.SUCCEEDED)
     return RefundSums(checkout=checkout, pending=-pending, refunded=min(refunded, checkout.refundable + pending))
 
 
-def _refund_event(verdict: Verdict) -> EventType:
-    return EventType.REFUND_SUCCEEDED if verdict.status is AttemptStatus.SUCCEEDED else EventType.REFUND_FAILED
+def _refund_event(transition: Transition) -> EventType:
+    return EventType.REFUND_SUCCEEDED if transition.status is AttemptStatus.SUCCEEDED else EventType.REFUND_FAILED
 
 
-def _event(kind: EventType, judged: Judged) -> NewEvent:
-    request, attempt, verdict = judged
+def _event(kind: EventType, decided: Decided) -> NewEvent:
+    request, attempt, transition = decided
     return NewEvent(
         type=kind,
         cause=request.cause,
         merchant_id=attempt.merchant_id,
         checkout_id=attempt.checkout_id,
         attempt_id=attempt.id,
-        detail=_detail(verdict),
+        detail=_detail(transition),
     )
 
 
-def _detail(verdict: Verdict) -> dict[str, str]:
+def _detail(transition: Transition) -> dict[str, str]:
     told = {
-        "providerReference": verdict.provider_reference,
-        "declineCode": verdict.decline_code,
-        "reason": verdict.reason,
+        "providerReference": transition.provider_reference,
+        "declineCode": transition.decline_code,
+        "reason": transition.reason,
     }
     return {name: value for name, value in told.items() if value is not None}

@@ -12,9 +12,10 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, mat
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
-from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Verdict
+from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Transition, check_transition
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
+_SENT: Final = check_transition(AttemptStatus.READY, AttemptStatus.SENT)
 _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
 _RELEASE_ALL: Final = (
     update(attempt)
@@ -40,7 +41,7 @@ def _claim(dialect: str) -> Update:
         attempt.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
     )
     changes = statement.values(
-        status=case((attempt.c.status == AttemptStatus.READY, AttemptStatus.SENT), else_=attempt.c.status),
+        status=case((attempt.c.status == AttemptStatus.READY, _SENT), else_=attempt.c.status),
         fence=attempt.c.fence + 1,
         due_at=bindparam("lease_until"),
         updated_at=bindparam("now"),
@@ -165,9 +166,9 @@ def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[
     return {one.id: one for one in (Attempt(*row) for row in transaction.rows(_BY_ID, {"wanted": wanted}))}
 
 
-def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Attempt, Verdict]]) -> set[str]:
-    """Write verdicts, one an attempt; returns the ids of those whose fence and status were still as seen."""
-    if not verdicts:
+def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Attempt, Transition]]) -> set[str]:
+    """Write transitions, one an attempt; returns the ids of those whose fence and status were still as seen."""
+    if not transitions:
         return set()
     wanted = encode_rows(
         {
@@ -175,14 +176,14 @@ def apply_verdicts(transaction: Transaction, verdicts: Sequence[tuple[Attempt, V
             "merchant_id": attempt.merchant_id,
             "fence": attempt.fence,
             "source": attempt.status,
-            "status": verdict.status,
-            "due_at": verdict.due_at,
-            "lookup_count": verdict.lookup_count,
-            "provider_reference": verdict.provider_reference,
-            "decline_code": verdict.decline_code,
-            "settled_at": transaction.now if verdict.status in FINAL else None,
+            "status": check_transition(AttemptStatus(attempt.status), transition.status),
+            "due_at": transition.due_at,
+            "lookup_count": transition.lookup_count,
+            "provider_reference": transition.provider_reference,
+            "decline_code": transition.decline_code,
+            "settled_at": transaction.now if transition.status in FINAL else None,
         }
-        for attempt, verdict in verdicts
+        for attempt, transition in transitions
     )
     return transaction.column(_SETTLE, {"wanted": wanted, "now": transaction.now})
 

@@ -73,7 +73,7 @@ def _is_news(evidence: Evidence | None) -> bool:
 
 
 def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -> list[Applied | None]:
-    """Apply webhooks: what they prove is judged and written, and they are marked, all or none.
+    """Apply webhooks: what they prove is decided and written, and they are marked, all or none.
 
     None where there is no such webhook, or it was applied before.
     """
@@ -114,7 +114,7 @@ def _result(webhook: ProviderWebhook, settled: Settled | None) -> Applied:
         return Applied(WebhookResult.NO_NEWS)
     if settled is None or settled.attempt is None:
         return Applied(WebhookResult.ATTEMPT_NOT_FOUND)
-    result = WebhookResult.KNOWN if settled.verdict is None else WebhookResult.CHANGED
+    result = WebhookResult.KNOWN if settled.transition is None else WebhookResult.CHANGED
     return Applied(result, settled.attempt.checkout_id)
 
 

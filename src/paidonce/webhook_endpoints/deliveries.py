@@ -16,11 +16,18 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, mat
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.webhook_endpoints.message import DueMessage
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, DeliveryStatus
+from paidonce.webhook_endpoints.model import (
+    PLACES_OF_AN_ENDPOINT,
+    Delivery,
+    DeliveryStatus,
+    check_transition,
+    sources_of,
+)
 from paidonce.webhook_endpoints.store import EndpointName
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _OPEN: Final = delivery.c.due_at.is_not(None)
+_RELEASED: Final = check_transition(DeliveryStatus.SENDING, DeliveryStatus.PENDING)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -70,6 +77,10 @@ class DeliveryMark(msgspec.Struct, frozen=True, kw_only=True):
     due_at: Instant | None
     failures: int
     delivered_at: Instant | None
+
+    def __post_init__(self) -> None:
+        """Refuse a transition that is not in the table."""
+        check_transition(DeliveryStatus.SENDING, DeliveryStatus(self.status))
 
 
 def _endpoints_with_open() -> CTE:
@@ -134,6 +145,11 @@ def _nobodys() -> ColumnElement[bool]:
     return or_(delivery.c.status == DeliveryStatus.PENDING, delivery.c.due_at <= bindparam("now"))
 
 
+def _may_become(target: DeliveryStatus) -> ColumnElement[bool]:
+    """Guard a transition by the table of allowed transitions."""
+    return or_(*(delivery.c.status == source for source in sources_of(target)))
+
+
 def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
     """Select the longest due deliveries of each wanted endpoint, with their place among those."""
     due = (
@@ -179,6 +195,7 @@ def _claim(dialect: str) -> Update:
         delivery.c.id == heads.c.id,
         delivery.c.merchant_id == heads.c.merchant_id,
         delivery.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
+        _may_become(DeliveryStatus.SENDING),
     )
     return statement.values(
         status=DeliveryStatus.SENDING,
@@ -265,7 +282,7 @@ def _release(dialect: str) -> Update:
         delivery.c.fence == wanted.c.fence,
         delivery.c.status == DeliveryStatus.SENDING,
     )
-    return statement.values(status=DeliveryStatus.PENDING, due_at=bindparam("now"))
+    return statement.values(status=_RELEASED, due_at=bindparam("now"))
 
 
 def _drop() -> Update:
@@ -280,7 +297,11 @@ def _drop() -> Update:
         .limit(bindparam("limit"))
     )
     statement = update(delivery).where(
-        delivery.c.id.in_(few), delivery.c.merchant_id == bindparam("of_merchant"), _OPEN, _nobodys()
+        delivery.c.id.in_(few),
+        delivery.c.merchant_id == bindparam("of_merchant"),
+        _OPEN,
+        _nobodys(),
+        _may_become(DeliveryStatus.DROPPED),
     )
     return statement.values(status=DeliveryStatus.DROPPED, due_at=None, updated_at=bindparam("now"))
 
@@ -293,7 +314,7 @@ _RELEASE: Final = Statement(_release)
 _RELEASE_ALL: Final = (
     update(delivery)
     .where(delivery.c.status == DeliveryStatus.SENDING, _OPEN)
-    .values(status=DeliveryStatus.PENDING, due_at=bindparam("now"))
+    .values(status=_RELEASED, due_at=bindparam("now"))
 )
 _DELETED: Final = _deleted()
 _DROP: Final = _drop()

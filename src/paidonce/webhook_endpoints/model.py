@@ -66,6 +66,17 @@ ALLOWED: Final = {
 }
 
 
+def sources_of(target: DeliveryStatus) -> tuple[DeliveryStatus, ...]:
+    """Name the statuses from which the table allows a transition to this one."""
+    return tuple(source for source, targets in ALLOWED.items() if target in targets)
+
+
+def check_transition(source: DeliveryStatus, target: DeliveryStatus) -> DeliveryStatus:
+    """Return ``target``. Refuse a transition that is not in the table, which is a defect of the caller."""
+    assert target in ALLOWED[source], f"no transition from {source} to {target}"
+    return target
+
+
 class PauseReason(StrEnum):
     """Why an endpoint is paused."""
 

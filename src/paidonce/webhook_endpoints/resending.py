@@ -13,13 +13,14 @@ from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
 from paidonce.webhook_endpoints.deliveries import NewTry
-from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, WebhookEndpoint, wants
+from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, WebhookEndpoint, sources_of, wants
 from paidonce.webhook_endpoints.store import subscriptions_of
 from paidonce.webhook_endpoints.writing import insert_deliveries, new_delivery, read_filter
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
 
-RESENDABLE: Final = (DeliveryStatus.PENDING, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
+# One that is being sent is left to its sender. One that is pending stays so, and becomes due.
+RESENDABLE: Final = {DeliveryStatus.PENDING, *sources_of(DeliveryStatus.PENDING)} - {DeliveryStatus.SENDING}
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _TRY_COLUMNS: Final = [delivery_try.c[name] for name in NewTry.__struct_fields__]
@@ -74,7 +75,7 @@ def _resend(dialect: str) -> Update:
     statement = update(delivery).where(
         delivery.c.id == wanted.c.id,
         delivery.c.merchant_id == wanted.c.merchant_id,
-        or_(*(delivery.c.status == one for one in RESENDABLE)),
+        or_(*(delivery.c.status == one for one in sorted(RESENDABLE))),
         # However often the same is asked for, nothing is written for what is due already.
         or_(delivery.c.status != DeliveryStatus.PENDING, delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
     )

@@ -76,7 +76,7 @@ def sell(transaction: Transaction) -> None:
             )
         ],
     )
-    assert settled.verdict is not None
+    assert settled.transition is not None
     write_events_and_deliveries(transaction)
     [shown] = load_checkouts(transaction, [checkout])
     assert isinstance(shown, Checkout)

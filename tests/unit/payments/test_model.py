@@ -17,8 +17,8 @@ from paidonce.payments.model import (
     AttemptKind,
     AttemptStatus,
     LookupSchedule,
-    Verdict,
-    judge,
+    Transition,
+    decide,
 )
 from paidonce.providers.base import (
     Authorized,
@@ -90,14 +90,14 @@ def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) 
 
 def verdict_on(
     kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0, chance: float = 0.5
-) -> Verdict | None:
+) -> Transition | None:
     attempt = attempt_in(kind, status, lookup_count)
-    return judge(attempt, evidence, now=NOW, schedule=SCHEDULE, chance=chance)
+    return decide(attempt, evidence, now=NOW, schedule=SCHEDULE, chance=chance)
 
 
 def status_after(kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0) -> AttemptStatus:
-    verdict = verdict_on(kind, status, evidence, lookup_count)
-    return status if verdict is None else verdict.status
+    transition = verdict_on(kind, status, evidence, lookup_count)
+    return status if transition is None else transition.status
 
 
 def proven(kind: AttemptKind, evidence: Evidence) -> AttemptStatus | None:
@@ -170,12 +170,12 @@ def test_the_same_proof_twice_is_proof_once(
 def test_what_is_no_proof_never_ends_an_attempt(
     kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence, chance: float
 ) -> None:
-    verdict = verdict_on(kind, status, evidence, lookup_count, chance)
-    if verdict is not None:
-        assert verdict.status in (AttemptStatus.UNKNOWN, AttemptStatus.NEEDS_REVIEW)
-        assert (verdict.provider_reference, verdict.decline_code) == (None, None)
-        assert (verdict.due_at is not None) == (verdict.status is AttemptStatus.UNKNOWN)
-        assert verdict.reason
+    transition = verdict_on(kind, status, evidence, lookup_count, chance)
+    if transition is not None:
+        assert transition.status in (AttemptStatus.UNKNOWN, AttemptStatus.NEEDS_REVIEW)
+        assert (transition.provider_reference, transition.decline_code) == (None, None)
+        assert (transition.due_at is not None) == (transition.status is AttemptStatus.UNKNOWN)
+        assert transition.reason
 
 
 @given(KINDS, STATUSES, LOOKUPS, EVIDENCE, CHANCE)
@@ -192,9 +192,9 @@ def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: Attempt
     said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined)]
     status, lookup_count = AttemptStatus.SENT, 0
     for evidence in said:
-        verdict = verdict_on(kind, status, evidence, lookup_count)
-        if verdict is not None:
-            status, lookup_count = verdict.status, verdict.lookup_count
+        transition = verdict_on(kind, status, evidence, lookup_count)
+        if transition is not None:
+            status, lookup_count = transition.status, transition.lookup_count
     assert status is AttemptStatus.SUCCEEDED
 
 
@@ -205,10 +205,10 @@ def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_
     kind: AttemptKind, status: AttemptStatus, proof: type[Succeeded | Authorized]
 ) -> None:
     for other in (proof("ch_9", 999, "USD"), proof("ch_9", 1000, "EUR"), proof("ch_9", amount=1001)):
-        verdict = verdict_on(kind, status, other)
-        assert (verdict.status if verdict else status) is AttemptStatus.NEEDS_REVIEW
+        transition = verdict_on(kind, status, other)
+        assert (transition.status if transition else status) is AttemptStatus.NEEDS_REVIEW
         told = f"the provider reported {other.amount or 1000} {other.currency or 'USD'}; 1000 USD was requested"
-        assert verdict is None or verdict.reason == told
+        assert transition is None or transition.reason == told
         assert verdict_on(kind, AttemptStatus.DECLINED, other) is None
     for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
         assert status_after(kind, status, same) is status_after(kind, status, proof("ch_9"))
@@ -237,20 +237,20 @@ def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_p
     untold: list[Evidence] = [Succeeded("ch_9"), Authorized("ch_9"), Declined("expired_card", "ch_9")]
     for evidence, same in zip(told, untold, strict=True):
         for status in AttemptStatus:
-            verdict = verdict_on(kind, status, evidence)
+            transition = verdict_on(kind, status, evidence)
             if operation == OPERATIONS[kind]:
-                assert verdict == verdict_on(kind, status, same)
+                assert transition == verdict_on(kind, status, same)
             elif status in FINAL or status is AttemptStatus.NEEDS_REVIEW:
-                assert verdict is None
+                assert transition is None
             else:
                 reason = f"the provider reported a {operation}; a {OPERATIONS[kind]} was requested"
-                assert verdict == Verdict(AttemptStatus.NEEDS_REVIEW, reason=reason)
+                assert transition == Transition(AttemptStatus.NEEDS_REVIEW, reason=reason)
 
 
 def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:
     charge, unknown = AttemptKind.CHARGE, AttemptStatus.UNKNOWN
     assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX - 1) is AttemptStatus.UNKNOWN
-    used_up = Verdict(AttemptStatus.NEEDS_REVIEW, lookup_count=LOOKUPS_MAX, reason="?")
+    used_up = Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=LOOKUPS_MAX, reason="?")
     assert verdict_on(charge, unknown, Unknown("?"), LOOKUPS_MAX) == used_up
     assert status_after(charge, unknown, Succeeded("ch_9"), LOOKUPS_MAX) is AttemptStatus.SUCCEEDED
 

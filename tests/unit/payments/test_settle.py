@@ -128,7 +128,7 @@ def test_no_checkout_is_handed_back_by_whom_it_was_not_moved(shop: Shop) -> None
     assert open_still.checkout is None  # It is PROCESSING, and goes on.
     (other, late) = shop.record((started, Succeeded("ch_1")), (started, Succeeded("ch_1")))
     # The first wrote over what the worker did not know of, and read it; the second found it done.
-    assert (other.checkout, late.checkout, late.verdict) == (None, None, None)
+    assert (other.checkout, late.checkout, late.transition) == (None, None, None)
     assert shop.read().status == "COMPLETED"
 
 

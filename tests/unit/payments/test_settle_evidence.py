@@ -27,8 +27,8 @@ def test_a_charge_that_succeeds_completes_its_checkout(payments: Payments) -> No
     payments.pay(checkout)
     payments.now += 7
     settled = payments.prove("att_1", Succeeded("ch_1"), cause=Cause.LOOKUP)
-    assert settled.verdict is not None
-    assert settled.verdict.status is AttemptStatus.SUCCEEDED
+    assert settled.transition is not None
+    assert settled.transition.status is AttemptStatus.SUCCEEDED
     attempt = payments.attempt("att_1")
     assert (attempt.status, attempt.provider_reference, attempt.decline_code) == ("SUCCEEDED", "ch_1", None)
     assert (attempt.due_at, attempt.settled_at, attempt.updated_at) == (None, NOW + 7, NOW + 7)
@@ -91,7 +91,7 @@ def test_evidence_about_an_attempt_that_is_not_there_changes_nothing(payments: P
         evidence_about("att_none", Succeeded("ch_1")), evidence_about("att_1", Succeeded("ch_1"))
     )
     assert nothing == Settled(None, None)
-    assert something.verdict is not None
+    assert something.transition is not None
     assert payments.status(checkout) == "COMPLETED"
 
 
@@ -105,7 +105,7 @@ def test_a_worker_writes_under_its_own_fence_only_and_others_need_none(
     payments.claim()  # Another worker took it over: its fence is 2 now.
     settled = payments.prove("att_1", Succeeded("ch_1"), fence=fence)
     assert settled.attempt is not None
-    assert (settled.verdict is not None) is heard
+    assert (settled.transition is not None) is heard
     assert payments.status(checkout) == ("COMPLETED" if heard else "PROCESSING")
 
 
@@ -117,7 +117,7 @@ def test_a_worker_that_was_overtaken_between_its_look_and_its_write_changes_noth
     # It still has the attempt as it was, with its own fence, and need not read it.
     late = evidence_about("att_1", Succeeded("ch_1"), fence=1, attempt=started.attempt, checkout=started.checkout)
     (settled,) = payments.record(late)
-    assert (settled.verdict, settled.checkout) == (None, None)
+    assert (settled.transition, settled.checkout) == (None, None)
     assert payments.attempt("att_1").fence == 2
     assert payments.status(checkout) == "PROCESSING"
 
@@ -131,7 +131,7 @@ def test_several_pieces_of_evidence_about_one_attempt_in_one_batch_are_heard_in_
         evidence_about("att_1", Succeeded("ch_1")),
         evidence_about("att_1", DECLINE),
     )
-    assert [one.verdict and one.verdict.status for one in outcomes] == ["UNKNOWN", "DECLINED", "SUCCEEDED", None]
+    assert [one.transition and one.transition.status for one in outcomes] == ["UNKNOWN", "DECLINED", "SUCCEEDED", None]
     assert payments.history(checkout)[2:] == [
         "attempt.unknown",
         "checkout.failed",
@@ -351,8 +351,8 @@ def test_an_attempt_that_is_not_as_its_worker_knows_it_is_read_and_judged_again(
     payments.prove("att_1", Unknown("a webhook that says nothing"))
     told = evidence_about("att_1", Unknown("a 500"), fence=1, attempt=started.attempt, checkout=started.checkout)
     (settled,) = payments.record(told)
-    assert settled.verdict is not None
-    assert settled.verdict.lookup_count == 2  # The worker knew of none.
+    assert settled.transition is not None
+    assert settled.transition.lookup_count == 2  # The worker knew of none.
     assert payments.attempt("att_1").lookup_count == 2
 
 
@@ -361,5 +361,5 @@ def test_an_authorization_that_the_provider_confirms_after_its_decline_is_left_t
     payments.pay(checkout)
     payments.prove("att_1", DECLINE)
     settled = payments.prove("att_1", Authorized("ch_1"))
-    assert settled.verdict is None
+    assert settled.transition is None
     assert payments.status(checkout) == "FAILED"

@@ -3,9 +3,9 @@
 import pytest
 
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import AttemptStatus
+from paidonce.payments.model import AttemptStatus, Transition
 from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
-from paidonce.payments.store import Held, read_unproven
+from paidonce.payments.store import Held, apply_transitions, read_unproven
 from paidonce.providers.base import Declined, RequiresReview, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about
 
@@ -146,6 +146,22 @@ def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_i
     assert [one.id for one in unknown] == ["att_1", "att_3"]
     assert [one.id for one in in_review] == ["att_2"]
     assert sent == []
+
+
+@pytest.mark.parametrize(("status", "target"), [("SUCCEEDED", AttemptStatus.DECLINED), ("SENT", AttemptStatus.READY)])
+def test_a_transition_that_the_table_does_not_allow_is_refused_and_changes_no_row(
+    payments: Payments, status: str, target: AttemptStatus
+) -> None:
+    pay_several(payments, 1)
+    payments.claim()
+    if status == "SUCCEEDED":
+        payments.prove("att_0", Succeeded("ch_1"))
+    attempt = payments.attempt("att_0")
+    assert attempt.status == status
+    refused = pytest.raises(AssertionError, match=f"no transition from {status} to {target}")
+    with refused, payments.database.write() as transaction:
+        apply_transitions(transaction, [(attempt, Transition(target, due_at=payments.now))])
+    assert payments.attempt("att_0") == attempt
 
 
 def test_two_merchants_may_have_attempts_with_one_id_and_each_lease_and_outcome_is_its_own(payments: Payments) -> None:

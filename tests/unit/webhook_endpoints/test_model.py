@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.events.model import EventType
-from paidonce.webhook_endpoints.model import RETRY_SECONDS, Schedule, wants
+from paidonce.webhook_endpoints.deliveries import DeliveryMark
+from paidonce.webhook_endpoints.model import (
+    ALLOWED,
+    RETRY_SECONDS,
+    DeliveryStatus,
+    Schedule,
+    check_transition,
+    sources_of,
+    wants,
+)
 
 NOW: Final = 1_700_000_000_000
 DAY: Final = 24 * 3600
@@ -61,3 +70,23 @@ def test_without_a_filter_an_endpoint_gets_everything_but_events_about_endpoints
 def test_with_a_filter_an_endpoint_gets_what_that_names_and_a_test_only_when_it_is_meant(kind: EventType) -> None:
     assert wants({kind.value}, kind) == (kind is not EventType.ENDPOINT_TEST)
     assert not wants({"something.else"}, kind)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("DROPPED", "PENDING"), ("PENDING", "DELIVERED"), ("FAILED", "SENDING")]
+)
+def test_a_transition_of_a_delivery_that_the_table_does_not_allow_is_refused(source: str, target: str) -> None:
+    with pytest.raises(AssertionError, match=f"no transition from {source} to {target}"):
+        check_transition(DeliveryStatus(source), DeliveryStatus(target))
+
+
+@pytest.mark.parametrize("target", DeliveryStatus)
+def test_the_sources_of_a_status_are_those_from_which_the_table_leads_to_it(target: DeliveryStatus) -> None:
+    assert [target in ALLOWED[source] for source in sources_of(target)] == [True] * len(sources_of(target))
+    assert sum(target in targets for targets in ALLOWED.values()) == len(sources_of(target))
+
+
+def test_a_result_of_a_try_that_the_table_does_not_allow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALLOWED, DeliveryStatus.SENDING, {DeliveryStatus.PENDING, DeliveryStatus.DELIVERED})
+    with pytest.raises(AssertionError, match="no transition from SENDING to FAILED"):
+        DeliveryMark(id="dlv_1", merchant_id="m", fence=1, status="FAILED", due_at=None, failures=1, delivered_at=None)
