@@ -28,6 +28,7 @@ TARGETS: Final = {
     "signing": ["signing.py"],
     "encryption": ["encryption.py"],
     "money": ["money.py"],
+    "jobs": ["jobs/*.py"],
     "batch": ["database/batch.py", "database/batcher.py"],
 }
 

@@ -1,4 +1,4 @@
-"""Long polling: clients wait for a checkout to disconnect PROCESSING, instead of polling for it."""
+"""Long polling: clients wait until a checkout leaves PROCESSING, instead of polling for it."""
 
 import asyncio
 from collections import defaultdict

@@ -1,9 +1,9 @@
-"""Following the log. Whoever follows has only a number: that of the last event it was told.
+"""The event feed: streams of the event log. A follower has only a position, the sequence number of its last event.
 
-One tail for each merchant that is followed, read once for all its followers, keeps the newest events. Who is further
-behind than those reach reads the log itself, at its own pace: nothing is buffered for anybody, and since numbers have
-no gaps nothing is told twice or left out, wherever an event was read. Commits of this process wake the tails at once;
-those of others are seen by looking again.
+Each merchant that has followers has one tail, which reads new events once for all of them and keeps the newest. A
+follower that is further behind reads the log itself, at its own pace. So nothing is buffered for a follower, and since
+sequence numbers have no gaps, no event is repeated or left out. Commits of this process wake the tails at once; commits
+of other processes are found by polling.
 """
 
 import asyncio
@@ -157,7 +157,7 @@ class Feed:
 
     @contextmanager
     def follow(self, merchant_id: str, *, after: int, newest: int) -> Iterator[Follower]:
-        """Follow a merchant's events from the one after the number ``after``; ``newest`` is what ``newest()`` told."""
+        """Follow a merchant's events after the sequence number ``after``; ``newest`` is what ``newest()`` returned."""
         tail = self._tails.get(merchant_id)
         if tail is None:
             tail = self._tails[merchant_id] = _Tail(newest)

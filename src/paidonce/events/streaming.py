@@ -43,7 +43,7 @@ async def respond_to_head(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 class EventStream:
-    """What ``follow`` gives, told as it comes; only events of ``types``, where some are named."""
+    """The events of a follower, sent as they happen; only events of ``types``, where any are named."""
 
     def __init__(
         self,
@@ -74,17 +74,17 @@ class EventStream:
     async def _tell(self, follower: Follower, send: Send) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.open
-        told = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
+        message = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
         while True:
-            with self._rate_limit.sending(len(told)):
+            with self._rate_limit.sending(len(message)):
                 async with asyncio.timeout(self._pace.stuck):
-                    await send({"type": "http.response.body", "body": told, "more_body": True})
+                    await send({"type": "http.response.body", "body": message, "more_body": True})
             if loop.time() >= until:
                 return
             try:
-                told = await self._read(follower)
+                message = await self._read(follower)
             except PaidonceError as error:
-                log.warning("stream_ended", cause=error.code)  # The client asks again, and is told what is true then.
+                log.warning("stream_ended", cause=error.code)  # The client reconnects.
                 return
             if follower.ended:
                 return

@@ -16,7 +16,7 @@ from paidonce.http.problems import PROBLEM_TYPES
 Json: TypeAlias = dict[str, Any]
 Field: TypeAlias = tuple[str, Json, str]  # A parameter or property: its name, its schema or what has one, a note.
 
-LOCAL_URL: Final = "http://localhost:3000"  # Where `make run` listens when nothing else is said.
+LOCAL_URL: Final = "http://localhost:3000"  # Where `make run` listens by default.
 # Stands in the page that is kept for all, where each answer says how its client reached the service.
 ANY_URL: Final = "http://any-host.invalid"
 KNOWN_URL: Final = re.compile(
@@ -37,14 +37,16 @@ class Call(NamedTuple):
 
     path: str
     method: str
-    said: Json
+    operation: Json
 
 
 def render_docs(document: Json, base_url: str = LOCAL_URL) -> str:
     """Render the document; its examples call the service at ``base_url``."""
-    calls = [Call(path, method, said) for path, item in document["paths"].items() for method, said in item.items()]
+    calls = [
+        Call(path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()
+    ]
     calls.sort(key=lambda call: (call.path, call.method != "post"))  # What makes a thing stands before what lists it.
-    groups = [(tag, [call for call in calls if tag["name"] in call.said["tags"]]) for tag in document["tags"]]
+    groups = [(tag, [call for call in calls if tag["name"] in call.operation["tags"]]) for tag in document["tags"]]
     schemas: Json = document["components"]["schemas"]
     objects = {name: schema for name, schema in schemas.items() if not name.endswith("Body")}
     static = files("paidonce.http").joinpath("static")
@@ -83,7 +85,10 @@ class Page:
 
 def _navigation(groups: Iterable[tuple[Json, list[Call]]], objects: Iterable[str]) -> Iterator[str]:
     for tag, calls in groups:
-        links = {one.said["operationId"]: _method(one) + f"<span>{escape(one.said['summary'])}</span>" for one in calls}
+        links = {
+            one.operation["operationId"]: _method(one) + f"<span>{escape(one.operation['summary'])}</span>"
+            for one in calls
+        }
         yield _links(tag["name"], tag["name"], links)
     yield _links("objects", "Objects", {name: escape(_words(name)) for name in objects})
     yield _links("errors", "Errors", {kind.code: f"<code>{escape(kind.code)}</code>" for kind in PROBLEM_TYPES})
@@ -99,28 +104,28 @@ def _method(call: Call) -> str:
 
 
 def _group(tag: Json, calls: list[Call], schemas: Json, base_url: str) -> str:
-    told = _paragraph(tag["description"], "quiet") + "".join(_call(call, schemas, base_url) for call in calls)
-    return f'<section class="group" id="{escape(tag["name"])}"><h2>{escape(tag["name"])}</h2>{told}</section>'
+    content = _paragraph(tag["description"], "quiet") + "".join(_call(call, schemas, base_url) for call in calls)
+    return f'<section class="group" id="{escape(tag["name"])}"><h2>{escape(tag["name"])}</h2>{content}</section>'
 
 
 def _call(call: Call, schemas: Json, base_url: str) -> str:
-    said, anchor = call.said, escape(call.said["operationId"])
+    operation, anchor = call.operation, escape(call.operation["operationId"])
     path = re.sub(r"({.+?})", r"<em>\1</em>", escape(call.path))
     parts = [
-        f'<h3><a href="#{anchor}">{escape(said["summary"])}</a></h3>',
+        f'<h3><a href="#{anchor}">{escape(operation["summary"])}</a></h3>',
         f'<p class="route">{_method(call)} <code>{path}</code></p>',
-        _paragraph(said.get("description", "")),
+        _paragraph(operation.get("description", "")),
     ]
     for place, heading in PLACES.items():
-        given = [one for one in said.get("parameters", []) if one["in"] == place]
+        given = [one for one in operation.get("parameters", []) if one["in"] == place]
         parts.append(_fields(heading, [(one["name"], one, "required" * one.get("required", False)) for one in given]))
-    if "requestBody" in said:
-        body: Json = said["requestBody"]
+    if "requestBody" in operation:
+        body: Json = operation["requestBody"]
         name = body["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
         owner: Json = schemas.get(name, body)  # A body that is taken as it comes has a description and no fields.
         heading = "Body" if body.get("required") else "Body (optional)"
         parts.append(_fields(heading, _properties(owner, always="required"), owner))
-    parts.append(_answers(said["responses"]))
+    parts.append(_answers(operation["responses"]))
     example = f'<h4>Example</h4><pre tabindex="0"><code>{escape(_curl(call, base_url))}</code></pre>'
     return f'<article id="{anchor}"><div>{"".join(parts)}</div><div class="example">{example}</div></article>'
 
@@ -131,12 +136,12 @@ def _object(name: str, schema: Json) -> str:
 
 
 def _curl(call: Call, base_url: str) -> str:
-    given = [(one["in"], one["name"], one.get("example")) for one in call.said.get("parameters", [])]
+    given = [(one["in"], one["name"], one.get("example")) for one in call.operation.get("parameters", [])]
     in_path = {name: example or name for place, name, example in given if place == "path"}
     url = shlex.quote(base_url.rstrip("/") + call.path.format_map(in_path))
     lines = [f"curl {url}" if call.method == "get" else f"curl -X {call.method.upper()} {url}"]
     lines += [f"-H {shlex.quote(f'{name}: {value}')}" for place, name, value in given if place == "header" and value]
-    for media_type, content in call.said.get("requestBody", {}).get("content", {}).items():
+    for media_type, content in call.operation.get("requestBody", {}).get("content", {}).items():
         if "example" in content:
             body = json.dumps(content["example"], separators=(",", ":"))
             lines += [f"-H {shlex.quote('Content-Type: ' + media_type)}", f"-d {shlex.quote(body)}"]
@@ -145,24 +150,24 @@ def _curl(call: Call, base_url: str) -> str:
 
 def _properties(schema: Json, *, always: str = "", sometimes: str = "") -> list[Field]:
     required, properties = schema.get("required", []), schema.get("properties", {})
-    return [(name, said, always if name in required else sometimes) for name, said in properties.items()]
+    return [(name, field, always if name in required else sometimes) for name, field in properties.items()]
 
 
 def _fields(heading: str, fields: Iterable[Field], owner: Json | None = None) -> str:
     shown = "".join(_field(*field) for field in fields)
-    told = _paragraph(owner.get("description", ""), "quiet") if owner else ""
-    return f'<h4>{escape(heading)}</h4>{told}<dl class="fields">{shown}</dl>' if shown or told else ""
+    content = _paragraph(owner.get("description", ""), "quiet") if owner else ""
+    return f'<h4>{escape(heading)}</h4>{content}<dl class="fields">{shown}</dl>' if shown or content else ""
 
 
-def _field(name: str, said: Json, note: str) -> str:
-    whole = said.get("schema", said)
+def _field(name: str, field: Json, note: str) -> str:
+    whole = field.get("schema", field)
     kinds = whole.get("anyOf", [whole])
     schema = next(one for one in kinds if one.get("type") != "null")
     kind = _type(schema) + (" or null" if len(kinds) > 1 else "")
-    told = _paragraph(said.get("description") or schema.get("description", ""))
+    content = _paragraph(field.get("description") or schema.get("description", ""))
     limits = " · ".join(_limits(schema | ({"default": whole["default"]} if "default" in whole else {})))
-    told += f'<p class="limits">{limits}</p>' if limits else ""
-    return f"<dt><code>{escape(name)}</code> <span>{kind}</span> <b>{escape(note)}</b></dt><dd>{told}</dd>"
+    content += f'<p class="limits">{limits}</p>' if limits else ""
+    return f"<dt><code>{escape(name)}</code> <span>{kind}</span> <b>{escape(note)}</b></dt><dd>{content}</dd>"
 
 
 def _type(schema: Json) -> str:
@@ -201,17 +206,17 @@ def _answers(responses: Json) -> str:
         if not codes:
             kinds = [_type(one["schema"]) if "$ref" in one["schema"] else escape(name) for name, one in content.items()]
             headers = " ".join(f"<code>{escape(name)}</code>" for name in response["headers"])
-            told = f'{_inline(response["description"])} {", ".join(kinds)}<p class="limits">headers: {headers}</p>'
-            good += f"<dt>{escape(status)}</dt><dd>{told}</dd>"
+            content = f'{_inline(response["description"])} {", ".join(kinds)}<p class="limits">headers: {headers}</p>'
+            good += f"<dt>{escape(status)}</dt><dd>{content}</dd>"
     return f'<h4>Responses</h4><dl class="answers">{good}</dl><h4>Errors</h4><p class="chips">{errors}</p>'
 
 
 def _errors() -> Iterator[str]:
     for kind, answer in PROBLEM_TYPES.items():
         code, note = escape(kind.code), " <b>retryable</b>" if kind.retryable else ""
-        told = _paragraph(" ".join(dict.fromkeys([f"{answer.title}.", kind.__doc__ or ""])))
+        content = _paragraph(" ".join(dict.fromkeys([f"{answer.title}.", kind.__doc__ or ""])))
         yield f'<div id="{code}"><dt><span>{answer.status}</span> <a href="#{code}"><code>{code}</code></a>{note}</dt>'
-        yield f"<dd>{told}</dd></div>"
+        yield f"<dd>{content}</dd></div>"
 
 
 def _words(name: str) -> str:
@@ -219,7 +224,7 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Answer")).capitalize()
 
 
-def _paragraph(text: str, style: str = "told") -> str:
+def _paragraph(text: str, style: str = "text") -> str:
     return f'<p class="{style}">{_inline(text)}</p>' if text else ""
 
 

@@ -1,6 +1,7 @@
 """Reading bodies and parameters strictly. msgspec stops at the first error, so the failing path looks at each field.
 
-Whatever a body holds, reading it costs a few times what parsing it does at the most: no more is looked at than is told.
+Whatever a body contains, validating it costs at most a few times what parsing it does: validation stops where enough
+errors are found.
 """
 
 import json
@@ -226,7 +227,7 @@ def _wrong_pairs(where: str, value: object, field: _Field) -> list[FieldError]:
 
 
 def _sentence(error: msgspec.ValidationError) -> str:
-    """Take msgspec's sentence, with a pattern as the document writes it and without the place, which is told apart."""
+    """Take msgspec's message, with a pattern as the document writes it and without the path, reported apart."""
     sentence = str(error).partition(" - at `")[0].replace(r"\\Z'", "$'")
     return f"{sentence.rstrip('.')}."
 

@@ -40,7 +40,7 @@ HOME: Final = f"""\
 
 
 class HealthResponse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """How the service is. An operator's key is told more: the release, where the data is, and its migration."""
+    """The status of the service. An operator's API key also gets the release, the database and its schema version."""
 
     status: str
     version: str | None = None

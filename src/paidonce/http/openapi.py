@@ -149,14 +149,14 @@ def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json
     }
 
 
-def _portable(said: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
+def _portable(node: Any) -> Any:  # noqa: ANN401 - any part of a JSON document
     r"""Write patterns as JSON Schema does: its ``$`` is the end of the text, for which Python has ``\Z``."""
-    if isinstance(said, dict):
+    if isinstance(node, dict):
         return {
             name: part.replace(r"\Z", "$") if name == "pattern" and isinstance(part, str) else _portable(part)
-            for name, part in said.items()
+            for name, part in node.items()
         }
-    return [_portable(part) for part in said] if isinstance(said, list) else said
+    return [_portable(part) for part in node] if isinstance(node, list) else node
 
 
 def _refine(schemas: Json) -> None:
@@ -168,7 +168,7 @@ def _refine(schemas: Json) -> None:
 
 
 def _describe(operation: "Operation") -> Json:
-    said: Json = {
+    described: Json = {
         "operationId": operation.operation_id,
         "summary": operation.summary,
         "tags": [operation.tag],
@@ -177,23 +177,23 @@ def _describe(operation: "Operation") -> Json:
     description = operation.description
     if operation.scope is not None:
         description = f"{description} Scope: `{operation.scope}`.".strip()
-        said["security"] = [{}, {"apiKey": []}]
+        described["security"] = [{}, {"apiKey": []}]
     elif operation.details_scope is not None:
         description = f"{description} Tells more to a key with the scope `{operation.details_scope}`.".strip()
     if description:
-        said["description"] = description
+        described["description"] = description
     parameters = [*_path_parameters(operation.path), *_query_parameters(operation.parameters)]
     parameters += [PARAMETER_HEADERS[name] for name in operation.headers]
     if parameters:
-        said["parameters"] = parameters
+        described["parameters"] = parameters
     if operation.body:
         content: Json = {"schema": {"$ref": COMPONENTS.format(name=operation.body.__name__)}}
         if operation.body_example is not None:
             content["example"] = operation.body_example
-        said["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
+        described["requestBody"] = {"required": operation.body_required, "content": {"application/json": content}}
     elif operation.raw_body:
-        said["requestBody"] = {"description": operation.raw_body, "content": {"application/json": {"schema": {}}}}
-    return said
+        described["requestBody"] = {"description": operation.raw_body, "content": {"application/json": {"schema": {}}}}
+    return described
 
 
 def _path_parameters(path: str) -> Iterable[Json]:
@@ -216,9 +216,9 @@ def _query_parameters(kind: type[Fields] | None) -> Iterable[Json]:
     for name, parameter in schema["properties"].items():
         allowed = [one for one in parameter.get("anyOf", [parameter]) if one.get("type") != "null"]
         shown = {key: value for key, value in allowed[0].items() if key not in ("description", "default")}
-        said = {"name": name, "in": "query", "schema": shown}
+        described = {"name": name, "in": "query", "schema": shown}
         description = parameter.get("description") or allowed[0].get("description")
-        yield said | ({"description": description} if description else {})
+        yield described | ({"description": description} if description else {})
 
 
 def _responses(operation: "Operation") -> Json:

@@ -1,4 +1,4 @@
-"""The variable parts of paths: what each looks like, and what a request is told where it cannot be one."""
+"""The variable parts of paths: the format of each, and the error where a value does not match it."""
 
 import re
 from functools import cached_property
