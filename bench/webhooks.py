@@ -27,8 +27,8 @@ from paidonce.encryption import Keyring, read_keys, write_key
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.events.store import write_events
 from paidonce.webhook_endpoints.actions import CreateEndpoint, create_endpoints
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.secrets import seal_secret
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 
 ENDPOINTS: Final = 10_000
 HANGING: Final = 1_000

@@ -17,7 +17,7 @@ ENTRY_POINTS = {
     "paidonce.cli",
     "paidonce.__main__",
     "paidonce.asgi",
-    "paidonce.webhook_endpoints.calling_process",
+    "paidonce.webhook_endpoints.receiver_process",
 }
 MIGRATIONS = "paidonce.database.migrations"  # Alembic finds them by their folder.
 

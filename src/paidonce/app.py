@@ -13,7 +13,7 @@ from paidonce.database.engine import Database, open_database, require_durable_se
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl
-from paidonce.encryption import Keyring
+from paidonce.encryption import Keyring, key_finder
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
 from paidonce.merchants.api_key_cache import ApiKeyCache
@@ -27,9 +27,9 @@ from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.model import Schedule
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.sender import SenderSettings
-from paidonce.webhook_endpoints.service import WebhookEndpointService, key_finder
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
+from paidonce.webhook_endpoints.service import WebhookEndpointService
 
 
 @asynccontextmanager

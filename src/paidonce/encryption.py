@@ -134,3 +134,21 @@ def read_or_create_key_file(path: Path, *, make: Draw | None) -> list[bytes]:
     finally:
         os.close(folder)
     return read_keys(path.read_text())
+
+
+def key_finder(keys: str, file: Path | None, *, make: Draw | None) -> Callable[[], list[bytes]]:
+    """Return a function that finds the encryption keys: those of the setting, else the one in the file.
+
+    With ``make`` a file that does not exist is created. Beside a database in memory there can be no file, and the key
+    lives as long as the process.
+    """
+    configured = read_keys(keys)
+
+    def find() -> list[bytes]:
+        if configured:
+            return configured
+        if file is not None:
+            return read_or_create_key_file(file, make=make)
+        return [make(KEY_BYTES)] if make is not None else []
+
+    return find

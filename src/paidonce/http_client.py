@@ -1,5 +1,5 @@
 """The HTTP client for payment providers and for our own services. For merchants' receivers see
-webhook_endpoints/calling.py.
+webhook_endpoints/receiver_client.py.
 
 A request is sent at most once. Where there is no response, the reason decides what may be done next: ``NotSent`` proves
 that the request had no effect, and ``AnswerLost`` proves nothing.

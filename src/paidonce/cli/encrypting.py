@@ -8,7 +8,7 @@ import msgspec
 
 from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.database.engine import Database
-from paidonce.encryption import Keyring
+from paidonce.encryption import Keyring, key_finder
 from paidonce.errors import EncryptionKeyMissing
 from paidonce.idempotency.secrets import open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import read_secrets, replace_secrets
@@ -16,7 +16,6 @@ from paidonce.ids import secret_bytes
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
-from paidonce.webhook_endpoints.service import key_finder
 from paidonce.webhook_endpoints.store import change_endpoints, read_all
 
 BATCH: Final = 200  # The service writes at the same time, so transactions must be short.

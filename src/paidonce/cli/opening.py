@@ -45,7 +45,7 @@ def open_shared_database(settings: "Settings") -> "Iterator[Database]":
     from paidonce.clock import system_clock
     from paidonce.database.engine import open_database
     from paidonce.database.migrate import prepare_schema
-    from paidonce.webhook_endpoints.writing import write_events_and_deliveries
+    from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 
     with exit_on_failure(settings.database.shown):
         database = open_database(

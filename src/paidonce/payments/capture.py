@@ -48,7 +48,7 @@ class StartCancel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoidExpired(msgspec.Struct, frozen=True):
-    """A wish to let go of the money that expired checkouts hold, at most ``limit`` of them."""
+    """A request to void the authorizations of expired checkouts, at most ``limit`` of them."""
 
     limit: int
     new_id: NewId

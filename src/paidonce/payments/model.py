@@ -1,6 +1,6 @@
 """What an attempt is, and the reducer: one pure function from an attempt and evidence to what follows.
 
-READY ──> SENT ──> SUCCEEDED | DECLINED          proof ends an attempt, whoever brings it
+READY ──> SENT ──> SUCCEEDED | DECLINED          evidence from the provider ends an attempt, from any source
             └────> UNKNOWN ──> … ──> NEEDS_REVIEW    no proof: asked again on a schedule, then shown to people
 """
 
@@ -53,7 +53,7 @@ _BY_EVIDENCE: Final = {
 }
 
 ALLOWED: Final = {
-    # Committed, and not sent by anybody that we know of; a claim makes it SENT.
+    # Committed, and not known to be sent; a claim makes it SENT.
     AttemptStatus.READY: {AttemptStatus.SENT, *_BY_EVIDENCE},
     # From here money may have moved: only the provider's proof ends it.
     AttemptStatus.SENT: _BY_EVIDENCE,
@@ -238,11 +238,11 @@ def new_attempt(
     now: Instant,
     lease_ms: int,
     amount: int,
-    **said: str | None,
+    **fields: str | None,
 ) -> Attempt:
     """Make an attempt that is to be committed: READY, or SENT in the hands of the process that commits it.
 
-    ``said`` may set payment_method, provider, charge_reference and reason.
+    ``fields`` may set payment_method, provider, charge_reference and reason.
     """
     newest = checkout.attempt
     return Attempt(
@@ -251,9 +251,9 @@ def new_attempt(
         checkout_id=checkout.id,
         kind=kind,
         status=AttemptStatus.SENT if lease_ms else AttemptStatus.READY,
-        provider=said.get("provider") or (newest.provider if newest else ""),
+        provider=fields.get("provider") or (newest.provider if newest else ""),
         provider_key=attempt_id,
-        payment_method=said.get("payment_method") or (newest.payment_method if newest else ""),
+        payment_method=fields.get("payment_method") or (newest.payment_method if newest else ""),
         amount=amount,
         currency=checkout.currency,
         due_at=now + lease_ms,
@@ -261,8 +261,8 @@ def new_attempt(
         lookup_count=0,
         provider_reference=None,
         decline_code=None,
-        charge_reference=said.get("charge_reference"),
-        reason=said.get("reason"),
+        charge_reference=fields.get("charge_reference"),
+        reason=fields.get("reason"),
         created_at=now,
         updated_at=now,
         settled_at=None,

@@ -42,9 +42,9 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> Started | P
     checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None:
         return CheckoutNotFound()
-    ours = store.read_attempts(transaction, [request.attempt_id]).get(request.attempt_id)
-    if ours is not None:  # From a commit whose answer was lost.
-        return Started(checkout, ours)
+    existing = store.read_attempts(transaction, [request.attempt_id]).get(request.attempt_id)
+    if existing is not None:  # From a commit whose answer was lost.
+        return Started(checkout, existing)
     if checkout.status != CheckoutStatus.COMPLETED or checkout.attempt is None:
         return InvalidState(checkout.status, "refunded")
     amount = checkout.refundable if request.amount is None else request.amount

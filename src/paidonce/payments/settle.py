@@ -30,7 +30,7 @@ from paidonce.providers.base import Evidence
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):
-    """A worker's wish for work at one provider."""
+    """A worker's request for due attempts at one provider."""
 
     provider: str
     limit: int
@@ -38,7 +38,7 @@ class ClaimAttempts(msgspec.Struct, frozen=True):
 
 
 def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) -> list[list[Attempt]]:
-    """Claim due attempts for workers: READY ones, and those whose lease is over, whoever had it."""
+    """Claim due attempts for workers: READY ones, and those whose lease has ended."""
     return [
         store.claim_due(transaction, one.provider, limit=one.limit, lease_until=transaction.now + one.lease_ms)
         for one in requests
@@ -281,9 +281,9 @@ def _event(kind: EventType, decided: Decided) -> NewEvent:
 
 
 def _detail(transition: Transition) -> dict[str, str]:
-    told = {
+    detail = {
         "providerReference": transition.provider_reference,
         "declineCode": transition.decline_code,
         "reason": transition.reason,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in detail.items() if value is not None}

@@ -29,7 +29,7 @@ class ReceivedWebhook(msgspec.Struct, frozen=True):
 
 
 class ApplyWebhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to apply a stored webhook. ``again`` applies it even where it was applied: an operator's replay."""
+    """A request to apply a stored webhook. ``again`` applies it even where it was applied: an operator's replay."""
 
     name: WebhookName
     schedule: LookupSchedule

@@ -22,7 +22,7 @@ class WebhookResult(StrEnum):
     KNOWN = "KNOWN"  # The same, or better proof, was there before.
     NO_NEWS = "NO_NEWS"  # It tells of something that is no news about money.
     ATTEMPT_NOT_FOUND = "ATTEMPT_NOT_FOUND"
-    FAILED = "FAILED"  # A defect of ours; the log has it.
+    FAILED = "FAILED"  # An internal error, which is in the log.
 
 
 APPLIED: Final = frozenset({WebhookResult.CHANGED, WebhookResult.KNOWN, WebhookResult.NO_NEWS})

@@ -9,9 +9,9 @@ from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
-from paidonce.webhook_endpoints import redelivery, resending, store
+from paidonce.webhook_endpoints import redelivery, resend_store, store
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, PauseReason, WebhookEndpoint
-from paidonce.webhook_endpoints.resending import ShownDelivery
+from paidonce.webhook_endpoints.resend_store import ShownDelivery
 from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
 
 
@@ -127,7 +127,7 @@ def _change(transaction: Transaction, request: ChangeEndpoint) -> ChangeOutcome:
             _event(EventType.ENDPOINT_PAUSED, seen, request.origin, reason=PauseReason.REQUEST.value)
         )
     elif seen.paused_at is not None and wanted.paused_at is None:
-        resending.make_due(transaction, wanted)
+        resend_store.make_due(transaction, wanted)
         transaction.events.append(_event(EventType.ENDPOINT_RESUMED, seen, request.origin))
     return msgspec.structs.replace(wanted, version=seen.version + 1)
 
@@ -181,7 +181,7 @@ class SendTest(msgspec.Struct, frozen=True, kw_only=True):
 def send_tests(transaction: Transaction, requests: Sequence[SendTest]) -> list[ChangeOutcome]:
     """Write test events; their deliveries are written with them, before the commit."""
     endpoints = find_endpoints(transaction, [request.endpoint for request in requests])
-    there = resending.ids_among(transaction, [request.delivery_id for request in requests])
+    there = resend_store.ids_among(transaction, [request.delivery_id for request in requests])
     for request, endpoint in zip(requests, endpoints, strict=True):
         if isinstance(endpoint, WebhookEndpoint) and request.delivery_id not in there:
             transaction.events.append(
@@ -191,7 +191,7 @@ def send_tests(transaction: Transaction, requests: Sequence[SendTest]) -> list[C
 
 
 class Redeliver(msgspec.Struct, frozen=True):
-    """A request to send a delivery once more; without a merchant it may be anybody's."""
+    """A request to redeliver a delivery; without a merchant it may belong to any merchant."""
 
     delivery_id: str
     merchant_id: str | None
@@ -201,8 +201,8 @@ def redeliver(transaction: Transaction, requests: Sequence[Redeliver]) -> list[S
     """Make deliveries due at once, whatever became of them, with all tries before them; one under way stays so."""
     outcomes: list[ShownDelivery | DeliveryNotFound] = []
     for request in requests:
-        resending.resend_one(transaction, request.delivery_id, request.merchant_id)
-        found = resending.read_delivery(transaction, request.delivery_id, request.merchant_id)
+        resend_store.resend_one(transaction, request.delivery_id, request.merchant_id)
+        found = resend_store.read_delivery(transaction, request.delivery_id, request.merchant_id)
         outcomes.append(found or DeliveryNotFound())
     return outcomes
 
@@ -229,7 +229,7 @@ def list_deliveries(
         (endpoint,) = find_endpoints(transaction, [request.endpoint])
         if isinstance(endpoint, WebhookEndpoint):
             outcomes.append(
-                resending.read_page(
+                resend_store.read_page(
                     transaction,
                     endpoint,
                     limit=request.limit,
@@ -246,6 +246,6 @@ def list_deliveries(
 def find_deliveries(transaction: Transaction, requests: Sequence[Redeliver]) -> list[ShownDelivery | DeliveryNotFound]:
     """Read deliveries with their tries."""
     return [
-        resending.read_delivery(transaction, request.delivery_id, request.merchant_id) or DeliveryNotFound()
+        resend_store.read_delivery(transaction, request.delivery_id, request.merchant_id) or DeliveryNotFound()
         for request in requests
     ]

@@ -38,7 +38,7 @@ from paidonce.webhook_endpoints.redelivery import (
     list_redeliveries,
     redeliver_ranges,
 )
-from paidonce.webhook_endpoints.resending import ShownDelivery
+from paidonce.webhook_endpoints.resend_store import ShownDelivery
 from paidonce.webhook_endpoints.schemas import (
     DeliveryPage,
     DeliveryResponse,

@@ -32,7 +32,6 @@ from paidonce.webhook_endpoints.actions import (
     find_endpoints,
     list_endpoints,
 )
-from paidonce.webhook_endpoints.addresses import UrlRefused
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.schemas import (
     CreateEndpointBody,
@@ -43,6 +42,7 @@ from paidonce.webhook_endpoints.schemas import (
     UpdateEndpointBody,
     endpoint_response,
 )
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
 
 TAG: Final = "Webhooks"
@@ -89,7 +89,7 @@ async def create_endpoint(request: ApiRequest, body: CreateEndpointBody) -> Comm
     try:
         secret, sealed = service.webhook_endpoints.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
     except EncryptionKeyMissing:
-        await _check_url(service, body.url)  # What the client can mend is told first.
+        await _check_url(service, body.url)  # An error that the client can correct comes first.
         raise
 
     async def respond(endpoint: WebhookEndpoint) -> Response:

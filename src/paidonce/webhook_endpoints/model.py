@@ -32,7 +32,7 @@ RETRY_SECONDS: Final = (
     20 * HOUR,
     24 * HOUR,
 )
-PAUSE_AFTER_SECONDS: Final = 72 * HOUR  # Without one success: nobody is there, and whoever comes back can say so.
+PAUSE_AFTER_SECONDS: Final = 72 * HOUR  # Without one success. The merchant can resume the endpoint.
 RETRY_AFTER_SECONDS_MAX: Final = 24 * HOUR  # The longest that a receiver may put us off at once.
 JITTER: Final = 0.2  # Spreads the tries of deliveries that failed together.
 

@@ -17,7 +17,7 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.errors import TooManyRedeliveries, WebhookEndpointNotFound
-from paidonce.webhook_endpoints import resending, store
+from paidonce.webhook_endpoints import resend_store, store
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.store import EndpointName
 
@@ -207,7 +207,7 @@ def _step(transaction: Transaction, order: Redelivery, endpoint: WebhookEndpoint
     if events <= 0:
         return order, 0
     beyond = order.next_sequence + events
-    made = resending.resend_range(transaction, endpoint, order.next_sequence, beyond - 1)
+    made = resend_store.resend_range(transaction, endpoint, order.next_sequence, beyond - 1)
     return msgspec.structs.replace(order, next_sequence=beyond), made
 
 

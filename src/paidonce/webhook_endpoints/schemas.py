@@ -10,10 +10,10 @@ from paidonce.clock import Instant, format_instant
 from paidonce.events.model import EventType
 from paidonce.http.fields import Fields
 from paidonce.http.formats import Limit, MerchantId, Text, whole
-from paidonce.webhook_endpoints.deliveries import NewTry
+from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX, Redelivery
-from paidonce.webhook_endpoints.resending import ShownDelivery
+from paidonce.webhook_endpoints.resend_store import ShownDelivery
 
 OVERLAP_SECONDS_MAX: Final = 7 * 86_400
 
@@ -98,8 +98,8 @@ class ListDeliveriesParameters(Fields, frozen=True, kw_only=True):
 
 
 class EndpointResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A webhook endpoint. ``secret`` is told when it is made, and again only to who repeats that very call with its
-    idempotency key; where it can be told no more, ``secretShownAt`` says when it was.
+    """A webhook endpoint. ``secret`` is shown when it is created, and again only to a client that repeats that call
+    with its idempotency key; where it can be shown no more, ``secretShownAt`` says when it was.
 
     ``pauseReason`` is ``request`` (you asked for it), ``gone`` (the receiver answered 410) or ``failing`` (three days
     without a success). ``formerSecretUntil``: until then the secret before the newest signs too.
@@ -228,7 +228,7 @@ def delivery_response(shown: ShownDelivery) -> DeliveryResponse:
         shown.sequence,
         one.number,
         one.status,
-        # While it is being sent this is when somebody else may take it over, which is nobody's concern.
+        # While it is being sent, ``due_at`` is the end of the lease, which is internal.
         _instant(one.due_at) if one.status == "PENDING" else None,
         _instant(one.delivered_at),
         format_instant(one.created_at),

@@ -20,11 +20,7 @@ from paidonce.ids import Chance
 from paidonce.jobs.halving import run_by_halves
 from paidonce.jobs.leased_worker import LeasedWorker, NextClaim
 from paidonce.signing import signed_headers
-from paidonce.webhook_endpoints.calls import Answer, CallFailed
-from paidonce.webhook_endpoints.deliveries import Held, Share, Waiting
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, Schedule
-from paidonce.webhook_endpoints.secrets import signing_keys
-from paidonce.webhook_endpoints.sending import (
+from paidonce.webhook_endpoints.delivery_actions import (
     ClaimDeliveries,
     ClaimedDelivery,
     RecordTry,
@@ -34,7 +30,11 @@ from paidonce.webhook_endpoints.sending import (
     release_all_deliveries,
     release_deliveries,
 )
-from paidonce.webhook_endpoints.upkeep import make_upkeep_poller
+from paidonce.webhook_endpoints.delivery_store import Held, Share, Waiting
+from paidonce.webhook_endpoints.maintenance import make_upkeep_poller
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, Schedule
+from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed
+from paidonce.webhook_endpoints.secrets import signing_keys
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class SenderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Post(Protocol):
-    """Posts a body to a URL; raises CallFailed."""
+    """Posts a body to a URL; raises ReceiverCallFailed."""
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Return what the receiver answered."""
@@ -67,7 +67,7 @@ class Post(Protocol):
 class EndpointPlaces:
     """How many calls run at once: few for each endpoint, one for a failing endpoint, ``concurrency`` in all.
 
-    All failing endpoints together have half of all places: a slow or dead receiver delays nobody else.
+    All failing endpoints together have half of all places: a slow or dead receiver does not delay others.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -214,10 +214,10 @@ class DeliveryQueue:
         error_text: str | None = None
         try:
             answer = await self._receivers.post(endpoint.url, headers, claimed.body)
-        except CallFailed as error:
+        except ReceiverCallFailed as error:
             error_text = str(error)
         except Exception:
-            # A defect of ours must neither end the delivery nor go unseen.
+            # An internal error must neither end the delivery nor stay unnoticed.
             log.exception("webhook_failed", delivery_id=one.id)
             error_text = "the sender failed"
         duration_ms = round((asyncio.get_running_loop().time() - began) * 1000)
@@ -249,7 +249,7 @@ class DeliveryQueue:
 
 
 class Sender:
-    """Sends deliveries from this process, and maintains them: see upkeep.py."""
+    """Sends deliveries from this process, and maintains them: see maintenance.py."""
 
     def __init__(
         self,
@@ -296,11 +296,11 @@ def _log_share_not_claimed(share: Share, error: Exception) -> None:
     log.error("deliveries_not_claimed", endpoint_id=share.endpoint_id, exc_info=error)
 
 
-def read_retry_after(said: str | None, now: Instant) -> int | None:
+def read_retry_after(value: str | None, now: Instant) -> int | None:
     """Read ``Retry-After``, seconds or a date; None where it is absent or makes no sense."""
-    if said is None:
+    if value is None:
         return None
-    text = said.strip()
+    text = value.strip()
     if text.isascii() and text.isdigit():
         return int(text[:9])
     try:

@@ -1,20 +1,18 @@
-"""The outbox: what the API needs to take an endpoint in, and the sender behind it."""
+"""Webhooks to merchants, as the rest of the service uses them: secrets, checks of URLs, and the sender."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from paidonce.clock import Clock
 from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
-from paidonce.encryption import KEY_BYTES, Draw, Keyring, read_keys, read_or_create_key_file
+from paidonce.encryption import Draw, Keyring
 from paidonce.ids import Chance
-from paidonce.webhook_endpoints.caller import Caller
-from paidonce.webhook_endpoints.calls import CallerSettings
+from paidonce.webhook_endpoints.receiver_messages import ReceiverSettings
+from paidonce.webhook_endpoints.receiver_process_client import ReceiverProcessClient
 from paidonce.webhook_endpoints.secrets import SECRET_BYTES, seal_secret, shorten_secret
 from paidonce.webhook_endpoints.sender import Sender, SenderSettings
 
-LOOKUP_SECONDS_MAX: Final = 2.0  # Somebody waits: who makes an endpoint is told at once what can be told at once.
+LOOKUP_SECONDS_MAX: Final = 2.0  # The client waits for it.
 
 
 class WebhookEndpointService:
@@ -32,7 +30,7 @@ class WebhookEndpointService:
         chance: Chance,
         draw: Draw,
     ) -> None:
-        self._caller = Caller(CallerSettings(allow_private, settings.timeout_seconds))
+        self._caller = ReceiverProcessClient(ReceiverSettings(allow_private, settings.timeout_seconds))
         self._keyring = keyring
         self._draw = draw
         self._sender = Sender(writer, reader, self._caller, keyring, settings, clock=clock, chance=chance)
@@ -60,21 +58,3 @@ class WebhookEndpointService:
         secret = self._draw(SECRET_BYTES)
         sealed = seal_secret(self._keyring, secret, merchant_id=merchant_id, endpoint_id=endpoint_id)
         return shorten_secret(secret), sealed
-
-
-def key_finder(said: str, file: Path | None, *, make: Draw | None) -> Callable[[], list[bytes]]:
-    """Make what finds the encryption keys: those that are said, else that in the file.
-
-    With ``make`` a file that is not there is made, and where there can be none, as beside a database in memory, the key
-    lives as long as the process.
-    """
-    keys = read_keys(said)
-
-    def find() -> list[bytes]:
-        if keys:
-            return keys
-        if file is not None:
-            return read_or_create_key_file(file, make=make)
-        return [make(KEY_BYTES)] if make is not None else []
-
-    return find

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import httpx
 
 from paidonce.merchants.model import OPERATOR
-from paidonce.webhook_endpoints.addresses import UrlRefused
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.support.in_process_service import ENDPOINT, InProcessService
 
 

@@ -18,8 +18,8 @@ from paidonce.idempotency.store import claim_keys, read_secrets
 from paidonce.ids import new_id, secret_bytes
 from paidonce.webhook_endpoints import actions
 from paidonce.webhook_endpoints.actions import CreateEndpoint
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.secrets import seal_secret
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 from tests.unit.cli.conftest import Run
 
 WHISPER = StoredSecret("m", "whisper")

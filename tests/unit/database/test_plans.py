@@ -34,9 +34,9 @@ from paidonce.payments.settle import (
 from paidonce.payments.store import count_unproven
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
 from paidonce.providers.base import Succeeded
-from paidonce.webhook_endpoints.deliveries import find_waiting, release_all as release_deliveries
-from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
+from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
+from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (

@@ -25,10 +25,7 @@ from paidonce.webhook_endpoints.actions import (
     create_endpoints,
     find_endpoints,
 )
-from paidonce.webhook_endpoints.deliveries import Share
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
-from paidonce.webhook_endpoints.secrets import seal_secret
-from paidonce.webhook_endpoints.sending import (
+from paidonce.webhook_endpoints.delivery_actions import (
     ClaimDeliveries,
     ClaimedDelivery,
     RecordTry,
@@ -36,9 +33,12 @@ from paidonce.webhook_endpoints.sending import (
     find_waiting_endpoints,
     record_tries,
 )
+from paidonce.webhook_endpoints.delivery_store import Share
+from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
+from paidonce.webhook_endpoints.secrets import seal_secret
 from paidonce.webhook_endpoints.store import EndpointName
-from paidonce.webhook_endpoints.upkeep import do_upkeep, find_upkeep
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
 from tests.support.databases import fresh_database
 
 NOW: Final = 1_700_000_000_000

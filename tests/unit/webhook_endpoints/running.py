@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from paidonce.database.batch import BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.encryption import Keyring
-from paidonce.webhook_endpoints.calls import Answer
 from paidonce.webhook_endpoints.model import Schedule
+from paidonce.webhook_endpoints.receiver_messages import Answer
 from paidonce.webhook_endpoints.sender import Sender, SenderSettings
 from tests.unit.webhook_endpoints.conftest import Outgoing
 

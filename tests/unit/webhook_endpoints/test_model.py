@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.events.model import EventType
-from paidonce.webhook_endpoints.deliveries import DeliveryMark
+from paidonce.webhook_endpoints.delivery_store import DeliveryMark
 from paidonce.webhook_endpoints.model import (
     ALLOWED,
     RETRY_SECONDS,

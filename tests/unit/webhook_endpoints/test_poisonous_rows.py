@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 from paidonce.database.batcher import Batcher
 from paidonce.database.schema import checkout, event, webhook_endpoint
 from paidonce.encryption import Keyring
-from paidonce.webhook_endpoints import resending
+from paidonce.webhook_endpoints import resend_store
+from paidonce.webhook_endpoints.delivery_actions import claim_deliveries
+from paidonce.webhook_endpoints.maintenance import Upkeep, find_upkeep, put_off_upkeep
 from paidonce.webhook_endpoints.model import RETRY_SECONDS, WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import (
     GIVE_UP_MS,
@@ -20,9 +22,7 @@ from paidonce.webhook_endpoints.redelivery import (
     list_redeliveries,
     redeliver_ranges,
 )
-from paidonce.webhook_endpoints.sending import claim_deliveries
 from paidonce.webhook_endpoints.store import EndpointName
-from paidonce.webhook_endpoints.upkeep import Upkeep, find_upkeep, put_off_upkeep
 from tests.unit.webhook_endpoints.conftest import Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, answering, running, until
 from tests.unit.webhook_endpoints.test_sender import tries
@@ -173,19 +173,19 @@ async def test_an_order_whose_step_fails_is_put_off_and_the_others_are_carried_o
     order(outgoing, bad)
     outgoing.now += 1
     order(outgoing, good)
-    resend = resending.resend_range
+    resend = resend_store.resend_range
 
     def fail(transaction: Any, endpoint: WebhookEndpoint, first: int, last: int) -> int:  # noqa: ANN401 - as resend_range
         if endpoint.id == bad.id:
             raise ZeroDivisionError
         return resend(transaction, endpoint, first, last)
 
-    monkeypatch.setattr(resending, "resend_range", fail)
+    monkeypatch.setattr(resend_store, "resend_range", fail)
     async with running(outgoing, answering(200)):
         await until(lambda: statuses(outgoing, good) == ["DELIVERED"] * 5)
         await until(lambda: not ready(outgoing))
         assert statuses(outgoing, bad) == ["DELIVERED"] * 2
-        monkeypatch.setattr(resending, "resend_range", resend)
+        monkeypatch.setattr(resend_store, "resend_range", resend)
         outgoing.now += PUT_OFF_MS
         await until(lambda: statuses(outgoing, bad) == ["DELIVERED"] * 5)
 

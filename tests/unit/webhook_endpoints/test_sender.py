@@ -10,11 +10,11 @@ from sqlalchemy import select
 from paidonce.clock import Instant
 from paidonce.database.batcher import Batcher
 from paidonce.database.schema import delivery_try
-from paidonce.webhook_endpoints.deliveries import Waiting
+from paidonce.webhook_endpoints.delivery_actions import record_tries
+from paidonce.webhook_endpoints.delivery_store import Waiting
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
 from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
 from paidonce.webhook_endpoints.sender import EndpointPlaces, read_retry_after
-from paidonce.webhook_endpoints.sending import record_tries
 from paidonce.webhook_endpoints.store import EndpointName
 from tests.unit.webhook_endpoints.conftest import Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, answering, running, until

@@ -10,8 +10,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from paidonce.encryption import Keyring
-from paidonce.webhook_endpoints.calls import Answer, CallFailed
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT
+from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed
 from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, Receiver, answering, running, until
 from tests.unit.webhook_endpoints.test_sender import tries
@@ -82,7 +82,8 @@ async def test_whatever_is_not_2xx_is_a_failure(outgoing: Outgoing, status: int)
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(CallFailed("cannot connect"), "cannot connect"), (ZeroDivisionError(), "the sender failed")]
+    ("error", "said"),
+    [(ReceiverCallFailed("cannot connect"), "cannot connect"), (ZeroDivisionError(), "the sender failed")],
 )
 async def test_a_call_without_an_answer_is_a_failure_that_says_why(
     outgoing: Outgoing, error: Exception, said: str

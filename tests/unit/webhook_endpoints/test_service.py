@@ -8,13 +8,13 @@ from typing import Final
 import pytest
 
 from paidonce.database.batch import CommitNotice
-from paidonce.encryption import KEY_BYTES, Keyring, write_key
+from paidonce.encryption import KEY_BYTES, Keyring, key_finder, write_key
 from paidonce.errors import EncryptionKeyMissing
-from paidonce.webhook_endpoints.addresses import UrlRefused
 from paidonce.webhook_endpoints.model import Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret, shorten_secret, signing_keys
 from paidonce.webhook_endpoints.sender import SenderSettings
-from paidonce.webhook_endpoints.service import WebhookEndpointService, key_finder
+from paidonce.webhook_endpoints.service import WebhookEndpointService
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.unit.webhook_endpoints.conftest import NOW, Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, batcher, until
 

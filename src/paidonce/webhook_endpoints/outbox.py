@@ -1,7 +1,8 @@
-"""The last statements before a commit: the events, numbered, and a delivery of each to whoever wants to hear of it.
+"""The transactional outbox: the last statements before a commit insert the events, numbered, and their deliveries.
 
-Both are in the transaction of what they tell: all or none. Merchants are locked from the numbering of their events to
-the commit, so that deliveries too are numbered without a gap, and an endpoint gets every event after its own creation.
+A delivery is inserted for each endpoint of the merchant that subscribes to the event. Merchants are locked from the
+numbering of their events to the commit, so deliveries are numbered without a gap too, and an endpoint gets every event
+after its own creation.
 """
 
 from collections.abc import Iterable, Sequence

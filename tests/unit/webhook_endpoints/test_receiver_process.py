@@ -8,13 +8,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from paidonce.webhook_endpoints.addresses import UrlRefused
-from paidonce.webhook_endpoints.calling_process import serve
-from paidonce.webhook_endpoints.calls import OUTCOMES, Answer, CallFailed, Check, Outcome, Post, receive, send
+from paidonce.webhook_endpoints.receiver_messages import (
+    OUTCOMES,
+    Answer,
+    Check,
+    Outcome,
+    Post,
+    ReceiverCallFailed,
+    receive,
+    send,
+)
+from paidonce.webhook_endpoints.receiver_process import serve
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 
 
 class Scripted:
-    """Receivers that do what a URL says."""
+    """ReceiverClient that do what a URL says."""
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, dict[str, str], bytes]] = []
@@ -27,7 +36,7 @@ class Scripted:
             case "refused":
                 raise UrlRefused("not there")
             case "failed":
-                raise CallFailed("cannot connect")
+                raise ReceiverCallFailed("cannot connect")
             case "defect":
                 raise ZeroDivisionError
             case "hangs":

@@ -362,12 +362,12 @@ def release(transaction: Transaction, held: Sequence[Held]) -> None:
 
 
 def release_all(transaction: Transaction) -> None:
-    """Make every delivery due at once that is in somebody's hands."""
+    """Make every leased delivery due at once."""
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
 
 
 def find_deleted(transaction: Transaction, limit: int) -> list[EndpointName]:
-    """Name at most ``limit`` deleted endpoints that left deliveries open which nobody is sending."""
+    """Find at most ``limit`` deleted endpoints that have open deliveries without a lease."""
     return [EndpointName(*row) for row in transaction.rows(_DELETED, {"now": transaction.now, "limit": limit})]
 
 

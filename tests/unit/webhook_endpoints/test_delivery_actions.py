@@ -9,14 +9,14 @@ from sqlalchemy import select
 from paidonce.database.schema import delivery
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
-from paidonce.webhook_endpoints.deliveries import Held
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
-from paidonce.webhook_endpoints.sending import (
+from paidonce.webhook_endpoints.delivery_actions import (
     find_waiting_endpoints,
     release_all_deliveries,
     release_deliveries,
 )
-from paidonce.webhook_endpoints.writing import write_events_and_deliveries
+from paidonce.webhook_endpoints.delivery_store import Held
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
+from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
 
 
@@ -218,7 +218,7 @@ def test_what_waits_for_a_deleted_endpoint_is_dropped_whenever_it_is_due(outgoin
 def test_a_deleted_endpoint_is_not_sent_to_and_its_deliveries_are_dropped_in_small_steps(
     outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paidonce.webhook_endpoints.upkeep.DROP_MAX", 2)
+    monkeypatch.setattr("paidonce.webhook_endpoints.maintenance.DROP_MAX", 2)
     mine = outgoing.endpoint()
     outgoing.happen(*["m1"] * 5)
     outgoing.change(mine, deleted=True)

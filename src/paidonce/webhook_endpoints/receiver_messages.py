@@ -1,4 +1,4 @@
-"""What a sender asks of the process that calls receivers, and what it is told: messages, each after its length."""
+"""The messages between a sender and the process that calls receivers, each with its length in front."""
 
 import asyncio
 from typing import Final, TypeAlias, TypeVar
@@ -10,7 +10,7 @@ LENGTH_BYTES: Final = 4
 Message = TypeVar("Message")
 
 
-class CallerSettings(msgspec.Struct, frozen=True):
+class ReceiverSettings(msgspec.Struct, frozen=True):
     """How receivers are called; see the settings of the same names."""
 
     allow_private: bool
@@ -18,14 +18,14 @@ class CallerSettings(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a receiver answered: its status, ``Retry-After`` as it said it, and the first bytes of the body."""
+    """The answer of a receiver: its status, ``Retry-After`` as it was sent, and the first bytes of the body."""
 
     status: int
     retry_after: str | None
     beginning: bytes
 
 
-class CallFailed(Exception):
+class ReceiverCallFailed(Exception):
     """No answer came; the text says why, in a few words."""
 
 
@@ -50,7 +50,7 @@ Call: TypeAlias = Post | Check
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a call: an answer, or why there is none. ``defect`` is the traceback of a defect of ours."""
+    """The outcome of a call: an answer, or why there is none. ``defect`` is the traceback of an internal error."""
 
     number: int
     answer: Answer | None = None

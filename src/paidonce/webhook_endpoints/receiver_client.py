@@ -1,7 +1,7 @@
-"""Calling a receiver: look its name up, judge every address, connect to one of those, post, read little, in time.
+"""Calls a receiver: resolves its name, checks every address, connects to one of those, posts, reads a bounded answer.
 
 Nothing is taken from the environment (no proxy), no redirect is followed, nothing is sent twice, nothing is unpacked,
-and no connection is kept. This runs in a process of its own (calling_process.py), which alone imports it.
+and no connection is kept. This runs in a process of its own (receiver_process.py), which alone imports it.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from paidonce.webhook_endpoints.addresses import Target, UrlRefused, judge_address, read_url
-from paidonce.webhook_endpoints.calls import Answer, CallerSettings, CallFailed
+from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed, ReceiverSettings
+from paidonce.webhook_endpoints.ssrf import Target, UrlRefused, check_address, read_url
 
 ANSWER_BYTES_MAX: Final = 1024  # Enough to see what a receiver complains of.
 READ_BYTES_MAX: Final = 64 * 1024  # In all, TLS, heads and interim answers included: so little is soon parsed.
@@ -44,7 +44,7 @@ class JudgingResolver(AbstractResolver):
         """Look a name up; raises OSError where it has no address, UrlRefused where it leads where it must not."""
         found = await self._inner.resolve(host, port, family)
         for one in found:
-            judge_address(ip_address(one["host"]), allow_private=self._allow_private)
+            check_address(ip_address(one["host"]), allow_private=self._allow_private)
         return found[:ADDRESSES_MAX]
 
     async def close(self) -> None:
@@ -85,11 +85,11 @@ class BoundedSocket(socket.socket):
         return size
 
 
-class Receivers:
-    """The outside, as webhooks see it. One call is one connection, to an address that was judged for that call."""
+class ReceiverClient:
+    """Posts webhooks. Each call has a connection of its own, to an address that was checked for this call."""
 
     def __init__(
-        self, settings: CallerSettings, resolver: AbstractResolver, *, tls: ssl.SSLContext | None = None
+        self, settings: ReceiverSettings, resolver: AbstractResolver, *, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
         self._resolver = JudgingResolver(resolver, allow_private=settings.allow_private)
@@ -110,16 +110,16 @@ class Receivers:
                 return
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Post a body; raises CallFailed. The time is limited as a whole, whatever the receiver does with it."""
+        """Post a body; raises ReceiverCallFailed. The time-out covers the whole call."""
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 target = read_url(url, allow_private=self._settings.allow_private)
                 return await self._exchange(target, headers, body)
         except TimeoutError:
             message = f"no complete answer within {self._settings.timeout_seconds:g} s"
-            raise CallFailed(message) from None
+            raise ReceiverCallFailed(message) from None
         except UrlRefused as error:
-            raise CallFailed(str(error)) from None
+            raise ReceiverCallFailed(str(error)) from None
 
     async def _exchange(self, target: Target, headers: dict[str, str], body: bytes) -> Answer:
         allowance = Allowance()
@@ -147,14 +147,14 @@ class Receivers:
             ):
                 beginning = await _begin_to_read(response, allowance)
         except aiohttp.ClientConnectorError as error:  # Nothing was sent.
-            raise CallFailed(_shown("cannot connect", error)) from None
+            raise ReceiverCallFailed(_shown("cannot connect", error)) from None
         except (aiohttp.ClientError, OSError) as error:
             if allowance.left <= 0:
                 message = f"the answer did not end within {READ_BYTES_MAX} bytes"
-                raise CallFailed(message) from None
-            raise CallFailed(_shown("the exchange broke off", error)) from None
-        said = next((value for name, value in response.raw_headers if name.lower() == b"retry-after"), None)
-        return Answer(response.status, None if said is None else said.decode("latin-1")[:64], beginning)
+                raise ReceiverCallFailed(message) from None
+            raise ReceiverCallFailed(_shown("the exchange broke off", error)) from None
+        retry_after = next((value for name, value in response.raw_headers if name.lower() == b"retry-after"), None)
+        return Answer(response.status, None if retry_after is None else retry_after.decode("latin-1")[:64], beginning)
 
 
 async def _begin_to_read(response: aiohttp.ClientResponse, allowance: Allowance) -> bytes:
@@ -166,7 +166,7 @@ async def _begin_to_read(response: aiohttp.ClientResponse, allowance: Allowance)
     except (aiohttp.ClientError, OSError):
         if allowance.left > 0:
             raise
-        # More is not waited for: the status has said it all.
+        # The status is enough; the rest of the body is not awaited.
     return beginning
 
 

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from paidonce.webhook_endpoints.addresses import UrlRefused
-from paidonce.webhook_endpoints.calling import ANSWER_BYTES_MAX, READ_BYTES_MAX, Receivers
-from paidonce.webhook_endpoints.calls import Answer, CallerSettings, CallFailed
+from paidonce.webhook_endpoints.receiver_client import ANSWER_BYTES_MAX, READ_BYTES_MAX, ReceiverClient
+from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed, ReceiverSettings
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.support.certificates import certificate_for
 from tests.support.dns_server import name_server
 from tests.unit.webhook_endpoints.running import until
@@ -92,9 +92,9 @@ class Names(AbstractResolver):
 
 def receivers(
     *addresses: str, allow_private: bool = True, timeout_seconds: float = 5.0, tls: ssl.SSLContext | None = None
-) -> Receivers:
+) -> ReceiverClient:
     """Make the outside, in which every name has these addresses, one list for each look-up."""
-    return Receivers(CallerSettings(allow_private, timeout_seconds), Names(*addresses), tls=tls)
+    return ReceiverClient(ReceiverSettings(allow_private, timeout_seconds), Names(*addresses), tls=tls)
 
 
 async def call(port: int, **how: float) -> Answer:
@@ -180,7 +180,7 @@ async def test_the_whole_exchange_has_one_limit_whatever_trickles_in(parts: list
 
     async with listening(talk) as port:
         began = asyncio.get_running_loop().time()
-        with pytest.raises(CallFailed, match=r"no complete answer within 0\.3 s"):
+        with pytest.raises(ReceiverCallFailed, match=r"no complete answer within 0\.3 s"):
             await call(port, timeout_seconds=0.3)
         assert asyncio.get_running_loop().time() - began < 2
 
@@ -210,7 +210,7 @@ async def test_no_more_is_read_of_an_answer_than_is_worth_it() -> None:
 )
 async def test_a_receiver_that_never_comes_to_an_answer_is_left_after_so_many_bytes(flood: bytes) -> None:
     async with listening(flooding(b"", flood)) as port:
-        with pytest.raises(CallFailed, match="the answer did not end within 65536 bytes"):
+        with pytest.raises(ReceiverCallFailed, match="the answer did not end within 65536 bytes"):
             await call(port, timeout_seconds=50)
 
 
@@ -225,7 +225,7 @@ async def test_a_body_in_chunks_of_one_byte_without_an_end_is_left_after_so_many
 async def test_a_flood_over_tls_is_left_after_so_many_bytes_too() -> None:
     server, client = certificate_for("shop.example")
     async with listening(flooding(b"", b"HTTP/1.1 100 \r\n\r\n"), server) as port:
-        with pytest.raises(CallFailed, match="the answer did not end within 65536 bytes"):
+        with pytest.raises(ReceiverCallFailed, match="the answer did not end within 65536 bytes"):
             await receivers("127.0.0.1", timeout_seconds=50, tls=client).post(
                 f"https://shop.example:{port}/", {}, b"{}"
             )
@@ -233,21 +233,23 @@ async def test_a_flood_over_tls_is_left_after_so_many_bytes_too() -> None:
 
 async def test_a_body_that_breaks_off_is_a_failure() -> None:
     async with listening(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")) as port:
-        with pytest.raises(CallFailed, match="the exchange broke off"):
+        with pytest.raises(ReceiverCallFailed, match="the exchange broke off"):
             await call(port)
 
 
 @pytest.mark.parametrize("said", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 40_000, b""])
 async def test_what_is_no_answer_is_a_failure(said: bytes) -> None:
     async with listening(saying(said)) as port:
-        with pytest.raises(CallFailed, match="the exchange broke off"):
+        with pytest.raises(ReceiverCallFailed, match="the exchange broke off"):
             await call(port)
 
 
 async def test_nobody_listening_is_a_failure() -> None:
     async with listening(saying()) as port:
         pass
-    with pytest.raises(CallFailed, match=r"^cannot connect: Connection refused$"):  # No address of ours is told.
+    with pytest.raises(
+        ReceiverCallFailed, match=r"^cannot connect: Connection refused$"
+    ):  # No address of ours is told.
         await call(port)
 
 
@@ -260,21 +262,21 @@ async def test_a_name_that_leads_inside_is_refused_before_anything_connects() ->
 
     async with listening(talk) as port:
         outside = receivers("127.0.0.1", allow_private=False)
-        with pytest.raises(CallFailed, match="not on the public internet"):
+        with pytest.raises(ReceiverCallFailed, match="not on the public internet"):
             await outside.post(f"https://shop.example:{port}/", {}, b"{}")
     assert not connected
 
 
 async def test_one_private_address_among_public_ones_refuses_all() -> None:
     outside = receivers("8.8.8.8,10.0.0.1", allow_private=False)
-    with pytest.raises(CallFailed, match="not on the public internet"):
+    with pytest.raises(ReceiverCallFailed, match="not on the public internet"):
         await outside.post("https://shop.example/", {}, b"{}")
 
 
 async def test_a_name_that_is_public_when_it_is_checked_and_private_when_it_is_called_is_not_called() -> None:
     outside = receivers("8.8.8.8", "127.0.0.1", allow_private=False)
     await outside.check("https://shop.example/", seconds_max=1)
-    with pytest.raises(CallFailed, match="not on the public internet"):
+    with pytest.raises(ReceiverCallFailed, match="not on the public internet"):
         await outside.post("https://shop.example/", {}, b"{}")
 
 
@@ -290,7 +292,7 @@ async def test_a_url_that_leads_inside_is_refused_when_it_is_checked_and_one_tha
         await receivers("10.0.0.1", allow_private=False).check("https://shop.example/", seconds_max=1)
     outside = receivers("", allow_private=False)
     await outside.check("https://shop.example/", seconds_max=1)
-    with pytest.raises(CallFailed, match="cannot connect"):
+    with pytest.raises(ReceiverCallFailed, match="cannot connect"):
         await outside.post("https://shop.example/", {}, b"{}")
 
 
@@ -299,7 +301,7 @@ async def test_the_certificate_must_be_the_names_though_the_address_is_connected
     async with listening(saying(b"HTTP/1.1 204 None\r\n\r\n"), server) as port:
         outside = receivers("127.0.0.1", tls=client)
         assert (await outside.post(f"https://shop.example:{port}/", {}, b"{}")).status == 204
-        with pytest.raises(CallFailed, match="TLS: CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(ReceiverCallFailed, match="TLS: CERTIFICATE_VERIFY_FAILED"):
             await outside.post(f"https://other.example:{port}/", {}, b"{}")
 
 
@@ -309,14 +311,14 @@ async def test_names_that_hang_delay_no_other_and_names_that_do_not_exist_fail_a
         name_server({"shop.example": "127.0.0.1"}) as names,
     ):
         resolver = aiohttp.AsyncResolver(nameservers=[f"127.0.0.1:{names.port}"], timeout=50.0, tries=1)
-        outside = Receivers(CallerSettings(allow_private=True, timeout_seconds=50), resolver)
+        outside = ReceiverClient(ReceiverSettings(allow_private=True, timeout_seconds=50), resolver)
         dead = [
             asyncio.create_task(outside.post(f"http://hangs-{number}.example:{port}/", {}, b"{}"))
             for number in range(100)
         ]
         await until(lambda: len({name for name in names.asked if name.startswith("hangs")}) == len(dead))
         assert (await outside.post(f"http://shop.example:{port}/", {}, b"{}")).status == 204
-        with pytest.raises(CallFailed, match="cannot connect: Domain name not found"):
+        with pytest.raises(ReceiverCallFailed, match="cannot connect: Domain name not found"):
             await outside.post(f"http://missing.example:{port}/", {}, b"{}")
         assert [task for task in dead if task.done()] == []
         for task in dead:
@@ -328,7 +330,7 @@ async def test_names_that_hang_delay_no_other_and_names_that_do_not_exist_fail_a
 async def test_a_name_that_hangs_fails_when_the_time_of_its_call_is_over() -> None:
     async with name_server({}) as names:
         resolver = aiohttp.AsyncResolver(nameservers=[f"127.0.0.1:{names.port}"], timeout=50.0, tries=1)
-        outside = Receivers(CallerSettings(allow_private=True, timeout_seconds=0.2), resolver)
-        with pytest.raises(CallFailed, match=r"no complete answer within 0\.2 s"):
+        outside = ReceiverClient(ReceiverSettings(allow_private=True, timeout_seconds=0.2), resolver)
+        with pytest.raises(ReceiverCallFailed, match=r"no complete answer within 0\.2 s"):
             await outside.post("http://hangs.example/", {}, b"{}")
         await outside.close()

@@ -12,7 +12,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.jobs.poller import Poller
-from paidonce.webhook_endpoints import deliveries, redelivery
+from paidonce.webhook_endpoints import delivery_store, redelivery
 from paidonce.webhook_endpoints.redelivery import RedeliveryName
 from paidonce.webhook_endpoints.store import EndpointName
 
@@ -35,7 +35,7 @@ def find_upkeep(transaction: Transaction, requests: Sequence[None]) -> list[Upke
     """Find what is to be done, as much as one round does."""
     found = Upkeep(
         redelivery.find_ready(transaction, REDELIVERIES_AT_ONCE),
-        deliveries.find_deleted(transaction, ENDPOINTS_AT_ONCE),
+        delivery_store.find_deleted(transaction, ENDPOINTS_AT_ONCE),
     )
     return [found for _ in requests]
 
@@ -50,7 +50,7 @@ def do_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None
     """Do it: a step of each order, and a part of each deleted endpoint's deliveries."""
     for request in requests:
         for name in request.deleted:
-            deliveries.drop_open(transaction, name, limit=DROP_MAX)
+            delivery_store.drop_open(transaction, name, limit=DROP_MAX)
         redelivery.advance_redeliveries(transaction, request.redeliveries)
     return [None for _ in requests]
 

@@ -15,15 +15,24 @@ from typing import Final
 
 import msgspec
 
-from paidonce.webhook_endpoints.addresses import UrlRefused
-from paidonce.webhook_endpoints.calling import Receivers, system_resolver
-from paidonce.webhook_endpoints.calls import CALLS, Call, CallerSettings, CallFailed, Check, Outcome, receive, send
+from paidonce.webhook_endpoints.receiver_client import ReceiverClient, system_resolver
+from paidonce.webhook_endpoints.receiver_messages import (
+    CALLS,
+    Call,
+    Check,
+    Outcome,
+    ReceiverCallFailed,
+    ReceiverSettings,
+    receive,
+    send,
+)
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 
 NICENESS: Final = 5
 MEMORY_BYTES_MAX: Final = 256 * 1024 * 1024  # It needs a tenth of that; what would take more is a defect.
 
 
-async def serve(link: socket.socket, receivers: Receivers) -> None:
+async def serve(link: socket.socket, receivers: ReceiverClient) -> None:
     """Do the calls that arrive, until the other side of ``link`` ends."""
     reader, writer = await asyncio.open_unix_connection(sock=link)
     tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +53,7 @@ async def serve(link: socket.socket, receivers: Receivers) -> None:
         writer.close()
 
 
-async def _outcome(receivers: Receivers, call: Call) -> Outcome:
+async def _outcome(receivers: ReceiverClient, call: Call) -> Outcome:
     try:
         if isinstance(call, Check):
             await receivers.check(call.url, seconds_max=call.seconds_max)
@@ -53,14 +62,14 @@ async def _outcome(receivers: Receivers, call: Call) -> Outcome:
         return Outcome(number=call.number, answer=answer)
     except UrlRefused as error:
         return Outcome(number=call.number, refused=str(error))
-    except CallFailed as error:
+    except ReceiverCallFailed as error:
         return Outcome(number=call.number, failed=str(error))
     except Exception:  # noqa: BLE001 - the parent logs it: this process has no log of its own
         return Outcome(number=call.number, failed="the sender failed", defect=traceback.format_exc())
 
 
-async def _main(link: socket.socket, settings: CallerSettings) -> None:
-    await serve(link, Receivers(settings, system_resolver()))
+async def _main(link: socket.socket, settings: ReceiverSettings) -> None:
+    await serve(link, ReceiverClient(settings, system_resolver()))
 
 
 if __name__ == "__main__":
@@ -68,5 +77,5 @@ if __name__ == "__main__":
         signal.signal(name, signal.SIG_IGN)
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    asyncio.run(_main(socket.socket(fileno=int(sys.argv[1])), msgspec.json.decode(sys.argv[2], type=CallerSettings)))
+    asyncio.run(_main(socket.socket(fileno=int(sys.argv[1])), msgspec.json.decode(sys.argv[2], type=ReceiverSettings)))
     os._exit(0)  # Nothing is left to be done, and no thread of a library is waited for.

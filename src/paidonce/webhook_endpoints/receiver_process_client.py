@@ -17,43 +17,43 @@ from typing import Final
 import msgspec
 import structlog
 
-from paidonce.webhook_endpoints.addresses import UrlRefused, read_url
-from paidonce.webhook_endpoints.calls import (
+from paidonce.webhook_endpoints.receiver_messages import (
     OUTCOMES,
     Answer,
     Call,
-    CallerSettings,
-    CallFailed,
     Check,
     Outcome,
     Post,
+    ReceiverCallFailed,
+    ReceiverSettings,
     receive,
     send,
 )
+from paidonce.webhook_endpoints.ssrf import UrlRefused, read_url
 
 log = structlog.get_logger()
 
 # ``-P``: nothing in the working directory can take a module's place.
-COMMAND: Final = (sys.executable, "-P", "-m", "paidonce.webhook_endpoints.calling_process")
-# What finds Python, the authorities and the name servers. No secret of ours is where receivers are talked to.
+COMMAND: Final = (sys.executable, "-P", "-m", "paidonce.webhook_endpoints.receiver_process")
+# What Python, TLS and DNS need. The process that talks to receivers must not hold secrets.
 ENVIRONMENT: Final = (
     *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "RES_OPTIONS", "LOCALDOMAIN"),
 )
 TIMEOUTS_OF_A_CALL: Final = 2  # A call whose outcome is not known by then has failed.
 # A process that owes an outcome and has sent none for so long hangs, and is replaced. It is much longer than a start
-# takes: on an overloaded machine a process that is replaced while it starts would never call anybody.
+# takes: on an overloaded machine a process that is replaced while it starts would never make a call.
 HANG_SECONDS: Final = 30.0
 PAUSE_SECONDS_MIN: Final = 0.1
 PAUSE_SECONDS_MAX: Final = 10.0
 LOST: Final = "the process that calls receivers ended"
 
 
-class Caller:
+class ReceiverProcessClient:
     """Calls receivers. ``command`` starts the process: the number of its socket and the settings are put behind it."""
 
     def __init__(
-        self, settings: CallerSettings, *, command: Sequence[str] = COMMAND, hang_seconds: float = HANG_SECONDS
+        self, settings: ReceiverSettings, *, command: Sequence[str] = COMMAND, hang_seconds: float = HANG_SECONDS
     ) -> None:
         self._settings = settings
         self._command = command
@@ -64,25 +64,25 @@ class Caller:
         self._ends = 0  # Since the last answer.
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Post a body; raises CallFailed."""
+        """Post a body; raises ReceiverCallFailed."""
         process = await self._running()
         try:
             async with asyncio.timeout(self._settings.timeout_seconds * TIMEOUTS_OF_A_CALL):
                 outcome = await process.do(Post(next(self._numbers), url, headers, body))
         except TimeoutError:
             if process.silent_seconds() >= self._hang_seconds:
-                log.error("webhook_process_hangs", pid=process.pid)
+                log.error("receiver_process_hangs", pid=process.pid)
                 process.kill()
-            raise CallFailed(LOST) from None
+            raise ReceiverCallFailed(LOST) from None
         self._ends = 0
         if outcome.defect is not None:
             log.error("webhook_failed", url=url, defect=outcome.defect)
         if outcome.answer is None:
-            raise CallFailed(outcome.failed or outcome.refused or LOST)
+            raise ReceiverCallFailed(outcome.failed or outcome.refused or LOST)
         return outcome.answer
 
     async def check(self, url: str, *, seconds_max: float) -> None:
-        """Raise UrlRefused where a webhook may not go; what cannot be told in time is judged when it is called."""
+        """Raise UrlRefused where webhooks may not be sent; an address not known in time is checked with each call."""
         target = read_url(url, allow_private=self._settings.allow_private)
         if target.address is not None or self._settings.allow_private:
             return
@@ -90,7 +90,7 @@ class Caller:
             async with asyncio.timeout(seconds_max):
                 process = await self._running()
                 outcome = await process.do(Check(next(self._numbers), url, seconds_max))
-        except (CallFailed, TimeoutError):
+        except (ReceiverCallFailed, TimeoutError):
             return
         if outcome.refused is not None:
             raise UrlRefused(outcome.refused)
@@ -101,7 +101,7 @@ class Caller:
             await self._process.end()
 
     async def _running(self) -> "_Process":
-        """Return the process, started where there is none; raises CallFailed."""
+        """Return the process, started where there is none; raises ReceiverCallFailed."""
         async with self._starting:
             if self._process is not None and self._process.has_ended:
                 await self._process.end()
@@ -113,7 +113,7 @@ class Caller:
             return self._process
 
 
-async def _start(command: Sequence[str], settings: CallerSettings) -> "_Process":
+async def _start(command: Sequence[str], settings: ReceiverSettings) -> "_Process":
     link, other = socket.socketpair()
     with other:
         try:
@@ -125,8 +125,8 @@ async def _start(command: Sequence[str], settings: CallerSettings) -> "_Process"
             )
         except OSError as error:
             link.close()
-            log.error("webhook_process_not_started", cause=str(error))
-            raise CallFailed(LOST) from None
+            log.error("receiver_process_not_started", cause=str(error))
+            raise ReceiverCallFailed(LOST) from None
     reader, writer = await asyncio.open_unix_connection(sock=link)
     return _Process(child, reader, writer)
 
@@ -156,9 +156,9 @@ class _Process:
         return 0.0 if self._silent_since is None else time.monotonic() - self._silent_since
 
     async def do(self, call: Call) -> Outcome:
-        """Have a call done; raises CallFailed where the process ends before."""
+        """Have a call done; raises ReceiverCallFailed where the process ends before."""
         if self.has_ended:
-            raise CallFailed(LOST)
+            raise ReceiverCallFailed(LOST)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
         if self._silent_since is None:
@@ -177,9 +177,9 @@ class _Process:
                 future.set_result(outcome)
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(CallFailed(LOST))
+                future.set_exception(ReceiverCallFailed(LOST))
         if not self._ending:
-            log.error("webhook_process_lost", pid=self.pid, calls=len(self._waiting))
+            log.error("receiver_process_lost", pid=self.pid, calls=len(self._waiting))
 
     def kill(self) -> None:
         """End it now, whatever it does."""
@@ -189,6 +189,6 @@ class _Process:
         """Have it end, by having nothing more to read, and wait for it."""
         self._ending = True
         self._writer.close()
-        self._child.kill()  # What it was doing nobody waits for.
+        self._child.kill()  # Its calls are not awaited.
         await asyncio.to_thread(self._child.wait)
         await self._task

@@ -1,4 +1,4 @@
-"""What a sender asks of the database: who waits, a share of it, and to write down what came of each try."""
+"""The use cases of a sender: find endpoints with due deliveries, claim deliveries, record tries, release leases."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,8 @@ import structlog
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
-from paidonce.webhook_endpoints import deliveries, store
-from paidonce.webhook_endpoints.deliveries import DeliveryMark, Held, NewTry, Share, Waiting
+from paidonce.webhook_endpoints import delivery_store, store
+from paidonce.webhook_endpoints.delivery_store import DeliveryMark, Held, NewTry, Share, Waiting
 from paidonce.webhook_endpoints.message import DueMessage, write_message
 from paidonce.webhook_endpoints.model import (
     GONE,
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class ClaimDeliveries(msgspec.Struct, frozen=True):
-    """A sender's wish for work at some endpoints."""
+    """A sender's request for due deliveries of some endpoints."""
 
     shares: Sequence[Share]
     lease_ms: int
@@ -45,22 +45,22 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
 
 
 def find_waiting_endpoints(transaction: Transaction, limits: Sequence[int]) -> list[list[Waiting]]:
-    """Name endpoints for which something is due, at most ``limit`` for each request."""
-    return [deliveries.find_waiting(transaction, limit) for limit in limits]
+    """Find endpoints that have due deliveries, at most ``limit`` for each request."""
+    return [delivery_store.find_waiting(transaction, limit) for limit in limits]
 
 
 def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliveries]) -> list[list[ClaimedDelivery]]:
-    """Claim due deliveries for senders: pending ones, and those whose lease is over, whoever had it."""
+    """Claim due deliveries for senders: pending ones, and those whose lease has ended."""
     return [_claim(transaction, request) for request in requests]
 
 
 def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[ClaimedDelivery]:
     lease_until = transaction.now + request.lease_ms
-    claimed = deliveries.claim_due(transaction, request.shares, lease_until=lease_until)
+    claimed = delivery_store.claim_due(transaction, request.shares, lease_until=lease_until)
     if not claimed:
         return []
     endpoints = store.read_endpoints(transaction, {_endpoint_of(one) for one in claimed})
-    messages = deliveries.read_messages(transaction, claimed)
+    messages = delivery_store.read_messages(transaction, claimed)
     return [ClaimedDelivery(one, endpoints[_endpoint_of(one)], _body(messages, one)) for one in claimed]
 
 
@@ -78,19 +78,19 @@ def _endpoint_of(one: Delivery) -> EndpointName:
 
 
 def release_deliveries(transaction: Transaction, requests: Sequence[Sequence[Held]]) -> list[None]:
-    """Give leases back, so that another sender need not wait for their end."""
-    deliveries.release(transaction, [held for request in requests for held in request])
+    """Release leases, so that another sender does not have to wait until they end."""
+    delivery_store.release(transaction, [held for request in requests for held in request])
     return [None for _ in requests]
 
 
 def release_all_deliveries(transaction: Transaction, requests: Sequence[None]) -> list[None]:
-    """Give back every lease: a process that is alone with its database knows that their owners are dead."""
-    deliveries.release_all(transaction)
+    """Release every lease: a process that is alone with its database knows that their owners are dead."""
+    delivery_store.release_all(transaction)
     return list(requests)
 
 
 class RecordTry(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a try. ``error`` is None where it arrived; ``chance`` in [0, 1) spreads the next one.
+    """The result of a try. ``error`` is None where it succeeded; ``chance`` in [0, 1) is the jitter of the next try.
 
     ``was_sent`` is false where the receiver was not called: such a try counts, but says nothing about the endpoint.
     """
@@ -108,14 +108,14 @@ class RecordTry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_tries(transaction: Transaction, requests: Sequence[RecordTry]) -> list[None]:
-    """Write tries and what follows for deliveries and endpoints. Where another holds a delivery by now, nothing does.
+    """Record tries, and their effect on deliveries and endpoints. A try whose lease was taken over has no effect.
 
-    The endpoint and its event follow the deliveries in one transaction: whoever reads one sees the other.
+    All of it is one transaction: a reader of the delivery sees the endpoint and its event, too.
     """
     marks = [_mark(request, transaction.now) for request in requests]
-    applied = deliveries.mark_deliveries(transaction, marks)
+    applied = delivery_store.mark_deliveries(transaction, marks)
     counted = [request for request in requests if request.delivery.id in applied]
-    deliveries.insert_tries(transaction, [_try(request) for request in counted])
+    delivery_store.insert_tries(transaction, [_try(request) for request in counted])
     _follow(transaction, [request for request in counted if request.was_sent])
     return [None for _ in requests]
 
@@ -157,7 +157,7 @@ def _try(request: RecordTry) -> NewTry:
 
 
 def _follow(transaction: Transaction, requests: Sequence[RecordTry]) -> None:
-    """Say of each endpoint whether it fails, and pause one that is gone or has failed for too long."""
+    """Update whether endpoints are failing, and pause one that is gone or has failed for too long."""
     by_endpoint: defaultdict[EndpointName, list[RecordTry]] = defaultdict(list)
     for request in requests:
         by_endpoint[_endpoint_of(request.delivery)].append(request)
@@ -169,12 +169,12 @@ def _follow(transaction: Transaction, requests: Sequence[RecordTry]) -> None:
         for name, endpoint in wanted.items():
             if endpoint.id in changed and endpoint.paused_at is not None and seen[name].paused_at is None:
                 transaction.events.append(_paused(endpoint, by_endpoint[name]))
-        missed = {one.id for one in changes} - changed  # Another process changed one meanwhile: look again.
+        missed = {one.id for one in changes} - changed  # Another process changed one meanwhile: read it again.
         by_endpoint = defaultdict(list, {name: by_endpoint[name] for name in seen if name.id in missed})
 
 
 def _after(endpoint: WebhookEndpoint, requests: Iterable[RecordTry], now: Instant) -> WebhookEndpoint:
-    """Tell what an endpoint is after tries; the same object where nothing changes."""
+    """Return an endpoint as it is after tries; the same object where nothing changes."""
     after = endpoint
     for request in sorted(requests, key=lambda one: one.started_at + one.duration_ms):
         if request.error is None:

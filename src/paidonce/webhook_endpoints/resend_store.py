@@ -12,10 +12,10 @@ from paidonce.database.schema import delivery, delivery_try, event, webhook_endp
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
-from paidonce.webhook_endpoints.deliveries import NewTry
+from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, WebhookEndpoint, sources_of, wants
+from paidonce.webhook_endpoints.outbox import insert_deliveries, new_delivery, read_filter
 from paidonce.webhook_endpoints.store import subscriptions_of
-from paidonce.webhook_endpoints.writing import insert_deliveries, new_delivery, read_filter
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
 

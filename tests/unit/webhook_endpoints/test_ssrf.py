@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from paidonce.webhook_endpoints.addresses import Target, UrlRefused, judge_address, read_url
+from paidonce.webhook_endpoints.ssrf import Target, UrlRefused, check_address, read_url
 
 # Each of these is refused when an endpoint is made, without asking anybody for an address.
 REFUSED_URLS: Final = [
@@ -187,7 +187,7 @@ def test_a_url_on_the_public_internet_is_read_in_its_one_way(url: str) -> None:
 @pytest.mark.parametrize("address", REFUSED_ADDRESSES)
 def test_an_address_that_is_not_on_the_internet_is_refused(address: str) -> None:
     with pytest.raises(UrlRefused):
-        judge_address(ip_address(address), allow_private=False)
+        check_address(ip_address(address), allow_private=False)
 
 
 @pytest.mark.parametrize(

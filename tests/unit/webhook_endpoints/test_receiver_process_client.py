@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from paidonce.webhook_endpoints.addresses import UrlRefused
-from paidonce.webhook_endpoints.caller import COMMAND, Caller
-from paidonce.webhook_endpoints.calls import CallerSettings, CallFailed
+from paidonce.webhook_endpoints.receiver_messages import ReceiverCallFailed, ReceiverSettings
+from paidonce.webhook_endpoints.receiver_process_client import COMMAND, ReceiverProcessClient
+from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.unit.webhook_endpoints.running import until
 
 ANSWER = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nlate"
@@ -55,9 +55,9 @@ async def place() -> AsyncIterator[Place]:
 @asynccontextmanager
 async def caller(
     *command: str, allow_private: bool = True, timeout_seconds: float = 30, hang_seconds: float = 30
-) -> AsyncIterator[Caller]:
-    settings = CallerSettings(allow_private, timeout_seconds)
-    one = Caller(settings, command=command or COMMAND, hang_seconds=hang_seconds)
+) -> AsyncIterator[ReceiverProcessClient]:
+    settings = ReceiverSettings(allow_private, timeout_seconds)
+    one = ReceiverProcessClient(settings, command=command or COMMAND, hang_seconds=hang_seconds)
     try:
         yield one
     finally:
@@ -72,7 +72,7 @@ def children(parent: int | None = None) -> set[int]:
             status = (each / "status").read_text()
             if f"\nPPid:\t{parent or os.getpid()}\n" in status and "State:\tZ" not in status:
                 words = (each / "cmdline").read_bytes()
-                if b"calling_process" in words:
+                if b"receiver_process" in words:
                     found.add(int(each.name))
     return found
 
@@ -94,7 +94,7 @@ async def test_many_calls_at_once_each_get_their_own_answer() -> None:
         nowhere = "http://127.0.0.1:1/"
         urls = [receiver.url, nowhere] * 20
         found = await asyncio.gather(*(outside.post(url, {}, b"{}") for url in urls), return_exceptions=True)
-    assert [str(one) if isinstance(one, CallFailed) else one for one in found[1::2]] == [
+    assert [str(one) if isinstance(one, ReceiverCallFailed) else one for one in found[1::2]] == [
         "cannot connect: Connection refused"
     ] * 20
     assert [isinstance(one, BaseException) for one in found[::2]] == [False] * 20
@@ -107,7 +107,7 @@ async def test_a_process_that_is_killed_fails_its_calls_and_another_does_the_nex
         await until(lambda: bool(receiver.heard))
         (process,) = children()
         os.kill(process, signal.SIGKILL)
-        with pytest.raises(CallFailed, match="the process that calls receivers ended"):
+        with pytest.raises(ReceiverCallFailed, match="the process that calls receivers ended"):
             await call
         receiver.silent = False
         assert (await outside.post(receiver.url, {}, b"{}")).status == 503
@@ -119,7 +119,7 @@ async def test_a_process_that_hangs_is_replaced() -> None:
         process = await running(outside, receiver.url)
         os.kill(process, signal.SIGSTOP)
         while process in children():
-            with pytest.raises(CallFailed, match="the process that calls receivers ended"):
+            with pytest.raises(ReceiverCallFailed, match="the process that calls receivers ended"):
                 await outside.post(receiver.url, {}, b"{}")
         assert await running(outside, receiver.url) != process
 
@@ -130,7 +130,7 @@ async def test_a_process_that_starts_slowly_fails_calls_and_is_left_to_start() -
         failed = asyncio.create_task(outside.post(receiver.url, {}, b"{}"))
         await until(lambda: bool(children()))
         (process,) = children()
-        with pytest.raises(CallFailed):
+        with pytest.raises(ReceiverCallFailed):
             await failed
         assert await running(outside, receiver.url) == process
 
@@ -142,10 +142,10 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-async def running(outside: Caller, url: str) -> int:
+async def running(outside: ReceiverProcessClient, url: str) -> int:
     """Post until a call succeeds; returns the process that made it."""
     while True:
-        with suppress(CallFailed):
+        with suppress(ReceiverCallFailed):
             await outside.post(url, {}, b"{}")
             (process,) = children()
             return process
@@ -155,19 +155,19 @@ async def test_a_process_that_cannot_be_started_or_ends_at_once_is_a_failed_call
     for command in (["/nowhere/python"], [sys.executable, "-c", "raise SystemExit"]):
         async with caller(*command) as outside:
             for _ in range(2):
-                with pytest.raises(CallFailed, match="the process that calls receivers ended"):
+                with pytest.raises(ReceiverCallFailed, match="the process that calls receivers ended"):
                     await outside.post("http://127.0.0.1:1/", {}, b"{}")
 
 
 PARENT = """
 import asyncio
 from contextlib import suppress
-from paidonce.webhook_endpoints.caller import Caller
-from paidonce.webhook_endpoints.calls import CallerSettings, CallFailed
+from paidonce.webhook_endpoints.receiver_process_client import ReceiverProcessClient
+from paidonce.webhook_endpoints.receiver_messages import ReceiverSettings, ReceiverCallFailed
 
 async def main():
-    with suppress(CallFailed):
-        await Caller(CallerSettings(True, 30)).post("http://127.0.0.1:1/", {}, b"")
+    with suppress(ReceiverCallFailed):
+        await ReceiverProcessClient(ReceiverSettings(True, 30)).post("http://127.0.0.1:1/", {}, b"")
     print("called", flush=True)
     await asyncio.Event().wait()
 

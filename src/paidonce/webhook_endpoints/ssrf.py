@@ -1,6 +1,7 @@
 """Which URLs a webhook may go to: none that leads back into our own network, however it is spelled.
 
-A URL is read by one strict rule, so that no two readers of it can differ; an address is judged as it is connected to.
+A URL is parsed by one strict rule, so that two parsers cannot differ. The address that is
+checked is the one connected to.
 """
 
 import re
@@ -97,7 +98,7 @@ class UrlRefused(ValueError):
 
 
 def read_url(url: str, *, allow_private: bool) -> Target:
-    """Read a URL; raises UrlRefused. What its name leads to must be judged when it is known: ``judge_address``."""
+    """Parse a URL; raises UrlRefused. The addresses of its name must be checked by ``check_address``."""
     found = _URL.fullmatch(url) if len(url) <= URL_LENGTH_MAX else None
     if found is None:
         message = (
@@ -118,7 +119,7 @@ def read_url(url: str, *, allow_private: bool) -> Target:
     if address is None or (found["host"][0] == "[") != (address.version == IPV6):
         _judge_name(target.host, bracketed=found["host"][0] == "[", allow_private=allow_private)
     else:
-        judge_address(address, allow_private=allow_private)
+        check_address(address, allow_private=allow_private)
     return target
 
 
@@ -155,7 +156,7 @@ def _is_ascii_in_disguise(label: str) -> bool:
     return unicodedata.normalize("NFKC", shown).isascii()
 
 
-def judge_address(address: IPv4Address | IPv6Address, *, allow_private: bool) -> None:
+def check_address(address: IPv4Address | IPv6Address, *, allow_private: bool) -> None:
     """Raise UrlRefused for an address that is not on the internet. ``allow_private`` lets loopback and private through.
 
     Metadata services, link-local, multicast and what only stands for another address are refused even then.
