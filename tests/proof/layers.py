@@ -60,7 +60,14 @@ def constraints(url: str) -> list[str]:
                 checkout = load_checkouts(transaction, [TenantScopedId(checkout_id, None)])[0]
                 assert isinstance(checkout, Checkout)
                 second = new_attempt(
-                    ids.new_id(ids.ATTEMPT), checkout, AttemptKind.CHARGE, now=1, lease_ms=0, amount=1000
+                    ids.new_id(ids.ATTEMPT),
+                    checkout,
+                    AttemptKind.CHARGE,
+                    now=1,
+                    lease_ms=0,
+                    amount=1000,
+                    provider="simulator",
+                    payment_method="tok",
                 )
                 store.insert_attempts(transaction, [second])
         except IntegrityError:

@@ -118,8 +118,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "payments/model.py",
-                "        case _:\n            return None\n",
-                '        case _:\n            return Transition(AttemptStatus.DECLINED, decline_code="error")\n',
+                "decline_code=code)\n    return None\n",
+                'decline_code=code)\n    return Transition(AttemptStatus.DECLINED, decline_code="error")\n',
             ),
         ),
         ("answer_lost",),

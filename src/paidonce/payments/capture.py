@@ -7,7 +7,7 @@ import structlog
 
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
-from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition
+from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt
 from paidonce.checkouts.store import id_of
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
@@ -148,7 +148,8 @@ def _start_void(transaction: Transaction, checkout: Checkout, request: StartCanc
     )
     if not _commit(transaction, checkout, attempt, CheckoutStatus.AUTHORIZED, cause=cause, origin=request.origin):
         return None
-    return Started(msgspec.structs.replace(checkout, attempt=as_latest(attempt)), attempt)
+    voided = msgspec.structs.replace(checkout, updated_at=attempt.created_at, attempt=as_latest(attempt))
+    return Started(voided, attempt)
 
 
 def _change(
@@ -160,8 +161,7 @@ def _change(
     lease_ms: int,
     amount: int,
 ) -> Attempt:
-    newest = checkout.attempt
-    assert newest is not None, "held money has the attempt that holds it"
+    newest = _newest_attempt(checkout)
     return new_attempt(
         attempt_id,
         checkout,
@@ -169,9 +169,16 @@ def _change(
         now=now,
         lease_ms=lease_ms,
         amount=amount,
+        provider=newest.provider,
+        payment_method=newest.payment_method,
         # After a capture that was declined, the newest attempt names the charge that it was to capture.
         charge_reference=newest.charge_reference or newest.provider_reference,
     )
+
+
+def _newest_attempt(checkout: Checkout) -> LatestAttempt:
+    assert checkout.attempt is not None, "held money has the attempt that holds it"
+    return checkout.attempt
 
 
 def _commit(
@@ -189,7 +196,7 @@ def _commit(
         merchant_id=checkout.merchant_id,
         source=CheckoutStatus.AUTHORIZED,
         target=target,
-        seen_attempt_id=checkout.attempt.id if checkout.attempt else None,
+        seen_attempt_id=_newest_attempt(checkout).id,
         attempt_id=attempt.id,
         starts=True,
         cause=cause,

@@ -208,8 +208,7 @@ def _proof(kind: AttemptKind, evidence: Evidence) -> Transition | None:
         # Money that is not given back is a person's business, not the end of the matter.
         case Declined(code, reference) if kind not in (AttemptKind.VOID, AttemptKind.REVERSAL):
             return Transition(AttemptStatus.DECLINED, provider_reference=reference, decline_code=code)
-        case _:
-            return None
+    return None
 
 
 def _reason(evidence: Evidence) -> str:
@@ -238,22 +237,21 @@ def new_attempt(
     now: Instant,
     lease_ms: int,
     amount: int,
-    **fields: str | None,
+    provider: str,
+    payment_method: str,
+    charge_reference: str | None = None,
+    reason: str | None = None,
 ) -> Attempt:
-    """Make an attempt that is to be committed: READY, or SENT in the hands of the process that commits it.
-
-    ``fields`` may set payment_method, provider, charge_reference and reason.
-    """
-    newest = checkout.attempt
+    """Return an attempt that is to be committed: READY, or SENT and leased to the process that commits it."""
     return Attempt(
         id=attempt_id,
         merchant_id=checkout.merchant_id,
         checkout_id=checkout.id,
         kind=kind,
         status=AttemptStatus.SENT if lease_ms else AttemptStatus.READY,
-        provider=fields.get("provider") or (newest.provider if newest else ""),
+        provider=provider,
         provider_key=attempt_id,
-        payment_method=fields.get("payment_method") or (newest.payment_method if newest else ""),
+        payment_method=payment_method,
         amount=amount,
         currency=checkout.currency,
         due_at=now + lease_ms,
@@ -261,8 +259,8 @@ def new_attempt(
         lookup_count=0,
         provider_reference=None,
         decline_code=None,
-        charge_reference=fields.get("charge_reference"),
-        reason=fields.get("reason"),
+        charge_reference=charge_reference,
+        reason=reason,
         created_at=now,
         updated_at=now,
         settled_at=None,

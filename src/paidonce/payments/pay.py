@@ -70,19 +70,18 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
         starting: dict[str, tuple[int, StartPayment, Checkout]] = {}
         for index, request in undecided:
             checkout = seen.get(request.checkout)
-            outcome = _decide(checkout, request, transaction.now)
-            if outcome is not None:
+            if checkout is None:
+                outcomes[index] = CheckoutNotFound()
+            elif (outcome := _decide(checkout, request, transaction.now)) is not None:
                 outcomes[index] = outcome
-            elif checkout is not None:
+            else:
                 starting.setdefault(checkout.id, (index, request, checkout))
         outcomes |= _start(transaction, starting)
     raise RuntimeError("a checkout changed its status more often than its table of transitions allows")
 
 
-def _decide(checkout: Checkout | None, request: StartPayment, now: Instant) -> StartOutcome | None:
+def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOutcome | None:
     """Answer a pay, or None where a new attempt is to be made."""
-    if checkout is None:
-        return CheckoutNotFound()
     if checkout.status in PAYABLE:
         if checkout.expires_at <= now:
             return CheckoutExpired()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import assert_never
 
 import structlog
 
@@ -77,7 +76,6 @@ class ProviderCaller:
                 return await provider.void(request)
             case AttemptKind.REFUND | AttemptKind.REVERSAL:
                 return await provider.refund(request)
-        assert_never(kind)
 
     def _may_resend(self, provider: Provider, attempt: Attempt) -> bool:
         """Whether sending the key again cannot move money twice: the provider deduplicates and remembers it."""

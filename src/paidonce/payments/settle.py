@@ -95,15 +95,11 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
     outcomes = []
     for request in requests:
         attempt = attempts.get(request.attempt_id)
-        transition = None if attempt is None else _decide(attempt, request, transaction)
-        if attempt is not None and transition is not None and attempt.id not in decided:
-            decided[attempt.id] = (request, attempt, transition)
-        moved = (
-            None
-            if attempt is None or transition is None
-            else _moved(request.checkout, attempt, transition, transaction)
-        )
-        outcomes.append(Settled(attempt, transition, moved))
+        if attempt is None or (transition := _decide(attempt, request, transaction)) is None:
+            outcomes.append(Settled(attempt, None))
+            continue
+        decided.setdefault(attempt.id, (request, attempt, transition))
+        outcomes.append(Settled(attempt, transition, _moved(request.checkout, attempt, transition, transaction)))
     applied = store.apply_transitions(
         transaction, [(attempt, transition) for _, attempt, transition in decided.values()]
     )
@@ -141,7 +137,7 @@ def _moved(
     ended = msgspec.structs.replace(
         as_latest(attempt),
         status=transition.status,
-        provider_reference=transition.provider_reference or attempt.provider_reference,
+        provider_reference=transition.provider_reference,
         decline_code=transition.decline_code,
         settled_at=transaction.now,
     )
@@ -215,6 +211,7 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: De
         lease_ms=0,
         amount=attempt.amount,
         provider=attempt.provider,
+        payment_method=attempt.payment_method,
         charge_reference=attempt.charge_reference or transition.provider_reference,
         reason="the charge was confirmed too late for the checkout",
     )

@@ -20,26 +20,21 @@ _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *A
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
-    .where(attempt.c.status.in_((AttemptStatus.SENT, AttemptStatus.UNKNOWN)), attempt.c.due_at > bindparam("now"))
+    .where(attempt.c.due_at > bindparam("now"))
     .values(due_at=bindparam("now"))
 )
 
 
-def _claim(dialect: str) -> Update:
+def _claim(_dialect: str) -> Update:
     due = (
         select(attempt.c.id, attempt.c.merchant_id)
         .where(attempt.c.provider == bindparam("at_provider"), attempt.c.due_at <= bindparam("now"))
         .order_by(attempt.c.due_at)
         .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)  # Workers do not wait for rows of each other. SQLite has one writer anyway.
     )
-    if dialect == "postgresql":
-        due = due.with_for_update(skip_locked=True)  # So that workers do not queue for the same rows.
     wanted = materialized(due)
-    statement = update(attempt).where(
-        attempt.c.id == wanted.c.id,
-        attempt.c.merchant_id == wanted.c.merchant_id,
-        attempt.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
-    )
+    statement = update(attempt).where(attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id)
     changes = statement.values(
         status=case((attempt.c.status == AttemptStatus.READY, _SENT), else_=attempt.c.status),
         fence=attempt.c.fence + 1,
