@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
+from sqlalchemy import update
+
 from paidonce.checkouts.actions import create_checkouts, load_checkouts, load_timelines
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.clock import Clock, Instant
 from paidonce.database.engine import Database, open_database
+from paidonce.database.schema import checkout as checkout_table
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause, Event
@@ -144,6 +147,12 @@ class Payments:
     def attempt(self, attempt_id: str) -> Attempt:
         with self.database.read() as transaction:
             return read_attempts(transaction, [attempt_id])[attempt_id]
+
+    def lose_attempt_of(self, checkout: TenantScopedId) -> None:
+        """Have a checkout that does not name its newest attempt any more, which only a defect can leave behind."""
+        with self.database.writes.begin() as connection:
+            named = update(checkout_table).where(checkout_table.c.id == checkout.id)
+            connection.execute(named.values(attempt_id=None))
 
     def refunds(self, checkout: TenantScopedId) -> list[Attempt]:
         with self.database.read() as transaction:

@@ -69,4 +69,3 @@ class CircuitBreaker:
                 pause_ms = min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** min(self._pauses, 10))
                 self._open_until = self._clock() + round(pause_ms * (0.5 + self._chance()))
                 self._pauses += 1
-                self._unknown_in_a_row = 0

@@ -11,3 +11,11 @@ def payments(database_url: str) -> Iterator[Payments]:
     one = Payments(database_url)
     yield one
     one.database.close()
+
+
+@pytest.fixture
+def on_postgresql(postgres_url: str) -> Iterator[Payments]:
+    """Open an empty database on PostgreSQL, where several processes write at the same time."""
+    one = Payments(postgres_url)
+    yield one
+    one.database.close()

@@ -1,13 +1,13 @@
 """Held money: what may be captured, when it is let go, and that of two that race one is carried out."""
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 import pytest
-from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
-from paidonce.database.schema import checkout as checkout_table
 from paidonce.errors import (
     AmountExceedsCapturable,
     CheckoutExpired,
@@ -16,7 +16,7 @@ from paidonce.errors import (
     PaymentInProgress,
 )
 from paidonce.events.model import Origin
-from paidonce.ids import new_id
+from paidonce.ids import ATTEMPT, new_id, pattern
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import (
     StartCancel,
@@ -189,7 +189,8 @@ def test_a_cancel_lets_held_money_go_and_the_checkout_is_canceled_when_that_is_p
     assert isinstance(started, Started)
     assert started.attempt == payments.attempt("att_2")
     assert (started.attempt.kind, started.attempt.amount, started.attempt.charge_reference) == ("VOID", 1000, "ch_7")
-    assert (started.checkout.status, started.checkout.attempt) == ("AUTHORIZED", as_latest(started.attempt))
+    assert started.checkout == payments.checkout(held)
+    assert (started.checkout.status, started.checkout.updated_at) == ("AUTHORIZED", NOW + 7)
     again = payments.cancel(held, "att_3")
     assert isinstance(again, Repeated)
     assert again.checkout == payments.checkout(held)
@@ -315,6 +316,7 @@ def test_held_money_whose_time_is_over_is_let_go_by_itself_and_the_checkout_expi
     assert payments.do(void_expired, VoidExpired(10, new_id)) == [0]  # It is under way.
     (void,) = payments.claim()
     assert (void.id, void.kind, void.charge_reference, void.fence) == (event.attempt_id, "VOID", "ch_7", 1)
+    assert re.fullmatch(pattern(ATTEMPT), void.id)
     payments.prove(void.id, Succeeded("void_8"))
     assert payments.status(held) == "EXPIRED"
 
@@ -341,13 +343,26 @@ def test_of_what_expired_only_held_money_is_let_go_and_no_more_than_is_asked_for
     assert payments.history(TenantScopedId("chk_unpaid", "m")) == ["checkout.created"]
 
 
-def test_held_money_without_its_attempt_keeps_no_other_from_being_let_go(payments: Payments) -> None:
-    for number in range(3):
+def test_held_money_without_its_attempt_is_logged_and_keeps_no_other_from_being_let_go(payments: Payments) -> None:
+    held = [
         payments.paid(f"held_{number}", attempt_id=f"pay_{number}", manual=True, expires_in_seconds=300 + number)
-    with payments.database.writes.begin() as connection:
-        connection.execute(update(checkout_table).where(checkout_table.c.id == "chk_held_0").values(attempt_id=None))
+        for number in range(3)
+    ]
+    payments.create("unpaid")
+    payments.lose_attempt_of(held[0])
     payments.now = NOW + EXPIRY_MS
-    assert payments.do(void_expired, VoidExpired(10, new_id)) == [2]
+    with capture_logs() as lines:
+        assert payments.do(void_expired, VoidExpired(10, new_id)) == [2]
+    assert [(one["event"], one["checkout_id"]) for one in lines] == [("held_money_without_attempt", "chk_held_0")]
+
+
+def test_held_money_without_its_attempt_is_neither_captured_nor_canceled(
+    payments: Payments, held: TenantScopedId
+) -> None:
+    payments.lose_attempt_of(held)
+    assert told(payments.capture(held)) == told(InvalidState("AUTHORIZED", "captured"))
+    assert told(payments.cancel(held)) == told(InvalidState("AUTHORIZED", "canceled"))
+    assert payments.claim() == []
 
 
 def test_a_void_of_what_expired_that_a_cancel_overtakes_counts_for_nothing(

@@ -88,7 +88,7 @@ def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) 
     )
 
 
-def verdict_on(
+def transition_on(
     kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0, chance: float = 0.5
 ) -> Transition | None:
     attempt = attempt_in(kind, status, lookup_count)
@@ -96,7 +96,7 @@ def verdict_on(
 
 
 def status_after(kind: AttemptKind, status: AttemptStatus, evidence: Evidence, lookup_count: int = 0) -> AttemptStatus:
-    transition = verdict_on(kind, status, evidence, lookup_count)
+    transition = transition_on(kind, status, evidence, lookup_count)
     return status if transition is None else transition.status
 
 
@@ -145,14 +145,14 @@ def test_no_kind_of_evidence_is_missing_here() -> None:
 
 @given(KINDS, LOOKUPS, EVIDENCE)
 def test_success_is_final(kind: AttemptKind, lookup_count: int, evidence: Evidence) -> None:
-    assert verdict_on(kind, AttemptStatus.SUCCEEDED, evidence, lookup_count) is None
+    assert transition_on(kind, AttemptStatus.SUCCEEDED, evidence, lookup_count) is None
 
 
 @given(KINDS, LOOKUPS, EVIDENCE)
 def test_only_the_proof_that_money_moved_outranks_a_decline(
     kind: AttemptKind, lookup_count: int, evidence: Evidence
 ) -> None:
-    outranked = verdict_on(kind, AttemptStatus.DECLINED, evidence, lookup_count) is not None
+    outranked = transition_on(kind, AttemptStatus.DECLINED, evidence, lookup_count) is not None
     assert outranked == (kind in MOVES_MONEY and isinstance(evidence, Succeeded))
 
 
@@ -163,14 +163,14 @@ def test_the_same_proof_twice_is_proof_once(
     after = status_after(kind, status, evidence, lookup_count)
     if proven(kind, evidence) is not None:
         assert after in FINAL
-        assert verdict_on(kind, after, evidence, lookup_count) is None
+        assert transition_on(kind, after, evidence, lookup_count) is None
 
 
 @given(KINDS, STATUSES.filter(lambda status: status not in FINAL), LOOKUPS, NO_PROOF, CHANCE)
 def test_what_is_no_proof_never_ends_an_attempt(
     kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence, chance: float
 ) -> None:
-    transition = verdict_on(kind, status, evidence, lookup_count, chance)
+    transition = transition_on(kind, status, evidence, lookup_count, chance)
     if transition is not None:
         assert transition.status in (AttemptStatus.UNKNOWN, AttemptStatus.NEEDS_REVIEW)
         assert (transition.provider_reference, transition.decline_code) == (None, None)
@@ -182,7 +182,7 @@ def test_what_is_no_proof_never_ends_an_attempt(
 def test_the_reducer_is_a_function_of_what_it_is_given(
     kind: AttemptKind, status: AttemptStatus, lookup_count: int, evidence: Evidence, chance: float
 ) -> None:
-    assert verdict_on(kind, status, evidence, lookup_count, chance) == verdict_on(
+    assert transition_on(kind, status, evidence, lookup_count, chance) == transition_on(
         kind, status, evidence, lookup_count, chance
     )
 
@@ -192,7 +192,7 @@ def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: Attempt
     said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined)]
     status, lookup_count = AttemptStatus.SENT, 0
     for evidence in said:
-        transition = verdict_on(kind, status, evidence, lookup_count)
+        transition = transition_on(kind, status, evidence, lookup_count)
         if transition is not None:
             status, lookup_count = transition.status, transition.lookup_count
     assert status is AttemptStatus.SUCCEEDED
@@ -205,11 +205,11 @@ def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_
     kind: AttemptKind, status: AttemptStatus, proof: type[Succeeded | Authorized]
 ) -> None:
     for other in (proof("ch_9", 999, "USD"), proof("ch_9", 1000, "EUR"), proof("ch_9", amount=1001)):
-        transition = verdict_on(kind, status, other)
+        transition = transition_on(kind, status, other)
         assert (transition.status if transition else status) is AttemptStatus.NEEDS_REVIEW
         told = f"the provider reported {other.amount or 1000} {other.currency or 'USD'}; 1000 USD was requested"
         assert transition is None or transition.reason == told
-        assert verdict_on(kind, AttemptStatus.DECLINED, other) is None
+        assert transition_on(kind, AttemptStatus.DECLINED, other) is None
     for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
         assert status_after(kind, status, same) is status_after(kind, status, proof("ch_9"))
 
@@ -237,9 +237,9 @@ def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_p
     untold: list[Evidence] = [Succeeded("ch_9"), Authorized("ch_9"), Declined("expired_card", "ch_9")]
     for evidence, same in zip(told, untold, strict=True):
         for status in AttemptStatus:
-            transition = verdict_on(kind, status, evidence)
+            transition = transition_on(kind, status, evidence)
             if operation == OPERATIONS[kind]:
-                assert transition == verdict_on(kind, status, same)
+                assert transition == transition_on(kind, status, same)
             elif status in FINAL or status is AttemptStatus.NEEDS_REVIEW:
                 assert transition is None
             else:
@@ -247,11 +247,27 @@ def test_evidence_of_another_operation_than_was_asked_for_proves_nothing_and_a_p
                 assert transition == Transition(AttemptStatus.NEEDS_REVIEW, reason=reason)
 
 
+@pytest.mark.parametrize(
+    ("kind", "evidence", "reason"),
+    [
+        (AttemptKind.CHARGE, Unknown("the provider answered 500"), "the provider answered 500"),
+        (AttemptKind.CHARGE, RequiresReview("a dispute"), "a dispute"),
+        (AttemptKind.CHARGE, NotFound(), "the provider does not know the operation yet"),
+        (AttemptKind.CHARGE, Authorized("ch_9"), "the provider holds money that it was requested to move"),
+        (AttemptKind.VOID, Declined("captured"), "the provider declined to return the money: captured"),
+    ],
+)
+def test_evidence_that_is_no_proof_states_its_reason(kind: AttemptKind, evidence: Evidence, reason: str) -> None:
+    transition = transition_on(kind, AttemptStatus.SENT, evidence)
+    assert transition is not None
+    assert transition.reason == reason
+
+
 def test_when_the_look_ups_are_used_up_a_person_must_look() -> None:
     charge, unknown = AttemptKind.CHARGE, AttemptStatus.UNKNOWN
     assert status_after(charge, unknown, Unknown("?"), LOOKUPS_MAX - 1) is AttemptStatus.UNKNOWN
     used_up = Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=LOOKUPS_MAX, reason="?")
-    assert verdict_on(charge, unknown, Unknown("?"), LOOKUPS_MAX) == used_up
+    assert transition_on(charge, unknown, Unknown("?"), LOOKUPS_MAX) == used_up
     assert status_after(charge, unknown, Succeeded("ch_9"), LOOKUPS_MAX) is AttemptStatus.SUCCEEDED
 
 
@@ -275,6 +291,10 @@ def test_chance_moves_a_look_up_by_a_tenth_at_the_most(lookup_count: int, chance
     spread = [SCHEDULE.next_due_at(NOW, lookup_count, one) for one in (0.0, 0.5, 1.0)]
     delay_ms = LOOKUP_DELAYS_SECONDS[lookup_count] * 1000
     assert spread == [NOW + round(delay_ms * factor) for factor in (0.9, 1.0, 1.1)]
+
+
+def test_a_look_up_is_due_a_millisecond_later_at_the_earliest() -> None:
+    assert LookupSchedule(first_seconds=1e-9).next_due_at(NOW, 0, 0.5) == NOW + 1
 
 
 def test_the_first_look_ups_come_within_minutes_and_the_last_after_a_month() -> None:

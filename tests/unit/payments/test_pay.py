@@ -1,7 +1,12 @@
 """Paying: who may pay what, and that of several pays of one checkout one is started, whoever asks and when."""
 
-import pytest
+from typing import Any
 
+import pytest
+from sqlalchemy import case, update
+
+from paidonce.database.schema import checkout as checkout_table
+from paidonce.database.transaction import Transaction
 from paidonce.errors import AttemptsExhausted, CheckoutExpired, CheckoutNotFound, InvalidState, PaymentInProgress
 from paidonce.events.model import Origin
 from paidonce.merchants.model import TenantScopedId
@@ -147,6 +152,13 @@ def test_what_is_paid_held_being_captured_or_canceled_is_not_paid(payments: Paym
     assert payments.status(checkout) == state
 
 
+def test_a_checkout_that_is_being_paid_without_its_attempt_is_not_paid(payments: Payments) -> None:
+    checkout = payments.create()
+    payments.pay(checkout)
+    payments.lose_attempt_of(checkout)
+    assert told(payments.pay(checkout, "att_2")) == told(InvalidState("PROCESSING", "paid"))
+
+
 def test_an_expired_checkout_says_that_it_is_expired(payments: Payments) -> None:
     checkout = payments.paid(manual=True)
     payments.now = NOW + DAY_MS
@@ -201,3 +213,21 @@ def test_a_pay_that_a_late_success_overtakes_is_refused(payments: Payments) -> N
     (outcome,) = payments.do_interrupted(record_evidence, late, start_payments, payment(checkout, "att_2"))
     assert told(outcome) == told(InvalidState("COMPLETED", "paid"))
     assert payments.sums(checkout) == (1000, 0, 0)
+
+
+class Restless(Transaction):
+    """A transaction in which after every read of a checkout its newest attempt is another one, which cannot be."""
+
+    def rows(self, statement: Any, parameters: Any = None) -> Any:  # noqa: ANN401 - as Transaction's
+        found = super().rows(statement, parameters)
+        attempt_id = case((checkout_table.c.attempt_id.is_(None), "att_1"), else_=None)
+        self.connection.execute(update(checkout_table).values(attempt_id=attempt_id))
+        return found
+
+
+def test_a_checkout_that_changes_for_ever_fails_the_pay_and_does_not_occupy_the_database(payments: Payments) -> None:
+    checkout = payments.create()
+    payments.pay(checkout)
+    payments.prove("att_1", Declined("do_not_honor"))
+    with payments.database.write() as transaction, pytest.raises(RuntimeError, match="changed its status more often"):
+        start_payments(Restless(transaction.connection, NOW, []), [payment(checkout, "att_2")])

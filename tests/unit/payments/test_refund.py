@@ -1,6 +1,5 @@
 """Refunds: what may be refunded, by whom, and that two that race never give back more than was taken."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from threading import Thread
 from typing import Any
@@ -16,6 +15,7 @@ from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
 from paidonce.payments.settle import record_evidence
+from paidonce.payments.store import insert_attempts
 from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
 from tests.support.service_process import wait_until
@@ -124,6 +124,13 @@ def test_only_what_is_completed_can_be_refunded(payments: Payments, state: str) 
     assert payments.refunds(checkout) == []
 
 
+def test_a_completed_checkout_without_its_attempt_is_not_refunded(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.lose_attempt_of(checkout)
+    assert told(payments.refund(checkout)) == told(InvalidState("COMPLETED", "refunded"))
+    assert payments.sums(checkout) == (1000, 0, 0)
+
+
 def test_a_checkout_that_is_not_there_or_another_s_is_not_found(payments: Payments) -> None:
     checkout = payments.paid()
     for name in (UNKNOWN, TenantScopedId(checkout.id, "another")):
@@ -190,6 +197,17 @@ def test_two_merchants_may_have_checkouts_with_one_id_and_read_each_their_own_re
     assert payments.sums(TenantScopedId("chk_1", "m")) == payments.sums(TenantScopedId("chk_1", "n")) == (1000, 0, 100)
 
 
+def test_two_merchants_may_have_refunds_with_the_same_ids_and_find_each_their_own(payments: Payments) -> None:
+    mine = payments.paid(attempt_id="att_1", merchant_id="m")
+    payments.paid(attempt_id="att_2", merchant_id="n")
+    refunds = [payments.refund(mine, refund_id, 100).attempt for refund_id in ("ref_1", "ref_2")]
+    with payments.database.write() as transaction:
+        insert_attempts(transaction, [msgspec.structs.replace(one, merchant_id="n") for one in refunds])
+    for first, second in (("m", "n"), ("n", "m")):
+        found = payments.do(find_refunds, TenantScopedId("ref_1", first), TenantScopedId("ref_2", second))
+        assert [(one.id, one.merchant_id) for one in found] == [("ref_1", first), ("ref_2", second)]
+
+
 @pytest.mark.parametrize("amount", [300, None], ids=["a part", "all"])
 def test_a_refund_that_another_process_overtakes_looks_again_at_what_is_left(
     payments: Payments, amount: int | None
@@ -228,13 +246,6 @@ def test_a_refund_is_a_change_of_its_checkout_when_it_begins_and_when_it_ends(pa
     payments.now += 5
     payments.prove("ref_1", Succeeded("re_1"))
     assert payments.checkout(checkout).updated_at == NOW + 10
-
-
-@pytest.fixture
-def on_postgresql(postgres_url: str) -> Iterator[Payments]:
-    payments = Payments(postgres_url)
-    yield payments
-    payments.database.close()
 
 
 def test_on_postgresql_of_two_processes_whose_refunds_race_one_is_refused_as_too_much(on_postgresql: Payments) -> None:

@@ -1,11 +1,13 @@
 """What evidence comes to: the attempt, its checkout, the sums of its refunds and the event, whoever brings it."""
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
 
 from paidonce.events.model import Cause
+from paidonce.ids import ATTEMPT, pattern
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LOOKUP_DELAYS_SECONDS, AttemptStatus, as_latest
 from paidonce.payments.pay import Started, start_payments
@@ -151,6 +153,17 @@ def test_evidence_about_many_attempts_in_one_batch_goes_to_each_its_own(payments
     assert [payments.status(name) for name in names] == ["COMPLETED", "FAILED", "PROCESSING", "COMPLETED"]
 
 
+def test_evidence_of_a_worker_and_of_a_webhook_in_one_batch_is_recorded(payments: Payments) -> None:
+    known, unknown = payments.create("1"), payments.create("2")
+    started = payments.pay(known, "att_1", lease_ms=LEASE_MS)
+    payments.pay(unknown, "att_2")
+    payments.record(
+        evidence_about("att_1", Succeeded("ch_1"), fence=1, attempt=started.attempt),
+        evidence_about("att_2", Succeeded("ch_2"), cause=Cause.WEBHOOK),
+    )
+    assert (payments.status(known), payments.status(unknown)) == ("COMPLETED", "COMPLETED")
+
+
 # A success that is proven after the decline.
 
 
@@ -201,7 +214,8 @@ def test_a_charge_that_is_proven_too_late_for_its_checkout_is_given_back(payment
     reversal = payments.attempt(event.attempt_id or "")
     assert (reversal.status, reversal.due_at, reversal.fence) == ("READY", payments.now, 0)
     assert (reversal.amount, reversal.currency, reversal.provider) == (1000, "USD", "elsewhere")
-    assert reversal.charge_reference == "ch_1"
+    assert (reversal.payment_method, reversal.charge_reference) == ("tok_special", "ch_1")
+    assert re.fullmatch(pattern(ATTEMPT), reversal.id)
     assert reversal.reason == "the charge was confirmed too late for the checkout"
     assert payments.attempt("att_1").status == "SUCCEEDED"
 
@@ -243,6 +257,17 @@ def test_a_late_success_that_another_process_s_payment_overtakes_is_given_back(p
     payments.do_interrupted(start_payments, payment(checkout, "att_2"), record_evidence, late)
     assert (payments.status(checkout), payments.sums(checkout)) == ("PROCESSING", (0, 0, 0))
     assert sorted(one.kind for one in payments.claim()) == ["CHARGE", "REVERSAL"]
+
+
+def test_no_checkout_is_handed_back_for_a_success_that_comes_too_late_for_it(payments: Payments) -> None:
+    checkout = payments.create()
+    before = payments.pay(checkout).checkout
+    payments.prove("att_1", DECLINE)
+    payments.cancel(checkout)
+    settled = payments.prove("att_1", Succeeded("ch_1"), attempt=payments.attempt("att_1"), checkout=before)
+    assert settled.transition is not None
+    assert settled.checkout is None
+    assert payments.status(checkout) == "CANCELED"
 
 
 def test_late_successes_of_two_checkouts_in_one_batch_end_each_as_it_must(payments: Payments) -> None:

@@ -1,6 +1,9 @@
 """Leases: whoever holds an attempt writes under its fence, and nobody else's lease is touched."""
 
+from contextlib import closing
+
 import pytest
+from sqlalchemy import text
 
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import AttemptStatus, Transition
@@ -142,10 +145,10 @@ def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_i
     with payments.database.read() as transaction:
         unknown = read_unproven(transaction, AttemptStatus.UNKNOWN, 2)
         in_review = read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, 9)
-        sent = read_unproven(transaction, AttemptStatus.SENT, 9)
+        ready = read_unproven(transaction, AttemptStatus.READY, 9)
     assert [one.id for one in unknown] == ["att_1", "att_3"]
     assert [one.id for one in in_review] == ["att_2"]
-    assert sent == []
+    assert ready == []
 
 
 @pytest.mark.parametrize(("status", "target"), [("SUCCEEDED", AttemptStatus.DECLINED), ("SENT", AttemptStatus.READY)])
@@ -176,3 +179,30 @@ def test_two_merchants_may_have_attempts_with_one_id_and_each_lease_and_outcome_
     assert payments.claim() == []
     payments.do(release_attempts, [Held("att_0", "a", 1)])
     assert [(one.merchant_id, one.status, one.fence) for one in payments.claim()] == [("a", "SENT", 2)]
+
+
+def test_of_two_merchants_attempts_with_one_id_no_more_are_claimed_than_are_asked_for(payments: Payments) -> None:
+    for merchant_id in ("a", "b"):
+        pay_several(payments, 1, merchant_id=merchant_id)
+    claimed = [payments.claim(1) for _ in range(3)]
+    assert [[one.merchant_id for one in some] for some in claimed] == [["a"], ["b"], []]
+
+
+def test_no_transitions_change_no_attempt(payments: Payments) -> None:
+    with payments.database.write() as transaction:
+        assert apply_transitions(transaction, []) == set()
+
+
+def test_on_postgresql_what_one_worker_is_claiming_is_skipped_by_another_without_a_wait(
+    on_postgresql: Payments,
+) -> None:
+    payments = on_postgresql
+    pay_several(payments, 3)
+    wanted = ClaimAttempts("simulator", 2, LEASE_MS)
+    with payments.database.write() as first, closing(payments.open()) as other:
+        ((earlier, early),) = claim_attempts(first, [wanted])
+        with other.write() as second:
+            second.connection.execute(text("SET LOCAL lock_timeout = '1s'"))  # A wait would be a failure.
+            ((late,),) = claim_attempts(second, [wanted])
+    assert sorted(one.id for one in (earlier, early)) == ["att_0", "att_1"]
+    assert late.id == "att_2"
