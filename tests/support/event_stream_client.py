@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import httpx
@@ -61,12 +61,15 @@ class EventStreamClient:
 async def follow_events(
     http: httpx.AsyncClient, merchant_id: str, **parameters: str
 ) -> AsyncIterator[EventStreamClient]:
-    """Follow a merchant's events; ``position`` is sent as Last-Event-ID."""
+    """Follow a merchant's events; ``position`` is sent as Last-Event-ID. A server that is overloaded is asked again."""
     told = EventStreamClient()
     position = parameters.pop("position", None)
     headers = {"Last-Event-ID": position} if position else {}
     wanted = {"merchantId": merchant_id, **parameters}
-    async with http.stream("GET", "/events/stream", params=wanted, headers=headers) as answer:
+    async with AsyncExitStack() as stack:
+        answer = await _open(stack, http, wanted, headers)
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            answer = await _open(stack, http, wanted, headers)
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         reading = asyncio.create_task(_read(answer, told))
@@ -76,6 +79,12 @@ async def follow_events(
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _open(
+    stack: AsyncExitStack, http: httpx.AsyncClient, wanted: dict[str, str], headers: dict[str, str]
+) -> httpx.Response:
+    return await stack.enter_async_context(http.stream("GET", "/events/stream", params=wanted, headers=headers))
 
 
 async def _read(answer: httpx.Response, told: EventStreamClient) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from paidonce import http_client
 from paidonce.http_client import Answer, AnswerLost, HttpClient, NoAnswer, NotSent
 from tests.support.raw_server import OK, SILENCE, Part, RawServer, answer, raw_server
 
@@ -67,7 +68,10 @@ async def test_an_answer_is_its_status_and_the_bytes_of_its_body(raw: bytes, exp
         assert await client.request("GET", "/") == expected
 
 
-async def test_requests_one_after_the_other_share_a_connection_and_those_at_once_do_not() -> None:
+async def test_requests_one_after_the_other_share_a_connection_and_those_at_once_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_client, "KEEP_ALIVE_SECONDS", 3600.0)  # However slow the machine is.
     async with serving(OK, OK, OK, SILENCE, SILENCE, OK) as (server, client):
         for _ in range(3):
             await client.request("POST", "/", {})
