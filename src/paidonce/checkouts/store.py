@@ -18,7 +18,7 @@ from paidonce.events.model import EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId, pick_visible
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
-_ATTEMPT_COLUMNS: Final = [attempt.c[name].label(f"attempt_{name}") for name in LatestAttempt.__struct_fields__]
+_ATTEMPT_COLUMNS: Final = [attempt.c[name] for name in LatestAttempt.__struct_fields__]
 
 _WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from(
     checkout.outerjoin(
@@ -271,8 +271,6 @@ class RefundSums(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_refunds(transaction: Transaction, sums: Sequence[RefundSums]) -> set[str]:
     """Change the sums of refunds, one row for each checkout; returns the ids of those whose sums were still as read."""
-    if not sums:
-        return set()
     wanted = encode_rows(
         {
             "checkout_id": one.checkout.id,

@@ -78,7 +78,7 @@ class SettlementWaiters:
         try:
             while True:
                 if waiter.is_disconnected:
-                    return known or checkout
+                    return checkout
                 if known is None:
                     waiter.change = loop.create_future()  # Created before the read, so that no later change is missed.
                     known = await read()

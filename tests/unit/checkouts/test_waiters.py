@@ -193,6 +193,26 @@ def test_a_waiter_gets_the_current_state_after_its_time_out() -> None:
     waiting(story)
 
 
+def test_without_time_to_wait_the_known_state_is_returned_without_a_read() -> None:
+    async def story(one: WaiterHarness) -> None:
+        assert await one.begin(seconds=0, owned_locally=True) is PROCESSING
+        assert (one.reads, one.seconds) == (0, 0.0)
+
+    waiting(story)
+
+
+def test_a_waiter_whose_time_out_has_passed_leaves_the_others_waiting() -> None:
+    async def story(one: WaiterHarness) -> None:
+        patient, impatient = one.begin(owned_locally=True), one.begin(seconds=0.2, owned_locally=True)
+        assert (await impatient).status == CheckoutStatus.PROCESSING
+        reads = one.reads
+        one.waiters.notify("chk_1", COMPLETED)
+        assert await patient is COMPLETED
+        assert one.reads == reads
+
+    waiting(story)
+
+
 def test_a_process_that_stops_answers_everybody_at_once() -> None:
     async def story(one: WaiterHarness) -> None:
         answers = [one.begin(), one.begin(owned_locally=True)]
@@ -233,5 +253,20 @@ def test_nothing_is_read_for_a_disconnected_client() -> None:
         leaving.set()
         assert await answer == PROCESSING
         assert (one.reads, one.loop.time()) == (1, POLL_SECONDS / 2)
+
+    waiting(story)
+
+
+def test_after_the_outcome_nothing_waits_for_the_client_to_disconnect() -> None:
+    async def story(one: WaiterHarness) -> None:
+        waiting_for_disconnect: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def gone() -> None:
+            await waiting_for_disconnect
+
+        one.stored = COMPLETED
+        assert await one.waiters.settled(PROCESSING, one.read, seconds=30, gone=gone) == COMPLETED
+        await asyncio.sleep(0)
+        assert waiting_for_disconnect.cancelled()
 
     waiting(story)

@@ -1,11 +1,12 @@
 """The SQL statements for idempotency keys, on both databases."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from paidonce.clock import Instant
@@ -25,6 +26,7 @@ class Keys:
 
     def __init__(self, url: str) -> None:
         self.now: Instant = NOW
+        self.url = url
         self.database: Database = open_database(parse_database_url(url), clock=lambda: self.now)
         make_schema(self.database)
 
@@ -102,6 +104,38 @@ def test_a_key_is_claimed_once_and_each_merchants_apart(keys: Keys) -> None:
     assert kept.claim_id == "clm_1"
 
 
+def test_a_claim_that_the_database_refuses_is_an_error_and_not_a_key_in_use(keys: Keys) -> None:
+    with pytest.raises(IntegrityError):
+        keys.do(store.claim_keys, [claim(path=None)])
+
+
+@pytest.fixture
+def postgres_keys(postgres_url: str) -> Iterator[Keys]:
+    opened = Keys(postgres_url)
+    yield opened
+    opened.database.close()
+
+
+def test_on_postgresql_free_locked_and_stored_keys_are_told_apart(postgres_keys: Keys) -> None:
+    postgres_keys.claim(claim(key="stored"))
+    with postgres_keys.database.write() as stalled:
+        store.claim_keys(stalled, [claim(key="locked")])
+        # Another process, with a connection of its own.
+        with (
+            closing(open_database(parse_database_url(postgres_keys.url), clock=lambda: NOW)) as other,
+            other.write() as transaction,
+        ):
+            found = store.claim_keys(transaction, [claim(key=key, id="clm_2") for key in ("free", "locked", "stored")])
+    assert found == ({("m", "free")}, {("m", "locked")})
+
+
+def test_on_postgresql_a_claim_limits_the_wait_for_a_lock_only_while_it_claims(postgres_keys: Keys) -> None:
+    with postgres_keys.database.write() as transaction:
+        before = transaction.rows(text("SHOW lock_timeout"))
+        store.claim_keys(transaction, [claim()])
+        assert transaction.rows(text("SHOW lock_timeout")) == before
+
+
 def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> None:
     keys.claim(claim(), claim("other"), claim(key="other"))
     keys.do(store.delete_keys, [("m", "k"), ("nobody", "k")])
@@ -130,7 +164,9 @@ def test_keys_are_forgotten_from_the_very_end_of_their_time_the_oldest_first_and
 
 def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys: Keys) -> None:
     names = [("a", "2"), ("b", "1"), ("a", "1"), ("b", "2")]
-    keys.claim(*(claim(*name, secret=f"sealed {name}") for name in names), claim("a", "3"))
+    keys.claim(claim("a", "3"))
+    for name in names:
+        keys.claim(claim(*name, secret=f"sealed {name}"))
     in_order = sorted(names)
     first = keys.do(store.read_secrets, after=("", ""), limit=3)
     rest = keys.do(store.read_secrets, after=in_order[2], limit=3)

@@ -1,0 +1,66 @@
+"""The SQL statements for checkouts, on both databases: which rows they read and change, and how many."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from paidonce.checkouts import store
+from paidonce.checkouts.actions import create_checkouts, load_checkouts
+from paidonce.checkouts.model import NewCheckout
+from paidonce.database.transaction import Transaction
+from paidonce.errors import CheckoutNotFound
+from paidonce.merchants.model import TenantScopedId
+from tests.support.payments import Payments
+
+
+class CountingTransaction(Transaction):
+    """A transaction that counts the rows that it reads."""
+
+    rows_read = 0
+
+    def rows(self, statement: Any, parameters: Any = None) -> Any:  # noqa: ANN401 - as Transaction's
+        found = super().rows(statement, parameters)
+        self.rows_read += len(found)
+        return found
+
+
+def test_of_the_checkouts_of_a_merchant_only_those_with_the_wanted_keys_are_read(payments: Payments) -> None:
+    for name in ("1", "2", "3"):
+        payments.create(name)
+    with payments.database.read() as transaction:
+        found = store.read_by_key(transaction, [("m", "1"), ("m", "3"), ("m", "missing")])
+    assert {key: one.id for key, one in found.items()} == {("m", "1"): "chk_1", ("m", "3"): "chk_3"}
+
+
+@pytest.mark.parametrize("ending_before", [None, "chk_0"])
+def test_a_page_reads_one_row_more_than_it_shows_however_many_there_are(
+    payments: Payments, ending_before: str | None
+) -> None:
+    for number in range(1, 6):
+        payments.create(str(number))
+    with payments.database.read() as transaction:
+        counting = CountingTransaction(transaction.connection, transaction.now)
+        page, has_more = store.read_page(counting, store.CheckoutFilter(limit=2, ending_before=ending_before))
+    assert (len(page), has_more, counting.rows_read) == (2, True, 3)
+
+
+def test_a_refund_changes_the_sums_of_no_other_merchant_s_checkout_with_the_same_id(payments: Payments) -> None:
+    mine = payments.paid("1", merchant_id="m", attempt_id="att_1", reference="ch_1")
+    theirs = payments.paid("1", merchant_id="n", attempt_id="att_2", reference="ch_2")
+    payments.refund(mine, amount=300)
+    assert (payments.sums(mine), payments.sums(theirs)) == ((1000, 0, 300), (1000, 0, 0))
+
+
+def test_a_new_checkout_whose_id_is_taken_under_another_key_is_an_error_and_its_batch_has_no_effect(
+    payments: Payments,
+) -> None:
+    payments.create("1")
+    fresh, taken = (
+        NewCheckout(id=name, merchant_id="m", idempotency_key=f"new {name}", amount=1000, currency="USD")
+        for name in ("chk_2", "chk_1")
+    )
+    with pytest.raises(IntegrityError):
+        payments.do(create_checkouts, fresh, taken)
+    (created,) = payments.do(load_checkouts, TenantScopedId("chk_2", "m"))
+    assert isinstance(created, CheckoutNotFound)
