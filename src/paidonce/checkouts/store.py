@@ -192,7 +192,7 @@ def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
 
 
 class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which checkouts a page comparison: newest first, or with ``ending_before`` those just newer than an id."""
+    """Which checkouts a page has: newest first, or with ``ending_before`` those just newer than an id."""
 
     limit: int
     merchant_id: str | None = None
