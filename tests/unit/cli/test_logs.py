@@ -1,7 +1,6 @@
 """Log lines contain no secrets, whichever field they come from."""
 
 import logging
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -11,16 +10,6 @@ from paidonce.cli.logs import configure_logs
 from paidonce.settings import Settings
 
 KEY = "sk_" + "live_0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], _ = before
-    root.setLevel(before[1])
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
