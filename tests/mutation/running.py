@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 
 from tests.mutation.forks import Verdict, limit_seconds, run_forked
+from tests.mutation.measuring import KEPT_IN
 from tests.mutation.mistakes import ROOT, Mutant
 
 # Libraries are loaded before pytest is, whose warning of it says nothing here.
@@ -36,7 +37,7 @@ OPTIONS: Final = (
 )
 LIMIT_SECONDS: Final = 10.0  # Beside processes that burn all cores.
 LIMIT_TIMES: Final = 10
-FOLDER: Final = ROOT / ".make" / "mutants" / "running"
+FOLDER: Final = KEPT_IN / "running"
 
 
 class Job(NamedTuple):

@@ -25,6 +25,7 @@ class PathEndpoint:
         self._operations: Final[Mapping[str, Operation]] = _by_method(operations)
         self._allowed = sorted([*self._operations, OPTIONS])
         self._variable = operations[0].variable
+        self._path_id = PATH_IDS[self._variable] if self._variable else None
         self._service = service
         self._authenticate = authenticate
 
@@ -40,10 +41,9 @@ class PathEndpoint:
                 return Response(status_code=204, headers={"Allow": ", ".join(self._allowed)})
             raise MethodNotAllowed(request.method, self._allowed)
         await self._authenticate(request, operation)
-        path_value = ""
-        if self._variable is not None:
-            path_value = request.path_params[self._variable]
-            PATH_IDS[self._variable].check(path_value)
+        path_value = request.path_params[self._variable] if self._variable else ""
+        if self._path_id is not None:
+            self._path_id.check(path_value)
         response = await operation.handle(ApiRequest(request, self._service, path_value))
         prefix = prefix_in(request.scope)
         if prefix and isinstance(response, Response) and "location" in response.headers:

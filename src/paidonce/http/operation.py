@@ -174,11 +174,7 @@ def post(
             read = await request.read_body(body)
             return await perform(await handler(request, read), request, read, tenant)
 
-        responses = {status: _replayable(response) for status, response in described["responses"].items()}
-        described["responses"] = responses
-        described["headers"] = [IDEMPOTENCY_KEY_HEADER, *described.get("headers", ())]
-        described["errors"] = [*described.get("errors", ()), IdempotencyKeyReused, IdempotencyKeyInUse]
-        return Operation(
+        operation = Operation(
             method="POST",
             path=path,
             handle=handle,
@@ -186,6 +182,12 @@ def post(
             parameters=NoParameters,
             honours_idempotency_key=True,
             **described,
+        )
+        return replace(
+            operation,
+            responses={status: _replayable(response) for status, response in operation.responses.items()},
+            headers=[IDEMPOTENCY_KEY_HEADER, *operation.headers],
+            errors=[*operation.errors, IdempotencyKeyReused, IdempotencyKeyInUse],
         )
 
     return declare

@@ -1,10 +1,7 @@
 """The variable parts of paths: the format of each, and the error where a value does not match it."""
 
 import re
-from functools import cached_property
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from paidonce import errors, ids
 from paidonce.errors import PaidonceError
@@ -12,7 +9,7 @@ from paidonce.errors import PaidonceError
 EXAMPLE: Final = "{prefix}_06f0q0h7pvsnb2c9vq3k1jv2rg"
 
 
-class PathId(msgspec.Struct, frozen=True, dict=True):
+class PathId(NamedTuple):
     """A variable part of a path. ``pattern`` is a regular expression for the whole of it.
 
     ``not_found`` is raised where the part does not match; None: the handler looks at it by itself.
@@ -23,13 +20,9 @@ class PathId(msgspec.Struct, frozen=True, dict=True):
     example: str
     not_found: type[PaidonceError] | None = None
 
-    @cached_property
-    def _compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
-
     def check(self, value: str) -> None:
         """Raise ``not_found`` where a value cannot be one: the database is not asked, and PostgreSQL takes no NUL."""
-        if self.not_found is not None and not self._compiled.fullmatch(value):
+        if self.not_found is not None and re.fullmatch(self.pattern, value) is None:
             raise self.not_found
 
 

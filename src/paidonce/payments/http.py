@@ -1,5 +1,7 @@
 """The calls that move money: pay, capture, cancel, refund."""
 
+from typing import Final
+
 from starlette.responses import Response
 
 from paidonce import ids
@@ -39,7 +41,7 @@ from paidonce.payments.schemas import (
 )
 from paidonce.service import Service
 
-IN_PROGRESS = ResponseSpec(
+IN_PROGRESS: Final = ResponseSpec(
     description="In progress, or how it ended while the client waited.",
     schema=CheckoutResponse,
     headers=["Location", "Retry-After", "Preference-Applied"],

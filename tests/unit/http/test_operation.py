@@ -2,12 +2,14 @@
 
 import importlib
 import pkgutil
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 import paidonce
+from paidonce.errors import InvalidRequest
 from paidonce.http.commands import Command
 from paidonce.http.fields import Fields
 from paidonce.http.openapi import build_document
@@ -16,6 +18,7 @@ from paidonce.http.request import ApiRequest
 from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.model import Scope
 from paidonce.provider_webhooks.schemas import ReceivedResponse
+from paidonce.service import Service
 
 RESPONSES = {202: ResponseSpec(description="Accepted.", schema=ReceivedResponse)}
 
@@ -67,11 +70,21 @@ def test_an_exception_has_a_reason_and_is_described_without_the_header() -> None
         declare("")
 
 
-def test_a_get_for_a_key_refuses_query_parameters_and_an_open_one_ignores_them() -> None:
+async def test_a_get_for_a_key_refuses_query_parameters_and_an_open_one_ignores_them() -> None:
     guarded = get("/new", scope=Scope.CHECKOUTS_READ, operation_id="new", summary="New", responses=RESPONSES)(respond)
     opened = get("/new", operation_id="new", summary="New", responses=RESPONSES)(respond)
+    request = ApiRequest(Request({"type": "http", "query_string": b"probe=1", "headers": []}), cast("Service", None))
+    with pytest.raises(InvalidRequest):
+        await guarded.handle(request)
+    assert isinstance(await opened.handle(request), Response)
     assert "400" in build_document([guarded])["paths"]["/new"]["get"]["responses"]
     assert "400" not in build_document([opened])["paths"]["/new"]["get"]["responses"]
+
+
+def test_a_decorator_that_is_used_twice_describes_both_operations_alike() -> None:
+    declare = post("/new", body=NewBody, tenant=None, operation_id="new", summary="New", responses=RESPONSES)
+    first, second = declare(return_a_command), declare(return_a_command)
+    assert (first.headers, first.errors, first.responses) == (second.headers, second.errors, second.responses)
 
 
 def test_every_operation_that_a_module_declares_is_in_the_table_once() -> None:
