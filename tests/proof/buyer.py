@@ -19,7 +19,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
-from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
+from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
 from paidonce.proving.oracle import Acknowledged
 from paidonce.service import Service
 
@@ -138,7 +138,7 @@ class Buyer:
 
     async def until_refunded(self, checkout: Checkout, count: int) -> None:
         async def look() -> list[Attempt] | None:
-            found = await self.service.reader.submit(read_refunds, TenantScopedId(checkout.id, None))
+            found = await self.service.reader.submit(load_refunds_of_checkouts, TenantScopedId(checkout.id, None))
             assert isinstance(found, list)
             return found if sum(one.settled_at is not None for one in found) == count else None
 

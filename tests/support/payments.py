@@ -18,7 +18,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt, LookupSchedule
 from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
-from paidonce.payments.refund import StartRefund, read_refunds, start_refunds
+from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Authorized, Evidence, Succeeded
@@ -156,7 +156,7 @@ class Payments:
 
     def refunds(self, checkout: TenantScopedId) -> list[Attempt]:
         with self.database.read() as transaction:
-            (found,) = read_refunds(transaction, [checkout])
+            (found,) = load_refunds_of_checkouts(transaction, [checkout])
         assert isinstance(found, list)
         return found
 

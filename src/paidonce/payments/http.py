@@ -29,7 +29,7 @@ from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
-from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
+from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schemas import (
     CancelBody,
     CaptureBody,
@@ -204,7 +204,7 @@ async def create_refund(request: ApiRequest, body: RefundBody) -> Command[StartR
 )
 async def list_refunds(request: ApiRequest) -> Response:
     """Return a checkout's refunds."""
-    found = await request.service.reader.submit(read_refunds, request.resource)
+    found = await request.service.reader.submit(load_refunds_of_checkouts, request.resource)
     return json_response(RefundList([refund_response(one) for one in found]))
 
 
@@ -268,7 +268,7 @@ def _respond_with_refund(refund: Attempt) -> Response:
 
 
 async def _load_refund(service: Service, refund: TenantScopedId) -> Attempt:
-    return await service.reader.submit(find_refunds, refund)
+    return await service.reader.submit(load_refunds, refund)
 
 
 async def _provider_of(request: ApiRequest) -> str:

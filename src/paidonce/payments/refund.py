@@ -81,7 +81,7 @@ def _created(attempt: Attempt, origin: Origin) -> NewEvent:
     )
 
 
-def read_refunds(
+def load_refunds_of_checkouts(
     transaction: Transaction, requests: Sequence[TenantScopedId]
 ) -> list[list[Attempt] | CheckoutNotFound]:
     """Read the refunds of checkouts, oldest first."""
@@ -92,7 +92,7 @@ def read_refunds(
     ]
 
 
-def find_refunds(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Attempt | RefundNotFound]:
+def load_refunds(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Attempt | RefundNotFound]:
     """Read refunds by id."""
-    found = store.find_refunds(transaction, set(requests))
+    found = store.read_refunds_by_id(transaction, set(requests))
     return [found.get(request) or RefundNotFound() for request in requests]

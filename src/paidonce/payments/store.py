@@ -200,7 +200,7 @@ def read_refunds(transaction: Transaction, checkout: TenantScopedId) -> list[Att
     return [Attempt(*row) for row in transaction.rows(_REFUNDS, wanted)]
 
 
-def find_refunds(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Attempt]:
+def read_refunds_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Attempt]:
     """Read refunds; those that are not there, or are another's, are left out."""
     rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
     return pick_visible(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})

@@ -154,7 +154,7 @@ def _changed(seen: WebhookEndpoint, request: ChangeEndpoint, now: Instant) -> We
     return msgspec.structs.replace(seen, **changes)
 
 
-def find_endpoints(transaction: Transaction, names: Sequence[EndpointName]) -> list[ChangeOutcome]:
+def load_endpoints(transaction: Transaction, names: Sequence[EndpointName]) -> list[ChangeOutcome]:
     """Read endpoints."""
     found = store.read_endpoints(transaction, names)
     return [
@@ -180,7 +180,7 @@ class SendTest(msgspec.Struct, frozen=True, kw_only=True):
 
 def send_tests(transaction: Transaction, requests: Sequence[SendTest]) -> list[ChangeOutcome]:
     """Write test events; their deliveries are written with them, before the commit."""
-    endpoints = find_endpoints(transaction, [request.endpoint for request in requests])
+    endpoints = load_endpoints(transaction, [request.endpoint for request in requests])
     there = resend_store.ids_among(transaction, [request.delivery_id for request in requests])
     for request, endpoint in zip(requests, endpoints, strict=True):
         if isinstance(endpoint, WebhookEndpoint) and request.delivery_id not in there:
@@ -226,7 +226,7 @@ def list_deliveries(
     """Read pages of deliveries with their tries, newest first, and whether more lies beyond each."""
     outcomes: list[Page | WebhookEndpointNotFound] = []
     for request in requests:
-        (endpoint,) = find_endpoints(transaction, [request.endpoint])
+        (endpoint,) = load_endpoints(transaction, [request.endpoint])
         if isinstance(endpoint, WebhookEndpoint):
             outcomes.append(
                 resend_store.read_page(
@@ -243,7 +243,7 @@ def list_deliveries(
     return outcomes
 
 
-def find_deliveries(transaction: Transaction, requests: Sequence[Redeliver]) -> list[ShownDelivery | DeliveryNotFound]:
+def load_deliveries(transaction: Transaction, requests: Sequence[Redeliver]) -> list[ShownDelivery | DeliveryNotFound]:
     """Read deliveries with their tries."""
     return [
         resend_store.read_delivery(transaction, request.delivery_id, request.merchant_id) or DeliveryNotFound()

@@ -24,8 +24,8 @@ from paidonce.webhook_endpoints.actions import (
     DeliveryFilter,
     Redeliver,
     SendTest,
-    find_deliveries,
     list_deliveries,
+    load_deliveries,
     redeliver,
     send_tests,
 )
@@ -237,7 +237,7 @@ def _name(request: ApiRequest, delivery_id: str) -> Redeliver:
 
 
 async def _load_delivery(request: ApiRequest, delivery_id: str) -> ShownDelivery:
-    return await request.service.reader.submit(find_deliveries, _name(request, delivery_id))
+    return await request.service.reader.submit(load_deliveries, _name(request, delivery_id))
 
 
 async def _respond_with_delivery(request: ApiRequest, delivery_id: str, status: int) -> Response:

@@ -29,8 +29,8 @@ from paidonce.webhook_endpoints.actions import (
     CreateEndpoint,
     change_endpoints,
     create_endpoints,
-    find_endpoints,
     list_endpoints,
+    load_endpoints,
 )
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.schemas import (
@@ -262,7 +262,7 @@ def endpoint_name(request: ApiRequest, endpoint_id: str | None = None) -> Endpoi
 
 async def load_endpoint(request: ApiRequest, endpoint_id: str | None = None) -> WebhookEndpoint:
     """Read an endpoint, that of the path unless another is given; raises WebhookEndpointNotFound."""
-    return await request.service.reader.submit(find_endpoints, endpoint_name(request, endpoint_id))
+    return await request.service.reader.submit(load_endpoints, endpoint_name(request, endpoint_id))
 
 
 def _respond_created(endpoint: EndpointResponse) -> Response:

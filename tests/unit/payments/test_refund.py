@@ -13,7 +13,7 @@ from paidonce.events.model import Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Started
-from paidonce.payments.refund import StartRefund, find_refunds, read_refunds, start_refunds
+from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
 from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
@@ -135,7 +135,7 @@ def test_a_checkout_that_is_not_there_or_another_s_is_not_found(payments: Paymen
     checkout = payments.paid()
     for name in (UNKNOWN, TenantScopedId(checkout.id, "another")):
         assert isinstance(payments.refund(name), CheckoutNotFound)
-        assert [type(one) for one in payments.do(read_refunds, name)] == [CheckoutNotFound]
+        assert [type(one) for one in payments.do(load_refunds_of_checkouts, name)] == [CheckoutNotFound]
     assert isinstance(payments.refund(TenantScopedId(checkout.id, None)), Started)
 
 
@@ -174,7 +174,7 @@ def test_refunds_are_read_by_checkout_the_oldest_first_and_by_id(payments: Payme
     payments.refund(mine, "ref_3", 100)
     payments.refund(mine, "ref_0", 100)
     assert [one.id for one in payments.refunds(mine)] == ["ref_0", "ref_1", "ref_3"]  # Ids sort by time.
-    both = payments.do(read_refunds, other, mine, UNKNOWN)
+    both = payments.do(load_refunds_of_checkouts, other, mine, UNKNOWN)
     assert [[one.id for one in found] for found in both[:2]] == [["ref_2"], ["ref_0", "ref_1", "ref_3"]]
     assert isinstance(both[2], CheckoutNotFound)
     names = [
@@ -183,7 +183,7 @@ def test_refunds_are_read_by_checkout_the_oldest_first_and_by_id(payments: Payme
         TenantScopedId("ref_3", "another"),
         TenantScopedId("att_1", "m"),
     ]
-    found = payments.do(find_refunds, *names)
+    found = payments.do(load_refunds, *names)
     assert [one.id for one in found[:2]] == ["ref_1", "ref_2"]
     assert [type(one) for one in found[2:]] == [RefundNotFound] * 2
 
@@ -204,7 +204,7 @@ def test_two_merchants_may_have_refunds_with_the_same_ids_and_find_each_their_ow
     with payments.database.write() as transaction:
         insert_attempts(transaction, [msgspec.structs.replace(one, merchant_id="n") for one in refunds])
     for first, second in (("m", "n"), ("n", "m")):
-        found = payments.do(find_refunds, TenantScopedId("ref_1", first), TenantScopedId("ref_2", second))
+        found = payments.do(load_refunds, TenantScopedId("ref_1", first), TenantScopedId("ref_2", second))
         assert [(one.id, one.merchant_id) for one in found] == [("ref_1", first), ("ref_2", second)]
 
 

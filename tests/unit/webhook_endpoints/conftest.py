@@ -23,7 +23,7 @@ from paidonce.webhook_endpoints.actions import (
     CreateEndpoint,
     change_endpoints,
     create_endpoints,
-    find_endpoints,
+    load_endpoints,
 )
 from paidonce.webhook_endpoints.delivery_actions import (
     ClaimDeliveries,
@@ -138,7 +138,7 @@ class Outgoing:
 
     def read(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
         """Read an endpoint as it stands now."""
-        found: WebhookEndpoint = self.do(find_endpoints, EndpointName(endpoint.id, endpoint.merchant_id))[0]
+        found: WebhookEndpoint = self.do(load_endpoints, EndpointName(endpoint.id, endpoint.merchant_id))[0]
         return found
 
     def rows(self, endpoint: WebhookEndpoint) -> list[Any]:

@@ -13,10 +13,10 @@ from paidonce.webhook_endpoints.actions import (
     SendTest,
     change_endpoints,
     create_endpoints,
-    find_deliveries,
-    find_endpoints,
     list_deliveries,
     list_endpoints,
+    load_deliveries,
+    load_endpoints,
     redeliver,
     send_tests,
 )
@@ -63,18 +63,18 @@ def test_another_merchants_endpoint_and_deliveries_are_not_there(outgoing: Outgo
     theirs = name(mine, merchant_id)
     delivery_id = outgoing.rows(mine)[0].id
     outcomes = [
-        *outgoing.do(find_endpoints, theirs),
+        *outgoing.do(load_endpoints, theirs),
         *outgoing.do(change_endpoints, ChangeEndpoint(name=theirs, deleted=True)),
         *outgoing.do(send_tests, SendTest(endpoint=theirs, delivery_id="dlv_1")),
         *outgoing.do(list_deliveries, DeliveryFilter(endpoint=theirs, limit=10)),
         *outgoing.do(redeliver_ranges, RedeliverRange(id="rdl_1", endpoint=theirs, from_sequence=1, to_sequence=9)),
         *outgoing.do(list_redeliveries, theirs),
-        *outgoing.do(find_deliveries, Redeliver(delivery_id, merchant_id)),
+        *outgoing.do(load_deliveries, Redeliver(delivery_id, merchant_id)),
         *outgoing.do(redeliver, Redeliver(delivery_id, merchant_id)),
     ]
     assert [type(one) for one in outcomes] == [WebhookEndpointNotFound] * 6 + [DeliveryNotFound] * 2
     assert outgoing.do(list_endpoints, EndpointFilter(limit=10, merchant_id=merchant_id)) == [([], False)]
-    assert isinstance(outgoing.do(find_endpoints, name(mine, None))[0], WebhookEndpoint)
+    assert isinstance(outgoing.do(load_endpoints, name(mine, None))[0], WebhookEndpoint)
 
 
 def test_endpoints_are_listed_by_pages_in_both_directions(outgoing: Outgoing) -> None:
@@ -177,9 +177,9 @@ def test_a_deleted_endpoint_is_not_there_any_more_and_keeps_no_secret(outgoing: 
     outgoing.happen("m1")
     deleted = outgoing.change(mine, deleted=True)
     assert (deleted.secret, deleted.former_secret) == (None, None)
-    assert isinstance(outgoing.do(find_endpoints, name(mine))[0], WebhookEndpointNotFound)
+    assert isinstance(outgoing.do(load_endpoints, name(mine))[0], WebhookEndpointNotFound)
     delivery_id = outgoing.rows(mine)[0].id
-    assert isinstance(outgoing.do(find_deliveries, Redeliver(delivery_id, "m1"))[0], DeliveryNotFound)
+    assert isinstance(outgoing.do(load_deliveries, Redeliver(delivery_id, "m1"))[0], DeliveryNotFound)
     assert outgoing.change(mine, deleted=True).deleted_at == deleted.deleted_at
     assert [kind for kind, _ in outgoing.events()].count("endpoint.deleted") == 1
 
