@@ -1,6 +1,5 @@
 """Fixtures for all tests: an empty database on SQLite or a real PostgreSQL."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from tests.support.databases import fresh_database, server_url, session_directory
 
@@ -30,17 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
     """Pass the shared directory to a worker of pytest-xdist."""
     node.workerinput["session_directory"] = str(node.config.stash[SESSION_DIRECTORY])
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    """Undo what a command that a test runs in this process configures: it logs to the output of that test alone."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from click.testing import Result
 from paidonce import __version__
 from paidonce.cli import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
+from paidonce.http.routes import OPERATIONS
 from tests.support.in_process_service import open_in_process_service
 from tests.support.service_process import processes
 
@@ -195,6 +196,16 @@ def test_a_worker_of_its_own_on_sqlite_is_refused(run: Run, sqlite_url: str) -> 
     result = run("worker", DATABASE_URL=sqlite_url)
     assert result.exit_code == USAGE_EXIT
     assert "A SQLite file can be used by one server only" in result.stderr
+
+
+def test_the_table_of_calls_names_scopes_and_which_calls_honour_an_idempotency_key(run: Run) -> None:
+    result = run("routes")
+    assert result.exit_code == 0
+    calls = {" ".join(line.split()[:2]): line.split()[2:] for line in result.stdout.splitlines()}
+    assert calls.keys() == {f"{operation.method} {operation.path}" for operation in OPERATIONS}
+    assert calls["POST /checkouts/{checkout_id}/pay"] == ["checkouts:write", "Idempotency-Key"]
+    assert calls["GET /checkouts/{checkout_id}"] == ["checkouts:read"]
+    assert calls["POST /providers/{provider}/webhooks"] == ["open"]
 
 
 @pytest.mark.parametrize("arguments", [["pay"], ["db", "downgrade"], ["serve", "--port", "high"]])
