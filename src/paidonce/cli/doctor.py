@@ -145,7 +145,7 @@ def _check_encryption(settings: Settings) -> Finding:
 def _check_webhooks(*, allow_private: bool) -> Finding:
     if not allow_private:
         return Finding("webhooks", Level.OK, "are sent only to https URLs on the public internet")
-    found = "may go to loopback and private networks: whoever creates an endpoint can reach services there"
+    found = "can be sent to loopback and private networks: a client that creates an endpoint can reach services there"
     return Finding("webhooks", Level.WARNING, found, "unset PAIDONCE_WEBHOOK_ALLOW_PRIVATE")
 
 

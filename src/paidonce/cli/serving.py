@@ -30,7 +30,7 @@ STANDBY_POLL_SECONDS: Final = 0.02  # Checking a file lock takes microseconds.
 
 
 def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT. A ``standby`` is_waiting until no other process serves the SQLite file."""
+    """Serve until SIGTERM or SIGINT. A ``standby`` waits until no other process serves the SQLite file."""
     if standby and settings.database.path is None:
         raise click.UsageError(
             "--standby is for a SQLite file, which has one server at a time. On PostgreSQL run several servers."
@@ -83,7 +83,7 @@ async def _serve(settings: Settings, open_configured: OpenService, *, with_worke
 async def _open(
     stack: AsyncExitStack, settings: Settings, open_configured: OpenService, *, standby: bool
 ) -> Service | None:
-    """Open the service on the stack; a standby first is_waiting for the other process to end. Returns None where it is
+    """Open the service on the stack; a standby first waits for the other process to end. Returns None where it is
     stopped.
     """
     stopping = asyncio.Event()

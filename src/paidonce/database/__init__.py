@@ -1,1 +1,1 @@
-"""Where it is kept: engine, schema, migrations, and the batches in which everything is written."""
+"""The database: engine, schema, migrations, and the batches in which everything is written."""

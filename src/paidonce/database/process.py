@@ -131,7 +131,7 @@ class ProcessExecutor(asyncio.Protocol):
             self._on_result(BatchResult(results, notice))
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Note that the child has ended, or exit where it was not told to."""
+        """Record that the child has ended; exit where the child was not asked to end."""
         if not self._stopping:
             log.critical("writer_process_lost")
             os._exit(LOST_EXIT)  # Nothing more can be committed, so no request may be answered.

@@ -1,1 +1,1 @@
-"""What happened: the log that is written with every transition, in its transaction."""
+"""Events: the log that is written in the transaction of every transition, and its streams."""

@@ -1,1 +1,1 @@
-"""The HTTP contract: a table of calls, who answers them, bodies, headers, and the answer to every error."""
+"""HTTP: what all calls share, from the ASGI application and its middleware to problems and the OpenAPI document."""

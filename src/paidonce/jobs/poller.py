@@ -76,7 +76,7 @@ class Poller:
                 await self._pause(self._poll_seconds if seconds is None else seconds)
 
     async def _back_off(self) -> None:
-        """Wait, whoever wakes the poller: only a stop ends the wait early."""
+        """Wait before the next step. A wake-up does not shorten this wait, but a stop does."""
         seconds = min(self._poll_seconds * 2 ** min(self._failures, 16), BACKOFF_SECONDS_MAX)
         self._failures += 1
         await _wait_for(self._stopped, seconds)

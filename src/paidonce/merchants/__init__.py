@@ -1,1 +1,1 @@
-"""Who sells: merchants and the keys that they call with."""
+"""Merchants, and the API keys that they and operators call with."""

@@ -115,7 +115,7 @@ class ApiKeyCache:
             self._task = asyncio.create_task(self._run_lookups())
 
     async def _run_lookups(self) -> None:
-        """Look up the keys that are waiting or stale, one statement at a time, valid_until none are left."""
+        """Look up the keys that are waiting or stale, one statement at a time, until none are left."""
         while self._waiting or self._stale:
             waiting, self._waiting = self._waiting, {}
             stale, self._stale = self._stale, set()

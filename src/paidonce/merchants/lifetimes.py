@@ -1,6 +1,6 @@
 """Watches API keys that a request depends on for a long time: an open event stream, or a wait for a payment.
 
-A entry key is read again every second. It has on_end when a read no longer finds it active, when it expires, or when
+A watched key is read again every second. It has ended when a read no longer finds it active, when it expires, or when
 no read has confirmed it for the maximum age of a cache entry.
 """
 
@@ -22,8 +22,8 @@ class _WatchedKey:
 
 
 class KeyLifetimes:
-    """The entry keys, by their hashes. ``refresh`` is called to look keys up again; ``confirm`` and ``end`` report
-    what was found. ``monotonic`` returns the time in monotonic.
+    """The watched keys, by their hashes. ``refresh`` is called to look keys up again; ``confirm`` and ``end`` report
+    what was found. ``monotonic`` returns the time in seconds.
     """
 
     def __init__(self, *, monotonic: Callable[[], float], refresh: Callable[[Collection[str]], None]) -> None:

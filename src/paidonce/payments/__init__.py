@@ -1,1 +1,1 @@
-"""How it is paid: attempts, evidence, the reducer, and the worker that asks the provider."""
+"""Payments: attempts, evidence, the function that decides over it, and the worker that calls providers."""

@@ -14,7 +14,7 @@ from paidonce.payments.capture import VoidExpired, void_expired
 
 EXPIRE_MAX: Final = 500  # Checkouts in one step.
 DELETE_MAX: Final = 500  # Idempotency keys in one step, between which others write.
-DELETE_INTERVAL_MS: Final = 60_000  # Keys are kept for weeks: a minute more is nothing.
+DELETE_INTERVAL_MS: Final = 60_000  # Keys are kept for weeks, so a minute more makes no difference.
 
 
 class ExpiryPollers:

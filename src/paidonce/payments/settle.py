@@ -77,7 +77,7 @@ class RecordEvidence(msgspec.Struct, frozen=True):
 class Settled(msgspec.Struct, frozen=True):
     """What evidence came to: the attempt as it was, and the transition, or None where nothing changed.
 
-    ``checkout`` is as it is now, where the request told of it and this transition moved it.
+    ``checkout`` is the current checkout if the request contained it and this transition changed it.
     """
 
     attempt: Attempt | None

@@ -135,7 +135,7 @@ class AttemptQueue:
         )
 
     async def record(self, job: ClaimedAttempt, result: RecordEvidence) -> None:
-        """Record the evidence, and tell who waits for the checkout."""
+        """Record the evidence, and notify the clients that wait for the checkout."""
         settled = await self._writer.submit(record_evidence, result)
         self._settled(job.attempt.checkout_id, settled.checkout)
 

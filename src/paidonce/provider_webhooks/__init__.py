@@ -1,1 +1,1 @@
-"""The inbox: what providers tell by webhook."""
+"""Webhooks from payment providers: stored once, then applied."""

@@ -1,1 +1,1 @@
-"""Who moves the money: the Provider protocol, and one folder for each provider."""
+"""Payment providers: the protocol that they implement, and one folder for each."""

@@ -1,1 +1,1 @@
-"""The proof that anyone can run: real processes, real kills, and books that are not ours to compare with."""
+"""`paidonce prove`: it kills real processes, and compares our data with the provider's own records."""

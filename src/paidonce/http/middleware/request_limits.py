@@ -149,7 +149,7 @@ class RequestLimits:
 
 
 def check_head(scope: Scope) -> tuple[int | None, bool]:
-    """Look at all that came before the body; returns its length, where that is told, and whether it comes in chunks.
+    """Check the request line and the headers; returns the length of the body, if declared, and whether it is chunked.
 
     Raises TargetTooLong, HeadersTooLarge, MalformedRequest or BodyTooLarge.
     """
