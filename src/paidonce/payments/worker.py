@@ -222,11 +222,11 @@ class PaymentWorker:
         finally:
             if is_leased and not is_started:
                 self._circuit_breakers[provider].release()
-        if isinstance(outcome, Started):
-            if is_leased and worker is not None:
+        if isinstance(outcome, Started) and worker is not None:
+            if is_leased:
                 worker.run(ClaimedAttempt(outcome.attempt, outcome.checkout))
             else:
-                self._wake()
+                worker.wake()
         return outcome
 
     def _wake(self) -> None:
