@@ -26,7 +26,7 @@ class NextClaim(Enum):
     """When to claim again, after a claim."""
 
     AT_ONCE = auto()
-    WHEN_A_JOB_ENDS = auto()
+    WHEN_A_PLACE_IS_FREE = auto()
     AT_THE_NEXT_POLL = auto()
 
 
@@ -86,7 +86,7 @@ class LeasedWorker(Generic[Job, Result]):
         self._poller = Poller(name, self._claim, poll_seconds=poll_seconds, wake_delay_seconds=wake_delay_seconds)
         self._tasks: dict[asyncio.Task[None], Job] = {}
         self._next_claim = NextClaim.AT_THE_NEXT_POLL
-        self._has_ended_job = False  # Since the last claim began.
+        self._has_freed_place = False  # Since the last claim began.
 
     @property
     def is_running(self) -> bool:
@@ -100,6 +100,12 @@ class LeasedWorker(Generic[Job, Result]):
     def wake(self) -> None:
         """Claim soon: a job is due."""
         self._poller.wake()
+
+    def place_freed(self) -> None:
+        """Claim soon if the queue waits for a place: a job has ended, or a place was given back unused."""
+        self._has_freed_place = True
+        if self._next_claim is NextClaim.WHEN_A_PLACE_IS_FREE:
+            self._poller.wake()
 
     def run(self, job: Job) -> None:
         """Run a job that is leased to this worker, and record its result."""
@@ -120,9 +126,9 @@ class LeasedWorker(Generic[Job, Result]):
             await self._release(list(unfinished.values()))
 
     async def _claim(self) -> float | None:
-        self._has_ended_job = False
+        self._has_freed_place = False
         self._next_claim = await self._queue.claim(self.run)
-        if self._next_claim is NextClaim.WHEN_A_JOB_ENDS and self._has_ended_job:
+        if self._next_claim is NextClaim.WHEN_A_PLACE_IS_FREE and self._has_freed_place:
             self._poller.wake()
         return AT_ONCE if self._next_claim is NextClaim.AT_ONCE else None
 
@@ -143,9 +149,7 @@ class LeasedWorker(Generic[Job, Result]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
         self._queue.job_ended(job)
-        self._has_ended_job = True
-        if self._next_claim is NextClaim.WHEN_A_JOB_ENDS:
-            self._poller.wake()
+        self.place_freed()
         if not task.cancelled() and task.exception() is not None:
             # The job keeps its lease: when that ends, the job is claimed again.
             log.error("job_failed", worker=self._name, job_id=self._queue.id_of(job), exc_info=task.exception())

@@ -100,7 +100,7 @@ class AttemptQueue:
         """Claim as many attempts as the circuit breaker permits."""
         permitted = self._circuit_breaker.acquire_up_to(CLAIM_MAX)
         if not permitted:
-            return NextClaim.AT_THE_NEXT_POLL
+            return NextClaim.WHEN_A_PLACE_IS_FREE
         attempts: list[Attempt] = []
         try:
             request = ClaimAttempts(self._provider, permitted, self._settings.lease_ms)
@@ -109,7 +109,9 @@ class AttemptQueue:
             self._circuit_breaker.release(permitted - len(attempts))
         for attempt in attempts:
             run(ClaimedAttempt(attempt))
-        return NextClaim.AT_THE_NEXT_POLL if len(attempts) < CLAIM_MAX else NextClaim.AT_ONCE
+        if len(attempts) < permitted:
+            return NextClaim.AT_THE_NEXT_POLL  # No more are due.
+        return NextClaim.AT_ONCE if permitted == CLAIM_MAX else NextClaim.WHEN_A_PLACE_IS_FREE
 
     def id_of(self, job: ClaimedAttempt) -> str:
         """Return the id of the attempt."""
@@ -220,8 +222,9 @@ class PaymentWorker:
             )
             is_started = isinstance(outcome, Started)
         finally:
-            if is_leased and not is_started:
+            if worker is not None and is_leased and not is_started:
                 self._circuit_breakers[provider].release()
+                worker.place_freed()
         if isinstance(outcome, Started) and worker is not None:
             if is_leased:
                 worker.run(ClaimedAttempt(outcome.attempt, outcome.checkout))

@@ -150,7 +150,7 @@ class DeliveryQueue:
         if shares:
             await run_by_halves(claim_shares, shares, failed=_log_share_not_claimed)
         # Whether an endpoint has more due than it got is known only when those are claimed.
-        return NextClaim.WHEN_A_JOB_ENDS
+        return NextClaim.WHEN_A_PLACE_IS_FREE
 
     def id_of(self, job: ClaimedDelivery) -> str:
         """Return the id of the delivery."""

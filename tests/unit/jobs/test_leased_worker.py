@@ -101,7 +101,7 @@ def test_a_due_job_is_claimed_run_and_recorded_and_then_its_place_is_free() -> N
     ("next_claim", "claims"),
     [
         (NextClaim.AT_THE_NEXT_POLL, [0, 5]),
-        (NextClaim.WHEN_A_JOB_ENDS, [0, 2, 4, 9]),
+        (NextClaim.WHEN_A_PLACE_IS_FREE, [0, 2, 4, 9]),
     ],
 )
 def test_after_a_claim_the_queue_says_when_the_next_one_is(next_claim: NextClaim, claims: list[float]) -> None:
@@ -109,7 +109,7 @@ def test_after_a_claim_the_queue_says_when_the_next_one_is(next_claim: NextClaim
         queue.next_claim, queue.due = next_claim, ["a", "b"]
         queue.run_seconds = {"a": 2.0, "b": 2.0}
         worker.start()
-        await asyncio.sleep(9.5 if next_claim is NextClaim.WHEN_A_JOB_ENDS else 6)
+        await asyncio.sleep(9.5 if next_claim is NextClaim.WHEN_A_PLACE_IS_FREE else 6)
         assert queue.claims == claims
         queue.next_claim = NextClaim.AT_THE_NEXT_POLL
         await worker.stop(grace_seconds=10)
@@ -130,7 +130,7 @@ def test_a_full_claim_is_followed_by_another_at_once() -> None:
 
 def test_a_job_that_ends_while_its_claim_is_still_being_made_is_followed_by_a_claim() -> None:
     async def story(queue: Queue, worker: LeasedWorker[str, str]) -> None:
-        queue.next_claim, queue.due, queue.claim_seconds = NextClaim.WHEN_A_JOB_ENDS, ["a"], 1.0
+        queue.next_claim, queue.due, queue.claim_seconds = NextClaim.WHEN_A_PLACE_IS_FREE, ["a"], 1.0
         worker.start()
         await asyncio.sleep(3)
         assert queue.claims == [0, 1]
@@ -193,7 +193,7 @@ def test_a_result_that_cannot_be_recorded_within_the_lease_is_dropped_for_whoeve
 def test_a_defect_in_a_job_is_logged_frees_its_place_and_stops_no_other_job() -> None:
     async def story(queue: Queue, worker: LeasedWorker[str, str]) -> None:
         queue.due, queue.record_errors = ["a", "b"], [ZeroDivisionError()]
-        queue.next_claim = NextClaim.WHEN_A_JOB_ENDS
+        queue.next_claim = NextClaim.WHEN_A_PLACE_IS_FREE
         with capture_logs() as lines:
             worker.start()
             await asyncio.sleep(1)

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from paidonce.checkouts.actions import expire_checkouts
+from paidonce.database.batch import Action
 from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, DatabaseUnavailable
 from paidonce.merchants.model import TenantScopedId
 from paidonce.money import Money
@@ -51,6 +52,42 @@ def test_what_finds_no_place_is_claimed_as_soon_as_there_is_one(sqlite_url: str)
         assert place.loop.time() >= TIMEOUT_SECONDS
 
     run_with_worker(sqlite_url, story, concurrency=1)
+
+
+def test_what_finds_no_place_never_waits_for_a_poll_while_places_become_free(sqlite_url: str) -> None:
+    async def story(place: WorkerHarness) -> None:
+        await place.worker.start(alone=False)
+        place.answer_seconds = 1.0
+        for number in range(6):
+            await place.pay(place.payments.create(str(number)), f"att_{number}")
+        await place.until(lambda: len(place.settled) == 6)
+        assert place.loop.time() < 4  # Three rounds of one second, at two places.
+
+    run_with_worker(sqlite_url, story, concurrency=2, poll_seconds=60)
+
+
+def test_a_place_that_is_given_back_unused_goes_to_what_waits_for_one(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(place: WorkerHarness) -> None:
+        submit = place.writer.submit
+
+        async def submit_slowly(action: Action[object, object], request: object) -> object:
+            outcome = await submit(action, request)
+            await asyncio.sleep(1 if isinstance(outcome, Repeated) else 0)
+            return outcome
+
+        await place.worker.start(alone=False)
+        await asyncio.sleep(1)  # Its first claim has ended.
+        monkeypatch.setattr(place.writer, "submit", submit_slowly)
+        repeated, waiting = place.payments.create("1"), place.payments.create("2")
+        place.payments.pay(repeated, "att_0", lease_ms=600_000)  # In another process's hands.
+        outcomes = await asyncio.gather(place.pay(repeated, "att_1"), place.pay(waiting, "att_2"))
+        assert [type(one) for one in outcomes] == [Repeated, Started]
+        await place.until(lambda: place.settled)
+        assert place.loop.time() < 3
+
+    run_with_worker(sqlite_url, story, concurrency=1, poll_seconds=60)
 
 
 def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_url: str) -> None:
