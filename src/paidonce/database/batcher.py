@@ -128,7 +128,10 @@ class Batcher:
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._executor.execute(Job(number, action, request, time.monotonic()))
         self._waiting[number] = future  # The result arrives in a later turn of the event loop.
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # It holds the error, whose traceback holds this frame: a reference cycle for each refusal.
 
     def _resolve(self, result: BatchResult) -> None:
         for number, outcome in result.results:

@@ -1,11 +1,13 @@
 """The batcher: one commit for many requests, outcomes only after it, and failures that affect one request only."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
+from weakref import ReferenceType, ref
 
 import pytest
 from sqlalchemy import text
@@ -169,6 +171,26 @@ async def test_an_outcome_that_is_an_error_is_raised_to_its_own_client(
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert (outcomes[0], type(outcomes[1]), outcomes[2]) == (-1, CheckoutNotFound, -2)
     assert database.rollbacks == 0
+
+
+async def test_a_refusal_leaves_nothing_to_the_garbage_collector(database: FakeDatabase, actions: Actions) -> None:
+    async with working(database) as one:
+        gc.disable()
+        try:
+            refusal = await _refused(one, actions)
+            for _ in range(2):  # The thread holds what it returned last until it has returned something else.
+                await one.submit(actions.double, 1)
+            assert refusal() is None
+        finally:
+            gc.enable()
+
+
+async def _refused(one: Batcher, actions: Actions) -> ReferenceType[CheckoutNotFound]:
+    try:
+        await one.submit(actions.negate, 0)
+    except CheckoutNotFound as error:
+        return ref(error)
+    raise AssertionError("it was not refused")
 
 
 async def test_no_outcome_is_returned_before_the_commit(database: FakeDatabase, actions: Actions) -> None:
