@@ -1,6 +1,7 @@
-"""Fixtures for all tests: an empty database on SQLite or a real PostgreSQL."""
+"""Fixtures for all tests: a database on SQLite or a real PostgreSQL, empty or migrated."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import fresh_database, server_url, session_directory
+from tests.support.databases import (
+    empty_tables,
+    fresh_database,
+    migrate_database,
+    server_url,
+    session_directory,
+)
 
 SESSION_DIRECTORY = pytest.StashKey[Path]()
 
@@ -53,6 +60,48 @@ def sqlite_url(tmp_path: Path) -> str:
 def database_url(request: pytest.FixtureRequest) -> str:
     """Yield an empty database of each kind in turn, so that the test runs on both."""
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one SQLite file for all tests of this process, which copy it."""
+    path = tmp_path_factory.mktemp("migrated") / "paidonce.db"
+    migrate_database(f"file:{path}")
+    return path
+
+
+@pytest.fixture
+def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
+    """Return the URL of a new SQLite file that is migrated and has no rows."""
+    path = tmp_path / "paidonce.db"
+    shutil.copy(migrated_sqlite_file, path)
+    return f"file:{path}"
+
+
+@pytest.fixture(scope="session")
+def reused_postgres_url(postgres_server_url: str) -> Iterator[str]:
+    """Migrate one PostgreSQL database for all tests of this process, which use it one after the other.
+
+    To create and to drop a database takes several times as long as most tests do.
+    """
+    with fresh_database(postgres_server_url) as url:
+        migrate_database(url)
+        yield url
+
+
+@pytest.fixture
+def migrated_postgres_url(reused_postgres_url: str) -> str:
+    """Return the URL of a PostgreSQL database that is migrated and has no rows and no connections."""
+    empty_tables(reused_postgres_url)
+    return reused_postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_database_url(request: pytest.FixtureRequest) -> str:
+    """Yield a migrated database without rows of each kind in turn, so that the test runs on both."""
+    fixture = "migrated_sqlite_url" if request.param == "sqlite" else "migrated_postgres_url"
     url: str = request.getfixturevalue(fixture)
     return url
 

@@ -15,6 +15,18 @@ from tests.support.service_process import ServiceProcess, print_output, processe
 
 
 @pytest.fixture
+def sqlite_url(migrated_sqlite_url: str) -> str:
+    """Use migrated databases: most scenarios begin when the service is running."""
+    return migrated_sqlite_url
+
+
+@pytest.fixture
+def postgres_url(migrated_postgres_url: str) -> str:
+    """Use migrated databases, as on SQLite."""
+    return migrated_postgres_url
+
+
+@pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Start processes of paidonce: ``start("dev", DATABASE_URL=database_url)``; none outlives the test."""
     with processes(tmp_path) as started:

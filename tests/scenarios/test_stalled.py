@@ -21,7 +21,6 @@ SLOW = "tok_delay_4000"
 async def test_a_worker_that_stalled_past_its_leases_changes_no_row_that_another_took_over(
     start: Callable[..., ServiceProcess], postgres_url: str, stalled: tuple[str, ...]
 ) -> None:
-    assert start("db", "upgrade", DATABASE_URL=postgres_url).wait_for_end() == 0
     server = start("serve", "--no-worker", DATABASE_URL=postgres_url)
     stalling = start("worker", DATABASE_URL=postgres_url, **LONG).wait_until_ready()
     async with MerchantClient(server.url) as shop:

@@ -1,13 +1,25 @@
 """Starts that are refused with one clear line that says what to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.certificates import certificate_files
+from tests.support.databases import fresh_database
 from tests.support.merchant_client import MerchantClient
 from tests.support.service_process import ServiceProcess
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield a database of each kind that is not migrated."""
+    if request.param == "sqlite":
+        yield f"file:{tmp_path}/paidonce.db"
+        return
+    with fresh_database(request.getfixturevalue("postgres_server_url")) as url:
+        yield url
 
 
 def test_a_second_process_on_the_same_sqlite_file_is_refused_with_a_clear_message(
@@ -36,7 +48,6 @@ def test_a_server_speaks_tls_with_the_certificate_that_it_is_given(
     start: Callable[..., ServiceProcess], sqlite_url: str, tmp_path: Path
 ) -> None:
     certificate, key, client = certificate_files("localhost", tmp_path)
-    assert start("db", "upgrade", DATABASE_URL=sqlite_url).wait_for_end() == 0
     options = ("--tls-certificate", str(certificate), "--tls-key", str(key))
     server = start("serve", *options, DATABASE_URL=sqlite_url)
     assert server.url.startswith("https://localhost:")
@@ -58,15 +69,15 @@ async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_nex
 
 
 def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_remedy_works(
-    start: Callable[..., ServiceProcess], database_url: str
+    start: Callable[..., ServiceProcess], empty_database_url: str
 ) -> None:
-    refused = start("serve", DATABASE_URL=database_url)
+    refused = start("serve", DATABASE_URL=empty_database_url)
     assert refused.wait_for_end() == 1
     (line,) = refused.lines
     assert line.endswith("Run: paidonce db upgrade")
-    remedy = start("db", "upgrade", DATABASE_URL=database_url)
+    remedy = start("db", "upgrade", DATABASE_URL=empty_database_url)
     assert remedy.wait_for_end() == 0, remedy.output
-    start("serve", DATABASE_URL=database_url).wait_until_ready()
+    start("serve", DATABASE_URL=empty_database_url).wait_until_ready()
 
 
 async def test_a_standby_waits_and_takes_the_place_of_a_server_that_is_killed(

@@ -17,12 +17,22 @@ from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-from paidonce.database.engine import Database
+from paidonce.clock import system_clock
+from paidonce.database.engine import Database, open_database
+from paidonce.database.migrate import migrate
 from paidonce.database.schema import metadata
+from paidonce.database_url import parse_database_url
 
 SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
+
+END_CONNECTIONS: Final = """
+    SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+CONNECTION_END_MS_MAX: Final = 60_000
 
 # Runs beside the tests and outlives them by a moment. Its standard input is the read end of the session's lifeline: it
 # reads nothing until the last writer is gone, whether that one ended well, was interrupted or was killed.
@@ -132,10 +142,28 @@ def fresh_database(administrator_url: str) -> Iterator[str]:
 def make_schema(database: Database) -> None:
     """Make the tables of this release in an empty database, in a tenth of the time that migrating takes.
 
-    tests/test_reference.py compares what both make.
+    A migrated database is left as it is. tests/test_reference.py compares what both make.
     """
     with database.writes.begin() as connection:
-        metadata.create_all(connection)
+        if not inspect(connection).get_table_names():
+            metadata.create_all(connection)
+
+
+def migrate_database(url: str) -> None:
+    """Migrate a database as ``paidonce db upgrade`` does."""
+    database = open_database(parse_database_url(url), clock=system_clock)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+
+
+def empty_tables(url: str) -> None:
+    """Remove every row from a migrated PostgreSQL database, after ending all connections to it."""
+    tables = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(END_CONNECTIONS, [CONNECTION_END_MS_MAX])
+        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
 
 
 def _execute(administrator_url: str, statement: LiteralString, name: str) -> None:

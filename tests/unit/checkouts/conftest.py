@@ -6,8 +6,8 @@ from tests.support.payments import Payments
 
 
 @pytest.fixture
-def payments(database_url: str) -> Iterator[Payments]:
+def payments(migrated_database_url: str) -> Iterator[Payments]:
     """Open an empty database, of each kind in turn."""
-    one = Payments(database_url)
+    one = Payments(migrated_database_url)
     yield one
     one.database.close()

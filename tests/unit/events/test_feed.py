@@ -15,8 +15,8 @@ from paidonce.events.store import EventFilter
 from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
 
 
-async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_url: str) -> None:
-    async with event_log_harness(database_url) as harness:
+async def test_pages_have_neither_gap_nor_repeat_while_writers_write(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url) as harness:
         writing = asyncio.create_task(harness.happen(60, merchants=["m1", "m2"]))
         read: list[int] = []
         while len(read) < 60:
@@ -29,9 +29,9 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(database_ur
 
 
 async def test_a_follower_that_joins_while_events_happen_gets_each_of_them_once_from_its_position(
-    database_url: str,
+    migrated_database_url: str,
 ) -> None:
-    async with event_log_harness(database_url) as harness:
+    async with event_log_harness(migrated_database_url) as harness:
         await harness.happen(2 * PAGE_MAX, at_once=100)
         writing = asyncio.create_task(harness.happen(200))
         followers = []
@@ -45,40 +45,42 @@ async def test_a_follower_that_joins_while_events_happen_gets_each_of_them_once_
         assert sequences == list(range(after + 1, last + 1))
 
 
-async def test_a_commit_of_this_process_is_sent_at_once(database_url: str) -> None:
-    async with event_log_harness(database_url) as harness:
+async def test_a_commit_of_this_process_is_sent_at_once(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url) as harness:
         follower = await harness.join(0)
         telling = asyncio.create_task(follower.until(1))
         await harness.happen(1)
         assert await telling == [1]  # Nobody would look again for ten minutes.
 
 
-async def test_an_event_that_is_committed_just_before_a_follower_joins_is_sent_at_once(database_url: str) -> None:
-    async with event_log_harness(database_url) as harness:
+async def test_an_event_that_is_committed_just_before_a_follower_joins_is_sent_at_once(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url) as harness:
         newest = await harness.feed.newest("m1")
         await harness.happen(1)  # Nobody follows yet: the feed takes no note of it.
         assert await FollowerLog(harness.feed, "m1", 0, newest).until(1) == [1]
 
 
-async def test_one_wake_is_enough_for_more_than_one_read_brings(database_url: str) -> None:
-    async with event_log_harness(database_url, is_notified=False) as harness:
+async def test_one_wake_is_enough_for_more_than_one_read_brings(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False) as harness:
         follower = await harness.join(0)
         await harness.happen(3 * RECENT_MAX, at_once=64)
         harness.feed.committed(CommitNotice(frozenset({"m1"})))
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
-async def test_a_commit_of_another_process_is_sent_at_the_next_poll(database_url: str) -> None:
-    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+async def test_a_commit_of_another_process_is_sent_at_the_next_poll(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False, poll_seconds=0.05) as harness:
         follower = await harness.join(0)
         await harness.happen(3)
         assert await follower.until(3) == [1, 2, 3]
 
 
 async def test_commits_of_another_process_are_sent_while_this_one_keeps_committing_for_another_merchant(
-    database_url: str,
+    migrated_database_url: str,
 ) -> None:
-    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+    async with event_log_harness(migrated_database_url, is_notified=False, poll_seconds=0.05) as harness:
         busy, quiet = await harness.join(0), await harness.join(0, "m2")
 
         async def ring() -> None:
@@ -95,9 +97,9 @@ async def test_commits_of_another_process_are_sent_while_this_one_keeps_committi
         assert busy.sequences == []
 
 
-async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(database_url: str) -> None:
+async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(migrated_database_url: str) -> None:
     merchants = ["m1", "m2", "m3"]
-    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.05) as harness:
+    async with event_log_harness(migrated_database_url, is_notified=False, poll_seconds=0.05) as harness:
         followers = [await harness.join(0, merchant) for merchant in merchants]
         submit = harness.reader.submit
 
@@ -114,9 +116,9 @@ async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(data
 
 
 async def test_a_slow_follower_costs_no_buffer_and_gets_every_event_later(
-    database_url: str,
+    migrated_database_url: str,
 ) -> None:
-    async with event_log_harness(database_url) as harness:
+    async with event_log_harness(migrated_database_url) as harness:
         slow, quick = await harness.join(0), await harness.join(0)
         reading = asyncio.create_task(quick.until(500))
         await harness.happen(500, at_once=50)
@@ -126,8 +128,8 @@ async def test_a_slow_follower_costs_no_buffer_and_gets_every_event_later(
         assert await slow.until(500) == quick.sequences == list(range(1, 501))
 
 
-async def test_too_many_followers_are_refused_until_one_leaves(database_url: str) -> None:
-    async with event_log_harness(database_url, limit=2) as harness:
+async def test_too_many_followers_are_refused_until_one_leaves(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url, limit=2) as harness:
         first, _ = await harness.join(0), await harness.join(0, "m2")
         with pytest.raises(Overloaded):
             await harness.join(0)
@@ -135,8 +137,8 @@ async def test_too_many_followers_are_refused_until_one_leaves(database_url: str
         await harness.join(0)
 
 
-async def test_when_the_process_stops_all_followers_end_and_none_are_accepted(database_url: str) -> None:
-    async with event_log_harness(database_url) as harness:
+async def test_when_the_process_stops_all_followers_end_and_none_are_accepted(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url) as harness:
         follower = await harness.join(0)
         waiting = asyncio.create_task(follower.read())
         await asyncio.sleep(0)
@@ -147,8 +149,10 @@ async def test_when_the_process_stops_all_followers_end_and_none_are_accepted(da
             await harness.join(0)
 
 
-async def test_a_thousand_idle_followers_cost_one_small_read_a_poll_and_all_get_events(database_url: str) -> None:
-    async with event_log_harness(database_url, is_notified=False, poll_seconds=0.02) as harness:
+async def test_a_thousand_idle_followers_cost_one_small_read_a_poll_and_all_get_events(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False, poll_seconds=0.02) as harness:
         merchants = [f"m{number}" for number in range(250)]
         followers = await asyncio.gather(*(harness.join(0, merchant) for merchant in merchants for _ in range(4)))
         reading = [asyncio.create_task(follower.until(1)) for follower in followers]

@@ -44,8 +44,8 @@ class EventLog:
 
 
 @pytest.fixture
-def log(database_url: str) -> Iterator[EventLog]:
-    one = EventLog(database_url)
+def log(migrated_database_url: str) -> Iterator[EventLog]:
+    one = EventLog(migrated_database_url)
     yield one
     one.database.close()
 

@@ -17,9 +17,9 @@ async def status_of(inside: InProcessService, secret: str) -> int:
 
 @pytest.mark.parametrize(("call", "body"), ENDS)
 async def test_a_key_that_is_used_while_its_end_commits_is_dead_once_that_is_answered(
-    database_url: str, tmp_path: Path, call: str, body: dict[str, int]
+    migrated_database_url: str, tmp_path: Path, call: str, body: dict[str, int]
 ) -> None:
-    async with open_in_process_service(database_url, str(tmp_path)) as inside:
+    async with open_in_process_service(migrated_database_url, str(tmp_path)) as inside:
         issued = await inside.issued(inside.merchant_id)
         submit = inside.service.writer.submit
         before: list[int] = []
@@ -37,9 +37,9 @@ async def test_a_key_that_is_used_while_its_end_commits_is_dead_once_that_is_ans
 
 @pytest.mark.parametrize(("call", "body"), ENDS)
 async def test_a_key_that_another_process_ended_is_dead_once_the_repeated_call_is_answered(
-    database_url: str, tmp_path: Path, call: str, body: dict[str, int]
+    migrated_database_url: str, tmp_path: Path, call: str, body: dict[str, int]
 ) -> None:
-    async with open_in_process_service(database_url, str(tmp_path)) as inside:
+    async with open_in_process_service(migrated_database_url, str(tmp_path)) as inside:
         issued = await inside.issued(inside.merchant_id)
         path = f"/keys/{issued.key.id}/{call}"
         before = await status_of(inside, issued.secret)

@@ -103,8 +103,8 @@ class RefundHarness:
 
 
 @pytest.fixture
-def harness(database_url: str) -> Iterator[RefundHarness]:
-    harness = RefundHarness(database_url)
+def harness(migrated_database_url: str) -> Iterator[RefundHarness]:
+    harness = RefundHarness(migrated_database_url)
     yield harness
     harness.database.close()
 
@@ -220,8 +220,8 @@ def test_what_became_of_a_key_can_be_asked(harness: RefundHarness) -> None:
     assert missing is None
 
 
-def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: str) -> None:
-    harness = RefundHarness(postgres_url)
+def test_on_postgresql_at_two_processes_one_key_takes_effect_once(migrated_postgres_url: str) -> None:
+    harness = RefundHarness(migrated_postgres_url)
     others = [harness.open() for _ in range(4)]
     with closing(harness.database), ThreadPoolExecutor(len(others)) as at_once:
         checkout_id = harness.paid()
@@ -242,8 +242,10 @@ def test_on_postgresql_at_two_processes_one_key_takes_effect_once(postgres_url: 
         assert harness.refunds() == 20
 
 
-def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(postgres_url: str) -> None:
-    harness = RefundHarness(postgres_url)
+def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up_no_other(
+    migrated_postgres_url: str,
+) -> None:
+    harness = RefundHarness(migrated_postgres_url)
     other = harness.open()
     with closing(harness.database), closing(other):
         checkout_id = harness.paid()

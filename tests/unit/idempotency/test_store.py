@@ -50,8 +50,8 @@ def claim(merchant_id: str = "m", key: str = "k", **changed: Any) -> Claim:  # n
 
 
 @pytest.fixture
-def keys(database_url: str) -> Iterator[Keys]:
-    opened = Keys(database_url)
+def keys(migrated_database_url: str) -> Iterator[Keys]:
+    opened = Keys(migrated_database_url)
     yield opened
     opened.database.close()
 
@@ -110,8 +110,8 @@ def test_a_claim_that_the_database_refuses_is_an_error_and_not_a_key_in_use(keys
 
 
 @pytest.fixture
-def postgres_keys(postgres_url: str) -> Iterator[Keys]:
-    opened = Keys(postgres_url)
+def postgres_keys(migrated_postgres_url: str) -> Iterator[Keys]:
+    opened = Keys(migrated_postgres_url)
     yield opened
     opened.database.close()
 

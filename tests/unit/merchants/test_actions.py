@@ -84,8 +84,8 @@ def rotation(key_id: str, overlap_seconds: int, *, operators: bool = False) -> R
 
 
 @pytest.fixture
-def harness(database_url: str) -> Iterator[ApiKeyHarness]:
-    one = ApiKeyHarness(database_url)
+def harness(migrated_database_url: str) -> Iterator[ApiKeyHarness]:
+    one = ApiKeyHarness(migrated_database_url)
     one.do(create_merchants, "m1", "m2")
     yield one
     one.database.close()
@@ -285,10 +285,12 @@ def test_an_active_key_has_its_remaining_time_if_it_expires(harness: ApiKeyHarne
     assert [asked_apart[0][hashes[0]].remaining_ms, asked_apart[1][hashes[1]].remaining_ms] == [40_000, None]
 
 
-def test_on_postgresql_at_two_processes_a_key_is_replaced_once(postgres_url: str) -> None:
-    harness = ApiKeyHarness(postgres_url)
+def test_on_postgresql_at_two_processes_a_key_is_replaced_once(migrated_postgres_url: str) -> None:
+    harness = ApiKeyHarness(migrated_postgres_url)
     harness.do(create_merchants, "m1")
-    others = [open_database(parse_database_url(postgres_url), clock=lambda: NOW, exclusive=False) for _ in range(4)]
+    others = [
+        open_database(parse_database_url(migrated_postgres_url), clock=lambda: NOW, exclusive=False) for _ in range(4)
+    ]
     with closing(harness.database), ThreadPoolExecutor(len(others)) as at_once:
         for _ in range(5):
             old = harness.make("m1")

@@ -31,8 +31,8 @@ KEPT_OFF: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")  # B
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = open_database(parse_database_url(database_url), clock=system_clock, before_commit=write_events)
+def database(migrated_database_url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(migrated_database_url), clock=system_clock, before_commit=write_events)
     make_schema(database)
     yield database
     database.close()

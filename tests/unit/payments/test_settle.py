@@ -91,8 +91,8 @@ def evidence_of(started: Started, evidence: Evidence) -> RecordEvidence:
 
 
 @pytest.fixture
-def shop(database_url: str) -> Iterator[Shop]:
-    one = Shop(database_url)
+def shop(migrated_database_url: str) -> Iterator[Shop]:
+    one = Shop(migrated_database_url)
     yield one
     one.database.close()
 

@@ -20,8 +20,8 @@ OLD = UNKNOWN_MS_MAX + 5000
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = open_database(parse_database_url(database_url), clock=lambda: NOW)
+def database(migrated_database_url: str) -> Iterator[Database]:
+    database = open_database(parse_database_url(migrated_database_url), clock=lambda: NOW)
     make_schema(database)
     yield database
     database.close()

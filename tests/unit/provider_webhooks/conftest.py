@@ -101,7 +101,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(database_url: str) -> Iterator[Shop]:
-    one = Shop(database_url)
+def shop(migrated_database_url: str) -> Iterator[Shop]:
+    one = Shop(migrated_database_url)
     yield one
     one.database.close()
