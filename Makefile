@@ -20,7 +20,6 @@ run: .venv/$(RUN_LOCK).stamp ## set up .venv, then serve (DATABASE_URL, PORT, â€
 
 # Tests start hundreds of processes. Without stored byte code each of them would compile all of its modules again.
 test prove fuzz: export PYTHONDONTWRITEBYTECODE =
-test prove fuzz: export PYTHONPYCACHEPREFIX = $(CURDIR)/.make/bytecode
 
 test: .venv/dev.stamp ## run all tests, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from tests.support.databases import (
     empty_tables,
@@ -81,19 +82,29 @@ def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def reused_postgres_url(postgres_server_url: str) -> Iterator[str]:
-    """Migrate one PostgreSQL database for all tests of this process, which use it one after the other.
+def migrated_postgres_template(postgres_server_url: str) -> Iterator[str]:
+    """Migrate one PostgreSQL database for all tests of this process; yields its name. Others are copies of it."""
+    with fresh_database(postgres_server_url) as url:
+        migrate_database(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def reused_postgres_url(postgres_server_url: str, migrated_postgres_template: str) -> Iterator[str]:
+    """Create one migrated PostgreSQL database that the tests of this process use one after the other.
 
     To create and to drop a database takes several times as long as most tests do.
     """
-    with fresh_database(postgres_server_url) as url:
-        migrate_database(url)
+    with fresh_database(postgres_server_url, template=migrated_postgres_template) as url:
         yield url
 
 
 @pytest.fixture
 def migrated_postgres_url(reused_postgres_url: str) -> str:
-    """Return the URL of a PostgreSQL database that is migrated and has no rows and no connections."""
+    """Return the URL of a PostgreSQL database that is migrated and has no rows and no connections.
+
+    A test must leave its tables as they are, except for their rows.
+    """
     empty_tables(reused_postgres_url)
     return reused_postgres_url
 

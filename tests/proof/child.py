@@ -38,6 +38,10 @@ def live(*, nth: int = 1, from_the_start: bool = False, **life: Any) -> dict[str
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     if not life.pop("deduplicates", True):
         _forget_keys()
+    if life["story"].startswith("webhook"):
+        from tests.proof.receivers import call_receivers_in_process  # noqa: PLC0415 - others do without
+
+        call_receivers_in_process()
     points = Points(life["die_at"], nth)
     wrap(points)
     if from_the_start or STORIES[life["story"]].from_the_start:

@@ -19,6 +19,7 @@ from typing import Any, Final
 WARM: Final = (
     "alembic.command",
     "asyncio",
+    "cryptography.hazmat.primitives.ciphers.aead",
     "iso4217",
     "msgspec",
     "psycopg",
@@ -28,7 +29,7 @@ WARM: Final = (
     "structlog",
     "uuid_utils",
 )
-HOT: Final = ("tests.proof.child", "alembic.config")
+HOT: Final = ("tests.proof.child", "tests.proof.receivers", "alembic.config")
 CHILD_SECONDS_MAX: Final = 180  # The alarm kills a child that hangs: its status is then -14.
 
 

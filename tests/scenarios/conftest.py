@@ -21,9 +21,10 @@ def sqlite_url(migrated_sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def postgres_url(migrated_postgres_url: str) -> str:
-    """Use migrated databases, as on SQLite."""
-    return migrated_postgres_url
+def postgres_url(postgres_server_url: str, migrated_postgres_template: str) -> Iterator[str]:
+    """Use migrated databases, as on SQLite: a new one for each scenario, whose processes may do anything to it."""
+    with fresh_database(postgres_server_url, template=migrated_postgres_template) as url:
+        yield url
 
 
 @pytest.fixture

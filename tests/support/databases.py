@@ -129,10 +129,13 @@ def _readable_copy(directory: Path) -> Path:
 
 
 @contextmanager
-def fresh_database(administrator_url: str) -> Iterator[str]:
-    """Create an empty database beside the given one; yields its URL, and drops it with its connections."""
+def fresh_database(administrator_url: str, *, template: str = "template1") -> Iterator[str]:
+    """Create a database beside the given one, empty or as a copy of the database with the name ``template``.
+
+    Yields its URL, and drops it with its connections.
+    """
     name = f"test_{secrets.token_hex(8)}"
-    _execute(administrator_url, "CREATE DATABASE {}", name)
+    _execute(administrator_url, "CREATE DATABASE {} TEMPLATE {}", name, template)
     try:
         yield make_url(administrator_url).set(database=name).render_as_string(hide_password=False)
     finally:
@@ -166,6 +169,6 @@ def empty_tables(url: str) -> None:
         connection.execute(sql.SQL("TRUNCATE {}").format(tables))
 
 
-def _execute(administrator_url: str, statement: LiteralString, name: str) -> None:
+def _execute(administrator_url: str, statement: LiteralString, *names: str) -> None:
     with psycopg.connect(administrator_url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
