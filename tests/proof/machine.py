@@ -38,6 +38,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.provider_calls import ProviderCaller
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Evidence, NotFound, Succeeded
 from paidonce.proving.oracle import find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
@@ -213,8 +214,9 @@ class Machine(RuleBasedStateMachine):
         command = RecordEvidence(
             attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, fence=fence
         )
+        stored = self.run(lambda transaction, names: [read_attempts(transaction, names)[attempt_id]], attempt_id)
         settled = self.run(record_evidence, command)
-        if fence is not None and settled.attempt.fence != fence:
+        if fence is not None and stored.fence != fence:
             assert settled.transition is None, "a stale worker changed a row"
 
     @precondition(lambda self: self.provider.charges)

@@ -60,11 +60,11 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
     )
     with open_shared_database(settings) as database, database.write() as transaction:
         settled = record_evidence(transaction, [request])[0]
-    if settled.attempt is None:
+    if settled.status is None:
         click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
     if settled.transition is None:
-        click.echo(f"paidonce: attempt {attempt_id} is already {settled.attempt.status}", err=True)
+        click.echo(f"paidonce: attempt {attempt_id} is already {settled.status}", err=True)
         sys.exit(NOTHING_CHANGED_EXIT)
     click.echo(f"{attempt_id} is {settled.transition.status} now.")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import CTE, BigInteger, Integer, Select, Table, Text, bindparam, cast, column, func, select, true
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.sql.selectable import FromClause
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -17,7 +17,7 @@ def json_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int])
     types = {name: Text() if kind is str else BigInteger() for name, kind in columns.items()}
     document = bindparam(parameter, type_=Text())
     if dialect == "postgresql":
-        made = func.jsonb_to_recordset(cast(document, JSONB)).table_valued(
+        made = func.json_to_recordset(cast(document, JSON)).table_valued(
             *(column(name, kind) for name, kind in types.items())
         )
         return made.render_derived(name=parameter, with_types=True)

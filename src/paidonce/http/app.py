@@ -10,13 +10,11 @@ from paidonce.http.authentication import Authenticate, authenticate_for
 from paidonce.http.endpoint import PathEndpoint
 from paidonce.http.meta import render_pages
 from paidonce.http.middleware.canonical_paths import CanonicalPaths
-from paidonce.http.middleware.large_responses import LargeResponses
 from paidonce.http.middleware.problem_responses import ProblemResponses
 from paidonce.http.middleware.proxies import TrustedProxies
 from paidonce.http.middleware.rate_limits import RateLimits
 from paidonce.http.middleware.request_context import RequestContexts
 from paidonce.http.middleware.request_limits import RequestLimits
-from paidonce.http.middleware.security_headers import SecurityHeaders
 from paidonce.http.operation import Operation
 from paidonce.http.rate_limits import make_rate_limiter
 from paidonce.http.routes import OPERATIONS
@@ -33,8 +31,7 @@ def create_web_app(service: Service) -> ASGIApp:
         default=_refuse_unknown_path,
     )
     app: ASGIApp = RequestLimits(CanonicalPaths(router), body_seconds=service.settings.body_seconds)
-    app = LargeResponses(RateLimits(ProblemResponses(app), limits))
-    app = RequestContexts(SecurityHeaders(app), OPERATIONS)
+    app = RequestContexts(RateLimits(ProblemResponses(app), limits), OPERATIONS)
     if service.settings.trusted_proxies:
         app = TrustedProxies(app, service.settings.trusted_proxies)
     return only_http(app)

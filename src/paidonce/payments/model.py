@@ -5,6 +5,7 @@ READY ──> SENT ──> SUCCEEDED | DECLINED          evidence from the provi
 """
 
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -267,6 +268,9 @@ def new_attempt(
     )
 
 
+_shown_by_checkout: Final = attrgetter(*LatestAttempt.__struct_fields__)
+
+
 def as_latest(attempt: Attempt) -> LatestAttempt:
     """Show an attempt as its checkout does."""
-    return LatestAttempt(*(getattr(attempt, name) for name in LatestAttempt.__struct_fields__))
+    return LatestAttempt(*_shown_by_checkout(attempt))

@@ -9,6 +9,7 @@ from paidonce import ids
 from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition
 from paidonce.checkouts.store import RefundSums
+from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId
@@ -60,8 +61,8 @@ def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> 
 class RecordEvidence(msgspec.Struct, frozen=True):
     """Something learned about an attempt. A worker writes under its ``fence``; a webhook or an operator needs none.
 
-    ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it, and ``checkout``
-    its checkout as it was when this attempt began: if they are still so, they need not be read.
+    ``chance`` in [0, 1) spreads the next look-up. ``attempt`` is the attempt as its worker knows it: if it is still so,
+    it need not be read.
     """
 
     attempt_id: str
@@ -71,18 +72,47 @@ class RecordEvidence(msgspec.Struct, frozen=True):
     chance: float
     fence: int | None = None
     attempt: Attempt | None = None
-    checkout: Checkout | None = None
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What evidence came to: the attempt as it was, and the transition, or None where nothing changed.
+    """What evidence came to at ``at``: the transition, or None where nothing changed.
 
-    ``checkout`` is the current checkout if the request contained it and this transition changed it.
+    ``checkout_id`` and ``status`` are those of the attempt as it was before; None where there is no such attempt.
+    ``was_as_known`` tells whether the attempt was as the request said, so that nothing had to be read.
     """
 
-    attempt: Attempt | None
+    checkout_id: str | None
+    status: str | None
     transition: Transition | None
-    checkout: Checkout | None = None
+    at: Instant
+    was_as_known: bool
+
+    def apply_to(self, checkout: Checkout, attempt: Attempt) -> Checkout | None:
+        """Return a checkout, as it was when this attempt began, with the transition; None where it must be read.
+
+        That the attempt was not ended before is the guard of the write; and while it was under way, nothing else of
+        its checkout can have changed.
+        """
+        transition = self.transition
+        if transition is None or not self.was_as_known or attempt.status in FINAL:
+            return None
+        target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), transition.status))
+        if target is None:
+            return None
+        ended = msgspec.structs.replace(
+            as_latest(attempt),
+            status=transition.status,
+            provider_reference=transition.provider_reference,
+            decline_code=transition.decline_code,
+            settled_at=self.at,
+        )
+        return msgspec.structs.replace(
+            checkout,
+            status=target,
+            amount_captured=checkout.amount_captured + _captured(attempt, target),
+            updated_at=self.at,
+            attempt=ended,
+        )
 
 
 def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
@@ -95,11 +125,10 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
     outcomes = []
     for request in requests:
         attempt = attempts.get(request.attempt_id)
-        if attempt is None or (transition := _decide(attempt, request, transaction)) is None:
-            outcomes.append(Settled(attempt, None))
-            continue
-        decided.setdefault(attempt.id, (request, attempt, transition))
-        outcomes.append(Settled(attempt, transition, _moved(request.checkout, attempt, transition, transaction)))
+        transition = None if attempt is None else _decide(attempt, request, transaction)
+        if attempt is not None and transition is not None:
+            decided.setdefault(attempt.id, (request, attempt, transition))
+        outcomes.append(_settled(request, attempt, transition, transaction))
     applied = store.apply_transitions(
         transaction, [(attempt, transition) for _, attempt, transition in decided.values()]
     )
@@ -111,43 +140,28 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         and (request.attempt_id not in applied or decided[request.attempt_id][0] is not request)
     ]
     if missed:  # A second piece of evidence in this batch, or an attempt that is not as it was thought: look again.
-        again = [msgspec.structs.replace(requests[index], attempt=None, checkout=None) for index in missed]
+        again = [msgspec.structs.replace(requests[index], attempt=None) for index in missed]
         for index, outcome in zip(missed, record_evidence(transaction, again), strict=True):
             outcomes[index] = outcome
     return outcomes
+
+
+def _settled(
+    request: RecordEvidence, attempt: Attempt | None, transition: Transition | None, transaction: Transaction
+) -> Settled:
+    return Settled(
+        checkout_id=attempt.checkout_id if attempt else None,
+        status=attempt.status if attempt else None,
+        transition=transition,
+        at=transaction.now,
+        was_as_known=request.attempt is not None,
+    )
 
 
 def _decide(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Transition | None:
     if request.fence is not None and request.fence != attempt.fence:
         return None
     return decide(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
-
-
-def _moved(
-    checkout: Checkout | None, attempt: Attempt, transition: Transition, transaction: Transaction
-) -> Checkout | None:
-    """Show a checkout, which was PROCESSING for this attempt, as it is once the transition is written.
-
-    That the attempt was not ended before is the guard of that write; and while it was under way, nothing else of its
-    checkout can have changed.
-    """
-    target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), transition.status))
-    if checkout is None or target is None or attempt.status in FINAL:
-        return None
-    ended = msgspec.structs.replace(
-        as_latest(attempt),
-        status=transition.status,
-        provider_reference=transition.provider_reference,
-        decline_code=transition.decline_code,
-        settled_at=transaction.now,
-    )
-    return msgspec.structs.replace(
-        checkout,
-        status=target,
-        amount_captured=checkout.amount_captured + _captured(attempt, target),
-        updated_at=transaction.now,
-        attempt=ended,
-    )
 
 
 def _captured(attempt: Attempt, target: CheckoutStatus) -> int:

@@ -133,13 +133,12 @@ class AttemptQueue:
             chance=self._chance(),
             fence=job.attempt.fence,
             attempt=job.attempt,
-            checkout=job.checkout,
         )
 
     async def record(self, job: ClaimedAttempt, result: RecordEvidence) -> None:
         """Record the evidence, and notify the clients that wait for the checkout."""
         settled = await self._writer.submit(record_evidence, result)
-        self._settled(job.attempt.checkout_id, settled.checkout)
+        self._settled(job.attempt.checkout_id, settled.apply_to(job.checkout, job.attempt) if job.checkout else None)
 
     def job_ended(self, job: ClaimedAttempt) -> None:  # noqa: ARG002 - all attempts of a provider are alike
         """Permit another call."""

@@ -112,10 +112,10 @@ def _proving(
 def _result(webhook: ProviderWebhook, settled: Settled | None) -> Applied:
     if webhook.evidence is None:
         return Applied(WebhookResult.NO_NEWS)
-    if settled is None or settled.attempt is None:
+    if settled is None or settled.checkout_id is None:
         return Applied(WebhookResult.ATTEMPT_NOT_FOUND)
     result = WebhookResult.KNOWN if settled.transition is None else WebhookResult.CHANGED
-    return Applied(result, settled.attempt.checkout_id)
+    return Applied(result, settled.checkout_id)
 
 
 def fail_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> list[None]:

@@ -1,6 +1,7 @@
-"""What a worker is handed back when it records evidence: the checkout as it is now, as if it were read."""
+"""What a worker knows when it has recorded evidence: the checkout as it is now, as if it were read."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -14,14 +15,21 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCapture, start_captures
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.model import LookupSchedule, Transition
 from paidonce.payments.pay import Started, StartPayment, start_payments
-from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
 from tests.support.databases import make_schema
 
 CHECKOUT = TenantScopedId("chk_1", "m")
 LEASE_MS = 30_000
+
+
+class Recorded(NamedTuple):
+    """What came of evidence, and the checkout as its worker knows it then."""
+
+    transition: Transition | None
+    checkout: Checkout | None
 
 
 class Shop:
@@ -66,9 +74,13 @@ class Shop:
         assert isinstance(outcome, Started)
         return outcome
 
-    def record(self, *told: tuple[Started, Evidence]) -> list[Settled]:
+    def record(self, *told: tuple[Started, Evidence]) -> list[Recorded]:
         with self.database.write() as transaction:
-            return record_evidence(transaction, [evidence_of(started, evidence) for started, evidence in told])
+            settled = record_evidence(transaction, [evidence_of(started, evidence) for started, evidence in told])
+        return [
+            Recorded(one.transition, one.apply_to(started.checkout, started.attempt))
+            for one, (started, _) in zip(settled, told, strict=True)
+        ]
 
     def read(self) -> Checkout:
         with self.database.read() as transaction:
@@ -86,7 +98,6 @@ def evidence_of(started: Started, evidence: Evidence) -> RecordEvidence:
         chance=0.5,
         fence=started.attempt.fence,
         attempt=started.attempt,
-        checkout=started.checkout,
     )
 
 

@@ -12,7 +12,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import LOOKUP_DELAYS_SECONDS, AttemptStatus, as_latest
 from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
-from paidonce.payments.settle import Settled, record_evidence
+from paidonce.payments.settle import record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about, payment
 
@@ -92,7 +92,7 @@ def test_evidence_about_an_attempt_that_is_not_there_changes_nothing(payments: P
     nothing, something = payments.record(
         evidence_about("att_none", Succeeded("ch_1")), evidence_about("att_1", Succeeded("ch_1"))
     )
-    assert nothing == Settled(None, None)
+    assert (nothing.checkout_id, nothing.status, nothing.transition) == (None, None, None)
     assert something.transition is not None
     assert payments.status(checkout) == "COMPLETED"
 
@@ -106,7 +106,7 @@ def test_a_worker_writes_under_its_own_fence_only_and_others_need_none(
     payments.now += LEASE_MS
     payments.claim()  # Another worker took it over: its fence is 2 now.
     settled = payments.prove("att_1", Succeeded("ch_1"), fence=fence)
-    assert settled.attempt is not None
+    assert settled.checkout_id == checkout.id
     assert (settled.transition is not None) is heard
     assert payments.status(checkout) == ("COMPLETED" if heard else "PROCESSING")
 
@@ -117,9 +117,10 @@ def test_a_worker_that_was_overtaken_between_its_look_and_its_write_changes_noth
     payments.now += LEASE_MS
     payments.claim()
     # It still has the attempt as it was, with its own fence, and need not read it.
-    late = evidence_about("att_1", Succeeded("ch_1"), fence=1, attempt=started.attempt, checkout=started.checkout)
+    late = evidence_about("att_1", Succeeded("ch_1"), fence=1, attempt=started.attempt)
     (settled,) = payments.record(late)
-    assert (settled.transition, settled.checkout) == (None, None)
+    assert settled.transition is None
+    assert settled.apply_to(started.checkout, started.attempt) is None
     assert payments.attempt("att_1").fence == 2
     assert payments.status(checkout) == "PROCESSING"
 
@@ -149,7 +150,7 @@ def test_evidence_about_many_attempts_in_one_batch_goes_to_each_its_own(payments
         payments.pay(name, f"att_{number}")
     told: list[Evidence] = [Succeeded("ch_0"), DECLINE, Unknown("a 500"), Succeeded("ch_3")]
     outcomes = payments.record(*(evidence_about(f"att_{number}", one) for number, one in enumerate(told)))
-    assert [one.attempt and one.attempt.id for one in outcomes] == [f"att_{number}" for number in range(4)]
+    assert [one.checkout_id for one in outcomes] == [name.id for name in names]
     assert [payments.status(name) for name in names] == ["COMPLETED", "FAILED", "PROCESSING", "COMPLETED"]
 
 
@@ -264,9 +265,10 @@ def test_no_checkout_is_handed_back_for_a_success_that_comes_too_late_for_it(pay
     before = payments.pay(checkout).checkout
     payments.prove("att_1", DECLINE)
     payments.cancel(checkout)
-    settled = payments.prove("att_1", Succeeded("ch_1"), attempt=payments.attempt("att_1"), checkout=before)
+    declined = payments.attempt("att_1")
+    settled = payments.prove("att_1", Succeeded("ch_1"), attempt=declined)
     assert settled.transition is not None
-    assert settled.checkout is None
+    assert settled.apply_to(before, declined) is None
     assert payments.status(checkout) == "CANCELED"
 
 
@@ -374,7 +376,7 @@ def test_an_attempt_that_is_not_as_its_worker_knows_it_is_read_and_judged_again(
     started = payments.pay(checkout, lease_ms=LEASE_MS)
     assert isinstance(started, Started)
     payments.prove("att_1", Unknown("a webhook that says nothing"))
-    told = evidence_about("att_1", Unknown("a 500"), fence=1, attempt=started.attempt, checkout=started.checkout)
+    told = evidence_about("att_1", Unknown("a 500"), fence=1, attempt=started.attempt)
     (settled,) = payments.record(told)
     assert settled.transition is not None
     assert settled.transition.lookup_count == 2  # The worker knew of none.

@@ -4,6 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_in
+from paidonce.http.middleware.large_responses import PIECE_BYTES, send_in_pieces
 from paidonce.http.problems import problem_response
 from paidonce.http.rate_limits import RateLimiter
 
@@ -24,7 +25,11 @@ class RateLimits:
                 headers = await self._limits.before_response(context, message["status"])
                 message["headers"] = [*message["headers"], *headers]
             elif not message.get("more_body", False):
-                self._limits.count_response(context, len(message.get("body", b"")))
+                body = message.get("body", b"")
+                self._limits.count_response(context, len(body))
+                if len(body) > PIECE_BYTES:
+                    await send_in_pieces(body, send, path=scope["path"])
+                    return
             await send(message)
 
         try:

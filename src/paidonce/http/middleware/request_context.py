@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
 from paidonce.http.context import CONTEXT, RequestContext
+from paidonce.http.middleware.security_headers import with_security_headers
 from paidonce.http.operation import Operation
 from paidonce.redaction import holds_secret
 
@@ -15,7 +16,7 @@ REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestContexts:
-    """Gives each request its context, and each response the request's id."""
+    """Gives each request its context, and each response the headers that all have: the request's id, and protection."""
 
     def __init__(self, app: ASGIApp, operations: Sequence[Operation]) -> None:
         self._app = app
@@ -32,7 +33,9 @@ class RequestContexts:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.has_begun = True
-                message["headers"] = [*message["headers"], (b"x-request-id", context.id.encode())]
+                headers = with_security_headers(message["headers"])
+                headers.append((b"x-request-id", context.id.encode()))
+                message["headers"] = headers
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -94,6 +94,23 @@ class _Body:
                 await self.receive()
 
 
+class _NoBody:
+    """The body of a request that has none. To ask the server for it would be a call across its threads."""
+
+    __slots__ = ("_has_ended", "_receive")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_ended = False
+
+    async def receive(self) -> Message:
+        """Receive the end of the body, and then whatever the server tells."""
+        if self._has_ended:
+            return await self._receive()
+        self._has_ended = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+
 class RequestLimits:
     """Refuses what is too large, too slow, or ambiguous, by raising.
 
@@ -108,9 +125,9 @@ class RequestLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; raises the PaidonceError that refuses it."""
-        length, is_chunked = check_head(scope)
-        if not length and not is_chunked:
-            await self._app(scope, receive, send)
+        length, is_undeclared = check_head(scope)
+        if not length and not is_undeclared:
+            await self._app(scope, _NoBody(receive).receive, send)
             return
         deadline = asyncio.get_running_loop().time() + self._body_seconds
         body = _Body(partial(self._in_time, receive, deadline), receive, length)
@@ -149,7 +166,8 @@ class RequestLimits:
 
 
 def check_head(scope: Scope) -> tuple[int | None, bool]:
-    """Check the request line and the headers; returns the length of the body, if declared, and whether it is chunked.
+    """Check the request line and the headers; returns the length of the body, if declared, and whether a body may come
+    without one: in chunks, or over HTTP/2.
 
     Raises TargetTooLong, HeadersTooLarge, MalformedRequest or BodyTooLarge.
     """
@@ -174,7 +192,8 @@ def check_head(scope: Scope) -> tuple[int | None, bool]:
         raise MalformedRequest("The request target is not a path.")
     if not is_old and not found.get(b"host"):
         raise MalformedRequest("HTTP/1.1 requires a Host header.")
-    return _length(found, is_old=is_old), b"transfer-encoding" in found
+    length = _length(found, is_old=is_old)
+    return length, length is None and (b"transfer-encoding" in found or not scope["http_version"].startswith("1"))
 
 
 def _length(found: dict[bytes, bytes], *, is_old: bool) -> int | None:

@@ -1,9 +1,7 @@
 """Headers that protect the reader of every response."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce.http.context import Header
 
@@ -15,23 +13,7 @@ PROTECTION: Final = (
 )
 
 
-class SecurityHeaders:
-    """Adds the headers to every response; one that the response has of its own stays."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-
-        async def send_protected(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = _protected(message["headers"])
-            await send(message)
-
-        await self._app(scope, receive, send_protected)
-
-
-def _protected(headers: Sequence[Header]) -> list[Header]:
+def with_security_headers(headers: Iterable[Header]) -> list[Header]:
+    """Add the headers; one that the response has of its own stays."""
     present = {name for name, _ in headers}
     return [*headers, *(one for one in PROTECTION if one[0] not in present)]

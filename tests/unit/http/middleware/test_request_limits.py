@@ -34,6 +34,10 @@ class Handler:
         await Response()(scope, receive, send)
 
 
+async def ignore(_message: Message) -> None:
+    """Send nothing."""
+
+
 async def ask(
     *headers: tuple[bytes, bytes],
     pieces: Iterable[bytes] = (b"",),
@@ -55,9 +59,6 @@ async def ask(
             await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
-    async def send(_message: Message) -> None:
-        return
-
     scope = {
         "type": "http",
         "method": "POST",
@@ -69,10 +70,31 @@ async def ask(
     }
     try:
         async with asyncio.timeout(SECONDS_MAX) as patience:
-            await RequestLimits(handler, body_seconds=body_seconds)(scope, receive, send)
+            await RequestLimits(handler, body_seconds=body_seconds)(scope, receive, ignore)
     finally:
         assert not patience.expired(), "this test gave up, and not the limit"
     return handler.bodies[0]
+
+
+async def test_a_request_without_a_body_waits_only_for_its_client_to_leave() -> None:
+    assert await ask(HOST, pieces=(b"the server must not be asked for this",)) == b""
+    seen: list[Message] = []
+
+    async def handler(_scope: Scope, receive: Receive, _send: Send) -> None:
+        seen.extend([await receive(), await receive()])
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "http_version": "1.1", "path": "/", "query_string": b"", "headers": [HOST]}
+    await RequestLimits(handler, body_seconds=600)(scope, receive, ignore)
+    assert [one["type"] for one in seen] == ["http.request", "http.disconnect"]
+
+
+async def test_a_body_of_http_2_is_read_and_bounded_without_a_declared_length() -> None:
+    assert await ask(HOST, pieces=(b"a", b"b"), version="2") == b"ab"
+    with pytest.raises(BodyTooLarge):
+        await ask(HOST, pieces=(bytes(BODY_BYTES_MAX), b"b"), version="2")
 
 
 REFUSED = {
