@@ -17,6 +17,7 @@ from tests.mutation.results import Results
 from tests.mutation.running import Job, run_in_functions, run_on_import
 
 TOLD_EVERY: Final = 50
+POSTGRESQL_SECONDS: Final = 5.0  # Each mutant that is tried on PostgreSQL starts a server of its own.
 TARGETS: Final = {
     "payments": ["payments/*.py"],
     "checkouts": ["checkouts/*.py"],
@@ -34,8 +35,9 @@ TARGETS: Final = {
 
 
 def paths_of(folder: str) -> list[Path]:
-    """List the files of a folder, as the table calls it."""
-    return [path for pattern in TARGETS[folder] for path in sorted(ROOT.glob(f"src/paidonce/{pattern}"))]
+    """List the files of a folder, as the table calls it, or the one file that is named instead."""
+    patterns = TARGETS.get(folder, [folder])
+    return [path for pattern in patterns for path in sorted(ROOT.glob(f"src/paidonce/{pattern}"))]
 
 
 class Run:
@@ -53,7 +55,8 @@ class Run:
         equivalents = known_equivalents()
         files = {one.file for one in equivalents}
         for mutant in self._all():
-            tests = self._tests[mutant.key] = self._lines.tests(mutant)
+            on_postgresql = self._lines.tests_on_postgresql(mutant)
+            tests = self._tests[mutant.key] = [*on_postgresql, *self._lines.tests(mutant)]
             if mutant.path in files and equivalent_of(mutant) in equivalents:
                 self._verdicts[mutant.key] = Verdict("equivalent")
             elif not tests:
@@ -61,7 +64,8 @@ class Run:
             elif known := self._results.find(mutant.key, self._lines, tests):
                 self._verdicts[mutant.key] = known
             else:
-                self._jobs.append(Job(mutant, {test: self._lines.seconds[test] for test in tests}))
+                seconds = {test: self._lines.seconds.get(test, POSTGRESQL_SECONDS) for test in tests}
+                self._jobs.append(Job(mutant, seconds, on_postgresql=bool(on_postgresql)))
 
     def _all(self) -> Iterator[Mutant]:
         for mutants in self.mutants.values():
@@ -69,8 +73,10 @@ class Run:
 
     def go(self, processes: int) -> None:
         """Run what is not known from before."""
-        on_import = [job for job in self._jobs if self._lines.is_run_on_import(job.mutant)]
-        others = [job for job in self._jobs if not self._lines.is_run_on_import(job.mutant)]
+        on_import: list[Job] = []
+        others: list[Job] = []
+        for job in self._jobs:
+            (on_import if job.on_postgresql or self._lines.is_run_on_import(job.mutant) else others).append(job)
         self._say(f"{len(self._jobs)} mutants to run, {len(on_import)} of them on import")
         try:
             run_on_import(self._lines.libraries, on_import, self._note, processes=processes)
@@ -113,7 +119,7 @@ def silenced() -> Iterator[TextIO]:
 
 
 @click.command()
-@click.option("--only", default="", help="Folders, with commas between them; all where none is named.")
+@click.option("--only", default="", help="Folders, or files of src/paidonce, with commas between them; all without it.")
 @click.option("--show", default="", help="Tell the survivors in these folders as they are known, and run nothing.")
 @click.option("--processes", default=os.cpu_count() or 1)
 def main(only: str, show: str, processes: int) -> None:

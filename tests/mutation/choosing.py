@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import tomllib
 from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.mutation.mistakes import ROOT, Mutant
 # Of what all tests together take, so that it is the same on a machine that does other work: some hundreds of tests.
 SHARE_MAX: Final = 0.2
 TEST_SHARE_MAX: Final = 0.1  # A test that takes longer proves more than one line.
+ON_POSTGRESQL: Final = Path(__file__).with_name("postgresql.toml")
 
 
 class Lines:
@@ -24,9 +26,15 @@ class Lines:
         self._files: dict[str, dict[int, set[str]]] = {
             file: {int(line): set(tests) for line, tests in lines.items()} for file, lines in content["files"].items()
         }
+        self._on_postgresql: dict[str, dict[str, list[str]]] = tomllib.loads(ON_POSTGRESQL.read_text())
         self._sources = {file: (ROOT / file).read_text().splitlines() for file in self._files}
         self._hashes: dict[str, str] = {}
         self._named: dict[str, tuple[set[str], set[tuple[str, str]]]] = {}
+
+    def tests_on_postgresql(self, mutant: Mutant) -> list[str]:
+        """Name the tests on PostgreSQL that are run first against a mutant which SQLite may not show."""
+        names = self._on_postgresql.get(mutant.path, {})
+        return [test for name in mutant.names for test in names.get(name, ())]
 
     def is_run_on_import(self, mutant: Mutant) -> bool:
         """Whether the mistake shows while modules are imported: then they must be imported anew."""
@@ -35,7 +43,7 @@ class Lines:
     def tests(self, mutant: Mutant) -> list[str]:
         """Choose the tests against a mutant, in the order in which to run them."""
         found = self._covering(mutant.path, mutant.lines)
-        if mutant.on_import or self._is_compiled_once(mutant):
+        if mutant.on_import or found == {""} or self._is_compiled_once(mutant):
             found = found | self._naming(mutant.path, mutant.names)
         folder = Path(mutant.path).relative_to("src/paidonce").with_suffix("").parts[0]
 

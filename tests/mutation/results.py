@@ -24,7 +24,7 @@ class Results:
             return None
         status, by, state = self._known[key]
         if status == "caught":
-            return Verdict(status, by) if by in lines.seconds or "::" not in by else None
+            return Verdict(status, by) if by in lines.seconds or by in tests or "::" not in by else None
         return Verdict(status, by) if state == lines.state_of(tests) else None
 
     def note(self, key: str, verdict: Verdict, state: str) -> None:

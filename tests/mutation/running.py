@@ -9,11 +9,11 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import CodeType, FunctionType, ModuleType
 from typing import Final, NamedTuple
 
@@ -45,6 +45,7 @@ class Job(NamedTuple):
 
     mutant: Mutant
     tests: Mapping[str, float]
+    on_postgresql: bool = False
 
     def seconds_max(self) -> float:
         """How long the whole may take: each test has a limit of its own besides."""
@@ -62,7 +63,7 @@ class _Plugin:
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
-        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
     @pytest.hookimpl(wrapper=True)
@@ -130,6 +131,8 @@ def run_on_import(
     def run(job: Job) -> str | None:
         plugin = _Plugin()
         plugin.seconds = job.tests
+        if job.on_postgresql:
+            tempfile.tempdir = None  # The server belongs to another user, who cannot enter the mutant's own folder.
         sys.meta_path.insert(0, _Finder(job.mutant))
         try:
             status = pytest.main([*OPTIONS, "-x", *job.tests], plugins=[plugin])
