@@ -11,19 +11,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect
 from sqlalchemy.engine import make_url
 
 from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import metadata
+from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 
 SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
@@ -167,6 +168,23 @@ def empty_tables(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(END_CONNECTIONS, [CONNECTION_END_MS_MAX])
         connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+
+
+class _RolledBackError(Exception):
+    pass
+
+
+@contextmanager
+def without_indexes(database: Database, table: Table) -> Iterator[Transaction]:
+    """Open a transaction in which a table has no indexes, and roll it back.
+
+    There, rows come in the wanted order only where a statement asks for it.
+    """
+    with suppress(_RolledBackError), database.write() as transaction:
+        for index in table.indexes:
+            index.drop(transaction.connection)
+        yield transaction
+        raise _RolledBackError
 
 
 def _execute(administrator_url: str, statement: LiteralString, *names: str) -> None:

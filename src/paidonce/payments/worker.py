@@ -119,7 +119,8 @@ class AttemptQueue:
 
     def lease_ends_at(self, job: ClaimedAttempt) -> Instant:
         """Return when the lease ends: that is when a leased attempt is due."""
-        return job.attempt.due_at or 0
+        assert job.attempt.due_at is not None, "a leased attempt is due when its lease ends"
+        return job.attempt.due_at
 
     async def run(self, job: ClaimedAttempt) -> RecordEvidence:
         """Call the provider."""

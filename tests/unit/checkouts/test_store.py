@@ -6,11 +6,13 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from paidonce.checkouts import store
-from paidonce.checkouts.actions import create_checkouts, load_checkouts
+from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
 from paidonce.checkouts.model import NewCheckout
+from paidonce.database.schema import checkout
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutNotFound
 from paidonce.merchants.model import TenantScopedId
+from tests.support.databases import without_indexes
 from tests.support.payments import Payments
 
 
@@ -64,3 +66,12 @@ def test_a_new_checkout_whose_id_is_taken_under_another_key_is_an_error_and_its_
         payments.do(create_checkouts, fresh, taken)
     (created,) = payments.do(load_checkouts, TenantScopedId("chk_2", "m"))
     assert isinstance(created, CheckoutNotFound)
+
+
+def test_the_longest_over_expire_first_whatever_index_there_is(payments: Payments) -> None:
+    for number in range(5):
+        payments.create(str(number), expires_in_seconds=600 - number)
+    payments.now += 600_000
+    with without_indexes(payments.database, checkout) as transaction:
+        (expired,) = expire_checkouts(transaction, [2])
+    assert sorted(expired) == ["chk_3", "chk_4"]

@@ -16,7 +16,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
 from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
-from tests.support.databases import make_schema
+from tests.support.databases import make_schema, without_indexes
 
 NOW: Final = 1_700_000_000_000
 
@@ -160,6 +160,27 @@ def test_keys_are_forgotten_from_the_very_end_of_their_time_the_oldest_first_and
     assert keys.do(store.delete_expired, 10) == 1
     assert keys.record("m", "late") is not None
     assert keys.do(store.delete_expired, 10) == 0
+
+
+def test_the_longest_expired_keys_are_deleted_first_whatever_index_there_is(keys: Keys) -> None:
+    for number in range(5):
+        keys.claim(claim(key=str(number), retention_ms=1000 - number))
+    keys.now = NOW + 1000
+    with without_indexes(keys.database, idempotency_key) as transaction:
+        assert store.delete_expired(transaction, 2) == 2
+        left = store.read_records(transaction, [("m", str(number)) for number in range(5)])
+    assert sorted(left) == [("m", "0"), ("m", "1"), ("m", "2")]
+
+
+def test_on_postgresql_secrets_are_read_in_the_order_of_their_keys_whatever_the_plan(postgres_keys: Keys) -> None:
+    names = [("b", "2"), ("a", "2"), ("b", "1"), ("a", "1")]
+    for name in names:
+        postgres_keys.claim(claim(*name, secret="sealed"))
+    with postgres_keys.database.write() as transaction:
+        transaction.connection.execute(text("SET LOCAL enable_seqscan = on"))
+        transaction.connection.execute(text("SET LOCAL enable_indexscan = off"))
+        transaction.connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        assert list(store.read_secrets(transaction, after=("", ""), limit=3)) == sorted(names)[:3]
 
 
 def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys: Keys) -> None:

@@ -5,11 +5,13 @@ from contextlib import closing
 import pytest
 from sqlalchemy import text
 
+from paidonce.database.schema import attempt
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import AttemptStatus, Transition
 from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.store import Held, apply_transitions, read_unproven
 from paidonce.providers.base import Declined, RequiresReview, Succeeded, Unknown
+from tests.support.databases import without_indexes
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about
 
 
@@ -72,6 +74,21 @@ def test_the_longest_due_are_claimed_first_and_no_more_than_are_asked_for(paymen
     assert sorted((one.id, one.due_at) for one in second) == (
         [("att_3", payments.now + 2 * LEASE_MS), ("att_4", payments.now + 2 * LEASE_MS)]
     )
+
+
+def test_the_longest_due_are_claimed_first_whatever_index_there_is(payments: Payments) -> None:
+    pay_several_backwards(payments, 5)
+    with without_indexes(payments.database, attempt) as transaction:
+        (claimed,) = claim_attempts(transaction, [ClaimAttempts("simulator", 2, LEASE_MS)])
+    assert sorted(one.id for one in claimed) == ["att_3", "att_4"]
+
+
+def pay_several_backwards(payments: Payments, count: int) -> None:
+    """Have payments att_0, att_1, …, each begun a millisecond before the one before it."""
+    for number in range(count):
+        payments.now = NOW - number
+        payments.pay(payments.create(str(number)), f"att_{number}")
+    payments.now = NOW
 
 
 def test_attempts_at_another_provider_are_not_claimed(payments: Payments) -> None:
@@ -149,6 +166,14 @@ def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_i
     assert [one.id for one in unknown] == ["att_1", "att_3"]
     assert [one.id for one in in_review] == ["att_2"]
     assert ready == []
+
+
+def test_the_oldest_without_a_proof_are_read_first_whatever_index_there_is(payments: Payments) -> None:
+    pay_several_backwards(payments, 5)
+    payments.record(*(evidence_about(f"att_{number}", Unknown("a 500")) for number in range(5)))
+    with without_indexes(payments.database, attempt) as transaction:
+        unknown = read_unproven(transaction, AttemptStatus.UNKNOWN, 2)
+    assert [one.id for one in unknown] == ["att_4", "att_3"]
 
 
 @pytest.mark.parametrize(("status", "target"), [("SUCCEEDED", AttemptStatus.DECLINED), ("SENT", AttemptStatus.READY)])

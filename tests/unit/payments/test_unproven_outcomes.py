@@ -1,6 +1,8 @@
 """Outcomes that nobody proves are told of: in the log while the service runs, and by the doctor; on both databases."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
 
@@ -8,12 +10,23 @@ import pytest
 from sqlalchemy import insert, text
 from structlog.testing import capture_logs
 
-from paidonce.database.batcher import threaded_batcher
+from paidonce.database.batch import BatchRunner
+from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
+from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
-from paidonce.payments.unproven_outcomes import UNKNOWN_MS_MAX, Unproven, UnprovenOutcomeMonitor, measure_unproven
+from paidonce.errors import DatabaseUnavailable
+from paidonce.payments.unproven_outcomes import (
+    PERIOD_SECONDS,
+    UNKNOWN_MS_MAX,
+    Unproven,
+    UnprovenOutcomeMonitor,
+    measure_unproven,
+)
+from tests.proof.virtual_time import VirtualLoop, run
 from tests.support.databases import make_schema
+from tests.support.worker import LoopExecutor
 
 NOW = 1_767_323_045_678
 OLD = UNKNOWN_MS_MAX + 5000
@@ -91,6 +104,55 @@ async def test_the_number_and_the_age_of_what_nobody_has_proven_are_logged_once_
         ("error", "attempts_need_review", 2, 7),
         ("warning", "outcomes_unknown_for_long", 4, OLD // 1000),
     ]
+
+
+async def test_an_attempt_in_review_is_logged_where_no_outcome_is_unknown(database: Database) -> None:
+    have(database, "NEEDS_REVIEW", age_ms=7000)
+    assert await logged(database) == [("error", "attempts_need_review", 1, 7)]
+
+
+def looking(
+    begin: Callable[[], AbstractContextManager[Transaction]],
+    story: Callable[[UnprovenOutcomeMonitor, list[Any]], Awaitable[None]],
+) -> None:
+    """Run a scenario of a monitor on a virtual clock, with the lines that it logs."""
+
+    async def tell(_loop: VirtualLoop) -> None:
+        reader = Batcher(LoopExecutor(BatchRunner(begin, limit=9, chance=lambda: 0.5)), limit=9)
+        await reader.start()
+        with capture_logs() as lines:
+            await story(UnprovenOutcomeMonitor(reader, clock=lambda: NOW), lines)
+
+    run(tell)
+
+
+def test_the_monitor_looks_when_it_starts_and_every_ten_minutes_until_it_is_stopped(database: Database) -> None:
+    have(database, "NEEDS_REVIEW", age_ms=7000)
+
+    async def story(monitor: UnprovenOutcomeMonitor, lines: list[Any]) -> None:
+        monitor.start()
+        await asyncio.sleep(PERIOD_SECONDS - 1)
+        assert len(lines) == 1
+        await asyncio.sleep(2)
+        assert len(lines) == 2
+        await monitor.stop()
+        await asyncio.sleep(2 * PERIOD_SECONDS)
+        assert len(lines) == 2
+
+    looking(database.read, story)
+
+
+def test_a_monitor_that_waits_for_the_database_is_named_in_the_log() -> None:
+    async def story(monitor: UnprovenOutcomeMonitor, lines: list[Any]) -> None:
+        monitor.start()
+        await asyncio.sleep(1)
+        await monitor.stop()
+        assert [one["poller"] for one in lines if one["event"] == "poller_waits"] == ["unproven outcomes"]
+
+    def unavailable() -> AbstractContextManager[Transaction]:
+        raise DatabaseUnavailable
+
+    looking(unavailable, story)
 
 
 def test_both_databases_find_it_by_the_index_and_not_by_a_search(database: Database) -> None:

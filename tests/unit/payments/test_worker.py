@@ -301,27 +301,6 @@ def test_a_worker_that_cannot_give_its_leases_back_leaves_them_to_lapse(sqlite_u
     run_with_worker(sqlite_url, story)
 
 
-def test_a_worker_expires_what_nobody_paid_and_lets_go_of_held_money_and_tells_who_waits(sqlite_url: str) -> None:
-    async def story(place: WorkerHarness) -> None:
-        await place.worker.start(alone=False)
-        unpaid = place.payments.create("unpaid", expires_in_seconds=300)
-        held = place.payments.create("held", manual=True, expires_in_seconds=300)
-        await place.pay(held, "att_1")
-        await asyncio.sleep(1)
-        assert place.payments.status(held) == "AUTHORIZED"
-        place.settled.clear()
-        await place.until(lambda: place.payments.status(held) == "EXPIRED")
-        assert place.payments.status(unpaid) == "EXPIRED"
-        assert sorted(checkout_id for checkout_id, _ in place.settled) == ["chk_held", "chk_unpaid"]
-        assert (unpaid.id, None) in place.settled
-        assert 300 <= place.loop.time() <= 300 + POLL_SECONDS + 1
-        begun, ended = place.payments.events(held)[-2:]
-        assert (begun.type, ended.type) == ("attempt.started", "checkout.expired")
-        assert ended.created_at - begun.created_at < 1000  # The void was claimed as soon as it was there.
-
-    run_with_worker(sqlite_url, story)
-
-
 def test_a_defect_while_it_looks_for_work_does_not_end_a_worker(sqlite_url: str) -> None:
     async def story(place: WorkerHarness) -> None:
         broken = [True]

@@ -130,3 +130,17 @@ def test_no_more_is_claimed_than_there_are_places(sqlite_url: str) -> None:
         ]
 
     run_with_worker(sqlite_url, story, concurrency=2)
+
+
+def test_a_refused_request_that_had_no_place_gives_none_back(database_url: str) -> None:
+    async def story(place: WorkerHarness) -> None:
+        await place.worker.start(alone=False)
+        place.outcomes.append(FakeOutcome.SILENT)
+        await place.pay(place.payments.create("1"), "att_1")
+        with pytest.raises(CheckoutNotFound):
+            await place.pay(TenantScopedId("chk_none", "m"), "att_0")
+        waiting = await place.pay(place.payments.create("2"), "att_2")
+        assert isinstance(waiting, Started)
+        assert not waiting.is_owned_locally
+
+    run_with_worker(database_url, story, concurrency=1)
