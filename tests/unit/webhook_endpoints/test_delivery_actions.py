@@ -125,6 +125,17 @@ def test_leases_are_given_back_by_whoever_has_them_and_all_of_them_by_who_is_alo
     assert [row.status for row in outgoing.rows(mine)] == ["PENDING", "PENDING"]
 
 
+def test_a_delivery_that_was_recorded_is_not_sent_again_when_its_lease_is_given_back(outgoing: Outgoing) -> None:
+    endpoint = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    succeeded, failed = outgoing.claim(endpoint)
+    outgoing.record(succeeded)
+    outgoing.record(failed, status=500)
+    recorded = outgoing.rows(endpoint)
+    outgoing.do(release_deliveries, [Held(one.delivery.id, "m1", one.delivery.fence) for one in (succeeded, failed)])
+    assert outgoing.rows(endpoint) == recorded
+
+
 def test_failed_tries_come_again_on_the_schedule_with_the_same_body_and_then_it_failed(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     outgoing.happen("m1")
