@@ -18,6 +18,8 @@ ENTRY_POINTS = {
     "paidonce.__main__",
     "paidonce.asgi",
     "paidonce.webhook_endpoints.receiver_process",
+    "paidonce.providers.stripe",
+    "paidonce.proving.doubles.stripe.__main__",
 }
 MIGRATIONS = "paidonce.database.migrations"  # Alembic finds them by their folder.
 

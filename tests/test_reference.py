@@ -29,6 +29,8 @@ from paidonce.errors import InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
 from paidonce.http.problems import PROBLEM_TYPES, PROCESS_ERRORS
 from paidonce.payments import model as payments
+from paidonce.provider_accounts import model as provider_accounts
+from paidonce.providers.base import HOSTED_PAGE
 from paidonce.providers.simulator import behaviour
 from paidonce.settings import Settings, environment_name
 from paidonce.webhook_endpoints import model as outbox
@@ -172,6 +174,11 @@ def test_every_delivery_status_is_listed_with_where_it_leads() -> None:
     assert column("statuses.md", "Delivery", 0, 2) == shown_targets(outbox.ALLOWED)
 
 
+def test_every_status_of_a_provider_account_is_listed_with_where_it_leads() -> None:
+    assert set(provider_accounts.ALLOWED) == set(provider_accounts.AccountStatus)
+    assert column("statuses.md", "Provider account", 0, 2) == shown_targets(provider_accounts.ALLOWED)
+
+
 def test_every_kind_of_attempt_is_listed() -> None:
     assert column("statuses.md", "Kinds of attempt", 0) == sorted((kind.value,) for kind in payments.AttemptKind)
 
@@ -185,10 +192,23 @@ def test_every_cause_is_listed() -> None:
 
 
 def test_every_test_payment_method_is_listed() -> None:
-    by_pattern = [("tok_declined_<code>",), ("tok_delay_<ms>",), (behaviour.DEFAULT_METHOD,)]
-    tables = (behaviour.FAULTS, behaviour.WEBHOOK_FAULTS, behaviour.OTHER_AMOUNTS, behaviour.CHANGES_DECLINED)
-    named = [(method,) for table in tables for method in table]
-    assert column("statuses.md", "Test payment methods", 0) == sorted([*by_pattern, *named])
+    by_pattern = ["tok_declined_<code>", "tok_delay_<ms>", "tok_redirect_declined_<code>"]
+    tables = (
+        behaviour.FAULTS,
+        behaviour.WEBHOOK_FAULTS,
+        behaviour.OTHER_AMOUNTS,
+        behaviour.CHANGES_DECLINED,
+        behaviour.ACCEPTED,
+    )
+    named = [
+        *(behaviour.DEFAULT_METHOD, behaviour.REFUSED, behaviour.REPLAYED_ERROR),
+        *(HOSTED_PAGE, "tok_redirect", behaviour.THREE_D_SECURE),
+        *(behaviour.APPROVED_THEN_CHARGED, behaviour.WITHOUT_BUYER),
+    ]
+    listed = [*by_pattern, *named, *(method for table in tables for method in table)]
+    assert column("statuses.md", "Test payment methods", 0) == sorted((method,) for method in listed)
+    assert behaviour.session_decline_code("tok_redirect_declined_expired_card") == "expired_card"
+    assert behaviour.opens_session("tok_redirect")
     assert behaviour.behaviour_of("tok_declined_expired_card", 1000).decline_code == "expired_card"
     assert behaviour.behaviour_of("tok_delay_20", 1000).latency_ms == 20
 

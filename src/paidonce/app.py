@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+
+from starlette.routing import BaseRoute, Mount
 
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
@@ -17,12 +19,17 @@ from paidonce.encryption import Keyring, key_finder
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
 from paidonce.merchants.api_key_cache import ApiKeyCache
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.unproven_outcomes import UnprovenOutcomeMonitor
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.provider_accounts.connections import ProviderConnections
+from paidonce.provider_accounts.opening import AccountOpener, Connectors
 from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
 from paidonce.providers.base import Provider
+from paidonce.providers.registry import CONNECTORS
 from paidonce.providers.simulator.books import make_books
+from paidonce.providers.simulator.page import page_routes
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
@@ -39,25 +46,26 @@ async def open_service(
     with_worker: bool,
     migrating: bool = False,
     writer_process: ProcessExecutor | None = None,
+    connectors: Connectors = CONNECTORS,
 ) -> AsyncIterator[Service]:
-    """Open the database, and start the batchers, the simulator, the worker and the sender; on leaving, stop them in
-    order.
+    """Open the database, and start all parts of the service; on leaving, stop them in order.
 
-    Writes go to ``writer_process``, or to a thread where it is None. Raises DatabaseInUse, DatabaseUnavailable,
-    NotDurable, or SchemaOutdated where the schema is another release's and ``migrating`` is false.
+    Writes go to ``writer_process``, or to a thread where it is None. Merchants can have accounts with ``connectors``.
+    Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or, unless ``migrating``, SchemaOutdated.
     """
     clock = system_clock
+    encryption = _encryption(settings, making_key=migrating)
     async with (
         _open_batchers(settings, writer_process, migrating=migrating) as (database, writer, reader),
         _open_simulator(settings, clock) as simulator,
+        _open_accounts(reader, AccountOpener(connectors, encryption, settings, clock=clock)) as provider_accounts,
     ):
-        feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
-        feed.start(reader)
-        writer.add_commit_listener(feed.committed)
+        feed = _start_feed(writer, reader, settings)
         settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
-        providers = {simulator.name: simulator}
+        providers = PaymentProviders({simulator.name: simulator}, provider_accounts)
         worker = PaymentWorker(
             writer,
+            reader,
             providers,
             worker_settings(settings),
             clock=clock,
@@ -67,7 +75,6 @@ async def open_service(
         provider_webhook_processor = _provider_webhook_processor(writer, reader, settings, clock, settlement_waiters)
         api_key_cache = ApiKeyCache(reader, monotonic=time.monotonic)
         unproven_outcome_monitor = UnprovenOutcomeMonitor(reader, clock=clock)
-        encryption = _encryption(settings, making_key=migrating)
         webhook_endpoints = _webhook_endpoints(writer, reader, settings, clock, encryption)
         try:
             if with_worker:
@@ -89,6 +96,8 @@ async def open_service(
                 api_key_cache,
                 encryption,
                 providers,
+                provider_accounts,
+                _pages_of(simulator),
                 clock,
             )
         finally:
@@ -193,7 +202,7 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
         try:
             yield connector
         finally:
-            await connector.close()
+            await connector.disconnect()
         return
     books = open_database(settings.simulator_books, clock=clock, exclusive=False)
     make_books(books)
@@ -209,6 +218,31 @@ async def _open_simulator(settings: Settings, clock: Clock) -> AsyncIterator[Pro
     finally:
         await bookkeeper.stop()
         books.close()
+
+
+def _start_feed(writer: Batcher, reader: Batcher, settings: Settings) -> Feed:
+    feed = Feed(poll_seconds=settings.poll_seconds, limit=settings.follower_limit)
+    feed.start(reader)
+    writer.add_commit_listener(feed.committed)
+    return feed
+
+
+@asynccontextmanager
+async def _open_accounts(reader: Batcher, opener: AccountOpener) -> AsyncIterator[ProviderConnections]:
+    """Open merchants' accounts with providers when they are used, and disconnect them on leaving."""
+    connections = ProviderConnections(reader, opener, grace_seconds=opener.timeout_seconds, monotonic=time.monotonic)
+    connections.start()
+    try:
+        yield connections
+    finally:
+        await connections.stop()
+
+
+def _pages_of(simulator: Provider) -> Sequence[BaseRoute]:
+    """Return the routes of the simulator's page, where it runs in this process."""
+    return (
+        [Mount("/simulator/pay", routes=page_routes(simulator.simulation))] if isinstance(simulator, Simulator) else []
+    )
 
 
 def _provider_webhook_processor(

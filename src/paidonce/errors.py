@@ -15,6 +15,7 @@ PaidonceError
 ├── InsufficientScope · WrongMerchant
 ├── MerchantNotFound · KeyNotFound · KeyNotActive
 ├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
+├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
@@ -390,8 +391,35 @@ class TooManyRedeliveries(PaidonceError):
         )
 
 
+class ProviderAccountNotFound(PaidonceError):
+    """The caller has no provider account with this id, or none that fits."""
+
+    code = "provider_account_not_found"
+
+    def __init__(self, detail: str = "There is no provider account with this id.") -> None:
+        super().__init__(detail)
+
+
+class ProviderAccountDisabled(PaidonceError):
+    """The provider account is disabled; nothing was sent to the provider."""
+
+    code = "provider_account_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("The provider account is disabled. Enable it, or name another one.")
+
+
+class ProviderAccountWrongMode(PaidonceError):
+    """The mode of the provider account is not the mode of the API key; the request had no effect."""
+
+    code = "provider_account_wrong_mode"
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(f"In {mode} mode only {mode} accounts can be used.")
+
+
 class EncryptionKeyMissing(PaidonceError):
-    """No encryption key is configured for the secrets of webhook endpoints; the request had no effect."""
+    """No encryption key is configured for secrets that must be stored encrypted; the request had no effect."""
 
     code = "encryption_key_missing"
 

@@ -40,10 +40,11 @@ class AnswerLost(NoAnswer):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A response: its status and its body."""
+    """A response: its status, its body, and its headers, whose names are case-insensitive."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = msgspec.field(default_factory=CIMultiDict)
 
     def json(self) -> Any:  # noqa: ANN401 - JSON
         """Decode the body."""
@@ -108,7 +109,7 @@ class HttpClient:
         url = URL(self._origin + path, encoded=True)
         response = await self._session.request(method, url, data=content, headers=fields, allow_redirects=False)
         try:
-            return Answer(response.status, await self._read(response))
+            return Answer(response.status, await self._read(response), response.headers)
         finally:
             response.close()  # Closes the connection where the response was not read completely.
 

@@ -19,10 +19,12 @@ KEY: Final = "key"
 REQUEST: Final = "req"
 CHARGE: Final = "ch"
 CHANGE: Final = "cg"
+SESSION: Final = "ses"
 ENDPOINT: Final = "whe"
 DELIVERY: Final = "dlv"
 REDELIVERY: Final = "rdl"
 CLAIM: Final = "clm"
+PROVIDER_ACCOUNT: Final = "pac"
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -64,6 +66,11 @@ def system_chance() -> float:
 def draw_base62(length: int) -> str:
     """Return random characters for a secret, from the system's secure source."""
     return "".join(secrets.choice(BASE62) for _ in range(length))
+
+
+def new_return_token() -> str:
+    """Create the token of a return URL, which nobody can guess: 190 random bits."""
+    return draw_base62(32)
 
 
 def secret_bytes(length: int) -> bytes:

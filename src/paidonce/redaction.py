@@ -10,6 +10,8 @@ KEY: Final = re.compile(r"\b(sk|rk|pk|whsec)_[A-Za-z0-9+/=_-]{8,}")
 
 _MASKS: Final = (
     (KEY, r"\1_…"),
+    (re.compile(r"\b(pek)_[A-Za-z0-9_-]{8,}"), r"\1_…"),
+    (re.compile(r"\b(live|test|access)_[A-Za-z0-9]{24,}"), r"\1_…"),  # As Mollie's keys are.
     (re.compile(r"\b(Bearer|Basic)(\s+)[^\s\"'\\,]+", re.IGNORECASE), r"\1\2…"),
     (re.compile(r"(://[^\s/:@\"]*:)[^\s/@\"]+@"), r"\1…@"),
     # Error messages of PostgreSQL contain whole rows.

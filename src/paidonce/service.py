@@ -1,6 +1,9 @@
 """The running parts of the service, which the HTTP layer receives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from starlette.routing import BaseRoute
 
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock
@@ -9,16 +12,20 @@ from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
 from paidonce.events.feed import Feed
 from paidonce.merchants.api_key_cache import ApiKeyCache
+from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.worker import PaymentWorker
+from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
-from paidonce.providers.base import Provider
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.service import WebhookEndpointService
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts that ``app.open_service`` creates. ``reader`` runs read-only actions, ``writer`` those that commit."""
+    """The parts that ``app.open_service`` creates. ``reader`` runs read-only actions, ``writer`` those that commit.
+
+    ``provider_pages`` are the routes of pages of providers that run in this process: the simulator's.
+    """
 
     settings: Settings
     database: Database
@@ -31,7 +38,9 @@ class Service:
     feed: Feed
     api_key_cache: ApiKeyCache
     encryption: Keyring
-    providers: dict[str, Provider]
+    payment_providers: PaymentProviders
+    provider_accounts: ProviderConnections
+    provider_pages: Sequence[BaseRoute]
     clock: Clock
 
     def drain(self) -> None:

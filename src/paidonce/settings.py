@@ -30,6 +30,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 selects a free port.")] = 3000
+    public_url: Annotated[
+        str,
+        Meta(
+            description="URL at which buyers reach this service, such as `https://pay.example.com`; providers send "
+            "them back to it. If empty, it is taken from the Host header of each request to pay."
+        ),
+    ] = ""
     auth: Annotated[
         Literal["keys", "off"],
         Meta(
@@ -242,6 +249,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_concurrency: Annotated[
         int, Meta(ge=2, le=100_000, description="Maximum number of webhooks that are sent at once, in one process.")
     ] = 512
+    stripe_url: Annotated[str, Meta(description="URL of Stripe's API, for tests; if empty, Stripe's own host.")] = ""
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="Latency of the simulated provider, in milliseconds.")
     ] = 1000
@@ -286,6 +294,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if place.dialect == "postgresql":
             return Path("paidonce.key")
         return place.path and place.path.with_name(f"{place.path.name}.key")
+
+    @property
+    def provider_urls(self) -> dict[str, str]:
+        """The URL of each provider that merchants have accounts with; empty for the provider's own host."""
+        return {"stripe": self.stripe_url}
 
     @property
     def simulator_books(self) -> DatabaseUrl:
@@ -379,9 +392,14 @@ def _wrong_urls(settings: Settings) -> list[str]:
     else:
         if books.dialect != "sqlite":
             problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator stores its records in SQLite only")
-    if settings.simulator_url and not _is_http_url(settings.simulator_url):
+    problems += [
+        f"{environment_name(name)}={_masked(url)}: must be http://host:port or https://host:port"
+        for name, url in (("simulator_url", settings.simulator_url), ("stripe_url", settings.stripe_url))
+        if url and not _is_http_url(url)
+    ]
+    if settings.public_url and not _is_http_url(settings.public_url, with_path=True):
         problems.append(
-            f"PAIDONCE_SIMULATOR_URL={_masked(settings.simulator_url)}: must be http://host:port or https://host:port"
+            f"PAIDONCE_PUBLIC_URL={_masked(settings.public_url)}: must be an http or https URL without a query"
         )
     if settings.simulator_webhook_secret:
         try:
@@ -399,14 +417,14 @@ def _is_network(place: str) -> bool:
     return True
 
 
-def _is_http_url(url: str) -> bool:
+def _is_http_url(url: str, *, with_path: bool = False) -> bool:
     try:
         parts = urlsplit(url)
         return (
             parts.scheme in ("http", "https")
             and bool(parts.hostname)
             and parts.port != 0
-            and parts.path in ("", "/")
+            and (with_path or parts.path in ("", "/"))
             and not (parts.query or parts.fragment)
         )
     except ValueError:

@@ -6,6 +6,8 @@ A new route needs a line here; one whose path names a new kind of thing also nee
 
 from typing import Any, Final, NamedTuple
 
+from tests.support.fake_connector import CREDENTIALS
+
 Json = dict[str, Any]
 
 
@@ -21,6 +23,8 @@ CREATE: Final[Json] = {"amount": 1000, "currency": "USD", "idempotencyKey": "the
 
 ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens there.
 
+ACCOUNT: Final[Json] = {"provider": "fake", "credentials": CREDENTIALS}
+
 ROUTES: Final = {
     "POST /checkouts": Route(body=CREATE, fields=(("merchantId", "merchant"),)),
     "GET /checkouts": Route(
@@ -31,7 +35,7 @@ ROUTES: Final = {
         )
     ),
     "GET /checkouts/{checkout_id}": Route(),
-    "POST /checkouts/{checkout_id}/pay": Route(body={"paymentMethod": "tok_success"}),
+    "POST /checkouts/{checkout_id}/pay": Route(body={"paymentMethod": "tok_success", "provider": "simulator"}),
     "POST /checkouts/{checkout_id}/capture": Route(body={"amount": 100}),
     "POST /checkouts/{checkout_id}/cancel": Route(),
     "POST /checkouts/{checkout_id}/refunds": Route(body={"amount": 100}),
@@ -58,6 +62,16 @@ ROUTES: Final = {
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": Route(),
     "GET /deliveries/{delivery_id}": Route(),
     "POST /deliveries/{delivery_id}/redeliver": Route(),
+    "POST /provider-accounts": Route(body=ACCOUNT, fields=(("merchantId", "merchant"),)),
+    "GET /provider-accounts": Route(
+        parameters=(("merchantId", "merchant"), ("startingAfter", "account_id"), ("endingBefore", "account_id"))
+    ),
+    "GET /provider-accounts/{account_id}": Route(),
+    "POST /provider-accounts/{account_id}/rotate": Route(body={"credentials": CREDENTIALS}),
+    "POST /provider-accounts/{account_id}/position": Route(body={"position": 7}),
+    "POST /provider-accounts/{account_id}/disable": Route(),
+    "POST /provider-accounts/{account_id}/enable": Route(),
+    "POST /provider-accounts/{account_id}/check": Route(),
     "GET /": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
@@ -66,6 +80,8 @@ ROUTES: Final = {
     "POST /keys/{key_id}/revoke": Route(),
     "POST /keys/{key_id}/rotate": Route(body={"overlapSeconds": 0}),
     "POST /providers/{provider}/webhooks": Route(body={}),
+    "POST /providers/{provider}/{account_id}/webhooks": Route(body={}),
+    "GET /return/{return_token}": Route(),
     "GET /health/live": Route(),
     "GET /health/ready": Route(),
     "GET /openapi.json": Route(),
@@ -75,6 +91,8 @@ ROUTES: Final = {
 # What needs no key. Whoever adds to it says why: these know nothing of any merchant, or have a signature of their own.
 OPEN: Final = {
     "POST /providers/{provider}/webhooks",
+    "POST /providers/{provider}/{account_id}/webhooks",
+    "GET /return/{return_token}",  # For a buyer, who has no key. The token is what they know.
     "GET /health/live",
     "GET /health/ready",
     "GET /openapi.json",
@@ -83,6 +101,6 @@ OPEN: Final = {
 }
 
 # Parameters of paths that name no merchant's thing.
-NOT_OWNED: Final = {"provider": "simulator"}
+NOT_OWNED: Final = {"provider": "simulator", "return_token": "0" * 32}
 
 VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

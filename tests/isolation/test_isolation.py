@@ -160,7 +160,8 @@ async def test_the_scheme_is_bearer_in_any_case(world: World) -> None:
 
 
 async def test_anothers_thing_takes_the_same_statements_as_one_that_does_not_exist(world: World) -> None:
-    for call, route in ROUTES.items():
+    # What is open is for a provider, which has no merchant: its webhooks say nothing about whether an account exists.
+    for call, route in ((call, route) for call, route in ROUTES.items() if call not in OPEN):
         verb, path = call.split()
         for name, theirs in world.named_in(path):
             operation = []

@@ -25,7 +25,8 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
-from tests.isolation.routes import CREATE, ENDPOINT, NOT_OWNED, Json
+from tests.isolation.routes import ACCOUNT, CREATE, ENDPOINT, NOT_OWNED, Json
+from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport
 
 OWNER: Final = "m_owner"
@@ -57,6 +58,8 @@ class World:
         self.things["endpoint_id"] = [made["id"]]
         # Paused, so that what it is to be told stays where it is.
         await self.called("PATCH", f"/webhook-endpoints/{made['id']}", self.owner, json={"enabled": False})
+        account = await self.called("POST", "/provider-accounts", self.owner, json=ACCOUNT)
+        self.things["account_id"] = [account["id"]]
         await self._buy(self.other, "the-others", "tok_success")
         completed = await self._buy(self.owner, "the-owners", "tok_success")
         self.things["checkout_id"] = [
@@ -110,9 +113,8 @@ class World:
         checkout_id: str = made["id"]
         if method is not None:
             wait = {"Prefer": f"wait={wait_seconds}"} if wait_seconds else {}
-            await self.called(
-                "POST", f"/checkouts/{checkout_id}/pay", key, json={"paymentMethod": method}, headers=wait
-            )
+            body = {"paymentMethod": method, "provider": "simulator"}
+            await self.called("POST", f"/checkouts/{checkout_id}/pay", key, json=body, headers=wait)
         return checkout_id
 
     async def called(self, method: str, path: str, key: str, **request: Any) -> Json:  # noqa: ANN401 - what httpx takes
@@ -208,7 +210,8 @@ async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
         poll_seconds=60,
         shutdown_seconds=0,
     )
-    async with open_service(settings, with_worker=True, migrating=True) as service:
+    fake = FakeConnector().connectors
+    async with open_service(settings, with_worker=True, migrating=True, connectors=fake) as service:
         transport = InProcessTransport(create_web_app(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             world = World(service, http)

@@ -11,7 +11,7 @@ import msgspec
 
 from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts, load_checkouts
-from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
+from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
 from paidonce.idempotency.model import Claim, Idempotency, StoredResponse
@@ -20,6 +20,7 @@ from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, 
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
+from paidonce.providers.simulator.behaviour import opens_session
 from paidonce.proving.oracle import Acknowledged
 from paidonce.service import Service
 
@@ -90,7 +91,9 @@ class Buyer:
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(checkout.id, None),
             payment_method=method,
-            provider=SIMULATOR,
+            route=ProviderRoute(SIMULATOR),
+            # The token is the checkout's id here, so that a buyer who starts anew finds it again.
+            return_url=f"https://shop.example/return/{checkout.id}" if opens_session(method) else None,
         )
         await self._begin(start_payments, command)
 
@@ -114,7 +117,9 @@ class Buyer:
     async def _begin(self, action: Any, command: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
         """Send the request. A repeated request may find that it was processed already, which is fine."""
         try:
-            outcome = await self.service.worker.begin(action, command, SIMULATOR, idempotency=idempotency)
+            outcome = await self.service.worker.begin(
+                action, command, ProviderRoute(SIMULATOR), idempotency=idempotency
+            )
         except PaidonceError:
             return
         if isinstance(outcome, Started):

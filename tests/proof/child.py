@@ -12,8 +12,8 @@ import structlog
 import paidonce.app
 from paidonce.encryption import write_key
 from paidonce.providers.simulator import provider
+from paidonce.providers.simulator.calls import Rules
 from paidonce.providers.simulator.provider import Simulator
-from paidonce.providers.simulator.simulation import Rules
 from paidonce.proving.oracle import Acknowledged, find_violations
 from paidonce.proving.snapshot import take_snapshot
 from paidonce.settings import Settings
@@ -21,6 +21,7 @@ from paidonce.webhook_endpoints.sender import LEASES_OF_A_CALL
 from tests.proof.buyer import Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.crash_injection import Points, wrap
+from tests.proof.fake_provider import DEDUPLICATES_NOT
 from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
@@ -64,8 +65,7 @@ def rehearse(*, url: str, folder: str) -> None:
 
 def _forget_keys() -> None:
     """Make the provider book a key each time that it is sent, and declare that in its capabilities."""
-    forgetful = msgspec.structs.replace(Simulator.capabilities, deduplicates_by_key=False)
-    Simulator.capabilities = forgetful  # type: ignore[misc]
+    Simulator.capabilities = DEDUPLICATES_NOT  # type: ignore[misc]
     vars(provider)["Rules"] = partial(Rules, deduplicates=False)
 
 

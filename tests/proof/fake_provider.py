@@ -17,6 +17,7 @@ from paidonce.providers.base import (
     Modification,
     NotFound,
     OperationKind,
+    OperationSupport,
     Succeeded,
     Unknown,
 )
@@ -27,14 +28,23 @@ KINDS: Final[dict[str, OperationKind]] = {
     "VOID": "void",
     "REFUND": "refund",
 }
-CAPABILITIES: Final = Capabilities(
-    deduplicates_by_key=True,
-    key_lifetime_seconds=365 * 86_400,
-    can_be_asked_by_key=True,
-    manual_capture=True,
-    partial_refund=True,
-    webhooks=True,
-)
+
+
+def _capabilities(*, key_lifetime_seconds: int) -> Capabilities:
+    support = OperationSupport(key_lifetime_seconds=key_lifetime_seconds, can_be_looked_up=True)
+    return Capabilities(
+        charge=support,
+        capture=support,
+        void=support,
+        refund=support,
+        manual_capture=True,
+        partial_refund=True,
+        webhooks=True,
+    )
+
+
+CAPABILITIES: Final = _capabilities(key_lifetime_seconds=365 * 86_400)
+DEDUPLICATES_NOT: Final = _capabilities(key_lifetime_seconds=0)
 
 
 class FakeOutcome(Enum):
@@ -176,7 +186,7 @@ class FakeProvider:
         await asyncio.sleep(self._latency())
         if going is FakeOutcome.LOST:
             return Unknown("the call was lost")
-        if not (self.capabilities.deduplicates_by_key and key in self._by_key):
+        if not (self.capabilities.charge.key_lifetime_seconds and key in self._by_key):
             visible_at = self._clock() + (self._hidden_ms if going is FakeOutcome.HIDDEN else 0)
             reference = f"ref_{len(self.charges) + len(self.changes)}"
             self._by_key[key] = book(key, reference, decline=going is FakeOutcome.DECLINED, visible_at=visible_at)
@@ -187,14 +197,29 @@ class FakeProvider:
             return Unknown("the answer was lost")
         return self.evidence(key)
 
-    async def look_up(self, key: str) -> Evidence:
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
         going = self._going()
         await asyncio.sleep(self._latency())
         return (
             Unknown("the look-up was lost")
             if going in (FakeOutcome.LOST, FakeOutcome.UNANSWERED)
-            else self.evidence(key)
+            else self.evidence(request.key)
         )
 
-    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> None:  # noqa: ARG002 - the protocol's
+    def opens_session(self, payment_method: str) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    async def open(self, request: ChargeRequest) -> Evidence:
+        raise NotImplementedError(request)
+
+    async def close(self, request: ChargeRequest) -> Evidence:
+        raise NotImplementedError(request)
+
+    async def check(self) -> list[str]:
+        return []
+
+    async def disconnect(self) -> None:
+        pass
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> None:  # noqa: ARG002 - the protocol's
         return None

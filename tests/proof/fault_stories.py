@@ -7,17 +7,18 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from paidonce import ids
-from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.model import Checkout, CheckoutStatus, ProviderRoute
 from paidonce.cli.inbox import replay_webhook
 from paidonce.cli.reviewing import resolve
 from paidonce.database.schema import attempt, provider_webhook
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Evidence, Notice, RequiresReview, Succeeded
 from paidonce.providers.simulator.books import ChargePage, charge
+from paidonce.providers.simulator.provider import Simulator
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
 from tests.support.oracle import database
 
@@ -60,7 +61,7 @@ async def review(buyer: Buyer) -> None:
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(checkout.id, None),
             payment_method="tok_success",
-            provider=SIMULATOR,
+            route=ProviderRoute(SIMULATOR),
             lease_ms=10**9,  # In nobody's hands: the worker leaves it alone.
         )
         assert isinstance(await buyer.service.writer.submit(start_payments, request), Started)
@@ -104,12 +105,14 @@ async def charge_after_all(buyer: Buyer, checkout: Checkout) -> None:
     newest = checkout.attempt
     assert newest is not None
     assert newest.provider_reference is not None
-    simulation = buyer.service.providers[SIMULATOR]._simulation  # type: ignore[attr-defined]  # noqa: SLF001 - its operator's hand
+    simulator = buyer.service.payment_providers.built_in(SIMULATOR)
+    assert isinstance(simulator, Simulator)
+    simulation = simulator.simulation
     await simulation.succeed_late(newest.provider_reference)
     assert await simulation.charges(ChargePage(limit=5))
     for _ in range(2):
         notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
-        await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
+        await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
 
 
 async def reversed_in_full(buyer: Buyer, checkout: Checkout) -> bool:
@@ -139,7 +142,7 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     newest = checkout.attempt
     assert newest is not None
     notice = Notice(f"msg_{newest.id}", newest.id, Succeeded("the same again"))
-    await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
+    await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     evidence = spoil(buyer, notice.id)
     buyer.arm()
@@ -157,7 +160,7 @@ async def prune(buyer: Buyer) -> None:
     checkout = await buyer.until(checkout, STATUS.COMPLETED)
     assert checkout.attempt is not None
     notice = Notice(f"msg_{checkout.attempt.id}", checkout.attempt.id, Succeeded("the same again"))
-    await buyer.service.provider_webhook_processor.receive(SIMULATOR, notice, b"{}")
+    await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     buyer.arm()
     buyer.clock.shift_ms += LONG_AGO_MS

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from paidonce import ids
 from paidonce.checkouts import store as checkouts_store
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts, create_checkouts, load_checkouts
-from paidonce.checkouts.model import Checkout, NewCheckout
+from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
@@ -22,8 +22,9 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
-from paidonce.payments.model import AttemptKind, LookupSchedule, new_attempt
+from paidonce.payments.model import AttemptKind, new_attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Succeeded, Unknown
 from tests.proof.power_cuts import cut_the_power
@@ -66,7 +67,7 @@ def constraints(url: str) -> list[str]:
                     now=1,
                     lease_ms=0,
                     amount=1000,
-                    provider="simulator",
+                    route=ProviderRoute("simulator"),
                     payment_method="tok",
                 )
                 store.insert_attempts(transaction, [second])
@@ -173,7 +174,7 @@ def _start(database: Database, checkout_id: str) -> Any:  # noqa: ANN401 - an ou
         attempt_id=ids.new_id(ids.ATTEMPT),
         checkout=TenantScopedId(checkout_id, None),
         payment_method="tok_success",
-        provider="simulator",
+        route=ProviderRoute("simulator"),
         lease_ms=LEASE_MS,
     )
     try:

@@ -3,7 +3,7 @@ on a real SQLite.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,8 +16,8 @@ from hypothesis.stateful import (
 from sqlalchemy import delete
 
 from paidonce import ids
-from paidonce.checkouts.actions import Created, Replayed, create_checkouts, expire_checkouts
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts, expire_checkouts, load_checkouts
+from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.database.engine import Database
 from paidonce.database.schema import attempt, checkout, event, idempotency_key, merchant
 from paidonce.errors import IdempotencyKeyReused
@@ -33,10 +33,13 @@ from paidonce.payments.capture import (
     start_captures,
     void_expired,
 )
-from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
-from paidonce.payments.provider_calls import ProviderCaller
+from paidonce.payments.provider_calls import Called, ProviderCaller
+from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.schedule import LookupSchedule
+from paidonce.payments.sessions import ChargeSession, commit_charged_sessions
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Evidence, NotFound, Succeeded
@@ -50,14 +53,6 @@ LEASE_MS = 30_000
 KEYS = st.sampled_from(["k1", "k2"])  # Few, so that requests collide.
 AMOUNTS = st.sampled_from([1000, 700])
 WHICH = st.integers(0, 20)
-
-
-class Answer(NamedTuple):
-    """What a worker learned and has not recorded yet."""
-
-    attempt: Attempt
-    evidence: Evidence
-    cause: Cause
 
 
 class Clock:
@@ -82,15 +77,29 @@ class Machine(RuleBasedStateMachine):
         self.clock.now = Clock.now
         self.going = FakeOutcome.WELL
         self.provider = FakeProvider(self.clock, lambda: self.going)
-        self.caller = ProviderCaller({"simulator": self.provider}, timeout_seconds=20.0, clock=self.clock)
+        self.caller = ProviderCaller(
+            PaymentProviders({"simulator": self.provider}).find,
+            timeout_seconds=20.0,
+            clock=self.clock,
+            commit_session=self.commit_session,
+            load_checkout=self.load_checkout,
+        )
         self.checkouts: dict[str, tuple[str, int]] = {}
         self.held: list[Attempt] = []
         self.keys: dict[tuple[str, str], tuple[str, int | None]] = {}
-        self.answers: list[Answer] = []
+        self.answers: list[Called] = []
         for key, method in (("k1", "automatic"), ("k2", "manual")):
             self.make(key, 1000, method)
         for which in range(2):
             self.pay_for(which, leased=True)
+
+    async def commit_session(self, charging: Attempt, reference: str) -> Attempt | None:
+        committed: Attempt | None = self.run(commit_charged_sessions, ChargeSession(charging, reference))
+        return committed
+
+    async def load_checkout(self, paid: Attempt) -> Checkout:
+        found: Checkout = self.run(load_checkouts, TenantScopedId(paid.checkout_id, paid.merchant_id))
+        return found
 
     def run(self, action: Callable[..., Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
         with self.database.write() as transaction:
@@ -133,7 +142,7 @@ class Machine(RuleBasedStateMachine):
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(self.one(which), None),
             payment_method="tok_success",
-            provider="simulator",
+            route=ProviderRoute("simulator"),
             lease_ms=LEASE_MS * leased,
         )
         self.start(start_payments, command)
@@ -196,7 +205,7 @@ class Machine(RuleBasedStateMachine):
     def ask(self, which: int, going: FakeOutcome) -> None:
         self.going = going
         mine = self.held.pop(which % len(self.held))
-        self.answers.append(Answer(mine, *self.loop.run_until_complete(self.caller.call(mine))))
+        self.answers.append(self.loop.run_until_complete(self.caller.call(mine)))
 
     @precondition(lambda self: self.held)
     @rule(which=WHICH)
@@ -266,8 +275,8 @@ class Machine(RuleBasedStateMachine):
         for _ in range(60):
             self.clock.now += 86_400_000
             for mine in self.run(claim_attempts, ClaimAttempts("simulator", 50, LEASE_MS)):
-                evidence, cause = self.loop.run_until_complete(self.caller.call(mine))
-                self.record(mine.id, evidence, cause, mine.fence)
+                called = self.loop.run_until_complete(self.caller.call(mine))
+                self.record(mine.id, called.evidence, called.cause, mine.fence)
             if not any(row.due_at is not None for row in self.snapshot().attempts):
                 break
         assert find_violations(self.snapshot(), ended=True) == []

@@ -28,9 +28,6 @@ class Mutant(NamedTuple):
 
 MIGRATION: Final = "database/migrations/versions/0001_checkouts_attempts_and_events.py"
 CONFLICT: Final = '.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"])'
-PARTIAL_INDEX: Final = (
-    '        "attempt_one_under_way",\n        "attempt",\n        ["checkout_id", "merchant_id"],\n        unique='
-)
 READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
 EVENTS: Final = "            self.before_commit(transaction)\n"
 STARTED: Final = "        self._loop, self._on_result = asyncio.get_running_loop(), on_result\n"
@@ -42,7 +39,11 @@ RESULTS: Final = (
     "                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
 )
 
-_NO_PARTIAL_INDEX: Final = Edit(MIGRATION, f"{PARTIAL_INDEX}True", f"{PARTIAL_INDEX}False")
+_NO_PARTIAL_INDEX: Final = Edit(
+    "database/migrations/versions/0006_sessions_and_actions_of_attempts.py",
+    "MOVES_ITS_CHECKOUT, True),",
+    "MOVES_ITS_CHECKOUT, False),",
+)
 _NO_STATUS_GUARD: Final = Edit("checkouts/store.py", "        checkout.c.status == wanted.c.source,\n", "")
 _NO_READ_BACK: Final = Edit("database/engine.py", READ_BACK, 'durable = journal == "wal"')
 
@@ -108,7 +109,13 @@ MUTANTS: Final = (
     Mutant(
         "the rule that only a provider that deduplicates is sent a key again",
         "stories",
-        (Edit("payments/provider_calls.py", "return provider.capabilities.deduplicates_by_key and ", "return "),),
+        (
+            Edit(
+                "payments/provider_calls.py",
+                "return age_seconds < remembered_seconds - self._timeout_seconds",
+                "return True",
+            ),
+        ),
         ("hidden",),
         deduplicates=False,
     ),
@@ -117,9 +124,10 @@ MUTANTS: Final = (
         "stories",
         (
             Edit(
-                "payments/model.py",
-                "decline_code=code)\n    return None\n",
-                'decline_code=code)\n    return Transition(AttemptStatus.DECLINED, decline_code="error")\n',
+                "payments/reducer.py",
+                "decline_code=code, reason=reason)\n    return None\n",
+                "decline_code=code, reason=reason)\n"
+                '    return Transition(AttemptStatus.DECLINED, decline_code="error")\n',
             ),
         ),
         ("answer_lost",),
@@ -127,7 +135,7 @@ MUTANTS: Final = (
     Mutant(
         "the comparison of what was taken with what was asked for",
         "stories",
-        (Edit("payments/model.py", "and (other := _contradiction(attempt, evidence)):", 'and (other := ""):'),),
+        (Edit("payments/reducer.py", "and (other := _contradiction(attempt, evidence)):", 'and (other := ""):'),),
         ("other_amount",),
     ),
     Mutant(

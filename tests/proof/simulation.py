@@ -11,9 +11,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from paidonce.checkouts.model import ProviderRoute
 from paidonce.clock import Clock
-from paidonce.payments.model import FINAL, Attempt, LookupSchedule, decide
+from paidonce.payments.model import FINAL, Attempt
 from paidonce.payments.pay import Started
+from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.reducer import decide
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import Capabilities
@@ -143,7 +147,7 @@ async def _simulate(loop: VirtualLoop, chance: Random, payments: int, capabiliti
         for _ in range(min(per_round, payments - len(rows.attempts))):
             attempt = _new_attempt(len(rows.attempts), loop.clock())
             if chance.random() < 0.5:
-                await chance.choice(workers).begin(start, Start(attempt), provider.name)
+                await chance.choice(workers).begin(start, Start(attempt), ProviderRoute(provider.name))
             else:
                 rows.put(attempt)
         await asyncio.sleep(1)
@@ -169,7 +173,8 @@ async def _start(
 ) -> PaymentWorker:
     worker = PaymentWorker(
         rows,  # type: ignore[arg-type]
-        {provider.name: provider},
+        rows,  # type: ignore[arg-type]
+        PaymentProviders({provider.name: provider}),
         settings,
         clock=loop.clock,
         chance=chance.random,
@@ -229,6 +234,8 @@ def _wrong(attempts: Sequence[Attempt], provider: FakeProvider) -> list[str]:
             wrong.append(f"4. {one.id} was declined, and is charged")
         if one.due_at is not None:
             wrong.append(f"16. {one.id} is {one.status} still")
-        if one.status == "NEEDS_REVIEW" and (one.provider_key in booked or provider.capabilities.deduplicates_by_key):
+        if one.status == "NEEDS_REVIEW" and (
+            one.provider_key in booked or provider.capabilities.charge.key_lifetime_seconds
+        ):
             wrong.append(f"16. {one.id} needs a person, though it could be found out")
     return wrong

@@ -20,6 +20,7 @@ from tests.proof.fault_stories import (
     unreadable_webhook,
 )
 from tests.proof.keys import keys_desk
+from tests.proof.sessions import accounts_desk, approve_then_charge, cancel_on_the_page, decline_on_the_page
 from tests.proof.webhooks import webhook, webhook_desk, webhook_end, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
@@ -173,6 +174,11 @@ STORIES: Final = {
     "webhook_desk": Story(webhook_desk, STATUS.PENDING),
     "webhook_end": Story(webhook_end, STATUS.PENDING),
     "webhook_leave": Story(webhook_leave, STATUS.PENDING, lives=2),
+    "session": Story(paying("tok_session"), STATUS.COMPLETED, (1000, 0)),
+    "approve_then_charge": Story(approve_then_charge, STATUS.COMPLETED, (1000, 0)),
+    "decline_on_the_page": Story(decline_on_the_page, STATUS.FAILED),
+    "cancel_on_the_page": Story(cancel_on_the_page, STATUS.CANCELED),
+    "accounts_desk": Story(accounts_desk, STATUS.PENDING),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, func, select, text
 
 from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
@@ -31,9 +31,9 @@ from paidonce.events.store import write_events
 from paidonce.idempotency.actions import IdempotentAction
 from paidonce.idempotency.model import ClaimedRequest
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from tests.proof.buyer import idempotency_for, summarize
@@ -74,7 +74,7 @@ def new_payment(checkout_id: str) -> StartPayment:
         attempt_id=ids.new_id(ids.ATTEMPT),
         checkout=TenantScopedId(checkout_id, None),
         payment_method="tok_success",
-        provider="simulator",
+        route=ProviderRoute("simulator"),
         lease_ms=60_000,
     )
 

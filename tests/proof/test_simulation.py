@@ -5,15 +5,13 @@ import time
 from collections.abc import Callable
 from random import Random
 
-import msgspec
 import pytest
 
-from tests.proof.fake_provider import CAPABILITIES
+from tests.proof.fake_provider import CAPABILITIES, DEDUPLICATES_NOT
 from tests.proof.part import Part
 from tests.proof.simulation import simulate
 
 PAYMENTS = 1500
-DEDUPLICATES_NOT = msgspec.structs.replace(CAPABILITIES, deduplicates_by_key=False)
 
 
 @pytest.mark.timeout(3600)
@@ -34,7 +32,7 @@ def test_every_payment_ends_and_none_is_charged_twice_in_any_seeded_run(
     seconds = time.monotonic() - began
     report(
         f"simulation: {payments} payments ({payments / seconds:.0f} a second), {kills} kills, {seconds:.1f} s, "
-        f"the provider deduplicates: {capabilities.deduplicates_by_key}, first seed {seeds[0]}"
+        f"the provider deduplicates: {capabilities.charge.key_lifetime_seconds > 0}, first seed {seeds[0]}"
     )
 
 

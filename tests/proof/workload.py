@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.database.engine import Database
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
 
@@ -76,7 +76,7 @@ class Workload:
                     attempt_id=ids.new_id(ids.ATTEMPT),
                     checkout=TenantScopedId(one, None),
                     payment_method="tok_success",
-                    provider="simulator",
+                    route=ProviderRoute("simulator"),
                     lease_ms=LEASE_MS,
                 )
                 for one in self._some()

@@ -20,11 +20,12 @@ from paidonce.http.app import create_web_app
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
+from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport
 
 Json = dict[str, Any]
@@ -37,10 +38,11 @@ ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens
 class InProcessService:
     """A service with a merchant and an operator, each of which has an API key."""
 
-    def __init__(self, service: Service, http: httpx.AsyncClient, clock: "Clock") -> None:
+    def __init__(self, service: Service, http: httpx.AsyncClient, clock: "Clock", fake: FakeConnector) -> None:
         self.service = service
         self.http = http
         self.clock = clock
+        self.fake = fake
         self.merchant_id = ""
         self.merchant_key = ""
         self.operator_key = ""
@@ -57,18 +59,22 @@ class InProcessService:
         """Return a unique name."""
         return f"{prefix}_{next(self._names)}"
 
-    async def api_key(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> str:
+    async def api_key(
+        self, merchant_id: str, scopes: Collection[Scope] | None = None, *, mode: Mode = Mode.TEST
+    ) -> str:
         """Create an API key as the command does; returns its secret."""
-        return (await self.issued(merchant_id, scopes)).secret
+        return (await self.issued(merchant_id, scopes, mode=mode)).secret
 
-    async def issued(self, merchant_id: str, scopes: Collection[Scope] | None = None) -> IssuedKey:
+    async def issued(
+        self, merchant_id: str, scopes: Collection[Scope] | None = None, *, mode: Mode = Mode.TEST
+    ) -> IssuedKey:
         """Create an API key with these scopes, or with all that its owner may have."""
         allowed = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
         new = NewKey(
             id=ids.new_id(ids.KEY),
             random_part=ids.draw_base62(RANDOM_LENGTH),
             merchant_id=merchant_id,
-            mode=Mode.TEST,
+            mode=mode,
             scopes=allowed if scopes is None else frozenset(scopes),
         )
         issued = await self.service.writer.submit(create_keys, new)
@@ -150,10 +156,17 @@ class Clock:
 
 @asynccontextmanager
 async def open_in_process_service(
-    database_url: str, folder: str, *, clock: Clock | None = None, migrating: bool = True, **settings: object
+    database_url: str,
+    folder: str,
+    *,
+    clock: Clock | None = None,
+    migrating: bool = True,
+    fake: FakeConnector | None = None,
+    **settings: object,
 ) -> AsyncIterator[InProcessService]:
     """Open a service with API keys in this process; ``settings`` override the defaults."""
     clock = clock or Clock()
+    fake = fake or FakeConnector()
     values: dict[str, Any] = {
         "auth": "keys",
         "encryption_keys": ENCRYPTION_KEY,
@@ -163,10 +176,13 @@ async def open_in_process_service(
     }
     with patch.object(paidonce.app, "system_clock", clock):
         async with open_service(
-            Settings(database_url=database_url, **values), with_worker=False, migrating=migrating
+            Settings(database_url=database_url, **values),
+            with_worker=False,
+            migrating=migrating,
+            connectors=fake.connectors,
         ) as service:
             transport = InProcessTransport(create_web_app(service))
             async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
-                opened = InProcessService(service, http, clock)
+                opened = InProcessService(service, http, clock, fake)
                 await opened.settle()
                 yield opened

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import update
 
 from paidonce.checkouts.actions import create_checkouts, load_checkouts, load_timelines
-from paidonce.checkouts.model import Checkout, NewCheckout
+from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.clock import Clock, Instant
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import checkout as checkout_table
@@ -16,9 +16,10 @@ from paidonce.events.model import Cause, Event
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
-from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.model import Attempt
 from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.base import Authorized, Evidence, Succeeded
@@ -171,7 +172,8 @@ class Payments:
 
 
 def payment(checkout: TenantScopedId, attempt_id: str = "att_1", **changed: AnyValue) -> StartPayment:
-    fields = {"payment_method": "tok", "provider": "simulator", **changed}
+    route = ProviderRoute(changed.pop("provider", "simulator"), changed.pop("account_id", None))
+    fields = {"payment_method": "tok", "route": route, **changed}
     return StartPayment(attempt_id=attempt_id, checkout=checkout, **fields)
 
 

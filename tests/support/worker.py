@@ -8,14 +8,15 @@ from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
 
-from paidonce.checkouts.model import Checkout
+from paidonce.checkouts.model import Checkout, ProviderRoute
 from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Repeated, Started, start_payments
+from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
@@ -79,7 +80,8 @@ class WorkerHarness:
     def another_worker(self) -> PaymentWorker:
         return PaymentWorker(
             self.writer,
-            {self.provider.name: self.provider},
+            self.writer,
+            PaymentProviders({self.provider.name: self.provider}),
             self.settings,
             clock=self.loop.clock,
             chance=lambda: 0.5,
@@ -108,8 +110,9 @@ class WorkerHarness:
         idempotency: Idempotency | None = None,
     ) -> Started | Repeated | AlreadyProcessed:
         """Pay as the HTTP API does."""
+        route = ProviderRoute(provider)
         command = payment(checkout, attempt_id, provider=provider)
-        return await self.worker.begin(start_payments, command, provider, idempotency=idempotency)
+        return await self.worker.begin(start_payments, command, route, idempotency=idempotency)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Advance the virtual clock until a condition is true."""

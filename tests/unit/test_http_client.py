@@ -33,6 +33,10 @@ async def serving(
             await client.close()
 
 
+def content(one: Answer) -> tuple[int, bytes]:
+    return one.status, one.body
+
+
 def fields_of(request: bytes) -> dict[str, str]:
     lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
@@ -57,15 +61,21 @@ async def test_a_body_is_sent_as_json_and_bytes_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (CHUNKED, Answer(201, b"{}")),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"{}"), Answer(200, b"{}")),
-        (answer(b"", "503 Busy"), Answer(503, b"")),
-        (answer(b"\x1f\x8b", "200 OK", "content-encoding: gzip"), Answer(200, b"\x1f\x8b")),
+        (CHUNKED, (201, b"{}")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"{}"), (200, b"{}")),
+        (answer(b"", "503 Busy"), (503, b"")),
+        (answer(b"\x1f\x8b", "200 OK", "content-encoding: gzip"), (200, b"\x1f\x8b")),
     ],
 )
-async def test_an_answer_is_its_status_and_the_bytes_of_its_body(raw: bytes, expected: Answer) -> None:
+async def test_an_answer_is_its_status_and_the_bytes_of_its_body(raw: bytes, expected: tuple[int, bytes]) -> None:
     async with serving(Part(raw)) as (_, client):
-        assert await client.request("GET", "/") == expected
+        assert content(await client.request("GET", "/")) == expected
+
+
+async def test_an_answer_has_its_headers_whatever_the_case_of_their_names() -> None:
+    async with serving(Part(answer(b"", "200 OK", "Idempotent-Replayed: true"))) as (_, client):
+        headers = (await client.request("GET", "/")).headers
+    assert (headers["idempotent-replayed"], headers.get("IDEMPOTENT-REPLAYED")) == ("true", "true")
 
 
 async def test_requests_one_after_the_other_share_a_connection_and_those_at_once_do_not(
@@ -87,7 +97,7 @@ async def test_requests_one_after_the_other_share_a_connection_and_those_at_once
 async def test_no_more_connections_are_made_than_the_client_may_have() -> None:
     async with serving(connections_max=2) as (server, client):
         answers = await asyncio.gather(*(client.request("POST", "/", {}) for _ in range(20)))
-        assert answers == [Answer(200, b"{}")] * 20
+        assert [content(one) for one in answers] == [(200, b"{}")] * 20
         assert server.connections <= 2
 
 
@@ -120,7 +130,7 @@ async def test_an_answer_that_is_too_large_is_refused_and_not_read_to_its_end() 
         assert len((await client.request("GET", "/")).body) == 1000
         with pytest.raises(AnswerLost, match="more than 1000 bytes"):
             await client.request("GET", "/")
-        assert await client.request("GET", "/") == Answer(200, b"{}")
+        assert content(await client.request("GET", "/")) == (200, b"{}")
         assert server.connections == 2
 
 
@@ -156,4 +166,4 @@ def test_it_works_in_the_event_loop_that_the_service_runs_in() -> None:
         async with serving(Part(CHUNKED), OK) as (_, client):
             return [await client.request("POST", "/", {}), await client.request("GET", "/")]
 
-    assert uvloop.run(ask()) == [Answer(201, b"{}"), Answer(200, b"{}")]
+    assert [content(one) for one in uvloop.run(ask())] == [(201, b"{}"), (200, b"{}")]

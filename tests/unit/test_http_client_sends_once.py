@@ -61,7 +61,7 @@ async def test_a_request_whose_connection_breaks_is_lost_and_not_sent_again(
         with pytest.raises(AnswerLost):
             await ask(client, method)
         assert (times_sent(server), server.connections) == (1, 1)
-        assert await ask(client, method, "after") == Answer(200, b"{}")
+        assert (await ask(client, method, "after")).body == b"{}"
         assert (times_sent(server), server.connections) == (1, 2)
 
 
@@ -70,7 +70,7 @@ async def test_a_connection_that_was_closed_while_it_was_idle_is_not_used(method
     async with raw_server() as server, client_of(server.url) as client:
         await ask(client, key="before")
         await server.hang_up()
-        assert await ask(client, method) == Answer(200, b"{}")
+        assert (await ask(client, method)).body == b"{}"
         assert (times_sent(server), server.connections) == (1, 2)
 
 

@@ -6,6 +6,7 @@ from paidonce.redaction import holds_card_number, holds_secret, redact
 
 CARDS = ["4242424242424242", "378282246310005", "6011111111111117", "5555555555554444", "2223003122003222"]
 KEY = "sk_" + "live_0123456789abcdef"
+ENCRYPTION = "pek_" + "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 SIGNING = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -44,6 +45,9 @@ def test_what_is_none_is_left_alone(text: str) -> None:
     [
         (f"key {KEY} used", "key sk_… used"),
         (f'{{"secret": "{SIGNING}"}}', '{"secret": "whsec_…"}'),
+        (f"PAIDONCE_ENCRYPTION_KEYS={ENCRYPTION}", "PAIDONCE_ENCRYPTION_KEYS=pek_…"),
+        (f"credentials live_{'x' * 30}, test_{'Y' * 30}", "credentials live_…, test_…"),
+        ("the test_settings_of_some_merchants_and_others", "the test_settings_of_some_merchants_and_others"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer …"),
         ("{'authorization': 'Basic dXNlcjpwYXNz'}", "{'authorization': 'Basic …'}"),
         ("postgresql://shop:hunter2@db/shop", "postgresql://shop:…@db/shop"),

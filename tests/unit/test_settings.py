@@ -41,6 +41,15 @@ def test_every_bad_setting_is_named_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["PAIDONCE_SIMULATOR_URL", "PAIDONCE_STRIPE_URL"])
+@pytest.mark.parametrize("url", ["stripe.example", "ftp://stripe.example", "https://", "https://u:hunter2@host/v1"])
+def test_a_url_of_a_provider_that_is_none_is_named_without_its_password(name: str, url: str) -> None:
+    [problem] = problems_of(None, **{name: url})
+    assert problem.startswith(f"{name}=")
+    assert "hunter2" not in problem
+    load_settings({name: "http://127.0.0.1:9"})
+
+
 def test_the_environment_is_read() -> None:
     settings = load_settings({"PORT": "8080", "PAIDONCE_LEASE_SECONDS": "45.5", "PAIDONCE_LOG_FORMAT": "json"})
     assert (settings.port, settings.lease_seconds, settings.log_format) == (8080, 45.5, "json")

@@ -15,7 +15,7 @@ from paidonce.checkouts.actions import (
     load_checkouts,
     load_timelines,
 )
-from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
+from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.checkouts.schemas import (
     CheckoutPage,
     CheckoutResponse,
@@ -147,14 +147,15 @@ async def checkout_tenant(request: ApiRequest, _body: Fields) -> str:
 async def respond_when_settled(
     request: ApiRequest, checkout: Checkout, status: int, headers: dict[str, str], *, owned_locally: bool = False
 ) -> Response:
-    """Respond with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING.
+    """Respond with a checkout at once or, where ``Prefer: wait=N`` asks for it, when it has left PROCESSING
+    or requires an action of the buyer.
 
     ``owned_locally`` is as ``SettlementWaiters.settled`` has it.
     """
     service = request.service
     seconds = read_wait_seconds(", ".join(request.http.headers.getlist("prefer")))
     if seconds:
-        if checkout.status == CheckoutStatus.PROCESSING:
+        if checkout.awaits_provider:
             if not count_wait(request.context):
                 return json_response(checkout_response(checkout), status, headers)
             waiting = service.settlement_waiters.settled(

@@ -50,8 +50,23 @@ EVENT_OF: Final = {
 }
 
 
+class ProviderRoute(msgspec.Struct, frozen=True):
+    """Where an attempt is sent: a provider, and the merchant's account with it; None where there are no accounts."""
+
+    provider: str
+    account_id: str | None = None
+
+    def __str__(self) -> str:
+        """Name it in one word, as stored webhooks do."""
+        return self.provider if self.account_id is None else f"{self.provider}/{self.account_id}"
+
+
 class LatestAttempt(msgspec.Struct, frozen=True):
-    """The newest attempt that moves a checkout to another status: the part of it that a checkout shows."""
+    """The newest attempt that moves a checkout to another status: the part of it that a checkout shows.
+
+    ``action`` is the JSON text of what the buyer must do; None where nothing is required of them. ``close_reason`` is
+    why its session is being closed.
+    """
 
     id: str
     kind: str
@@ -64,6 +79,15 @@ class LatestAttempt(msgspec.Struct, frozen=True):
     decline_code: str | None
     created_at: Instant
     settled_at: Instant | None
+    lookup_count: int
+    action: str | None
+    close_reason: str | None
+    account_id: str | None
+
+    @property
+    def route(self) -> ProviderRoute:
+        """Where it was sent."""
+        return ProviderRoute(self.provider, self.account_id)
 
     @property
     def ended(self) -> bool:
@@ -93,6 +117,16 @@ class Checkout(msgspec.Struct, frozen=True):
     updated_at: Instant
     expires_at: Instant
     attempt: LatestAttempt | None = None
+
+    @property
+    def awaits_buyer(self) -> bool:
+        """Whether it is PROCESSING and the buyer must act."""
+        return self.attempt is not None and self.attempt.action is not None
+
+    @property
+    def awaits_provider(self) -> bool:
+        """Whether it is PROCESSING and there is nothing to do but wait for the provider."""
+        return self.status == CheckoutStatus.PROCESSING and not self.awaits_buyer
 
     @property
     def refundable(self) -> int:

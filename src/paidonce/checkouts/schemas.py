@@ -21,6 +21,7 @@ from paidonce.events.schemas import EventResponse
 from paidonce.http.fields import Fields
 from paidonce.http.formats import CheckoutId, Limit, MerchantId, Text, Time, check_instant, check_text, whole
 from paidonce.money import AMOUNT_MAX, CURRENCIES
+from paidonce.providers.base import Redirect, decode_action
 from paidonce.redaction import GROUPED, holds_card_number
 
 CARD_NAME: Final = re.compile(r"card|(?:^|[^a-z])(?:pan|cc)(?:$|[^a-z])", re.IGNORECASE)
@@ -110,10 +111,19 @@ class ListCheckoutsParameters(Fields, frozen=True, kw_only=True):
     checks: ClassVar = {"createdAfter": check_instant, "createdBefore": check_instant}
 
 
+class ActionResponse(msgspec.Struct, frozen=True, rename="camel"):
+    """What the buyer must do: for ``redirect``, visit ``url`` before ``expiresAt``."""
+
+    type: str
+    url: str
+    expires_at: str | None
+
+
 class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
     """The newest attempt that moves a checkout: CHARGE, AUTHORIZE, CAPTURE or VOID.
 
-    ``status`` is READY, SENT, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED.
+    ``status`` is READY, SENT, REQUIRES_ACTION, ACCEPTED, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED. With
+    REQUIRES_ACTION, ``action`` tells what the buyer must do.
     """
 
     id: str
@@ -124,6 +134,7 @@ class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
     decline_code: str | None
     created_at: str
     settled_at: str | None
+    action: ActionResponse | None
 
 
 class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
@@ -198,4 +209,11 @@ def _attempt_response(attempt: LatestAttempt) -> AttemptResponse:
         attempt.decline_code,
         format_instant(attempt.created_at),
         None if attempt.settled_at is None else format_instant(attempt.settled_at),
+        None if attempt.action is None else _action_response(decode_action(attempt.action)),
+    )
+
+
+def _action_response(action: Redirect) -> ActionResponse:
+    return ActionResponse(
+        "redirect", action.url, None if action.expires_at is None else format_instant(action.expires_at)
     )

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.model import Checkout
 
 # This process learns of its own attempts at once. Only a webhook to another process can settle one unseen, so polls
 # are this many times rarer.
@@ -56,10 +56,11 @@ class SettlementWaiters:
         read: Callable[[], Awaitable[Checkout]],
         *,
         seconds: float,
+        until: Callable[[Checkout], bool] = lambda checkout: not checkout.awaits_provider,
         owned_locally: bool = False,
         gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> Checkout:
-        """Return the checkout as soon as it is no longer PROCESSING, or as it is after ``seconds``.
+        """Return the checkout as soon as ``until`` is true of it, or as it is after ``seconds``.
 
         ``owned_locally`` says that the checkout went to PROCESSING in this turn of the event loop and that this process
         works on its attempt. Then there is no first read, and fewer polls. ``gone`` ends when the client has
@@ -83,7 +84,7 @@ class SettlementWaiters:
                     waiter.change = loop.create_future()  # Created before the read, so that no later change is missed.
                     known = await read()
                 remaining = deadline - loop.time()
-                if known.status != CheckoutStatus.PROCESSING or remaining <= 0 or self._closed:
+                if until(known) or remaining <= 0 or self._closed:
                     return known
                 poll = loop.call_later(min(poll_seconds, remaining), waiter.wake, None)
                 try:

@@ -8,6 +8,7 @@ import click
 
 from paidonce import __version__
 from paidonce.cli.key_commands import keys, merchants
+from paidonce.cli.provider_commands import providers
 
 if TYPE_CHECKING:
     from paidonce.settings import Settings
@@ -68,6 +69,7 @@ def main() -> None:
 
 main.add_command(merchants)
 main.add_command(keys)
+main.add_command(providers)
 
 
 @main.command()
@@ -270,8 +272,8 @@ def simulator(
 ) -> None:
     """Run the simulated provider as a separate process, for tests and proofs."""
     from paidonce.cli.simulating import SimulatorOptions, run_simulator
+    from paidonce.providers.simulator.calls import Rules
     from paidonce.providers.simulator.faults import FaultPlan
-    from paidonce.providers.simulator.simulation import Rules
 
     rules = Rules(
         latency_ms=latency_ms,

@@ -135,11 +135,14 @@ def _check_encryption(settings: Settings) -> Finding:
     file = settings.encryption_key_file
     remedy = "set PAIDONCE_ENCRYPTION_KEYS to the output of `paidonce encryption-key`, and keep it apart from backups"
     if file is not None and file.exists():
-        found = (
-            f"the key of the webhook secrets is stored beside the data, in {file}: a copy of both reveals the secrets"
-        )
+        found = f"the key of the stored secrets is beside the data, in {file}: a copy of both reveals the secrets"
         return Finding("encryption", Level.WARNING, found, remedy)
-    return Finding("encryption", Level.WARNING, "no key is configured: webhook endpoints cannot be created", remedy)
+    return Finding(
+        "encryption",
+        Level.WARNING,
+        "no key is configured: webhook endpoints and provider accounts cannot be created",
+        remedy,
+    )
 
 
 def _check_webhooks(*, allow_private: bool) -> Finding:

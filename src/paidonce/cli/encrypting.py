@@ -13,6 +13,9 @@ from paidonce.errors import EncryptionKeyMissing
 from paidonce.idempotency.secrets import open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
+from paidonce.provider_accounts import store as provider_accounts
+from paidonce.provider_accounts.credentials import open_credentials, seal_credentials
+from paidonce.provider_accounts.model import ProviderAccount
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
@@ -28,12 +31,14 @@ def reencrypt_secrets(settings: Settings) -> None:
     with open_shared_database(settings) as database:
         try:
             endpoints = _reencrypt_endpoints(database, keyring)
+            accounts = _reencrypt_accounts(database, keyring)
             shown = _reencrypt_stored_secrets(database, keyring)
         except (EncryptionKeyMissing, ValueError) as error:
             click.echo(f"paidonce: {error}", err=True)
             sys.exit(FAILURE_EXIT)
     click.echo(
-        f"Re-encrypted the secrets of {endpoints} webhook endpoints and {shown} stored responses. "
+        f"Re-encrypted the secrets of {endpoints} webhook endpoints, {accounts} provider accounts and {shown} stored "
+        "responses. "
         "All secrets now use the first key."
     )
 
@@ -53,6 +58,28 @@ def _reencrypt_endpoints(database: Database, keyring: Keyring) -> int:
         # An endpoint that was changed meanwhile is read again, starting after the one before it.
         missed = [one.id for one in changes if one.id not in done]
         after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
+
+
+def _reencrypt_accounts(database: Database, keyring: Keyring) -> int:
+    changed = 0
+    after = ""
+    while True:
+        with database.write() as transaction:
+            found = provider_accounts.read_all(transaction, after=after, limit=BATCH)
+            changes = [_reencrypted_account(keyring, one) for one in found if not keyring.is_current(one.credentials)]
+            done = provider_accounts.change_accounts(transaction, changes)
+        changed += len(done)
+        if not found:
+            return changed
+        # An account that was changed meanwhile is read again, starting after the one before it.
+        missed = [one.id for one in changes if one.id not in done]
+        after = found[-1].id if not missed else max((one.id for one in found if one.id < missed[0]), default=after)
+
+
+def _reencrypted_account(keyring: Keyring, account: ProviderAccount) -> ProviderAccount:
+    credentials = open_credentials(keyring, account)
+    sealed = seal_credentials(keyring, credentials, merchant_id=account.merchant_id, account_id=account.id)
+    return msgspec.structs.replace(account, credentials=sealed)
 
 
 def _reencrypt_stored_secrets(database: Database, keyring: Keyring) -> int:

@@ -8,7 +8,7 @@ import msgspec
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.ids import system_chance
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import ApplyWebhook, apply_webhooks
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult
 from paidonce.provider_webhooks.store import WebhookName, find_by_id, read_newest

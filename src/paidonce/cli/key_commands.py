@@ -2,7 +2,15 @@
 
 import click
 
-SCOPES = ("checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write")
+SCOPES = (
+    "checkouts:read",
+    "checkouts:write",
+    "refunds:write",
+    "events:read",
+    "webhooks:write",
+    "providers:read",
+    "providers:write",
+)
 OVERLAP_SECONDS_DEFAULT = 86_400
 OVERLAP_SECONDS_MAX = 30 * 86_400
 

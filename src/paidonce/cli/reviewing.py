@@ -8,7 +8,8 @@ import click
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.events.model import Cause
-from paidonce.payments.model import Attempt, AttemptStatus, LookupSchedule
+from paidonce.payments.model import Attempt, AttemptStatus
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_unproven
 from paidonce.providers.base import Declined, Evidence, Succeeded

@@ -15,9 +15,10 @@ from paidonce.database.engine import open_database
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
 from paidonce.providers.simulator.books import make_books
+from paidonce.providers.simulator.calls import Rules, send_nothing
 from paidonce.providers.simulator.sender import WebhookSender
 from paidonce.providers.simulator.server import create_simulator_app
-from paidonce.providers.simulator.simulation import Rules, Simulation, send_nothing
+from paidonce.providers.simulator.simulation import Simulation
 from paidonce.settings import Settings
 from paidonce.signing import read_secret
 

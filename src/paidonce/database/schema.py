@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0005"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0007"  # The newest migration. A test compares it with the folder.
 
 metadata = MetaData()
 
@@ -32,7 +32,8 @@ Id = Text().with_variant(Text(collation="C"), "postgresql")
 
 # An attempt that is under way and changes the status of its checkout when it ends.
 MOVES_ITS_CHECKOUT: Final = (
-    "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW') AND kind NOT IN ('REFUND', 'REVERSAL')"
+    "status IN ('READY', 'SENT', 'REQUIRES_ACTION', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW')"
+    " AND kind NOT IN ('REFUND', 'REVERSAL')"
 )
 
 # An unconfirmed outcome. Statements use this exact text, so that both databases find the partial index.
@@ -40,6 +41,9 @@ UNPROVEN: Final = "status IN ('UNKNOWN', 'NEEDS_REVIEW')"
 
 # A checkout that expires, unless its status changes.
 EXPIRING: Final = "status IN ('PENDING', 'FAILED', 'AUTHORIZED')"
+
+# A provider account that new payments may use.
+USABLE_ACCOUNT: Final = "status = 'ACTIVE'"
 
 merchant = Table(
     "merchant",
@@ -140,6 +144,14 @@ attempt = Table(
     Column("reason", Text, comment="the client's, for a refund"),
     Column("provider_reference", Text),
     Column("decline_code", Text),
+    Column("account_id", Id, comment="the merchant's account with the provider; none at the simulator"),
+    Column("raw_decline_code", Text, comment="as the provider gave it"),
+    Column("session_reference", Text, comment="the provider's session that the buyer pays"),
+    Column("session_expires_at", BigInteger, comment="when the session is closed, if it is not paid"),
+    Column("action", Text, comment="a JSON object: what the buyer must do"),
+    Column("return_url", Text, comment="where the provider sends the buyer back to; it ends with return_token"),
+    Column("return_token", Id),
+    Column("close_reason", Text, comment="why the session is being closed before it expires"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
@@ -149,12 +161,25 @@ attempt = Table(
     ),
     CheckConstraint("kind IN ('CHARGE', 'AUTHORIZE', 'CAPTURE', 'VOID', 'REFUND', 'REVERSAL')", name="attempt_kind"),
     CheckConstraint(
-        "status IN ('READY', 'SENT', 'UNKNOWN', 'NEEDS_REVIEW', 'SUCCEEDED', 'DECLINED')", name="attempt_status"
+        "status IN ('READY', 'SENT', 'REQUIRES_ACTION', 'ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW', 'SUCCEEDED',"
+        " 'DECLINED')",
+        name="attempt_status",
     ),
     CheckConstraint(
         "(settled_at IS NOT NULL) = (status IN ('SUCCEEDED', 'DECLINED'))", name="attempt_settled_is_final"
     ),
-    CheckConstraint("(due_at IS NOT NULL) = (status IN ('READY', 'SENT', 'UNKNOWN'))", name="attempt_due_is_open"),
+    CheckConstraint(
+        "(due_at IS NOT NULL) = (status IN ('READY', 'SENT', 'REQUIRES_ACTION', 'ACCEPTED', 'UNKNOWN'))",
+        name="attempt_due_is_open",
+    ),
+    CheckConstraint(
+        "(action IS NOT NULL) = (status = 'REQUIRES_ACTION') AND (action IS NULL OR session_reference IS NOT NULL)",
+        name="attempt_action_is_required",
+    ),
+    CheckConstraint(
+        "close_reason IS NULL OR (close_reason IN ('canceled', 'replaced') AND session_reference IS NOT NULL)",
+        name="attempt_close_reason",
+    ),
     CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),
@@ -173,6 +198,12 @@ attempt = Table(
         "due_at",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index(
+        "attempt_by_return_token",
+        "return_token",
+        sqlite_where=text("return_token IS NOT NULL"),
+        postgresql_where=text("return_token IS NOT NULL"),
     ),
     Index("attempt_unproven", "status", "created_at", sqlite_where=text(UNPROVEN), postgresql_where=text(UNPROVEN)),
     sqlite_with_rowid=False,
@@ -256,6 +287,42 @@ provider_webhook = Table(
         "applied_at",
         sqlite_where=text("applied_at IS NOT NULL"),
         postgresql_where=text("applied_at IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# A merchant's accounts with payment providers.
+provider_account = Table(
+    "provider_account",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("name", Text, nullable=False, comment="for people"),
+    Column("status", Text, nullable=False),
+    Column("credentials", Text, nullable=False, comment="encrypted; a JSON object of strings"),
+    Column("hints", Text, nullable=False, comment="a JSON object: what may be shown of each credential"),
+    Column("position", Integer, nullable=False, comment="the order of preference among the merchant's accounts"),
+    Column("version", Integer, nullable=False, comment="counts its changes; each is made to the one that was seen"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    PrimaryKeyConstraint("id", "merchant_id", name="provider_account_pkey"),
+    CheckConstraint("mode IN ('test', 'live')", name="provider_account_mode"),
+    CheckConstraint("status IN ('ACTIVE', 'DISABLED')", name="provider_account_status"),
+    CheckConstraint("(disabled_at IS NOT NULL) = (status = 'DISABLED')", name="provider_account_disabled_says_when"),
+    CheckConstraint("position >= 1", name="provider_account_position"),
+    CheckConstraint("credentials LIKE 'v_.%'", name="provider_account_credentials_are_encrypted"),
+    Index("provider_account_by_merchant", "merchant_id", "id"),
+    Index(
+        "provider_account_by_preference",
+        "merchant_id",
+        "mode",
+        "position",
+        "id",
+        sqlite_where=text(USABLE_ACCOUNT),
+        postgresql_where=text(USABLE_ACCOUNT),
     ),
     sqlite_with_rowid=False,
 )

@@ -10,7 +10,8 @@ from paidonce.clock import Instant
 
 class EventType(StrEnum):
     """The types of events. ``checkout.*`` are transitions; ``attempt.*`` concern an attempt that has not changed its
-    checkout yet; ``endpoint.*`` concern a webhook endpoint and no checkout.
+    checkout yet. ``endpoint.*`` concern a webhook endpoint and ``provider_account.*`` an account with a payment
+    provider; both concern no checkout.
     """
 
     CHECKOUT_CREATED = "checkout.created"
@@ -24,6 +25,9 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ATTEMPT_STARTED = "attempt.started"
+    ATTEMPT_REQUIRES_ACTION = "attempt.requires_action"
+    ATTEMPT_ACCEPTED = "attempt.accepted"
+    ATTEMPT_CLOSING = "attempt.closing"
     ATTEMPT_UNKNOWN = "attempt.unknown"
     ATTEMPT_NEEDS_REVIEW = "attempt.needs_review"
     ENDPOINT_CREATED = "endpoint.created"
@@ -31,6 +35,11 @@ class EventType(StrEnum):
     ENDPOINT_RESUMED = "endpoint.resumed"
     ENDPOINT_DELETED = "endpoint.deleted"
     ENDPOINT_TEST = "endpoint.test"
+    PROVIDER_ACCOUNT_CREATED = "provider_account.created"
+    PROVIDER_ACCOUNT_ROTATED = "provider_account.rotated"
+    PROVIDER_ACCOUNT_MOVED = "provider_account.moved"
+    PROVIDER_ACCOUNT_DISABLED = "provider_account.disabled"
+    PROVIDER_ACCOUNT_ENABLED = "provider_account.enabled"
 
 
 class Cause(StrEnum):

@@ -26,7 +26,7 @@ def create_web_app(service: Service) -> ASGIApp:
     render_pages(OPERATIONS)
     limits = make_rate_limiter(service.settings)
     router = Router(
-        routes_of(OPERATIONS, service, authenticate_for(service, limits)),
+        [*routes_of(OPERATIONS, service, authenticate_for(service, limits)), *service.provider_pages],
         redirect_slashes=False,
         default=_refuse_unknown_path,
     )
@@ -58,7 +58,8 @@ def only_http(app: ASGIApp) -> ASGIApp:
 def _pattern(operation: Operation) -> str:
     if not operation.takes_slashes:
         return operation.path
-    return operation.path.replace(f"{{{operation.variable}}}", f"{{{operation.variable}:path}}")
+    (variable,) = operation.variables
+    return operation.path.replace(f"{{{variable}}}", f"{{{variable}:path}}")
 
 
 async def _refuse_unknown_path(_scope: Scope, _receive: Receive, _send: Send) -> None:

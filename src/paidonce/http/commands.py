@@ -13,6 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from paidonce import ids
+from paidonce.checkouts.model import ProviderRoute
 from paidonce.database.batch import Action
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing, PaidonceError
@@ -62,7 +63,7 @@ class Repeat(msgspec.Struct, frozen=True):
 class Command(Generic[ParamsT, OutcomeT]):
     """What a POST asks for.
 
-    ``action`` runs over ``params`` in the transaction that claims the idempotency key. ``provider`` names the provider
+    ``action`` runs over ``params`` in the transaction that claims the idempotency key. ``route`` names the provider
     that is called when the transaction has committed, where the action begins an attempt.
     ``summarize`` says what is stored for those who repeat the request. It is one function for each operation.
     ``respond`` answers when it is done, ``respond_again`` when it was done before; the status is the first response's.
@@ -74,7 +75,7 @@ class Command(Generic[ParamsT, OutcomeT]):
     summarize: Callable[[ParamsT, OutcomeT], StoredResponse]
     respond: Callable[[OutcomeT], Awaitable[Response]]
     respond_again: Callable[[Repeat], Awaitable[Response]]
-    provider: str | None = None
+    route: ProviderRoute | None = None
     secret: str | None = None
     check: Callable[[], Awaitable[None]] | None = None
 
@@ -90,10 +91,10 @@ async def perform(
     idempotency = await _idempotency(command, request, body, tenant)
     if command.check is not None and not await _was_answered(idempotency, service):
         await command.check()
-    if command.provider is None:
+    if command.route is None:
         outcome = await service.writer.submit(*with_idempotency(idempotency, command.action, command.params))
     else:
-        outcome = await service.worker.begin(command.action, command.params, command.provider, idempotency=idempotency)
+        outcome = await service.worker.begin(command.action, command.params, command.route, idempotency=idempotency)
     if not isinstance(outcome, AlreadyProcessed):
         return await command.respond(outcome)
     secret = _open(service.encryption, outcome.record, request.caller)

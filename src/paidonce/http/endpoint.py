@@ -24,8 +24,7 @@ class PathEndpoint:
     def __init__(self, operations: Sequence[Operation], service: Service, authenticate: Authenticate) -> None:
         self._operations: Final[Mapping[str, Operation]] = _by_method(operations)
         self._allowed = sorted([*self._operations, OPTIONS])
-        self._variable = operations[0].variable
-        self._path_id = PATH_IDS[self._variable] if self._variable else None
+        self._variables = operations[0].variables
         self._service = service
         self._authenticate = authenticate
 
@@ -41,12 +40,13 @@ class PathEndpoint:
                 return Response(status_code=204, headers={"Allow": ", ".join(self._allowed)})
             raise MethodNotAllowed(request.method, self._allowed)
         await self._authenticate(request, operation)
-        path_value = request.path_params[self._variable] if self._variable else ""
-        if self._path_id is not None:
-            self._path_id.check(path_value)
+        path_value = ""
+        for name in self._variables:
+            path_value = request.path_params[name]
+            PATH_IDS[name].check(path_value)
         response = await operation.handle(ApiRequest(request, self._service, path_value))
         prefix = prefix_in(request.scope)
-        if prefix and isinstance(response, Response) and "location" in response.headers:
+        if prefix and isinstance(response, Response) and response.headers.get("location", "").startswith("/"):
             response.headers["location"] = prefix + response.headers["location"]
         return response
 

@@ -64,7 +64,7 @@ class Description(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
-    """A call of the API. ``path`` has its variable part in braces; with ``takes_slashes`` that part may hold slashes.
+    """A call of the API. ``path`` has its variable parts in braces; with ``takes_slashes`` its one may hold slashes.
 
     ``scope`` is what the API key must have; without it the call is open to everybody, and ignores query parameters.
     ``details_scope`` is a scope with which an open call tells more: a key that is given for it must be valid.
@@ -100,9 +100,9 @@ class Operation:
             raise TypeError(message)
 
     @cached_property
-    def variable(self) -> str | None:
-        """The name of the path's variable part; None where it has none."""
-        return next((part[1:-1] for part in self.path.split("/") if part.startswith("{")), None)
+    def variables(self) -> list[str]:
+        """The names of the path's variable parts. The last one names what the call is about."""
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
     @cached_property
     def returns_list(self) -> bool:

@@ -35,8 +35,10 @@ PATH_IDS: Final = {
     "refund_id": _id("The refund's id.", ids.REFUND, errors.RefundNotFound),
     "event_id": _id("The event's id.", ids.EVENT, errors.EventNotFound),
     "endpoint_id": _id("The webhook endpoint's id.", ids.ENDPOINT, errors.WebhookEndpointNotFound),
+    "account_id": _id("The provider account's id.", ids.PROVIDER_ACCOUNT, errors.ProviderAccountNotFound),
     "delivery_id": _id("The delivery's id.", ids.DELIVERY, errors.DeliveryNotFound),
     "key_id": _id("The API key's id, never the key itself.", ids.KEY, errors.KeyNotFound),
     "key": PathId("The key as one part of the path, a slash in it as `%2F`.", "[!-~]([ -~]{0,253}[!-~])?", "abc123"),
+    "return_token": PathId("The token of the return URL.", "[0-9A-Za-z]{32}", "0" * 32, errors.CheckoutNotFound),
     "provider": PathId("The provider's name.", "[a-z][a-z0-9_]{0,63}", "simulator"),
 }

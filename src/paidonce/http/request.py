@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from paidonce import ids
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
 from paidonce.events.model import Origin
 from paidonce.http.context import RequestContext, context_of
@@ -24,7 +25,7 @@ class NoParameters(Fields, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """``http`` is what came in, ``service`` the running parts, ``path_value`` the path's variable part, else empty."""
+    """``http`` is what came in, ``service`` the running parts, ``path_value`` the last variable part of the path."""
 
     http: Request
     service: Service
@@ -52,6 +53,11 @@ class ApiRequest:
     def resource(self) -> TenantScopedId:
         """The resource that the path names, for this caller alone: another merchant's is not found."""
         return self.scoped_id(self.path_value)
+
+    def new_return_url(self) -> str:
+        """Make a URL, which nobody can guess, to which a provider sends a buyer back."""
+        base = self.service.settings.public_url or str(self.http.base_url)
+        return f"{base.rstrip('/')}/return/{ids.new_return_token()}"
 
     def scoped_id(self, resource_id: str) -> TenantScopedId:
         """Name a resource for this caller alone: another merchant's is not found."""

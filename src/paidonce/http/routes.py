@@ -10,7 +10,8 @@ from paidonce.http import meta
 from paidonce.http.operation import Operation
 from paidonce.idempotency import http as idempotency
 from paidonce.merchants import http as merchants
-from paidonce.payments import http as payments
+from paidonce.payments import http as payments, return_http
+from paidonce.provider_accounts import http as provider_accounts
 from paidonce.provider_webhooks import http as provider_webhooks
 from paidonce.webhook_endpoints import deliveries_http as deliveries, http as webhook_endpoints
 
@@ -40,6 +41,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     deliveries.get_redeliveries,
     deliveries.get_delivery,
     deliveries.redeliver_delivery,
+    provider_accounts.create_account,
+    provider_accounts.get_accounts,
+    provider_accounts.get_account,
+    provider_accounts.rotate_account,
+    provider_accounts.move_account,
+    provider_accounts.disable_account,
+    provider_accounts.enable_account,
+    provider_accounts.check_account,
     idempotency.get_idempotency_key,
     merchants.create_merchant,
     merchants.get_merchants,
@@ -48,6 +57,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     merchants.revoke_key,
     merchants.rotate_key,
     provider_webhooks.receive_webhook,
+    provider_webhooks.receive_account_webhook,
+    return_http.return_from_provider,
     meta.live,
     meta.ready,
     meta.openapi,

@@ -17,6 +17,8 @@ class Scope(StrEnum):
     REFUNDS_WRITE = "refunds:write"
     EVENTS_READ = "events:read"
     WEBHOOKS_WRITE = "webhooks:write"
+    PROVIDERS_READ = "providers:read"
+    PROVIDERS_WRITE = "providers:write"
     ADMIN = "admin"
 
 
@@ -31,7 +33,7 @@ OVERLAP_SECONDS_MAX: Final = 30 * 86_400
 
 
 class Mode(StrEnum):
-    """The mode that a key is named for. Both modes see the same data; only the simulator takes payments so far."""
+    """The mode that a key is named for, and the mode of the provider accounts that it sees."""
 
     TEST = "test"
     LIVE = "live"
@@ -79,7 +81,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     def caller(self) -> "Caller":
         """The caller of a request with this key."""
         scopes = frozenset(Scope(one) for one in self.scopes.split())
-        return Caller(None if self.merchant_id == OPERATOR else self.merchant_id, scopes, self.id)
+        if self.merchant_id == OPERATOR:
+            return Caller(None, scopes, self.id)
+        return Caller(self.merchant_id, scopes, self.id, Mode(self.mode))
 
 
 class TenantScopedId(msgspec.Struct, frozen=True):
@@ -119,12 +123,14 @@ class Caller(msgspec.Struct, frozen=True):
     """The caller of a request. Without a merchant it may act for all: an operator, or everybody while authentication is
     off.
 
-    ``key_id`` is None while authentication is off.
+    ``key_id`` is None while authentication is off. ``mode`` is that of a merchant's key; None where the caller may act
+    in both modes.
     """
 
     merchant_id: str | None
     scopes: frozenset[Scope]
     key_id: str | None = None
+    mode: Mode | None = None
 
 
 # While authentication is off, nobody may create keys: they would still be valid after it is turned on.

@@ -13,7 +13,15 @@ from paidonce.merchants.actions import IssuedKey
 from paidonce.merchants.model import OVERLAP_SECONDS_DEFAULT, OVERLAP_SECONDS_MAX, ApiKey, Merchant
 
 KeyId = Annotated[str, whole(ids.pattern(ids.KEY))]
-MerchantScope = Literal["checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"]
+MerchantScope = Literal[
+    "checkouts:read",
+    "checkouts:write",
+    "refunds:write",
+    "events:read",
+    "webhooks:write",
+    "providers:read",
+    "providers:write",
+]
 
 
 class CreateMerchantBody(Fields, frozen=True, kw_only=True):

@@ -18,12 +18,13 @@ from paidonce.errors import (
     InvalidState,
     PaymentInProgress,
 )
-from paidonce.events.model import Cause, Origin
+from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.ids import ATTEMPT, NewId
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
-from paidonce.payments.model import Attempt, AttemptKind, as_latest, new_attempt
+from paidonce.payments.model import Attempt, AttemptKind, CloseReason, as_latest, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
+from paidonce.payments.session_store import close_sessions
 
 log = structlog.get_logger()
 
@@ -99,6 +100,11 @@ def start_cancels(transaction: Transaction, requests: Sequence[StartCancel]) -> 
 
 def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcome:
     checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
+    if checkout is not None and checkout.status == CheckoutStatus.PROCESSING and checkout.attempt is not None:
+        if checkout.attempt.close_reason == CloseReason.CANCELED:
+            return Repeated(checkout)
+        if checkout.awaits_buyer:
+            return _cancel_session(transaction, checkout, request)
     if checkout is None or checkout.status != CheckoutStatus.AUTHORIZED or checkout.attempt is None:
         outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout, request.origin)])[0]
         return Repeated(outcome) if isinstance(outcome, Checkout) else outcome
@@ -109,6 +115,25 @@ def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcom
     cause = Cause.CLOCK if checkout.expires_at <= transaction.now else Cause.REQUEST
     started = _start_void(transaction, checkout, request, cause)
     return started or _start_cancel(transaction, request)  # Another process moved it meanwhile: look again.
+
+
+def _cancel_session(transaction: Transaction, checkout: Checkout, request: StartCancel) -> StartOutcome:
+    """Have the session closed that the buyer has not paid. The checkout is canceled when the provider proves that."""
+    newest = _newest_attempt(checkout)
+    if close_sessions(transaction, [(TenantScopedId(newest.id, checkout.merchant_id), CloseReason.CANCELED)]):
+        transaction.events.append(
+            NewEvent(
+                type=EventType.ATTEMPT_CLOSING,
+                cause=Cause.REQUEST,
+                merchant_id=checkout.merchant_id,
+                checkout_id=checkout.id,
+                attempt_id=newest.id,
+                origin=request.origin,
+                detail={"reason": CloseReason.CANCELED},
+            )
+        )
+        return Repeated(checkout)
+    return _start_cancel(transaction, request)  # It is not as it was seen: look again.
 
 
 def _ours(transaction: Transaction, checkout: Checkout, attempt_id: str) -> Started:
@@ -169,7 +194,7 @@ def _change(
         now=now,
         lease_ms=lease_ms,
         amount=amount,
-        provider=newest.provider,
+        route=newest.route,
         payment_method=newest.payment_method,
         # After a capture that was declined, the newest attempt names the charge that it was to capture.
         charge_reference=newest.charge_reference or newest.provider_reference,

@@ -10,7 +10,7 @@ from typing import Final
 
 from paidonce.clock import Clock, Instant
 from paidonce.ids import Chance
-from paidonce.providers.base import Evidence, NotFound, Unknown
+from paidonce.providers.base import Evidence, NotDone, NotFound, Unknown
 
 UNKNOWN_IN_A_ROW_MAX: Final = 50  # Fewer could be chance where one answer in three is lost; more is an outage.
 PAUSE_MS_MIN: Final = 1_000
@@ -33,6 +33,16 @@ class CircuitBreaker:
         self._pauses = 0
         self._is_half_open = False
         self._open_until: Instant = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are paused, or at most one is permitted to try the provider."""
+        return self._pauses > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is running, and nothing speaks against the provider."""
+        return self._calls == 0 and self._pauses == 0 and self._unknown_in_a_row == 0
 
     @property
     def free(self) -> int:
@@ -59,10 +69,11 @@ class CircuitBreaker:
 
     def record(self, evidence: Evidence) -> None:
         """Learn from an outcome: a proof closes the circuit breaker, too many outcomes without one in a row open it."""
-        if not isinstance(evidence, Unknown | NotFound):
+        is_unhealthy = isinstance(evidence, Unknown) or (isinstance(evidence, NotDone) and evidence.retryable)
+        if not is_unhealthy and not isinstance(evidence, NotFound):
             self._unknown_in_a_row = self._pauses = 0
             self._is_half_open = False
-        elif isinstance(evidence, Unknown):
+        elif is_unhealthy:
             self._unknown_in_a_row += 1
             if self._is_half_open or (not self._pauses and self._unknown_in_a_row >= UNKNOWN_IN_A_ROW_MAX):
                 self._is_half_open = False

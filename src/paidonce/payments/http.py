@@ -1,12 +1,13 @@
 """The calls that move money: pay, capture, cancel, refund."""
 
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.checkouts.http import checkout_tenant, load_checkout, respond_when_settled
-from paidonce.checkouts.model import CheckoutStatus
+from paidonce.checkouts.model import CheckoutStatus, ProviderRoute
 from paidonce.checkouts.schemas import CheckoutResponse, checkout_response
 from paidonce.errors import (
     AmountExceedsCapturable,
@@ -14,10 +15,12 @@ from paidonce.errors import (
     AttemptsExhausted,
     CheckoutExpired,
     CheckoutNotFound,
-    FieldError,
-    InvalidRequest,
     InvalidState,
     PaymentInProgress,
+    ProviderAccountDisabled,
+    ProviderAccountNotFound,
+    ProviderAccountWrongMode,
+    ProviderNotFound,
     RefundNotFound,
 )
 from paidonce.http.commands import Command, Repeat
@@ -29,6 +32,7 @@ from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
+from paidonce.payments.providers import default_payment_method
 from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schemas import (
     CancelBody,
@@ -60,27 +64,38 @@ IN_PROGRESS: Final = ResponseSpec(
     body_example={"paymentMethod": "tok_success"},
     headers=["Prefer"],
     responses={202: IN_PROGRESS},
-    errors=[CheckoutNotFound, PaymentInProgress, InvalidState, AttemptsExhausted, CheckoutExpired],
+    errors=[
+        CheckoutNotFound,
+        PaymentInProgress,
+        InvalidState,
+        AttemptsExhausted,
+        CheckoutExpired,
+        ProviderNotFound,
+        ProviderAccountNotFound,
+        ProviderAccountDisabled,
+        ProviderAccountWrongMode,
+    ],
 )
 async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayment, Started | Repeated]:
     """Start a payment, or return the one that is in progress."""
-    providers = request.service.providers
-    if body.provider not in providers:
-        detail = f"There is no provider {body.provider}; there is {', '.join(sorted(providers))}."
-        raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+    chosen = await request.service.payment_providers.choose(
+        partial(checkout_tenant, request, body), request.caller.mode, provider=body.provider, account_id=body.account
+    )
+    payment_method = body.payment_method or default_payment_method(chosen.route)
     return Command(
         action=start_payments,
         params=StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=request.resource,
-            payment_method=body.payment_method,
-            provider=body.provider,
+            payment_method=payment_method,
+            route=chosen.route,
+            return_url=request.new_return_url() if chosen.provider.opens_session(payment_method) else None,
             origin=request.origin,
         ),
         summarize=summarize_attempt,
         respond=lambda outcome: _respond_started(request, outcome),
         respond_again=lambda _repeat: _respond_again(request),
-        provider=body.provider,
+        route=chosen.route,
     )
 
 
@@ -108,7 +123,7 @@ async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[St
         summarize=summarize_attempt,
         respond=lambda outcome: _respond_started(request, outcome),
         respond_again=lambda _repeat: _respond_again(request),
-        provider=await _provider_of(request),
+        route=await _route_of(request),
     )
 
 
@@ -146,7 +161,7 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
         summarize=summarize_cancel,
         respond=respond,
         respond_again=respond_again,
-        provider=await _provider_of(request),
+        route=await _route_of(request),
     )
 
 
@@ -189,7 +204,7 @@ async def create_refund(request: ApiRequest, body: RefundBody) -> Command[StartR
         summarize=summarize_refund,
         respond=respond,
         respond_again=respond_again,
-        provider=await _provider_of(request),
+        route=await _route_of(request),
     )
 
 
@@ -271,7 +286,7 @@ async def _load_refund(service: Service, refund: TenantScopedId) -> Attempt:
     return await service.reader.submit(load_refunds, refund)
 
 
-async def _provider_of(request: ApiRequest) -> str:
+async def _route_of(request: ApiRequest) -> ProviderRoute:
     """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
     checkout = await load_checkout(request.service, request.resource)
-    return checkout.attempt.provider if checkout.attempt else ""
+    return checkout.attempt.route if checkout.attempt else ProviderRoute("")

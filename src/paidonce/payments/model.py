@@ -1,6 +1,8 @@
-"""What an attempt is, and the reducer: one pure function from an attempt and evidence to what follows.
+"""What an attempt is, and the statuses that it goes through.
 
 READY ──> SENT ──> SUCCEEDED | DECLINED          evidence from the provider ends an attempt, from any source
+            ├────> REQUIRES_ACTION                   the buyer must act: the provider is asked until the session expires
+            ├────> ACCEPTED                          the provider will tell the outcome later
             └────> UNKNOWN ──> … ──> NEEDS_REVIEW    no proof: asked again on a schedule, then shown to people
 """
 
@@ -10,18 +12,9 @@ from typing import Final
 
 import msgspec
 
-from paidonce.checkouts.model import Checkout, CheckoutStatus, LatestAttempt
+from paidonce.checkouts.model import Checkout, CheckoutStatus, LatestAttempt, ProviderRoute
 from paidonce.clock import Instant
-from paidonce.providers.base import (
-    Authorized,
-    Declined,
-    Evidence,
-    NotFound,
-    OperationKind,
-    RequiresReview,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import OperationKind
 
 
 class AttemptKind(StrEnum):
@@ -40,15 +33,26 @@ class AttemptStatus(StrEnum):
 
     READY = "READY"
     SENT = "SENT"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    ACCEPTED = "ACCEPTED"
     UNKNOWN = "UNKNOWN"
     NEEDS_REVIEW = "NEEDS_REVIEW"
     SUCCEEDED = "SUCCEEDED"
     DECLINED = "DECLINED"
 
 
+class CloseReason(StrEnum):
+    """Why the session of an attempt is closed before it expires."""
+
+    CANCELED = "canceled"  # The checkout is canceled once the session takes no money.
+    REPLACED = "replaced"  # Another attempt to pay is wanted.
+
+
 _BY_EVIDENCE: Final = {
     AttemptStatus.SUCCEEDED,
     AttemptStatus.DECLINED,
+    AttemptStatus.REQUIRES_ACTION,
+    AttemptStatus.ACCEPTED,
     AttemptStatus.UNKNOWN,
     AttemptStatus.NEEDS_REVIEW,
 }
@@ -57,8 +61,11 @@ ALLOWED: Final = {
     # Committed, and not known to be sent; a claim makes it SENT.
     AttemptStatus.READY: {AttemptStatus.SENT, *_BY_EVIDENCE},
     # From here money may have moved: only the provider's proof ends it.
-    AttemptStatus.SENT: _BY_EVIDENCE,
-    AttemptStatus.UNKNOWN: _BY_EVIDENCE,
+    AttemptStatus.SENT: {AttemptStatus.SENT, *_BY_EVIDENCE},
+    # The buyer has approved: the charge is about to be sent.
+    AttemptStatus.REQUIRES_ACTION: {AttemptStatus.SENT, *_BY_EVIDENCE},
+    AttemptStatus.ACCEPTED: _BY_EVIDENCE,  # Nothing is sent again.
+    AttemptStatus.UNKNOWN: {AttemptStatus.SENT, *_BY_EVIDENCE},
     AttemptStatus.NEEDS_REVIEW: {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED},
     AttemptStatus.SUCCEEDED: set[AttemptStatus](),
     # Money that moved after all: the checkout follows it, or the money goes back at once.
@@ -72,10 +79,18 @@ def check_transition(source: AttemptStatus, target: AttemptStatus) -> AttemptSta
     return target
 
 
+def sources_of(target: AttemptStatus) -> tuple[AttemptStatus, ...]:
+    """Name the statuses from which the table allows a transition to this one."""
+    return tuple(source for source, targets in ALLOWED.items() if target in targets)
+
+
 FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 
 # Whose success is never lost, however late its proof comes after a decline.
 MOVES_MONEY: Final = frozenset({AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND})
+
+# What gives money back, and is never given up because the provider declines.
+GIVES_BACK: Final = frozenset({AttemptKind.VOID, AttemptKind.REVERSAL})
 
 # Where a proof leads the attempt's checkout from PROCESSING. A void and the refunds do not pass through PROCESSING.
 CHECKOUT_AFTER: Final = {
@@ -98,17 +113,14 @@ OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
     AttemptKind.REVERSAL: "refund",
 }
 
-MINUTE: Final = 60
-HOUR: Final = 60 * MINUTE
-DAY: Final = 24 * HOUR
 
-# Most lost answers are found within seconds; an outage takes hours; after a month a person must look.
-LOOKUP_DELAYS_SECONDS: Final = (5, 30, 2 * MINUTE, 10 * MINUTE, HOUR, *[HOUR] * 23, *[DAY] * 30)
-JITTER: Final = 0.2  # Spreads the look-ups of attempts that were lost together.
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An attempt as it stands. ``fence`` is the number that its present owner must write under.
 
-
-class Attempt(msgspec.Struct, frozen=True):
-    """An attempt as it stands. ``fence`` is the number that its present owner must write under."""
+    An attempt with a ``return_url`` is paid through a session at the provider, ``session_reference`` once it is open.
+    The session is closed at ``session_expires_at``, or earlier for ``close_reason``. ``action`` is the JSON text of
+    what the buyer must do.
+    """
 
     id: str
     merchant_id: str
@@ -130,6 +142,23 @@ class Attempt(msgspec.Struct, frozen=True):
     created_at: Instant
     updated_at: Instant
     settled_at: Instant | None
+    account_id: str | None = None
+    raw_decline_code: str | None = None
+    session_reference: str | None = None
+    session_expires_at: Instant | None = None
+    action: str | None = None
+    return_url: str | None = None
+    return_token: str | None = None
+    close_reason: str | None = None
+
+    def is_closing(self, now: Instant) -> bool:
+        """Whether its session must take no money any more."""
+        return self.close_reason is not None or (self.session_expires_at is not None and now >= self.session_expires_at)
+
+    @property
+    def route(self) -> ProviderRoute:
+        """Where it is sent."""
+        return ProviderRoute(self.provider, self.account_id)
 
     @property
     def may_have_been_sent(self) -> bool:
@@ -146,88 +175,9 @@ class Transition(msgspec.Struct, frozen=True):
     provider_reference: str | None = None
     decline_code: str | None = None
     reason: str | None = None
-
-
-class LookupSchedule(msgspec.Struct, frozen=True):
-    """When an unknown outcome is asked about again; all delays scale with the first."""
-
-    first_seconds: float = float(LOOKUP_DELAYS_SECONDS[0])
-
-    def next_due_at(self, now: Instant, lookup_count: int, chance: float) -> Instant | None:
-        """Tell when to ask after ``lookup_count`` look-ups, or None when a person must. ``chance`` is in [0, 1)."""
-        if lookup_count >= len(LOOKUP_DELAYS_SECONDS):
-            return None
-        scale = self.first_seconds / LOOKUP_DELAYS_SECONDS[0]
-        jitter = 1 + JITTER * (chance - 0.5)
-        return now + max(1, round(LOOKUP_DELAYS_SECONDS[lookup_count] * scale * jitter * 1000))
-
-
-def decide(
-    attempt: Attempt, evidence: Evidence, *, now: Instant, schedule: LookupSchedule, chance: float
-) -> Transition | None:
-    """Decide what evidence does to an attempt; None where it changes nothing.
-
-    Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
-    sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
-    Evidence of another operation, or of other money, than was asked for proves nothing: a person must look.
-    """
-    status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
-    if isinstance(evidence, Succeeded | Authorized | Declined) and (other := _contradiction(attempt, evidence)):
-        evidence = RequiresReview(other)
-    proof = _proof(kind, evidence)
-    if status in FINAL:
-        late = status is AttemptStatus.DECLINED and kind in MOVES_MONEY
-        return proof if late and proof and proof.status is AttemptStatus.SUCCEEDED else None
-    if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
-        return proof
-    if isinstance(evidence, Unknown | NotFound):
-        return _look_up_later(attempt, _reason(evidence), schedule.next_due_at(now, attempt.lookup_count, chance))
-    return Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=_reason(evidence))
-
-
-def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined) -> str | None:
-    """Tell how what a provider speaks of differs from what it was asked for; None where it does not."""
-    asked = OPERATION_OF[AttemptKind(attempt.kind)]
-    if evidence.kind not in (None, asked):
-        return f"the provider reported a {evidence.kind}; a {asked} was requested"
-    if isinstance(evidence, Declined):
-        return None
-    amount = attempt.amount if evidence.amount is None else evidence.amount
-    currency = attempt.currency if evidence.currency is None else evidence.currency
-    if (amount, currency) == (attempt.amount, attempt.currency):
-        return None
-    return f"the provider reported {amount} {currency}; {attempt.amount} {attempt.currency} was requested"
-
-
-def _proof(kind: AttemptKind, evidence: Evidence) -> Transition | None:
-    """Tell how evidence ends an attempt of this kind; None where it is no proof of that."""
-    match evidence:
-        case Succeeded(reference):
-            return Transition(AttemptStatus.SUCCEEDED, provider_reference=reference)
-        case Authorized(reference) if kind is AttemptKind.AUTHORIZE:
-            return Transition(AttemptStatus.SUCCEEDED, provider_reference=reference)
-        # Money that is not given back is a person's business, not the end of the matter.
-        case Declined(code, reference) if kind not in (AttemptKind.VOID, AttemptKind.REVERSAL):
-            return Transition(AttemptStatus.DECLINED, provider_reference=reference, decline_code=code)
-    return None
-
-
-def _reason(evidence: Evidence) -> str:
-    match evidence:
-        case Unknown(reason) | RequiresReview(reason):
-            return reason
-        case NotFound():
-            return "the provider does not know the operation yet"
-        case Declined(code):
-            return f"the provider declined to return the money: {code}"
-        case Authorized() | Succeeded():
-            return "the provider holds money that it was requested to move"
-
-
-def _look_up_later(attempt: Attempt, reason: str, due_at: Instant | None) -> Transition:
-    if due_at is None:
-        return Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
-    return Transition(AttemptStatus.UNKNOWN, due_at=due_at, lookup_count=attempt.lookup_count + 1, reason=reason)
+    raw_decline_code: str | None = None
+    session_reference: str | None = None
+    action: str | None = None
 
 
 def new_attempt(
@@ -238,19 +188,23 @@ def new_attempt(
     now: Instant,
     lease_ms: int,
     amount: int,
-    provider: str,
+    route: ProviderRoute,
     payment_method: str,
     charge_reference: str | None = None,
     reason: str | None = None,
+    return_url: str | None = None,
 ) -> Attempt:
-    """Return an attempt that is to be committed: READY, or SENT and leased to the process that commits it."""
+    """Return an attempt that is to be committed: READY, or SENT and leased to the process that commits it.
+
+    An attempt with a ``return_url`` is paid through a session at the provider.
+    """
     return Attempt(
         id=attempt_id,
         merchant_id=checkout.merchant_id,
         checkout_id=checkout.id,
         kind=kind,
         status=AttemptStatus.SENT if lease_ms else AttemptStatus.READY,
-        provider=provider,
+        provider=route.provider,
         provider_key=attempt_id,
         payment_method=payment_method,
         amount=amount,
@@ -265,6 +219,10 @@ def new_attempt(
         created_at=now,
         updated_at=now,
         settled_at=None,
+        account_id=route.account_id,
+        session_expires_at=checkout.expires_at if return_url else None,
+        return_url=return_url,
+        return_token=return_url.rpartition("/")[2] if return_url else None,
     )
 
 

@@ -6,7 +6,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from paidonce.checkouts import store as checkouts
-from paidonce.checkouts.model import ATTEMPTS_MAX, PAYABLE, Checkout, CheckoutStatus, CheckoutTransition
+from paidonce.checkouts.model import (
+    ATTEMPTS_MAX,
+    PAYABLE,
+    Checkout,
+    CheckoutStatus,
+    CheckoutTransition,
+    ProviderRoute,
+)
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import (
@@ -20,7 +27,8 @@ from paidonce.errors import (
 from paidonce.events.model import Cause, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
-from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, as_latest, new_attempt
+from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, CloseReason, as_latest, new_attempt
+from paidonce.payments.session_store import close_sessions
 
 # Each round decides at least the requests whose checkout nobody else moved meanwhile; more rounds than transitions
 # that a checkout can make would be a defect.
@@ -49,12 +57,16 @@ StartOutcome: TypeAlias = Started | Repeated | PaidonceError
 
 
 class StartPayment(msgspec.Struct, frozen=True):
-    """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request."""
+    """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request.
+
+    With a ``return_url``, to which the provider sends the buyer back, it is paid through a session.
+    """
 
     attempt_id: str
     checkout: TenantScopedId
     payment_method: str
-    provider: str
+    route: ProviderRoute
+    return_url: str | None = None
     lease_ms: int = 0
     origin: Origin = Origin()
 
@@ -74,6 +86,8 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
                 outcomes[index] = CheckoutNotFound()
             elif (outcome := _decide(checkout, request, transaction.now)) is not None:
                 outcomes[index] = outcome
+                if isinstance(outcome, PaymentInProgress):
+                    _close_session(transaction, checkout)
             else:
                 starting.setdefault(checkout.id, (index, request, checkout))
         outcomes |= _start(transaction, starting)
@@ -93,9 +107,15 @@ def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOut
         return InvalidState(checkout.status, "paid")
     if attempt.id == request.attempt_id:  # Our own, from a commit whose answer was lost.
         return Started(checkout, _attempt(checkout, request, attempt.created_at))
-    if (attempt.payment_method, attempt.provider) != (request.payment_method, request.provider):
+    if (attempt.payment_method, attempt.route) != (request.payment_method, request.route):
         return PaymentInProgress()
     return Repeated(checkout)
+
+
+def _close_session(transaction: Transaction, checkout: Checkout) -> None:
+    """Where the attempt that is in the way only waits for its buyer, have its session closed: then it ends."""
+    if checkout.attempt is not None and checkout.attempt.status == AttemptStatus.REQUIRES_ACTION:
+        close_sessions(transaction, [(TenantScopedId(checkout.attempt.id, checkout.merchant_id), CloseReason.REPLACED)])
 
 
 def _start(
@@ -140,7 +160,8 @@ def _attempt(checkout: Checkout, request: StartPayment, now: Instant) -> Attempt
         lease_ms=request.lease_ms,
         amount=checkout.amount,
         payment_method=request.payment_method,
-        provider=request.provider,
+        route=request.route,
+        return_url=request.return_url,
     )
 
 

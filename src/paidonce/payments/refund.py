@@ -59,7 +59,7 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> Started | P
         now=transaction.now,
         lease_ms=request.lease_ms,
         amount=amount,
-        provider=checkout.attempt.provider,
+        route=checkout.attempt.route,
         payment_method=checkout.attempt.payment_method,
         charge_reference=checkout.attempt.charge_reference or checkout.attempt.provider_reference,
         reason=request.reason,

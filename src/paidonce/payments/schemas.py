@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 import msgspec
 
+from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.http.fields import Fields
 from paidonce.http.formats import Amount, Text, check_text, whole
@@ -32,10 +33,14 @@ def check_token(token: str) -> str | None:
 
 
 class PayBody(Fields, frozen=True, kw_only=True):
-    """How to pay; the whole body may be absent."""
+    """How to pay; the whole body may be absent. Without a ``provider`` and an ``account``, the merchant's first active
+    account is used, or the simulator where there is none. Without a ``paymentMethod`` the buyer pays on the provider's
+    page; at the simulator it is ``tok_success``.
+    """
 
-    payment_method: Token = "tok_success"
-    provider: Annotated[str, whole(r"[a-z][a-z0-9_]{0,63}")] = "simulator"
+    payment_method: Token | None = None
+    provider: Annotated[str, whole(r"[a-z][a-z0-9_]{0,63}")] | None = None
+    account: Annotated[str, whole(ids.pattern(ids.PROVIDER_ACCOUNT))] | None = None
 
     checks: ClassVar = {"paymentMethod": check_token}
 

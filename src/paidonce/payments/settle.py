@@ -20,28 +20,41 @@ from paidonce.payments.model import (
     Attempt,
     AttemptKind,
     AttemptStatus,
-    LookupSchedule,
+    CloseReason,
     Transition,
     as_latest,
-    decide,
     new_attempt,
 )
+from paidonce.payments.reducer import decide
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import Held
 from paidonce.providers.base import Evidence
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):
-    """A worker's request for due attempts at one provider."""
+    """A worker's request for due attempts at one provider: of all accounts but ``except_for``, or of ``only`` one.
+
+    An attempt without an account counts as that of the account "".
+    """
 
     provider: str
     limit: int
     lease_ms: int
+    except_for: tuple[str, ...] = ()
+    only: str | None = None
 
 
 def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) -> list[list[Attempt]]:
     """Claim due attempts for workers: READY ones, and those whose lease has ended."""
     return [
-        store.claim_due(transaction, one.provider, limit=one.limit, lease_until=transaction.now + one.lease_ms)
+        store.claim_due(
+            transaction,
+            one.provider,
+            limit=one.limit,
+            lease_until=transaction.now + one.lease_ms,
+            except_for=one.except_for,
+            only=one.only,
+        )
         for one in requests
     ]
 
@@ -105,10 +118,12 @@ class Settled(msgspec.Struct, frozen=True):
             provider_reference=transition.provider_reference,
             decline_code=transition.decline_code,
             settled_at=self.at,
+            lookup_count=transition.lookup_count,
+            action=None,
         )
         return msgspec.structs.replace(
             checkout,
-            status=target,
+            status=CheckoutStatus.CANCELED if _is_canceled(attempt, transition) else target,
             amount_captured=checkout.amount_captured + _captured(attempt, target),
             updated_at=self.at,
             attempt=ended,
@@ -164,6 +179,11 @@ def _decide(attempt: Attempt, request: RecordEvidence, transaction: Transaction)
     return decide(attempt, request.evidence, now=transaction.now, schedule=request.schedule, chance=request.chance)
 
 
+def _is_canceled(attempt: Attempt, transition: Transition) -> bool:
+    """Whether its session was closed, and now provably takes no money, because the checkout is to be canceled."""
+    return attempt.close_reason == CloseReason.CANCELED and transition.status is AttemptStatus.DECLINED
+
+
 def _captured(attempt: Attempt, target: CheckoutStatus) -> int:
     return attempt.amount if target is CheckoutStatus.COMPLETED else 0
 
@@ -178,7 +198,9 @@ def _follow(transaction: Transaction, decided: Sequence[Decided]) -> None:
     for one in decided:
         _, attempt, transition = one
         if transition.status not in FINAL:
-            transaction.events.append(_event(EventType(f"attempt.{transition.status.lower()}"), one))
+            # That the buyer, or the provider, still has time is no news.
+            if transition.status != attempt.status or transition.status is AttemptStatus.UNKNOWN:
+                transaction.events.append(_event(EventType(f"attempt.{transition.status.lower()}"), one))
         elif attempt.kind == AttemptKind.REFUND:
             refunds.append(one)
         elif attempt.kind == AttemptKind.REVERSAL:
@@ -207,6 +229,10 @@ def _move_checkouts(transaction: Transaction, decided: Sequence[Decided]) -> Non
     moved = checkouts.apply_transitions(transaction, moves)
     # The attempt was under way, so nothing else may have moved its checkout: the partial unique index sees to it.
     assert len(moved) == len(moves), "an attempt ended whose checkout was not waiting for it"
+    canceled = [one for one in decided if _is_canceled(one[1], one[2])]
+    checkouts.apply_transitions(
+        transaction, [_move(one, CheckoutStatus.FAILED, CheckoutStatus.CANCELED) for one in canceled]
+    )
 
 
 def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: Decided) -> None:
@@ -224,7 +250,7 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: De
         now=transaction.now,
         lease_ms=0,
         amount=attempt.amount,
-        provider=attempt.provider,
+        route=attempt.route,
         payment_method=attempt.payment_method,
         charge_reference=attempt.charge_reference or transition.provider_reference,
         reason="the charge was confirmed too late for the checkout",
@@ -295,6 +321,7 @@ def _detail(transition: Transition) -> dict[str, str]:
     detail = {
         "providerReference": transition.provider_reference,
         "declineCode": transition.decline_code,
+        "rawDeclineCode": transition.raw_decline_code,
         "reason": transition.reason,
     }
     return {name: value for name, value in detail.items() if value is not None}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, or_, select, text, update
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
@@ -25,10 +25,13 @@ _RELEASE_ALL: Final = (
 )
 
 
-def _claim(_dialect: str) -> Update:
+_ACCOUNT: Final = func.coalesce(attempt.c.account_id, "")
+
+
+def _claim(*of_accounts: ColumnElement[bool]) -> Update:
     due = (
         select(attempt.c.id, attempt.c.merchant_id)
-        .where(attempt.c.provider == bindparam("at_provider"), attempt.c.due_at <= bindparam("now"))
+        .where(attempt.c.provider == bindparam("at_provider"), attempt.c.due_at <= bindparam("now"), *of_accounts)
         .order_by(attempt.c.due_at)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)  # Workers do not wait for rows of each other. SQLite has one writer anyway.
@@ -42,6 +45,11 @@ def _claim(_dialect: str) -> Update:
         updated_at=bindparam("now"),
     )
     return changes.returning(*_COLUMNS)
+
+
+def _claim_except(dialect: str) -> Update:
+    excluded = json_rows(dialect, "excluded", account=str)
+    return _claim(~exists().where(excluded.c.account == _ACCOUNT))
 
 
 def _by_id(dialect: str) -> Select[Any]:
@@ -68,6 +76,9 @@ def _settle(dialect: str) -> Update:
         lookup_count=int,
         provider_reference=str,
         decline_code=str,
+        raw_decline_code=str,
+        session_reference=str,
+        action=str,
         settled_at=int,
     )
     statement = update(attempt).where(
@@ -82,6 +93,9 @@ def _settle(dialect: str) -> Update:
         lookup_count=wanted.c.lookup_count,
         provider_reference=func.coalesce(wanted.c.provider_reference, attempt.c.provider_reference),
         decline_code=wanted.c.decline_code,
+        raw_decline_code=wanted.c.raw_decline_code,
+        session_reference=func.coalesce(wanted.c.session_reference, attempt.c.session_reference),
+        action=wanted.c.action,
         settled_at=wanted.c.settled_at,
         updated_at=bindparam("now"),
     )
@@ -124,7 +138,9 @@ _COUNT_UNPROVEN: Final = (
     .group_by(attempt.c.status)
 )
 
-_CLAIM: Final = Statement(_claim)
+_CLAIM: Final = Statement(lambda _: _claim())
+_CLAIM_ONLY: Final = Statement(lambda _: _claim(bindparam("account") == _ACCOUNT))
+_CLAIM_EXCEPT: Final = Statement(_claim_except)
 _BY_ID: Final = Statement(_by_id)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
 _SETTLE: Final = Statement(_settle)
@@ -146,12 +162,27 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
         transaction.run(_INSERT, {"rows": encode_rows(rows)})
 
 
-def claim_due(transaction: Transaction, provider: str, *, limit: int, lease_until: Instant) -> list[Attempt]:
-    """Claim at most ``limit`` due attempts of a provider until ``lease_until``; returns them with their new fence."""
-    found = transaction.rows(
-        _CLAIM,
-        {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until},
-    )
+def claim_due(
+    transaction: Transaction,
+    provider: str,
+    *,
+    limit: int,
+    lease_until: Instant,
+    except_for: Sequence[str] = (),
+    only: str | None = None,
+) -> list[Attempt]:
+    """Claim at most ``limit`` due attempts of a provider until ``lease_until``; returns them with their new fence.
+
+    ``except_for`` and ``only`` restrict the accounts.
+    """
+    wanted = {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until}
+    if only is not None:
+        found = transaction.rows(_CLAIM_ONLY, {**wanted, "account": only})
+    elif except_for:
+        excluded = encode_rows({"account": account} for account in except_for)
+        found = transaction.rows(_CLAIM_EXCEPT, {**wanted, "excluded": excluded})
+    else:
+        found = transaction.rows(_CLAIM, wanted)
     return [Attempt(*row) for row in found]
 
 
@@ -176,6 +207,9 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Atte
             "lookup_count": transition.lookup_count,
             "provider_reference": transition.provider_reference,
             "decline_code": transition.decline_code,
+            "raw_decline_code": transition.raw_decline_code,
+            "session_reference": transition.session_reference,
+            "action": transition.action,
             "settled_at": transaction.now if transition.status in FINAL else None,
         }
         for attempt, transition in transitions

@@ -5,12 +5,13 @@ others. A worker that takes over an attempt asks the provider about its key befo
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from paidonce.checkouts.model import Checkout
+from paidonce.checkouts.actions import load_checkouts
+from paidonce.checkouts.model import Checkout, ProviderRoute
 from paidonce.clock import Clock, Instant
 from paidonce.database.batch import Action
 from paidonce.database.batcher import Batcher
@@ -18,11 +19,20 @@ from paidonce.idempotency.actions import with_idempotency
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.ids import Chance
 from paidonce.jobs.leased_worker import LeasedWorker, NextClaim
-from paidonce.payments.circuit_breaker import CircuitBreaker
+from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
 from paidonce.payments.expiry import ExpiryPollers
-from paidonce.payments.model import Attempt, LookupSchedule
+from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.pay import Repeated, Started, StartOutcome
 from paidonce.payments.provider_calls import ProviderCaller
+from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.schedule import LookupSchedule
+from paidonce.payments.sessions import (
+    ChargeSession,
+    commit_charged_sessions,
+    find_returning,
+    resume_attempts,
+)
 from paidonce.payments.settle import (
     ClaimAttempts,
     RecordEvidence,
@@ -32,7 +42,6 @@ from paidonce.payments.settle import (
     release_attempts,
 )
 from paidonce.payments.store import Held
-from paidonce.providers.base import Provider
 
 CLAIM_MAX: Final = 256  # Attempts in one statement: more would keep others from the database for too long.
 
@@ -80,7 +89,7 @@ class AttemptQueue:
     def __init__(
         self,
         provider: str,
-        circuit_breaker: CircuitBreaker,
+        circuit_breakers: CircuitBreakers,
         caller: ProviderCaller,
         writer: Batcher,
         settings: WorkerSettings,
@@ -89,7 +98,7 @@ class AttemptQueue:
         settled: SettledListener,
     ) -> None:
         self._provider = provider
-        self._circuit_breaker = circuit_breaker
+        self._circuit_breakers = circuit_breakers
         self._caller = caller
         self._writer = writer
         self._settings = settings
@@ -97,21 +106,34 @@ class AttemptQueue:
         self._settled = settled
 
     async def claim(self, run: Callable[[ClaimedAttempt], None]) -> NextClaim:
-        """Claim as many attempts as the circuit breaker permits."""
-        permitted = self._circuit_breaker.acquire_up_to(CLAIM_MAX)
-        if not permitted:
+        """Claim as many attempts as there are places, and as the circuit breakers of their accounts permit."""
+        places = self._circuit_breakers.take_places(CLAIM_MAX)
+        if not places:
             return NextClaim.WHEN_A_PLACE_IS_FREE
-        attempts: list[Attempt] = []
+        admitted: list[Attempt] = []
         try:
-            request = ClaimAttempts(self._provider, permitted, self._settings.lease_ms)
-            attempts = await self._writer.submit(claim_attempts, request)
+            claimed = await self._claim(places)
+            admitted = [one for one in claimed if self._circuit_breakers.admit(one.account_id or NO_ACCOUNT)]
         finally:
-            self._circuit_breaker.release(permitted - len(attempts))
-        for attempt in attempts:
+            self._circuit_breakers.free_places(places - len(admitted))
+        for attempt in admitted:
             run(ClaimedAttempt(attempt))
-        if len(attempts) < permitted:
+        if len(admitted) < len(claimed):  # One account has more due than it may have under way.
+            kept = {attempt.id for attempt in admitted}
+            await self.release([ClaimedAttempt(one) for one in claimed if one.id not in kept])
+        if len(admitted) < places:
             return NextClaim.AT_THE_NEXT_POLL  # No more are due.
-        return NextClaim.AT_ONCE if permitted == CLAIM_MAX else NextClaim.WHEN_A_PLACE_IS_FREE
+        return NextClaim.AT_ONCE if places == CLAIM_MAX else NextClaim.WHEN_A_PLACE_IS_FREE
+
+    async def _claim(self, places: int) -> list[Attempt]:
+        """Claim due attempts. Of an account whose circuit breaker is half-open only one is claimed, to try it."""
+        lease_ms, blocked = self._settings.lease_ms, self._circuit_breakers.blocked
+        trials = self._circuit_breakers.to_try[:places] if blocked else ()
+        requests = [ClaimAttempts(self._provider, 1, lease_ms, only=account) for account in trials]
+        if len(trials) < places:
+            requests.append(ClaimAttempts(self._provider, places - len(trials), lease_ms, except_for=blocked))
+        claims = await asyncio.gather(*(self._writer.submit(claim_attempts, one) for one in requests))
+        return [attempt for claimed in claims for attempt in claimed]
 
     def id_of(self, job: ClaimedAttempt) -> str:
         """Return the id of the attempt."""
@@ -124,26 +146,27 @@ class AttemptQueue:
 
     async def run(self, job: ClaimedAttempt) -> RecordEvidence:
         """Call the provider."""
-        evidence, cause = await self._caller.call(job.attempt)
-        self._circuit_breaker.record(evidence)
+        called = await self._caller.call(job.attempt)
+        self._circuit_breakers.record(job.attempt.account_id or NO_ACCOUNT, called.evidence)
         return RecordEvidence(
             attempt_id=job.attempt.id,
-            evidence=evidence,
-            cause=cause,
+            evidence=called.evidence,
+            cause=called.cause,
             schedule=self._settings.schedule,
             chance=self._chance(),
             fence=job.attempt.fence,
-            attempt=job.attempt,
+            attempt=called.attempt,
         )
 
     async def record(self, job: ClaimedAttempt, result: RecordEvidence) -> None:
         """Record the evidence, and notify the clients that wait for the checkout."""
         settled = await self._writer.submit(record_evidence, result)
-        self._settled(job.attempt.checkout_id, settled.apply_to(job.checkout, job.attempt) if job.checkout else None)
+        recorded = result.attempt or job.attempt
+        self._settled(recorded.checkout_id, settled.apply_to(job.checkout, recorded) if job.checkout else None)
 
-    def job_ended(self, job: ClaimedAttempt) -> None:  # noqa: ARG002 - all attempts of a provider are alike
+    def job_ended(self, job: ClaimedAttempt) -> None:
         """Permit another call."""
-        self._circuit_breaker.release()
+        self._circuit_breakers.end(job.attempt.account_id or NO_ACCOUNT)
 
     async def release(self, jobs: Sequence[ClaimedAttempt]) -> None:
         """End leases, so that another worker need not wait for their end."""
@@ -157,7 +180,8 @@ class PaymentWorker:
     def __init__(
         self,
         writer: Batcher,
-        providers: Mapping[str, Provider],
+        reader: Batcher,
+        providers: PaymentProviders,
         settings: WorkerSettings,
         *,
         clock: Clock,
@@ -165,14 +189,21 @@ class PaymentWorker:
         settled: SettledListener,
     ) -> None:
         self._writer = writer
+        self._reader = reader
         self._settings = settings
-        self._circuit_breakers: dict[str, CircuitBreaker] = {}
+        self._circuit_breakers: dict[str, CircuitBreakers] = {}
         self._workers: dict[str, LeasedWorker[ClaimedAttempt, RecordEvidence]] = {}
-        caller = ProviderCaller(providers, timeout_seconds=settings.provider_timeout_seconds, clock=clock)
-        for name in providers:
-            breaker = CircuitBreaker(settings.provider_concurrency, clock=clock, chance=chance)
-            queue = AttemptQueue(name, breaker, caller, writer, settings, chance=chance, settled=settled)
-            self._circuit_breakers[name] = breaker
+        caller = ProviderCaller(
+            providers.find,
+            timeout_seconds=settings.provider_timeout_seconds,
+            clock=clock,
+            commit_session=self._commit_session,
+            load_checkout=self._load_checkout,
+        )
+        for name in providers.names:
+            breakers = CircuitBreakers(settings.provider_concurrency, clock=clock, chance=chance)
+            queue = AttemptQueue(name, breakers, caller, writer, settings, chance=chance, settled=settled)
+            self._circuit_breakers[name] = breakers
             self._workers[name] = LeasedWorker(
                 f"attempts at {name}", queue, poll_seconds=settings.poll_seconds, clock=clock, chance=chance
             )
@@ -181,7 +212,7 @@ class PaymentWorker:
             poll_seconds=settings.poll_seconds,
             clock=clock,
             expired=lambda checkout_id: settled(checkout_id, None),
-            voids_started=self._wake,
+            voids_started=self._wake_all,
         )
 
     async def start(self, *, alone: bool) -> None:
@@ -202,7 +233,7 @@ class PaymentWorker:
         self,
         action: Action[Request, StartOutcome],
         request: Request,
-        provider: str,
+        route: ProviderRoute,
         *,
         idempotency: Idempotency | None = None,
     ) -> Started | Repeated | AlreadyProcessed:
@@ -211,8 +242,8 @@ class PaymentWorker:
 
         ``idempotency`` says how the request takes effect once; then the outcome may be that it was processed before.
         """
-        worker = self._workers.get(provider)
-        is_leased = worker is not None and worker.is_running and self._circuit_breakers[provider].acquire()
+        worker, account = self._workers.get(route.provider), route.account_id or NO_ACCOUNT
+        is_leased = worker is not None and worker.is_running and self._circuit_breakers[route.provider].begin(account)
         is_started = False
         try:
             lease_ms = self._settings.lease_ms if is_leased else 0
@@ -223,15 +254,41 @@ class PaymentWorker:
             is_started = isinstance(outcome, Started)
         finally:
             if worker is not None and is_leased and not is_started:
-                self._circuit_breakers[provider].release()
+                self._circuit_breakers[route.provider].end(account)
                 worker.place_freed()
         if isinstance(outcome, Started) and worker is not None:
             if is_leased:
                 worker.run(ClaimedAttempt(outcome.attempt, outcome.checkout))
             else:
                 worker.wake()
+        elif isinstance(outcome, Repeated) and outcome.checkout.awaits_buyer:
+            self.wake(route.provider)  # Its session may be due to be closed.
         return outcome
 
-    def _wake(self) -> None:
+    async def resume(self, return_token: str) -> TenantScopedId | None:
+        """Ask the provider now whether the buyer has paid who comes back with this token; returns the id of their
+        checkout, None where there is none.
+        """
+        attempt = await self._reader.submit(find_returning, return_token)
+        if attempt is None:
+            return None
+        if attempt.status == AttemptStatus.REQUIRES_ACTION:
+            await self._writer.submit(resume_attempts, attempt)
+            self.wake(attempt.provider)
+        return TenantScopedId(attempt.checkout_id, attempt.merchant_id)
+
+    def wake(self, provider: str) -> None:
+        """Claim soon: an attempt at this provider is due."""
+        if provider in self._workers:
+            self._workers[provider].wake()
+
+    async def _commit_session(self, attempt: Attempt, reference: str) -> Attempt | None:
+        return await self._writer.submit(commit_charged_sessions, ChargeSession(attempt, reference))
+
+    async def _load_checkout(self, attempt: Attempt) -> Checkout:
+        checkout = TenantScopedId(attempt.checkout_id, attempt.merchant_id)
+        return await self._reader.submit(load_checkouts, checkout)
+
+    def _wake_all(self) -> None:
         for worker in self._workers.values():
             worker.wake()

@@ -8,7 +8,7 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.provider_webhooks import store
@@ -105,7 +105,7 @@ def _proving(
             chance=request.chance,
         )
         for request, webhook in waiting
-        if (attempt := attempts.get(webhook.attempt_key or "")) and attempt.provider == webhook.provider
+        if (attempt := attempts.get(webhook.attempt_key or "")) and str(attempt.route) == webhook.provider
     }
 
 

@@ -1,34 +1,66 @@
-"""The call that payment providers make: their webhooks."""
+"""The calls that payment providers make: their webhooks."""
 
 from starlette.responses import Response
 
-from paidonce.errors import BodyTooLarge, InvalidSignature, MalformedBody, ProviderNotFound
+from paidonce.checkouts.model import ProviderRoute
+from paidonce.errors import BodyTooLarge, InvalidSignature, MalformedBody, ProviderAccountNotFound, ProviderNotFound
 from paidonce.http.operation import ResponseSpec, raw_post
 from paidonce.http.request import ApiRequest
 from paidonce.http.responses import json_response
 from paidonce.provider_webhooks.schemas import ReceivedResponse
+from paidonce.providers.base import Provider
+
+DESCRIPTION = (
+    "For payment providers. The signature is verified over the raw bytes. A webhook is stored once and answered 200 "
+    "however often it arrives; it is applied after the response."
+)
+RAW_BODY = "What the provider sends, with the headers that sign it."
+BECAUSE = "A provider sends no idempotency key: a webhook is stored once by the id that its provider gave it."
+RESPONSES = {200: ResponseSpec(description="It is stored.", schema=ReceivedResponse)}
 
 
 @raw_post(
     "/providers/{provider}/webhooks",
     operation_id="receiveWebhook",
     tag="Providers",
-    summary="Receive a provider's webhook",
-    description="For payment providers. The signature is verified over the raw bytes. A webhook is stored once and "
-    "answered 200 however often it arrives; it is applied after the response.",
-    raw_body="What the provider sends, with the headers that sign it.",
-    because="A provider sends no idempotency key: a webhook is stored once by the id that its provider gave it.",
-    responses={200: ResponseSpec(description="It is stored.", schema=ReceivedResponse)},
+    summary="Receive a webhook of a provider without accounts",
+    description=DESCRIPTION,
+    raw_body=RAW_BODY,
+    because=BECAUSE,
+    responses=RESPONSES,
     errors=[MalformedBody, ProviderNotFound, InvalidSignature, BodyTooLarge],
 )
 async def receive_webhook(request: ApiRequest, body: bytes) -> Response:
     """Verify the signature, store the webhook, respond; it is applied afterwards."""
-    service, name = request.service, request.path_value
-    provider = service.providers.get(name)
+    provider = request.service.payment_providers.built_in(request.path_value)
     if provider is None:
         raise ProviderNotFound
-    notice = provider.read_webhook(request.http.headers, body)
-    if notice is None:
+    return await _receive(request, ProviderRoute(request.path_value), provider, body)
+
+
+@raw_post(
+    "/providers/{provider}/{account_id}/webhooks",
+    operation_id="receiveAccountWebhook",
+    tag="Providers",
+    summary="Receive a webhook for a merchant's account",
+    description=DESCRIPTION,
+    raw_body=RAW_BODY,
+    because=BECAUSE,
+    responses=RESPONSES,
+    errors=[MalformedBody, ProviderAccountNotFound, InvalidSignature, BodyTooLarge],
+)
+async def receive_account_webhook(request: ApiRequest, body: bytes) -> Response:
+    """Do the same with the secret of the account. A disabled account receives nothing: the provider retries."""
+    name, account_id = request.http.path_params["provider"], request.path_value
+    provider = await request.service.payment_providers.of_account(account_id)
+    if provider is None or provider.name != name:
+        raise ProviderAccountNotFound
+    return await _receive(request, ProviderRoute(name, account_id), provider, body)
+
+
+async def _receive(request: ApiRequest, route: ProviderRoute, provider: Provider, body: bytes) -> Response:
+    notices = await provider.read_webhook(request.http.headers, body)
+    if notices is None:
         raise InvalidSignature
-    await service.provider_webhook_processor.receive(name, notice, body)
-    return json_response(ReceivedResponse(notice.id))
+    await request.service.provider_webhook_processor.receive(str(route), notices, body)
+    return json_response(ReceivedResponse(notices[0].id))

@@ -1,7 +1,7 @@
 """The processor of provider webhooks: it stores each webhook, applies it at once, and retries what failed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -11,7 +11,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
 from paidonce.jobs.poller import AT_ONCE, Poller
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
     ApplyWebhook,
     DueWebhooks,
@@ -66,12 +66,13 @@ class ProviderWebhookProcessor:
             Poller("old provider webhooks", self._prune, poll_seconds=poll_seconds),
         ]
 
-    async def receive(self, provider: str, notice: Notice, body: bytes) -> None:
-        """Commit a webhook, and begin to apply it: what is acknowledged after this is never lost."""
-        name = await self._writer.submit(store_webhooks, ReceivedWebhook(provider, notice, body))
-        task = asyncio.create_task(self._apply(name))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def receive(self, provider: str, notices: Sequence[Notice], body: bytes) -> None:
+        """Commit what a webhook says, and begin to apply it: what is acknowledged after this is never lost."""
+        received = [ReceivedWebhook(provider, notice, body) for notice in notices]
+        for name in await asyncio.gather(*(self._writer.submit(store_webhooks, one) for one in received)):
+            task = asyncio.create_task(self._apply(name))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def start(self) -> None:
         """Start to look for webhooks that a process left that died, or that could not be applied."""

@@ -3,29 +3,66 @@
 Every operation has a ``key``: our idempotency key, which was committed before the first call. A result is evidence,
 with one type for each thing that can be known. A time-out, a refused connection or an HTTP 500 is ``Unknown``, and
 never an exception that could be taken for a failure.
+
+A charge is made directly, by ``charge``, or through a session: the provider's object that a buyer pays, such as
+Stripe's Checkout Session, PayPal's order or Mollie's payment. ``open`` creates the session and moves no money. Its
+reference is committed before anything else happens. From then on the session, which is paid at most once, protects
+from a second charge for longer than any idempotency key.
 """
 
-from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from paidonce.clock import Clock, Instant
 from paidonce.money import Money
+
+OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
+"""What the provider was asked to do. An authorization is a charge without capture."""
+
+HOSTED_PAGE: Final = "hosted"
+"""The payment method of a buyer who chooses how to pay on the provider's own page."""
+
+
+class OperationSupport(msgspec.Struct, frozen=True, kw_only=True):
+    """How an unknown outcome of one kind of operation can be resolved.
+
+    ``key_lifetime_seconds`` is how long the provider remembers an idempotency key; after that, a resend could move
+    money twice. It is 0 where the provider does not deduplicate. Where ``can_be_looked_up`` is false and the key is
+    forgotten, only a webhook or a person can tell the outcome.
+    """
+
+    key_lifetime_seconds: int
+    can_be_looked_up: bool
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider supports. It decides how an unknown outcome is handled."""
+    """What a provider supports."""
 
-    deduplicates_by_key: bool
-    key_lifetime_seconds: int  # How long it remembers a key. After that, a resend could charge twice.
-    can_be_asked_by_key: bool
+    charge: OperationSupport
+    capture: OperationSupport
+    void: OperationSupport
+    refund: OperationSupport
     manual_capture: bool
     partial_refund: bool
     webhooks: bool
 
+    def of(self, kind: OperationKind) -> OperationSupport:
+        """Return how unknown outcomes of this kind of operation are resolved."""
+        support: OperationSupport = getattr(self, kind)
+        return support
+
 
 class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``)."""
+    """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``).
+
+    ``payment_method`` is a token of the provider, or HOSTED_PAGE. ``session_reference`` is the reference of the session
+    that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt was called:
+    where the session protects from a second charge, a connector may use another key for each.
+    ``return_url``, ``description`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards,
+    what the buyer pays for, and when the session is closed.
+    """
 
     key: str
     money: Money
@@ -33,18 +70,42 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     capture: bool
     checkout_id: str
     merchant_id: str
+    created_at: Instant
+    call_number: int = 1
+    session_reference: str | None = None
+    return_url: str | None = None
+    description: str | None = None
+    expires_at: Instant | None = None
 
 
 class Modification(msgspec.Struct, frozen=True, kw_only=True):
     """A capture, void or refund of the charge with the provider's reference ``charge_reference``."""
 
+    kind: Literal["capture", "void", "refund"]
     key: str
     money: Money
     charge_reference: str
+    created_at: Instant
 
 
-OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
-"""What the provider was asked to do. An authorization is a charge without capture."""
+class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
+    """The buyer must visit ``url``, before ``expires_at`` where that is known."""
+
+    url: str
+    expires_at: Instant | None = None
+
+
+_ACTION_DECODER: Final = msgspec.json.Decoder(Redirect)
+
+
+def encode_action(action: Redirect) -> str:
+    """Encode what a buyer must do as JSON text."""
+    return msgspec.json.encode(action).decode()
+
+
+def decode_action(text: str) -> Redirect:
+    """Decode what ``encode_action`` encoded."""
+    return _ACTION_DECODER.decode(text)
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
@@ -73,19 +134,58 @@ class Authorized(msgspec.Struct, frozen=True, tag=True):
 
 
 class Declined(msgspec.Struct, frozen=True, tag=True):
-    """Proof that the operation did not and will not take place. ``code`` is the decline code; ``kind`` is as in
-    Succeeded.
+    """Proof that the operation did not and will not take place. ``code`` is the decline code, and ``raw_code`` the
+    provider's own; ``kind`` is as in Succeeded. For a session it is proof that it takes no money any more.
     """
 
     code: str
     reference: str | None = None
     kind: OperationKind | None = None
+    raw_code: str | None = None
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """Proof that a session exists, that it has moved no money, and that ``charge`` may be called: it was just opened,
+    or the buyer has approved. ``reference`` is the session's.
+    """
+
+    reference: str
+
+
+class RequiresAction(msgspec.Struct, frozen=True, tag=True):
+    """The session with this reference waits for the buyer. Money may move without another call from us."""
+
+    reference: str
+    action: Redirect
+
+
+class Accepted(msgspec.Struct, frozen=True, tag=True):
+    """The provider has accepted the operation, and its outcome will be known later. Nothing must be sent again."""
+
+    reference: str | None = None
+
+
+class NotDone(msgspec.Struct, frozen=True, tag=True):
+    """Proof that this call had no effect: the provider refused it, or nothing was sent. It proves nothing about an
+    earlier call with the same key.
+
+    ``retryable``: a later call may succeed, as after a lost connection or HTTP 429. Otherwise the attempt ends with the
+    decline code ``code``.
+    """
+
+    reason: str
+    code: str = "provider_refused"
+    retryable: bool = False
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """No proof: a time-out, a lost response, or an error. The operation may or may not have taken place."""
+    """No proof: a time-out, a lost response, or an error. The operation may or may not have taken place.
+
+    ``replayed``: the provider has stored this response for the key, so the same call would get it again.
+    """
 
     reason: str
+    replayed: bool = False
 
 
 class NotFound(msgspec.Struct, frozen=True, tag=True):
@@ -98,11 +198,23 @@ class RequiresReview(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Evidence: TypeAlias = Succeeded | Authorized | Declined | Unknown | NotFound | RequiresReview
+Evidence: TypeAlias = (
+    Succeeded
+    | Authorized
+    | Declined
+    | Opened
+    | RequiresAction
+    | Accepted
+    | NotDone
+    | Unknown
+    | NotFound
+    | RequiresReview
+)
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A webhook with a valid signature: the provider's id for it, the key of the operation, and the evidence.
+    """One statement of a webhook with a valid signature: the provider's id for it, the key of the operation, and the
+    evidence. A webhook holds at least one; the ids of several differ.
 
     ``key`` and ``evidence`` are None where the webhook does not concern a payment.
     """
@@ -116,7 +228,7 @@ class Provider(Protocol):
     """A payment provider. No method raises an exception for an error of the provider or the network: that is
     ``Unknown``.
 
-    A repeated key must return the first result, where ``capabilities`` says that the provider deduplicates keys.
+    A repeated key must return the first result, for as long as ``capabilities`` says that the provider remembers it.
     """
 
     @property
@@ -129,8 +241,22 @@ class Provider(Protocol):
         """What this provider supports."""
         ...
 
+    def opens_session(self, payment_method: str) -> bool:
+        """Tell whether a charge with this payment method is made through a session."""
+        ...
+
+    async def open(self, request: ChargeRequest) -> Evidence:
+        """Open a session, and move no money. The same key opens the same session, or one that nobody ever sees."""
+        ...
+
     async def charge(self, request: ChargeRequest) -> Evidence:
-        """Charge or authorize."""
+        """Charge or authorize: directly, or the session ``session_reference``."""
+        ...
+
+    async def close(self, request: ChargeRequest) -> Evidence:
+        """Close the session ``session_reference``. Declined proves that it takes no money any more; where the buyer has
+        paid meanwhile, the result is Succeeded or Authorized.
+        """
         ...
 
     async def capture(self, request: Modification) -> Evidence:
@@ -145,14 +271,63 @@ class Provider(Protocol):
         """Refund a charge, or a part of it."""
         ...
 
-    async def look_up(self, key: str) -> Evidence:
-        """Look up the outcome of the operation with this key."""
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
+        """Look up the outcome of an operation that may have been sent before. It is asked only where
+        ``can_be_looked_up`` is true, and of a session only if its reference is committed.
+        """
         ...
 
-    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:
+    async def check(self) -> Sequence[str]:
+        """Call the provider with these credentials, without any effect; returns what is wrong, a sentence each."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Close the connections to the provider. No call follows."""
+        ...
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice] | None:
         """Check the signature of a webhook on its raw bytes, and read it; None where the signature is missing, wrong or
         too old.
 
         Raises MalformedBody where the signature is valid but the body cannot be read.
         """
         ...
+
+
+class CredentialField(msgspec.Struct, frozen=True):
+    """One value of a merchant's credentials with a provider. ``name`` is its JSON field, in camelCase.
+
+    ``pattern`` is a regular expression that every valid value matches. A secret is never shown again.
+    """
+
+    name: str
+    description: str
+    pattern: str
+    is_secret: bool = True
+    is_required: bool = True
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a provider with a merchant's credentials. ``url`` is empty for the provider's own host.
+
+    ``mode`` is that of the account: a connector refuses credentials of the other mode where it can tell them apart.
+    """
+
+    credentials: Mapping[str, str]
+    mode: Literal["test", "live"]
+    url: str = ""
+    timeout_seconds: float
+    clock: Clock
+
+
+class Connector(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that merchants have accounts with: its name, its credentials, and how to open it.
+
+    ``refusal`` names, for each credential field that does not fit the mode or the others, what is wrong.
+    """
+
+    name: str
+    display_name: str
+    credential_fields: tuple[CredentialField, ...]
+    open: Callable[[Connection], Provider]
+    refusal: Callable[[Mapping[str, str], Literal["test", "live"]], Mapping[str, str]] = lambda _credentials, _mode: {}

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from paidonce.database_url import DatabaseUrl, parse_database_url
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 
 LEASE_SECONDS: Final = 2.0
 PROVIDER_TIMEOUT_SECONDS: Final = 1.0

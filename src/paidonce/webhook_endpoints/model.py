@@ -36,6 +36,8 @@ PAUSE_AFTER_SECONDS: Final = 72 * HOUR  # Without one success. The merchant can 
 RETRY_AFTER_SECONDS_MAX: Final = 24 * HOUR  # The longest that a receiver may put us off at once.
 JITTER: Final = 0.2  # Spreads the tries of deliveries that failed together.
 
+ON_REQUEST_ONLY: Final = ("endpoint.", "provider_account.")  # Events that concern no checkout.
+
 GONE: Final = 410  # A receiver's way of saying that it wants no more.
 
 
@@ -149,7 +151,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 def wants(event_types: Collection[str] | None, event_type: str) -> bool:
-    """Tell whether an endpoint gets events of a type. What tells of endpoints is only for those who ask for it."""
+    """Tell whether an endpoint gets events of a type. What concerns no checkout is only for those who ask for it."""
     if event_type == EventType.ENDPOINT_TEST:
         return False  # It goes to the one endpoint that it names.
-    return not event_type.startswith("endpoint.") if event_types is None else event_type in event_types
+    return not event_type.startswith(ON_REQUEST_ONLY) if event_types is None else event_type in event_types

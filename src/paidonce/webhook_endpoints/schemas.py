@@ -31,7 +31,7 @@ EventTypes = Annotated[
     list[EventType],
     Meta(
         max_length=len(EventType),
-        description="The types of events to send; none, or an empty list: all but those of endpoints themselves.",
+        description="The types of events to send; none, or an empty list: all that concern a checkout.",
     ),
 ]
 Description = Annotated[Text, Meta(description="Your own note.")]

@@ -8,10 +8,13 @@ import pytest
 
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import OPERATIONS
+from tests.support.fake_connector import CREDENTIALS, OTHER_KEY
 from tests.support.in_process_service import ENDPOINT, InProcessService, Json
 
 # POSTs that do not take the header. Whoever adds one says why it needs none.
 WITHOUT_HEADER: Final = {
+    "POST /provider-accounts/{account_id}/check": "It has no effect, and each call asks the provider anew.",
+    "POST /providers/{provider}/{account_id}/webhooks": "As the webhooks of a provider without accounts.",
     "POST /providers/{provider}/webhooks": "The provider sends no such header; its own id of a webhook is stored once.",
 }
 
@@ -97,6 +100,36 @@ async def rotate_key(inside: InProcessService) -> Call:
     return Call(f"/keys/{key_id}/rotate", {"overlapSeconds": 60}, {"overlapSeconds": 61}, by_operator=True)
 
 
+ACCOUNT: Final[Json] = {"provider": "fake", "credentials": CREDENTIALS}
+OTHER_ACCOUNT: Final[Json] = {**ACCOUNT, "credentials": {"apiKey": OTHER_KEY}}
+
+
+async def create_account(_inside: InProcessService) -> Call:
+    return Call("/provider-accounts", ACCOUNT, OTHER_ACCOUNT)
+
+
+async def rotate_account(inside: InProcessService) -> Call:
+    account = await inside.made("/provider-accounts", ACCOUNT)
+    path = f"/provider-accounts/{account['id']}/rotate"
+    return Call(path, {"credentials": {"apiKey": OTHER_KEY}}, {"credentials": CREDENTIALS})
+
+
+async def move_account(inside: InProcessService) -> Call:
+    account = await inside.made("/provider-accounts", ACCOUNT)
+    return Call(f"/provider-accounts/{account['id']}/position", {"position": 7}, {"position": 8})
+
+
+async def disable_account(inside: InProcessService) -> Call:
+    one, other = [(await inside.made("/provider-accounts", ACCOUNT))["id"] for _ in range(2)]
+    return Call(f"/provider-accounts/{one}/disable", {}, elsewhere=f"/provider-accounts/{other}/disable")
+
+
+async def enable_account(inside: InProcessService) -> Call:
+    one, other = [(await inside.made("/provider-accounts", ACCOUNT))["id"] for _ in range(2)]
+    await inside.made(f"/provider-accounts/{one}/disable")
+    return Call(f"/provider-accounts/{one}/enable", {}, elsewhere=f"/provider-accounts/{other}/enable")
+
+
 CALLS: Final[dict[str, Prepare]] = {
     "POST /checkouts": create_checkout,
     "POST /checkouts/{checkout_id}/pay": pay,
@@ -108,6 +141,11 @@ CALLS: Final[dict[str, Prepare]] = {
     "POST /webhook-endpoints/{endpoint_id}/test": send_test,
     "POST /webhook-endpoints/{endpoint_id}/redeliver": redeliver_range,
     "POST /deliveries/{delivery_id}/redeliver": redeliver,
+    "POST /provider-accounts": create_account,
+    "POST /provider-accounts/{account_id}/rotate": rotate_account,
+    "POST /provider-accounts/{account_id}/position": move_account,
+    "POST /provider-accounts/{account_id}/disable": disable_account,
+    "POST /provider-accounts/{account_id}/enable": enable_account,
     "POST /merchants": create_merchant,
     "POST /keys": create_key,
     "POST /keys/{key_id}/revoke": revoke_key,

@@ -16,6 +16,10 @@ from paidonce.idempotency.model import Claim
 from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import claim_keys, read_secrets
 from paidonce.ids import new_id, secret_bytes
+from paidonce.merchants.model import Mode
+from paidonce.provider_accounts.actions import CreateAccount, create_accounts
+from paidonce.provider_accounts.credentials import open_credentials, seal_credentials
+from paidonce.provider_accounts.store import read_all as read_all_accounts
 from paidonce.webhook_endpoints import actions
 from paidonce.webhook_endpoints.actions import CreateEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -33,12 +37,14 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
     )
     migrate(database)
     fill(database, read_keys(old))
+    add_accounts(database, read_keys(old))
     keep_secrets(database, read_keys(old))
     both = f"{new},{old}"
     for changed in (COUNT, 0):
         done = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=both)
         assert done.exit_code == 0
-        assert f"secrets of {changed} webhook endpoints and {changed} stored responses." in done.output
+        counts = f"secrets of {changed} webhook endpoints, {changed} provider accounts and {changed} stored responses."
+        assert counts in done.output
     refused = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=old)
     assert refused.exit_code == 1
     assert "is not configured" in refused.output
@@ -46,8 +52,10 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
     with database.read() as transaction:
         rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
         kept = read_secrets(transaction, after=("", ""), limit=COUNT + 1)
+        accounts = read_all_accounts(transaction, after="", limit=COUNT + 1)
     assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
     assert [open_stored_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
+    assert [open_credentials(ring, account) for account in accounts] == [{"apiKey": "whisper"}] * COUNT
     database.close()
 
 
@@ -67,6 +75,27 @@ def fill(database: Database, keys: Sequence[bytes]) -> None:
     ]
     with database.write() as transaction:
         actions.create_endpoints(transaction, commands)
+
+
+def add_accounts(database: Database, keys: Sequence[bytes]) -> None:
+    """Add provider accounts of several merchants."""
+    ring = Keyring(lambda: keys, draw=secret_bytes)
+    commands = [
+        CreateAccount(
+            id=account_id,
+            merchant_id=account_id[:4],
+            provider="fake",
+            mode=Mode.TEST,
+            name="The Fake",
+            credentials=seal_credentials(
+                ring, {"apiKey": "whisper"}, merchant_id=account_id[:4], account_id=account_id
+            ),
+            hints="{}",
+        )
+        for account_id in (f"{number // 10:04d}-{number}" for number in range(COUNT))
+    ]
+    with database.write() as transaction:
+        create_accounts(transaction, commands)
 
 
 def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event
 
 from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts, load_timelines
-from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
+from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
 from paidonce.database import statement
 from paidonce.database.engine import Database, open_database
@@ -20,10 +20,10 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import delete_expired_keys
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import (
     ClaimAttempts,
     RecordEvidence,
@@ -32,6 +32,8 @@ from paidonce.payments.settle import (
     release_all_attempts,
 )
 from paidonce.payments.store import count_unproven
+from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, load_accounts
+from paidonce.provider_accounts.model import AccountName
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
 from paidonce.providers.base import Succeeded
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
@@ -47,6 +49,7 @@ LARGE: Final = (
     "delivery_try",
     "redelivery",
     "idempotency_key",
+    "provider_account",
     "provider_webhook",
 )
 
@@ -58,9 +61,18 @@ def sell(transaction: Transaction) -> None:
         transaction,
         [NewCheckout(id=checkout.id, merchant_id="m", idempotency_key="1", amount=1000, currency="USD")] * 2,
     )
+    choose_accounts(
+        transaction,
+        [
+            ChooseAccount(merchant_id="m", mode=Mode.TEST),
+            ChooseAccount(merchant_id="m", mode=Mode.TEST, provider="stripe"),
+            ChooseAccount(merchant_id="m", mode=Mode.TEST, account_id="pac_1"),
+        ],
+    )
+    load_accounts(transaction, [AccountName("pac_1", "m")])
     start_payments(
         transaction,
-        [StartPayment(attempt_id="att_1", checkout=checkout, payment_method="tok", provider="simulator")],
+        [StartPayment(attempt_id="att_1", checkout=checkout, payment_method="tok", route=ProviderRoute("simulator"))],
     )
     [[attempt]] = claim_attempts(transaction, [ClaimAttempts("simulator", 8, 30_000)])
     [settled] = record_evidence(

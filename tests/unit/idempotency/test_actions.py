@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import Database, open_database
@@ -32,9 +32,10 @@ from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, 
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import expiry
 from paidonce.payments.expiry import DELETE_INTERVAL_MS
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import Succeeded
@@ -77,7 +78,7 @@ class RefundHarness:
             attempt_id=attempt_id,
             checkout=TenantScopedId(checkout_id, None),
             payment_method="tok",
-            provider="simulator",
+            route=ProviderRoute("simulator"),
         )
         self.do(start_payments, pay)
         proof = RecordEvidence(
@@ -285,7 +286,15 @@ async def test_the_worker_forgets_expired_keys_batch_after_batch(harness: Refund
     harness.refund(*(keyed(checkout_id, 1, f"k{number}") for number in range(5)))
     writer = threaded_batcher(harness.database.write, name="writer", queue_limit=10, batch_limit=4, chance=lambda: 0.5)
     await writer.start()
-    worker = PaymentWorker(writer, {}, SETTINGS, clock=lambda: harness.now, chance=lambda: 0.5, settled=lambda *_: None)
+    worker = PaymentWorker(
+        writer,
+        writer,
+        PaymentProviders({}),
+        SETTINGS,
+        clock=lambda: harness.now,
+        chance=lambda: 0.5,
+        settled=lambda *_: None,
+    )
     with patch.object(expiry, "DELETE_MAX", 2):
         harness.now = NOW + 30 * DAY_MS - 1
         await worker.start(alone=False)

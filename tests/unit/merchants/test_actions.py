@@ -111,7 +111,7 @@ def test_a_key_opens_its_merchants_doors_and_no_other(harness: ApiKeyHarness) ->
     scopes = frozenset({Scope.CHECKOUTS_READ})
     issued = harness.make("m1", scopes=scopes)
     living = harness.do(load_active_keys, [hash_secret(issued.secret.encode())])[0]
-    assert [one.caller for one in living.values()] == [Caller("m1", scopes, issued.key.id)]
+    assert [one.caller for one in living.values()] == [Caller("m1", scopes, issued.key.id, Mode(issued.key.mode))]
     assert isinstance(harness.make("m3"), MerchantNotFound)
 
 

@@ -13,6 +13,7 @@ from paidonce.merchants.model import (
     ApiKey,
     Caller,
     KeyStatus,
+    Mode,
     Scope,
     TenantScopedId,
     pick_visible,
@@ -58,13 +59,14 @@ def test_a_key_is_valid_until_its_expiry_unless_it_is_revoked(
 def test_a_caller_has_its_keys_merchant_and_scopes_and_an_operator_none() -> None:
     scopes = "checkouts:read events:read"
     allowed = frozenset({Scope.CHECKOUTS_READ, Scope.EVENTS_READ})
-    assert key("m", scopes).caller == Caller("m", allowed, "key_1")
+    assert key("m", scopes).caller == Caller("m", allowed, "key_1", Mode.TEST)
     assert key(OPERATOR, scopes).caller == Caller(None, allowed, "key_1")
-    assert key("m").caller == Caller("m", frozenset(), "key_1")
+    assert key("m").caller == Caller("m", frozenset(), "key_1", Mode.TEST)
 
 
 def test_a_merchant_may_have_every_scope_but_admin() -> None:
     written_out = {"checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"}
+    written_out |= {"providers:read", "providers:write"}
     assert written_out == MERCHANT_SCOPES
     assert Caller(None, frozenset(written_out), None) == UNAUTHENTICATED  # type: ignore[arg-type] # equal to the scopes
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from paidonce.checkouts.actions import create_checkouts
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
@@ -49,7 +49,7 @@ def have_due(database: Database) -> None:
                 attempt_id=f"att_{n}",
                 checkout=TenantScopedId(f"chk_{n}", "m"),
                 payment_method="tok",
-                provider="simulator",
+                route=ProviderRoute("simulator"),
             )
             for n in names
         ]

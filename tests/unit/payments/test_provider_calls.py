@@ -2,23 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from paidonce.errors import Overloaded
 from paidonce.events.model import Cause
 from paidonce.money import Money
 from paidonce.payments.model import Attempt, AttemptKind
 from paidonce.payments.provider_calls import ProviderCaller
+from paidonce.payments.providers import PaymentProviders
 from paidonce.providers.base import (
+    HOSTED_PAGE,
+    Accepted,
     Capabilities,
     ChargeRequest,
     Evidence,
     Modification,
     NotFound,
-    Notice,
+    OperationSupport,
+    Provider,
     RequiresReview,
     Succeeded,
     Unknown,
@@ -27,14 +32,24 @@ from paidonce.providers.base import (
 NOW: Final = 1_700_000_000_000
 TIMEOUT_SECONDS: Final = 20.0
 KEY_LIFETIME_SECONDS: Final = 3600
-ABLE: Final = Capabilities(
-    deduplicates_by_key=True,
-    key_lifetime_seconds=KEY_LIFETIME_SECONDS,
-    can_be_asked_by_key=True,
-    manual_capture=True,
-    partial_refund=True,
-    webhooks=False,
-)
+
+
+def capabilities(*, key_lifetime_seconds: int, can_be_looked_up: bool) -> Capabilities:
+    support = OperationSupport(key_lifetime_seconds=key_lifetime_seconds, can_be_looked_up=can_be_looked_up)
+    return Capabilities(
+        charge=support,
+        capture=support,
+        void=support,
+        refund=support,
+        manual_capture=True,
+        partial_refund=True,
+        webhooks=False,
+    )
+
+
+ABLE: Final = capabilities(key_lifetime_seconds=KEY_LIFETIME_SECONDS, can_be_looked_up=True)
+DEDUPLICATES_NOT: Final = capabilities(key_lifetime_seconds=0, can_be_looked_up=True)
+CANNOT_BE_ASKED: Final = capabilities(key_lifetime_seconds=KEY_LIFETIME_SECONDS, can_be_looked_up=False)
 BOOKED: Final = Succeeded("ch_9")
 
 
@@ -57,6 +72,15 @@ class RecordingProvider:
         self.found: Evidence = NotFound()
         self.on_look_up: Callable[[], None] = lambda: None
 
+    def opens_session(self, payment_method: str) -> bool:
+        return payment_method == HOSTED_PAGE
+
+    async def open(self, request: ChargeRequest) -> Evidence:
+        return self._booked("open", request)
+
+    async def close(self, request: ChargeRequest) -> Evidence:
+        return self._booked("close", request)
+
     async def charge(self, request: ChargeRequest) -> Evidence:
         return self._booked("charge", request)
 
@@ -69,13 +93,19 @@ class RecordingProvider:
     async def refund(self, request: Modification) -> Evidence:
         return self._booked("refund", request)
 
-    async def look_up(self, key: str) -> Evidence:
-        self.calls.append(("look_up", key))
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
+        self.calls.append(("look_up", request))
         self.on_look_up()
         return self.found
 
-    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Notice | None:  # noqa: ARG002 - the protocol's
-        return None
+    async def check(self) -> list[str]:
+        return []
+
+    async def disconnect(self) -> None:
+        pass
+
+    async def read_webhook(self, *_: object) -> None:
+        pass
 
     def _booked(self, call: str, request: object) -> Evidence:
         self.calls.append((call, request))
@@ -110,8 +140,23 @@ TAKEN_OVER: Final = msgspec.structs.replace(ATTEMPT, fence=2)
 async def ask(
     provider: RecordingProvider, attempt: Attempt, clock: Clock | None = None, *, timeout_seconds: float = 20.0
 ) -> tuple[Evidence, Cause]:
-    caller = ProviderCaller({"simulator": provider}, timeout_seconds=timeout_seconds, clock=clock or Clock())
-    return await caller.call(attempt)
+    called = await caller_of({"simulator": provider}, clock, timeout_seconds=timeout_seconds).call(attempt)
+    return called.evidence, called.cause
+
+
+def caller_of(
+    providers: Mapping[str, Provider], clock: Clock | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> ProviderCaller:
+    async def not_needed(*_: object) -> None:
+        raise AssertionError("nothing of a session is needed here")
+
+    return ProviderCaller(
+        PaymentProviders(providers).find,
+        timeout_seconds=timeout_seconds,
+        clock=clock or Clock(),
+        commit_session=not_needed,
+        load_checkout=not_needed,  # type: ignore[arg-type] # It returns never.
+    )
 
 
 async def test_a_new_attempt_is_sent_and_not_asked_about() -> None:
@@ -124,6 +169,7 @@ async def test_a_new_attempt_is_sent_and_not_asked_about() -> None:
         capture=True,
         checkout_id="chk_1",
         merchant_id="m",
+        created_at=NOW,
     )
     assert provider.calls == [("charge", request)]
 
@@ -138,18 +184,22 @@ async def test_an_authorization_is_a_charge_that_is_not_captured() -> None:
 @pytest.mark.parametrize(
     ("kind", "call"), [("CAPTURE", "capture"), ("VOID", "void"), ("REFUND", "refund"), ("REVERSAL", "refund")]
 )
-async def test_what_changes_a_charge_names_it(kind: str, call: str) -> None:
+async def test_what_changes_a_charge_names_it(kind: str, call: Literal["capture", "void", "refund"]) -> None:
     provider = RecordingProvider()
     changing = msgspec.structs.replace(ATTEMPT, kind=kind, charge_reference="ch_7", amount=600)
     assert await ask(provider, changing) == (BOOKED, Cause.PROVIDER_ANSWER)
-    assert provider.calls == [(call, Modification(key="key_1", money=Money(600, "USD"), charge_reference="ch_7"))]
+    ((called, request),) = provider.calls
+    assert (called, request) == (
+        call,
+        Modification(kind=call, key="key_1", money=Money(600, "USD"), charge_reference="ch_7", created_at=NOW),
+    )
 
 
 async def test_an_attempt_that_was_taken_over_is_asked_about_and_what_is_found_is_what_counts() -> None:
     provider = RecordingProvider()
     provider.found = Succeeded("ch_8")
     assert await ask(provider, TAKEN_OVER) == (Succeeded("ch_8"), Cause.LOOKUP)
-    assert provider.calls == [("look_up", "key_1")]
+    assert [(call, request.key) for call, request in provider.calls] == [("look_up", "key_1")]
 
 
 @pytest.mark.parametrize("found", [Unknown("a 500"), RequiresReview("a dispute")])
@@ -157,21 +207,19 @@ async def test_what_a_look_up_does_not_find_out_is_not_sent_again(found: Evidenc
     provider = RecordingProvider()
     provider.found = found
     assert await ask(provider, TAKEN_OVER) == (found, Cause.LOOKUP)
-    assert provider.calls == [("look_up", "key_1")]
+    assert [(call, request.key) for call, request in provider.calls] == [("look_up", "key_1")]
 
 
 async def test_what_the_provider_knows_nothing_of_is_sent_again_with_the_same_key() -> None:
     provider = RecordingProvider()
     assert await ask(provider, TAKEN_OVER) == (BOOKED, Cause.PROVIDER_ANSWER)
-    assert [(call, getattr(request, "key", request)) for call, request in provider.calls] == (
-        [("look_up", "key_1"), ("charge", "key_1")]
-    )
+    assert [(call, request.key) for call, request in provider.calls] == ([("look_up", "key_1"), ("charge", "key_1")])
 
 
 async def test_where_keys_do_not_deduplicate_nothing_is_sent_again() -> None:
-    provider = RecordingProvider(msgspec.structs.replace(ABLE, deduplicates_by_key=False))
+    provider = RecordingProvider(DEDUPLICATES_NOT)
     assert await ask(provider, TAKEN_OVER) == (NotFound(), Cause.LOOKUP)
-    assert provider.calls == [("look_up", "key_1")]
+    assert [(call, request.key) for call, request in provider.calls] == [("look_up", "key_1")]
 
 
 @pytest.mark.parametrize(
@@ -211,24 +259,43 @@ async def test_what_is_in_nobody_s_hands_is_not_sent() -> None:
 
 
 async def test_where_nobody_can_be_asked_the_same_key_sent_again_is_the_question() -> None:
-    provider = RecordingProvider(msgspec.structs.replace(ABLE, can_be_asked_by_key=False))
+    provider = RecordingProvider(CANNOT_BE_ASKED)
     assert await ask(provider, TAKEN_OVER) == (BOOKED, Cause.PROVIDER_ANSWER)
     assert [call for call, _ in provider.calls] == ["charge"]
 
 
-@pytest.mark.parametrize(
-    "capabilities",
-    [
-        msgspec.structs.replace(ABLE, can_be_asked_by_key=False, deduplicates_by_key=False),
-        msgspec.structs.replace(ABLE, can_be_asked_by_key=False, key_lifetime_seconds=10),
-    ],
-    ids=["no deduplication", "the key is forgotten"],
-)
-async def test_what_can_neither_be_asked_about_nor_sent_again_waits_for_a_person(capabilities: Capabilities) -> None:
-    provider = RecordingProvider(capabilities)
+@pytest.mark.parametrize("key_lifetime_seconds", [0, 10], ids=["no deduplication", "the key is forgotten"])
+async def test_what_can_neither_be_asked_about_nor_sent_again_waits_for_a_person(key_lifetime_seconds: int) -> None:
+    provider = RecordingProvider(capabilities(key_lifetime_seconds=key_lifetime_seconds, can_be_looked_up=False))
     evidence = RequiresReview("the provider supports neither look-ups nor deduplication by idempotency key")
     assert await ask(provider, TAKEN_OVER) == (evidence, Cause.LOOKUP)
     assert provider.calls == []
+
+
+ACCEPTED: Final = msgspec.structs.replace(TAKEN_OVER, status="ACCEPTED")
+
+
+async def test_what_the_provider_has_accepted_is_looked_up_and_never_sent_again() -> None:
+    provider = RecordingProvider()
+    assert await ask(provider, ACCEPTED) == (NotFound(), Cause.LOOKUP)
+    assert [call for call, _ in provider.calls] == ["look_up"]
+
+
+async def test_what_the_provider_has_accepted_and_cannot_be_looked_up_waits_for_its_webhook() -> None:
+    provider = RecordingProvider(CANNOT_BE_ASKED)
+    assert await ask(provider, ACCEPTED) == (Accepted(), Cause.LOOKUP)
+    assert provider.calls == []
+
+
+async def test_a_database_that_refuses_a_step_before_the_call_is_no_defect_of_the_connector() -> None:
+    class Refusing(RecordingProvider):
+        async def charge(self, request: ChargeRequest) -> Evidence:  # noqa: ARG002 - the protocol's
+            raise Overloaded
+
+    with capture_logs() as lines:
+        evidence, _ = await ask(Refusing(), ATTEMPT)
+    assert evidence == Unknown("the database refused a step before the call: overloaded")
+    assert lines == []
 
 
 class SilentProvider(RecordingProvider):
@@ -239,8 +306,8 @@ class SilentProvider(RecordingProvider):
         await asyncio.Event().wait()
         return BOOKED
 
-    async def look_up(self, key: str) -> Evidence:
-        self.calls.append(("look_up", key))
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
+        self.calls.append(("look_up", request))
         await asyncio.Event().wait()
         return BOOKED
 
@@ -258,8 +325,8 @@ class BrokenProvider(RecordingProvider):
     async def charge(self, request: ChargeRequest) -> Evidence:
         raise KeyError(request.key)
 
-    async def look_up(self, key: str) -> Evidence:
-        raise KeyError(key)
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
+        raise KeyError(request.key)
 
 
 @pytest.mark.parametrize(("attempt", "cause"), [(ATTEMPT, Cause.PROVIDER_ANSWER), (TAKEN_OVER, Cause.LOOKUP)])
@@ -273,6 +340,6 @@ async def test_a_connector_that_raises_proves_nothing(attempt: Attempt, cause: C
 
 async def test_of_several_providers_the_attempt_s_own_is_asked() -> None:
     mine, other = RecordingProvider(), RecordingProvider()
-    caller = ProviderCaller({"elsewhere": other, "simulator": mine}, timeout_seconds=TIMEOUT_SECONDS, clock=Clock())
+    caller = caller_of({"elsewhere": other, "simulator": mine})
     await caller.call(ATTEMPT)
     assert (len(mine.calls), other.calls) == (1, [])

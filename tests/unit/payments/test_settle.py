@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from paidonce.checkouts.actions import create_checkouts, load_checkouts
-from paidonce.checkouts.model import Checkout, NewCheckout
+from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
@@ -15,8 +15,9 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCapture, start_captures
-from paidonce.payments.model import LookupSchedule, Transition
+from paidonce.payments.model import Transition
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
 from tests.support.databases import make_schema
@@ -60,7 +61,11 @@ class Shop:
 
     def pay(self, attempt_id: str) -> Started:
         wish = StartPayment(
-            attempt_id=attempt_id, checkout=CHECKOUT, payment_method="tok", provider="simulator", lease_ms=LEASE_MS
+            attempt_id=attempt_id,
+            checkout=CHECKOUT,
+            payment_method="tok",
+            route=ProviderRoute("simulator"),
+            lease_ms=LEASE_MS,
         )
         with self.database.write() as transaction:
             (outcome,) = start_payments(transaction, [wish])

@@ -9,9 +9,10 @@ import pytest
 from paidonce.events.model import Cause
 from paidonce.ids import ATTEMPT, pattern
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import LOOKUP_DELAYS_SECONDS, AttemptStatus, as_latest
+from paidonce.payments.model import AttemptStatus, as_latest
 from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
+from paidonce.payments.schedule import LOOKUP_DELAYS_SECONDS
 from paidonce.payments.settle import record_evidence
 from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about, payment

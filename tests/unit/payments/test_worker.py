@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from paidonce.checkouts.actions import expire_checkouts
+from paidonce.checkouts.model import ProviderRoute
 from paidonce.errors import AmountExceedsRefundable
 from paidonce.merchants.model import TenantScopedId
 from paidonce.money import Money
@@ -44,7 +45,9 @@ def test_a_worker_with_places_is_woken_for_what_another_could_not_take(sqlite_ur
         await asyncio.sleep(1)
         checkout = place.payments.create()
         # Born READY: at this provider the process has no places of its own.
-        outcome = await place.worker.begin(start_refunds, refund_of(await paid(place, checkout)), "elsewhere")
+        outcome = await place.worker.begin(
+            start_refunds, refund_of(await paid(place, checkout)), ProviderRoute("elsewhere")
+        )
         assert isinstance(outcome, Started)
         assert not outcome.is_owned_locally
         began = place.loop.time()
@@ -84,7 +87,7 @@ def test_a_refusal_of_an_action_is_raised_and_not_returned(sqlite_url: str) -> N
         await place.worker.start(alone=False)
         checkout = await paid(place, place.payments.create())
         with pytest.raises(AmountExceedsRefundable):
-            await place.worker.begin(start_refunds, refund_of(checkout, 1001), "simulator")
+            await place.worker.begin(start_refunds, refund_of(checkout, 1001), ProviderRoute("simulator"))
 
     run_with_worker(sqlite_url, story)
 
@@ -149,6 +152,7 @@ def charge_of(started: Started) -> ChargeRequest:
         capture=True,
         checkout_id=attempt.checkout_id,
         merchant_id=attempt.merchant_id,
+        created_at=attempt.created_at,
     )
 
 
@@ -356,7 +360,7 @@ def test_money_that_is_held_captured_and_refunded_goes_through_the_provider_thre
         await place.until(lambda: place.payments.status(checkout) == "AUTHORIZED")
         place.payments.capture(checkout, "att_2", 700)
         await place.until(lambda: place.payments.status(checkout) == "COMPLETED")
-        await place.worker.begin(start_refunds, refund_of(checkout, 500), "simulator")
+        await place.worker.begin(start_refunds, refund_of(checkout, 500), ProviderRoute("simulator"))
         await place.until(lambda: place.payments.sums(checkout) == (700, 500, 0))
         (line,) = place.provider.charges
         assert (line.amount_captured, line.amount_refunded) == (700, 500)

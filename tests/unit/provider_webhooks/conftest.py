@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from paidonce.checkouts.actions import create_checkouts, load_timelines
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
@@ -16,8 +16,8 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.model import LookupSchedule
 from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
     Applied,
     ApplyWebhook,
@@ -62,7 +62,7 @@ class Shop:
             attempt_id=attempt_id,
             checkout=TenantScopedId(checkout_id, None),
             payment_method="tok",
-            provider="simulator",
+            route=ProviderRoute("simulator"),
             lease_ms=30_000,
         )
         self.do(start_payments, wish)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.schema import provider_webhook
 from paidonce.errors import Overloaded
-from paidonce.payments.model import LookupSchedule
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks import processor
 from paidonce.provider_webhooks.actions import (
     ApplyWebhook,
@@ -119,7 +119,7 @@ def stored(shop: Shop) -> int:
 async def test_what_is_received_is_stored_and_applied_and_whoever_waits_is_told(shop: Shop) -> None:
     checkout_id = shop.pays("one", "att_1")
     async with working(shop) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
         assert stored(shop) == 1
         await until(lambda: shop.row().applied_at is not None)
         await until(lambda: bool(one.settled))
@@ -129,7 +129,7 @@ async def test_what_is_received_is_stored_and_applied_and_whoever_waits_is_told(
 async def test_stopping_waits_for_what_is_being_applied(shop: Shop) -> None:
     shop.pays("one", "att_1")
     async with working(shop) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
     assert shop.row().result == "CHANGED"
 
 
@@ -146,7 +146,7 @@ async def test_what_a_dead_process_left_is_applied_by_the_next(shop: Shop) -> No
 
 async def test_a_webhook_about_no_attempt_settles_nothing_and_is_tried_again(shop: Shop) -> None:
     async with working(shop) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
         await until(lambda: shop.row().result == "ATTEMPT_NOT_FOUND")
         assert shop.row().due_at == shop.now + 5000
         checkout_id = shop.pays("one", "att_1")
@@ -159,7 +159,7 @@ async def test_a_webhook_about_no_attempt_settles_nothing_and_is_tried_again(sho
 async def test_a_defect_puts_a_webhook_off_and_it_is_applied_later(shop: Shop) -> None:
     shop.pays("one", "att_1")
     async with working(shop, {apply_webhooks: [ZeroDivisionError()]}) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
         await until(lambda: shop.row().result == "FAILED")
         assert (shop.row().tries, one.settled) == (1, [])
         shop.now = shop.row().due_at
@@ -173,7 +173,7 @@ async def test_a_webhook_that_cannot_be_applied_now_is_applied_when_the_loop_fin
 ) -> None:
     shop.pays("one", "att_1")
     async with working(shop, failures) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
         shop.now += 1000
         one.processor.start()
         await until(lambda: shop.row().result == "CHANGED")
@@ -184,7 +184,7 @@ async def test_a_defect_that_cannot_even_be_noted_ends_nothing(shop: Shop) -> No
     shop.pays("one", "att_1")
     failures: dict[object, list[Exception]] = {apply_webhooks: [ZeroDivisionError()], fail_webhooks: [Overloaded()]}
     async with working(shop, failures) as one:
-        await one.processor.receive("simulator", Notice("msg_1", "att_1", SUCCESS), b"{}")
+        await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
         shop.now += 1000
         one.processor.start()
         await until(lambda: shop.row().result == "CHANGED")

@@ -5,9 +5,11 @@ import asyncio
 import msgspec
 import pytest
 
-from paidonce.payments.model import LookupSchedule
+from paidonce.checkouts.model import ProviderRoute
+from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
-from paidonce.providers.base import ChargeRequest, Evidence
+from paidonce.providers.base import ChargeRequest, Evidence, Modification
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.plan import (
     FAULTY_CALLS_MAX,
@@ -41,11 +43,11 @@ class SilentProvider(FakeProvider):
             await asyncio.Event().wait()
         return await super().charge(request)
 
-    async def look_up(self, key: str) -> Evidence:
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
         self.silent_look_ups -= 1
         if self.silent_look_ups >= 0:
             await asyncio.Event().wait()
-        return await super().look_up(key)
+        return await super().look_up(request)
 
 
 def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = None) -> float:
@@ -55,7 +57,8 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
         async def start() -> PaymentWorker:
             worker = PaymentWorker(
                 rows,  # type: ignore[arg-type]
-                {provider.name: provider},
+                rows,  # type: ignore[arg-type]
+                PaymentProviders({provider.name: provider}),
                 msgspec.structs.replace(SETTINGS, schedule=schedule),
                 clock=loop.clock,
                 chance=lambda: 1.0,
@@ -70,7 +73,7 @@ def seconds_to_the_end(schedule: LookupSchedule, *, dies_after: float | None = N
         rows = Rows(loop.clock)
         workers = [await start()]
         attempt = _new_attempt(0, loop.clock())
-        await workers[0].begin(begin, Start(attempt), provider.name)
+        await workers[0].begin(begin, Start(attempt), ProviderRoute(provider.name))
         if dies_after is not None:
             await asyncio.sleep(dies_after)
             await _kill(workers[0])

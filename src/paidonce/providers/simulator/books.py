@@ -144,9 +144,10 @@ class BookChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """The booked operation of a key, and whether this call booked it."""
+    """The booked operation of a key, the payment method of its charge, and whether this call booked it."""
 
     operation: Charge | Change
+    payment_method: str
     first: bool
 
 
@@ -213,11 +214,11 @@ def book_charges(transaction: Transaction, requests: Sequence[BookCharge]) -> li
     rows = encode_rows(one for one in wanted if one is not None)
     inserted = transaction.column(_INSERT, {"new": rows})
     remembered = {one.key for one in wanted if one is not None and one.reference not in inserted}
-    before = _read(transaction, remembered) if remembered else {}
+    before = read_charges(transaction, remembered) if remembered else {}
     return [
-        Booked(one, first=True)
+        Booked(one, request.payment_method, first=True)
         if one is not None and one.reference in inserted
-        else Booked(before.get(request.key) or new[request.key], first=False)
+        else Booked(before.get(request.key) or new[request.key], request.payment_method, first=False)
         for request, one in zip(requests, wanted, strict=True)
     ]
 
@@ -242,13 +243,13 @@ def _new_charge(body: BookCharge, now: Instant) -> NewCharge:
     )
 
 
-def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Charge | Change | None]:
+def find_operations(transaction: Transaction, keys: Sequence[str]) -> list[Booked | None]:
     """Find charges and changes by key. Charges that are still hidden are left out."""
-    booked = _read(transaction, set(keys))
+    charges = read_charges(transaction, set(keys))
     return [
-        (one if one.visible_at <= transaction.now else None)
-        if (one := booked.get(key))
-        else _read_change(transaction, key)
+        (Booked(one, one.payment_method, first=False) if one.visible_at <= transaction.now else None)
+        if (one := charges.get(key))
+        else _find_change(transaction, key)
         for key in keys
     ]
 
@@ -271,7 +272,14 @@ def book_late_success(transaction: Transaction, references: Sequence[str]) -> li
     return answers
 
 
-def _read(transaction: Transaction, keys: Iterable[str]) -> dict[str, Charge]:
+def read_charge(transaction: Transaction, reference: str) -> Charge | None:
+    """Read a charge by its reference; None where there is none."""
+    rows = transaction.rows(_CHARGE_BY_REFERENCE, {"reference": reference})
+    return Charge(*rows[0]) if rows else None
+
+
+def read_charges(transaction: Transaction, keys: Iterable[str]) -> dict[str, Charge]:
+    """Read charges by key. Of several with one key it is the newest."""
     wanted = encode_rows({"key": key} for key in keys)
     return {one.key: one for one in (Charge(*row) for row in transaction.rows(_CHARGES_BY_KEY, {"wanted": wanted}))}
 
@@ -286,16 +294,26 @@ def book_changes(transaction: Transaction, requests: Sequence[BookChange]) -> li
     answers = []
     for one in requests:
         before = _read_change(transaction, one.key)
-        if before is not None and before.created_at > transaction.now - one.key_lifetime_ms:
-            answers.append(Booked(before, first=False))
-        else:
-            answers.append(Booked(_book_change(transaction, one), first=True))
+        is_remembered = before is not None and before.created_at > transaction.now - one.key_lifetime_ms
+        booked = before if before is not None and is_remembered else _book_change(transaction, one)
+        answers.append(Booked(booked, _payment_method(transaction, booked), first=not is_remembered))
     return answers
 
 
+def _find_change(transaction: Transaction, key: str) -> Booked | None:
+    found = _read_change(transaction, key)
+    return None if found is None else Booked(found, _payment_method(transaction, found), first=False)
+
+
+def _payment_method(transaction: Transaction, changed: Change) -> str:
+    """Return the payment method of the charge that was changed; empty where there is no such charge."""
+    found = read_charge(transaction, changed.charge_reference)
+    return found.payment_method if found else ""
+
+
 def _book_change(transaction: Transaction, request: BookChange) -> Change:
-    found = transaction.rows(_CHARGE_BY_REFERENCE, {"reference": request.charge_reference})
-    decline_code = _refusal(Charge(*found[0]), request) if found else "charge_not_found"
+    found = read_charge(transaction, request.charge_reference)
+    decline_code = _refusal(found, request) if found else "charge_not_found"
     if decline_code is None:
         wanted = update(charge).where(charge.c.reference == request.charge_reference)
         match request.kind:
@@ -322,12 +340,12 @@ def _refusal(booked: Charge, request: BookChange) -> str | None:
     """Return why a charge cannot be changed like this; None where it can."""
     if request.kind == "REFUND":
         left = booked.amount_captured - booked.amount_refunded
-        return "amount_exceeds_charge" if request.amount > left else change_declined(booked.payment_method, "REFUND")
+        return "amount_exceeds_charge" if request.amount > left else change_declined(booked.payment_method, "refund")
     if booked.status != "authorized":
         return f"charge_is_{booked.status}"
     if request.amount > booked.amount:
         return "amount_exceeds_authorization"
-    return change_declined(booked.payment_method, request.kind)
+    return change_declined(booked.payment_method, request.kind.lower())
 
 
 def count_calls(transaction: Transaction, calls: Sequence[tuple[str, str]]) -> list[int]:

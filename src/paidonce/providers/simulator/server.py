@@ -8,14 +8,24 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce import __version__
 from paidonce.providers.simulator.books import ChargePage
+from paidonce.providers.simulator.calls import LostResponse
 from paidonce.providers.simulator.faults import KINDS
-from paidonce.providers.simulator.simulation import LostResponse, Reply as SimulationReply, Simulation
-from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeList, Operation
+from paidonce.providers.simulator.page import page_routes
+from paidonce.providers.simulator.session_books import SessionState, SessionStep
+from paidonce.providers.simulator.simulation import Refusal, Reply as SimulationReply, SessionResult, Simulation
+from paidonce.providers.simulator.wire import (
+    ChangeBody,
+    ChargeBody,
+    ChargeList,
+    Operation,
+    SessionBody,
+    session_reply,
+)
 
 log = structlog.get_logger()
 
@@ -62,7 +72,7 @@ async def charge(request: Request, simulation: Simulation) -> ASGIApp:
 async def charges(request: Request, simulation: Simulation) -> ASGIApp:
     """List charges, oldest first; all of them where there is no limit."""
     parameters = request.query_params
-    limit = max(1, int(parameters["limit"])) if "limit" in parameters else None
+    limit = _read_limit(parameters["limit"]) if "limit" in parameters else None
     # One more than is returned shows whether there is a next page.
     found = await simulation.charges(ChargePage(parameters.get("after", ""), None if limit is None else limit + 1))
     page = found if limit is None else found[:limit]
@@ -91,9 +101,35 @@ async def operation(request: Request, simulation: Simulation) -> ASGIApp:
     )
 
 
+async def open_session(request: Request, simulation: Simulation) -> ASGIApp:
+    """Open a session."""
+    return _session_response(await simulation.open_session(await _read(SessionBody, request)), request, simulation)
+
+
+async def session(request: Request, simulation: Simulation) -> ASGIApp:
+    """Look up a session."""
+    found = await simulation.session(request.path_params["reference"])
+    return (
+        _reply({"error": "there is no such session"}, 404)
+        if found is None
+        else _session_response(found, request, simulation)
+    )
+
+
+async def step_session(request: Request, simulation: Simulation) -> ASGIApp:
+    """Charge or close a session."""
+    reference, step = request.path_params["reference"], request.path_params["step"]
+    if step not in (SessionStep.CHARGE, SessionStep.CLOSE):
+        return _reply({"error": "there is no such call"}, 404)
+    return _session_response(await simulation.step_session(reference, SessionStep(step)), request, simulation)
+
+
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/charges", charge),
     ("GET", "/operations/{key}", operation),
+    ("POST", "/sessions", open_session),
+    ("GET", "/sessions/{reference}", session),
+    ("POST", "/sessions/{reference}/{step}", step_session),
     ("POST", "/charges/{reference}/late-success", succeed_late),
     ("POST", "/charges/{reference}/{kind}", change),
     ("GET", "/charges", charges),
@@ -105,7 +141,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 def create_simulator_app(simulation: Simulation) -> ASGIApp:
     """Create the ASGI application of the provider."""
     routes = [Route(path, _Endpoint(handler, simulation), methods=[method]) for method, path, handler in ROUTES]
-    return Starlette(routes=routes, max_body_size=BODY_BYTES_MAX)
+    return Starlette(routes=[*routes, Mount("/pay", routes=page_routes(simulation))], max_body_size=BODY_BYTES_MAX)
 
 
 class _Endpoint:
@@ -119,15 +155,29 @@ class _Endpoint:
         """Handle a request."""
         try:
             response = await self._handler(Request(scope, receive), self._simulation)
-        except (msgspec.DecodeError, ValueError) as error:
+        except _BadRequest as error:
             response = _reply({"error": str(error)}, 400)
         except Exception as error:  # noqa: BLE001 - the client gets a response to every error
             response = _reply({"error": str(error) or type(error).__name__}, 500)
         await response(scope, receive, send)
 
 
+class _BadRequest(Exception):
+    """A request that cannot be read. Nothing was booked: to the connector, a 400 is proof of that."""
+
+
 async def _read(kind: type[T], request: Request) -> T:
-    return msgspec.json.decode(await request.body(), type=kind)
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _BadRequest(str(error)) from error
+
+
+def _read_limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        message = "limit must be a number"
+        raise _BadRequest(message)
+    return max(1, int(text))
 
 
 def _reply(answer: object, status: int = 200) -> Response:
@@ -138,6 +188,22 @@ def _operation_response(reply: SimulationReply, *, looked_up: bool = False) -> A
     if isinstance(reply, Operation):
         declined = reply.outcome == "declined" and not looked_up
         return _reply(reply, 402 if declined else 200)
-    if reply is LostResponse.ERROR:
-        return _reply({"error": "the provider is in trouble"}, 500)
-    return LostReply(reply)
+    return _without_result(reply)
+
+
+def _session_response(reply: SessionResult, request: Request, simulation: Simulation) -> ASGIApp:
+    if not isinstance(reply, SessionState):
+        return _without_result(reply)
+    page = f"{request.base_url}pay/{reply.session.reference}"
+    return _reply(session_reply(reply, url=page, now=simulation.now()))
+
+
+def _without_result(reply: LostResponse | Refusal) -> ASGIApp:
+    if isinstance(reply, Refusal):
+        return _reply({"error": reply.value}, 400)
+    if reply not in (LostResponse.ERROR, LostResponse.STORED_ERROR):
+        return LostReply(reply)
+    response = _reply({"error": "the provider is in trouble"}, 500)
+    if reply is LostResponse.STORED_ERROR:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

@@ -1,18 +1,12 @@
-"""What a call to the simulated provider does: its latency, its faults, and what is booked.
-
-It is the same in this process (provider.py) and over HTTP (server.py); each of them loses responses in its own way.
-"""
+"""What a call to the simulated provider does, and what is booked."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import msgspec
-
+from paidonce.clock import Clock, Instant, parse_instant, system_clock
 from paidonce.database.batcher import Batcher
-from paidonce.providers.simulator.behaviour import Behaviour, behaviour_of
+from paidonce.providers.simulator.behaviour import REFUSED, REPLAYED_ERROR, Behaviour, behaviour_of
 from paidonce.providers.simulator.books import (
     BookChange,
     BookCharge,
@@ -21,90 +15,75 @@ from paidonce.providers.simulator.books import (
     book_changes,
     book_charges,
     book_late_success,
-    count_calls,
     find_operations,
     list_charges,
 )
-from paidonce.providers.simulator.faults import (
-    BEFORE,
-    HIDDEN_MS,
-    LATE_MS_MAX,
-    SLOW_MS_MAX,
-    Draw,
-    Fault,
-    FaultPlan,
-    WebhookDraw,
-    WebhookFault,
+from paidonce.providers.simulator.calls import REPLIES, Calls, LostResponse, Rules, SendWebhook, send_nothing
+from paidonce.providers.simulator.faults import BEFORE, SLOW_MS_MAX, Fault, WebhookDraw, WebhookFault
+from paidonce.providers.simulator.session_books import (
+    BookSession,
+    SessionState,
+    SessionStatus,
+    SessionStep,
+    StepSession,
+    booked_by,
+    open_sessions,
+    read_sessions,
+    step_sessions,
 )
-from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, ChargeLine, Operation, line_of, operation_of
-
-KEY_LIFETIME_SECONDS: Final = 365 * 86_400
-
-
-class LostResponse(Enum):
-    """A lost response."""
-
-    SILENCE = "no answer comes"
-    ERROR = "the provider answered 500"
-    DROPPED = "the connection broke"
-
-
-Reply: TypeAlias = Operation | LostResponse
-
-SendWebhook: TypeAlias = Callable[[Operation, WebhookDraw], Awaitable[None]]
-"""Sends the webhook for an operation. Returns when one with FIRST is delivered, and at once for the others."""
-
-REPLIES: Final = {
-    Fault.TIMEOUT_BEFORE: LostResponse.SILENCE,
-    Fault.TIMEOUT_AFTER: LostResponse.SILENCE,
-    Fault.BOOKED_LATE: LostResponse.SILENCE,
-    Fault.ERROR_BEFORE: LostResponse.ERROR,
-    Fault.ERROR_AFTER: LostResponse.ERROR,
-    Fault.HIDDEN: LostResponse.ERROR,
-    Fault.DROPPED_BEFORE: LostResponse.DROPPED,
-    Fault.DROPPED_AFTER: LostResponse.DROPPED,
-}
+from paidonce.providers.simulator.wire import (
+    ChangeBody,
+    ChargeBody,
+    ChargeLine,
+    Operation,
+    SessionBody,
+    approval_of,
+    line_of,
+    operation_of,
+)
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration of the provider. ``latency_ms`` is the total duration of a call. Look-ups find a charge
-    after ``lookup_delay_ms``.
-    """
+class Refusal(Enum):
+    """A call that the provider refuses; nothing is booked."""
 
-    latency_ms: int = 0
-    deduplicates: bool = True
-    key_lifetime_seconds: int = KEY_LIFETIME_SECONDS
-    lookup_delay_ms: int = 0
-    faults: FaultPlan = FaultPlan()
-
-    @property
-    def key_lifetime_ms(self) -> int:
-        """How long a repeated key gets the first result; 0 where the provider does not deduplicate."""
-        return self.key_lifetime_seconds * 1000 if self.deduplicates else 0
+    PAYMENT_METHOD = "the payment method is refused"
+    SESSION = "there is no such session"
 
 
-async def send_nothing(_operation: Operation, _draw: WebhookDraw) -> None:
-    """Send no webhook: for a simulator in the process of the service."""
+Reply: TypeAlias = Operation | LostResponse | Refusal
+SessionResult: TypeAlias = SessionState | LostResponse | Refusal
+FoundSession: TypeAlias = SessionState | LostResponse | None
 
 
 class Simulation:
     """The provider. ``books`` commits each operation before it is answered. ``counts`` counts the faults."""
 
-    def __init__(self, books: Batcher, rules: Rules, *, send_webhook: SendWebhook = send_nothing) -> None:
+    def __init__(
+        self, books: Batcher, rules: Rules, *, clock: Clock = system_clock, send_webhook: SendWebhook = send_nothing
+    ) -> None:
         self._books = books
         self._rules = rules
-        self._send_webhook = send_webhook
-        self._late: set[asyncio.Task[None]] = set()
-        self.counts: Counter[str] = Counter()
+        self._clock = clock
+        self._calls = Calls(books, rules, send_webhook=send_webhook)
+        self.counts = self._calls.counts
+
+    def now(self) -> Instant:
+        """Return the provider's time."""
+        return self._clock()
 
     async def charge(self, body: ChargeBody) -> Reply:
         """Charge, or authorize."""
+        if body.payment_method == REFUSED:
+            return Refusal.PAYMENT_METHOD
         behaviour = behaviour_of(body.payment_method, body.amount)
 
         async def book(hidden_ms: int) -> Booked:
             return await self._books.submit(book_charges, self._new_charge(body, behaviour, hidden_ms))
 
-        return await self._call(body.key, behaviour, book)
+        booked = await self._calls.call(body.key, behaviour, book, self._announced)
+        if body.payment_method == REPLAYED_ERROR and isinstance(booked, Booked):
+            return LostResponse.ERROR if booked.first else LostResponse.STORED_ERROR
+        return self._replied(booked)
 
     async def change(self, kind: str, charge_reference: str, body: ChangeBody) -> Reply:
         """CAPTURE, VOID or REFUND a charge."""
@@ -121,25 +100,72 @@ class Simulation:
                 ),
             )
 
-        return await self._call(body.key, Behaviour(), book)
+        booked = await self._calls.call(body.key, Behaviour(), book, self._announced)
+        return self._replied(booked)
 
     async def look_up(self, key: str) -> Reply | None:
         """Look up a key in the books; None where it is not found, or not visible yet."""
         draw = await self._draw_for_lookup(key)
-        if draw.fault in BEFORE:
-            return REPLIES[draw.fault]
-        if draw.fault is Fault.SLOW:
-            await asyncio.sleep(draw.extent * SLOW_MS_MAX / 1000)
+        if isinstance(draw, LostResponse):
+            return draw
         found = await self._books.submit(find_operations, key)
-        return None if found is None or draw.fault is Fault.HIDDEN else operation_of(found)
+        return None if found is None or draw is Fault.HIDDEN else operation_of(found, now=self.now())
+
+    async def open_session(self, body: SessionBody) -> SessionResult:
+        """Open a session."""
+        request = BookSession(
+            key=body.key,
+            checkout_id=body.checkout_id,
+            merchant_id=body.merchant_id,
+            amount=body.amount,
+            currency=body.currency,
+            payment_method=body.payment_method,
+            capture=body.capture,
+            description=body.description,
+            return_url=body.return_url,
+            expires_at=parse_instant(body.expires_at),
+            key_lifetime_ms=self._rules.key_lifetime_ms,
+        )
+
+        async def book(_hidden_ms: int) -> SessionState:
+            return await self._books.submit(open_sessions, request)
+
+        return await self._calls.call(f"{body.key}:open", Behaviour(), book, lambda _: None)
+
+    async def step_session(self, reference: str, step: SessionStep) -> SessionResult:
+        """Charge or close a session, for the merchant."""
+
+        async def book(_hidden_ms: int) -> SessionState | None:
+            return await self._books.submit(step_sessions, StepSession(reference, step))
+
+        found = await self._calls.call(f"{reference}:{step}", Behaviour(), book, self._announced_step)
+        return Refusal.SESSION if found is None else found
+
+    async def session(self, reference: str) -> FoundSession:
+        """Look up a session, for the merchant; None where it is not found."""
+        draw = await self._draw_for_lookup(reference)
+        if isinstance(draw, LostResponse):
+            return draw
+        return None if draw is Fault.HIDDEN else await self.find_session(reference)
+
+    async def find_session(self, reference: str) -> SessionState | None:
+        """Read a session, for its page; None where there is none."""
+        return await self._books.submit(read_sessions, reference)
+
+    async def act(self, reference: str, step: SessionStep) -> SessionState | None:
+        """Approve or decline a session, as its buyer does on its page; None where there is none."""
+        found = await self._books.submit(step_sessions, StepSession(reference, step))
+        if found is not None:
+            await self._calls.announce(self._announced_step(found), self._rules.faults.for_webhook(found.session.key))
+        return found
 
     async def succeed_late(self, charge_reference: str) -> Operation | None:
         """Let a declined charge succeed after all, and send its webhook; None where there is no such charge."""
         found = await self._books.submit(book_late_success, charge_reference)
         if found is None:
             return None
-        operation = operation_of(found)
-        await self._send_webhook(operation, WebhookDraw(WebhookFault.ONCE))
+        operation = operation_of(Booked(found, found.payment_method, first=True), now=self.now())
+        await self._calls.announce(operation, WebhookDraw(WebhookFault.ONCE))
         return operation
 
     async def charges(self, page: ChargePage) -> list[ChargeLine]:
@@ -148,9 +174,7 @@ class Simulation:
 
     async def close(self) -> None:
         """Cancel late bookings."""
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
+        await self._calls.close()
 
     def _new_charge(self, body: ChargeBody, behaviour: Behaviour, hidden_ms: int) -> BookCharge:
         return BookCharge(
@@ -166,65 +190,36 @@ class Simulation:
             key_lifetime_ms=self._rules.key_lifetime_ms,
         )
 
-    async def _call(self, key: str, behaviour: Behaviour, book: Callable[[int], Awaitable[Booked]]) -> Reply:
-        """Book in the middle of the latency, so that a crash of the caller can happen before and after it.
+    def _replied(self, booked: Booked | LostResponse) -> Reply:
+        return operation_of(booked, now=self.now()) if isinstance(booked, Booked) else booked
 
-        The latency is the total duration, so it includes the time that booking takes.
-        """
-        latency_ms = self._rules.latency_ms if behaviour.latency_ms is None else behaviour.latency_ms
-        loop = asyncio.get_running_loop()
-        called_at = loop.time()
-        await asyncio.sleep(latency_ms / 2000)
-        draw = await self._draw_for_call(key, behaviour.fault)
-        chosen = behaviour.webhook_fault
-        webhook = self._rules.faults.for_webhook(key) if chosen is None else WebhookDraw(chosen)
+    def _announced(self, booked: Booked) -> Operation | None:
+        """Tell what the webhook for an operation says; one that was accepted first is announced later."""
+        if not booked.first:
+            return None
+        operation = operation_of(booked, now=self.now())
+        if operation.outcome == "accepted":
+            self._calls.announce_later(lambda: self._find(operation.key))
+            return None
+        return operation
+
+    async def _find(self, key: str) -> Operation | None:
+        found = await self._books.submit(find_operations, key)
+        return None if found is None else operation_of(found, now=self.now())
+
+    def _announced_step(self, state: SessionState | None) -> Operation | None:
+        if state is None or not state.is_changed:
+            return None
+        if state.session.status == SessionStatus.APPROVED:
+            return approval_of(state)
+        booked = booked_by(state)
+        return None if booked is None else operation_of(booked, now=self.now())
+
+    async def _draw_for_lookup(self, key: str) -> Fault | LostResponse:
+        """Choose the fault of a look-up, and be slow where that is the fault."""
+        draw = await self._calls.draw_for_lookup(key)
         if draw.fault in BEFORE:
             return REPLIES[draw.fault]
-        if draw.fault is Fault.BOOKED_LATE:
-            task = asyncio.create_task(self._book_late(book, draw.extent, webhook))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
-            return REPLIES[draw.fault]
-        booked = await book(HIDDEN_MS if draw.fault is Fault.HIDDEN else 0)
-        if webhook.webhook_fault is WebhookFault.FIRST:
-            await self._announce(booked, webhook)
-        slow_ms = draw.extent * SLOW_MS_MAX if draw.fault is Fault.SLOW else 0
-        await asyncio.sleep(max(0.0, called_at + (latency_ms + slow_ms) / 1000 - loop.time()))
-        if webhook.webhook_fault is not WebhookFault.FIRST:
-            await self._announce(booked, webhook)
-        return REPLIES.get(draw.fault, operation_of(booked.operation))
-
-    async def _book_late(self, book: Callable[[int], Awaitable[Booked]], extent: float, webhook: WebhookDraw) -> None:
-        await asyncio.sleep(extent * LATE_MS_MAX / 1000)
-        await self._announce(await book(0), webhook)
-
-    async def _announce(self, booked: Booked, webhook: WebhookDraw) -> None:
-        if not booked.first or self._send_webhook is send_nothing:
-            return
-        if webhook.webhook_fault is not WebhookFault.ONCE:
-            self.counts[f"webhook_{webhook.webhook_fault.name.lower()}"] += 1
-        if webhook.webhook_fault is not WebhookFault.NEVER:
-            await self._send_webhook(operation_of(booked.operation), webhook)
-
-    async def _draw_for_call(self, key: str, chosen: Fault) -> Draw:
-        """Choose the fault of this call: that of the payment method for the first call of a key, or the plan's."""
-        if chosen is Fault.NONE and not self._rules.faults.rate:
-            return Draw(Fault.NONE)  # The number of the call does not matter.
-        number = await self._books.submit(count_calls, ("call", key))
-        draw = (
-            self._rules.faults.for_call(key, number)
-            if chosen is Fault.NONE
-            else Draw(chosen if number == 1 else Fault.NONE)
-        )
-        return self._counted(draw)
-
-    async def _draw_for_lookup(self, key: str) -> Draw:
-        if not self._rules.faults.rate:
-            return Draw(Fault.NONE)
-        number = await self._books.submit(count_calls, ("look_up", key))
-        return self._counted(self._rules.faults.for_lookup(key, number), "look_up_")
-
-    def _counted(self, draw: Draw, prefix: str = "") -> Draw:
-        if draw.fault is not Fault.NONE:
-            self.counts[prefix + draw.fault.name.lower()] += 1
-        return draw
+        if draw.fault is Fault.SLOW:
+            await asyncio.sleep(draw.extent * SLOW_MS_MAX / 1000)
+        return draw.fault

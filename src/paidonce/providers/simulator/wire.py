@@ -1,12 +1,26 @@
 """The request and response types of the simulated provider, and the evidence in them. Client and server share them."""
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from paidonce.clock import format_instant
-from paidonce.providers.base import Authorized, Declined, Evidence, OperationKind, Succeeded
-from paidonce.providers.simulator.books import Change, Charge
+from paidonce.clock import Instant, format_instant, parse_instant
+from paidonce.providers.base import (
+    Accepted,
+    Authorized,
+    ChargeRequest,
+    Declined,
+    Evidence,
+    Opened,
+    OperationKind,
+    Redirect,
+    RequiresAction,
+    Succeeded,
+    Unknown,
+)
+from paidonce.providers.simulator.behaviour import ACCEPTED_MS, is_accepted_first
+from paidonce.providers.simulator.books import Booked, Change, Charge
+from paidonce.providers.simulator.session_books import SessionState
 
 
 class ChargeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -28,13 +42,17 @@ class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     amount: int
 
 
+Outcome: TypeAlias = Literal["succeeded", "authorized", "declined", "accepted", "approved"]
+"""``accepted``: the outcome comes later. ``approved``: by the buyer of a session, which can be charged now."""
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The outcome of a call: the same for its response, for a look-up of its key, and for a webhook."""
 
     key: str
     kind: OperationKind
     reference: str
-    outcome: Literal["succeeded", "authorized", "declined"]
+    outcome: Outcome
     amount: int
     currency: str | None = None  # A charge's; what changes one has its currency.
     decline_code: str | None = None
@@ -72,25 +90,137 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
 KINDS: Final[dict[str, OperationKind]] = {"CAPTURE": "capture", "VOID": "void", "REFUND": "refund"}
 
 
-def operation_of(booked: Charge | Change) -> Operation:
+def operation_of(booked: Booked, *, now: Instant) -> Operation:
     """Return an operation as it was booked. Later changes have keys of their own."""
-    if isinstance(booked, Charge):
-        outcome: Literal["succeeded", "authorized", "declined"] = (
-            "declined" if booked.decline_code else "authorized" if booked.booked_as == "authorized" else "succeeded"
-        )
-        kind: OperationKind = "charge"
-    else:
-        outcome = "declined" if booked.decline_code else "succeeded"
-        kind = KINDS[booked.kind]
+    one = booked.operation
+    kind: OperationKind = "charge" if isinstance(one, Charge) else KINDS[one.kind]
+    is_undecided = is_accepted_first(booked.payment_method, kind) and now < one.created_at + ACCEPTED_MS
     return Operation(
-        key=booked.key,
+        key=one.key,
         kind=kind,
-        reference=booked.reference,
-        outcome=outcome,
-        amount=booked.amount,
-        currency=booked.currency if isinstance(booked, Charge) else None,
-        decline_code=booked.decline_code,
+        reference=one.reference,
+        outcome="accepted" if is_undecided else _outcome(one),
+        amount=one.amount,
+        currency=one.currency if isinstance(one, Charge) else None,
+        decline_code=None if is_undecided else one.decline_code,
     )
+
+
+def _outcome(booked: Charge | Change) -> Outcome:
+    if booked.decline_code:
+        return "declined"
+    return "authorized" if isinstance(booked, Charge) and booked.booked_as == "authorized" else "succeeded"
+
+
+class SessionBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /sessions``: open a session. ``amount`` is in minor units; ``expires_at`` is RFC 3339."""
+
+    key: str
+    amount: int
+    currency: str
+    payment_method: str
+    capture: bool
+    checkout_id: str
+    merchant_id: str
+    return_url: str
+    expires_at: str
+    description: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time before anything is booked."""
+        parse_instant(self.expires_at)
+
+
+class SessionReply(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A session as it is now. ``url`` is the page on which the buyer acts; ``operation`` is its charge."""
+
+    key: str
+    reference: str
+    status: Literal["open", "approved", "charged", "closed", "expired"]
+    url: str
+    expires_at: str
+    operation: Operation | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to read what is no time."""
+        parse_instant(self.expires_at)
+
+
+def charge_body(request: ChargeRequest) -> ChargeBody:
+    """Return the body that asks for a charge."""
+    return ChargeBody(
+        key=request.key,
+        amount=request.money.amount,
+        currency=request.money.currency,
+        payment_method=request.payment_method,
+        capture=request.capture,
+        checkout_id=request.checkout_id,
+        merchant_id=request.merchant_id,
+    )
+
+
+def session_body(request: ChargeRequest) -> SessionBody:
+    """Return the body that asks for a session."""
+    assert request.return_url is not None, "a session is opened for a buyer, who comes back"
+    assert request.expires_at is not None, "a session has an end"
+    return SessionBody(
+        key=request.key,
+        amount=request.money.amount,
+        currency=request.money.currency,
+        payment_method=request.payment_method,
+        capture=request.capture,
+        checkout_id=request.checkout_id,
+        merchant_id=request.merchant_id,
+        return_url=request.return_url,
+        expires_at=format_instant(request.expires_at),
+        description=request.description,
+    )
+
+
+def session_reply(state: SessionState, *, url: str, now: Instant) -> SessionReply:
+    """Return a session as it is now."""
+    found = state.session
+    charged = None if state.charge is None else Booked(state.charge, found.payment_method, first=False)
+    return SessionReply(
+        key=found.key,
+        reference=found.reference,
+        status="expired" if state.is_expired else found.status,  # type: ignore[arg-type] # A SessionStatus.
+        url=url,
+        expires_at=format_instant(found.expires_at),
+        operation=None if charged is None else operation_of(charged, now=now),
+    )
+
+
+def approval_of(state: SessionState) -> Operation:
+    """Return the approval of a session by its buyer, as a webhook tells it."""
+    found = state.session
+    return Operation(
+        key=found.key,
+        kind="charge",
+        reference=found.reference,
+        outcome="approved",
+        amount=found.amount,
+        currency=found.currency,
+    )
+
+
+def session_evidence(reply: SessionReply) -> Evidence:
+    """Return what a session proves about the charge that is made through it."""
+    match reply.status:
+        case "open":
+            return RequiresAction(reply.reference, Redirect(reply.url, parse_instant(reply.expires_at)))
+        case "approved":
+            return Opened(reply.reference)
+        case "closed":
+            return Declined("session_closed")
+        case "expired":
+            return Declined("session_expired")
+        case "charged":
+            return (
+                Unknown("a charged session without its charge")
+                if reply.operation is None
+                else evidence_of(reply.operation)
+            )
 
 
 def evidence_of(operation: Operation) -> Evidence:
@@ -100,6 +230,10 @@ def evidence_of(operation: Operation) -> Evidence:
             return Succeeded(operation.reference, operation.amount, operation.currency, operation.kind)
         case "authorized":
             return Authorized(operation.reference, operation.amount, operation.currency, operation.kind)
+        case "accepted":
+            return Accepted(operation.reference)
+        case "approved":
+            return Opened(operation.reference)
         case "declined":
             return Declined(operation.decline_code or "declined", operation.reference, operation.kind)
 

@@ -15,6 +15,7 @@ from paidonce.providers.base import (
     Declined,
     Evidence,
     Modification,
+    NotDone,
     NotFound,
     Succeeded,
     Unknown,
@@ -43,22 +44,32 @@ async def connected(raw: bytes) -> AsyncIterator[SimulatorConnector]:
         try:
             yield connector
         finally:
-            await connector.close()
+            await connector.disconnect()
 
 
 def calls(connector: SimulatorConnector) -> list[Callable[[], Awaitable[Evidence]]]:
     money = Money(1000, "USD")
-    charge = ChargeRequest(
-        key="att_1", money=money, payment_method="tok", capture=True, checkout_id="chk_1", merchant_id="m1"
-    )
-    change = Modification(key="att_1", money=money, charge_reference="ch_1")
+    charge = charge_with("att_1")
+    change = Modification(kind="capture", key="att_1", money=money, charge_reference="ch_1", created_at=0)
     return [
         partial(connector.charge, charge),
         partial(connector.capture, change),
         partial(connector.void, change),
         partial(connector.refund, change),
-        partial(connector.look_up, "att_1"),
+        partial(connector.look_up, charge),
     ]
+
+
+def charge_with(key: str) -> ChargeRequest:
+    return ChargeRequest(
+        key=key,
+        money=Money(1000, "USD"),
+        payment_method="tok",
+        capture=True,
+        checkout_id="chk_1",
+        merchant_id="m1",
+        created_at=0,
+    )
 
 
 async def every_call(connector: SimulatorConnector) -> list[Evidence]:
@@ -86,7 +97,6 @@ async def test_a_plain_answer_is_proof(raw: bytes, expected: Evidence) -> None:
         pytest.param(b"", id="silence"),
         pytest.param(answer("500 Oops", OPERATION), id="500 with the body of a success"),
         pytest.param(answer("503 Busy", b""), id="503"),
-        pytest.param(answer("400 Bad", {}), id="400"),
         pytest.param(answer("401 Who", {}), id="401"),
         pytest.param(answer("429 Slower", {}), id="429"),
         pytest.param(answer("302 Elsewhere", OPERATION), id="a redirect"),
@@ -108,16 +118,29 @@ async def test_whatever_else_comes_proves_nothing(raw: bytes) -> None:
         assert {type(one) for one in await every_call(connector)} == {Unknown}
 
 
+async def test_a_call_that_is_refused_had_no_effect() -> None:
+    async with connected(answer("400 Bad", {})) as connector:
+        assert await every_call(connector) == [NotDone("the provider refused the call")] * 5
+
+
+async def test_an_error_that_is_stored_for_the_key_is_told_as_such() -> None:
+    stored = b"HTTP/1.1 500 Oops\r\nconnection: close\r\nidempotent-replayed: true\r\ncontent-length: 0\r\n\r\n"
+    async with connected(stored) as connector:
+        assert await every_call(connector) == [Unknown("the provider answered 500", replayed=True)] * 5
+
+
 async def test_not_found_says_something_for_a_look_up_only() -> None:
     async with connected(answer("404 Not Found", {})) as connector:
         assert [type(one) for one in await every_call(connector)] == [*[Unknown] * 4, NotFound]
 
 
-async def test_where_nobody_listens_nothing_is_proven_and_nothing_raises() -> None:
+async def test_where_nobody_listens_a_call_had_no_effect_and_may_succeed_later() -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     gone = SimulatorConnector(ConnectorSettings(url=nobody, timeout_seconds=0.5), clock=system_clock)
-    assert {type(one) for one in await every_call(gone)} == {Unknown}
-    await gone.close()
+    for evidence in await every_call(gone):
+        assert isinstance(evidence, NotDone)
+        assert evidence.retryable
+    await gone.disconnect()
 
 
 async def test_a_call_sends_its_key_once_however_the_connection_breaks() -> None:
@@ -128,8 +151,8 @@ async def test_a_call_sends_its_key_once_however_the_connection_breaks() -> None
             connector = SimulatorConnector(ConnectorSettings(url=provider.url, timeout_seconds=90), clock=system_clock)
             evidence = []
             for call in calls(connector):
-                await connector.look_up("another")
+                await connector.look_up(charge_with("another"))
                 evidence.append(await call())
-            await connector.close()
+            await connector.disconnect()
             assert {type(one) for one in evidence} == {Unknown}
             assert [b"att_1" in request for request in provider.requests] == [False, True] * 5

@@ -2,55 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from paidonce.clock import Instant
-from paidonce.database.batcher import threaded_batcher
-from paidonce.database.engine import open_database
-from paidonce.database_url import DatabaseUrl
-from paidonce.ids import system_chance
 from paidonce.providers.simulator.behaviour import FAULTS, WEBHOOK_FAULTS
-from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge, make_books
+from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _new_charge
+from paidonce.providers.simulator.calls import LostResponse, Rules, send_nothing
 from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookDraw, WebhookFault
-from paidonce.providers.simulator.simulation import LostResponse, Rules, SendWebhook, Simulation, send_nothing
+from paidonce.providers.simulator.simulation import Simulation
 from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
 from tests.proof.virtual_time import VirtualLoop, run
-
-NOW = 1_700_000_000_000
-
-
-class Provider:
-    """A simulation whose clock stands still until it is moved."""
-
-    def __init__(self, path: Path) -> None:
-        self.now: Instant = NOW
-        self.told: list[tuple[str, WebhookFault]] = []
-        self.database = open_database(DatabaseUrl("sqlite", path=path), clock=lambda: self.now, exclusive=False)
-        make_books(self.database)
-        self.books = threaded_batcher(
-            self.database.write, name="books", queue_limit=1000, batch_limit=64, chance=system_chance
-        )
-
-    def simulation(self, rules: Rules, send_webhook: SendWebhook | None = None) -> Simulation:
-        async def remember(operation: Operation, draw: WebhookDraw) -> None:
-            self.told.append((operation.outcome, draw.webhook_fault))
-
-        return Simulation(self.books, rules, send_webhook=send_webhook or remember)
-
-    async def close(self) -> None:
-        await self.books.stop()
-        self.database.close()
-
-
-@pytest.fixture
-async def provider(tmp_path: Path) -> AsyncIterator[Provider]:
-    one = Provider(tmp_path / "books.db")
-    await one.books.start()
-    yield one
-    await one.close()
+from tests.support.simulated_provider import NOW, SimulatedProvider
 
 
 def command(key: str = "att_1", method: str = "tok_success", *, capture: bool = True, amount: int = 1000) -> ChargeBody:
@@ -69,21 +32,21 @@ async def booked(simulation: Simulation) -> Counter[str]:
     return Counter(line.status for line in await simulation.charges(ChargePage()))
 
 
-async def test_a_key_that_comes_again_at_once_or_later_charges_once(provider: Provider) -> None:
+async def test_a_key_that_comes_again_at_once_or_later_charges_once(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules())
     answers = await asyncio.gather(*(simulation.charge(command()) for _ in range(20)))
     assert len({str(answer) for answer in (*answers, await simulation.charge(command(method="tok_other")))}) == 1
     assert await booked(simulation) == {"succeeded": 1}
 
 
-async def test_without_deduplication_each_call_charges(provider: Provider) -> None:
+async def test_without_deduplication_each_call_charges(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules(deduplicates=False))
     answers = await asyncio.gather(*(simulation.charge(command()) for _ in range(5)))
     assert len({answer.reference for answer in answers if isinstance(answer, Operation)}) == 5
     assert await booked(simulation) == {"succeeded": 5}
 
 
-async def test_a_key_is_forgotten_when_its_life_is_over(provider: Provider) -> None:
+async def test_a_key_is_forgotten_when_its_life_is_over(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules(key_lifetime_seconds=60))
     first = await simulation.charge(command())
     provider.now += 59_999
@@ -93,7 +56,7 @@ async def test_a_key_is_forgotten_when_its_life_is_over(provider: Provider) -> N
     assert await booked(simulation) == {"succeeded": 2}
 
 
-async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: Provider) -> None:
+async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules())
     charge = await simulation.charge(command())
     assert isinstance(charge, Operation)
@@ -105,7 +68,7 @@ async def test_refunds_deduplicate_and_never_exceed_the_charge(provider: Provide
     assert line.amount_refunded == 900
 
 
-async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
+async def test_of_capture_and_void_one_takes_place(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules())
     held = await simulation.charge(command(capture=False))
     assert isinstance(held, Operation)
@@ -120,7 +83,7 @@ async def test_of_capture_and_void_one_takes_place(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("method", FAULTS)
-async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Provider, method: str) -> None:
+async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: SimulatedProvider, method: str) -> None:
     simulation = provider.simulation(Rules())
     first, second = await simulation.charge(command(method=method)), await simulation.charge(command(method=method))
     assert isinstance(first, LostResponse)
@@ -129,7 +92,7 @@ async def test_a_faulty_method_loses_the_first_answer_and_only_that(provider: Pr
     assert simulation.counts == {FAULTS[method].name.lower(): 1}
 
 
-async def test_a_hidden_charge_is_found_after_a_while(provider: Provider) -> None:
+async def test_a_hidden_charge_is_found_after_a_while(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules())
     await simulation.charge(command(method="tok_unknown_then_success"))
     assert await simulation.look_up("att_1") is None
@@ -137,7 +100,7 @@ async def test_a_hidden_charge_is_found_after_a_while(provider: Provider) -> Non
     assert isinstance(await simulation.look_up("att_1"), Operation)
 
 
-async def test_look_ups_lag_behind_where_the_rules_say_so(provider: Provider) -> None:
+async def test_look_ups_lag_behind_where_the_rules_say_so(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules(lookup_delay_ms=500))
     await simulation.charge(command())
     assert await simulation.look_up("att_1") is None
@@ -147,7 +110,7 @@ async def test_look_ups_lag_behind_where_the_rules_say_so(provider: Provider) ->
 
 @pytest.mark.parametrize("method", WEBHOOK_FAULTS)
 async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_is(
-    provider: Provider, method: str
+    provider: SimulatedProvider, method: str
 ) -> None:
     simulation = provider.simulation(Rules())
     for _ in range(3):
@@ -157,7 +120,7 @@ async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_i
     assert simulation.counts == {f"webhook_{webhook_fault.name.lower()}": 1}
 
 
-async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provider: Provider) -> None:
+async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provider: SimulatedProvider) -> None:
     delivered, answered = asyncio.Event(), asyncio.Event()
 
     async def deliver(_operation: Operation, _draw: WebhookDraw) -> None:
@@ -170,13 +133,15 @@ async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provide
     assert delivered.is_set()
 
 
-async def test_an_answer_that_is_lost_is_told_all_the_same(provider: Provider) -> None:
+async def test_an_answer_that_is_lost_is_told_all_the_same(provider: SimulatedProvider) -> None:
     simulation = provider.simulation(Rules())
     assert await simulation.charge(command(method="tok_timeout_then_decline")) is LostResponse.SILENCE
     assert provider.told == [("declined", WebhookFault.ONCE)]
 
 
-async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always_had(provider: Provider) -> None:
+async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always_had(
+    provider: SimulatedProvider,
+) -> None:
     simulation = provider.simulation(Rules())
     declined = await simulation.charge(command(method="tok_declined_expired_card"))
     assert isinstance(declined, Operation)
@@ -190,7 +155,7 @@ async def test_a_declined_charge_may_succeed_late_and_then_looks_as_if_it_always
 
 async def faulty_run(path: Path, seed: int, calls: int) -> tuple[list[str], Counter[str], Counter[str]]:
     """Make calls with 100 keys to a provider where each call fails; returns responses, counts, and books by status."""
-    provider = Provider(path)
+    provider = SimulatedProvider(path)
     await provider.books.start()
     simulation = provider.simulation(Rules(faults=FaultPlan(rate=1.0, seed=seed)), send_nothing)
     replies = [await simulation.charge(command(f"att_{key}")) for key in range(100) for _ in range(calls)]
@@ -222,7 +187,7 @@ class SlowBooks:
     async def submit(self, _action: object, request: BookCharge) -> Booked:
         self.asked_at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.seconds)
-        return Booked(_new_charge(request, NOW), first=True)
+        return Booked(_new_charge(request, NOW), request.payment_method, first=True)
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,29 @@ from paidonce.payments.model import (
     ALLOWED,
     CHECKOUT_AFTER,
     FINAL,
-    LOOKUP_DELAYS_SECONDS,
     Attempt,
     AttemptKind,
     AttemptStatus,
-    LookupSchedule,
+    CloseReason,
     Transition,
-    decide,
 )
+from paidonce.payments.reducer import decide
+from paidonce.payments.schedule import ACCEPTED_DELAYS_SECONDS, LOOKUP_DELAYS_SECONDS, LookupSchedule
 from paidonce.providers.base import (
+    Accepted,
     Authorized,
     Declined,
     Evidence,
+    NotDone,
     NotFound,
+    Opened,
     OperationKind,
+    Redirect,
+    RequiresAction,
     RequiresReview,
     Succeeded,
     Unknown,
+    encode_action,
 )
 
 NOW = 1_767_323_045_678
@@ -41,8 +47,15 @@ KINDS = st.sampled_from(AttemptKind)
 STATUSES = st.sampled_from(AttemptStatus)
 LOOKUPS = st.integers(min_value=0, max_value=LOOKUPS_MAX)
 CHANCE = st.floats(min_value=0, max_value=1, exclude_max=True)
+ACTION = Redirect("https://provider.example/pay/ses_1", NOW + 600_000)
 NO_PROOF: st.SearchStrategy[Evidence] = st.one_of(
-    st.builds(Unknown, st.text(min_size=1)), st.just(NotFound()), st.builds(RequiresReview, st.text(min_size=1))
+    st.builds(Unknown, st.text(min_size=1)),
+    st.just(NotFound()),
+    st.builds(RequiresReview, st.text(min_size=1)),
+    st.builds(NotDone, st.text(min_size=1), retryable=st.just(value=True)),
+    st.builds(Accepted, st.none() | st.text(min_size=1)),
+    st.just(Opened("ses_1")),
+    st.just(RequiresAction("ses_1", ACTION)),
 )
 EVIDENCE: st.SearchStrategy[Evidence] = NO_PROOF | st.one_of(
     st.builds(Succeeded, st.text(min_size=1)),
@@ -56,7 +69,20 @@ EXAMPLES: list[Evidence] = [
     Unknown("the provider answered 500"),
     NotFound(),
     RequiresReview("the provider reported a dispute"),
+    Opened("ses_1"),
+    RequiresAction("ses_1", ACTION),
+    Accepted("re_1"),
+    NotDone("the currency is not supported", "currency_not_supported"),
 ]
+
+OPERATIONS: dict[AttemptKind, OperationKind] = {
+    AttemptKind.CHARGE: "charge",
+    AttemptKind.AUTHORIZE: "charge",
+    AttemptKind.CAPTURE: "capture",
+    AttemptKind.VOID: "void",
+    AttemptKind.REFUND: "refund",
+    AttemptKind.REVERSAL: "refund",
+}
 
 # Whose success is never lost, however late its proof.
 MOVES_MONEY = {AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND}
@@ -64,6 +90,7 @@ MOVES_MONEY = {AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND}
 
 def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) -> Attempt:
     settled = status in FINAL
+    waits = status is AttemptStatus.REQUIRES_ACTION
     return Attempt(
         id="att_1",
         merchant_id="m123",
@@ -85,6 +112,9 @@ def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) 
         created_at=NOW - 1000,
         updated_at=NOW - 1000,
         settled_at=NOW - 1 if settled else None,
+        session_reference="ses_1" if waits else None,
+        session_expires_at=NOW + 3_600_000 if waits else None,
+        action=encode_action(ACTION) if waits else None,
     )
 
 
@@ -109,6 +139,8 @@ def proven(kind: AttemptKind, evidence: Evidence) -> AttemptStatus | None:
             return AttemptStatus.SUCCEEDED if kind is AttemptKind.AUTHORIZE else None
         case Declined():
             return None if kind in MONEY_GOES_BACK else AttemptStatus.DECLINED
+        case NotDone(retryable=False):  # Nothing was sent before, in all examples here.
+            return None if kind in MONEY_GOES_BACK else AttemptStatus.DECLINED
         case _:
             return None
 
@@ -123,9 +155,19 @@ def wanted(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> Atte
         return AttemptStatus.SUCCEEDED if late else status
     if proof is not None:
         return proof
-    if isinstance(evidence, Unknown | NotFound) and status is not AttemptStatus.NEEDS_REVIEW:
-        return AttemptStatus.UNKNOWN
-    return AttemptStatus.NEEDS_REVIEW
+    if status is AttemptStatus.NEEDS_REVIEW:
+        return status
+    match evidence:
+        case Accepted():
+            return AttemptStatus.ACCEPTED
+        case RequiresAction() if OPERATIONS[kind] == "charge":
+            return AttemptStatus.REQUIRES_ACTION
+        case Unknown() | NotFound() | NotDone() | Opened():
+            # The buyer, or the provider, has time still.
+            patient = status in (AttemptStatus.REQUIRES_ACTION, AttemptStatus.ACCEPTED)
+            return status if patient else AttemptStatus.UNKNOWN
+        case _:
+            return AttemptStatus.NEEDS_REVIEW
 
 
 @pytest.mark.parametrize("evidence", EXAMPLES, ids=lambda evidence: type(evidence).__name__)
@@ -172,10 +214,11 @@ def test_what_is_no_proof_never_ends_an_attempt(
 ) -> None:
     transition = transition_on(kind, status, evidence, lookup_count, chance)
     if transition is not None:
-        assert transition.status in (AttemptStatus.UNKNOWN, AttemptStatus.NEEDS_REVIEW)
-        assert (transition.provider_reference, transition.decline_code) == (None, None)
-        assert (transition.due_at is not None) == (transition.status is AttemptStatus.UNKNOWN)
-        assert transition.reason
+        assert transition.status not in FINAL
+        assert transition.decline_code is None
+        assert (transition.due_at is None) == (transition.status is AttemptStatus.NEEDS_REVIEW)
+        assert (transition.action is None) == (transition.status is not AttemptStatus.REQUIRES_ACTION)
+        assert transition.reason or transition.status in (AttemptStatus.REQUIRES_ACTION, AttemptStatus.ACCEPTED)
 
 
 @given(KINDS, STATUSES, LOOKUPS, EVIDENCE, CHANCE)
@@ -189,7 +232,7 @@ def test_the_reducer_is_a_function_of_what_it_is_given(
 
 @given(KINDS, st.permutations(EXAMPLES))
 def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: AttemptKind, told: list[Evidence]) -> None:
-    said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined)]
+    said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined | NotDone)]
     status, lookup_count = AttemptStatus.SENT, 0
     for evidence in said:
         transition = transition_on(kind, status, evidence, lookup_count)
@@ -212,16 +255,6 @@ def test_proof_of_other_money_than_was_asked_for_ends_nothing_and_a_person_must_
         assert transition_on(kind, AttemptStatus.DECLINED, other) is None
     for same in (proof("ch_9", 1000, "USD"), proof("ch_9", amount=1000), proof("ch_9", currency="USD")):
         assert status_after(kind, status, same) is status_after(kind, status, proof("ch_9"))
-
-
-OPERATIONS: dict[AttemptKind, OperationKind] = {
-    AttemptKind.CHARGE: "charge",
-    AttemptKind.AUTHORIZE: "charge",
-    AttemptKind.CAPTURE: "capture",
-    AttemptKind.VOID: "void",
-    AttemptKind.REFUND: "refund",
-    AttemptKind.REVERSAL: "refund",
-}
 
 
 @pytest.mark.parametrize("operation", get_args(OperationKind))
@@ -318,3 +351,90 @@ def test_every_proof_of_what_passes_through_processing_leads_the_checkout_on_fro
 def test_whoever_takes_an_attempt_over_asks_before_sending(fence: int, *, asked_first: bool) -> None:
     attempt = msgspec.structs.replace(attempt_in(AttemptKind.CHARGE, AttemptStatus.SENT), fence=fence)
     assert attempt.may_have_been_sent is asked_first
+
+
+WAITING = attempt_in(AttemptKind.CHARGE, AttemptStatus.REQUIRES_ACTION)
+EXPIRED = msgspec.structs.replace(WAITING, session_expires_at=NOW)
+TO_BE_CANCELED = msgspec.structs.replace(WAITING, close_reason=CloseReason.CANCELED)
+
+
+def decided(attempt: Attempt, evidence: Evidence) -> Transition:
+    transition = decide(attempt, evidence, now=NOW, schedule=SCHEDULE, chance=0.5)
+    assert transition is not None
+    return transition
+
+
+def test_no_effect_after_a_call_that_may_have_been_sent_ends_nothing() -> None:
+    taken_over = msgspec.structs.replace(attempt_in(AttemptKind.CHARGE, AttemptStatus.SENT), fence=2)
+    refused = NotDone("the key is revoked", "provider_refused")
+    assert decided(taken_over, refused).status is AttemptStatus.UNKNOWN
+    assert decided(msgspec.structs.replace(taken_over, fence=1), refused).status is AttemptStatus.DECLINED
+
+
+def test_a_call_that_may_succeed_later_ends_nothing() -> None:
+    transition = transition_on(AttemptKind.CHARGE, AttemptStatus.SENT, NotDone("HTTP 429", retryable=True))
+    assert transition == Transition(AttemptStatus.UNKNOWN, due_at=NOW + 5000, lookup_count=1, reason="HTTP 429")
+
+
+def test_a_decline_keeps_the_provider_s_own_code() -> None:
+    transition = transition_on(AttemptKind.CHARGE, AttemptStatus.SENT, Declined("do_not_honor", raw_code="05"))
+    assert transition is not None
+    assert (transition.decline_code, transition.raw_decline_code) == ("do_not_honor", "05")
+
+
+def test_a_session_that_waits_for_its_buyer_is_asked_about_ever_more_rarely_until_it_expires() -> None:
+    delays = []
+    for count in range(8):
+        due_at = decided(msgspec.structs.replace(WAITING, lookup_count=count), RequiresAction("ses_1", ACTION)).due_at
+        assert due_at is not None
+        delays.append((due_at - NOW) // 1000)
+    assert delays == [30, 60, 120, 300, 600, 600, 600, 600]
+    soon = msgspec.structs.replace(WAITING, session_expires_at=NOW + 7000)
+    assert decided(soon, RequiresAction("ses_1", ACTION)).due_at == NOW + 7000
+
+
+@pytest.mark.parametrize("evidence", [Unknown("a 500"), NotFound(), NotDone("HTTP 429", retryable=True)])
+def test_a_look_up_that_fails_takes_nothing_from_a_buyer_who_still_has_time(evidence: Evidence) -> None:
+    transition = decided(WAITING, evidence)
+    assert (transition.status, transition.action) == (AttemptStatus.REQUIRES_ACTION, WAITING.action)
+    assert transition.due_at == NOW + 30_000
+
+
+@pytest.mark.parametrize("attempt", [EXPIRED, TO_BE_CANCELED], ids=["expired", "to be canceled"])
+@pytest.mark.parametrize("evidence", [Unknown("a 500"), RequiresAction("ses_1", ACTION), Opened("ses_1")])
+def test_a_session_that_cannot_be_closed_is_an_unknown_outcome_and_not_the_buyer_s_business(
+    attempt: Attempt, evidence: Evidence
+) -> None:
+    transition = decided(msgspec.structs.replace(attempt, lookup_count=9), evidence)
+    assert (transition.status, transition.action) == (AttemptStatus.UNKNOWN, None)
+    assert (transition.due_at, transition.lookup_count) == (NOW + 5000, 1)
+
+
+def test_the_approval_of_a_buyer_makes_their_attempt_due_at_once() -> None:
+    transition = decided(msgspec.structs.replace(WAITING, lookup_count=3), Opened("ses_1"))
+    assert (transition.status, transition.due_at, transition.lookup_count) == (AttemptStatus.REQUIRES_ACTION, NOW, 3)
+
+
+def test_an_accepted_operation_waits_for_a_month_and_then_for_a_person() -> None:
+    accepted = attempt_in(AttemptKind.REFUND, AttemptStatus.UNKNOWN, lookup_count=5)
+    first = decided(accepted, Accepted("re_1"))
+    assert (first.status, first.provider_reference, first.lookup_count) == (AttemptStatus.ACCEPTED, "re_1", 1)
+    waiting = attempt_in(AttemptKind.REFUND, AttemptStatus.ACCEPTED)
+    total_ms = 0
+    for count in range(len(ACCEPTED_DELAYS_SECONDS)):
+        waits = msgspec.structs.replace(waiting, lookup_count=count)
+        (due_at,) = {decided(waits, one).due_at for one in (Accepted(), Unknown("a 500"), NotFound())}
+        assert due_at is not None
+        total_ms += due_at - NOW
+    assert 30 <= total_ms / 1000 / DAY_SECONDS <= 33
+    last = decided(msgspec.structs.replace(waiting, lookup_count=len(ACCEPTED_DELAYS_SECONDS)), Accepted())
+    assert (last.status, last.reason) == (
+        AttemptStatus.NEEDS_REVIEW,
+        "the provider accepted the operation and has not told its outcome",
+    )
+
+
+def test_a_capture_for_which_a_buyer_must_act_is_a_person_s_business() -> None:
+    transition = transition_on(AttemptKind.CAPTURE, AttemptStatus.SENT, RequiresAction("ses_1", ACTION))
+    assert transition is not None
+    assert (transition.status, transition.reason) == (AttemptStatus.NEEDS_REVIEW, "the provider's session is open")

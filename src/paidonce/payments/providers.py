@@ -1,0 +1,94 @@
+"""The providers that payments are sent to: those that are built in, and those that merchants have accounts with."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from paidonce.checkouts.model import ProviderRoute
+from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderNotFound
+from paidonce.merchants.model import Mode
+from paidonce.payments.model import Attempt
+from paidonce.provider_accounts.connections import ProviderConnections
+from paidonce.providers.base import HOSTED_PAGE, Provider
+
+DEFAULT_PROVIDER: Final = "simulator"
+DEFAULT_PAYMENT_METHOD: Final = "tok_success"  # At the simulator. At other providers the buyer pays on their page.
+
+
+LoadMerchant: TypeAlias = Callable[[], Awaitable[str]]
+"""Tells the id of the merchant who is paid. It is asked only where accounts matter."""
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """Where a payment is sent, and the provider."""
+
+    route: ProviderRoute
+    provider: Provider
+
+
+class PaymentProviders:
+    """Finds providers by route. ``built_in`` are those without accounts; ``accounts`` is None where there are none."""
+
+    def __init__(self, built_in: Mapping[str, Provider], accounts: ProviderConnections | None = None) -> None:
+        self._built_in = built_in
+        self._accounts = accounts
+
+    def built_in(self, name: str) -> Provider | None:
+        """Return a provider without accounts."""
+        return self._built_in.get(name)
+
+    async def of_account(self, account_id: str) -> Provider | None:
+        """Return the provider of an account; None where there is none, or it is disabled."""
+        return None if self._accounts is None else await self._accounts.provider_of_any(account_id)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all providers."""
+        others = [] if self._accounts is None else self._accounts.opener.connectors
+        return sorted({*self._built_in, *others})
+
+    async def find(self, attempt: Attempt) -> Provider | None:
+        """Return the provider of an attempt; None where its account is disabled or cannot be opened."""
+        if attempt.account_id is None:
+            return self._built_in.get(attempt.provider)
+        assert self._accounts is not None, "an attempt with an account was made where there are accounts"
+        return await self._accounts.provider_of(attempt.merchant_id, attempt.account_id)
+
+    async def choose(
+        self, merchant: LoadMerchant, mode: Mode | None, *, provider: str | None, account_id: str | None
+    ) -> Chosen:
+        """Choose where a payment is sent: the named account or provider, else the merchant's first active account of
+        the mode, else in test mode the simulator. An operator's ``mode`` is None: that of the named account, else test.
+
+        Raises ProviderNotFound, ProviderAccountNotFound, ProviderAccountDisabled or ProviderAccountWrongMode.
+        """
+        if provider is not None and provider not in self.names:
+            raise ProviderNotFound
+        is_open_choice = provider is None and account_id is None
+        if account_id is None and provider is not None and provider in self._built_in:
+            return self._built_in_choice(provider, mode)
+        if self._accounts is None or (is_open_choice and not await self._accounts.exist()):
+            return self._built_in_choice(DEFAULT_PROVIDER, mode)
+        merchant_id = await merchant()
+        try:
+            account = await self._accounts.choose(merchant_id, mode, provider=provider, account_id=account_id)
+        except ProviderAccountNotFound:
+            if not is_open_choice:
+                raise
+            return self._built_in_choice(DEFAULT_PROVIDER, mode)
+        opened = await self._accounts.provider_of(merchant_id, account.id)
+        if opened is None:
+            raise ProviderAccountDisabled
+        return Chosen(ProviderRoute(account.provider, account.id), opened)
+
+    def _built_in_choice(self, provider: str, mode: Mode | None) -> Chosen:
+        """Refuse the simulator in live mode: no purchase is completed there without money."""
+        if mode is Mode.LIVE:
+            raise ProviderAccountNotFound("The merchant has no active live account with a provider.")
+        return Chosen(ProviderRoute(provider), self._built_in[provider])
+
+
+def default_payment_method(route: ProviderRoute) -> str:
+    """Return how a buyer pays where the request does not say."""
+    return DEFAULT_PAYMENT_METHOD if route.provider == DEFAULT_PROVIDER else HOSTED_PAGE

@@ -1,0 +1,39 @@
+"""Sessions that a buyer pays: committing which one is charged, and asking the provider when the buyer comes back."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from paidonce.database.transaction import Transaction
+from paidonce.payments.model import Attempt, AttemptStatus, check_transition
+from paidonce.payments.session_store import commit_sessions, make_due, read_by_return_token
+
+
+class ChargeSession(msgspec.Struct, frozen=True):
+    """A session that is about to be charged for an attempt, by the worker that holds its lease."""
+
+    attempt: Attempt
+    reference: str
+
+
+def commit_charged_sessions(transaction: Transaction, requests: Sequence[ChargeSession]) -> list[Attempt | None]:
+    """Commit sessions before they are charged; returns each attempt as it is then, None where the lease is lost."""
+    applied = commit_sessions(transaction, [(one.attempt, one.reference) for one in requests])
+    return [_charged(one) if one.attempt.id in applied else None for one in requests]
+
+
+def _charged(request: ChargeSession) -> Attempt:
+    status = check_transition(AttemptStatus(request.attempt.status), AttemptStatus.SENT)
+    return msgspec.structs.replace(request.attempt, status=status, session_reference=request.reference, action=None)
+
+
+def find_returning(transaction: Transaction, return_tokens: Sequence[str]) -> list[Attempt | None]:
+    """Find the attempts whose buyers come back with these tokens; None where there is none."""
+    return [read_by_return_token(transaction, token) for token in return_tokens]
+
+
+def resume_attempts(transaction: Transaction, attempts: Sequence[Attempt]) -> list[None]:
+    """Make attempts due whose buyers are back."""
+    for attempt in attempts:
+        make_due(transaction, attempt)
+    return [None for _ in attempts]

@@ -1,0 +1,92 @@
+"""What a buyer sees: the page of a Checkout Session, and the page of the bank for 3-D Secure."""
+
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import TypeAlias
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from paidonce.proving.doubles.stripe import payments, sessions
+from paidonce.proving.doubles.stripe.books import Books
+from paidonce.proving.doubles.stripe.cards import CARDS
+from paidonce.proving.doubles.stripe.params import ApiFailure, Json
+
+Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+SendEvents: TypeAlias = Callable[[], Awaitable[None]]
+
+
+def checkout_page(books: Books, send_events: SendEvents) -> Page:
+    """Return the page where a buyer pays (``act=pay``, ``method=pm_card_…``) or goes back (``act=cancel``)."""
+
+    async def page(request: Request) -> Response:
+        try:
+            session = books.found("checkout.session", request.path_params["id"])
+        except ApiFailure:
+            return _html("This page does not exist.", 404)
+        sessions.expire_due(books)
+        if request.method == "POST":
+            given = await _form(request)
+            if given.get("act") == "cancel":
+                next_url = session["cancel_url"] or session["success_url"]
+            else:
+                next_url = sessions.pay(books, session, given.get("method", "pm_card_visa"))
+            await send_events()
+            return RedirectResponse(next_url, 303)
+        await send_events()
+        if session["status"] != "open":
+            return _html(f"This Checkout Session is {session['status']}.", 410)
+        return _html(_checkout_form(session))
+
+    return page
+
+
+def bank_page(books: Books, send_events: SendEvents) -> Page:
+    """Return the page where a buyer approves (``act=approve``) or refuses (``act=refuse``) a payment."""
+
+    async def page(request: Request) -> Response:
+        try:
+            intent = books.found("payment_intent", request.path_params["id"])
+        except ApiFailure:
+            return _html("This page does not exist.", 404)
+        if intent["status"] != "requires_action":
+            return _html("There is nothing to approve.", 410)
+        if request.method != "POST":
+            return _html(f"<h1>Your bank</h1><p>{_price(intent)}</p>{_button('approve')}{_button('refuse')}")
+        return_url = intent["next_action"]["redirect_to_url"]["return_url"]
+        payments.authenticate(books, intent, approved=(await _form(request)).get("act") == "approve")
+        session = sessions.session_of(books, intent)
+        if session is None:
+            query = urlencode({"payment_intent": intent["id"], "redirect_status": "succeeded"})
+            next_url = f"{return_url}{'&' if '?' in return_url else '?'}{query}"
+        else:
+            next_url = sessions.complete(books, session, intent)
+        await send_events()
+        return RedirectResponse(next_url, 303)
+
+    return page
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+
+
+def _checkout_form(session: Json) -> str:
+    methods = "".join(f"<option>{name}</option>" for name in CARDS)
+    return (
+        f'<h1>Pay {_price(session)}</h1><form method="post"><select name="method">{methods}</select>'
+        f'<button name="act" value="pay">Pay</button></form>{_button("cancel")}'
+    )
+
+
+def _price(priced: Json) -> str:
+    return escape(f"{priced.get('amount_total', priced.get('amount'))} {priced['currency'].upper()}")
+
+
+def _button(act: str) -> str:
+    return f'<form method="post"><button name="act" value="{act}">{act}</button></form>'
+
+
+def _html(content: str, status: int = 200) -> Response:
+    return HTMLResponse(f"<!doctype html><meta charset=utf-8><title>Double of Stripe</title>{content}", status)
