@@ -19,8 +19,12 @@ _SENT: Final = check_transition(AttemptStatus.READY, AttemptStatus.SENT)
 _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
 _RELEASE_ALL: Final = (
     update(attempt)
-    # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm.
-    .where(attempt.c.due_at > bindparam("now"))
+    # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm. Those that wait for a
+    # buyer or for the provider may be many, and asking about all of them at once would tell nothing.
+    .where(
+        attempt.c.due_at > bindparam("now"),
+        attempt.c.status.not_in([AttemptStatus.REQUIRES_ACTION, AttemptStatus.ACCEPTED]),
+    )
     .values(due_at=bindparam("now"))
 )
 

@@ -11,6 +11,7 @@ from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.session_store import close_sessions
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions, find_returning, resume_attempts
+from paidonce.payments.settle import release_all_attempts
 from paidonce.providers.base import (
     HOSTED_PAGE,
     Authorized,
@@ -255,3 +256,10 @@ def test_a_late_success_of_a_closed_session_goes_back_to_the_buyer(payments: Pay
     assert payments.status(checkout) == "CANCELED"
     (reversal,) = payments.claim()
     assert (reversal.kind, reversal.charge_reference, reversal.amount) == ("REVERSAL", "ch_1", 1000)
+
+
+def test_a_service_that_starts_alone_does_not_ask_about_every_buyer_at_once(payments: Payments) -> None:
+    awaiting_buyer(payments)
+    payments.pay(payments.create("2"), "att_2", lease_ms=30_000)
+    payments.do(release_all_attempts, None)
+    assert [one.id for one in payments.claim()] == ["att_2"]
