@@ -1,6 +1,7 @@
 """Statements over attempts. A write is guarded by the fence: a worker that lost its lease changes no row."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,20 @@ from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, 
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
 _SENT: Final = check_transition(AttemptStatus.READY, AttemptStatus.SENT)
+# Most attempts have neither a session nor an account. Their statements leave these columns out, which makes them cheaper.
+_SESSION_COLUMNS: Final = (
+    "account_id",
+    "raw_decline_code",
+    "session_reference",
+    "session_expires_at",
+    "action",
+    "return_url",
+    "return_token",
+    "close_reason",
+)
+_DIRECT_COLUMNS: Final = [name for name in Attempt.__struct_fields__ if name not in _SESSION_COLUMNS]
 _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
+_INSERT_DIRECT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *_DIRECT_COLUMNS))
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm. Those that wait for a
@@ -67,7 +81,8 @@ def _refund_by_id(dialect: str) -> Select[Any]:
     return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, whose, attempt.c.kind == AttemptKind.REFUND)
 
 
-def _settle(dialect: str) -> Update:
+def _settle(dialect: str, *, sessions: bool) -> Update:
+    of_sessions = {"raw_decline_code": str, "session_reference": str, "action": str} if sessions else {}
     wanted = json_rows(
         dialect,
         "wanted",
@@ -80,10 +95,8 @@ def _settle(dialect: str) -> Update:
         lookup_count=int,
         provider_reference=str,
         decline_code=str,
-        raw_decline_code=str,
-        session_reference=str,
-        action=str,
         settled_at=int,
+        **of_sessions,
     )
     statement = update(attempt).where(
         attempt.c.id == wanted.c.id,
@@ -97,12 +110,15 @@ def _settle(dialect: str) -> Update:
         lookup_count=wanted.c.lookup_count,
         provider_reference=func.coalesce(wanted.c.provider_reference, attempt.c.provider_reference),
         decline_code=wanted.c.decline_code,
-        raw_decline_code=wanted.c.raw_decline_code,
-        session_reference=func.coalesce(wanted.c.session_reference, attempt.c.session_reference),
-        action=wanted.c.action,
         settled_at=wanted.c.settled_at,
         updated_at=bindparam("now"),
     )
+    if sessions:
+        changes = changes.values(
+            raw_decline_code=wanted.c.raw_decline_code,
+            session_reference=func.coalesce(wanted.c.session_reference, attempt.c.session_reference),
+            action=wanted.c.action,
+        )
     return changes.returning(attempt.c.id)
 
 
@@ -147,7 +163,8 @@ _CLAIM_ONLY: Final = Statement(lambda _: _claim(bindparam("account") == _ACCOUNT
 _CLAIM_EXCEPT: Final = Statement(_claim_except)
 _BY_ID: Final = Statement(_by_id)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
-_SETTLE: Final = Statement(_settle)
+_SETTLE: Final = Statement(partial(_settle, sessions=True))
+_SETTLE_DIRECT: Final = Statement(partial(_settle, sessions=False))
 _RELEASE: Final = Statement(_release)
 
 
@@ -163,7 +180,8 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
     """Insert attempts: the intent, committed before the provider hears of it."""
     rows = list(attempts)
     if rows:
-        transaction.run(_INSERT, {"rows": encode_rows(rows)})
+        are_direct = all(one.account_id is None and one.return_url is None for one in rows)
+        transaction.run(_INSERT_DIRECT if are_direct else _INSERT, {"rows": encode_rows(rows)})
 
 
 def claim_due(
@@ -200,6 +218,7 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Atte
     """Write transitions, one an attempt; returns the ids of those whose fence and status were still as seen."""
     if not transitions:
         return set()
+    are_direct = not any(_concerns_session(attempt, transition) for attempt, transition in transitions)
     wanted = encode_rows(
         {
             "id": attempt.id,
@@ -211,14 +230,25 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Atte
             "lookup_count": transition.lookup_count,
             "provider_reference": transition.provider_reference,
             "decline_code": transition.decline_code,
-            "raw_decline_code": transition.raw_decline_code,
-            "session_reference": transition.session_reference,
-            "action": transition.action,
             "settled_at": transaction.now if transition.status in FINAL else None,
         }
+        | ({} if are_direct else _of_session(transition))
         for attempt, transition in transitions
     )
-    return transaction.column(_SETTLE, {"wanted": wanted, "now": transaction.now})
+    return transaction.column(_SETTLE_DIRECT if are_direct else _SETTLE, {"wanted": wanted, "now": transaction.now})
+
+
+def _concerns_session(attempt: Attempt, transition: Transition) -> bool:
+    """Whether a transition changes what only attempts with a session have. An action is taken away by any."""
+    return attempt.status == AttemptStatus.REQUIRES_ACTION or any(_of_session(transition).values())
+
+
+def _of_session(transition: Transition) -> dict[str, str | None]:
+    return {
+        "raw_decline_code": transition.raw_decline_code,
+        "session_reference": transition.session_reference,
+        "action": transition.action,
+    }
 
 
 def release(transaction: Transaction, held: Iterable[Held]) -> None:
