@@ -17,7 +17,7 @@ from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, 
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
 _SENT: Final = check_transition(AttemptStatus.READY, AttemptStatus.SENT)
-# Most attempts have neither a session nor an account. Their statements leave these columns out, which makes them cheaper.
+# Most attempts have neither a session nor an account. Leaving these columns out makes their statements cheaper.
 _SESSION_COLUMNS: Final = (
     "account_id",
     "raw_decline_code",
