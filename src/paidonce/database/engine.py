@@ -46,6 +46,9 @@ POSTGRESQL_CONNECT: Final = {
     " -c random_page_cost=1.1 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off",
 }
 
+# A plan from when a table was small is used for no longer: to plan all statements again takes a few milliseconds.
+PLANS_SECONDS_MAX: Final = 5.0
+
 BeforeCommit = Callable[[Transaction], object]
 """Runs the last statements of every write transaction. The return value is ignored."""
 
@@ -182,6 +185,13 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
         if connection.execute("SHOW synchronous_commit").fetchone()[0] == "off":
             connection.execute("SET synchronous_commit = on")
         connection.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def _discard_old_plans(connection: Connection) -> None:
+        now = time.monotonic()
+        if now >= connection.info.setdefault("plans_until", now + PLANS_SECONDS_MAX):
+            connection.info["plans_until"] = now + PLANS_SECONDS_MAX
+            execute_on_driver(connection, "DISCARD PLANS")
 
     reads = engine.execution_options(isolation_level="AUTOCOMMIT")
     return Database(url, engine, reads, clock, before_commit)

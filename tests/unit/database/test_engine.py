@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -7,6 +8,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
+from paidonce.database import engine
 from paidonce.database.engine import Database, open_database, require_durable_server, require_durable_settings
 from paidonce.database_url import parse_database_url
 from paidonce.errors import NotDurable
@@ -84,3 +86,24 @@ def test_commits_are_durable_whatever_the_servers_default_also_on_a_connection_t
                 seen.append(transaction.connection.exec_driver_sql("SHOW synchronous_commit").scalar())
                 assert transaction.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() == used_first
     assert seen == [shown] * 3
+
+
+@pytest.mark.parametrize(
+    ("seconds_max", "discarded"), [(0.0, 5), (3600.0, 0)], ids=["old at once", "old after an hour"]
+)
+def test_plans_of_statements_are_made_anew_when_they_are_old(
+    postgres_url: str, seconds_max: float, discarded: int
+) -> None:
+    told = []
+    with (
+        patch.object(engine, "PLANS_SECONDS_MAX", seconds_max),
+        patch.object(engine, "execute_on_driver", lambda _connection, statement: told.append(statement)),
+        opened(postgres_url) as database,
+    ):
+        for _ in range(3):
+            with database.write() as transaction:
+                transaction.run(text("SELECT 1"))
+        for _ in range(2):
+            with database.read() as transaction:
+                transaction.run(text("SELECT 1"))
+    assert told == ["DISCARD PLANS"] * discarded
