@@ -62,8 +62,10 @@ class ProviderCommands:
 
     def __init__(self, settings: Settings, connectors: Connectors | None) -> None:
         self._settings = settings
+        # Without API keys this is a development machine, where `paidonce dev` makes the key file, too.
+        make = secret_bytes if settings.auth == "off" else None
         keyring = Keyring(
-            key_finder(settings.encryption_keys, settings.encryption_key_file, make=None), draw=secret_bytes
+            key_finder(settings.encryption_keys, settings.encryption_key_file, make=make), draw=secret_bytes
         )
         self._opener = AccountOpener(
             CONNECTORS if connectors is None else connectors, keyring, settings, clock=system_clock

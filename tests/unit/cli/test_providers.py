@@ -90,6 +90,16 @@ def test_an_account_is_added_with_credentials_from_standard_input(
     assert fake.opened[0].connection.credentials == CREDENTIALS
 
 
+def test_where_api_keys_are_off_the_first_account_makes_the_key_file_as_the_development_server_does(
+    operate: Operate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = operate("providers", "add", "fake", "--merchant", "m123", given=LINES, PAIDONCE_ENCRYPTION_KEYS="")
+    assert done.exit_code == 0, done.output
+    again = operate("providers", "check", done.stdout.strip(), PAIDONCE_ENCRYPTION_KEYS="")
+    assert again.exit_code == 0, again.output
+
+
 def test_accounts_are_listed_for_people_and_for_one_merchant(operate: Operate) -> None:
     assert "There are no accounts." in operate("providers", "list").stdout
     account_id = added(operate, "--name", "Main account")
@@ -175,7 +185,7 @@ def test_what_does_not_fit_is_refused_and_says_why(
 def test_without_the_encryption_key_nothing_can_be_added_or_checked(operate: Operate) -> None:
     account_id = added(operate)
     arguments = ("providers", "add", "fake", "--merchant", "m123")
-    refused = operate(*arguments, given=LINES, PAIDONCE_ENCRYPTION_KEYS="")
+    refused = operate(*arguments, given=LINES, PAIDONCE_ENCRYPTION_KEYS="", PAIDONCE_AUTH="keys")
     assert (refused.exit_code, "PAIDONCE_ENCRYPTION_KEYS" in refused.stderr) == (1, True)
     other = operate("providers", "check", account_id, PAIDONCE_ENCRYPTION_KEYS=write_key(secret_bytes(32)))
     assert (other.exit_code, "PAIDONCE_ENCRYPTION_KEYS" in other.stderr) == (1, True)
