@@ -34,8 +34,7 @@ CommitSession: TypeAlias = Callable[[Attempt, str], Awaitable[Attempt | None]]
 """Commits the session that is about to be charged; returns the attempt as it is then, None where the lease is lost."""
 
 LoadCheckout: TypeAlias = Callable[[Attempt], Awaitable[Checkout]]
-"""Reads the checkout of an attempt."""
-
+"""Reads the checkout of an attempt: its description is shown to the buyer."""
 
 FindProvider: TypeAlias = Callable[[Attempt], Awaitable[Provider | None]]
 """Returns the provider of an attempt; None where its account is disabled, or cannot be opened."""
@@ -106,7 +105,7 @@ class ProviderCaller:
             found = await self._open(provider, call)
         else:
             call.cause = Cause.LOOKUP
-            found = await provider.look_up(await self._charge_request(attempt))
+            found = await provider.look_up(_charge_request(attempt))
             if isinstance(found, RequiresAction | Opened) and attempt.is_closing(self._clock()):
                 return await self._close(provider, call)
         return await self._charge_session(provider, call, found.reference) if isinstance(found, Opened) else found
@@ -114,7 +113,9 @@ class ProviderCaller:
     async def _open(self, provider: Provider, call: "_Call") -> Evidence:
         if not self._is_leased(call.attempt):
             return LEASE_OVER
-        found = await provider.open(await self._charge_request(call.attempt))
+        checkout = await self._load_checkout(call.attempt)
+        request = msgspec.structs.replace(_charge_request(call.attempt), description=checkout.description)
+        found = await provider.open(request)
         # A session that no buyer has seen moves no money: that it was not opened is proof, whatever was sent before.
         return Declined(found.code) if isinstance(found, NotDone) and not found.retryable else found
 
@@ -123,17 +124,17 @@ class ProviderCaller:
         if committed is None or not self._is_leased(committed):
             return LEASE_OVER
         call.attempt, call.cause = committed, Cause.PROVIDER_ANSWER
-        return await provider.charge(await self._charge_request(committed))
+        return await provider.charge(_charge_request(committed))
 
     async def _close(self, provider: Provider, call: "_Call") -> Evidence:
         if not self._is_leased(call.attempt):
             return LEASE_OVER
         call.cause = Cause.PROVIDER_ANSWER
-        return await provider.close(await self._charge_request(call.attempt))
+        return await provider.close(_charge_request(call.attempt))
 
     async def _look_up(self, provider: Provider, attempt: Attempt) -> Evidence:
         if provider.capabilities.of(OPERATION_OF[AttemptKind(attempt.kind)]).can_be_looked_up:
-            return await provider.look_up(await self._request(attempt))
+            return await provider.look_up(_request(attempt))
         if attempt.status == AttemptStatus.ACCEPTED:
             return Accepted()  # Only a webhook tells.
         if self._may_resend(provider, attempt):
@@ -145,7 +146,7 @@ class ProviderCaller:
         if not self._is_leased(attempt):
             return LEASE_OVER
         call.cause = Cause.PROVIDER_ANSWER
-        request = await self._request(attempt)
+        request = _request(attempt)
         if isinstance(request, ChargeRequest):
             return await provider.charge(request)
         match request.kind:
@@ -165,32 +166,6 @@ class ProviderCaller:
         remembered_seconds = provider.capabilities.of(OPERATION_OF[AttemptKind(attempt.kind)]).key_lifetime_seconds
         return age_seconds < remembered_seconds - self._timeout_seconds
 
-    async def _request(self, attempt: Attempt) -> ChargeRequest | Modification:
-        kind = OPERATION_OF[AttemptKind(attempt.kind)]
-        return await self._charge_request(attempt) if kind == "charge" else _modification(attempt, kind)
-
-    async def _charge_request(self, attempt: Attempt) -> ChargeRequest:
-        request = ChargeRequest(
-            key=attempt.provider_key,
-            money=Money(attempt.amount, attempt.currency),
-            payment_method=attempt.payment_method,
-            capture=attempt.kind == AttemptKind.CHARGE,
-            checkout_id=attempt.checkout_id,
-            merchant_id=attempt.merchant_id,
-            created_at=attempt.created_at,
-            call_number=attempt.fence,
-            session_reference=attempt.session_reference,
-        )
-        if attempt.return_url is None:
-            return request
-        checkout = await self._load_checkout(attempt)
-        return msgspec.structs.replace(
-            request,
-            return_url=attempt.return_url,
-            description=checkout.description,
-            expires_at=checkout.expires_at,
-        )
-
 
 class _Call:
     """A call in progress: the attempt as it is committed, and the cause of what is known."""
@@ -202,6 +177,27 @@ class _Call:
 
 LEASE_OVER: Final = Unknown("the lease was over before the call")
 NOT_USABLE: Final = Unknown("the provider's account is disabled, or its credentials cannot be read")
+
+
+def _request(attempt: Attempt) -> ChargeRequest | Modification:
+    kind = OPERATION_OF[AttemptKind(attempt.kind)]
+    return _charge_request(attempt) if kind == "charge" else _modification(attempt, kind)
+
+
+def _charge_request(attempt: Attempt) -> ChargeRequest:
+    return ChargeRequest(
+        key=attempt.provider_key,
+        money=Money(attempt.amount, attempt.currency),
+        payment_method=attempt.payment_method,
+        capture=attempt.kind == AttemptKind.CHARGE,
+        checkout_id=attempt.checkout_id,
+        merchant_id=attempt.merchant_id,
+        created_at=attempt.created_at,
+        call_number=attempt.fence,
+        session_reference=attempt.session_reference,
+        return_url=attempt.return_url,
+        expires_at=attempt.session_expires_at,
+    )
 
 
 def _modification(attempt: Attempt, kind: Literal["capture", "void", "refund"]) -> Modification:

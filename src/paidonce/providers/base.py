@@ -60,8 +60,8 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``payment_method`` is a token of the provider, or HOSTED_PAGE. ``session_reference`` is the reference of the session
     that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt was called:
     where the session protects from a second charge, a connector may use another key for each.
-    ``return_url``, ``description`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards,
-    what the buyer pays for, and when the session is closed.
+    ``return_url`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards, and when the
+    session is closed. ``description`` is what the buyer pays for; only ``open`` is given it.
     """
 
     key: str
