@@ -165,6 +165,12 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether an owner before this one may have called the provider: then it is asked before anything is sent."""
         return self.fence > 1
 
+    @property
+    def may_have_moved_money(self) -> bool:
+        """Whether a call of an owner before this one may have moved money. To open a session moves none."""
+        only_opened = self.return_url is not None and self.session_reference is None
+        return self.may_have_been_sent and not only_opened
+
 
 class Transition(msgspec.Struct, frozen=True):
     """What follows for an attempt from evidence."""

@@ -19,7 +19,6 @@ from paidonce.providers.base import (
     Declined,
     Evidence,
     Modification,
-    NotDone,
     NotFound,
     Opened,
     Provider,
@@ -115,9 +114,7 @@ class ProviderCaller:
             return LEASE_OVER
         checkout = await self._load_checkout(call.attempt)
         request = msgspec.structs.replace(_charge_request(call.attempt), description=checkout.description)
-        found = await provider.open(request)
-        # A session that no buyer has seen moves no money: that it was not opened is proof, whatever was sent before.
-        return Declined(found.code) if isinstance(found, NotDone) and not found.retryable else found
+        return await provider.open(request)
 
     async def _charge_session(self, provider: Provider, call: "_Call", reference: str) -> Evidence:
         committed = await self._commit_session(call.attempt, reference)

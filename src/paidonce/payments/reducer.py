@@ -71,9 +71,8 @@ def _without_proof(attempt: Attempt, evidence: Evidence, timing: _Timing) -> Tra
             return _await_outcome(attempt, reference, timing)
         case Opened() | Unknown() | NotFound() | NotDone() if attempt.status == AttemptStatus.ACCEPTED:
             return _await_outcome(attempt, None, timing)
-        case Opened() if (
-            in_time and attempt.action is not None
-        ):  # The buyer has approved, as a webhook says: charge now.
+        case Opened() if in_time and attempt.action is not None:
+            # A webhook says that the buyer has approved: charge now.
             return Transition(
                 AttemptStatus.REQUIRES_ACTION,
                 due_at=timing.now,
@@ -118,7 +117,7 @@ def _proof(attempt: Attempt, kind: AttemptKind, evidence: Evidence) -> Transitio
                 raw_decline_code=evidence.raw_code,
             )
         # It proves nothing about a call before this one.
-        case NotDone(reason, code, False) if not attempt.may_have_been_sent and kind not in GIVES_BACK:
+        case NotDone(reason, code, False) if not attempt.may_have_moved_money and kind not in GIVES_BACK:
             return Transition(AttemptStatus.DECLINED, decline_code=code, reason=reason)
     return None
 
@@ -136,7 +135,7 @@ def _reason(evidence: Evidence) -> str:
         case RequiresAction() | Opened():
             return "the provider's session is open"
         case Accepted():
-            return "the provider accepted the operation and has not told its outcome"
+            return "the provider accepted the operation and has not reported its outcome"
 
 
 def _await_buyer(attempt: Attempt, reference: str, action: str, timing: _Timing) -> Transition:

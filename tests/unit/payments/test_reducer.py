@@ -371,6 +371,24 @@ def test_no_effect_after_a_call_that_may_have_been_sent_ends_nothing() -> None:
     assert decided(msgspec.structs.replace(taken_over, fence=1), refused).status is AttemptStatus.DECLINED
 
 
+@pytest.mark.parametrize(
+    ("session_reference", "after"), [(None, AttemptStatus.DECLINED), ("ses_1", AttemptStatus.UNKNOWN)]
+)
+def test_no_effect_ends_an_attempt_that_was_sent_before_if_all_that_was_sent_was_to_open_its_session(
+    session_reference: str | None, after: AttemptStatus
+) -> None:
+    taken_over = msgspec.structs.replace(
+        attempt_in(AttemptKind.CHARGE, AttemptStatus.UNKNOWN),
+        fence=3,
+        return_url="https://pay.example/return/abc",
+        session_reference=session_reference,
+    )
+    transition = decided(taken_over, NotDone("the currency is not supported", "currency_not_supported"))
+    assert transition.status is after
+    assert transition.reason == "the currency is not supported"
+    assert transition.decline_code == ("currency_not_supported" if session_reference is None else None)
+
+
 def test_a_call_that_may_succeed_later_ends_nothing() -> None:
     transition = transition_on(AttemptKind.CHARGE, AttemptStatus.SENT, NotDone("HTTP 429", retryable=True))
     assert transition == Transition(AttemptStatus.UNKNOWN, due_at=NOW + 5000, lookup_count=1, reason="HTTP 429")
@@ -430,7 +448,7 @@ def test_an_accepted_operation_waits_for_a_month_and_then_for_a_person() -> None
     last = decided(msgspec.structs.replace(waiting, lookup_count=len(ACCEPTED_DELAYS_SECONDS)), Accepted())
     assert (last.status, last.reason) == (
         AttemptStatus.NEEDS_REVIEW,
-        "the provider accepted the operation and has not told its outcome",
+        "the provider accepted the operation and has not reported its outcome",
     )
 
 

@@ -11,6 +11,8 @@ from paidonce.events.model import Cause
 from paidonce.payments.model import Attempt
 from paidonce.payments.provider_calls import Called, ProviderCaller
 from paidonce.payments.providers import PaymentProviders
+from paidonce.payments.reducer import decide
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.providers.base import (
     HOSTED_PAGE,
     Authorized,
@@ -160,9 +162,11 @@ async def test_a_session_whose_opening_is_unknown_is_opened_again_by_whoever_tak
 
 
 async def test_a_session_that_the_provider_refuses_to_open_declines_even_after_a_lost_answer() -> None:
-    provider = SessionProvider(open=NotDone("the currency is not supported", "currency_not_supported"))
-    called = await Caller(provider).call(msgspec.structs.replace(NEW, fence=3, status="UNKNOWN"))
-    assert called.evidence == Declined("currency_not_supported")
+    refused = NotDone("the currency is not supported", "currency_not_supported")
+    called = await Caller(SessionProvider(open=refused)).call(msgspec.structs.replace(NEW, fence=3, status="UNKNOWN"))
+    transition = decide(called.attempt, called.evidence, now=NOW, schedule=LookupSchedule(), chance=0.5)
+    assert transition is not None
+    assert (transition.status, transition.decline_code) == ("DECLINED", "currency_not_supported")
 
 
 async def test_nothing_is_opened_under_a_lease_that_is_over() -> None:
