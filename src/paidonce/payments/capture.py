@@ -18,13 +18,13 @@ from paidonce.errors import (
     InvalidState,
     PaymentInProgress,
 )
-from paidonce.events.model import Cause, EventType, NewEvent, Origin
+from paidonce.events.model import Cause, Origin
 from paidonce.ids import ATTEMPT, NewId
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, CloseReason, as_latest, new_attempt
 from paidonce.payments.pay import Repeated, Started, StartOutcome, processing
-from paidonce.payments.session_store import close_sessions
+from paidonce.payments.sessions import close_session
 
 log = structlog.get_logger()
 
@@ -104,7 +104,8 @@ def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcom
         if checkout.attempt.close_reason == CloseReason.CANCELED:
             return Repeated(checkout)
         if checkout.awaits_buyer:
-            return _cancel_session(transaction, checkout, request)
+            is_closing = close_session(transaction, checkout, CloseReason.CANCELED, request.origin)
+            return Repeated(checkout) if is_closing else _start_cancel(transaction, request)  # As below: look again.
     if checkout is None or checkout.status != CheckoutStatus.AUTHORIZED or checkout.attempt is None:
         outcome = cancel_checkouts(transaction, [CancelCheckout(request.checkout, request.origin)])[0]
         return Repeated(outcome) if isinstance(outcome, Checkout) else outcome
@@ -115,25 +116,6 @@ def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcom
     cause = Cause.CLOCK if checkout.expires_at <= transaction.now else Cause.REQUEST
     started = _start_void(transaction, checkout, request, cause)
     return started or _start_cancel(transaction, request)  # Another process moved it meanwhile: look again.
-
-
-def _cancel_session(transaction: Transaction, checkout: Checkout, request: StartCancel) -> StartOutcome:
-    """Have the session closed that the buyer has not paid. The checkout is canceled when the provider proves that."""
-    newest = _newest_attempt(checkout)
-    if close_sessions(transaction, [(TenantScopedId(newest.id, checkout.merchant_id), CloseReason.CANCELED)]):
-        transaction.events.append(
-            NewEvent(
-                type=EventType.ATTEMPT_CLOSING,
-                cause=Cause.REQUEST,
-                merchant_id=checkout.merchant_id,
-                checkout_id=checkout.id,
-                attempt_id=newest.id,
-                origin=request.origin,
-                detail={"reason": CloseReason.CANCELED},
-            )
-        )
-        return Repeated(checkout)
-    return _start_cancel(transaction, request)  # It is not as it was seen: look again.
 
 
 def _ours(transaction: Transaction, checkout: Checkout, attempt_id: str) -> Started:

@@ -28,7 +28,7 @@ from paidonce.events.model import Cause, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, CloseReason, as_latest, new_attempt
-from paidonce.payments.session_store import close_sessions
+from paidonce.payments.sessions import close_session
 
 # Each round decides at least the requests whose checkout nobody else moved meanwhile; more rounds than transitions
 # that a checkout can make would be a defect.
@@ -86,8 +86,9 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
                 outcomes[index] = CheckoutNotFound()
             elif (outcome := _decide(checkout, request, transaction.now)) is not None:
                 outcomes[index] = outcome
-                if isinstance(outcome, PaymentInProgress):
-                    _close_session(transaction, checkout)
+                if isinstance(outcome, PaymentInProgress) and checkout.awaits_buyer:
+                    # What is in the way only waits for its buyer: it ends, and then this can be tried again.
+                    close_session(transaction, checkout, CloseReason.REPLACED, request.origin)
             else:
                 starting.setdefault(checkout.id, (index, request, checkout))
         outcomes |= _start(transaction, starting)
@@ -110,12 +111,6 @@ def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOut
     if (attempt.payment_method, attempt.route) != (request.payment_method, request.route):
         return PaymentInProgress()
     return Repeated(checkout)
-
-
-def _close_session(transaction: Transaction, checkout: Checkout) -> None:
-    """Where the attempt that is in the way only waits for its buyer, have its session closed: then it ends."""
-    if checkout.attempt is not None and checkout.attempt.status == AttemptStatus.REQUIRES_ACTION:
-        close_sessions(transaction, [(TenantScopedId(checkout.attempt.id, checkout.merchant_id), CloseReason.REPLACED)])
 
 
 def _start(

@@ -1,12 +1,15 @@
-"""Sessions that a buyer pays: committing which one is charged, and asking the provider when the buyer comes back."""
+"""Sessions that a buyer pays: committing which one is charged, closing it, and asking when the buyer comes back."""
 
 from collections.abc import Sequence
 
 import msgspec
 
+from paidonce.checkouts.model import Checkout
 from paidonce.database.transaction import Transaction
-from paidonce.payments.model import Attempt, AttemptStatus, check_transition
-from paidonce.payments.session_store import commit_sessions, make_due, read_by_return_token
+from paidonce.events.model import Cause, EventType, NewEvent, Origin
+from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.model import Attempt, AttemptStatus, CloseReason, check_transition
+from paidonce.payments.session_store import close_sessions, commit_sessions, make_due, read_by_return_token
 
 
 class ChargeSession(msgspec.Struct, frozen=True):
@@ -25,6 +28,30 @@ def commit_charged_sessions(transaction: Transaction, requests: Sequence[ChargeS
 def _charged(request: ChargeSession) -> Attempt:
     status = check_transition(AttemptStatus(request.attempt.status), AttemptStatus.SENT)
     return msgspec.structs.replace(request.attempt, status=status, session_reference=request.reference, action=None)
+
+
+def close_session(transaction: Transaction, checkout: Checkout, reason: CloseReason, origin: Origin) -> bool:
+    """Have the session of a checkout closed that its buyer has not paid; False where it is not as it was seen, or is
+    being closed already.
+
+    The checkout changes when the provider has proven that the session takes no money.
+    """
+    assert checkout.attempt is not None, "a checkout that waits for its buyer has an attempt"
+    attempt = TenantScopedId(checkout.attempt.id, checkout.merchant_id)
+    if not close_sessions(transaction, [(attempt, reason)]):
+        return False
+    transaction.events.append(
+        NewEvent(
+            type=EventType.ATTEMPT_CLOSING,
+            cause=Cause.REQUEST,
+            merchant_id=checkout.merchant_id,
+            checkout_id=checkout.id,
+            attempt_id=attempt.id,
+            origin=origin,
+            detail={"reason": reason},
+        )
+    )
+    return True
 
 
 def find_returning(transaction: Transaction, return_tokens: Sequence[str]) -> list[Attempt | None]:

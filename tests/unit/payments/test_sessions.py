@@ -169,6 +169,8 @@ def test_whoever_holds_the_lease_while_a_session_is_closed_records_and_charges_n
 def test_another_way_to_pay_has_the_session_closed_first_and_is_possible_then(payments: Payments) -> None:
     checkout = awaiting_buyer(payments)
     assert isinstance(payments.pay(checkout, "att_2", payment_method="tok_other"), PaymentInProgress)
+    assert payments.history(checkout)[-1] == "attempt.closing"
+    assert payments.events(checkout)[-1].detail == '{"reason":"replaced"}'
     (claimed,) = payments.claim()
     assert claimed.close_reason == "replaced"
     payments.prove("att_1", Declined("session_closed"), fence=claimed.fence)
