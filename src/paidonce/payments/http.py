@@ -15,12 +15,13 @@ from paidonce.errors import (
     AttemptsExhausted,
     CheckoutExpired,
     CheckoutNotFound,
+    FieldError,
+    InvalidRequest,
     InvalidState,
     PaymentInProgress,
     ProviderAccountDisabled,
     ProviderAccountNotFound,
     ProviderAccountWrongMode,
-    ProviderNotFound,
     RefundNotFound,
 )
 from paidonce.http.commands import Command, Repeat
@@ -70,7 +71,6 @@ IN_PROGRESS: Final = ResponseSpec(
         InvalidState,
         AttemptsExhausted,
         CheckoutExpired,
-        ProviderNotFound,
         ProviderAccountNotFound,
         ProviderAccountDisabled,
         ProviderAccountWrongMode,
@@ -78,7 +78,11 @@ IN_PROGRESS: Final = ResponseSpec(
 )
 async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayment, Started | Repeated]:
     """Start a payment, or return the one that is in progress."""
-    chosen = await request.service.payment_providers.choose(
+    providers = request.service.payment_providers
+    if body.provider is not None and body.provider not in providers.names:
+        detail = f"There is no provider {body.provider}; there is {', '.join(providers.names)}."
+        raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+    chosen = await providers.choose(
         partial(checkout_tenant, request, body), request.caller.mode, provider=body.provider, account_id=body.account
     )
     payment_method = body.payment_method or default_payment_method(chosen.route)
@@ -111,7 +115,14 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
     body_example={"amount": 800},
     headers=["Prefer"],
     responses={202: IN_PROGRESS},
-    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
+    errors=[
+        CheckoutNotFound,
+        InvalidState,
+        PaymentInProgress,
+        CheckoutExpired,
+        AmountExceedsCapturable,
+        ProviderAccountWrongMode,
+    ],
 )
 async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[StartCapture, Started | Repeated]:
     """Capture the authorized amount, or a part of it."""
@@ -142,7 +153,7 @@ async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[St
             description="The authorization is being voided.", schema=CheckoutResponse, headers=["Retry-After"]
         ),
     },
-    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired, ProviderAccountWrongMode],
 )
 async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[StartCancel, Started | Repeated]:
     """Cancel a checkout that nobody has paid, or void its authorization."""
@@ -181,7 +192,7 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
             description="In progress, or as it is now.", schema=RefundResponse, headers=["Location", "Retry-After"]
         )
     },
-    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable],
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, ProviderAccountWrongMode],
 )
 async def create_refund(request: ApiRequest, body: RefundBody) -> Command[StartRefund, Started]:
     """Start a refund, or return the one that this key started."""
@@ -287,6 +298,13 @@ async def _load_refund(service: Service, refund: TenantScopedId) -> Attempt:
 
 
 async def _route_of(request: ApiRequest) -> ProviderRoute:
-    """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
+    """Name the provider that has a checkout's money; empty where none has.
+
+    Raises CheckoutNotFound, or ProviderAccountWrongMode where it was paid in the other mode than the caller's key.
+    """
     checkout = await load_checkout(request.service, request.resource)
-    return checkout.attempt.route if checkout.attempt else ProviderRoute("")
+    if checkout.attempt is None:
+        return ProviderRoute("")
+    route = checkout.attempt.route
+    await request.service.payment_providers.require_mode(route, checkout.merchant_id, request.caller.mode)
+    return route

@@ -6,10 +6,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from paidonce.checkouts.model import ProviderRoute
-from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderNotFound
+from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderAccountWrongMode
 from paidonce.merchants.model import Mode
 from paidonce.payments.model import Attempt
 from paidonce.provider_accounts.connections import ProviderConnections
+from paidonce.provider_accounts.model import AccountName
 from paidonce.providers.base import HOSTED_PAGE, Provider
 
 DEFAULT_PROVIDER: Final = "simulator"
@@ -61,13 +62,12 @@ class PaymentProviders:
         """Choose where a payment is sent: the named account or provider, else the merchant's first active account of
         the mode, else in test mode the simulator. An operator's ``mode`` is None: that of the named account, else test.
 
-        Raises ProviderNotFound, ProviderAccountNotFound, ProviderAccountDisabled or ProviderAccountWrongMode.
+        ``provider`` is None or one of ``names``. Raises ProviderAccountNotFound, ProviderAccountDisabled or
+        ProviderAccountWrongMode.
         """
-        if provider is not None and provider not in self.names:
-            raise ProviderNotFound
-        is_open_choice = provider is None and account_id is None
         if account_id is None and provider is not None and provider in self._built_in:
             return self._built_in_choice(provider, mode)
+        is_open_choice = provider is None and account_id is None
         if self._accounts is None or (is_open_choice and not await self._accounts.exist()):
             return self._built_in_choice(DEFAULT_PROVIDER, mode)
         merchant_id = await merchant()
@@ -81,6 +81,17 @@ class PaymentProviders:
         if opened is None:
             raise ProviderAccountDisabled
         return Chosen(ProviderRoute(account.provider, account.id), opened)
+
+    async def require_mode(self, route: ProviderRoute, merchant_id: str, mode: Mode | None) -> None:
+        """Refuse to change in one mode what was paid in the other; raises ProviderAccountWrongMode.
+
+        An operator's ``mode`` is None, and may be either.
+        """
+        if self._accounts is None or route.account_id is None or mode is None:
+            return
+        account = await self._accounts.find(AccountName(route.account_id, merchant_id))
+        if account.mode != mode:
+            raise ProviderAccountWrongMode(mode)
 
     def _built_in_choice(self, provider: str, mode: Mode | None) -> Chosen:
         """Refuse the simulator in live mode: no purchase is completed there without money."""

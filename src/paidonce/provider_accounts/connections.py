@@ -98,11 +98,15 @@ class ProviderConnections:
         owner = self._owners.get(account_id)
         if owner is None:
             try:
-                account = await self._reader.submit(load_accounts, AccountName(account_id, None))
+                account = await self.find(AccountName(account_id, None))
             except ProviderAccountNotFound:
                 return None
             owner = self._owners[account_id] = account.merchant_id
         return await self.provider_of(owner, account_id)
+
+    async def find(self, name: AccountName) -> ProviderAccount:
+        """Read an account; raises ProviderAccountNotFound."""
+        return await self._reader.submit(load_accounts, name)
 
     async def choose(
         self, merchant_id: str, mode: Mode | None, *, provider: str | None = None, account_id: str | None = None
@@ -122,7 +126,8 @@ class ProviderConnections:
         now = self._monotonic()
         if now >= self._none_until:
             self._any_exist = await self._reader.submit(find_any_account, None)
-            self._none_until = now + AGE_SECONDS_MAX
+            if now > self._invalidated_at:
+                self._none_until = now + AGE_SECONDS_MAX
         return self._any_exist
 
     async def check(self, account: ProviderAccount) -> list[str]:
@@ -161,7 +166,7 @@ class ProviderConnections:
     async def _read(self, name: AccountName) -> Provider | None:
         read_at = self._monotonic()
         try:
-            account = await self._reader.submit(load_accounts, name)
+            account = await self.find(name)
         except ProviderAccountNotFound:
             self._close(name)
             return None

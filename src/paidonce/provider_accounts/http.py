@@ -73,7 +73,8 @@ async def _create_tenant(request: ApiRequest, body: CreateAccountBody) -> str:
 )
 async def create_account(request: ApiRequest, body: CreateAccountBody) -> Command[CreateAccount, ProviderAccount]:
     """Add an account."""
-    opener = request.service.provider_accounts.opener
+    connections = request.service.provider_accounts
+    opener = connections.opener
     merchant_id = request.merchant_id(body.merchant_id, where="/merchantId")
     mode = _mode(request, body.mode) or Mode.TEST
     await request.require_merchant(merchant_id)
@@ -86,9 +87,11 @@ async def create_account(request: ApiRequest, body: CreateAccountBody) -> Comman
     sealed = opener.seal(body.provider, body.credentials, merchant_id=merchant_id, account_id=account_id)
 
     async def respond_again(repeat: Repeat) -> Response:
+        connections.invalidate()  # It may have been another process that added it.
         return _respond_created(await _load(request, repeat.resource_id))
 
     async def respond(account: ProviderAccount) -> Response:
+        connections.invalidate()
         return _respond_created(account)
 
     return Command(

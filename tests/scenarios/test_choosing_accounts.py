@@ -1,0 +1,134 @@
+"""Which provider account a payment uses, and that a key of one mode changes nothing that was paid in the other."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from paidonce import ids
+from paidonce.merchants.model import Mode
+from tests.support.fake_connector import CREDENTIALS, LIVE_KEY
+from tests.support.in_process_service import InProcessService, Json, open_in_process_service
+
+TEST_ACCOUNT: Final[Json] = {"provider": "fake", "credentials": CREDENTIALS}
+LIVE_ACCOUNT: Final[Json] = {"provider": "fake", "mode": "live", "credentials": {"apiKey": LIVE_KEY}}
+UNKNOWN: Final = f"{ids.PROVIDER_ACCOUNT}_{'0' * 26}"
+
+
+@pytest.fixture
+async def inside(database_url: str, tmp_path: Path) -> AsyncIterator[InProcessService]:
+    async with open_in_process_service(database_url, str(tmp_path)) as opened:
+        yield opened
+
+
+async def add_account(inside: InProcessService, account: Json = TEST_ACCOUNT, **fields: str) -> str:
+    body = {**account, "merchantId": inside.merchant_id, **fields}
+    return str((await inside.made("/provider-accounts", body, as_who=inside.operator_key))["id"])
+
+
+async def pay(inside: InProcessService, *, as_who: str | None = None, **body: str) -> httpx.Response:
+    """Pay a new checkout."""
+    return await inside.post(f"/checkouts/{await inside.checkout()}/pay", body, as_who=as_who)
+
+
+async def provider_of(inside: InProcessService, **body: str) -> str:
+    """Pay a new checkout; returns the provider of the attempt."""
+    paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay", body)
+    return str(paying["attempt"]["provider"])
+
+
+def assert_refused(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_test_key_pays_with_the_account_and_with_the_simulator_where_there_is_none(
+    inside: InProcessService,
+) -> None:
+    assert await provider_of(inside) == "simulator"
+    await add_account(inside, LIVE_ACCOUNT)
+    assert await provider_of(inside) == "simulator"
+    account_id = await add_account(inside)
+    assert await provider_of(inside) == "fake"
+    assert await provider_of(inside, account=account_id) == "fake"
+    assert await provider_of(inside, provider="fake") == "fake"
+    assert await provider_of(inside, provider="simulator") == "simulator"
+
+
+@pytest.mark.parametrize("body", [{}, {"provider": "simulator"}, {"provider": "fake"}], ids=str)
+async def test_a_live_key_without_a_live_account_pays_nowhere(inside: InProcessService, body: Json) -> None:
+    live_key = await inside.api_key(inside.merchant_id, mode=Mode.LIVE)
+    checkout_id = await inside.checkout()
+    for add in (None, TEST_ACCOUNT):
+        if add:
+            await add_account(inside, add)
+        before = inside.rows()
+        answer = await inside.post(f"/checkouts/{checkout_id}/pay", body, as_who=live_key)
+        assert_refused(answer, 404, "provider_account_not_found")
+        assert inside.rows() == before
+
+
+async def test_a_live_key_pays_with_the_live_account_whatever_test_accounts_come_first(
+    inside: InProcessService,
+) -> None:
+    live_key = await inside.api_key(inside.merchant_id, mode=Mode.LIVE)
+    test_account = await add_account(inside)
+    await add_account(inside, LIVE_ACCOUNT)
+    paying = (await pay(inside, as_who=live_key)).json()
+    assert paying["attempt"]["provider"] == "fake"
+    assert_refused(await pay(inside, as_who=live_key, account=test_account), 403, "provider_account_wrong_mode")
+
+
+async def test_an_account_that_the_merchant_cannot_use_is_refused_and_nothing_is_sent(
+    inside: InProcessService,
+) -> None:
+    other = await inside.made("/merchants", {"id": inside.new_name("m")}, as_who=inside.operator_key)
+    others = await add_account(inside, merchantId=other["id"])
+    live = await add_account(inside, LIVE_ACCOUNT)
+    disabled = await add_account(inside)
+    await inside.made(f"/provider-accounts/{disabled}/disable")
+    checkout_id = await inside.checkout()
+    before = inside.rows()
+    for account_id, status, code in (
+        (UNKNOWN, 404, "provider_account_not_found"),
+        (others, 404, "provider_account_not_found"),
+        (live, 403, "provider_account_wrong_mode"),
+        (disabled, 409, "provider_account_disabled"),
+    ):
+        answer = await inside.post(f"/checkouts/{checkout_id}/pay", {"account": account_id})
+        assert_refused(answer, status, code)
+    assert inside.rows() == before
+
+
+async def test_an_unknown_provider_is_a_wrong_field_and_the_known_ones_are_named(inside: InProcessService) -> None:
+    answer = await pay(inside, provider="nobody")
+    assert_refused(answer, 400, "invalid_request")
+    assert answer.json()["errors"] == [
+        {
+            "pointer": "/provider",
+            "code": "unknown_value",
+            "detail": "There is no provider nobody; there is fake, simulator.",
+        }
+    ]
+
+
+@pytest.mark.parametrize("paid_in", [Mode.LIVE, Mode.TEST])
+async def test_a_key_of_one_mode_captures_cancels_and_refunds_nothing_that_was_paid_in_the_other(
+    inside: InProcessService, paid_in: Mode
+) -> None:
+    keys = {mode: await inside.api_key(inside.merchant_id, mode=mode) for mode in Mode}
+    await add_account(inside, LIVE_ACCOUNT if paid_in is Mode.LIVE else TEST_ACCOUNT)
+    own_key, other_key = keys[paid_in], keys[Mode.TEST if paid_in is Mode.LIVE else Mode.LIVE]
+    calls = []
+    for method, modifications in (("manual", ("capture", "cancel")), ("automatic", ("refunds",))):
+        checkout_id = await inside.checkout(captureMethod=method)
+        paying = await inside.made(f"/checkouts/{checkout_id}/pay", as_who=own_key)
+        await inside.prove(paying["attempt"]["id"])
+        calls += [f"/checkouts/{checkout_id}/{modification}" for modification in modifications]
+    before = inside.rows()
+    for path in calls:
+        assert_refused(await inside.post(path, as_who=other_key), 403, "provider_account_wrong_mode")
+    assert inside.rows() == before
+    assert (await inside.post(calls[0], as_who=own_key)).status_code == 202
+    assert (await inside.post(calls[-1], as_who=own_key)).is_success
