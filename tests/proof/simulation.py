@@ -106,13 +106,13 @@ class Rows:
     def record_evidence(self, request: RecordEvidence) -> Settled:
         attempt, now = self.attempts[request.attempt_id], self._clock()
         if request.fence is not None and request.fence != attempt.fence:
-            return Settled(attempt.checkout_id, attempt.status, None, now, was_as_known=False)
+            return Settled(attempt.checkout_id, attempt.status, None, now, was_unchanged=False)
         transition = decide(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
         if transition is not None:
             ended = {"settled_at": now if transition.status in FINAL else None}
             written = {name: value for name, value in msgspec.structs.asdict(transition).items() if name != "reason"}
             self.put(msgspec.structs.replace(attempt, **{**written, **ended}))
-        return Settled(attempt.checkout_id, attempt.status, transition, now, was_as_known=False)
+        return Settled(attempt.checkout_id, attempt.status, transition, now, was_unchanged=False)
 
     def expire_checkouts(self, _limit: int) -> list[str]:
         return []

@@ -91,14 +91,14 @@ class Settled(msgspec.Struct, frozen=True):
     """What evidence came to at ``at``: the transition, or None where nothing changed.
 
     ``checkout_id`` and ``status`` are those of the attempt as it was before; None where there is no such attempt.
-    ``was_as_known`` tells whether the attempt was as the request said, so that nothing had to be read.
+    ``was_unchanged`` tells whether the attempt was still as in the request, so that nothing had to be read.
     """
 
     checkout_id: str | None
     status: str | None
     transition: Transition | None
     at: Instant
-    was_as_known: bool
+    was_unchanged: bool
 
     def apply_to(self, checkout: Checkout, attempt: Attempt) -> Checkout | None:
         """Return a checkout, as it was when this attempt began, with the transition; None where it must be read.
@@ -107,7 +107,7 @@ class Settled(msgspec.Struct, frozen=True):
         its checkout can have changed.
         """
         transition = self.transition
-        if transition is None or not self.was_as_known or attempt.status in FINAL:
+        if transition is None or not self.was_unchanged or attempt.status in FINAL:
             return None
         target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), transition.status))
         if target is None:
@@ -169,7 +169,7 @@ def _settled(
         status=attempt.status if attempt else None,
         transition=transition,
         at=transaction.now,
-        was_as_known=request.attempt is not None,
+        was_unchanged=request.attempt is not None,
     )
 
 

@@ -47,7 +47,7 @@ class SessionStatus(StrEnum):
 CHARGEABLE: Final = (SessionStatus.OPEN, SessionStatus.APPROVED)
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class Session(msgspec.Struct, frozen=True):
     """A session as it was booked. ``amount`` is in minor units."""
 
     reference: str
@@ -128,7 +128,7 @@ def _open(transaction: Transaction, request: BookSession) -> SessionState:
     forgotten_until = transaction.now - request.key_lifetime_ms
     before = transaction.rows(_BY_KEY, {"key": request.key, "forgotten_until": forgotten_until})
     if before:
-        return _state(transaction, Session(**dict(zip(Session.__struct_fields__, before[0], strict=True))))
+        return _state(transaction, Session(*before[0]))
     status = SessionStatus.OPEN if needs_buyer(request.payment_method) else SessionStatus.APPROVED
     fields = {name: getattr(request, name) for name in BookSession.__struct_fields__ if name != "key_lifetime_ms"}
     opened = Session(reference=ids.new_id(ids.SESSION), status=status, created_at=transaction.now, **fields)
@@ -202,7 +202,7 @@ def _charge(transaction: Transaction, charged: Session, decline_code: str | None
 
 def _read(transaction: Transaction, reference: str) -> SessionState | None:
     rows = transaction.rows(_BY_REFERENCE, {"wanted": reference})
-    return _state(transaction, Session(**dict(zip(Session.__struct_fields__, rows[0], strict=True)))) if rows else None
+    return _state(transaction, Session(*rows[0])) if rows else None
 
 
 def _state(transaction: Transaction, found: Session) -> SessionState:

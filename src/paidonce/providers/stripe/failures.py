@@ -47,13 +47,13 @@ def failure(answer: Answer) -> Declined | NotDone | Unknown:
     error = error_of(answer)
     if error is None:
         return Unknown(f"Stripe answered {answer.status} with something unreadable", replayed=is_stored(answer))
-    said = f"Stripe answered {answer.status} {error.raw_code or error.type}"
+    summary = f"Stripe answered {answer.status} {error.raw_code or error.type}"
     if answer.status == HTTPStatus.PAYMENT_REQUIRED and error.raw_code:
         return Declined(decline_code(error.raw_code), raw_code=error.raw_code)
     if answer.status in WITHOUT_EFFECT:
-        reason = f"{said}: {redact(error.message)[:MESSAGE_LENGTH_MAX]}"
+        reason = f"{summary}: {redact(error.message)[:MESSAGE_LENGTH_MAX]}"
         return NotDone(reason, _code(error), retryable=answer.status == HTTPStatus.TOO_MANY_REQUESTS)
-    return Unknown(said, replayed=is_stored(answer))
+    return Unknown(summary, replayed=is_stored(answer))
 
 
 def error_of(answer: Answer) -> ApiError | None:

@@ -8,7 +8,7 @@ from paidonce.proving.doubles.stripe.books import Books, new_intent
 from paidonce.proving.doubles.stripe.cards import CARDS, Card
 from paidonce.proving.doubles.stripe.params import ApiFailure, Json
 
-AMOUNT_MIN: Final = 50  # The minimum of USD and EUR; others are not told apart here.
+AMOUNT_MIN: Final = 50  # Stripe's minimum in USD and EUR; the double applies it to every currency with decimals.
 AMOUNT_MAX: Final = 999_999_999_999
 WITHOUT_DECIMALS: Final = frozenset(
     ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
