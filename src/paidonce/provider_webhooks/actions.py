@@ -14,7 +14,7 @@ from paidonce.payments.store import read_attempts
 from paidonce.provider_webhooks import store
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
 from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookName
-from paidonce.providers.base import Evidence, NotFound, Notice, Unknown
+from paidonce.providers.base import Evidence, ExternalChange, NotFound, Notice, Unknown
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Evidence).decode
@@ -67,9 +67,9 @@ def _stored(received: ReceivedWebhook, now: Instant) -> ProviderWebhook:
     )
 
 
-def _is_news(evidence: Evidence | None) -> bool:
+def _is_news(evidence: Evidence | ExternalChange | None) -> bool:
     """Whether it says anything that our own look-ups would not: "not known yet" is none."""
-    return evidence is not None and not isinstance(evidence, Unknown | NotFound)
+    return evidence is not None and not isinstance(evidence, Unknown | NotFound | ExternalChange)
 
 
 def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -> list[Applied | None]:

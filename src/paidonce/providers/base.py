@@ -124,18 +124,23 @@ class Succeeded(msgspec.Struct, frozen=True, tag=True):
 class Authorized(msgspec.Struct, frozen=True, tag=True):
     """Proof that the amount is authorized and not captured. ``reference`` is the provider's reference.
 
-    ``amount``, ``currency`` and ``kind`` are as in Succeeded.
+    ``amount``, ``currency`` and ``kind`` are as in Succeeded. ``capture_before`` is when the authorization lapses at
+    the provider; None where the provider does not report it.
     """
 
     reference: str
     amount: int | None = None
     currency: str | None = None
     kind: OperationKind | None = None
+    capture_before: Instant | None = None
 
 
 class Declined(msgspec.Struct, frozen=True, tag=True):
     """Proof that the operation did not and will not take place. ``code`` is the decline code, and ``raw_code`` the
     provider's own; ``kind`` is as in Succeeded. For a session it is proof that it takes no money any more.
+
+    A refund may be Succeeded first and Declined later, when the money could not be returned. It is the same refund if
+    ``reference`` is that of Succeeded.
     """
 
     code: str
@@ -212,16 +217,63 @@ Evidence: TypeAlias = (
 )
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """One statement of a webhook with a valid signature: the provider's id for it, the key of the operation, and the
-    evidence. A webhook holds at least one; the ids of several differ.
+class ExternalRefund(msgspec.Struct, frozen=True, tag=True):
+    """A refund that was made without a request of ours, as in the provider's dashboard. It has no key of ours.
 
-    ``key`` and ``evidence`` are None where the webhook does not concern a payment.
+    ``reference`` is the provider's reference of the refund, ``amount`` is in minor units of ``currency``. A failed one
+    has a decline code and the provider's own, as Declined does. One that succeeded may fail later; one that failed
+    never succeeds.
+    """
+
+    reference: str
+    status: Literal["pending", "succeeded", "failed"]
+    amount: int
+    currency: str
+    code: str | None = None
+    raw_code: str | None = None
+
+
+class Dispute(msgspec.Struct, frozen=True, tag=True):
+    """A dispute (a chargeback) of a charge: the buyer's bank takes ``amount`` back, or has decided not to.
+
+    ``reference`` is the provider's reference of the dispute, ``amount`` is in minor units of ``currency``, and
+    ``reason`` is the provider's own code. An inquiry, for which no money is taken, is no dispute.
+    """
+
+    reference: str
+    status: Literal["opened", "won", "lost"]
+    amount: int
+    currency: str
+    reason: str | None = None
+
+
+class AuthorizationEnded(msgspec.Struct, frozen=True, tag=True):
+    """Proof that an authorized amount is not held any more and was not captured: the authorization has expired, or was
+    canceled, by us or in the provider's dashboard.
+    """
+
+    reason: Literal["expired", "canceled"]
+
+
+ExternalChange: TypeAlias = ExternalRefund | Dispute | AuthorizationEnded
+"""What happened to a charge at the provider without a request of ours."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One statement of a webhook with a valid signature: the provider's id for it, and the evidence about an operation,
+    or what happened to a charge without a request of ours. A webhook holds at least one; the ids of several differ.
+
+    ``key`` is our key: of the operation that the evidence is about, or of the charge that was changed. Where the
+    webhook does not hold it, ``reference`` is the provider's reference of the operation (of the charge that was
+    changed), or of its session. ``evidence`` is None where the webhook does not concern a payment.
+
+    A refund of ours has its key in the webhook, and is never an ExternalRefund.
     """
 
     id: str
     key: str | None
-    evidence: Evidence | None
+    evidence: Evidence | ExternalChange | None
+    reference: str | None = None
 
 
 class Provider(Protocol):

@@ -13,6 +13,7 @@ from paidonce.providers.base import (
     Authorized,
     Declined,
     Evidence,
+    ExternalChange,
     Opened,
     Provider,
     Redirect,
@@ -72,7 +73,7 @@ async def reader() -> AsyncIterator[Provider]:
         yield provider
 
 
-async def read(reader: Provider, body: bytes) -> tuple[str | None, Evidence | None]:
+async def read(reader: Provider, body: bytes) -> tuple[str | None, Evidence | ExternalChange | None]:
     notices = await reader.read_webhook(signed(body), body)
     assert notices is not None
     (notice,) = notices
