@@ -32,6 +32,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stack.close)
 
 
+@pytest.hookimpl(tryfirst=True)  # Before tests are distributed to processes.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of `make test` what runs in `make prove`: see the marker postgresql_in_prove."""
+    if os.environ.get("PAIDONCE_PROOF") == "long":
+        return
+    left_out = [one for one in items if one.get_closest_marker("postgresql_in_prove") and is_on_postgresql(one)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [one for one in items if one not in left_out]
+
+
+def is_on_postgresql(item: pytest.Item) -> bool:
+    """Tell whether a test is the one for PostgreSQL of those that run once for each database."""
+    return hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
     """Pass the shared directory to a worker of pytest-xdist."""

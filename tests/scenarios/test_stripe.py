@@ -20,6 +20,8 @@ from tests.support.provider_process import free_port
 from tests.support.service_process import ServiceProcess, processes, wait_until
 from tests.support.stripe import WEBHOOK_SECRET, stripe_double
 
+pytestmark = pytest.mark.postgresql_in_prove
+
 ANSWER_SECONDS_MAX: Final = 60.0
 SHOP: Final = {"successUrl": "https://shop.example/thanks", "cancelUrl": "https://shop.example/cart"}
 
