@@ -16,6 +16,7 @@ PaidonceError
 ├── MerchantNotFound · KeyNotFound · KeyNotActive
 ├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
+├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
@@ -416,6 +417,24 @@ class ProviderAccountWrongMode(PaidonceError):
 
     def __init__(self, mode: str) -> None:
         super().__init__(f"In {mode} mode only {mode} accounts can be used.")
+
+
+class CurrencyNotSupported(PaidonceError):
+    """The providers of the accounts that a payment may use do not take its currency; nothing was sent."""
+
+    code = "currency_not_supported"
+
+
+class AmountNotSupported(PaidonceError):
+    """The providers of the accounts that a payment may use do not take its amount; nothing was sent."""
+
+    code = "amount_not_supported"
+
+
+class PaymentMethodNotSupported(PaidonceError):
+    """The providers of the accounts that a payment may use do not know its payment method; nothing was sent."""
+
+    code = "payment_method_not_supported"
 
 
 class EncryptionKeyMissing(PaidonceError):

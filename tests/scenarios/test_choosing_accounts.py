@@ -9,17 +9,19 @@ import pytest
 
 from paidonce import ids
 from paidonce.merchants.model import Mode
-from tests.support.fake_connector import CREDENTIALS, LIVE_KEY
+from paidonce.money import Money
+from tests.support.fake_connector import CREDENTIALS, LIVE_KEY, FakeConnector
 from tests.support.in_process_service import InProcessService, Json, open_in_process_service
 
 TEST_ACCOUNT: Final[Json] = {"provider": "fake", "credentials": CREDENTIALS}
+OTHER_ACCOUNT: Final[Json] = {"provider": "other", "credentials": CREDENTIALS}
 LIVE_ACCOUNT: Final[Json] = {"provider": "fake", "mode": "live", "credentials": {"apiKey": LIVE_KEY}}
 UNKNOWN: Final = f"{ids.PROVIDER_ACCOUNT}_{'0' * 26}"
 
 
 @pytest.fixture
 async def inside(database_url: str, tmp_path: Path) -> AsyncIterator[InProcessService]:
-    async with open_in_process_service(database_url, str(tmp_path)) as opened:
+    async with open_in_process_service(database_url, str(tmp_path), others=[FakeConnector("other")]) as opened:
         yield opened
 
 
@@ -108,9 +110,40 @@ async def test_an_unknown_provider_is_a_wrong_field_and_the_known_ones_are_named
         {
             "pointer": "/provider",
             "code": "unknown_value",
-            "detail": "There is no provider nobody; there is fake, simulator.",
+            "detail": "There is no provider nobody; there is fake, other, simulator.",
         }
     ]
+
+
+async def test_a_payment_uses_the_first_account_in_the_order_of_preference_that_takes_its_currency(
+    inside: InProcessService,
+) -> None:
+    await add_account(inside)
+    other = await add_account(inside, OTHER_ACCOUNT)
+    inside.fake.unsupported["EUR"] = "currency_not_supported"
+    for currency, provider in (("USD", "fake"), ("EUR", "other")):
+        checkout_id = await inside.checkout(currency=currency)
+        paying = await inside.made(f"/checkouts/{checkout_id}/pay")
+        assert paying["attempt"]["provider"] == provider
+    await inside.made(f"/provider-accounts/{other}/disable")
+    refused = await inside.post(f"/checkouts/{await inside.checkout(currency='EUR')}/pay")
+    assert_refused(refused, 422, "currency_not_supported")  # There is an account, so the simulator is not used.
+
+
+@pytest.mark.parametrize("code", ["currency_not_supported", "amount_not_supported", "payment_method_not_supported"])
+async def test_what_the_named_account_cannot_take_is_refused_with_the_reason_and_nothing_is_written(
+    inside: InProcessService, code: str
+) -> None:
+    account_id = await add_account(inside)
+    await add_account(inside, OTHER_ACCOUNT)
+    checkout_id = await inside.checkout(captureMethod="manual")
+    inside.fake.unsupported["USD"] = code
+    before = inside.rows()
+    for body in ({"account": account_id}, {"provider": "fake"}):
+        answer = await inside.post(f"/checkouts/{checkout_id}/pay", {**body, "paymentMethod": "tok_1"}, key="1")
+        assert_refused(answer, 422, code)
+    assert inside.rows() == before
+    assert inside.fake.asked == [(Money(1000, "USD"), "tok_1", False)] * 2
 
 
 @pytest.mark.parametrize("paid_in", [Mode.LIVE, Mode.TEST])

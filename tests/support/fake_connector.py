@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+from paidonce.money import Money
 from paidonce.providers.base import (
     Capabilities,
     ChargeRequest,
@@ -86,12 +87,15 @@ class FakeProvider:
 class FakeConnector:
     """``opened`` has every provider that was opened, in order; ``problems`` is what their checks find.
 
-    Checks wait while ``answers`` is not set.
+    Checks wait while ``answers`` is not set. ``unsupported`` has the decline codes of charges in a currency, and
+    ``asked`` the charges that it was asked about.
     """
 
     def __init__(self, name: str = "fake") -> None:
         self.opened: list[FakeProvider] = []
         self.problems: list[str] = []
+        self.unsupported: dict[str, str] = {}
+        self.asked: list[tuple[Money, str, bool]] = []
         self.answers = asyncio.Event()
         self.answers.set()
         self.connector = Connector(
@@ -104,7 +108,12 @@ class FakeConnector:
             ),
             open=self._open,
             refusal=_refusal,
+            unsupported=self._unsupported,
         )
+
+    def _unsupported(self, money: Money, payment_method: str, capture: bool) -> str | None:  # noqa: FBT001 - a Connector's
+        self.asked.append((money, payment_method, capture))
+        return self.unsupported.get(money.currency)
 
     def _open(self, connection: Connection) -> FakeProvider:
         self.opened.append(FakeProvider(connection, self.problems, self.answers))

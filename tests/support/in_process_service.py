@@ -1,6 +1,6 @@
 """A service in this process without background work: no worker, no sender, and a clock that the test controls."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Final
@@ -162,6 +162,7 @@ async def open_in_process_service(
     clock: Clock | None = None,
     migrating: bool = True,
     fake: FakeConnector | None = None,
+    others: Sequence[FakeConnector] = (),
     **settings: object,
 ) -> AsyncIterator[InProcessService]:
     """Open a service with API keys in this process; ``settings`` override the defaults."""
@@ -179,7 +180,7 @@ async def open_in_process_service(
             Settings(database_url=database_url, **values),
             with_worker=False,
             migrating=migrating,
-            connectors=fake.connectors,
+            connectors={name: one for each in (fake, *others) for name, one in each.connectors.items()},
         ) as service:
             transport = InProcessTransport(create_web_app(service))
             async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:

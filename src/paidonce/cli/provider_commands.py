@@ -70,6 +70,17 @@ def providers_rotate(context: click.Context, account: str) -> None:
     ProviderCommands(read_settings(), context.obj).rotate(account)
 
 
+@providers.command("prefer")
+@click.argument("accounts", metavar="ID...", nargs=-1, required=True)
+@click.pass_context
+def providers_prefer(context: click.Context, accounts: tuple[str, ...]) -> None:
+    """Make accounts the first that their merchant's payments use, in this order. The others keep their order."""
+    from paidonce.cli import read_settings
+    from paidonce.cli.providers import ProviderCommands
+
+    ProviderCommands(read_settings(), context.obj).prefer(accounts)
+
+
 @providers.command("disable")
 @click.argument("account", metavar="ID")
 @click.pass_context

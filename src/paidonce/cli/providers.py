@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import click
@@ -22,10 +22,12 @@ from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import (
     ChangeAccount,
     CreateAccount,
+    PreferAccounts,
     change_accounts,
     create_accounts,
     list_accounts,
     load_accounts,
+    prefer_accounts,
 )
 from paidonce.provider_accounts.credentials import find_faults
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
@@ -146,6 +148,12 @@ class ProviderCommands:
         self._change(account_id, credentials=sealed.credentials, hints=sealed.hints)
         click.echo(f"Replaced the credentials of {account_id}. Running servers use them within 5 seconds.")
         click.echo(f"Next: paidonce providers check {account_id}")
+
+    def prefer(self, account_ids: Sequence[str]) -> None:
+        """Make accounts the first in their merchant's order of preference."""
+        named = tuple(_name(account_id).id for account_id in account_ids)
+        for account in self._run(prefer_accounts, PreferAccounts(account_ids=named, cause=Cause.OPERATOR)):
+            click.echo(f"{account.id} has position {account.position}.")
 
     def disable(self, account_id: str) -> None:
         """Disable an account."""

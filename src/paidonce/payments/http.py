@@ -12,13 +12,16 @@ from paidonce.checkouts.schemas import CheckoutResponse, checkout_response
 from paidonce.errors import (
     AmountExceedsCapturable,
     AmountExceedsRefundable,
+    AmountNotSupported,
     AttemptsExhausted,
     CheckoutExpired,
     CheckoutNotFound,
+    CurrencyNotSupported,
     FieldError,
     InvalidRequest,
     InvalidState,
     PaymentInProgress,
+    PaymentMethodNotSupported,
     ProviderAccountDisabled,
     ProviderAccountNotFound,
     ProviderAccountWrongMode,
@@ -33,7 +36,7 @@ from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
-from paidonce.payments.providers import default_payment_method
+from paidonce.payments.providers import WantedRoute, default_payment_method
 from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schemas import (
     CancelBody,
@@ -74,6 +77,9 @@ IN_PROGRESS: Final = ResponseSpec(
         ProviderAccountNotFound,
         ProviderAccountDisabled,
         ProviderAccountWrongMode,
+        CurrencyNotSupported,
+        AmountNotSupported,
+        PaymentMethodNotSupported,
     ],
 )
 async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayment, Started | Repeated]:
@@ -82,8 +88,13 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
     if body.provider is not None and body.provider not in providers.names:
         detail = f"There is no provider {body.provider}; there is {', '.join(providers.names)}."
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+    wanted = WantedRoute(
+        provider=body.provider,
+        account_ids=() if body.account is None else (body.account,),
+        payment_method=body.payment_method,
+    )
     chosen = await providers.choose(
-        partial(checkout_tenant, request, body), request.caller.mode, provider=body.provider, account_id=body.account
+        partial(load_checkout, request.service, request.resource), request.caller.mode, wanted
     )
     payment_method = body.payment_method or default_payment_method(chosen.route)
     return Command(

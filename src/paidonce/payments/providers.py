@@ -5,10 +5,12 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from paidonce.checkouts.model import ProviderRoute
+from paidonce.checkouts.model import Checkout, ProviderRoute
 from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderAccountWrongMode
 from paidonce.merchants.model import Mode
+from paidonce.money import Money
 from paidonce.payments.model import Attempt
+from paidonce.provider_accounts.choice import WantedCharge
 from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_accounts.model import AccountName
 from paidonce.providers.base import HOSTED_PAGE, Provider
@@ -17,8 +19,23 @@ DEFAULT_PROVIDER: Final = "simulator"
 DEFAULT_PAYMENT_METHOD: Final = "tok_success"  # At the simulator. At other providers the buyer pays on their page.
 
 
-LoadMerchant: TypeAlias = Callable[[], Awaitable[str]]
-"""Tells the id of the merchant who is paid. It is asked only where accounts matter."""
+LoadCheckout: TypeAlias = Callable[[], Awaitable[Checkout]]
+"""Reads the checkout that is paid. It is read only where accounts matter."""
+
+
+class WantedRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says about where a payment is sent: a provider, accounts, both or nothing. Without a
+    ``payment_method`` the buyer pays as ``default_payment_method`` says.
+    """
+
+    provider: str | None = None
+    account_ids: tuple[str, ...] = ()
+    payment_method: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the merchant's own order of preference decides."""
+        return self.provider is None and not self.account_ids
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -56,31 +73,36 @@ class PaymentProviders:
         assert self._accounts is not None, "an attempt with an account was made where there are accounts"
         return await self._accounts.provider_of(attempt.merchant_id, attempt.account_id)
 
-    async def choose(
-        self, merchant: LoadMerchant, mode: Mode | None, *, provider: str | None, account_id: str | None
-    ) -> Chosen:
-        """Choose where a payment is sent: the named account or provider, else the merchant's first active account of
-        the mode, else in test mode the simulator. An operator's ``mode`` is None: that of the named account, else test.
+    async def choose(self, load_checkout: LoadCheckout, mode: Mode | None, wanted: WantedRoute) -> Chosen:
+        """Choose where a payment is sent: to the first that can take it of the named accounts, else of the merchant's
+        active accounts of the mode; in test mode to the simulator where there are none. An operator's ``mode`` is
+        None: that of the named accounts, else test.
 
-        ``provider`` is None or one of ``names``. Raises ProviderAccountNotFound, ProviderAccountDisabled or
-        ProviderAccountWrongMode.
+        ``wanted.provider`` is None or one of ``names``. Raises what ProviderConnections.choose raises.
         """
-        if account_id is None and provider is not None and provider in self._built_in:
-            return self._built_in_choice(provider, mode)
-        is_open_choice = provider is None and account_id is None
-        if self._accounts is None or (is_open_choice and not await self._accounts.exist()):
+        if not wanted.account_ids and wanted.provider is not None and wanted.provider in self._built_in:
+            return self._built_in_choice(wanted.provider, mode)
+        if self._accounts is None or (wanted.is_open and not await self._accounts.exist()):
             return self._built_in_choice(DEFAULT_PROVIDER, mode)
-        merchant_id = await merchant()
+        checkout = await load_checkout()
+        charge = WantedCharge(
+            money=Money(checkout.amount, checkout.currency),
+            payment_method=wanted.payment_method or HOSTED_PAGE,
+            capture=checkout.capture_method != "manual",
+        )
         try:
-            account = await self._accounts.choose(merchant_id, mode, provider=provider, account_id=account_id)
+            accounts = await self._accounts.choose(
+                charge, checkout.merchant_id, mode, provider=wanted.provider, account_ids=wanted.account_ids
+            )
         except ProviderAccountNotFound:
-            if not is_open_choice:
+            if not wanted.is_open:
                 raise
             return self._built_in_choice(DEFAULT_PROVIDER, mode)
-        opened = await self._accounts.provider_of(merchant_id, account.id)
-        if opened is None:
-            raise ProviderAccountDisabled
-        return Chosen(ProviderRoute(account.provider, account.id), opened)
+        for account in accounts:
+            opened = await self._accounts.provider_of(checkout.merchant_id, account.id)
+            if opened is not None:
+                return Chosen(ProviderRoute(account.provider, account.id), opened)
+        raise ProviderAccountDisabled
 
     async def require_mode(self, route: ProviderRoute, merchant_id: str, mode: Mode | None) -> None:
         """Refuse to change in one mode what was paid in the other; raises ProviderAccountWrongMode.

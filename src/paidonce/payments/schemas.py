@@ -34,8 +34,8 @@ def check_token(token: str) -> str | None:
 
 class PayBody(Fields, frozen=True, kw_only=True):
     """How to pay; the whole body may be absent. Without a ``provider`` and an ``account``, the merchant's first active
-    account is used, or the simulator where there is none. Without a ``paymentMethod`` the buyer pays on the provider's
-    page; at the simulator it is ``tok_success``.
+    account that can take the payment is used, or the simulator where there is none. Without a ``paymentMethod`` the
+    buyer pays on the provider's page; at the simulator it is ``tok_success``.
     """
 
     payment_method: Token | None = None

@@ -11,7 +11,7 @@ from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, Pr
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import Mode
 from paidonce.provider_accounts import store
-from paidonce.provider_accounts.model import ALLOWED, AccountName, AccountStatus, ProviderAccount
+from paidonce.provider_accounts.model import ALLOWED, POSITION_MAX, AccountName, AccountStatus, ProviderAccount
 from paidonce.provider_accounts.store import AccountFilter, Preference
 
 
@@ -115,6 +115,39 @@ def _changed(seen: ProviderAccount, request: ChangeAccount, now: Instant) -> Pro
     return msgspec.structs.replace(seen, **changes)
 
 
+class PreferAccounts(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's request to make accounts the first in their merchant's order of preference, in this order."""
+
+    account_ids: tuple[str, ...]
+    cause: Cause
+
+
+PreferOutcome: TypeAlias = list[ProviderAccount] | ProviderAccountNotFound | ProviderAccountWrongMode
+
+
+def prefer_accounts(transaction: Transaction, requests: Sequence[PreferAccounts]) -> list[PreferOutcome]:
+    """Number the accounts of merchants anew; the others keep their order behind those that are named."""
+    return [_prefer(transaction, request) for request in requests]
+
+
+def _prefer(transaction: Transaction, request: PreferAccounts) -> PreferOutcome:
+    found = store.read_accounts(transaction, [AccountName(one, None) for one in request.account_ids])
+    named = list(dict.fromkeys(found.values()))
+    if len(found) < len(set(request.account_ids)) or len({one.merchant_id for one in named}) > 1:
+        return ProviderAccountNotFound("There is no provider account with this id, or they are of several merchants.")
+    first = named[0]
+    if any(account.mode != first.mode for account in named):
+        return ProviderAccountWrongMode(first.mode)
+    everything = AccountFilter(limit=POSITION_MAX, merchant_id=first.merchant_id, mode=Mode(first.mode))
+    others = [one for one in store.read_page(transaction, everything)[0] if one not in named]
+    order = [*named, *sorted(others, key=lambda one: (one.position, one.id))]
+    moved = [
+        _change(transaction, ChangeAccount(name=AccountName(one.id, None), position=position, cause=request.cause))
+        for position, one in enumerate(order, start=1)
+    ]
+    return [one for one in moved[: len(named)] if isinstance(one, ProviderAccount)]
+
+
 def _event_types(seen: ProviderAccount, wanted: ProviderAccount) -> list[EventType]:
     kinds = []
     if wanted.credentials != seen.credentials:
@@ -157,33 +190,38 @@ def find_any_account(transaction: Transaction, requests: Sequence[None]) -> list
 
 
 class ChooseAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for the account of a payment: the one with ``account_id``, else the merchant's first active one in the
-    mode. ``provider`` restricts the choice to one provider.
+    """A request for the accounts that a payment may use: those with ``account_ids``, else the merchant's active ones in
+    the mode. ``provider`` restricts the choice to one provider.
     """
 
     merchant_id: str
     mode: Mode | None
     provider: str | None = None
-    account_id: str | None = None
+    account_ids: tuple[str, ...] = ()
 
 
 ChooseOutcome: TypeAlias = (
-    ProviderAccount | ProviderAccountNotFound | ProviderAccountDisabled | ProviderAccountWrongMode
+    list[ProviderAccount] | ProviderAccountNotFound | ProviderAccountDisabled | ProviderAccountWrongMode
 )
 
 
 def choose_accounts(transaction: Transaction, requests: Sequence[ChooseAccount]) -> list[ChooseOutcome]:
-    """Choose the accounts of payments."""
+    """Choose the accounts that payments may use, at least one for each, in the order in which they are tried.
+
+    Accounts that are named come in the order in which they are named. All of them must exist in the mode; those that
+    are disabled are left out.
+    """
     named = store.read_accounts(
-        transaction, [AccountName(one.account_id, one.merchant_id) for one in requests if one.account_id is not None]
+        transaction,
+        {AccountName(account_id, one.merchant_id) for one in requests for account_id in one.account_ids},
     )
     preferred = store.read_preferred(
-        transaction, [_preference(request) for request in requests if request.account_id is None]
+        transaction, [_preference(request) for request in requests if not request.account_ids]
     )
     return [
-        _preferred(request, preferred.get(_preference(request)))
-        if request.account_id is None
-        else _named(request, named.get(AccountName(request.account_id, request.merchant_id)))
+        _named(request, [named.get(AccountName(one, request.merchant_id)) for one in request.account_ids])
+        if request.account_ids
+        else _preferred(request, preferred.get(_preference(request), []))
         for request in requests
     ]
 
@@ -192,18 +230,20 @@ def _preference(request: ChooseAccount) -> Preference:
     return Preference(request.merchant_id, (request.mode or Mode.TEST).value, request.provider)
 
 
-def _preferred(request: ChooseAccount, account: ProviderAccount | None) -> ChooseOutcome:
-    if account is not None:
-        return account
+def _preferred(request: ChooseAccount, accounts: list[ProviderAccount]) -> ChooseOutcome:
+    if accounts:
+        return accounts
     provider = "" if request.provider is None else f" with the provider {request.provider}"
     return ProviderAccountNotFound(f"The merchant has no active {request.mode or Mode.TEST} account{provider}.")
 
 
-def _named(request: ChooseAccount, account: ProviderAccount | None) -> ChooseOutcome:
-    if account is None:
+def _named(request: ChooseAccount, accounts: Sequence[ProviderAccount | None]) -> ChooseOutcome:
+    found = [account for account in accounts if account is not None]
+    if len(found) < len(accounts):
         return ProviderAccountNotFound()
-    if request.provider not in (None, account.provider):
+    if any(request.provider not in (None, account.provider) for account in found):
         return ProviderAccountNotFound(f"This account is not with the provider {request.provider}.")
-    if request.mode is not None and account.mode != request.mode:
-        return ProviderAccountWrongMode(request.mode)
-    return account if account.is_active else ProviderAccountDisabled()
+    mode = request.mode or found[0].mode
+    if any(account.mode != mode for account in found):
+        return ProviderAccountWrongMode(mode)
+    return [account for account in found if account.is_active] or ProviderAccountDisabled()

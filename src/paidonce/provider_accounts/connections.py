@@ -12,10 +12,17 @@ import structlog
 
 from paidonce.concurrency import ConcurrencyPerName
 from paidonce.database.batcher import Batcher
-from paidonce.errors import EncryptionKeyMissing, ProviderAccountNotFound, ProviderNotFound, RateLimited
+from paidonce.errors import (
+    EncryptionKeyMissing,
+    PaidonceError,
+    ProviderAccountNotFound,
+    ProviderNotFound,
+    RateLimited,
+)
 from paidonce.jobs.poller import Poller
 from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, find_any_account, load_accounts
+from paidonce.provider_accounts.choice import WantedCharge, choose_able
 from paidonce.provider_accounts.model import AccountName, ProviderAccount
 from paidonce.provider_accounts.opening import AccountOpener, disconnect
 from paidonce.providers.base import Provider
@@ -109,15 +116,27 @@ class ProviderConnections:
         return await self._reader.submit(load_accounts, name)
 
     async def choose(
-        self, merchant_id: str, mode: Mode | None, *, provider: str | None = None, account_id: str | None = None
-    ) -> ProviderAccount:
-        """Choose the account of a payment: the named one, else the merchant's first active one in the mode.
+        self,
+        charge: WantedCharge,
+        merchant_id: str,
+        mode: Mode | None,
+        *,
+        provider: str | None = None,
+        account_ids: tuple[str, ...] = (),
+    ) -> list[ProviderAccount]:
+        """Choose the accounts that a payment may use, at least one, in the order in which they are tried: the named
+        ones, else the merchant's active ones in the mode; of these, those that can take the charge.
 
         ``mode`` is None for an operator, who may name an account of either mode, and otherwise pays in test mode.
-        Raises ProviderAccountNotFound, ProviderAccountDisabled or ProviderAccountWrongMode.
+        Raises ProviderAccountNotFound, ProviderAccountDisabled, ProviderAccountWrongMode, CurrencyNotSupported,
+        AmountNotSupported or PaymentMethodNotSupported.
         """
-        request = ChooseAccount(merchant_id=merchant_id, mode=mode, provider=provider, account_id=account_id)
-        return await self._reader.submit(choose_accounts, request)
+        request = ChooseAccount(merchant_id=merchant_id, mode=mode, provider=provider, account_ids=account_ids)
+        accounts = await self._reader.submit(choose_accounts, request)
+        able = choose_able(accounts, charge, self.opener.connectors)
+        if isinstance(able, PaidonceError):
+            raise able
+        return able
 
     async def exist(self) -> bool:
         """Tell whether any merchant has an account. An account of another process is noticed within five seconds."""

@@ -1,5 +1,6 @@
 """Statements over provider accounts. Every change is guarded by the version that it was made from."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,8 +26,11 @@ _CHANGING: Final[dict[str, type[str] | type[int]]] = {
 }
 
 
+PREFERRED_MAX: Final = 32  # No payment tries more accounts, and a merchant may have any number of them.
+
+
 class Preference(msgspec.Struct, frozen=True):
-    """A merchant's request for its first active account in a mode, with one provider or with any."""
+    """A merchant's request for its active accounts in a mode, with one provider or with any."""
 
     merchant_id: str
     mode: str
@@ -60,23 +64,21 @@ def _by_name(dialect: str) -> Select[Any]:
 
 def _preferred(dialect: str) -> Select[Any]:
     wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, provider=str)
-    candidate = provider_account.alias("candidate")
-    first = (
-        select(candidate.c.id)
-        .where(
-            candidate.c.merchant_id == wanted.c.merchant_id,
-            candidate.c.mode == wanted.c.mode,
-            or_(wanted.c.provider.is_(None), candidate.c.provider == wanted.c.provider),
-            text(f"candidate.{USABLE_ACCOUNT}"),
-        )
-        .order_by(candidate.c.position, candidate.c.id)
-        .limit(1)
-        .correlate(wanted)
-        .scalar_subquery()
-    )
-    found = and_(provider_account.c.id == first, provider_account.c.merchant_id == wanted.c.merchant_id)
     asked = (wanted.c.merchant_id, wanted.c.mode, wanted.c.provider)
-    return select(*asked, *_COLUMNS).select_from(wanted.join(provider_account, found))
+    place = func.row_number().over(partition_by=asked, order_by=(provider_account.c.position, provider_account.c.id))
+    found = and_(
+        provider_account.c.merchant_id == wanted.c.merchant_id,
+        provider_account.c.mode == wanted.c.mode,
+        or_(wanted.c.provider.is_(None), provider_account.c.provider == wanted.c.provider),
+        text(f"provider_account.{USABLE_ACCOUNT}"),
+    )
+    placed = (
+        select(*(column.label(f"asked_{column.name}") for column in asked), *_COLUMNS, place.label("place"))
+        .select_from(wanted.join(provider_account, found))
+        .subquery("placed")
+    )
+    columns = [column for column in placed.c if column.name != "place"]
+    return select(*columns).where(placed.c.place <= PREFERRED_MAX).order_by(placed.c.place)
 
 
 def _change(dialect: str) -> Update:
@@ -123,13 +125,20 @@ def read_accounts(transaction: Transaction, names: Iterable[AccountName]) -> dic
     return {name: one for name in wanted if (one := found.get(name.id)) is not None and name.fits(one)}
 
 
-def read_preferred(transaction: Transaction, wanted: Iterable[Preference]) -> Mapping[Preference, ProviderAccount]:
-    """Read the first active account for each request; it is left out where there is none."""
+def read_preferred(
+    transaction: Transaction, wanted: Iterable[Preference]
+) -> Mapping[Preference, list[ProviderAccount]]:
+    """Read the active accounts for each request in the order of preference, at most PREFERRED_MAX.
+
+    A request for which there is none is left out.
+    """
     asked = set(wanted)
     if not asked:
         return {}
-    rows = transaction.rows(_PREFERRED, {"wanted": encode_rows(asked)})
-    return {Preference(*row[:3]): ProviderAccount(*row[3:]) for row in rows}
+    preferred: defaultdict[Preference, list[ProviderAccount]] = defaultdict(list)
+    for row in transaction.rows(_PREFERRED, {"wanted": encode_rows(asked)}):
+        preferred[Preference(*row[:3])].append(ProviderAccount(*row[3:]))
+    return preferred
 
 
 def read_last_positions(transaction: Transaction, merchant_ids: Iterable[str]) -> dict[str, int]:

@@ -376,6 +376,9 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """A provider that merchants have accounts with: its name, its credentials, and how to open it.
 
     ``refusal`` names, for each credential field that does not fit the mode or the others, what is wrong.
+    ``unsupported`` tells, without a call, whether the provider can take a charge of this amount with this payment
+    method; True as the third argument is a charge, and False an authorization. It returns ``currency_not_supported``,
+    ``amount_not_supported`` or ``payment_method_not_supported``, and None where nothing speaks against the charge.
     """
 
     name: str
@@ -383,3 +386,4 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     credential_fields: tuple[CredentialField, ...]
     open: Callable[[Connection], Provider]
     refusal: Callable[[Mapping[str, str], Literal["test", "live"]], Mapping[str, str]] = lambda _credentials, _mode: {}
+    unsupported: Callable[[Money, str, bool], str | None] = lambda _money, _payment_method, _capture: None

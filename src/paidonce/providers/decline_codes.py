@@ -15,6 +15,7 @@ SUSPECTED_FRAUD: Final = "suspected_fraud"
 LOST_OR_STOLEN_CARD: Final = "lost_or_stolen_card"
 CARD_NOT_SUPPORTED: Final = "card_not_supported"  # Not this kind of card, or not for this kind of purchase.
 CURRENCY_NOT_SUPPORTED: Final = "currency_not_supported"
+PAYMENT_METHOD_NOT_SUPPORTED: Final = "payment_method_not_supported"  # The provider has no such payment method.
 AMOUNT_NOT_SUPPORTED: Final = "amount_not_supported"  # Too small, too large, or finer than the provider counts.
 TRY_AGAIN_LATER: Final = "try_again_later"  # The issuer or a network was not available.
 BUYER_CANCELED: Final = "buyer_canceled"
@@ -34,6 +35,7 @@ DECLINE_CODES: Final = frozenset(
         LOST_OR_STOLEN_CARD,
         CARD_NOT_SUPPORTED,
         CURRENCY_NOT_SUPPORTED,
+        PAYMENT_METHOD_NOT_SUPPORTED,
         AMOUNT_NOT_SUPPORTED,
         TRY_AGAIN_LATER,
         BUYER_CANCELED,

@@ -126,6 +126,16 @@ def test_an_account_is_rotated_disabled_and_enabled_with_events_of_the_operator(
     assert [(row["status"], "disabledAt" in row) for row in listed(operate)] == [("ACTIVE", False)]
 
 
+def test_accounts_are_put_first_in_the_order_of_preference(operate: Operate) -> None:
+    first, second, third = (added(operate) for _ in range(3))
+    done = operate("providers", "prefer", third, second)
+    assert done.stdout.splitlines() == [f"{third} has position 1.", f"{second} has position 2."]
+    assert {one["id"]: one["position"] for one in listed(operate)} == {first: 3, second: 2, third: 1}
+    refused = operate("providers", "prefer", third, UNKNOWN)
+    assert refused.exit_code == 1
+    assert "There is no provider account with this id" in refused.output
+
+
 def test_a_check_prints_what_is_wrong_and_exits_with_1(operate: Operate, fake: FakeConnector) -> None:
     account_id = added(operate)
     fake.problems = ["The key was revoked.", f"It was {KEY}."]

@@ -66,7 +66,7 @@ def sell(transaction: Transaction) -> None:
         [
             ChooseAccount(merchant_id="m", mode=Mode.TEST),
             ChooseAccount(merchant_id="m", mode=Mode.TEST, provider="stripe"),
-            ChooseAccount(merchant_id="m", mode=Mode.TEST, account_id="pac_1"),
+            ChooseAccount(merchant_id="m", mode=Mode.TEST, account_ids=("pac_1", "pac_2")),
         ],
     )
     load_accounts(transaction, [AccountName("pac_1", "m")])

@@ -14,16 +14,19 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import KEY_BYTES, Keyring
 from paidonce.errors import PaidonceError
+from paidonce.events.model import Cause
 from paidonce.ids import secret_bytes
 from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import (
     ChangeAccount,
     ChooseAccount,
     CreateAccount,
+    PreferAccounts,
     change_accounts,
     choose_accounts,
     create_accounts,
     load_accounts,
+    prefer_accounts,
 )
 from paidonce.provider_accounts.model import AccountName, ProviderAccount
 from paidonce.provider_accounts.opening import AccountOpener
@@ -95,12 +98,21 @@ class AccountHarness:
         return found
 
     def choose(
-        self, merchant_id: str = "m1", mode: Mode = Mode.TEST, **wanted: str | None
-    ) -> ProviderAccount | PaidonceError:
-        chosen: ProviderAccount | PaidonceError = self.do(
-            choose_accounts, ChooseAccount(merchant_id=merchant_id, mode=mode, **wanted)
-        )[0]
+        self, *accounts: ProviderAccount, mode: Mode = Mode.TEST, provider: str | None = None
+    ) -> list[ProviderAccount] | PaidonceError:
+        """Choose the accounts of a payment of merchant m1 that names these accounts."""
+        wanted = ChooseAccount(
+            merchant_id="m1", mode=mode, provider=provider, account_ids=tuple(one.id for one in accounts)
+        )
+        chosen: list[ProviderAccount] | PaidonceError = self.do(choose_accounts, wanted)[0]
         return chosen
+
+    def prefer(self, *accounts: ProviderAccount) -> list[ProviderAccount] | PaidonceError:
+        """Make accounts the first in the order of preference, as an operator does."""
+        moved: list[ProviderAccount] | PaidonceError = self.do(
+            prefer_accounts, PreferAccounts(account_ids=tuple(one.id for one in accounts), cause=Cause.OPERATOR)
+        )[0]
+        return moved
 
     def events(self, merchant_id: str = "m1") -> Sequence[tuple[str, str, dict[str, str]]]:
         """Return the type, the cause and the detail of each event of a merchant."""

@@ -23,7 +23,7 @@ from paidonce.provider_accounts.actions import (
     load_accounts,
 )
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
-from paidonce.provider_accounts.store import AccountFilter
+from paidonce.provider_accounts.store import PREFERRED_MAX, AccountFilter
 from tests.support.fake_connector import KEY, LIVE_KEY, OTHER_KEY, PIN
 from tests.unit.provider_accounts.harness import NOW, AccountHarness
 
@@ -125,51 +125,101 @@ def test_accounts_are_paged_newest_first_and_filtered_by_merchant_provider_and_m
     assert page(merchant_id="m1", ending_before=one.id, limit=2) == ([three.id, two.id], True)
 
 
-def test_a_payment_uses_the_first_active_account_of_its_merchant_and_mode(harness: AccountHarness) -> None:
+def test_a_payment_may_use_the_active_accounts_of_its_merchant_and_mode_in_the_order_of_preference(
+    harness: AccountHarness,
+) -> None:
     assert isinstance(harness.choose(), ProviderAccountNotFound)
     live = harness.create(**LIVE)
     first, second, third = (harness.create() for _ in range(3))
     harness.create("m2")
-    assert harness.choose() == first
-    assert harness.choose(mode=Mode.LIVE) == live
+    assert harness.choose() == [first, second, third]
+    assert harness.choose(mode=Mode.LIVE) == [live]
     harness.change(first, status=AccountStatus.DISABLED)
-    assert harness.choose() == second
+    assert harness.choose() == [second, third]
     moved = harness.change(third, position=1)
-    assert harness.choose() == moved
+    assert harness.choose() == [moved, second]
     other = harness.create(provider="other")
-    assert harness.choose(provider="other") == other
+    assert harness.choose(provider="other") == [other]
     missing = harness.choose(provider="nobody")
     assert isinstance(missing, ProviderAccountNotFound)
     assert missing.detail == "The merchant has no active test account with the provider nobody."
 
 
-def test_of_accounts_with_one_position_the_oldest_is_used(harness: AccountHarness) -> None:
+def test_of_accounts_with_one_position_the_oldest_is_preferred(harness: AccountHarness) -> None:
     first, second = harness.create(), harness.create()
-    harness.change(first, position=5)
-    harness.change(second, position=5)
-    assert getattr(harness.choose(), "id", None) == first.id
+    moved = [harness.change(one, position=5) for one in (second, first)]
+    assert harness.choose() == moved[::-1]
 
 
-def test_a_payment_that_names_an_account_uses_it_or_is_told_why_not(harness: AccountHarness) -> None:
+def test_of_very_many_accounts_only_the_most_preferred_are_read(harness: AccountHarness) -> None:
+    accounts = harness.do(create_accounts, *(harness.new() for _ in range(PREFERRED_MAX + 1)))
+    foreign = harness.create("m2")
+    requests = [ChooseAccount(merchant_id=merchant_id, mode=Mode.TEST) for merchant_id in ("m1", "m2")]
+    assert harness.do(choose_accounts, *requests) == [accounts[:-1], [foreign]]
+
+
+def test_a_payment_that_names_accounts_uses_them_in_that_order_or_is_told_why_not(harness: AccountHarness) -> None:
     harness.create()
-    named, live, foreign = harness.create(), harness.create(**LIVE), harness.create("m2")
-    disabled = harness.create()
-    harness.change(disabled, status=AccountStatus.DISABLED)
-    assert harness.choose(account_id=named.id) == named
-    assert harness.choose(account_id=named.id, provider="fake") == named
-    assert isinstance(harness.choose(account_id=named.id, provider="other"), ProviderAccountNotFound)
-    assert isinstance(harness.choose(account_id=foreign.id), ProviderAccountNotFound)
-    assert isinstance(harness.choose(account_id=live.id), ProviderAccountWrongMode)
-    assert isinstance(harness.choose(account_id=named.id, mode=Mode.LIVE), ProviderAccountWrongMode)
-    assert isinstance(harness.choose(account_id=disabled.id), ProviderAccountDisabled)
+    named, second, live, foreign = harness.create(), harness.create(), harness.create(**LIVE), harness.create("m2")
+    disabled = harness.change(harness.create(), status=AccountStatus.DISABLED)
+    assert harness.choose(named) == [named]
+    assert harness.choose(named, provider="fake") == [named]
+    assert harness.choose(second, named) == [second, named]
+    assert harness.choose(disabled, second) == [second]
+    assert isinstance(harness.choose(named, provider="other"), ProviderAccountNotFound)
+    assert isinstance(harness.choose(named, foreign), ProviderAccountNotFound)
+    assert isinstance(harness.choose(named, live), ProviderAccountWrongMode)
+    assert isinstance(harness.choose(named, mode=Mode.LIVE), ProviderAccountWrongMode)
+    assert isinstance(harness.choose(disabled), ProviderAccountDisabled)
 
 
-def test_payments_of_one_batch_get_each_their_own_account(harness: AccountHarness) -> None:
+def test_an_operator_names_accounts_of_either_mode_but_of_one_only(harness: AccountHarness) -> None:
+    test, live = harness.create(), harness.create(**LIVE)
+    requests = [
+        ChooseAccount(merchant_id="m1", mode=None, account_ids=named)
+        for named in ((live.id,), (test.id,), (live.id, test.id))
+    ]
+    chosen = harness.do(choose_accounts, *requests)
+    assert chosen[:2] == [[live], [test]]
+    assert isinstance(chosen[2], ProviderAccountWrongMode)
+
+
+def test_accounts_that_are_preferred_come_first_in_that_order_and_the_others_keep_theirs(
+    harness: AccountHarness,
+) -> None:
+    live, foreign = harness.create(**LIVE), harness.create("m2")
+    live, foreign = (harness.change(account, position=9) for account in (live, foreign))
+    one, two, three, four = (harness.create() for _ in range(4))
+    harness.change(two, position=1)
+    harness.change(two, status=AccountStatus.DISABLED)
+    before = len(harness.events())
+    moved = harness.prefer(four, three)
+    assert isinstance(moved, list)
+    assert [(one.id, one.position) for one in moved] == [(four.id, 1), (three.id, 2)]
+    order = [(one, 4), (two, 3), (three, 2), (four, 1), (live, 9), (foreign, 9)]
+    assert [harness.load(account).position for account, _ in order] == [position for _, position in order]
+    events = harness.events()[before:]
+    assert {(kind, cause) for kind, cause, _ in events} == {("provider_account.moved", "operator")}
+    assert len(events) == 4
+    harness.prefer(four)
+    assert len(harness.events()) == before + 4  # Nothing has changed.
+
+
+def test_accounts_of_two_merchants_or_of_two_modes_have_no_order(harness: AccountHarness) -> None:
+    test, live, foreign = harness.create(), harness.create(**LIVE), harness.create("m2")
+    assert isinstance(harness.prefer(test, live), ProviderAccountWrongMode)
+    assert isinstance(harness.prefer(test, foreign), ProviderAccountNotFound)
+    assert [harness.load(one) for one in (test, live, foreign)] == [test, live, foreign]
+
+
+def test_payments_of_one_batch_get_each_their_own_accounts(harness: AccountHarness) -> None:
     mine, live, foreign = harness.create(), harness.create(**LIVE), harness.create("m2")
-    payers = [("m1", Mode.TEST), ("m2", Mode.TEST), ("m1", Mode.LIVE), ("m3", Mode.TEST)]
+    payers = [("m1", Mode.TEST), ("m2", Mode.TEST), ("m1", Mode.LIVE)]
     requests = [ChooseAccount(merchant_id=merchant_id, mode=mode) for merchant_id, mode in payers]
-    found = harness.do(choose_accounts, *requests, *requests)
-    assert [getattr(chosen, "id", None) for chosen in found] == [mine.id, foreign.id, live.id, None] * 2
+    nobodys = ChooseAccount(merchant_id="m3", mode=Mode.TEST)
+    found = harness.do(choose_accounts, *requests, nobodys, *requests)
+    assert found[:3] == found[4:] == [[mine], [foreign], [live]]
+    assert isinstance(found[3], ProviderAccountNotFound)
 
 
 def test_a_rotation_and_a_disabling_at_the_same_time_both_take_effect(

@@ -9,9 +9,17 @@ from structlog.testing import capture_logs
 
 from paidonce.database.batcher import threaded_batcher
 from paidonce.encryption import KEY_BYTES
-from paidonce.errors import EncryptionKeyMissing, Overloaded, ProviderAccountDisabled, RateLimited
+from paidonce.errors import (
+    CurrencyNotSupported,
+    EncryptionKeyMissing,
+    Overloaded,
+    ProviderAccountDisabled,
+    RateLimited,
+)
 from paidonce.ids import secret_bytes
 from paidonce.merchants.model import Mode
+from paidonce.money import Money
+from paidonce.provider_accounts.choice import WantedCharge
 from paidonce.provider_accounts.connections import (
     AGE_SECONDS_MAX,
     CHECKS_PER_MERCHANT,
@@ -231,14 +239,20 @@ async def test_an_account_that_cannot_be_read_in_time_is_an_error_and_not_an_old
     await one.connections.stop()
 
 
-async def test_the_account_of_a_payment_is_chosen_and_a_refusal_is_raised(
+async def test_the_accounts_of_a_payment_are_chosen_and_a_refusal_is_raised(
     open_connections: OpenConnections, harness: AccountHarness
 ) -> None:
+    connections = open_connections.connections
+    charge = WantedCharge(money=Money(1000, "USD"), payment_method="tok", capture=False)
     account = harness.create()
-    assert await open_connections.connections.choose("m1", Mode.TEST) == account
+    assert await connections.choose(charge, "m1", Mode.TEST) == [account]
+    assert harness.fake.asked == [(Money(1000, "USD"), "tok", False)]
+    harness.fake.unsupported["USD"] = "currency_not_supported"
+    with pytest.raises(CurrencyNotSupported):
+        await connections.choose(charge, "m1", Mode.TEST)
     harness.change(account, status=AccountStatus.DISABLED)
     with pytest.raises(ProviderAccountDisabled):
-        await open_connections.connections.choose("m1", Mode.TEST, account_id=account.id)
+        await connections.choose(charge, "m1", Mode.TEST, account_ids=(account.id,))
 
 
 async def test_a_check_uses_a_connection_of_its_own_and_closes_it(

@@ -11,8 +11,12 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone
-from paidonce.providers.decline_codes import AMOUNT_NOT_SUPPORTED, CURRENCY_NOT_SUPPORTED
+from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.decline_codes import (
+    AMOUNT_NOT_SUPPORTED,
+    CURRENCY_NOT_SUPPORTED,
+    PAYMENT_METHOD_NOT_SUPPORTED,
+)
 
 DIGITS_MAX: Final = 12  # Of a card payment. Stripe refuses, or does not offer, a method that takes less.
 ZERO_DECIMAL: Final = frozenset(
@@ -35,6 +39,19 @@ def to_stripe(money: Money) -> int | NotDone:
     if not 0 < amount < 10**DIGITS_MAX:
         return NotDone(f"Stripe takes at most {DIGITS_MAX} digits; nothing was sent", AMOUNT_NOT_SUPPORTED)
     return amount
+
+
+def unsupported(money: Money, payment_method: str, _capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
+    """Return the decline code of a charge that Stripe cannot take; None where nothing speaks against it.
+
+    ``payment_method`` is HOSTED_PAGE or the id of a PaymentMethod, a Source or a Card (docs.stripe.com/api, "Create a
+    PaymentIntent": ``payment_method``).
+    """
+    amount = to_stripe(money)
+    if isinstance(amount, NotDone):
+        return amount.code
+    is_known = payment_method == HOSTED_PAGE or payment_method.startswith(("pm_", "src_", "card_"))
+    return None if is_known else PAYMENT_METHOD_NOT_SUPPORTED
 
 
 def from_stripe(amount: int | None, currency: str) -> Money | None:

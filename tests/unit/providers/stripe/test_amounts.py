@@ -3,7 +3,8 @@
 import pytest
 
 from paidonce.money import CURRENCIES, Money
-from paidonce.providers.base import NotDone, Provider
+from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider
+from paidonce.providers.stripe import CONNECTOR
 from paidonce.providers.stripe.amounts import from_stripe, to_stripe
 from paidonce.proving.doubles.stripe.server import StripeDouble
 from tests.support.stripe import charge_request, modification
@@ -51,6 +52,26 @@ async def test_what_stripe_cannot_take_is_refused_before_anything_is_sent(
         assert isinstance(refused, NotDone)
         assert (refused.code, refused.retryable) == (code, False)
     assert double.requests == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "payment_method", "code"),
+    [
+        (1000, "USD", HOSTED_PAGE, None),
+        (1000, "USD", "pm_card_visa", None),
+        (1000, "USD", "card_1", None),
+        (1000, "USD", "src_1", None),
+        (1000, "USD", "tok_success", "payment_method_not_supported"),
+        (5124, "KWD", HOSTED_PAGE, "amount_not_supported"),
+        (100, "CLF", HOSTED_PAGE, "currency_not_supported"),
+        (100, "CLF", "tok_success", "currency_not_supported"),
+    ],
+)
+def test_stripe_says_without_a_call_what_it_cannot_take(
+    amount: int, currency: str, payment_method: str, code: str | None
+) -> None:
+    for capture in (True, False):
+        assert CONNECTOR.unsupported(Money(amount, currency), payment_method, capture) == code
 
 
 async def test_an_amount_that_is_too_small_is_refused_by_stripe(stripe: Provider) -> None:

@@ -1,0 +1,56 @@
+"""Which of a merchant's accounts can take a charge. Nothing is sent, and nothing is read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from paidonce.errors import AmountNotSupported, CurrencyNotSupported, PaymentMethodNotSupported
+from paidonce.money import Money
+from paidonce.provider_accounts.model import ProviderAccount
+from paidonce.providers.base import Connector
+from paidonce.providers.decline_codes import (
+    AMOUNT_NOT_SUPPORTED,
+    CURRENCY_NOT_SUPPORTED,
+    PAYMENT_METHOD_NOT_SUPPORTED,
+)
+
+NotSupported: TypeAlias = CurrencyNotSupported | AmountNotSupported | PaymentMethodNotSupported
+
+_ERRORS: Final[Mapping[str, tuple[type[NotSupported], str]]] = {
+    CURRENCY_NOT_SUPPORTED: (CurrencyNotSupported, "{currency} is not supported by {providers}."),
+    AMOUNT_NOT_SUPPORTED: (AmountNotSupported, "This amount of {currency} is not supported by {providers}."),
+    PAYMENT_METHOD_NOT_SUPPORTED: (PaymentMethodNotSupported, "This payment method is not supported by {providers}."),
+}
+
+
+class WantedCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account must be able to take: a charge (``capture=True``) or an authorization."""
+
+    money: Money
+    payment_method: str
+    capture: bool
+
+
+def choose_able(
+    accounts: Sequence[ProviderAccount], charge: WantedCharge, connectors: Mapping[str, Connector]
+) -> list[ProviderAccount] | NotSupported:
+    """Return the accounts that can take a charge, in their order; where there are none, why the first cannot.
+
+    An account with a provider that this release does not know is not refused here, because nothing is known about it.
+    """
+    first_refusal: str | None = None
+    able = []
+    for account in accounts:
+        connector = connectors.get(account.provider)
+        code = None
+        if connector is not None:
+            code = connector.unsupported(charge.money, charge.payment_method, charge.capture)
+        if code is None:
+            able.append(account)
+        first_refusal = first_refusal or code
+    if able or first_refusal is None:
+        return able
+    error, detail = _ERRORS[first_refusal]
+    providers = " or ".join(sorted({connectors[account.provider].display_name for account in accounts}))
+    return error(detail.format(currency=charge.money.currency, providers=providers))
