@@ -13,7 +13,7 @@ import pytest
 
 from paidonce.providers.simulator.faults import FaultPlan
 from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble
-from paidonce.proving.doubles.stripe.webhooks import WebhookTarget
+from paidonce.proving.doubles.webhooks import WebhookTarget
 from tests.support.databases import fresh_database
 from tests.support.merchant_client import Json
 from tests.support.provider_process import free_port

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 
 from paidonce.providers.base import HOSTED_PAGE, Provider, Redirect
-from paidonce.proving.doubles.stripe.server import StripeDouble
-from paidonce.proving.doubles.stripe.webhooks import signature
+from paidonce.proving.doubles.stripe.server import StripeDouble, signature
 from tests.conformance.providers.kits import Kit, Running
 from tests.support.stripe import WEBHOOK_SECRET, connected, event, stripe_double
 
@@ -88,12 +87,7 @@ class StripeKit(Kit):
             assert (await browser.post(action.url, data=form)).status_code == 303
 
     async def money_moved(self, checkout_id: str) -> list[int]:
-        return [
-            movement["amount"]
-            for movement in self._double.books.movements
-            if movement["kind"] in {"charge", "authorization"}
-            and movement["metadata"]["paidonce_checkout"] == checkout_id
-        ]
+        return self._double.books.ledger.charged_or_held().get(checkout_id, [])
 
     def vanish(self) -> None:
         self._vanish()

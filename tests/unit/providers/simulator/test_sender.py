@@ -8,7 +8,7 @@ import pytest
 import standardwebhooks
 
 from paidonce.clock import system_clock
-from paidonce.providers.simulator import sender as sending
+from paidonce.providers.simulator import delivery
 from paidonce.providers.simulator.faults import WebhookDraw, WebhookFault
 from paidonce.providers.simulator.sender import WebhookSender
 from paidonce.providers.simulator.wire import Operation
@@ -49,7 +49,7 @@ class Listener:
 
 @pytest.fixture
 async def listener(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listener]:
-    monkeypatch.setattr(sending, "RETRY_SECONDS", (0.01,) * 5)
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", (0.01,) * 5)
     one = Listener()
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
     one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
@@ -105,7 +105,7 @@ async def test_one_that_is_overtaken_comes_after_the_next(listener: Listener, se
 async def test_one_that_nothing_overtakes_comes_late(
     listener: Listener, sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "LATE_MS_MAX", 20)
+    monkeypatch.setattr(delivery, "LATE_MS_MAX", 20)
     await sender.send_webhook(operation("att_1"), WebhookDraw(WebhookFault.OVERTAKEN))
     await sender.send_webhook(operation("att_2"), WebhookDraw(WebhookFault.LATE, 0.5))
     assert sorted(await listener.wait_for(2)) == ["att_1", "att_2"]

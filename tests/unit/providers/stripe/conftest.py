@@ -6,7 +6,8 @@ import pytest
 
 from paidonce.providers.base import Provider
 from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble
-from tests.support.stripe import SettableClock, connected, stripe_double
+from tests.support.doubles import SettableClock
+from tests.support.stripe import connected, stripe_double
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,8 @@ def served_double(clock: SettableClock) -> Iterator[StripeDouble]:
 def double(served_double: StripeDouble) -> StripeDouble:
     served_double.next_faults.clear()
     served_double.requests.clear()
-    served_double.secret_keys = {SECRET_KEY}
+    served_double.accounts.clear()
+    served_double.accounts[SECRET_KEY] = None
     return served_double
 
 

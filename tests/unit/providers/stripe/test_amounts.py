@@ -7,7 +7,7 @@ from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider
 from paidonce.providers.stripe import CONNECTOR
 from paidonce.providers.stripe.amounts import from_stripe, to_stripe
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.stripe import charge_request, modification
+from tests.support.doubles import charge_request, modification
 
 
 @pytest.mark.parametrize(

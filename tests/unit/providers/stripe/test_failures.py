@@ -15,9 +15,10 @@ from paidonce.providers.base import (
     Provider,
     Unknown,
 )
+from tests.support.doubles import charge_request, modification
 from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
-from tests.support.stripe import charge_request, connected, modification
+from tests.support.stripe import connected
 
 REPLAYED: Final = "Idempotent-Replayed: true"
 CHARGE: Final = charge_request("att_1", "pm_card_visa", session_reference="pi_1")

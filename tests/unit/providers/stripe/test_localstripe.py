@@ -29,9 +29,10 @@ from paidonce.providers.base import (
     Provider,
     Succeeded,
 )
+from tests.support.doubles import charge_request, modification
 from tests.support.provider_process import free_port
 from tests.support.raw_server import raw_server
-from tests.support.stripe import WEBHOOK_SECRET, charge_request, connected, modification
+from tests.support.stripe import WEBHOOK_SECRET, connected
 
 PROGRAM: Final = (
     "import sys; from aiohttp import web; from localstripe.server import app, store; "

@@ -20,7 +20,8 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.stripe import charge_request, connected, modification, visit
+from tests.support.doubles import charge_request, modification, visit
+from tests.support.stripe import connected
 
 CONFIRM = r"POST /v1/payment_intents/\w+/confirm"
 
@@ -41,12 +42,12 @@ async def charged(stripe: Provider, key: str, method: str = "pm_card_visa", *, c
 async def test_opening_moves_no_money_and_charging_does_it_once(stripe: Provider, double: StripeDouble) -> None:
     request = await opened(stripe, "once")
     assert await stripe.look_up(request) == Opened(request.session_reference or "")
-    assert "chk_once" not in double.books.charged()
+    assert "chk_once" not in double.books.ledger.charged()
     first = await stripe.charge(request)
     assert first == Succeeded(request.session_reference or "", 1000, "USD", "charge")
     assert await stripe.charge(request) == first
     assert await stripe.charge(msgspec.structs.replace(request, call_number=2)) == first
-    assert double.books.charged()["chk_once"] == [1000]
+    assert double.books.ledger.charged()["chk_once"] == [1000]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ async def test_a_card_that_wants_the_bank_sends_the_buyer_there(
     found = await stripe.look_up(request)
     if act == "approve":
         assert isinstance(found, Succeeded)
-        assert double.books.charged()[f"chk_{act}"] == [1000]
+        assert double.books.ledger.charged()[f"chk_{act}"] == [1000]
     else:
         assert isinstance(found, Declined)
         assert (found.code, found.raw_code) == ("authentication_failed", "payment_intent_authentication_failure")
@@ -108,7 +109,7 @@ async def test_a_buyer_who_never_approves_leaves_nothing_open(stripe: Provider, 
     assert isinstance(closed, Declined)
     assert (closed.code, closed.raw_code) == ("session_expired", "abandoned")
     assert (await visit(action.action.url, act="approve")).status_code == 410
-    assert "chk_left" not in double.books.charged()
+    assert "chk_left" not in double.books.ledger.charged()
 
 
 async def test_without_a_page_to_send_the_buyer_to_the_charge_is_declined_and_canceled(
@@ -139,7 +140,7 @@ async def test_a_stored_500_is_replayed_and_another_call_number_gets_through(
     assert await stripe.charge(request) == Unknown("Stripe answered 500 api_error", replayed=True)
     assert isinstance(await stripe.look_up(request), Succeeded)
     assert isinstance(await stripe.charge(msgspec.structs.replace(request, call_number=2)), Succeeded)
-    assert double.books.charged()["chk_stored"] == [1000]
+    assert double.books.ledger.charged()["chk_stored"] == [1000]
 
 
 @pytest.mark.parametrize("fault", [Fault.TIMEOUT_AFTER, Fault.DROPPED_AFTER])
@@ -149,7 +150,7 @@ async def test_a_lost_answer_is_unknown_and_the_look_up_finds_the_charge(double:
         double.next_faults.append((CONFIRM, fault))
         assert isinstance(await impatient.charge(request), Unknown)
         assert isinstance(await stripe.look_up(request), Succeeded)
-    assert double.books.charged()[f"chk_lost-{fault.name}"] == [1000]
+    assert double.books.ledger.charged()[f"chk_lost-{fault.name}"] == [1000]
 
 
 async def test_an_unknown_payment_method_opens_nothing(stripe: Provider) -> None:
@@ -168,7 +169,7 @@ async def test_a_capture_takes_all_or_a_part_once(stripe: Provider, double: Stri
     assert await stripe.look_up(request) == captured
     forgotten = msgspec.structs.replace(request, key=f"{request.key}-after-a-day")
     assert await stripe.capture(forgotten) == captured, "what is captured already is looked up"
-    assert double.books.charged()[f"chk_capture-{amount}"] == [amount]
+    assert double.books.ledger.charged()[f"chk_capture-{amount}"] == [amount]
 
 
 async def test_a_second_capture_of_another_amount_is_declined(stripe: Provider, double: StripeDouble) -> None:
@@ -176,7 +177,7 @@ async def test_a_second_capture_of_another_amount_is_declined(stripe: Provider, 
     assert isinstance(await stripe.capture(modification("capture", "first-cap", reference, 700)), Succeeded)
     declined = await stripe.capture(modification("capture", "second-cap", reference, 300))
     assert declined == Declined("provider_refused", reference, "capture", "captured_already")
-    assert double.books.charged()["chk_second-capture"] == [700]
+    assert double.books.ledger.charged()["chk_second-capture"] == [700]
 
 
 async def test_an_authorization_stays_one_after_its_capture(stripe: Provider) -> None:
@@ -202,7 +203,7 @@ async def test_a_void_releases_and_what_was_captured_cannot_be_voided(stripe: Pr
     assert await stripe.look_up(void) == Succeeded(reference, kind="void")
     captured = await stripe.capture(modification("capture", "void-cap", reference))
     assert isinstance(captured, Declined)
-    assert "chk_voided" not in double.books.charged()
+    assert "chk_voided" not in double.books.ledger.charged()
     paid = await charged(stripe, "paid")
     assert isinstance(await stripe.void(modification("void", "void-paid", paid)), Declined)
 
@@ -219,7 +220,7 @@ async def test_refunds_give_back_parts_until_nothing_is_left(stripe: Provider, d
     assert isinstance(await stripe.refund(modification("refund", "ref-3", reference, 700)), Succeeded)
     after_a_day = msgspec.structs.replace(modification("refund", "ref-4", reference, 1))
     assert isinstance(await stripe.refund(after_a_day), NotDone)
-    assert [one["amount"] for one in double.books.movements if one["kind"] == "refund"][-2:] == [300, 700]
+    assert [one.amount for one in double.books.ledger if one.kind == "refund"][-2:] == [300, 700]
 
 
 async def test_a_refund_that_is_pending_is_accepted_and_may_fail_later(stripe: Provider, double: StripeDouble) -> None:
@@ -262,4 +263,4 @@ async def test_a_request_with_a_key_that_is_being_executed_is_unknown(double: St
         both = await asyncio.gather(stripe.charge(request), impatient.charge(request))
         assert {type(one) for one in both} <= {Succeeded, Unknown}
         assert isinstance(await stripe.look_up(request), Succeeded)
-    assert double.books.charged()["chk_at-once"] == [1000]
+    assert double.books.ledger.charged()["chk_at-once"] == [1000]

@@ -23,9 +23,9 @@ from stripe.params.checkout import SessionCreateParams, SessionExpireParams, Ses
 
 from paidonce.providers.stripe import requests, webhooks, wire
 from paidonce.providers.stripe.requests import Call
-from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble
-from paidonce.proving.doubles.stripe.webhooks import signature
-from tests.support.stripe import NOW, WEBHOOK_SECRET, charge_request, event, modification
+from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble, signature
+from tests.support.doubles import NOW, charge_request, modification
+from tests.support.stripe import WEBHOOK_SECRET, event
 from tests.support.stripe_sdk import faults_of
 
 TOKEN: Final = charge_request("att_1", "pm_card_visa")

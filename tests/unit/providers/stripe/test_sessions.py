@@ -16,7 +16,7 @@ from paidonce.providers.base import (
     Succeeded,
 )
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.stripe import RETURN_URL, SettableClock, charge_request, visit
+from tests.support.doubles import RETURN_URL, SettableClock, charge_request, visit
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -39,7 +39,7 @@ async def test_a_session_is_opened_with_our_ids_and_moves_no_money(stripe: Provi
     assert sent["client_reference_id"] == "chk_open"
     assert sent["line_items"][0]["price_data"]["product_data"]["name"] == "Two tickets"
     assert sent["metadata"]["paidonce_key"] == sent["payment_intent_data"]["metadata"]["paidonce_key"] == "open"
-    assert "chk_open" not in double.books.charged()
+    assert "chk_open" not in double.books.ledger.charged()
     assert await stripe.look_up(request) == action
 
 
@@ -54,7 +54,7 @@ async def test_a_session_that_the_buyer_paid_is_a_success_of_its_payment(
     assert found.reference.startswith("pi_")
     assert (found.amount, found.currency, found.kind) == (1000, "USD", "charge")
     assert await stripe.charge(request) == found, "charging a session only looks it up"
-    assert double.books.charged()["chk_paid"] == [1000]
+    assert double.books.ledger.charged()["chk_paid"] == [1000]
 
 
 async def test_an_authorizing_session_holds_the_amount_until_it_is_captured(stripe: Provider) -> None:
@@ -73,7 +73,7 @@ async def test_a_declined_card_is_no_end_of_a_session_and_another_card_pays_it(
     assert await stripe.look_up(request) == action
     await visit(action.action.url, act="pay", method="pm_card_visa")
     assert isinstance(await stripe.look_up(request), Succeeded)
-    assert double.books.charged()["chk_second-card"] == [1000]
+    assert double.books.ledger.charged()["chk_second-card"] == [1000]
 
 
 @pytest.mark.parametrize(("act", "paid"), [("approve", True), ("refuse", False)])
@@ -95,7 +95,7 @@ async def test_a_closed_session_takes_no_money(stripe: Provider, double: StripeD
         assert isinstance(closed, Declined)
         assert (closed.code, closed.raw_code) == ("session_expired", "expired")
     await visit(action.action.url, act="pay", method="pm_card_visa")
-    assert "chk_closed" not in double.books.charged()
+    assert "chk_closed" not in double.books.ledger.charged()
 
 
 @pytest.mark.parametrize("capture", [True, False])
@@ -153,7 +153,7 @@ async def test_a_lost_answer_to_open_is_followed_by_another_session_that_is_paid
     assert isinstance(second, RequiresAction)
     assert second.reference != first.session_reference, "nobody has seen the first one"
     await visit(second.action.url, act="pay", method="pm_card_visa")
-    assert double.books.charged()["chk_reopened"] == [1000]
+    assert double.books.ledger.charged()["chk_reopened"] == [1000]
 
 
 async def test_a_session_without_a_url_to_return_to_is_not_opened(stripe: Provider, double: StripeDouble) -> None:

@@ -20,7 +20,8 @@ from paidonce.providers.base import (
     RequiresAction,
     Succeeded,
 )
-from tests.support.stripe import NOW, WEBHOOK_SECRET, SettableClock, connected, event
+from tests.support.doubles import NOW, SettableClock
+from tests.support.stripe import WEBHOOK_SECRET, connected, event
 
 SECONDS: Final = NOW // 1000
 METADATA: Final = {"paidonce_key": "att_1", "paidonce_session": "token", "paidonce_capture": "automatic"}

@@ -20,21 +20,15 @@ from paidonce.providers.base import (
     Succeeded,
 )
 from paidonce.providers.simulator.faults import Fault, FaultPlan
-from paidonce.proving.doubles.stripe.idempotency import IdempotencyKeys
-from paidonce.proving.doubles.stripe.params import ApiFailure
-from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble
-from paidonce.proving.doubles.stripe.webhooks import WebhookTarget
+from paidonce.proving.doubles.calls import ApiFailure, PreparedCall, Reply
+from paidonce.proving.doubles.idempotency import IdempotencyKeys
+from paidonce.proving.doubles.stripe.books import Books
+from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeApi, StripeDouble
+from paidonce.proving.doubles.webhooks import WebhookTarget
+from tests.support.doubles import SettableClock, charge_request, modification, visit
 from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, Part, answer, raw_server
-from tests.support.stripe import (
-    WEBHOOK_SECRET,
-    SettableClock,
-    charge_request,
-    connected,
-    modification,
-    stripe_double,
-    visit,
-)
+from tests.support.stripe import WEBHOOK_SECRET, connected, stripe_double
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 PAYMENTS: Final = 12
@@ -120,13 +114,15 @@ def test_a_key_with_other_parameters_is_refused_and_invalid_parameters_are_not_s
 
 
 def test_a_key_in_use_is_a_conflict_until_its_request_has_ended(clock: SettableClock) -> None:
-    keys = IdempotencyKeys(clock)
-    assert keys.begin("k", "the same") is None
+    api = StripeApi(Books(url="", clock=clock), {})
+    keys = IdempotencyKeys(api, clock)
+    call = PreparedCall(execute=lambda: Reply(200), key="k")
+    assert keys.begin(call, "the same") is None
     with pytest.raises(ApiFailure) as refused:
-        keys.begin("k", "the same")
-    assert (refused.value.status, refused.value.body["error"]["code"]) == (409, "idempotency_key_in_use")
-    keys.forget("k")
-    assert keys.begin("k", "another") is None
+        keys.begin(call, "the same")
+    assert (refused.value.reply.status, refused.value.reply.body["error"]["code"]) == (409, "idempotency_key_in_use")
+    keys.finish(call, None)
+    assert keys.begin(call, "another") is None
 
 
 def test_a_wrong_key_and_an_unknown_path_are_refused(double: StripeDouble) -> None:
@@ -173,7 +169,7 @@ async def test_whatever_fails_each_payment_is_charged_at_most_once() -> None:
                 *(proof_of_charge(stripe, f"storm-{number}", method) for number, method in enumerate(methods))
             )
             paid = {f"chk_storm-{number}" for number, proof in enumerate(proofs) if isinstance(proof, Succeeded)}
-            assert double.books.charged() == {checkout: [1000] for checkout in paid}
+            assert double.books.ledger.charged() == {checkout: [1000] for checkout in paid}
             assert paid
             assert {type(proof) for proof in proofs[2::3]} == {Declined}
             assert sum(double.faults.values()) > PAYMENTS // 3

@@ -4,26 +4,34 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from paidonce.clock import Clock
-from paidonce.proving.doubles.stripe.params import ApiFailure, Json
+from paidonce.proving.doubles.calls import Json
+from paidonce.proving.doubles.ledger import Ledger, Movement, MovementKind
+from paidonce.proving.doubles.stripe.amounts import minor_units
+from paidonce.proving.doubles.stripe.params import StripeFailure
 
 ID_LENGTH: Final = 24
 
 
 class Books:
-    """All objects by id, as Stripe writes them. ``movements`` is what moved money, in order.
+    """All objects by id, as Stripe writes them, and the ledger.
 
-    ``tell`` is called with the type and the object of each event.
+    ``secret_key`` and ``idempotency_key`` are those of the call that is being executed; on a page, the secret key is
+    that of the owner. ``tell`` is called with the type and the object of each event.
     """
 
-    def __init__(self, *, url: str, clock: Clock, tell: Callable[[str, Json], None]) -> None:
+    tell: Callable[[str, Json], None]
+
+    def __init__(self, *, url: str, clock: Clock) -> None:
         self.url = url
         self.clock = clock
-        self.tell = tell
+        self.ledger = Ledger()
+        self.secret_key = ""
+        self.idempotency_key = ""
         self.intents: dict[str, Json] = {}
         self.sessions: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
         self.intent_data: dict[str, Json] = {}  # Of sessions whose PaymentIntent is not created yet.
-        self.movements: list[Json] = []
+        self._owners: dict[str, str] = {}  # The secret key of each object.
         self._count = 0
 
     @property
@@ -34,46 +42,47 @@ class Books:
     def new_id(self, prefix: str) -> str:
         """Return another id: they are numbered, so that a run with a seed repeats."""
         self._count += 1
-        return f"{prefix}_{self._count:0{ID_LENGTH}d}"
+        made = f"{prefix}_{self._count:0{ID_LENGTH}d}"
+        self._owners[made] = self.secret_key
+        return made
 
-    def move(self, kind: str, source: Json, amount: int) -> None:
-        """Book a movement of money: a charge, an authorization, a capture, a release or a refund."""
-        self.movements.append(
-            {
-                "kind": kind,
-                "id": source["id"],
-                "amount": amount,
-                "currency": source["currency"],
-                "metadata": dict(source["metadata"]),
-            }
+    def owner_of(self, object_id: str) -> str:
+        """Return the secret key of the account that an object belongs to; empty where there is none."""
+        return self._owners.get(object_id, "")
+
+    def move(self, kind: MovementKind, source: Json, amount: int) -> None:
+        """Book a movement of money, in Stripe's unit, by a PaymentIntent or a refund."""
+        intent = self.intents[source.get("payment_intent") or source["id"]]
+        by_call = kind in ("capture", "release")  # These have no metadata of their own.
+        self.ledger.add(
+            Movement(
+                kind=kind,
+                id=source["id"],
+                payment_id=intent["id"],
+                amount=minor_units(amount, intent["currency"]),
+                currency=intent["currency"].upper(),
+                checkout_id=intent["metadata"].get("paidonce_checkout", ""),
+                operation_key=self.idempotency_key if by_call else source["metadata"].get("paidonce_key", ""),
+                moved_at=self.clock(),
+            )
         )
 
     def found(self, kind: str, object_id: str) -> Json:
-        """Return an object; raises ApiFailure where there is none."""
+        """Return an object of the account; raises StripeFailure where there is none."""
         objects: dict[str, dict[str, Json]] = {
             "payment_intent": self.intents,
             "checkout.session": self.sessions,
             "refund": self.refunds,
         }
-        try:
-            return objects[kind][object_id]
-        except KeyError:
-            message = f"No such {kind}: '{object_id}'"
-            raise ApiFailure(404, message, code="resource_missing", param="id") from None
-
-    def charged(self) -> dict[str, list[int]]:
-        """Return the amounts that each checkout was charged, by our id of the checkout; a void is taken off."""
-        amounts: dict[str, list[int]] = {}
-        for movement in self.movements:
-            if movement["kind"] in {"charge", "capture"}:
-                amounts.setdefault(movement["metadata"].get("paidonce_checkout", ""), []).append(movement["amount"])
-        return amounts
+        found = objects[kind].get(object_id)
+        if found is None or self.owner_of(object_id) != self.secret_key:
+            raise StripeFailure(404, f"No such {kind}: '{object_id}'", code="resource_missing", param="id")
+        return found
 
     def as_json(self) -> Json:
         """Return everything, for a reader in another process."""
         return {
-            "charged": self.charged(),
-            "movements": self.movements,
+            **self.ledger.as_json(),
             "intents": list(self.intents.values()),
             "sessions": list(self.sessions.values()),
             "refunds": list(self.refunds.values()),

@@ -1,29 +1,41 @@
 """What a buyer sees: the page of a Checkout Session, and the page of the bank for 3-D Secure."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
+from paidonce.proving.doubles.calls import Json, Reply
+from paidonce.proving.doubles.server import Double, response
 from paidonce.proving.doubles.stripe import payments, sessions
 from paidonce.proving.doubles.stripe.books import Books
 from paidonce.proving.doubles.stripe.cards import CARDS
-from paidonce.proving.doubles.stripe.params import ApiFailure, Json
+from paidonce.proving.doubles.stripe.params import StripeFailure
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
-SendEvents: TypeAlias = Callable[[], Awaitable[None]]
 
 
-def checkout_page(books: Books, send_events: SendEvents) -> Page:
+def routes(double: Double[Books]) -> Sequence[BaseRoute]:
+    """Return the pages. ``POST /double/refunds/{id}/{status}`` settles a pending refund, for tests."""
+    return [
+        Route("/pay/{id}", _checkout_page(double), methods=["GET", "POST"]),
+        Route("/3ds/{id}", _bank_page(double), methods=["GET", "POST"]),
+        Route("/double/refunds/{id}/{status}", _settle_refund(double), methods=["POST"]),
+    ]
+
+
+def _checkout_page(double: Double[Books]) -> Page:
     """Return the page where a buyer pays (``act=pay``, ``method=pm_card_…``) or goes back (``act=cancel``)."""
+    books = double.books
 
     async def page(request: Request) -> Response:
         try:
-            session = books.found("checkout.session", request.path_params["id"])
-        except ApiFailure:
+            session = _found(books, "checkout.session", request.path_params["id"])
+        except StripeFailure:
             return _html("This page does not exist.", 404)
         sessions.expire_due(books)
         if request.method == "POST":
@@ -32,9 +44,9 @@ def checkout_page(books: Books, send_events: SendEvents) -> Page:
                 next_url = session["cancel_url"] or session["success_url"]
             else:
                 next_url = sessions.pay(books, session, given.get("method", "pm_card_visa"))
-            await send_events()
+            await double.send_events()
             return RedirectResponse(next_url, 303)
-        await send_events()
+        await double.send_events()
         if session["status"] != "open":
             return _html(f"This Checkout Session is {session['status']}.", 410)
         return _html(_checkout_form(session))
@@ -42,13 +54,14 @@ def checkout_page(books: Books, send_events: SendEvents) -> Page:
     return page
 
 
-def bank_page(books: Books, send_events: SendEvents) -> Page:
+def _bank_page(double: Double[Books]) -> Page:
     """Return the page where a buyer approves (``act=approve``) or refuses (``act=refuse``) a payment."""
+    books = double.books
 
     async def page(request: Request) -> Response:
         try:
-            intent = books.found("payment_intent", request.path_params["id"])
-        except ApiFailure:
+            intent = _found(books, "payment_intent", request.path_params["id"])
+        except StripeFailure:
             return _html("This page does not exist.", 404)
         if intent["status"] != "requires_action":
             return _html("There is nothing to approve.", 410)
@@ -62,10 +75,26 @@ def bank_page(books: Books, send_events: SendEvents) -> Page:
             next_url = f"{return_url}{'&' if '?' in return_url else '?'}{query}"
         else:
             next_url = sessions.complete(books, session, intent)
-        await send_events()
+        await double.send_events()
         return RedirectResponse(next_url, 303)
 
     return page
+
+
+def _settle_refund(double: Double[Books]) -> Page:
+    async def settle(request: Request) -> Response:
+        made = double.books.refunds[request.path_params["id"]]
+        settled = payments.settle_refund(double.books, made, request.path_params["status"])
+        await double.send_events()
+        return response(Reply(200, settled))
+
+    return settle
+
+
+def _found(books: Books, kind: str, object_id: str) -> Json:
+    """Return what a page shows. What follows is done for the account that it belongs to."""
+    books.secret_key, books.idempotency_key = books.owner_of(object_id), ""
+    return books.found(kind, object_id)
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -9,16 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl
 
-Json: TypeAlias = dict[str, Any]
+from paidonce.proving.doubles.calls import ApiFailure, Json, Reply
 
 
-class ApiFailure(Exception):
+class StripeFailure(ApiFailure):
     """A response with an error, as Stripe writes it."""
 
     def __init__(self, status: int, message: str, **fields: object) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body: Json = {"error": {"message": message, "type": "invalid_request_error", **fields}}
+        super().__init__(Reply(status, {"error": {"message": message, "type": "invalid_request_error", **fields}}))
 
 
 class Field(NamedTuple):
@@ -90,7 +88,7 @@ Fields: TypeAlias = Mapping[str, Field]
 
 
 def read_params(encoded: str, fields: Fields) -> Json:
-    """Read parameters; raises ApiFailure for the first that Stripe would refuse."""
+    """Read parameters; raises StripeFailure for the first that Stripe would refuse."""
     nested: Json = {}
     for name, value in parse_qsl(encoded, keep_blank_values=True):
         _put(nested, name, value)
@@ -103,21 +101,21 @@ def _put(nested: Json, name: str, value: str) -> None:
     for part in path[:-1]:
         nested = nested.setdefault(part, {})
         if not isinstance(nested, dict):
-            raise ApiFailure(400, f"Invalid parameter: {name}", param=name)
+            raise StripeFailure(400, f"Invalid parameter: {name}", param=name)
     nested[path[-1]] = value
 
 
 def _checked_fields(given: object, fields: Fields, within: str) -> Json:
     if not isinstance(given, dict):
-        raise ApiFailure(400, f"Invalid object: {within}", param=within)
+        raise StripeFailure(400, f"Invalid object: {within}", param=within)
     for name in given:
         if name not in fields:
             shown = _name(within, name)
-            raise ApiFailure(400, f"Received unknown parameter: {shown}", code="parameter_unknown", param=shown)
+            raise StripeFailure(400, f"Received unknown parameter: {shown}", code="parameter_unknown", param=shown)
     for name, field in fields.items():
         if field.is_required and given.get(name, "") == "":
             shown = _name(within, name)
-            raise ApiFailure(400, f"Missing required param: {shown}.", code="parameter_missing", param=shown)
+            raise StripeFailure(400, f"Missing required param: {shown}.", code="parameter_missing", param=shown)
     return {name: _checked(value, fields[name].kind, _name(within, name)) for name, value in given.items()}
 
 
@@ -126,18 +124,18 @@ def _checked(value: Any, kind: Any, name: str) -> Any:  # noqa: ANN401 - paramet
         return _checked_metadata(value, name)
     if isinstance(kind, list):
         if not isinstance(value, dict) or sorted(value) != [str(number) for number in range(len(value))]:
-            raise ApiFailure(400, f"Invalid array: {name}", param=name)
+            raise StripeFailure(400, f"Invalid array: {name}", param=name)
         return [_checked(value[str(number)], kind[0].kind, f"{name}[{number}]") for number in range(len(value))]
     if isinstance(kind, dict):
         return _checked_fields(value, kind, name)
     if not isinstance(value, str):
-        raise ApiFailure(400, f"Invalid string: {name}", param=name)
+        raise StripeFailure(400, f"Invalid string: {name}", param=name)
     if kind is int:
         if not re.fullmatch(r"-?[0-9]{1,18}", value):
-            raise ApiFailure(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
+            raise StripeFailure(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
         return int(value)
     if isinstance(kind, Sequence) and value not in kind:
-        raise ApiFailure(400, f"Invalid {name}: must be one of {', '.join(kind)}", param=name)
+        raise StripeFailure(400, f"Invalid {name}: must be one of {', '.join(kind)}", param=name)
     return value
 
 
@@ -151,7 +149,7 @@ def _checked_metadata(value: object, name: str) -> dict[str, str]:
         )
     )
     if not valid:
-        raise ApiFailure(400, f"Invalid metadata: {name}", param=name)
+        raise StripeFailure(400, f"Invalid metadata: {name}", param=name)
     return dict(value) if isinstance(value, dict) else {}
 
 

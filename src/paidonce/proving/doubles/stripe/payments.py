@@ -2,19 +2,14 @@
 
 from typing import Final
 
-import iso4217
-
+from paidonce.proving.doubles.calls import Json
+from paidonce.proving.doubles.stripe.amounts import CURRENCIES, WHOLE, WITHOUT_DECIMALS
 from paidonce.proving.doubles.stripe.books import Books, new_intent
 from paidonce.proving.doubles.stripe.cards import CARDS, Card
-from paidonce.proving.doubles.stripe.params import ApiFailure, Json
+from paidonce.proving.doubles.stripe.params import StripeFailure
 
 AMOUNT_MIN: Final = 50  # Stripe's minimum in USD and EUR; the double applies it to every currency with decimals.
 AMOUNT_MAX: Final = 999_999_999_999
-WITHOUT_DECIMALS: Final = frozenset(
-    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
-)
-WHOLE: Final = frozenset({"isk", "ugx"})
-CURRENCIES: Final = {currency.code.lower(): currency.exponent for currency in iso4217.Currency}
 CANCELABLE: Final = frozenset(
     {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
 )
@@ -26,15 +21,15 @@ PAGE_SIZE_MAX: Final = 100
 def check_money(amount: int, currency: str, param: str = "amount") -> None:
     """Refuse an amount as Stripe does."""
     if currency not in CURRENCIES:
-        raise ApiFailure(400, f"Invalid currency: {currency}", param="currency")
+        raise StripeFailure(400, f"Invalid currency: {currency}", param="currency")
     if amount < AMOUNT_MIN and currency not in WITHOUT_DECIMALS:
-        raise ApiFailure(400, "Amount must convert to at least 50 cents.", code="amount_too_small", param=param)
+        raise StripeFailure(400, "Amount must convert to at least 50 cents.", code="amount_too_small", param=param)
     if amount < 1:
-        raise ApiFailure(400, "Invalid positive integer", code="parameter_invalid_integer", param=param)
+        raise StripeFailure(400, "Invalid positive integer", code="parameter_invalid_integer", param=param)
     if amount > AMOUNT_MAX:
-        raise ApiFailure(400, "Amount must be no more than 12 digits.", code="amount_too_large", param=param)
+        raise StripeFailure(400, "Amount must be no more than 12 digits.", code="amount_too_large", param=param)
     if (currency in WHOLE and amount % 100) or (CURRENCIES[currency] == 3 and amount % 10):  # noqa: PLR2004
-        raise ApiFailure(400, f"Invalid amount for {currency}", code="invalid_amount", param=param)
+        raise StripeFailure(400, f"Invalid amount for {currency}", code="invalid_amount", param=param)
 
 
 def create(books: Books, params: Json) -> Json:
@@ -51,7 +46,7 @@ def confirm(books: Books, intent: Json, params: Json) -> Json:
         raise unexpected_state(intent, "confirm")
     method = params.get("payment_method") or intent["payment_method"]
     if method is None:
-        raise ApiFailure(
+        raise StripeFailure(
             400, "Provide a payment method.", code="payment_intent_unexpected_state", payment_intent=intent
         )
     card = _card(method)
@@ -72,7 +67,7 @@ def confirm(books: Books, intent: Json, params: Json) -> Json:
 
 
 def pay(books: Books, intent: Json) -> Json:
-    """Charge or authorize; raises ApiFailure where the card declines."""
+    """Charge or authorize; raises StripeFailure where the card declines."""
     card = _card(intent["payment_method"])
     intent.update(next_action=None, latest_charge=books.new_id("ch"))
     if card.decline:
@@ -89,7 +84,7 @@ def pay(books: Books, intent: Json) -> Json:
     return intent
 
 
-def fail(books: Books, intent: Json, code: str, decline_code: str | None = None) -> ApiFailure:
+def fail(books: Books, intent: Json, code: str, decline_code: str | None = None) -> StripeFailure:
     """Let the payment fail: the PaymentIntent could be confirmed again, with another method. Returns the response."""
     error = {"type": "card_error", "code": code}
     if decline_code:
@@ -101,7 +96,7 @@ def fail(books: Books, intent: Json, code: str, decline_code: str | None = None)
         last_payment_error={**error, "message": DECLINED},
     )
     books.tell("payment_intent.payment_failed", intent)
-    return ApiFailure(402, DECLINED, **error, payment_intent=dict(intent))
+    return StripeFailure(402, DECLINED, **error, payment_intent=dict(intent))
 
 
 def authenticate(books: Books, intent: Json, *, approved: bool) -> None:
@@ -113,7 +108,7 @@ def authenticate(books: Books, intent: Json, *, approved: bool) -> None:
         return
     try:
         pay(books, intent)
-    except ApiFailure:
+    except StripeFailure:
         return  # The buyer comes back, and the PaymentIntent tells.
 
 
@@ -123,7 +118,7 @@ def capture(books: Books, intent: Json, params: Json) -> Json:
         raise unexpected_state(intent, "capture")
     amount: int = params["amount_to_capture"] if "amount_to_capture" in params else intent["amount_capturable"]
     if not 0 < amount <= intent["amount_capturable"]:
-        raise ApiFailure(400, "Too large.", code="amount_too_large", param="amount_to_capture")
+        raise StripeFailure(400, "Too large.", code="amount_too_large", param="amount_to_capture")
     intent["metadata"].update(params.get("metadata", {}))
     intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
     books.move("capture", intent, amount)
@@ -138,7 +133,7 @@ def cancel(books: Books, intent: Json, params: Json) -> Json:
     if intent["status"] != "requires_capture" and any(
         session["payment_intent"] == intent["id"] for session in books.sessions.values()
     ):
-        raise ApiFailure(400, "Expire the Checkout Session instead.", code="payment_intent_unexpected_state")
+        raise StripeFailure(400, "Expire the Checkout Session instead.", code="payment_intent_unexpected_state")
     if intent["status"] == "requires_capture":
         books.move("release", intent, intent["amount_capturable"])
     intent.update(
@@ -156,15 +151,15 @@ def refund(books: Books, params: Json) -> Json:
     """Refund a succeeded PaymentIntent, all that is left or a part."""
     intent = books.found("payment_intent", params["payment_intent"])
     if intent["status"] != "succeeded":
-        raise ApiFailure(400, "This PaymentIntent has no successful charge.", code="payment_intent_unexpected_state")
+        raise StripeFailure(400, "This PaymentIntent has no successful charge.", code="payment_intent_unexpected_state")
     gone = {"failed", "canceled"}
     refunded = sum(one["amount"] for one in refunds_of(books, intent["id"]) if one["status"] not in gone)
     left = intent["amount_received"] - refunded
     amount = params.get("amount", left)
     if left == 0:
-        raise ApiFailure(400, "The charge has already been refunded.", code="charge_already_refunded")
+        raise StripeFailure(400, "The charge has already been refunded.", code="charge_already_refunded")
     if not 0 < amount <= left:
-        raise ApiFailure(400, "Refund amount is greater than the unrefunded amount.", param="amount")
+        raise StripeFailure(400, "Refund amount is greater than the unrefunded amount.", param="amount")
     kind = _card(intent["payment_method"]).refund
     made: Json = {
         "id": books.new_id("re"),
@@ -198,12 +193,12 @@ def list_refunds(books: Books, params: Json) -> Json:
     """Return a page of refunds, newest first."""
     limit = params.get("limit", PAGE_SIZE)
     if not 0 < limit <= PAGE_SIZE_MAX:
-        raise ApiFailure(400, "Invalid limit", code="parameter_invalid_integer", param="limit")
+        raise StripeFailure(400, "Invalid limit", code="parameter_invalid_integer", param="limit")
     found = refunds_of(books, params.get("payment_intent"))[::-1]
     if "starting_after" in params:
         ids = [one["id"] for one in found]
         if params["starting_after"] not in ids:
-            raise ApiFailure(400, "No such refund", code="resource_missing", param="starting_after")
+            raise StripeFailure(400, "No such refund", code="resource_missing", param="starting_after")
         found = found[ids.index(params["starting_after"]) + 1 :]
     return {"object": "list", "url": "/v1/refunds", "data": found[:limit], "has_more": len(found) > limit}
 
@@ -213,10 +208,10 @@ def refunds_of(books: Books, intent_id: str | None) -> list[Json]:
     return [one for one in books.refunds.values() if intent_id in (None, one["payment_intent"])]
 
 
-def unexpected_state(intent: Json, what: str) -> ApiFailure:
+def unexpected_state(intent: Json, what: str) -> StripeFailure:
     """Return the response to a call that the status does not allow."""
     message = f"You cannot {what} this PaymentIntent because it has a status of {intent['status']}."
-    return ApiFailure(400, message, code="payment_intent_unexpected_state", payment_intent=dict(intent))
+    return StripeFailure(400, message, code="payment_intent_unexpected_state", payment_intent=dict(intent))
 
 
 def _card(method: str) -> Card:
@@ -224,4 +219,4 @@ def _card(method: str) -> Card:
         return CARDS[method]
     except KeyError:
         message = f"No such PaymentMethod: '{method}'"
-        raise ApiFailure(400, message, code="resource_missing", param="payment_method") from None
+        raise StripeFailure(400, message, code="resource_missing", param="payment_method") from None

@@ -1,12 +1,12 @@
 """The calls of Stripe's API that the double answers."""
 
-import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
+from paidonce.proving.doubles.calls import Json, match_path
 from paidonce.proving.doubles.stripe import params, payments, sessions
 from paidonce.proving.doubles.stripe.books import Books
-from paidonce.proving.doubles.stripe.params import ApiFailure, Fields, Json
+from paidonce.proving.doubles.stripe.params import Fields, StripeFailure
 
 Handler: TypeAlias = Callable[[Books, str, Json], Json]
 INTENT: Final = "payment_intent"
@@ -67,9 +67,9 @@ ROUTES: Final = (
 
 
 def route_of(method: str, path: str) -> tuple[Route, str]:
-    """Return the route of a request and the id in its path; raises ApiFailure where there is none."""
+    """Return the route of a request and the id in its path; raises StripeFailure where there is none."""
     for route in ROUTES:
-        found = re.fullmatch(route.pattern.replace("{id}", "([A-Za-z0-9_]+)"), path)
-        if found and method == route.method:
-            return route, found[1] if found.groups() else ""
-    raise ApiFailure(404, f"Unrecognized request URL ({method}: {path}).")
+        ids = match_path(route.pattern, path)
+        if ids is not None and method == route.method:
+            return route, "".join(ids)
+    raise StripeFailure(404, f"Unrecognized request URL ({method}: {path}).")

@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.stripe import payments
 from paidonce.proving.doubles.stripe.books import Books, new_intent
-from paidonce.proving.doubles.stripe.params import ApiFailure, Json
+from paidonce.proving.doubles.stripe.params import StripeFailure
 
 SECONDS_MIN: Final = 30 * 60
 SECONDS_MAX: Final = 24 * 60 * 60
@@ -14,11 +15,11 @@ def create(books: Books, params: Json) -> Json:
     """Create a session. Its PaymentIntent is created when the buyer first tries to pay."""
     expires_at = params.get("expires_at", books.now + SECONDS_MAX)
     if not books.now + SECONDS_MIN <= expires_at <= books.now + SECONDS_MAX:
-        raise ApiFailure(400, "expires_at must be 30 minutes to 24 hours from now.", param="expires_at")
+        raise StripeFailure(400, "expires_at must be 30 minutes to 24 hours from now.", param="expires_at")
     prices = [line["price_data"] for line in params["line_items"]]
     currencies = {price["currency"] for price in prices}
     if len(currencies) != 1:
-        raise ApiFailure(400, "All prices must have one currency.", param="line_items")
+        raise StripeFailure(400, "All prices must have one currency.", param="line_items")
     (currency,) = currencies
     total = sum(line["price_data"]["unit_amount"] * line["quantity"] for line in params["line_items"])
     payments.check_money(total, currency, "line_items[0][price_data][unit_amount]")
@@ -50,7 +51,7 @@ def expire(books: Books, session: Json) -> Json:
     """Expire an open session, and cancel its PaymentIntent."""
     expire_due(books)
     if session["status"] != "open":
-        raise ApiFailure(400, f"Only open sessions can be expired. This one is {session['status']}.")
+        raise StripeFailure(400, f"Only open sessions can be expired. This one is {session['status']}.")
     return _expire(books, session)
 
 
@@ -70,7 +71,7 @@ def pay(books: Books, session: Json, method: str) -> str:
     params = {"payment_method": method, "return_url": session["success_url"]}
     try:
         payments.confirm(books, intent, params)
-    except ApiFailure:
+    except StripeFailure:
         return str(session["url"])  # The buyer may try another card.
     if intent["status"] == "requires_action":
         return str(intent["next_action"]["redirect_to_url"]["url"])

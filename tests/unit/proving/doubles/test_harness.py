@@ -1,0 +1,81 @@
+"""What all doubles have in common, with the double of Stripe: accounts, the ledger, and faults that are counted."""
+
+from typing import Final
+
+import httpx
+import msgspec
+
+from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, RequiresAction
+from paidonce.providers.simulator.faults import Fault, FaultPlan
+from paidonce.proving.doubles.ledger import Movement
+from paidonce.proving.doubles.stripe.server import StripeDouble
+from tests.support.doubles import charge_request, modification, visit
+from tests.support.raw_server import OK, raw_server
+from tests.support.stripe import connected, stripe_double
+
+OTHER: Final = "sk_test_other0000"
+
+
+def ledger(double: StripeDouble) -> list[Movement]:
+    """Read the ledger as another process does."""
+    movements = httpx.get(f"{double.books.url}/double/books").json()["movements"]
+    return msgspec.convert(movements, list[Movement])
+
+
+async def paid(stripe: Provider, key: str, **fields: object) -> str:
+    """Charge or authorize; returns the reference."""
+    request = charge_request(key, "pm_card_visa", **fields)
+    opened = await stripe.open(request)
+    reference = getattr(opened, "reference", None)
+    charged = await stripe.charge(msgspec.structs.replace(request, session_reference=reference))
+    return str(getattr(charged, "reference", ""))
+
+
+async def test_the_ledger_tells_each_movement_in_minor_units_with_our_checkout_and_key() -> None:
+    with stripe_double() as double:
+        async with connected(double.books.url) as stripe:
+            reference = await paid(stripe, "isk", amount=5000, currency="ISK")
+            held = await paid(stripe, "held", capture=False)
+            await stripe.capture(modification("capture", "k-capture", held, 700))
+            await stripe.refund(modification("refund", "k-refund", held, 200))
+            voided = await paid(stripe, "voided", capture=False)
+            await stripe.void(modification("void", "k-void", voided))
+        found = ledger(double)
+    told = [(one.kind, one.amount, one.currency, one.checkout_id, one.operation_key) for one in found]
+    assert told == [
+        ("charge", 5000, "ISK", "chk_isk", "isk"),
+        ("authorization", 1000, "USD", "chk_held", "held"),
+        ("capture", 700, "USD", "chk_held", "k-capture"),
+        ("refund", 200, "USD", "chk_held", "k-refund"),
+        ("authorization", 1000, "USD", "chk_voided", "voided"),
+        ("release", 1000, "USD", "chk_voided", "k-void"),
+    ]
+    assert [one.payment_id for one in found] == [reference, held, held, held, voided, voided]
+
+
+async def test_each_account_sees_its_own_objects_and_its_webhooks_alone() -> None:
+    async with raw_server(OK) as receiver:
+        with stripe_double() as double:
+            account = {"credential": OTHER, "webhookUrl": f"{receiver.url}/other", "webhookSecret": "whsec_other0000"}
+            httpx.post(f"{double.books.url}/double/accounts", json=[account])
+            async with connected(double.books.url) as first, connected(double.books.url, secret_key=OTHER) as second:
+                mine = await paid(first, "first")
+                refused = await second.refund(modification("refund", "k-1", mine))
+                assert isinstance(refused, NotDone)
+                page = await second.open(charge_request("second", HOSTED_PAGE, now=double.books.clock()))
+                assert isinstance(page, RequiresAction)
+                await visit(page.action.url, act="pay", method="pm_card_visa")
+                await receiver.wait_for_requests(2)
+    assert all(request.startswith(b"POST /other ") for request in receiver.requests)
+    assert all(b"chk_second" in request for request in receiver.requests)
+
+
+async def test_a_fault_is_counted_by_its_name() -> None:
+    with stripe_double(plan=FaultPlan(rate=1.0, faulty_calls_max=1)) as double:
+        double.next_faults.append((r"GET /v1/balance", Fault.ERROR_BEFORE))
+        async with connected(double.books.url, timeout_seconds=2.0) as stripe:
+            await stripe.check()
+            await stripe.check()
+        counted = httpx.get(f"{double.books.url}/double/faults").json()["data"]
+    assert counted["error_before"] == 1
+    assert [name for name in counted if name.startswith("look_up_")]
