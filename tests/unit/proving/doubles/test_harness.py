@@ -1,6 +1,6 @@
 """What all doubles have in common, with the double of Stripe: accounts, the ledger, and faults that are counted."""
 
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -9,20 +9,22 @@ from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, RequiresActi
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Movement
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.doubles import charge_request, modification, visit
+from tests.support.doubles import PATIENCE_SECONDS, charge_request, modification, visit
 from tests.support.raw_server import OK, raw_server
 from tests.support.stripe import connected, stripe_double
 
 OTHER: Final = "sk_test_other0000"
 
 
-def ledger(double: StripeDouble) -> list[Movement]:
-    """Read the ledger as another process does."""
-    movements = httpx.get(f"{double.books.url}/double/books").json()["movements"]
-    return msgspec.convert(movements, list[Movement])
+async def control(double: StripeDouble, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+    """Read or set what another process reads and sets."""
+    async with httpx.AsyncClient(base_url=f"{double.books.url}/double", timeout=PATIENCE_SECONDS) as client:
+        answer = await (client.get(path) if body is None else client.post(path, json=body))
+    assert answer.status_code == 200
+    return answer.json()
 
 
-async def paid(stripe: Provider, key: str, **fields: object) -> str:
+async def paid(stripe: Provider, key: str, **fields: Any) -> str:  # noqa: ANN401 - fields of the request
     """Charge or authorize; returns the reference."""
     request = charge_request(key, "pm_card_visa", **fields)
     opened = await stripe.open(request)
@@ -40,7 +42,7 @@ async def test_the_ledger_tells_each_movement_in_minor_units_with_our_checkout_a
             await stripe.refund(modification("refund", "k-refund", held, 200))
             voided = await paid(stripe, "voided", capture=False)
             await stripe.void(modification("void", "k-void", voided))
-        found = ledger(double)
+        found = msgspec.convert((await control(double, "/books"))["movements"], list[Movement])
     told = [(one.kind, one.amount, one.currency, one.checkout_id, one.operation_key) for one in found]
     assert told == [
         ("charge", 5000, "ISK", "chk_isk", "isk"),
@@ -57,7 +59,7 @@ async def test_each_account_sees_its_own_objects_and_its_webhooks_alone() -> Non
     async with raw_server(OK) as receiver:
         with stripe_double() as double:
             account = {"credential": OTHER, "webhookUrl": f"{receiver.url}/other", "webhookSecret": "whsec_other0000"}
-            httpx.post(f"{double.books.url}/double/accounts", json=[account])
+            await control(double, "/accounts", [account])
             async with connected(double.books.url) as first, connected(double.books.url, secret_key=OTHER) as second:
                 mine = await paid(first, "first")
                 refused = await second.refund(modification("refund", "k-1", mine))
@@ -76,6 +78,6 @@ async def test_a_fault_is_counted_by_its_name() -> None:
         async with connected(double.books.url, timeout_seconds=2.0) as stripe:
             await stripe.check()
             await stripe.check()
-        counted = httpx.get(f"{double.books.url}/double/faults").json()["data"]
+        counted = (await control(double, "/faults"))["data"]
     assert counted["error_before"] == 1
     assert [name for name in counted if name.startswith("look_up_")]
