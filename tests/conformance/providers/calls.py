@@ -18,6 +18,7 @@ from paidonce.providers.base import (
     Evidence,
     Modification,
     NotDone,
+    NotFound,
     Opened,
     Redirect,
     RequiresAction,
@@ -120,9 +121,37 @@ async def heard(kit: Kit, call: Awaitable[Evidence]) -> Evidence:
         return Unknown("silence")
 
 
+async def ask(kit: Kit, request: Modification) -> Evidence:
+    """Ask for a change of a charge."""
+    match request.kind:
+        case "capture":
+            return await kit.provider.capture(request)
+        case "void":
+            return await kit.provider.void(request)
+        case "refund":
+            return await kit.provider.refund(request)
+
+
+async def outcome(kit: Kit, evidence: Evidence, request: ChargeRequest | Modification) -> Evidence:
+    """Wait for the outcome of an operation that was only accepted; any other evidence is returned as it is."""
+    return await decided(kit, request) if isinstance(evidence, Accepted) else evidence
+
+
+async def changed(kit: Kit, request: Modification) -> Evidence:
+    """Ask for a change of a charge, and wait for its outcome."""
+    return await outcome(kit, await ask(kit, request), request)
+
+
+async def assert_not_found(kit: Kit, request: ChargeRequest | Modification) -> None:
+    """Assert that a provider knows nothing of an operation, where it can be asked."""
+    found = await kit.look_up(request)
+    can_be_asked = kit.provider.capabilities.charge.can_be_looked_up
+    assert found == NotFound() if can_be_asked else isinstance(found, NotFound | Unknown)
+
+
 async def decided(kit: Kit, request: ChargeRequest | Modification) -> Evidence:
     """Look an operation up until its outcome is known."""
     async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while isinstance(found := await kit.provider.look_up(request), Accepted | RequiresAction | Opened):  # noqa: ASYNC110 - the provider tells nobody
+        while isinstance(found := await kit.look_up(request), Accepted | RequiresAction | Opened):  # noqa: ASYNC110 - the provider tells nobody
             await asyncio.sleep(POLL_SECONDS)
     return found

@@ -22,7 +22,7 @@ from paidonce.database.engine import open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
-from paidonce.providers.base import HOSTED_PAGE, Provider, Redirect
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Evidence, Modification, Provider, Redirect
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.page import page_routes
@@ -61,6 +61,8 @@ class Kit(ABC):
     """It is booked and fails, and the key is answered with this failure for ever."""
     refused: str | None = None
     """The provider refuses the call, and books nothing."""
+    marks_replays = True
+    """Whether the provider tells that a response is the stored one."""
 
     # Sessions.
     paid_by_buyer: tuple[str, ...] = ()
@@ -92,9 +94,17 @@ class Kit(ABC):
     def webhook(self, key: str, reference: str) -> bytes:
         """Write the body that tells that the charge of 10.00 with this key succeeded."""
 
+    async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
+        """Tell what is known about an operation by now. A provider without look-ups has told it by webhook."""
+        return await self.provider.look_up(request)
+
     @abstractmethod
     def signed(self, body: bytes) -> Mapping[str, str]:
         """Return the headers of a webhook that the provider has signed."""
+
+    def forged_bodies(self, body: bytes) -> Mapping[str, bytes]:  # noqa: ARG002 - of a provider that signs in headers
+        """Return forged bodies of a provider whose signature is in the body, by what is wrong with them."""
+        return {}
 
     @abstractmethod
     def forgeries(self, body: bytes) -> Mapping[str, Mapping[str, str]]:

@@ -16,7 +16,7 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from tests.conformance.providers.calls import charge, decided, new_key, ready, required, shown, with_session
+from tests.conformance.providers.calls import charge, decided, new_key, outcome, ready, required, shown, with_session
 from tests.conformance.providers.kits import Kit
 
 CALLS = 10
@@ -51,7 +51,7 @@ async def test_to_open_a_session_moves_no_money(kit: Kit) -> None:
         request = charge(method)
         found = await kit.provider.open(request)
         assert isinstance(found, Opened | RequiresAction)
-        assert await kit.provider.look_up(with_session(request, found.reference)) == found
+        assert await kit.look_up(with_session(request, found.reference)) == found
         assert await kit.money_moved(request.checkout_id) == []
 
 
@@ -86,14 +86,14 @@ async def test_a_session_is_charged_once_whatever_call_numbers_and_keys_it_is_ch
 async def test_a_session_waits_until_the_buyer_approves_and_is_charged_then_once(kit: Kit) -> None:
     for method in required(kit.paid_by_buyer, BY_BUYER):
         request, action = await shown(kit, method)
-        waiting = [await kit.provider.look_up(request), await kit.provider.charge(request)]
+        waiting = [await kit.look_up(request), await kit.provider.charge(request)]
         assert waiting == [RequiresAction(request.session_reference or "", action)] * 2
         assert await kit.money_moved(request.checkout_id) == []
         await kit.approve(action)
         proof = await decided(kit, request)
         assert isinstance(proof, Succeeded)
         assert (proof.amount, proof.currency, proof.kind) in ((1000, "USD", "charge"), (None, None, None))
-        assert await kit.provider.charge(request) == proof
+        assert await outcome(kit, await kit.provider.charge(request), request) == proof
         assert await kit.money_moved(request.checkout_id) == [1000]
 
 
@@ -112,18 +112,18 @@ async def test_a_buyer_who_declines_ends_the_session(kit: Kit) -> None:
     for method in [one for one in (*kit.paid_by_buyer, kit.approved_then_charged) if one]:
         request, action = await shown(kit, method)
         await kit.decline(action)
-        proof = await kit.provider.look_up(request)
+        proof = await kit.look_up(request)
         assert isinstance(proof, Declined)
         assert proof.code == code
         await kit.approve(action)
-        assert [await kit.provider.charge(request), await kit.provider.look_up(request)] == [proof] * 2
+        assert [await kit.provider.charge(request), await kit.look_up(request)] == [proof] * 2
         assert await kit.money_moved(request.checkout_id) == []
 
 
 async def test_a_bank_may_decline_what_the_buyer_approved(kit: Kit) -> None:
     request, action = await shown(kit, required(kit.approved_then_declined, "no bank declines after the approval"))
     await kit.approve(action)
-    proof = await kit.provider.look_up(request)
+    proof = await kit.look_up(request)
     assert isinstance(proof, Declined)
     assert proof.code == kit.decline_code
     assert await kit.provider.charge(request) == proof
@@ -134,11 +134,11 @@ async def test_what_a_buyer_approves_is_charged_afterwards_and_not_before(kit: K
     request, action = await shown(kit, required(kit.approved_then_charged, CHARGED_AFTERWARDS))
     assert isinstance(await kit.provider.charge(request), RequiresAction)
     await kit.approve(action)
-    assert await kit.provider.look_up(request) == Opened(request.session_reference or "")
+    assert await kit.look_up(request) == Opened(request.session_reference or "")
     assert await kit.money_moved(request.checkout_id) == []
     proof = await kit.provider.charge(request)
     assert isinstance(proof, Succeeded)
-    assert await kit.provider.look_up(request) == proof
+    assert await kit.look_up(request) == proof
     assert await kit.money_moved(request.checkout_id) == [1000]
 
 
@@ -152,7 +152,7 @@ async def test_a_closed_session_takes_no_money(kit: Kit) -> None:
         assert isinstance(proof, Declined)
         if isinstance(found, RequiresAction):
             await kit.approve(found.action)
-        after = [await kit.provider.charge(request), await kit.provider.look_up(request)]
+        after = [await kit.provider.charge(request), await kit.look_up(request)]
         assert [type(one) for one in after] == [Declined] * 2
         assert isinstance(await kit.provider.close(request), Declined)
         assert await kit.money_moved(request.checkout_id) == []
@@ -170,9 +170,9 @@ async def test_a_paid_session_is_not_closed_but_told_as_paid(kit: Kit) -> None:
     for method in required(kit.paid_by_buyer, BY_BUYER):
         request, action = await shown(kit, method)
         await kit.approve(action)
-        proof = await kit.provider.close(request)
+        proof = await outcome(kit, await kit.provider.close(request), request)
         assert isinstance(proof, Succeeded)
-        assert await kit.provider.look_up(request) == proof
+        assert await kit.look_up(request) == proof
         assert await kit.money_moved(request.checkout_id) == [1000]
 
 
@@ -185,9 +185,10 @@ async def test_to_close_a_session_while_the_buyer_approves_tells_the_truth(kit: 
             closed, _ = await asyncio.gather(kit.provider.close(request), kit.approve(action))
         else:
             _, closed = await asyncio.gather(kit.approve(action), kit.provider.close(request))
+        closed = await outcome(kit, closed, request)
         assert isinstance(closed, Declined | Succeeded)
         assert await kit.money_moved(request.checkout_id) == ([1000] if isinstance(closed, Succeeded) else [])
-        assert await kit.provider.look_up(request) == closed
+        assert await kit.look_up(request) == closed
 
 
 async def test_to_close_a_session_while_it_is_charged_tells_the_truth(kit: Kit) -> None:
@@ -196,7 +197,7 @@ async def test_to_close_a_session_while_it_is_charged_tells_the_truth(kit: Kit) 
         request = await ready(kit, method)
         calls = [kit.provider.close(request), kit.provider.charge(request)]
         answers = await asyncio.gather(*(calls if number % 2 else reversed(calls)))
-        proof = await kit.provider.look_up(request)
+        proof = await kit.look_up(request)
         assert isinstance(proof, Declined | Succeeded)
         assert answers == [proof] * 2
         assert await kit.money_moved(request.checkout_id) == ([1000] if isinstance(proof, Succeeded) else [])
@@ -216,7 +217,7 @@ async def expiring(kit: Kit, method: str, *, approving: bool = False) -> tuple[C
             return request, action
         assert action is not None
         await kit.approve(action)
-        if isinstance(await kit.provider.look_up(request), Opened):
+        if isinstance(await kit.look_up(request), Opened):
             return request, action
     pytest.fail("every session expired before it was opened")
 
