@@ -18,7 +18,9 @@ ENTRY_POINTS = {
     "paidonce.__main__",
     "paidonce.asgi",
     "paidonce.webhook_endpoints.receiver_process",
+    "paidonce.providers.adyen",
     "paidonce.providers.stripe",
+    "paidonce.proving.doubles.adyen.__main__",
     "paidonce.proving.doubles.stripe.__main__",
 }
 MIGRATIONS = "paidonce.database.migrations"  # Alembic finds them by their folder.

@@ -249,6 +249,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_concurrency: Annotated[
         int, Meta(ge=2, le=100_000, description="Maximum number of webhooks that are sent at once, in one process.")
     ] = 512
+    adyen_url: Annotated[
+        str, Meta(description="URL of Adyen's Checkout API, for tests; if empty, Adyen's own host.")
+    ] = ""
     stripe_url: Annotated[str, Meta(description="URL of Stripe's API, for tests; if empty, Stripe's own host.")] = ""
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="Latency of the simulated provider, in milliseconds.")
@@ -298,7 +301,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def provider_urls(self) -> dict[str, str]:
         """The URL of each provider that merchants have accounts with; empty for the provider's own host."""
-        return {"stripe": self.stripe_url}
+        return {"adyen": self.adyen_url, "stripe": self.stripe_url}
 
     @property
     def simulator_books(self) -> DatabaseUrl:
@@ -394,7 +397,11 @@ def _wrong_urls(settings: Settings) -> list[str]:
             problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator stores its records in SQLite only")
     problems += [
         f"{environment_name(name)}={_masked(url)}: must be http://host:port or https://host:port"
-        for name, url in (("simulator_url", settings.simulator_url), ("stripe_url", settings.stripe_url))
+        for name, url in (
+            ("adyen_url", settings.adyen_url),
+            ("simulator_url", settings.simulator_url),
+            ("stripe_url", settings.stripe_url),
+        )
         if url and not _is_http_url(url)
     ]
     if settings.public_url and not _is_http_url(settings.public_url, with_path=True):

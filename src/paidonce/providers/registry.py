@@ -28,4 +28,9 @@ class LazyConnectors(Mapping[str, Connector]):
         return len(self._places)
 
 
-CONNECTORS: Final = LazyConnectors({"stripe": "paidonce.providers.stripe:CONNECTOR"})
+CONNECTORS: Final = LazyConnectors(
+    {
+        "adyen": "paidonce.providers.adyen:CONNECTOR",
+        "stripe": "paidonce.providers.stripe:CONNECTOR",
+    }
+)
