@@ -43,7 +43,7 @@ class IdempotencyKeys:
 
     def finish(self, call: PreparedCall, reply: Reply | None) -> None:
         """Store the response. None, of a call that was not executed, forgets the key."""
-        if reply is None:
+        if reply is None or (400 <= reply.status < 500 and not call.key_stores_refusals):  # noqa: PLR2004 - HTTP
             self._entries.pop(call.key, None)
         elif call.key in self._entries:
             self._entries[call.key].reply = reply
