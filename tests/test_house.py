@@ -19,8 +19,10 @@ ENTRY_POINTS = {
     "paidonce.asgi",
     "paidonce.webhook_endpoints.receiver_process",
     "paidonce.providers.adyen",
+    "paidonce.providers.paypal",
     "paidonce.providers.stripe",
     "paidonce.proving.doubles.adyen.__main__",
+    "paidonce.proving.doubles.paypal.__main__",
     "paidonce.proving.doubles.stripe.__main__",
 }
 MIGRATIONS = "paidonce.database.migrations"  # Alembic finds them by their folder.

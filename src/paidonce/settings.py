@@ -252,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     adyen_url: Annotated[
         str, Meta(description="URL of Adyen's Checkout API, for tests; if empty, Adyen's own host.")
     ] = ""
+    paypal_url: Annotated[str, Meta(description="URL of PayPal's API, for tests; if empty, PayPal's own host.")] = ""
     stripe_url: Annotated[str, Meta(description="URL of Stripe's API, for tests; if empty, Stripe's own host.")] = ""
     simulator_latency_ms: Annotated[
         int, Meta(ge=0, le=600_000, description="Latency of the simulated provider, in milliseconds.")
@@ -301,7 +302,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def provider_urls(self) -> dict[str, str]:
         """The URL of each provider that merchants have accounts with; empty for the provider's own host."""
-        return {"adyen": self.adyen_url, "stripe": self.stripe_url}
+        return {"adyen": self.adyen_url, "paypal": self.paypal_url, "stripe": self.stripe_url}
 
     @property
     def simulator_books(self) -> DatabaseUrl:
@@ -398,9 +399,8 @@ def _wrong_urls(settings: Settings) -> list[str]:
     problems += [
         f"{environment_name(name)}={_masked(url)}: must be http://host:port or https://host:port"
         for name, url in (
-            ("adyen_url", settings.adyen_url),
             ("simulator_url", settings.simulator_url),
-            ("stripe_url", settings.stripe_url),
+            *((f"{provider}_url", url) for provider, url in settings.provider_urls.items()),
         )
         if url and not _is_http_url(url)
     ]

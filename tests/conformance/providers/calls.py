@@ -80,11 +80,15 @@ def change(kind: Literal["capture", "void", "refund"], reference: str, amount: i
 
 async def ready(kit: Kit, method: str, *, capture: bool = True) -> ChargeRequest:
     """Return a request that ``charge`` can be called with: of a session that was opened, where it needs one."""
-    request = charge(method, capture=capture)
-    if not kit.provider.opens_session(method):
+    request = charge(kit.method(method), capture=capture)
+    if not kit.provider.opens_session(request.payment_method):
         return request
     found = await kit.provider.open(request)
-    assert isinstance(found, Opened)
+    if kit.pays_after_approval:
+        assert isinstance(found, RequiresAction)
+        await kit.choose(found.action, method)
+    else:
+        assert isinstance(found, Opened)
     return with_session(request, found.reference)
 
 

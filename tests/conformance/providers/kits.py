@@ -90,6 +90,17 @@ class Kit(ABC):
     other_webhooks: tuple[bytes, ...]
     """Webhooks that tell nothing about a payment."""
 
+    pays_after_approval = False
+    """Whether each session is approved by a buyer first. The payment methods above are then what the buyer chooses."""
+
+    def method(self, chosen: str) -> str:
+        """Return what the merchant asks for, so that a buyer can choose one of the payment methods above."""
+        return chosen
+
+    async def choose(self, action: Redirect, chosen: str) -> None:
+        """Approve a payment as the buyer, with one of the payment methods above."""
+        raise NotImplementedError(chosen)
+
     @abstractmethod
     def webhook(self, key: str, reference: str) -> bytes:
         """Write the body that tells that the charge of 10.00 with this key succeeded."""
