@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,9 +12,11 @@ import msgspec
 from paidonce.clock import Clock, system_clock
 from paidonce.providers.adyen import CONNECTOR
 from paidonce.providers.base import Connection, Provider
+from paidonce.providers.simulator.faults import FaultPlan
+from paidonce.proving.doubles.adyen.server import API_KEY, MERCHANT_ACCOUNT, AdyenDouble, create_double
+from paidonce.proving.doubles.webhooks import WebhookTarget
+from tests.support.doubles import served
 
-API_KEY: Final = "AQE_double_of_adyen_0000"
-MERCHANT_ACCOUNT: Final = "ShopECOM"
 HMAC_KEY: Final = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 CREDENTIALS: Final = {"apiKey": API_KEY, "merchantAccount": MERCHANT_ACCOUNT, "hmacKey": HMAC_KEY}
 PATIENCE_SECONDS: Final = 60.0
@@ -79,3 +81,17 @@ def webhook(*notifications: Mapping[str, Any], live: str = "false") -> bytes:
     """Write the body of a webhook."""
     items = [{"NotificationRequestItem": one} for one in notifications]
     return msgspec.json.encode({"live": live, "notificationItems": items})
+
+
+@contextmanager
+def adyen_double(
+    *,
+    clock: Clock = system_clock,
+    plan: FaultPlan | None = None,
+    target: WebhookTarget | None = None,
+    port: int = 0,
+) -> Iterator[AdyenDouble]:
+    """Serve a double until the block ends. Its webhooks are signed with HMAC_KEY, also where nobody receives them."""
+    account = target or WebhookTarget("", HMAC_KEY)
+    with served(lambda url: create_double(url=url, clock=clock, plan=plan, target=account), port=port) as double:
+        yield double

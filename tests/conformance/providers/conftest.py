@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from tests.conformance.providers.adyen_kit import adyen
 from tests.conformance.providers.kits import KITS, Kit, Running
 from tests.conformance.providers.paypal_kit import paypal
 from tests.conformance.providers.stripe_kit import stripe
@@ -25,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield one
 
 
-ALL_KITS: Final = {**KITS, "PayPal": paypal, "Stripe": stripe}
+ALL_KITS: Final = {**KITS, "Adyen": adyen, "PayPal": paypal, "Stripe": stripe}
 
 
 @pytest.fixture(params=ALL_KITS)

@@ -1,6 +1,6 @@
 """The requests to Adyen: methods, paths, bodies and idempotency keys. Nothing is sent here.
 
-From the API reference of Checkout v71 (docs.adyen.com/api-explorer/Checkout/71), read 2026-11.
+From the API reference of Checkout v72 (docs.adyen.com/api-explorer/Checkout/72), read 2026-11.
 """
 
 import hashlib

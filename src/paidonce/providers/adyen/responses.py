@@ -1,6 +1,6 @@
 """What an object of Adyen's proves about one of our operations.
 
-From "Result codes" (docs.adyen.com/online-payments/payment-result-codes) and the API reference of Checkout v71, read
+From "Result codes" (docs.adyen.com/online-payments/payment-result-codes) and the API reference of Checkout v72, read
 2026-11.
 """
 

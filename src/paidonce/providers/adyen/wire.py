@@ -1,13 +1,13 @@
 """Adyen's objects, with the fields that are read here. Fields that are not named are ignored.
 
-From Adyen's OpenAPI specifications (github.com/Adyen/adyen-openapi: CheckoutService-v71, Webhooks-v1).
+From Adyen's OpenAPI specifications (github.com/Adyen/adyen-openapi: CheckoutService-v72, Webhooks-v1).
 """
 
 from typing import Final
 
 import msgspec
 
-API_VERSION: Final = "v71"  # Pinned by the path.
+API_VERSION: Final = "v72"  # Pinned by the path.
 
 CHECKOUT: Final = "paidonce_checkout"  # The names of our metadata; Adyen takes at most 20 characters.
 MERCHANT: Final = "paidonce_merchant"

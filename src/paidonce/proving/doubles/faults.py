@@ -5,6 +5,7 @@ from collections import Counter
 
 from paidonce.providers.simulator.faults import Draw, Fault, FaultPlan, WebhookDraw, WebhookFault
 from paidonce.proving.doubles.calls import ApiCall, PreparedCall
+from paidonce.proving.doubles.webhooks import Event
 
 
 class FaultSource:
@@ -33,9 +34,11 @@ class FaultSource:
             return self._counted(self.plan.for_lookup(operation, self._calls[operation]), "look_up_")
         return self._counted(self.plan.for_call(operation, self._calls[operation]))
 
-    def of_webhook(self, key: str) -> WebhookDraw:
-        """Choose the fault of a webhook."""
-        draw = self.plan.for_webhook(key)
+    def of_webhook(self, event: Event) -> WebhookDraw:
+        """Choose the fault of a webhook. One that must arrive is late where the plan would lose it."""
+        draw = self.plan.for_webhook(event.fault_key)
+        if event.must_arrive and draw.webhook_fault is WebhookFault.NEVER:
+            draw = draw._replace(webhook_fault=WebhookFault.LATE)
         if draw.webhook_fault is not WebhookFault.ONCE:
             self.counts[f"webhook_{draw.webhook_fault.name.lower()}"] += 1
         return draw

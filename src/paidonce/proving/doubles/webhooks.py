@@ -20,7 +20,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook to send. ``account`` is the credential of the account that it is about.
 
     ``fault_key`` chooses its fault by the plan: our key of the operation, and what happened. ``url`` is set where the
-    provider sends it to the URL that a request named, and not to that of the account.
+    provider sends it to the URL that a request named, and not to that of the account. ``must_arrive``: nothing but this
+    webhook tells the outcome, and the provider repeats it for weeks; where the plan would lose it, it comes late.
     """
 
     account: str
@@ -28,6 +29,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     fault_key: str
     url: str = ""
     content_type: str = "application/json"
+    must_arrive: bool = False
 
 
 class EventSender:
@@ -41,7 +43,7 @@ class EventSender:
         accounts: Mapping[str, WebhookTarget | None],
         *,
         sign: Callable[[bytes, str, Instant], Mapping[str, str]],
-        choose: Callable[[str], WebhookDraw],
+        choose: Callable[[Event], WebhookDraw],
         clock: Clock,
     ) -> None:
         self._accounts = accounts
@@ -62,7 +64,7 @@ class EventSender:
             signed = self._sign(event.body, secret, self._clock())
             return {"Content-Type": event.content_type, **signed}
 
-        await self._delivery.send(Webhook(url, event.body, headers), self._choose(event.fault_key))
+        await self._delivery.send(Webhook(url, event.body, headers), self._choose(event))
 
     async def close(self) -> None:
         """Stop sending."""

@@ -77,7 +77,7 @@ async def test_a_check_says_what_is_wrong_in_one_sentence(raw: bytes, words: str
         (sentence,) = found
         assert words in sentence
     (request,) = server.requests
-    assert request.startswith(b"POST /v71/paymentMethods HTTP/1.1\r\n")
+    assert request.startswith(b"POST /v72/paymentMethods HTTP/1.1\r\n")
     assert json.loads(request.partition(b"\r\n\r\n")[2]) == {"merchantAccount": "ShopECOM"}
 
 

@@ -127,7 +127,7 @@ async def test_a_link_proves_its_payment_only_by_webhook_and_its_end_by_its_stat
     request = charge_request("att_1", HOSTED_PAGE, session_reference="PL1")
     async with raw_server(found(LINK | link)) as server, connected(server.url) as adyen:
         assert [await adyen.look_up(request), await adyen.charge(request)] == [evidence] * 2
-    assert {sent(raw)[0] for raw in server.requests} == {"GET /v71/paymentLinks/PL1 HTTP/1.1"}
+    assert {sent(raw)[0] for raw in server.requests} == {"GET /v72/paymentLinks/PL1 HTTP/1.1"}
 
 
 @pytest.mark.parametrize("other", [{"id": "PL2"}, {"reference": "att_2.link-charge"}, {"reference": "att_1.charge"}])
@@ -146,7 +146,7 @@ async def test_a_link_is_opened_for_one_payment_with_all_that_adyen_needs() -> N
     first, again = [sent(raw) for raw in server.requests]
     assert first[2] == again[2]
     line, headers, body = first
-    assert line == "POST /v71/paymentLinks HTTP/1.1"
+    assert line == "POST /v72/paymentLinks HTTP/1.1"
     assert headers["idempotency-key"] == again[1]["idempotency-key"] == "att_1-open-2"
     assert headers["x-api-key"] == CREDENTIALS["apiKey"]
     assert body == {
@@ -190,7 +190,7 @@ async def test_a_payment_with_a_token_is_sent_as_one_without_a_buyer() -> None:
         await adyen.charge(charge_request("att_1", TOKEN, return_url=None))
         await adyen.charge(charge_request("att_1", TOKEN, return_url=None, capture=False))
     (line, headers, body), (_, _, authorization) = [sent(raw) for raw in server.requests]
-    assert (line, headers["idempotency-key"]) == ("POST /v71/payments HTTP/1.1", "att_1")
+    assert (line, headers["idempotency-key"]) == ("POST /v72/payments HTTP/1.1", "att_1")
     assert body == {
         "merchantAccount": "ShopECOM",
         "reference": "att_1.charge",
@@ -226,7 +226,7 @@ async def test_a_modification_is_accepted_and_its_outcome_told_later(
         call = {"capture": adyen.capture, "void": adyen.void, "refund": adyen.refund}[request_.kind]
         assert await call(request_) == Accepted("PSP2")
     ((line, headers, body),) = [sent(raw) for raw in server.requests]
-    assert (line, headers["idempotency-key"]) == (f"POST /v71/payments/PSP1/{path} HTTP/1.1", "att_2")
+    assert (line, headers["idempotency-key"]) == (f"POST /v72/payments/PSP1/{path} HTTP/1.1", "att_2")
     expected = {"merchantAccount": "ShopECOM", "reference": f"att_2.{word}"}
     assert body == (expected if amount is None else expected | {"amount": amount})
 
@@ -244,7 +244,7 @@ async def test_a_link_is_closed_by_its_expiry_and_asked_where_adyen_refuses_that
     async with raw_server(expired) as server, connected(server.url) as adyen:
         assert await adyen.close(request) == Declined("session_expired", "PL1", "charge", "expired")
     ((line, headers, body),) = [sent(raw) for raw in server.requests]
-    assert (line, body) == ("PATCH /v71/paymentLinks/PL1 HTTP/1.1", {"status": "expired"})
+    assert (line, body) == ("PATCH /v72/paymentLinks/PL1 HTTP/1.1", {"status": "expired"})
     assert "idempotency-key" not in headers
     async with raw_server(refused, completed) as server, connected(server.url) as adyen:
         assert await adyen.close(request) == Accepted("PL1")
@@ -293,4 +293,4 @@ async def test_a_live_account_is_called_under_the_path_of_live_hosts() -> None:
     live = CREDENTIALS | {"livePrefix": "1797a841fbb37ca7-Shop"}
     async with raw_server(found({})) as server, connected(server.url, credentials=live, mode="live") as adyen:
         await adyen.check()
-    assert sent(server.requests[0])[0] == "POST /checkout/v71/paymentMethods HTTP/1.1"
+    assert sent(server.requests[0])[0] == "POST /checkout/v72/paymentMethods HTTP/1.1"
