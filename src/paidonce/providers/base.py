@@ -30,7 +30,8 @@ class OperationSupport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``key_lifetime_seconds`` is how long the provider remembers an idempotency key; after that, a resend could move
     money twice. It is 0 where the provider does not deduplicate. Where ``can_be_looked_up`` is false and the key is
-    forgotten, only a webhook or a person can tell the outcome.
+    forgotten, only a webhook or a person can tell the outcome. Charges through a session do not depend on either: the
+    session is always looked up by its reference.
     """
 
     key_lifetime_seconds: int
@@ -325,7 +326,7 @@ class Provider(Protocol):
 
     async def look_up(self, request: ChargeRequest | Modification) -> Evidence:
         """Look up the outcome of an operation that may have been sent before. It is asked only where
-        ``can_be_looked_up`` is true, and of a session only if its reference is committed.
+        ``can_be_looked_up`` is true, and of every session whose reference is committed.
         """
         ...
 
