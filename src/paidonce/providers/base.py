@@ -342,7 +342,10 @@ class Provider(Protocol):
         """Check the signature of a webhook on its raw bytes, and read it; None where the signature is missing, wrong or
         too old.
 
-        Raises MalformedBody where the signature is valid but the body cannot be read.
+        A provider whose webhooks are not signed is asked about what they name, and nothing else in them is believed.
+
+        Raises MalformedBody where the signature is valid but the body cannot be read, and ProviderUnavailable or
+        RateLimited where the provider cannot be asked now.
         """
         ...
 
@@ -364,11 +367,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach a provider with a merchant's credentials. ``url`` is empty for the provider's own host.
 
     ``mode`` is that of the account: a connector refuses credentials of the other mode where it can tell them apart.
+    ``webhook_url`` is where the webhooks of this account arrive; empty where the service's own URL is not known.
     """
 
     credentials: Mapping[str, str]
     mode: Literal["test", "live"]
     url: str = ""
+    webhook_url: str = ""
     timeout_seconds: float
     clock: Clock
 

@@ -46,7 +46,7 @@ class Kit(ABC):
     """How long a provider that does not answer is waited for."""
 
     succeeding: str
-    """Succeeds, without a buyer."""
+    """Succeeds, without a buyer if the provider has such a method, and otherwise as soon as the buyer approves."""
     declining: str
     decline_code: str
 

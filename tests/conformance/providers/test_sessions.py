@@ -188,7 +188,9 @@ async def test_to_close_a_session_while_the_buyer_approves_tells_the_truth(kit: 
         closed = await outcome(kit, closed, request)
         assert isinstance(closed, Declined | Succeeded)
         assert await kit.money_moved(request.checkout_id) == ([1000] if isinstance(closed, Succeeded) else [])
-        assert await kit.look_up(request) == closed
+        # A provider may not tell afterwards whether the buyer or the merchant canceled.
+        later = await kit.look_up(request)
+        assert later == closed or (isinstance(later, Declined) and isinstance(closed, Declined))
 
 
 async def test_to_close_a_session_while_it_is_charged_tells_the_truth(kit: Kit) -> None:
