@@ -21,7 +21,7 @@ from paidonce.events.schemas import EventResponse
 from paidonce.http.fields import Fields
 from paidonce.http.formats import CheckoutId, Limit, MerchantId, Text, Time, check_instant, check_text, whole
 from paidonce.money import AMOUNT_MAX, CURRENCIES
-from paidonce.providers.base import Redirect, decode_action
+from paidonce.providers.base import BuyerAction, Redirect, decode_action
 from paidonce.redaction import GROUPED, holds_card_number
 
 CARD_NAME: Final = re.compile(r"card|(?:^|[^a-z])(?:pan|cc)(?:$|[^a-z])", re.IGNORECASE)
@@ -112,11 +112,17 @@ class ListCheckoutsParameters(Fields, frozen=True, kw_only=True):
 
 
 class ActionResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """What the buyer must do: for ``redirect``, visit ``url`` before ``expiresAt``."""
+    """What the buyer must do before ``expiresAt``.
+
+    For ``redirect`` they visit ``url``. For ``client_secret`` they pay in the provider's fields on the merchant's page:
+    the provider's script there is given ``clientSecret``, and ``returnUrl`` as the place to return to.
+    """
 
     type: str
-    url: str
+    url: str | None
     expires_at: str | None
+    client_secret: str | None = None
+    return_url: str | None = None
 
 
 class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
@@ -213,7 +219,8 @@ def _attempt_response(attempt: LatestAttempt) -> AttemptResponse:
     )
 
 
-def _action_response(action: Redirect) -> ActionResponse:
-    return ActionResponse(
-        "redirect", action.url, None if action.expires_at is None else format_instant(action.expires_at)
-    )
+def _action_response(action: BuyerAction) -> ActionResponse:
+    expires_at = None if action.expires_at is None else format_instant(action.expires_at)
+    if isinstance(action, Redirect):
+        return ActionResponse("redirect", action.url, expires_at)
+    return ActionResponse("client_secret", None, expires_at, action.secret, action.return_url)

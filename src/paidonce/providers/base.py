@@ -24,6 +24,9 @@ OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
 HOSTED_PAGE: Final = "hosted"
 """The payment method of a buyer who chooses how to pay on the provider's own page."""
 
+EMBEDDED: Final = "embedded"
+"""The payment method of a buyer who pays in fields of the provider's that the merchant's own page embeds."""
+
 
 class OperationSupport(msgspec.Struct, frozen=True, kw_only=True):
     """How an unknown outcome of one kind of operation can be resolved.
@@ -58,9 +61,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``).
 
-    ``payment_method`` is a token of the provider, or HOSTED_PAGE. ``session_reference`` is the reference of the session
-    that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt was called:
-    where the session protects from a second charge, a connector may use another key for each.
+    ``payment_method`` is a token of the provider, HOSTED_PAGE or EMBEDDED. ``session_reference`` is the reference of
+    the session that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt
+    was called: where the session protects from a second charge, a connector may use another key for each.
     ``return_url`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards, and when the
     session is closed. ``description`` is what the buyer pays for; only ``open`` is given it.
     """
@@ -96,17 +99,32 @@ class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
     expires_at: Instant | None = None
 
 
-_ACTION_DECODER: Final = msgspec.json.Decoder(Redirect)
+class ClientSecret(msgspec.Struct, frozen=True, tag="client_secret"):
+    """The merchant's page must let the buyer pay, with the provider's script and this ``secret`` of one session.
+
+    ``return_url`` is where the script sends the buyer afterwards. ``expires_at`` is as in Redirect.
+    """
+
+    secret: str
+    return_url: str | None = None
+    expires_at: Instant | None = None
 
 
-def encode_action(action: Redirect) -> str:
+BuyerAction: TypeAlias = Redirect | ClientSecret
+"""What a buyer must do before a session is paid."""
+
+_ACTION_DECODER: Final = msgspec.json.Decoder(BuyerAction)
+
+
+def encode_action(action: BuyerAction) -> str:
     """Encode what a buyer must do as JSON text."""
     return msgspec.json.encode(action).decode()
 
 
-def decode_action(text: str) -> Redirect:
+def decode_action(text: str) -> BuyerAction:
     """Decode what ``encode_action`` encoded."""
-    return _ACTION_DECODER.decode(text)
+    action: BuyerAction = _ACTION_DECODER.decode(text)
+    return action
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
@@ -162,7 +180,7 @@ class RequiresAction(msgspec.Struct, frozen=True, tag=True):
     """The session with this reference waits for the buyer. Money may move without another call from us."""
 
     reference: str
-    action: Redirect
+    action: BuyerAction
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
