@@ -144,7 +144,11 @@ class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds."""
+    """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds.
+
+    ``amountDisputed`` is the sum of the disputes that are open or lost. An AUTHORIZED checkout expires when its
+    authorization lapses at the provider, if that is earlier.
+    """
 
     id: str
     merchant_id: str
@@ -156,6 +160,7 @@ class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
     amount_captured: int
     amount_refunded: int
     amount_refund_pending: int
+    amount_disputed: int
     attempts_left: int
     attempt: AttemptResponse | None
     description: str | None
@@ -193,6 +198,7 @@ def checkout_response(checkout: Checkout) -> CheckoutResponse:
         checkout.amount_captured,
         checkout.amount_refunded,
         checkout.amount_refund_pending,
+        checkout.amount_disputed,
         ATTEMPTS_MAX - checkout.attempt_count,
         _attempt_response(checkout.attempt) if checkout.attempt else None,
         checkout.description,
