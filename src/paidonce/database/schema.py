@@ -45,6 +45,12 @@ EXPIRING: Final = "status IN ('PENDING', 'FAILED', 'AUTHORIZED')"
 # A provider account that new payments may use.
 USABLE_ACCOUNT: Final = "status = 'ACTIVE'"
 
+
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index of the rows that fulfil a condition, on both databases."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 merchant = Table(
     "merchant",
     metadata,
@@ -119,12 +125,7 @@ checkout = Table(
     CheckConstraint("status <> 'COMPLETED' OR amount_captured > 0", name="checkout_completed_is_captured"),
     CheckConstraint("(status = 'PENDING') <= (attempt_count = 0)", name="checkout_pending_is_untried"),
     Index("checkout_by_merchant", "merchant_id", "id"),
-    Index(
-        "checkout_to_expire",
-        "expires_at",
-        sqlite_where=text(EXPIRING),
-        postgresql_where=text(EXPIRING),
-    ),
+    _partial_index("checkout_to_expire", "expires_at", where=EXPIRING),
     sqlite_with_rowid=False,
 )
 
@@ -190,52 +191,23 @@ attempt = Table(
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),
     # At most one attempt under way for each checkout, except for refunds, of which there may be several.
-    Index(
-        "attempt_one_under_way",
-        "checkout_id",
-        "merchant_id",
-        unique=True,
-        sqlite_where=text(MOVES_ITS_CHECKOUT),
-        postgresql_where=text(MOVES_ITS_CHECKOUT),
-    ),
-    Index(
-        "attempt_due",
-        "provider",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
-    Index(
-        "attempt_by_return_token",
-        "return_token",
-        sqlite_where=text("return_token IS NOT NULL"),
-        postgresql_where=text("return_token IS NOT NULL"),
-    ),
+    _partial_index("attempt_one_under_way", "checkout_id", "merchant_id", where=MOVES_ITS_CHECKOUT, unique=True),
+    _partial_index("attempt_due", "provider", "due_at", where="due_at IS NOT NULL"),
+    _partial_index("attempt_by_return_token", "return_token", where="return_token IS NOT NULL"),
     # What was made at the provider is recorded once.
-    Index(
+    _partial_index(
         "attempt_recorded_once",
         "checkout_id",
         "merchant_id",
         "kind",
         "provider_reference",
+        where="initiated_by IS NOT NULL",
         unique=True,
-        sqlite_where=text("initiated_by IS NOT NULL"),
-        postgresql_where=text("initiated_by IS NOT NULL"),
     ),
     # For webhooks that hold the provider's references only. The simulator's hold our keys.
-    Index(
-        "attempt_by_provider_reference",
-        "provider_reference",
-        sqlite_where=text("account_id IS NOT NULL"),
-        postgresql_where=text("account_id IS NOT NULL"),
-    ),
-    Index(
-        "attempt_by_session_reference",
-        "session_reference",
-        sqlite_where=text("account_id IS NOT NULL"),
-        postgresql_where=text("account_id IS NOT NULL"),
-    ),
-    Index("attempt_unproven", "status", "created_at", sqlite_where=text(UNPROVEN), postgresql_where=text(UNPROVEN)),
+    _partial_index("attempt_by_provider_reference", "provider_reference", where="account_id IS NOT NULL"),
+    _partial_index("attempt_by_session_reference", "session_reference", where="account_id IS NOT NULL"),
+    _partial_index("attempt_unproven", "status", "created_at", where=UNPROVEN),
     sqlite_with_rowid=False,
 )
 
@@ -336,18 +308,8 @@ provider_webhook = Table(
         " 'NEEDS_REVIEW')",
         name="provider_webhook_result",
     ),
-    Index(
-        "provider_webhook_due",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
-    Index(
-        "provider_webhook_applied",
-        "applied_at",
-        sqlite_where=text("applied_at IS NOT NULL"),
-        postgresql_where=text("applied_at IS NOT NULL"),
-    ),
+    _partial_index("provider_webhook_due", "due_at", where="due_at IS NOT NULL"),
+    _partial_index("provider_webhook_applied", "applied_at", where="applied_at IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -375,15 +337,7 @@ provider_account = Table(
     CheckConstraint("position >= 1", name="provider_account_position"),
     CheckConstraint("credentials LIKE 'v_.%'", name="provider_account_credentials_are_encrypted"),
     Index("provider_account_by_merchant", "merchant_id", "id"),
-    Index(
-        "provider_account_by_preference",
-        "merchant_id",
-        "mode",
-        "position",
-        "id",
-        sqlite_where=text(USABLE_ACCOUNT),
-        postgresql_where=text(USABLE_ACCOUNT),
-    ),
+    _partial_index("provider_account_by_preference", "merchant_id", "mode", "position", "id", where=USABLE_ACCOUNT),
     sqlite_with_rowid=False,
 )
 
@@ -414,13 +368,7 @@ webhook_endpoint = Table(
     CheckConstraint(
         "(former_secret IS NULL) = (former_secret_until IS NULL)", name="webhook_endpoint_former_secret_ends"
     ),
-    Index(
-        "webhook_endpoint_by_merchant",
-        "merchant_id",
-        "id",
-        sqlite_where=text("deleted_at IS NULL"),
-        postgresql_where=text("deleted_at IS NULL"),
-    ),
+    _partial_index("webhook_endpoint_by_merchant", "merchant_id", "id", where="deleted_at IS NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -455,14 +403,7 @@ delivery = Table(
     CheckConstraint("(due_at IS NOT NULL) = (status IN ('PENDING', 'SENDING'))", name="delivery_due_is_open"),
     CheckConstraint("status <> 'DELIVERED' OR delivered_at IS NOT NULL", name="delivery_delivered_says_when"),
     # Read endpoint by endpoint, so that a backlog of one costs the others nothing.
-    Index(
-        "delivery_due",
-        "endpoint_id",
-        "merchant_id",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
+    _partial_index("delivery_due", "endpoint_id", "merchant_id", "due_at", where="due_at IS NOT NULL"),
     Index("delivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
     sqlite_with_rowid=False,
 )

@@ -252,7 +252,7 @@ async def list_refunds(request: ApiRequest) -> Response:
     "/checkouts/{checkout_id}/disputes",
     operation_id="listDisputes",
     scope=Scope.CHECKOUTS_READ,
-    tag="Disputes",
+    tag="Refunds",
     summary="List a checkout's disputes",
     description="A dispute is recorded when the provider tells of it. `reason` is the provider's code.",
     responses={200: ResponseSpec(description="All of them, oldest first.", schema=DisputeList)},

@@ -85,7 +85,7 @@ def check_transition(source: AttemptStatus, target: AttemptStatus, kind: Attempt
     """Return ``target``. Refuse a transition that is not in the table, which is a defect of the caller."""
     assert target in ALLOWED[source], f"no transition from {source} to {target}"
     is_final = source is AttemptStatus.SUCCEEDED and (kind, target) not in AFTER_SUCCESS
-    assert not is_final, f"no transition of a {kind} from {source} to {target}"
+    assert not is_final, f"no transition from {source} to {target} for {kind}"
     return target
 
 

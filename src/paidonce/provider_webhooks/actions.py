@@ -159,13 +159,13 @@ def _change(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhoo
 
 
 def _find_attempts(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Attempt]:
-    """Find the attempt of each webhook: by our key, or by the provider's reference where it does not hold the key."""
+    """Find the attempt of each webhook: by our key, else by the provider's reference."""
     keys = {one.webhook.attempt_key for one in waiting if one.webhook.attempt_key}
     by_key = read_attempts(transaction, keys) if keys else {}
     found = {}
     for one in waiting:
         attempt = by_key.get(one.webhook.attempt_key or "")
-        if one.webhook.attempt_key is None and one.webhook.reference is not None:
+        if attempt is None and one.webhook.reference is not None:
             attempt = _find_by_reference(transaction, one, one.webhook.reference)
         if attempt is not None and str(attempt.route) == one.webhook.provider:
             found[one.request.name] = attempt

@@ -283,8 +283,8 @@ class Notice(msgspec.Struct, frozen=True):
     or what happened to a charge without a request of ours. A webhook holds at least one; the ids of several differ.
 
     ``key`` is our key: of the operation that the evidence is about, or of the charge that was changed. Where the
-    webhook does not hold it, ``reference`` is the provider's reference of the operation (of the charge that was
-    changed), or of its session. ``evidence`` is None where the webhook does not concern a payment.
+    webhook holds none of ours, ``reference`` finds the operation, or the charge that was changed: it is the provider's
+    reference of that, or of its session. ``evidence`` is None where the webhook does not concern a payment.
 
     A refund of ours has its key in the webhook, and is never an ExternalRefund.
     """

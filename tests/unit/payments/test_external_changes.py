@@ -168,65 +168,6 @@ def test_a_refund_that_another_process_records_meanwhile_is_recorded_once(paymen
     assert (payments.sums(checkout), len(payments.refunds(checkout))) == ((1000, 400, 0), 1)
 
 
-# Refunds that fail late
-
-
-def test_a_refund_of_ours_that_fails_late_gives_its_sum_back(payments: Payments) -> None:
-    checkout = payments.paid()
-    payments.refund(checkout, amount=300)
-    payments.refund(checkout, "ref_2", amount=200)
-    payments.prove("ref_1", Succeeded("re_1"))
-    payments.prove("ref_2", Succeeded("re_2"))
-    assert payments.sums(checkout) == (1000, 500, 0)
-    payments.prove("ref_1", Declined("expired_card", "re_1", "refund", "expired_or_canceled_card"))
-    assert payments.sums(checkout) == (1000, 200, 0)
-    failed = payments.attempt("ref_1")
-    assert (failed.status, failed.decline_code, failed.raw_decline_code) == (
-        "DECLINED",
-        "expired_card",
-        "expired_or_canceled_card",
-    )
-    assert payments.history(checkout)[-1] == "refund.failed"
-    assert isinstance(payments.refund(checkout, "ref_3", amount=800), Started)
-
-
-@pytest.mark.parametrize("order", list(permutations(["succeeded", "failed"])))
-def test_in_whatever_order_they_come_a_refund_of_ours_that_failed_has_failed(
-    payments: Payments, order: tuple[str, ...]
-) -> None:
-    checkout = payments.paid()
-    payments.refund(checkout, amount=300)
-    told = {"succeeded": Succeeded("re_1"), "failed": Declined("expired_card", "re_1", "refund")}
-    for one in (*order, *order):
-        payments.prove("ref_1", told[one])
-    assert (payments.sums(checkout), payments.attempt("ref_1").status) == ((1000, 0, 0), "DECLINED")
-
-
-def test_refunds_that_end_and_one_that_fails_late_in_one_batch_come_to_the_right_sum(payments: Payments) -> None:
-    checkout = payments.paid()
-    payments.refund(checkout, amount=700)
-    payments.prove("ref_1", Succeeded("re_1"))
-    payments.refund(checkout, "ref_2", amount=300)
-    payments.record(
-        evidence_about("ref_1", Declined("expired_card", "re_1", "refund")),
-        evidence_about("ref_2", Succeeded("re_2")),
-    )
-    assert payments.sums(checkout) == (1000, 300, 0)
-
-
-def test_a_return_of_ours_that_fails_late_waits_for_a_person(payments: Payments) -> None:
-    checkout = payments.create()
-    payments.pay(checkout)
-    payments.prove("att_1", Declined("do_not_honor"))
-    payments.cancel(checkout)
-    payments.prove("att_1", Succeeded("ch_1"))
-    (reversal,) = payments.claim()
-    payments.prove(reversal.id, Succeeded("re_1"))
-    payments.prove(reversal.id, Declined("expired_card", "re_1", "refund"))
-    assert payments.attempt(reversal.id).status == "NEEDS_REVIEW"
-    assert payments.history(checkout)[-1] == "attempt.needs_review"
-
-
 # Authorizations
 
 

@@ -17,7 +17,6 @@ from paidonce.payments.model import (
     AttemptStatus,
     CloseReason,
     Transition,
-    check_transition,
 )
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import ACCEPTED_DELAYS_SECONDS, LOOKUP_DELAYS_SECONDS, LookupSchedule
@@ -334,65 +333,6 @@ def test_a_look_up_is_due_a_millisecond_later_at_the_earliest() -> None:
 def test_the_first_look_ups_come_within_minutes_and_the_last_after_a_month() -> None:
     assert LOOKUP_DELAYS_SECONDS[:5] == (5, 30, 120, 600, 3600)
     assert 30 <= sum(LOOKUP_DELAYS_SECONDS) / DAY_SECONDS <= 32
-
-
-@pytest.mark.parametrize(
-    ("kind", "after"),
-    [(AttemptKind.REFUND, AttemptStatus.DECLINED), (AttemptKind.REVERSAL, AttemptStatus.NEEDS_REVIEW)],
-)
-def test_a_refund_that_fails_after_it_succeeded_has_failed_and_one_that_we_must_make_needs_a_person(
-    kind: AttemptKind, after: AttemptStatus
-) -> None:
-    failed = Declined("expired_card", "ch_1", "refund", "expired_or_canceled_card")
-    assert status_after(kind, AttemptStatus.SUCCEEDED, failed) is after
-
-
-@pytest.mark.parametrize("kind", [AttemptKind.REFUND, AttemptKind.REVERSAL])
-@pytest.mark.parametrize(
-    "evidence",
-    [
-        Declined("expired_card", "ch_another", "refund"),
-        Declined("expired_card", None, "refund"),
-        Declined("expired_card", "ch_1", "charge"),
-        NotDone("charge_already_refunded"),
-    ],
-    ids=["another refund", "no refund", "a charge", "no effect"],
-)
-def test_only_the_failure_of_the_same_refund_undoes_its_success(kind: AttemptKind, evidence: Evidence) -> None:
-    assert transition_on(kind, AttemptStatus.SUCCEEDED, evidence) is None
-
-
-def test_a_refund_that_failed_does_not_succeed_by_an_older_webhook_but_another_one_does() -> None:
-    assert transition_on(AttemptKind.REFUND, AttemptStatus.DECLINED, Succeeded("ch_1")) is None
-    assert status_after(AttemptKind.REFUND, AttemptStatus.DECLINED, Succeeded("ch_2")) is AttemptStatus.SUCCEEDED
-    assert status_after(AttemptKind.CHARGE, AttemptStatus.DECLINED, Succeeded("ch_1")) is AttemptStatus.SUCCEEDED
-
-
-@pytest.mark.parametrize("kind", [kind for kind in AttemptKind if OPERATIONS[kind] != "refund"])
-def test_only_refunds_fail_after_they_succeeded(kind: AttemptKind) -> None:
-    assert transition_on(kind, AttemptStatus.SUCCEEDED, Declined("expired_card", "ch_1")) is None
-
-
-def test_the_table_of_transitions_has_every_status_and_lets_only_a_refund_leave_a_success() -> None:
-    assert set(ALLOWED) == set(AttemptStatus)
-    leaving = {
-        (kind, target)
-        for kind, target in itertools.product(AttemptKind, AttemptStatus)
-        if is_allowed(AttemptStatus.SUCCEEDED, target, kind)
-    }
-    assert leaving == {
-        (AttemptKind.REFUND, AttemptStatus.DECLINED),
-        (AttemptKind.REVERSAL, AttemptStatus.NEEDS_REVIEW),
-    }
-    assert ALLOWED[AttemptStatus.DECLINED] == {AttemptStatus.SUCCEEDED}
-
-
-def is_allowed(source: AttemptStatus, target: AttemptStatus, kind: AttemptKind) -> bool:
-    try:
-        check_transition(source, target, kind)
-    except AssertionError:
-        return False
-    return True
 
 
 def test_every_proof_of_what_passes_through_processing_leads_the_checkout_on_from_there() -> None:
