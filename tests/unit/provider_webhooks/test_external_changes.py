@@ -12,7 +12,15 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.provider_webhooks.model import POSTPONED_DAYS_MAX, RETRY_SECONDS
-from paidonce.providers.base import AuthorizationEnded, Declined, Dispute, ExternalChange, ExternalRefund, Succeeded
+from paidonce.providers.base import (
+    AuthorizationEnded,
+    Declined,
+    Dispute,
+    Evidence,
+    ExternalChange,
+    ExternalRefund,
+    Succeeded,
+)
 from tests.support.payments import evidence_about
 from tests.unit.provider_webhooks.conftest import DECLINE, SUCCESS, Shop
 
@@ -39,7 +47,7 @@ def test_a_charge_its_refund_and_its_dispute_come_in_any_order_even_in_one_batch
     shop: Shop, order: tuple[str, ...]
 ) -> None:
     checkout_id = shop.pays("one", "att_1")
-    told = {"charge": SUCCESS, "refund": REFUND, "dispute": DISPUTE}
+    told: dict[str, Evidence | ExternalChange] = {"charge": SUCCESS, "refund": REFUND, "dispute": DISPUTE}
     assert shop.apply(*(shop.receive(told[one], webhook_id=one) for one in order)) == ["CHANGED"] * 3
     assert shop.attempts(checkout_id) == [("CHARGE", "SUCCEEDED"), ("REFUND", "SUCCEEDED")]
 
@@ -78,7 +86,8 @@ def test_a_change_that_no_rule_covers_is_not_tried_again_and_shown_to_operators(
 
 
 def test_a_change_of_a_charge_that_is_not_ours_costs_a_few_reads_and_is_kept(shop: Shop) -> None:
-    for number, change in enumerate((REFUND, DISPUTE, AuthorizationEnded("expired"))):
+    changes: list[ExternalChange] = [REFUND, DISPUTE, AuthorizationEnded("expired")]
+    for number, change in enumerate(changes):
         name = shop.receive(change, None, f"msg_{number}", ACCOUNT, reference="ch_elsewhere")
         assert shop.apply(name) == ["ATTEMPT_NOT_FOUND"]
     nothing_named = shop.receive(REFUND, None, "msg_9", ACCOUNT)
