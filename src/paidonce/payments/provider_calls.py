@@ -36,7 +36,7 @@ LoadCheckout: TypeAlias = Callable[[Attempt], Awaitable[Checkout]]
 """Reads the checkout of an attempt: its description is shown to the buyer."""
 
 FindProvider: TypeAlias = Callable[[Attempt], Awaitable[Provider | None]]
-"""Returns the provider of an attempt; None where its account is disabled, or cannot be opened."""
+"""Returns the provider of an attempt; None where its account cannot be opened."""
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -173,7 +173,7 @@ class _Call:
 
 
 LEASE_OVER: Final = Unknown("the lease was over before the call")
-NOT_USABLE: Final = Unknown("the provider's account is disabled, or its credentials cannot be read")
+NOT_USABLE: Final = Unknown("the credentials of the provider's account cannot be read")
 
 
 def _request(attempt: Attempt) -> ChargeRequest | Modification:

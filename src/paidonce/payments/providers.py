@@ -57,7 +57,7 @@ class PaymentProviders:
         return self._built_in.get(name)
 
     async def of_account(self, account_id: str) -> Provider | None:
-        """Return the provider of an account; None where there is none, or it is disabled."""
+        """Return the provider of an account; None where there is none, or it cannot be opened."""
         return None if self._accounts is None else await self._accounts.provider_of_any(account_id)
 
     @property
@@ -67,7 +67,7 @@ class PaymentProviders:
         return sorted({*self._built_in, *others})
 
     async def find(self, attempt: Attempt) -> Provider | None:
-        """Return the provider of an attempt; None where its account is disabled or cannot be opened."""
+        """Return the provider of an attempt; None where its account cannot be opened."""
         if attempt.account_id is None:
             return self._built_in.get(attempt.provider)
         assert self._accounts is not None, "an attempt with an account was made where there are accounts"

@@ -1,7 +1,8 @@
 """The providers that are open in this process, one for each account in use.
 
-An account is read again when its entry is five seconds old, so that new credentials and a disabled account take effect
-in every process within that time. A provider that was replaced is disconnected when the calls that use it have ended.
+A disabled account stays open, for the payments that were begun with it. An account is read again when its entry is five
+seconds old, so that new credentials take effect in every process within that time. A provider that was replaced is
+disconnected when the calls that use it have ended.
 """
 
 import asyncio
@@ -71,7 +72,7 @@ class ProviderConnections:
         self._poller = Poller("provider_connections", self._sweep, poll_seconds=AGE_SECONDS_MAX)
 
     def start(self) -> None:
-        """Begin to close the connections of accounts that are disabled or no longer used."""
+        """Begin to close the connections of accounts that are no longer used."""
         self._poller.start()
 
     async def stop(self) -> None:
@@ -88,8 +89,9 @@ class ProviderConnections:
     async def provider_of(self, merchant_id: str, account_id: str) -> Provider | None:
         """Return the open provider of an account; use it at once, and do not keep it.
 
-        None where the merchant has no such account, where it is disabled, or where it cannot be opened, which is
-        logged. Raises DatabaseUnavailable or Overloaded where the account cannot be read.
+        None where the merchant has no such account, or where it cannot be opened, which is logged. Whoever begins a
+        payment must know from elsewhere that the account is active.
+        Raises DatabaseUnavailable or Overloaded where the account cannot be read.
         """
         name = AccountName(account_id, merchant_id)
         now = self._monotonic()
@@ -187,9 +189,6 @@ class ProviderConnections:
         try:
             account = await self.find(name)
         except ProviderAccountNotFound:
-            self._close(name)
-            return None
-        if not account.is_active:
             self._close(name)
             return None
         entry = self._entries.get(name)

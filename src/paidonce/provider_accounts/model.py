@@ -1,6 +1,6 @@
 """Provider accounts: what they are, and which one a payment uses.
 
-ACTIVE <──> DISABLED        nothing is sent with the credentials of a disabled account
+ACTIVE <──> DISABLED        a disabled account takes no new payments, and those that were begun with it go on
 """
 
 from enum import StrEnum

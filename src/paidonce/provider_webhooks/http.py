@@ -3,14 +3,7 @@
 from starlette.responses import Response
 
 from paidonce.checkouts.model import ProviderRoute
-from paidonce.errors import (
-    BodyTooLarge,
-    InvalidSignature,
-    MalformedBody,
-    ProviderAccountNotFound,
-    ProviderNotFound,
-    ProviderUnavailable,
-)
+from paidonce.errors import BodyTooLarge, InvalidSignature, MalformedBody, ProviderAccountNotFound, ProviderNotFound
 from paidonce.http.operation import ResponseSpec, raw_post
 from paidonce.http.request import ApiRequest
 from paidonce.http.responses import json_response
@@ -54,10 +47,10 @@ async def receive_webhook(request: ApiRequest, body: bytes) -> Response:
     raw_body=RAW_BODY,
     because=BECAUSE,
     responses=RESPONSES,
-    errors=[MalformedBody, ProviderAccountNotFound, InvalidSignature, BodyTooLarge, ProviderUnavailable],
+    errors=[MalformedBody, ProviderAccountNotFound, InvalidSignature, BodyTooLarge],
 )
 async def receive_account_webhook(request: ApiRequest, body: bytes) -> Response:
-    """Do the same with the secret of the account. A disabled account receives nothing: the provider retries."""
+    """Do the same with the secret of the account, also of a disabled one: its payments may still be open."""
     name, account_id = request.http.path_params["provider"], request.path_value
     provider = await request.service.payment_providers.of_account(account_id)
     if provider is None or provider.name != name:

@@ -141,30 +141,19 @@ async def test_what_was_read_before_a_change_of_this_process_is_not_used_after_i
     assert await open_connections.key_of(account) == OTHER_KEY
 
 
-async def test_a_disabled_account_has_no_provider_until_it_is_enabled_again(
+async def test_a_disabled_account_keeps_its_provider_for_the_payments_that_were_made_with_it(
     open_connections: OpenConnections, harness: AccountHarness
 ) -> None:
-    account = harness.create()
+    account, never_used = harness.create(), harness.create()
     assert await open_connections.key_of(account) == KEY
-    harness.change(account, status=AccountStatus.DISABLED)
+    for one in (account, never_used):
+        harness.change(one, status=AccountStatus.DISABLED)
     open_connections.clock.now += AGE_SECONDS_MAX
-    assert await open_connections.key_of(account) is None
-    await until(lambda: not harness.fake.opened[0].is_connected)
-    harness.change(account, status=AccountStatus.ACTIVE)
     assert await open_connections.key_of(account) == KEY
-
-
-async def test_the_connections_of_an_account_that_is_disabled_are_closed_although_nobody_asks(
-    open_connections: OpenConnections, harness: AccountHarness
-) -> None:
-    account, kept = harness.create(), harness.create()
-    await open_connections.key_of(account)
-    await open_connections.key_of(kept)
-    harness.change(account, status=AccountStatus.DISABLED)
-    open_connections.clock.now += AGE_SECONDS_MAX
-    open_connections.connections.start()
-    await until(lambda: not harness.fake.opened[0].is_connected)
-    assert harness.fake.opened[1].is_connected
+    assert await open_connections.key_of(never_used) == KEY
+    harness.change(account, **harness.rotated(account, {"apiKey": OTHER_KEY}))
+    open_connections.connections.invalidate()
+    assert await open_connections.key_of(account) == OTHER_KEY
 
 
 async def test_credentials_that_nobody_uses_are_not_kept_in_memory(
