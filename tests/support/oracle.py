@@ -62,10 +62,12 @@ def attempts_of(url: str, checkout_ids: Sequence[str]) -> Sequence[AnyRow]:
 
 
 def expire_checkout(url: str, checkout_id: str) -> None:
-    """Make a checkout expire long ago."""
+    """Make a checkout expire long ago, and the sessions that its buyer can pay."""
     with database(url) as connection:
         changed = connection.execute(update(checkout).where(checkout.c.id == checkout_id).values(expires_at=1))
         assert changed.rowcount == 1
+        sessions = (attempt.c.checkout_id == checkout_id) & attempt.c.session_expires_at.is_not(None)
+        connection.execute(update(attempt).where(sessions).values(session_expires_at=1))
 
 
 def expire_leases(url: str, checkout_ids: Sequence[str]) -> None:

@@ -1,0 +1,202 @@
+"""A merchant's accounts with each provider: credentials that end, disabled accounts, and their webhooks."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+from click.testing import CliRunner, Result
+
+from paidonce.cli import main
+from paidonce.providers.registry import CONNECTORS
+from tests.scenarios.providers.address import always, silence
+from tests.scenarios.providers.kits import ProviderKit, SentWebhook
+from tests.scenarios.providers.shop import AMOUNT, Shop, page_in, required, wait_for
+from tests.support.in_process_service import ENCRYPTION_KEY
+
+pytestmark = pytest.mark.postgresql_in_prove
+
+NO_WEBHOOKS: Final = "no webhook proves anything by itself"
+
+
+def test_credentials_that_the_provider_does_not_know_decline_the_payment_and_the_next_account_works(
+    shop: Shop,
+) -> None:
+    with shop.provider(webhooks=False):
+        checkout_id = shop.create()
+        wrong = shop.add_account(known=False)
+        assert shop.change_account("check", wrong)["problems"]
+        assert shop.change_account("check") == {"problems": []}
+        refused = shop.pay(checkout_id, account=wrong.id)
+        assert (refused["status"], refused["attempt"]["declineCode"]) == ("FAILED", "provider_refused")
+        shop.come_back(shop.approve(shop.page_of(checkout_id, account=shop.account.id)))
+        shop.until(checkout_id, "COMPLETED")
+        assert shop.money(checkout_id).charged == [AMOUNT]
+
+
+def test_credentials_that_are_revoked_while_a_buyer_pays_lose_no_payment(shop: Shop) -> None:
+    with shop.provider(webhooks=False):
+        checkout_id = shop.create()
+        page = shop.page_of(checkout_id)
+        shop.revoke(shop.account)
+        return_url = shop.approve(page)
+        calls = len(shop.address.calls)
+        assert shop.come_back(return_url).status_code == 200
+        wait_for(lambda: len(shop.address.calls) >= calls + 2, lambda: f"{shop.address.calls}")
+        assert shop.checkout(checkout_id)["status"] == "PROCESSING"
+        shop.admit(shop.account)
+        shop.until(checkout_id, "COMPLETED")
+        assert shop.money(checkout_id).charged == [AMOUNT]
+
+
+def test_a_disabled_account_takes_no_new_payments_and_ends_those_that_are_open(shop: Shop) -> None:
+    with shop.provider(webhooks=False):
+        paid, abandoned, refundable = shop.create(), shop.create(), shop.paid()
+        held = shop.paid(captureMethod="manual") if shop.kit.manual_capture else None
+        page, abandoned_page = shop.page_of(paid), shop.page_of(abandoned)
+        shop.change_account("disable")
+        problem = shop.call("POST", f"/checkouts/{shop.create()}/pay", {"account": shop.account.id}, expected=409)
+        assert problem["code"] == "provider_account_disabled"
+        shop.come_back(shop.approve(page))
+        shop.until(paid, "COMPLETED")
+        shop.cancel(abandoned)
+        assert shop.kit.is_closed(shop.browser, abandoned_page)
+        assert shop.refund(refundable, 400)["status"] == "SUCCEEDED"
+        assert shop.money(refundable).refunded == [400]
+        if held:
+            shop.capture(held)
+            assert shop.money(held).charged == [AMOUNT]
+
+
+def test_the_webhooks_of_a_disabled_account_are_accepted_and_end_its_payments(shop: Shop) -> None:
+    required(shop.kit.webhook_proves, NO_WEBHOOKS)
+    with shop.provider():
+        checkout_id = shop.create()
+        page = shop.page_of(checkout_id)
+        shop.change_account("disable")
+        shop.address.begin_trouble(always(500, b""))  # No look-up tells anything.
+        shop.approve(page)
+        shop.until(checkout_id, "COMPLETED")
+        assert shop.causes(checkout_id)[-1] == ("checkout.completed", "webhook")
+
+
+def test_a_webhook_that_comes_late_or_again_changes_nothing_that_is_known(shop: Shop) -> None:
+    with shop.provider():
+        relay = shop.relay
+        relay.is_holding = True
+        checkout_id = shop.create(captureMethod="manual" if shop.kit.manual_capture else "automatic")
+        shop.come_back(shop.approve(shop.page_of(checkout_id)))
+        shop.until(checkout_id, "COMPLETED", "AUTHORIZED")
+        if shop.kit.manual_capture:
+            shop.capture(checkout_id)
+        shop.refund(checkout_id, 400)
+        wait_for(lambda: bool(relay.received), lambda: "no webhook")
+        before = shop.causes(checkout_id)
+        late = [*reversed(relay.received), *relay.received]
+        statuses = shop.address.send(relay.url, late)
+        assert {status // 100 for status in statuses} == {2}
+        shop.paid()  # Whatever the webhooks change would be there by now.
+        assert shop.causes(checkout_id) == before
+        money = shop.money(checkout_id)
+        assert (money.charged, money.held, money.refunded) == ([AMOUNT], 0, [400])
+
+
+def test_a_webhook_completes_a_payment_while_the_provider_answers_no_look_up(shop: Shop) -> None:
+    required(shop.kit.webhook_proves, NO_WEBHOOKS)
+    with shop.provider():
+        checkout_id = shop.create()
+        page = shop.page_of(checkout_id)
+        shop.address.begin_trouble(always(500, b""))
+        shop.approve(page)
+        shop.until(checkout_id, "COMPLETED")
+        assert shop.causes(checkout_id)[-1] == ("checkout.completed", "webhook")
+
+
+def test_a_webhook_that_is_forged_or_of_another_account_changes_nothing(shop: Shop) -> None:
+    with shop.provider():
+        relay = shop.relay
+        relay.is_holding = True
+        checkout_id = shop.create()
+        page = shop.page_of(checkout_id)
+        shop.address.begin_trouble(always(500, b""))
+        shop.approve(page)
+        wait_for(lambda: bool(relay.received), lambda: "no webhook")
+        genuine = relay.received[-1]
+        forgeries = required(list(shop.kit.forgeries(genuine)), "webhooks are not signed: the provider is asked")
+        before = shop.checkout(checkout_id)
+        assert set(shop.address.send(relay.url, forgeries)) == {401}
+        other = shop.add_account()
+        assert shop.address.send(shop.webhook_url(other.id), [genuine]) == [401]
+        assert shop.checkout(checkout_id)["status"] == before["status"]
+        gone = f"{shop.account.id[:-1]}{'0' if shop.account.id[-1] != '0' else '1'}"
+        without_account = f"{shop.service.url}/providers/{shop.kit.name}/webhooks"
+        for url in (shop.webhook_url(gone), without_account):
+            assert shop.address.send(url, [genuine]) == [404]
+        nonsense = SentWebhook({}, b"\x00\xff")
+        assert shop.address.send(relay.url, [nonsense])[0] in (400, 401)
+
+
+def test_the_trouble_of_one_account_delays_no_other(shop: Shop) -> None:
+    with shop.provider(webhooks=False):
+        shop.address.begin_trouble(silence, lambda headers: shop.kit.is_from(headers, shop.account.credentials))
+        stuck = [shop.create() for _ in range(10)]
+        for checkout_id in stuck:
+            shop.start_paying(checkout_id)
+        other = shop.add_account()
+        paid = shop.create()
+        shop.come_back(shop.approve(shop.page_of(paid, account=other.id)))
+        shop.until(paid, "COMPLETED")
+        assert shop.money(paid).charged == [AMOUNT]
+        assert [shop.checkout(one)["status"] for one in stuck] == ["PROCESSING"] * 10
+        shop.address.end_trouble()
+        for checkout_id in stuck:
+            page_in(shop.until(checkout_id, "REQUIRES_ACTION"))
+
+
+def test_a_currency_that_the_provider_does_not_take_is_refused_before_anything_is_sent(shop: Shop) -> None:
+    currency = required(shop.kit.currency_not_taken, "the provider itself says which currencies an account takes")
+    with shop.provider():
+        before = list(shop.address.calls)
+        checkout_id = shop.create(currency=currency)
+        refused = shop.call("POST", f"/checkouts/{checkout_id}/pay", {}, expected=422)
+        assert refused["code"] == "currency_not_supported"
+        assert shop.address.calls == before
+
+
+class Shell:
+    """Runs commands that know where the double is."""
+
+    def __init__(self, kit: ProviderKit, database_url: str, provider_url: str) -> None:
+        self.kit = kit
+        self.url_setting = f"PAIDONCE_{kit.name.upper()}_URL"
+        self.environment = {
+            "DATABASE_URL": database_url,
+            "PAIDONCE_ENCRYPTION_KEYS": ENCRYPTION_KEY,
+            self.url_setting: provider_url,
+        }
+        self("db", "upgrade")
+        self("merchants", "create", "m123")
+
+    def __call__(self, *arguments: str, **credentials: str) -> Result:
+        result = CliRunner().invoke(main, arguments, input=json.dumps(credentials), env=self.environment)
+        secrets = {one.name for one in CONNECTORS[self.kit.name].credential_fields if one.is_secret}
+        assert not any(value in result.output for name, value in credentials.items() if name in secrets)
+        return result
+
+
+def test_an_account_is_added_checked_and_rotated_by_commands(
+    shop: Shop, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell = Shell(shop.kit, sqlite_url, shop.address.url)
+    with shop.provider():
+        added = shell("providers", "add", shop.kit.name, "--merchant", "m123", **shop.account.credentials)
+        assert added.exit_code == 0, added.output
+        account_id = added.stdout.strip()
+        checked = shell("providers", "check", account_id)
+        assert (checked.exit_code, checked.stdout) == (0, f"The provider accepts the credentials of {account_id}.\n")
+        assert shell("providers", "rotate", account_id, **shop.kit.credentials("nobody0000")).exit_code == 0
+        refused = shell("providers", "check", account_id)
+        assert (refused.exit_code, "not accept" in refused.stdout) == (1, True)
+    unreached = shell("providers", "check", account_id)
+    assert (unreached.exit_code, "could not be reached" in unreached.stdout) == (1, True)
