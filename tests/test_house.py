@@ -19,9 +19,11 @@ ENTRY_POINTS = {
     "paidonce.asgi",
     "paidonce.webhook_endpoints.receiver_process",
     "paidonce.providers.adyen",
+    "paidonce.providers.mollie",
     "paidonce.providers.paypal",
     "paidonce.providers.stripe",
     "paidonce.proving.doubles.adyen.__main__",
+    "paidonce.proving.doubles.mollie.__main__",
     "paidonce.proving.doubles.paypal.__main__",
     "paidonce.proving.doubles.stripe.__main__",
 }

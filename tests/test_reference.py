@@ -28,7 +28,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
 from paidonce.http.problems import PROBLEM_TYPES, PROCESS_ERRORS
-from paidonce.payments import model as payments
+from paidonce.payments import disputes, model as payments
 from paidonce.provider_accounts import model as provider_accounts
 from paidonce.providers.base import HOSTED_PAGE
 from paidonce.providers.simulator import behaviour
@@ -181,6 +181,11 @@ def test_every_status_of_a_provider_account_is_listed_with_where_it_leads() -> N
 
 def test_every_kind_of_attempt_is_listed() -> None:
     assert column("statuses.md", "Kinds of attempt", 0) == sorted((kind.value,) for kind in payments.AttemptKind)
+
+
+def test_every_dispute_status_is_listed_with_where_it_leads() -> None:
+    assert set(disputes.ALLOWED) == set(disputes.DisputeStatus)
+    assert column("statuses.md", "Dispute", 0, 2) == shown_targets(disputes.ALLOWED)
 
 
 def test_every_event_type_is_listed() -> None:

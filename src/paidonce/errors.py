@@ -269,6 +269,16 @@ class ProviderNotFound(PaidonceError):
         super().__init__("There is no provider with this name.")
 
 
+class ProviderUnavailable(PaidonceError):
+    """The provider could not be asked about a webhook; nothing was stored."""
+
+    code = "provider_unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The provider could not be asked about this webhook. Nothing was stored. Send it again later.")
+
+
 class InvalidSignature(PaidonceError):
     """The signature of the webhook is missing, wrong or too old; the webhook had no effect."""
 

@@ -24,6 +24,7 @@ ENDPOINT: Final = "whe"
 DELIVERY: Final = "dlv"
 REDELIVERY: Final = "rdl"
 CLAIM: Final = "clm"
+DISPUTE: Final = "dsp"
 PROVIDER_ACCOUNT: Final = "pac"
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -252,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     adyen_url: Annotated[
         str, Meta(description="URL of Adyen's Checkout API, for tests; if empty, Adyen's own host.")
     ] = ""
+    mollie_url: Annotated[str, Meta(description="URL of Mollie's API, for tests; if empty, Mollie's own host.")] = ""
     paypal_url: Annotated[str, Meta(description="URL of PayPal's API, for tests; if empty, PayPal's own host.")] = ""
     stripe_url: Annotated[str, Meta(description="URL of Stripe's API, for tests; if empty, Stripe's own host.")] = ""
     simulator_latency_ms: Annotated[
@@ -302,7 +303,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def provider_urls(self) -> dict[str, str]:
         """The URL of each provider that merchants have accounts with; empty for the provider's own host."""
-        return {"adyen": self.adyen_url, "paypal": self.paypal_url, "stripe": self.stripe_url}
+        return {
+            "adyen": self.adyen_url,
+            "mollie": self.mollie_url,
+            "paypal": self.paypal_url,
+            "stripe": self.stripe_url,
+        }
 
     @property
     def simulator_books(self) -> DatabaseUrl:

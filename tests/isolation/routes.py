@@ -40,6 +40,7 @@ ROUTES: Final = {
     "POST /checkouts/{checkout_id}/cancel": Route(),
     "POST /checkouts/{checkout_id}/refunds": Route(body={"amount": 100}),
     "GET /checkouts/{checkout_id}/refunds": Route(),
+    "GET /checkouts/{checkout_id}/disputes": Route(),
     "GET /checkouts/{checkout_id}/timeline": Route(),
     "GET /refunds/{refund_id}": Route(),
     "GET /events": Route(parameters=(("merchantId", "merchant"), ("checkoutId", "checkout_id"))),

@@ -23,6 +23,7 @@ SCOPES: Final = {
     "POST /checkouts/{checkout_id}/cancel": "checkouts:write",
     "GET /checkouts/{checkout_id}/timeline": "checkouts:read",
     "POST /checkouts/{checkout_id}/refunds": "refunds:write",
+    "GET /checkouts/{checkout_id}/disputes": "checkouts:read",
     "GET /checkouts/{checkout_id}/refunds": "checkouts:read",
     "GET /refunds/{refund_id}": "checkouts:read",
     "GET /events": "events:read",

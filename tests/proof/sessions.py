@@ -11,7 +11,7 @@ from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import ChangeAccount, CreateAccount, change_accounts, create_accounts
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
-from paidonce.providers.base import decode_action
+from paidonce.providers.base import Redirect, decode_action
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.session_books import SessionStep
 from tests.proof.buyer import SIMULATOR, Buyer
@@ -63,7 +63,9 @@ async def act(buyer: Buyer, checkout: Checkout, step: SessionStep) -> None:
     assert isinstance(simulator, Simulator)
     assert checkout.attempt is not None
     assert checkout.attempt.action is not None
-    await simulator.simulation.act(decode_action(checkout.attempt.action).url.rpartition("/")[2], step)
+    action = decode_action(checkout.attempt.action)
+    assert isinstance(action, Redirect)
+    await simulator.simulation.act(action.url.rpartition("/")[2], step)
     buyer.clock.shift_ms += LATER_MS
     await buyer.service.worker.resume(checkout.id)
 

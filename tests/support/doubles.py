@@ -14,12 +14,14 @@ from paidonce.clock import Clock, Instant, system_clock
 from paidonce.money import Money
 from paidonce.providers.base import (
     HOSTED_PAGE,
+    BuyerAction,
     ChargeRequest,
     Connection,
     Connector,
     Modification,
     OperationKind,
     Provider,
+    Redirect,
 )
 from paidonce.proving.doubles.server import Double
 
@@ -124,6 +126,12 @@ def modification(
         },
         Modification,
     )
+
+
+def page_of(action: BuyerAction) -> str:
+    """Return the URL of the page that the buyer is sent to."""
+    assert isinstance(action, Redirect)
+    return action.url
 
 
 async def visit(url: str, **form: str) -> httpx.Response:

@@ -14,15 +14,19 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause, Event
 from paidonce.events.store import write_events
+from paidonce.ids import new_id
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.dispute_store import RecordedDispute
+from paidonce.payments.disputes import load_disputes_of_checkouts
+from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
-from paidonce.providers.base import Authorized, Evidence, Succeeded
+from paidonce.providers.base import Authorized, Evidence, ExternalChange, Succeeded
 from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
@@ -122,6 +126,17 @@ class Payments:
     def prove(self, attempt_id: str, evidence: Evidence, **changed: AnyValue) -> Settled:
         return self.record(evidence_about(attempt_id, evidence, **changed))[0]
 
+    def change(self, change: ExternalChange, attempt_id: str = "att_1") -> str:
+        """Record what was done at the provider to the charge of an attempt; returns what came of it."""
+        outcome = self.do(record_changes, external(self.attempt(attempt_id), change))[0]
+        return str(outcome.result)
+
+    def disputes(self, checkout: TenantScopedId) -> list[RecordedDispute]:
+        with self.database.read() as transaction:
+            (found,) = load_disputes_of_checkouts(transaction, [checkout])
+        assert isinstance(found, list)
+        return found
+
     def paid(
         self, name: str = "1", *, attempt_id: str = "att_1", reference: str = "ch_1", **changed: AnyValue
     ) -> TenantScopedId:
@@ -183,6 +198,10 @@ def evidence_about(
     return RecordEvidence(
         attempt_id=attempt_id, evidence=evidence, cause=cause, schedule=LookupSchedule(), chance=0.5, **changed
     )
+
+
+def external(charge: Attempt, change: ExternalChange) -> RecordChange:
+    return RecordChange(charge=charge, change=change, schedule=LookupSchedule(), chance=0.5, new_id=new_id)
 
 
 def told(error: object) -> tuple[type, str]:

@@ -20,7 +20,7 @@ from paidonce.providers.simulator.faults import FaultPlan
 from paidonce.proving.doubles.paypal.funding import BALANCE
 from paidonce.proving.doubles.paypal.server import CLIENT_ID, CLIENT_SECRET, PayPalDouble, create_double
 from paidonce.proving.doubles.webhooks import WebhookTarget
-from tests.support.doubles import PATIENCE_SECONDS, charge_request, connected_to, served, visit
+from tests.support.doubles import PATIENCE_SECONDS, charge_request, connected_to, page_of, served, visit
 
 WEBHOOK_ID: Final = "WEBHOOKDOUBLE0001"
 
@@ -89,7 +89,7 @@ async def approve(provider: Provider, request: ChargeRequest, funding: str = BAL
     """Approve an order as the buyer does, on the page that the order names."""
     found = await provider.look_up(request)
     assert isinstance(found, RequiresAction), found
-    return await visit(found.action.url, act="approve", funding=funding)
+    return await visit(page_of(found.action), act="approve", funding=funding)
 
 
 def event(name: str, resource: Mapping[str, object]) -> bytes:

@@ -43,7 +43,13 @@ def test_every_bad_setting_is_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["PAIDONCE_ADYEN_URL", "PAIDONCE_PAYPAL_URL", "PAIDONCE_SIMULATOR_URL", "PAIDONCE_STRIPE_URL"],
+    [
+        "PAIDONCE_ADYEN_URL",
+        "PAIDONCE_MOLLIE_URL",
+        "PAIDONCE_PAYPAL_URL",
+        "PAIDONCE_SIMULATOR_URL",
+        "PAIDONCE_STRIPE_URL",
+    ],
 )
 @pytest.mark.parametrize("url", ["stripe.example", "ftp://stripe.example", "https://", "https://u:hunter2@host/v1"])
 def test_a_url_of_a_provider_that_is_none_is_named_without_its_password(name: str, url: str) -> None:

@@ -85,6 +85,7 @@ def _created_checkout(request: NewCheckout, now: Instant) -> Checkout:
         amount_captured=0,
         amount_refunded=0,
         amount_refund_pending=0,
+        amount_disputed=0,
         attempt_count=0,
         description=request.description,
         metadata=request.metadata,

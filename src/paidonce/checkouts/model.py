@@ -96,7 +96,12 @@ class LatestAttempt(msgspec.Struct, frozen=True):
 
 
 class Checkout(msgspec.Struct, frozen=True):
-    """A checkout. Amounts are in minor units; ``metadata`` is the JSON text of an object of strings."""
+    """A checkout. Amounts are in minor units; ``metadata`` is the JSON text of an object of strings.
+
+    ``expires_at_requested`` is what the client requested, where the authorization lapses before that; then
+    ``expires_at`` is when the authorization lapses. ``amount_disputed`` is the sum of the disputes that are open or
+    lost.
+    """
 
     id: str
     merchant_id: str
@@ -108,6 +113,7 @@ class Checkout(msgspec.Struct, frozen=True):
     amount_captured: int
     amount_refunded: int
     amount_refund_pending: int
+    amount_disputed: int
     attempt_count: int
     description: str | None
     metadata: str | None
@@ -116,6 +122,7 @@ class Checkout(msgspec.Struct, frozen=True):
     created_at: Instant
     updated_at: Instant
     expires_at: Instant
+    expires_at_requested: Instant | None = None
     attempt: LatestAttempt | None = None
 
     @property
@@ -129,9 +136,16 @@ class Checkout(msgspec.Struct, frozen=True):
         return self.status == CheckoutStatus.PROCESSING and not self.awaits_buyer
 
     @property
-    def refundable(self) -> int:
-        """The amount that can still be refunded, in minor units. Pending refunds are counted as refunded."""
+    def amount_left(self) -> int:
+        """What was captured and not refunded, in minor units. Pending refunds are counted as refunded."""
         return self.amount_captured - self.amount_refunded - self.amount_refund_pending
+
+    @property
+    def refundable(self) -> int:
+        """What a client may still refund, in minor units. What is disputed is taken back by the buyer's bank: a refund
+        would return it a second time.
+        """
+        return max(0, self.amount_left - self.amount_disputed)
 
 
 class NewCheckout(msgspec.Struct, frozen=True):
@@ -186,10 +200,15 @@ def differing_fields(stored: Checkout, wanted: NewCheckout) -> list[str]:
         "amount": (stored.amount, wanted.amount),
         "currency": (stored.currency, wanted.currency),
         "captureMethod": (stored.capture_method, wanted.capture_method),
-        "expiresIn": ((stored.expires_at - stored.created_at) // 1000, wanted.expires_in_seconds),
+        "expiresIn": (_requested_seconds(stored), wanted.expires_in_seconds),
         "description": (stored.description, wanted.description),
         "metadata": (stored.metadata, wanted.metadata),
         "successUrl": (stored.success_url, wanted.success_url),
         "cancelUrl": (stored.cancel_url, wanted.cancel_url),
     }
     return [name for name, (before, now) in pairs.items() if before != now]
+
+
+def _requested_seconds(stored: Checkout) -> int:
+    requested = stored.expires_at if stored.expires_at_requested is None else stored.expires_at_requested
+    return (requested - stored.created_at) // 1000

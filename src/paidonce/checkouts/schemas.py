@@ -21,7 +21,7 @@ from paidonce.events.schemas import EventResponse
 from paidonce.http.fields import Fields
 from paidonce.http.formats import CheckoutId, Limit, MerchantId, Text, Time, check_instant, check_text, whole
 from paidonce.money import AMOUNT_MAX, CURRENCIES
-from paidonce.providers.base import Redirect, decode_action
+from paidonce.providers.base import BuyerAction, Redirect, decode_action
 from paidonce.redaction import GROUPED, holds_card_number
 
 CARD_NAME: Final = re.compile(r"card|(?:^|[^a-z])(?:pan|cc)(?:$|[^a-z])", re.IGNORECASE)
@@ -112,11 +112,17 @@ class ListCheckoutsParameters(Fields, frozen=True, kw_only=True):
 
 
 class ActionResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """What the buyer must do: for ``redirect``, visit ``url`` before ``expiresAt``."""
+    """What the buyer must do before ``expiresAt``.
+
+    For ``redirect`` they visit ``url``. For ``client_secret`` they pay in the provider's fields on the merchant's page:
+    the provider's script there is given ``clientSecret``, and ``returnUrl`` as the place to return to.
+    """
 
     type: str
-    url: str
+    url: str | None
     expires_at: str | None
+    client_secret: str | None = None
+    return_url: str | None = None
 
 
 class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
@@ -138,7 +144,11 @@ class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds."""
+    """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds.
+
+    ``amountDisputed`` is the sum of the disputes that are open or lost. An AUTHORIZED checkout expires when its
+    authorization lapses at the provider, if that is earlier.
+    """
 
     id: str
     merchant_id: str
@@ -150,6 +160,7 @@ class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
     amount_captured: int
     amount_refunded: int
     amount_refund_pending: int
+    amount_disputed: int
     attempts_left: int
     attempt: AttemptResponse | None
     description: str | None
@@ -187,6 +198,7 @@ def checkout_response(checkout: Checkout) -> CheckoutResponse:
         checkout.amount_captured,
         checkout.amount_refunded,
         checkout.amount_refund_pending,
+        checkout.amount_disputed,
         ATTEMPTS_MAX - checkout.attempt_count,
         _attempt_response(checkout.attempt) if checkout.attempt else None,
         checkout.description,
@@ -213,7 +225,8 @@ def _attempt_response(attempt: LatestAttempt) -> AttemptResponse:
     )
 
 
-def _action_response(action: Redirect) -> ActionResponse:
-    return ActionResponse(
-        "redirect", action.url, None if action.expires_at is None else format_instant(action.expires_at)
-    )
+def _action_response(action: BuyerAction) -> ActionResponse:
+    expires_at = None if action.expires_at is None else format_instant(action.expires_at)
+    if isinstance(action, Redirect):
+        return ActionResponse("redirect", action.url, expires_at)
+    return ActionResponse("client_secret", None, expires_at, action.secret, action.return_url)

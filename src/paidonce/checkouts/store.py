@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import BigInteger, Select, Update, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
@@ -119,6 +119,27 @@ def _add_refunds(dialect: str) -> Update:
     return changes.returning(checkout.c.id)
 
 
+_ADD_DISPUTED: Final = (
+    update(checkout)
+    .where(checkout.c.id == bindparam("checkout_id"), checkout.c.merchant_id == bindparam("tenant"))
+    .values(
+        amount_disputed=checkout.c.amount_disputed + bindparam("added", type_=BigInteger()), updated_at=bindparam("now")
+    )
+)
+_LIMIT_EXPIRY: Final = (
+    update(checkout)
+    .where(
+        checkout.c.id == bindparam("checkout_id"),
+        checkout.c.merchant_id == bindparam("tenant"),
+        checkout.c.status == CheckoutStatus.AUTHORIZED,
+        checkout.c.expires_at > bindparam("lapses_at"),
+    )
+    .values(
+        expires_at=bindparam("lapses_at"),
+        expires_at_requested=func.coalesce(checkout.c.expires_at_requested, checkout.c.expires_at),
+        updated_at=bindparam("now"),
+    )
+)
 _INSERT: Final = Statement(_insert)
 _BY_ID: Final = Statement(_by_id)
 _BY_KEY: Final = Statement(_by_key)
@@ -283,3 +304,20 @@ def add_refunds(transaction: Transaction, sums: Sequence[RefundSums]) -> set[str
         for one in sums
     )
     return transaction.column(_ADD_REFUNDS, {"wanted": wanted, "now": transaction.now})
+
+
+def add_disputed(transaction: Transaction, disputed: TenantScopedId, amount: int) -> None:
+    """Add to the amount of a checkout that is disputed, in minor units, or take from it."""
+    wanted = {"checkout_id": disputed.id, "tenant": disputed.merchant_id, "added": amount, "now": transaction.now}
+    transaction.run(_ADD_DISPUTED, wanted)
+
+
+def limit_expiry(transaction: Transaction, authorized: TenantScopedId, lapses_at: Instant) -> None:
+    """Have an AUTHORIZED checkout expire when its authorization lapses, unless it expires before that."""
+    wanted = {
+        "checkout_id": authorized.id,
+        "tenant": authorized.merchant_id,
+        "lapses_at": lapses_at,
+        "now": transaction.now,
+    }
+    transaction.run(_LIMIT_EXPIRY, wanted)

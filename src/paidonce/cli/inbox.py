@@ -68,7 +68,7 @@ def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> Non
     if not applied:
         click.echo(f"paidonce: webhook {webhook_id} not found", err=True)
         sys.exit(NOT_APPLIED_EXIT)
-    click.echo(MEANINGS[applied[0].result].format(checkout=applied[0].checkout_id))
+    click.echo(MEANINGS[applied[0].result].format(checkout=applied[0].checkout_id, reason=applied[0].reason))
     sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
 
 
@@ -77,6 +77,8 @@ MEANINGS = {
     WebhookResult.KNOWN: "Applied: the outcome for {checkout} was already known.",
     WebhookResult.NO_NEWS: "Applied: it does not affect a payment.",
     WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: no attempt matches it.",
+    WebhookResult.POSTPONED: "Not applied to {checkout} yet: {reason}.",
+    WebhookResult.NEEDS_REVIEW: "Not applied to {checkout}: {reason}. Compare the provider's dashboard.",
     WebhookResult.FAILED: "Not applied: see the log.",
 }
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0007"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0008"  # The newest migration. A test compares it with the folder.
 
 metadata = MetaData()
 
@@ -44,6 +44,12 @@ EXPIRING: Final = "status IN ('PENDING', 'FAILED', 'AUTHORIZED')"
 
 # A provider account that new payments may use.
 USABLE_ACCOUNT: Final = "status = 'ACTIVE'"
+
+
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index of the rows that fulfil a condition, on both databases."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
 
 merchant = Table(
     "merchant",
@@ -89,6 +95,7 @@ checkout = Table(
     Column("amount_captured", BigInteger, nullable=False, server_default="0"),
     Column("amount_refunded", BigInteger, nullable=False, server_default="0"),
     Column("amount_refund_pending", BigInteger, nullable=False, server_default="0"),
+    Column("amount_disputed", BigInteger, nullable=False, server_default="0", comment="of disputes open or lost"),
     Column("attempt_count", Integer, nullable=False, server_default="0"),
     Column("attempt_id", Id, comment="the newest attempt"),
     Column("description", Text),
@@ -98,6 +105,7 @@ checkout = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("expires_at_requested", BigInteger, comment="the client's, where the authorization lapses before"),
     PrimaryKeyConstraint("id", "merchant_id", name="checkout_pkey"),
     UniqueConstraint("merchant_id", "idempotency_key", name="checkout_idempotency_key"),
     CheckConstraint(
@@ -112,15 +120,12 @@ checkout = Table(
         " AND amount_refunded + amount_refund_pending <= amount_captured",
         name="checkout_amount_refunded",
     ),
+    CheckConstraint("amount_disputed >= 0", name="checkout_amount_disputed"),
+    CheckConstraint("expires_at_requested > expires_at", name="checkout_expires_before_requested"),
     CheckConstraint("status <> 'COMPLETED' OR amount_captured > 0", name="checkout_completed_is_captured"),
     CheckConstraint("(status = 'PENDING') <= (attempt_count = 0)", name="checkout_pending_is_untried"),
     Index("checkout_by_merchant", "merchant_id", "id"),
-    Index(
-        "checkout_to_expire",
-        "expires_at",
-        sqlite_where=text(EXPIRING),
-        postgresql_where=text(EXPIRING),
-    ),
+    _partial_index("checkout_to_expire", "expires_at", where=EXPIRING),
     sqlite_with_rowid=False,
 )
 
@@ -152,6 +157,7 @@ attempt = Table(
     Column("return_url", Text, comment="where the provider sends the buyer back to; it ends with return_token"),
     Column("return_token", Id),
     Column("close_reason", Text, comment="why the session is being closed before it expires"),
+    Column("initiated_by", Text, comment="provider: it was made there, without a request of ours"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
@@ -180,32 +186,56 @@ attempt = Table(
         "close_reason IS NULL OR (close_reason IN ('canceled', 'replaced') AND session_reference IS NOT NULL)",
         name="attempt_close_reason",
     ),
+    CheckConstraint("initiated_by = 'provider'", name="attempt_initiated_by"),
     CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),
     # At most one attempt under way for each checkout, except for refunds, of which there may be several.
-    Index(
-        "attempt_one_under_way",
+    _partial_index("attempt_one_under_way", "checkout_id", "merchant_id", where=MOVES_ITS_CHECKOUT, unique=True),
+    _partial_index("attempt_due", "provider", "due_at", where="due_at IS NOT NULL"),
+    _partial_index("attempt_by_return_token", "return_token", where="return_token IS NOT NULL"),
+    # What was made at the provider is recorded once.
+    _partial_index(
+        "attempt_recorded_once",
         "checkout_id",
         "merchant_id",
+        "kind",
+        "provider_reference",
+        where="initiated_by IS NOT NULL",
         unique=True,
-        sqlite_where=text(MOVES_ITS_CHECKOUT),
-        postgresql_where=text(MOVES_ITS_CHECKOUT),
     ),
-    Index(
-        "attempt_due",
-        "provider",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
+    # For webhooks that hold the provider's references only. The simulator's hold our keys.
+    _partial_index("attempt_by_provider_reference", "provider_reference", where="account_id IS NOT NULL"),
+    _partial_index("attempt_by_session_reference", "session_reference", where="account_id IS NOT NULL"),
+    _partial_index("attempt_unproven", "status", "created_at", where=UNPROVEN),
+    sqlite_with_rowid=False,
+)
+
+# What buyers' banks dispute. A provider tells of each several times, and in any order.
+dispute = Table(
+    "dispute",
+    metadata,
+    Column("id", Id, nullable=False),
+    Column("merchant_id", Id, nullable=False),
+    Column("checkout_id", Id, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("account_id", Id),
+    Column("reference", Id, nullable=False, comment="the provider's"),
+    Column("status", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False, comment="minor units"),
+    Column("currency", Text, nullable=False),
+    Column("reason", Text, comment="as the provider gave it"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    PrimaryKeyConstraint("id", "merchant_id", name="dispute_pkey"),
+    ForeignKeyConstraint(
+        ["checkout_id", "merchant_id"], ["checkout.id", "checkout.merchant_id"], name="dispute_checkout_fkey"
     ),
-    Index(
-        "attempt_by_return_token",
-        "return_token",
-        sqlite_where=text("return_token IS NOT NULL"),
-        postgresql_where=text("return_token IS NOT NULL"),
-    ),
-    Index("attempt_unproven", "status", "created_at", sqlite_where=text(UNPROVEN), postgresql_where=text(UNPROVEN)),
+    UniqueConstraint("checkout_id", "merchant_id", "provider", "reference", name="dispute_recorded_once"),
+    CheckConstraint("status IN ('OPENED', 'WON', 'LOST')", name="dispute_status"),
+    CheckConstraint("(closed_at IS NOT NULL) = (status IN ('WON', 'LOST'))", name="dispute_closed_says_when"),
+    CheckConstraint("amount > 0", name="dispute_amount"),
     sqlite_with_rowid=False,
 )
 
@@ -259,7 +289,8 @@ provider_webhook = Table(
     Column("provider", Text, nullable=False),
     Column("id", Id, nullable=False, comment="the provider's"),
     Column("attempt_key", Id, comment="the provider key of the attempt that it tells of"),
-    Column("evidence", Text, comment="a JSON object: what it proves"),
+    Column("reference", Text, comment="the provider's reference of the attempt, where there is no key"),
+    Column("evidence", Text, comment="a JSON object: what it proves, or what happened to the charge"),
     Column("body", Text, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False),
@@ -273,21 +304,12 @@ provider_webhook = Table(
     ),
     CheckConstraint("applied_at IS NULL OR due_at IS NULL", name="provider_webhook_applied_is_not_due"),
     CheckConstraint(
-        "result IS NULL OR result IN ('CHANGED', 'KNOWN', 'NO_NEWS', 'ATTEMPT_NOT_FOUND', 'FAILED')",
+        "result IS NULL OR result IN ('CHANGED', 'KNOWN', 'NO_NEWS', 'ATTEMPT_NOT_FOUND', 'FAILED', 'POSTPONED',"
+        " 'NEEDS_REVIEW')",
         name="provider_webhook_result",
     ),
-    Index(
-        "provider_webhook_due",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
-    Index(
-        "provider_webhook_applied",
-        "applied_at",
-        sqlite_where=text("applied_at IS NOT NULL"),
-        postgresql_where=text("applied_at IS NOT NULL"),
-    ),
+    _partial_index("provider_webhook_due", "due_at", where="due_at IS NOT NULL"),
+    _partial_index("provider_webhook_applied", "applied_at", where="applied_at IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -315,15 +337,7 @@ provider_account = Table(
     CheckConstraint("position >= 1", name="provider_account_position"),
     CheckConstraint("credentials LIKE 'v_.%'", name="provider_account_credentials_are_encrypted"),
     Index("provider_account_by_merchant", "merchant_id", "id"),
-    Index(
-        "provider_account_by_preference",
-        "merchant_id",
-        "mode",
-        "position",
-        "id",
-        sqlite_where=text(USABLE_ACCOUNT),
-        postgresql_where=text(USABLE_ACCOUNT),
-    ),
+    _partial_index("provider_account_by_preference", "merchant_id", "mode", "position", "id", where=USABLE_ACCOUNT),
     sqlite_with_rowid=False,
 )
 
@@ -354,13 +368,7 @@ webhook_endpoint = Table(
     CheckConstraint(
         "(former_secret IS NULL) = (former_secret_until IS NULL)", name="webhook_endpoint_former_secret_ends"
     ),
-    Index(
-        "webhook_endpoint_by_merchant",
-        "merchant_id",
-        "id",
-        sqlite_where=text("deleted_at IS NULL"),
-        postgresql_where=text("deleted_at IS NULL"),
-    ),
+    _partial_index("webhook_endpoint_by_merchant", "merchant_id", "id", where="deleted_at IS NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -395,14 +403,7 @@ delivery = Table(
     CheckConstraint("(due_at IS NOT NULL) = (status IN ('PENDING', 'SENDING'))", name="delivery_due_is_open"),
     CheckConstraint("status <> 'DELIVERED' OR delivered_at IS NOT NULL", name="delivery_delivered_says_when"),
     # Read endpoint by endpoint, so that a backlog of one costs the others nothing.
-    Index(
-        "delivery_due",
-        "endpoint_id",
-        "merchant_id",
-        "due_at",
-        sqlite_where=text("due_at IS NOT NULL"),
-        postgresql_where=text("due_at IS NOT NULL"),
-    ),
+    _partial_index("delivery_due", "endpoint_id", "merchant_id", "due_at", where="due_at IS NOT NULL"),
     Index("delivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
     sqlite_with_rowid=False,
 )

@@ -10,8 +10,8 @@ from paidonce.clock import Instant
 
 class EventType(StrEnum):
     """The types of events. ``checkout.*`` are transitions; ``attempt.*`` concern an attempt that has not changed its
-    checkout yet. ``endpoint.*`` concern a webhook endpoint and ``provider_account.*`` an account with a payment
-    provider; both concern no checkout.
+    checkout yet; ``dispute.*`` concern a charge that its buyer disputes. ``endpoint.*`` concern a webhook endpoint and
+    ``provider_account.*`` an account with a payment provider; both concern no checkout.
     """
 
     CHECKOUT_CREATED = "checkout.created"
@@ -24,6 +24,9 @@ class EventType(StrEnum):
     REFUND_CREATED = "refund.created"
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_WON = "dispute.won"
+    DISPUTE_LOST = "dispute.lost"
     ATTEMPT_STARTED = "attempt.started"
     ATTEMPT_REQUIRES_ACTION = "attempt.requires_action"
     ATTEMPT_ACCEPTED = "attempt.accepted"

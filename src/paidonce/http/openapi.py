@@ -134,7 +134,7 @@ def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json
         "security": [{}],
         "tags": [
             {"name": "Checkouts", "description": "Create checkouts and pay them."},
-            {"name": "Refunds", "description": "Return money to the buyer, completely or in part."},
+            {"name": "Refunds", "description": "Return money to the buyer, completely or in part; disputes of buyers."},
             {"name": "Operator", "description": "Manage merchants and API keys, with an operator's API key."},
             {"name": "Events", "description": "The ordered event log of a merchant: as pages and as a stream."},
             {"name": "Webhooks", "description": "Webhook endpoints of merchants, and the deliveries to them."},

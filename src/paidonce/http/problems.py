@@ -80,6 +80,7 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
     InternalError: ProblemType(500, "Internal error"),
     errors.EncryptionKeyMissing: ProblemType(501, "Encryption key not configured"),
     errors.Overloaded: ProblemType(503, "Service overloaded"),
+    errors.ProviderUnavailable: ProblemType(503, "Provider unavailable"),
     errors.DatabaseUnavailable: ProblemType(503, "Database unavailable"),
 }
 

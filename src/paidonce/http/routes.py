@@ -26,6 +26,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     payments.create_refund,
     payments.list_refunds,
     payments.get_refund,
+    payments.list_disputes,
     events.get_events,
     events.stream_events,
     events.get_event,

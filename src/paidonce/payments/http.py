@@ -1,4 +1,4 @@
-"""The calls that move money: pay, capture, cancel, refund."""
+"""The calls that move money (pay, capture, cancel, refund), and the disputes of what was paid."""
 
 from functools import partial
 from typing import Final
@@ -34,6 +34,7 @@ from paidonce.http.responses import json_response
 from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
 from paidonce.payments.providers import WantedRoute, default_payment_method
@@ -41,10 +42,12 @@ from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_
 from paidonce.payments.schemas import (
     CancelBody,
     CaptureBody,
+    DisputeList,
     PayBody,
     RefundBody,
     RefundList,
     RefundResponse,
+    dispute_response,
     refund_response,
 )
 from paidonce.service import Service
@@ -243,6 +246,22 @@ async def list_refunds(request: ApiRequest) -> Response:
     """Return a checkout's refunds."""
     found = await request.service.reader.submit(load_refunds_of_checkouts, request.resource)
     return json_response(RefundList([refund_response(one) for one in found]))
+
+
+@get(
+    "/checkouts/{checkout_id}/disputes",
+    operation_id="listDisputes",
+    scope=Scope.CHECKOUTS_READ,
+    tag="Refunds",
+    summary="List a checkout's disputes",
+    description="A dispute is recorded when the provider tells of it. `reason` is the provider's code.",
+    responses={200: ResponseSpec(description="All of them, oldest first.", schema=DisputeList)},
+    errors=[CheckoutNotFound],
+)
+async def list_disputes(request: ApiRequest) -> Response:
+    """Return a checkout's disputes."""
+    found = await request.service.reader.submit(load_disputes_of_checkouts, request.resource)
+    return json_response(DisputeList([dispute_response(one) for one in found]))
 
 
 @get(

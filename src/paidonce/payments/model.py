@@ -67,15 +67,25 @@ ALLOWED: Final = {
     AttemptStatus.ACCEPTED: _BY_EVIDENCE,  # Nothing is sent again.
     AttemptStatus.UNKNOWN: {AttemptStatus.SENT, *_BY_EVIDENCE},
     AttemptStatus.NEEDS_REVIEW: {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED},
-    AttemptStatus.SUCCEEDED: set[AttemptStatus](),
+    # Only refunds leave it: see AFTER_SUCCESS.
+    AttemptStatus.SUCCEEDED: {AttemptStatus.DECLINED, AttemptStatus.NEEDS_REVIEW},
     # Money that moved after all: the checkout follows it, or the money goes back at once.
     AttemptStatus.DECLINED: {AttemptStatus.SUCCEEDED},
 }
 
 
-def check_transition(source: AttemptStatus, target: AttemptStatus) -> AttemptStatus:
+# A refund that fails after all: the amount can be refunded again, or where we must return it, a person looks.
+AFTER_SUCCESS: Final = {
+    (AttemptKind.REFUND, AttemptStatus.DECLINED),
+    (AttemptKind.REVERSAL, AttemptStatus.NEEDS_REVIEW),
+}
+
+
+def check_transition(source: AttemptStatus, target: AttemptStatus, kind: AttemptKind | None = None) -> AttemptStatus:
     """Return ``target``. Refuse a transition that is not in the table, which is a defect of the caller."""
     assert target in ALLOWED[source], f"no transition from {source} to {target}"
+    is_final = source is AttemptStatus.SUCCEEDED and (kind, target) not in AFTER_SUCCESS
+    assert not is_final, f"no transition from {source} to {target} for {kind}"
     return target
 
 
@@ -103,6 +113,8 @@ CHECKOUT_AFTER: Final = {
     (AttemptKind.CAPTURE, AttemptStatus.DECLINED): CheckoutStatus.AUTHORIZED,
 }
 
+BY_PROVIDER: Final = "provider"  # The value of ``initiated_by``.
+
 # What the provider is asked to do for each kind of attempt; evidence of anything else proves nothing about it.
 OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
     AttemptKind.CHARGE: "charge",
@@ -119,7 +131,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     An attempt with a ``return_url`` is paid through a session at the provider, ``session_reference`` once it is open.
     The session is closed at ``session_expires_at``, or earlier for ``close_reason``. ``action`` is the JSON text of
-    what the buyer must do.
+    what the buyer must do. ``initiated_by`` is BY_PROVIDER for what was made at the provider, without a request of
+    ours; such an attempt is recorded when it has ended.
     """
 
     id: str
@@ -150,6 +163,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     return_url: str | None = None
     return_token: str | None = None
     close_reason: str | None = None
+    initiated_by: str | None = None
 
     def is_closing(self, now: Instant) -> bool:
         """Whether its session must take no money any more."""
@@ -229,6 +243,46 @@ def new_attempt(
         session_expires_at=checkout.expires_at if return_url else None,
         return_url=return_url,
         return_token=return_url.rpartition("/")[2] if return_url else None,
+    )
+
+
+def recorded_attempt(
+    attempt_id: str,
+    charge: Attempt,
+    kind: AttemptKind,
+    *,
+    now: Instant,
+    status: AttemptStatus,
+    amount: int,
+    reference: str,
+    decline_code: str | None = None,
+    raw_decline_code: str | None = None,
+) -> Attempt:
+    """Return an attempt that was made at the provider to a charge, and that has ended. Its key is never sent."""
+    return Attempt(
+        id=attempt_id,
+        merchant_id=charge.merchant_id,
+        checkout_id=charge.checkout_id,
+        kind=kind,
+        status=status,
+        provider=charge.provider,
+        provider_key=attempt_id,
+        payment_method=charge.payment_method,
+        amount=amount,
+        currency=charge.currency,
+        due_at=None,
+        fence=0,
+        lookup_count=0,
+        provider_reference=reference,
+        decline_code=decline_code,
+        charge_reference=charge.charge_reference or charge.provider_reference,
+        reason=None,
+        created_at=now,
+        updated_at=now,
+        settled_at=now,
+        account_id=charge.account_id,
+        raw_decline_code=raw_decline_code,
+        initiated_by=BY_PROVIDER,
     )
 
 

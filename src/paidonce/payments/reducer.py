@@ -43,8 +43,9 @@ def decide(
 ) -> Transition | None:
     """Decide what evidence does to an attempt; None where it changes nothing.
 
-    Proof ends an attempt that is open or in review; that money moved outranks a decline. What is no proof only
-    sets the time of the next look-up or, when those are used up, asks for review. The same evidence twice is once.
+    Proof ends an attempt that is open or in review; that money moved outranks a decline, and that a refund failed
+    outranks its success. What is no proof only sets the time of the next look-up or, when those are used up, asks for
+    review. The same evidence twice is once.
     Evidence of another operation, or of other money, than was asked for proves nothing: a person must look.
     """
     status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
@@ -52,11 +53,31 @@ def decide(
         evidence = RequiresReview(other)
     proof = _proof(attempt, kind, evidence)
     if status in FINAL:
-        late = status is AttemptStatus.DECLINED and kind in MOVES_MONEY
-        return proof if late and proof and proof.status is AttemptStatus.SUCCEEDED else None
+        return _change_of_mind(attempt, kind, evidence, proof)
     if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
         return proof
     return _without_proof(attempt, evidence, _Timing(now, schedule, chance))
+
+
+def _change_of_mind(
+    attempt: Attempt, kind: AttemptKind, evidence: Evidence, proof: Transition | None
+) -> Transition | None:
+    """Decide whether an attempt ends otherwise than the provider told first.
+
+    A charge, capture or refund may succeed after a decline. A refund may fail after it succeeded: then its failure is
+    the end, whichever of the two is told last. It is the same refund where the provider's reference is the same.
+    """
+    is_same = isinstance(evidence, Succeeded | Declined) and evidence.reference == attempt.provider_reference
+    is_refund = OPERATION_OF[kind] == "refund"
+    match AttemptStatus(attempt.status), evidence:
+        case AttemptStatus.DECLINED, Succeeded() | Authorized() if kind in MOVES_MONEY:
+            return None if is_refund and is_same and attempt.provider_reference is not None else proof
+        case AttemptStatus.SUCCEEDED, Declined(code) if is_refund and is_same and kind in GIVES_BACK:
+            reason = f"the refund failed after it had succeeded: {code}"
+            return Transition(AttemptStatus.NEEDS_REVIEW, lookup_count=attempt.lookup_count, reason=reason)
+        case AttemptStatus.SUCCEEDED, Declined() if is_refund and is_same:
+            return proof
+    return None
 
 
 def _without_proof(attempt: Attempt, evidence: Evidence, timing: _Timing) -> Transition:

@@ -10,7 +10,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
-from paidonce.providers.base import decode_action
+from paidonce.providers.base import Redirect, decode_action
 
 WAIT_SECONDS: Final = 5.0
 PAID: Final = frozenset({CheckoutStatus.COMPLETED, CheckoutStatus.AUTHORIZED})
@@ -78,7 +78,9 @@ def _page(checkout: Checkout) -> Response:
         title, text = "Your payment is not complete", "You can continue it, or go back to the shop."
     refresh = '<meta http-equiv="refresh" content="2">' if checkout.awaits_provider else ""
     if checkout.awaits_buyer and checkout.attempt and checkout.attempt.action:
-        link = f'<p><a href="{escape(decode_action(checkout.attempt.action).url)}">Continue the payment</a></p>'
+        action = decode_action(checkout.attempt.action)
+        # Embedded fields are on the shop's page, which the buyer reaches by going back.
+        link = f'<p><a href="{escape(action.url)}">Continue the payment</a></p>' if isinstance(action, Redirect) else ""
     if checkout.cancel_url and checkout.status not in PAID:
         link += f'<p><a href="{escape(checkout.cancel_url)}">Back to the shop</a></p>'
     return HTMLResponse(

@@ -9,6 +9,7 @@ from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.http.fields import Fields
 from paidonce.http.formats import Amount, Text, check_text, whole
+from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.redaction import passes_luhn
 
@@ -65,7 +66,9 @@ class RefundBody(Fields, frozen=True, kw_only=True):
 
 
 class RefundResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """A refund. ``status`` is PENDING until the provider proves SUCCEEDED or FAILED."""
+    """A refund. ``status`` is PENDING until the provider proves SUCCEEDED or FAILED; a refund that succeeded may fail
+    later. ``initiatedBy`` is ``request``, or ``provider`` where it was made there, as in its dashboard.
+    """
 
     id: str
     checkout_id: str
@@ -73,6 +76,7 @@ class RefundResponse(msgspec.Struct, frozen=True, rename="camel"):
     amount: int
     currency: str
     status: str
+    initiated_by: str
     reason: str | None
     decline_code: str | None
     provider_reference: str | None
@@ -86,6 +90,45 @@ class RefundList(msgspec.Struct, frozen=True):
     data: list[RefundResponse]
 
 
+class DisputeResponse(msgspec.Struct, frozen=True, rename="camel"):
+    """A dispute. ``status`` is OPENED, WON or LOST; ``reason`` is the provider's code."""
+
+    id: str
+    checkout_id: str
+    merchant_id: str
+    amount: int
+    currency: str
+    status: str
+    reason: str | None
+    provider: str
+    provider_reference: str
+    created_at: str
+    updated_at: str
+
+
+class DisputeList(msgspec.Struct, frozen=True):
+    """All disputes of a checkout, oldest first."""
+
+    data: list[DisputeResponse]
+
+
+def dispute_response(dispute: RecordedDispute) -> DisputeResponse:
+    """Show a dispute."""
+    return DisputeResponse(
+        dispute.id,
+        dispute.checkout_id,
+        dispute.merchant_id,
+        dispute.amount,
+        dispute.currency,
+        dispute.status,
+        dispute.reason,
+        dispute.provider,
+        dispute.reference,
+        format_instant(dispute.created_at),
+        format_instant(dispute.updated_at),
+    )
+
+
 def refund_response(refund: Attempt) -> RefundResponse:
     """Show a refund."""
     return RefundResponse(
@@ -95,6 +138,7 @@ def refund_response(refund: Attempt) -> RefundResponse:
         refund.amount,
         refund.currency,
         REFUND_STATUS.get(AttemptStatus(refund.status), "PENDING"),
+        refund.initiated_by or "request",
         refund.reason,
         refund.decline_code,
         refund.provider_reference,

@@ -1,7 +1,7 @@
 """Settling: claiming what is due, and writing what evidence leads to: attempt, checkout, sums, event, all or none."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -28,7 +28,7 @@ from paidonce.payments.model import (
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import Held
-from paidonce.providers.base import Evidence
+from paidonce.providers.base import Authorized, Evidence
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):
@@ -92,6 +92,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     ``checkout_id`` and ``status`` are those of the attempt as it was before; None where there is no such attempt.
     ``was_unchanged`` tells whether the attempt was still as in the request, so that nothing had to be read.
+    ``lapses_at`` is when the authorization lapses that it proved.
     """
 
     checkout_id: str | None
@@ -99,6 +100,7 @@ class Settled(msgspec.Struct, frozen=True):
     transition: Transition | None
     at: Instant
     was_unchanged: bool
+    lapses_at: Instant | None = None
 
     def apply_to(self, checkout: Checkout, attempt: Attempt) -> Checkout | None:
         """Return a checkout, as it was when this attempt began, with the transition; None where it must be read.
@@ -127,7 +129,13 @@ class Settled(msgspec.Struct, frozen=True):
             amount_captured=checkout.amount_captured + _captured(attempt, target),
             updated_at=self.at,
             attempt=ended,
+            **self._expiry(checkout),
         )
+
+    def _expiry(self, checkout: Checkout) -> dict[str, Instant]:
+        if self.lapses_at is None or checkout.expires_at <= self.lapses_at:
+            return {}
+        return {"expires_at": self.lapses_at, "expires_at_requested": checkout.expires_at}
 
 
 def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]) -> list[Settled]:
@@ -148,6 +156,7 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         transaction, [(attempt, transition) for _, attempt, transition in decided.values()]
     )
     _follow(transaction, [one for attempt_id, one in decided.items() if attempt_id in applied])
+    _limit_expiry(transaction, requests, attempts)
     missed = [
         index
         for index, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
@@ -170,7 +179,28 @@ def _settled(
         transition=transition,
         at=transaction.now,
         was_unchanged=request.attempt is not None,
+        lapses_at=_lapses_at(request, attempt),
     )
+
+
+def _lapses_at(request: RecordEvidence, attempt: Attempt | None) -> Instant | None:
+    """Tell when an authorization lapses that evidence proves."""
+    is_authorization = attempt is not None and attempt.kind == AttemptKind.AUTHORIZE
+    return request.evidence.capture_before if isinstance(request.evidence, Authorized) and is_authorization else None
+
+
+def _limit_expiry(
+    transaction: Transaction, requests: Sequence[RecordEvidence], attempts: Mapping[str, Attempt]
+) -> None:
+    """Have checkouts expire when their authorization lapses. Evidence that comes second may be the first to say when.
+
+    A checkout has at most one authorization that holds its amount: only an AUTHORIZED one is changed.
+    """
+    for request in requests:
+        attempt = attempts.get(request.attempt_id)
+        lapses_at = _lapses_at(request, attempt)
+        if attempt is not None and lapses_at is not None and attempt.status != AttemptStatus.DECLINED:
+            checkouts.limit_expiry(transaction, _checkout_of(attempt), lapses_at)
 
 
 def _decide(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Transition | None:
@@ -294,11 +324,14 @@ def _add_refunds(transaction: Transaction, decided: Sequence[Decided]) -> None:
 
 def _refund_sums(checkout: Checkout, ended: Sequence[Decided]) -> RefundSums:
     """Sum up a checkout's ended refunds. One that was thought declined is no longer pending, and may not fit any more:
-    then more was given back than was taken, which only the events tell.
+    then more was given back than was taken, which only the events tell. One that fails after it succeeded is given
+    back.
     """
-    pending = sum(attempt.amount for _, attempt, _ in ended if attempt.status != AttemptStatus.DECLINED)
+    pending = sum(attempt.amount for _, attempt, _ in ended if attempt.status not in FINAL)
     refunded = sum(attempt.amount for _, attempt, transition in ended if transition.status is AttemptStatus.SUCCEEDED)
-    return RefundSums(checkout=checkout, pending=-pending, refunded=min(refunded, checkout.refundable + pending))
+    failed = sum(attempt.amount for _, attempt, _ in ended if attempt.status == AttemptStatus.SUCCEEDED)
+    fitting = min(refunded, checkout.amount_left + pending + failed)
+    return RefundSums(checkout=checkout, pending=-pending, refunded=fitting - min(failed, checkout.amount_refunded))
 
 
 def _refund_event(transition: Transition) -> EventType:

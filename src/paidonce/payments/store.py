@@ -27,6 +27,7 @@ _SESSION_COLUMNS: Final = (
     "return_url",
     "return_token",
     "close_reason",
+    "initiated_by",
 )
 _DIRECT_COLUMNS: Final = [name for name in Attempt.__struct_fields__ if name not in _SESSION_COLUMNS]
 _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
@@ -180,7 +181,7 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
     """Insert attempts: the intent, committed before the provider hears of it."""
     rows = list(attempts)
     if rows:
-        are_direct = all(one.account_id is None and one.return_url is None for one in rows)
+        are_direct = all(one.account_id is None and one.return_url is one.initiated_by is None for one in rows)
         transaction.run(_INSERT_DIRECT if are_direct else _INSERT, {"rows": encode_rows(rows)})
 
 
@@ -225,7 +226,7 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Atte
             "merchant_id": attempt.merchant_id,
             "fence": attempt.fence,
             "source": attempt.status,
-            "status": check_transition(AttemptStatus(attempt.status), transition.status),
+            "status": check_transition(AttemptStatus(attempt.status), transition.status, AttemptKind(attempt.kind)),
             "due_at": transition.due_at,
             "lookup_count": transition.lookup_count,
             "provider_reference": transition.provider_reference,

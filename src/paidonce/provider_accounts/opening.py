@@ -39,6 +39,7 @@ class AccountOpener:
         self.connectors = connectors
         self._keyring = keyring
         self._urls = settings.provider_urls
+        self._public_url = settings.public_url.rstrip("/")
         self.timeout_seconds = settings.provider_timeout_seconds
         self._clock = clock
 
@@ -96,10 +97,15 @@ class AccountOpener:
             credentials=credentials,
             mode=mode,
             url=self._urls.get(account.provider, ""),
+            webhook_url=self._webhook_url(account),
             timeout_seconds=self.timeout_seconds,
             clock=self._clock,
         )
         return self.connector(account.provider).open(connection)
+
+    def _webhook_url(self, account: ProviderAccount) -> str:
+        path = f"/providers/{account.provider}/{account.id}/webhooks"
+        return self._public_url + path if self._public_url else ""
 
 
 async def disconnect(provider: Provider) -> None:

@@ -8,6 +8,10 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause
+from paidonce.ids import new_id
+from paidonce.payments.external_changes import RecordChange, record_changes
+from paidonce.payments.external_store import read_by_reference
+from paidonce.payments.model import OPERATION_OF, Attempt, AttemptKind
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import read_attempts
@@ -17,7 +21,7 @@ from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookNa
 from paidonce.providers.base import Evidence, ExternalChange, NotFound, Notice, Unknown
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Evidence).decode
+_decode: Final = msgspec.json.Decoder(Evidence | ExternalChange).decode
 
 
 class ReceivedWebhook(msgspec.Struct, frozen=True):
@@ -38,10 +42,13 @@ class ApplyWebhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What applying came to; ``checkout_id`` names the checkout where one may have changed."""
+    """What applying came to; ``checkout_id`` names the checkout where one may have changed. ``reason`` tells why it was
+    not applied.
+    """
 
     result: WebhookResult
     checkout_id: str | None = None
+    reason: str | None = None
 
 
 def store_webhooks(transaction: Transaction, requests: Sequence[ReceivedWebhook]) -> list[WebhookName]:
@@ -56,6 +63,7 @@ def _stored(received: ReceivedWebhook, now: Instant) -> ProviderWebhook:
         provider=received.provider,
         id=notice.id,
         attempt_key=notice.key,
+        reference=notice.reference,
         evidence=_encode(notice.evidence).decode() if _is_news(notice.evidence) else None,
         # A signed body is what its provider meant it to be; what is no text is kept readable.
         body=received.body.decode(errors="backslashreplace").replace("\0", "\\0"),
@@ -69,7 +77,7 @@ def _stored(received: ReceivedWebhook, now: Instant) -> ProviderWebhook:
 
 def _is_news(evidence: Evidence | ExternalChange | None) -> bool:
     """Whether it says anything that our own look-ups would not: "not known yet" is none."""
-    return evidence is not None and not isinstance(evidence, Unknown | NotFound | ExternalChange)
+    return evidence is not None and not isinstance(evidence, Unknown | NotFound)
 
 
 def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -> list[Applied | None]:
@@ -78,44 +86,101 @@ def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -
     None where there is no such webhook, or it was applied before.
     """
     found = store.read_webhooks(transaction, list({request.name for request in requests}))
-    waiting = {
-        request.name: (request, webhook)
-        for request in requests
+    waiting = [
+        Waiting(request, webhook, None if webhook.evidence is None else _decode(webhook.evidence))
+        for request in {one.name: one for one in requests}.values()
         if (webhook := found.get(request.name)) and (request.again or webhook.applied_at is None)
-    }
-    proving = _proving(transaction, [one for one in waiting.values() if one[1].evidence is not None])
-    settled = dict(zip(proving, record_evidence(transaction, list(proving.values())), strict=True))
-    applied = {name: _result(webhook, settled.get(name)) for name, (_, webhook) in waiting.items()}
-    marks = [_mark(webhook, applied[name].result, transaction.now) for name, (_, webhook) in waiting.items()]
+    ]
+    applied = {one.request.name: Applied(WebhookResult.NO_NEWS) for one in waiting}
+    applied |= _prove(transaction, [one for one in waiting if isinstance(one.told, Evidence)])
+    # After the evidence: what was changed at the provider follows from what is known by then.
+    applied |= _change(transaction, [one for one in waiting if isinstance(one.told, ExternalChange)])
+    marks = [_mark(one.webhook, applied[one.request.name].result, transaction.now) for one in waiting]
     store.mark_webhooks(transaction, marks)
     return [applied.get(request.name) for request in requests]
 
 
-def _proving(
-    transaction: Transaction, waiting: Sequence[tuple[ApplyWebhook, ProviderWebhook]]
-) -> dict[WebhookName, RecordEvidence]:
-    """Make evidence of those webhooks whose attempt is there and is their own provider's."""
-    attempts = read_attempts(transaction, {webhook.attempt_key for _, webhook in waiting if webhook.attempt_key})
-    return {
-        request.name: RecordEvidence(
+class Waiting(msgspec.Struct, frozen=True):
+    """A webhook that is to be applied, and what it tells; None where that does not concern a payment."""
+
+    request: ApplyWebhook
+    webhook: ProviderWebhook
+    told: Evidence | ExternalChange | None
+
+
+def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Applied]:
+    """Record the evidence about attempts that are there and are the provider's own."""
+    found = _find_attempts(transaction, waiting)
+    proving = {
+        one.request.name: RecordEvidence(
             attempt_id=attempt.id,
-            evidence=_decode(webhook.evidence or ""),
+            evidence=one.told,
             cause=Cause.WEBHOOK,
-            schedule=request.schedule,
-            chance=request.chance,
+            schedule=one.request.schedule,
+            chance=one.request.chance,
         )
-        for request, webhook in waiting
-        if (attempt := attempts.get(webhook.attempt_key or "")) and str(attempt.route) == webhook.provider
+        for one in waiting
+        if isinstance(one.told, Evidence) and (attempt := found.get(one.request.name))
     }
+    settled = dict(zip(proving, record_evidence(transaction, list(proving.values())), strict=True))
+    return {one.request.name: _proved(settled.get(one.request.name)) for one in waiting}
 
 
-def _result(webhook: ProviderWebhook, settled: Settled | None) -> Applied:
-    if webhook.evidence is None:
-        return Applied(WebhookResult.NO_NEWS)
+def _proved(settled: Settled | None) -> Applied:
     if settled is None or settled.checkout_id is None:
         return Applied(WebhookResult.ATTEMPT_NOT_FOUND)
     result = WebhookResult.KNOWN if settled.transition is None else WebhookResult.CHANGED
     return Applied(result, settled.checkout_id)
+
+
+def _change(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Applied]:
+    """Record what was changed at the provider, for charges that are there and are the provider's own."""
+    found = _find_attempts(transaction, waiting)
+    changing = {
+        one.request.name: RecordChange(
+            charge=attempt,
+            change=one.told,
+            schedule=one.request.schedule,
+            chance=one.request.chance,
+            new_id=new_id,
+        )
+        for one in waiting
+        if isinstance(one.told, ExternalChange) and (attempt := found.get(one.request.name))
+    }
+    outcomes = dict(zip(changing, record_changes(transaction, list(changing.values())), strict=True))
+    return {
+        name: Applied(WebhookResult(outcomes[name].result), change.charge.checkout_id, outcomes[name].reason)
+        for name, change in changing.items()
+    } | {
+        one.request.name: Applied(WebhookResult.ATTEMPT_NOT_FOUND)
+        for one in waiting
+        if one.request.name not in changing
+    }
+
+
+def _find_attempts(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Attempt]:
+    """Find the attempt of each webhook: by our key, else by the provider's reference."""
+    keys = {one.webhook.attempt_key for one in waiting if one.webhook.attempt_key}
+    by_key = read_attempts(transaction, keys) if keys else {}
+    found = {}
+    for one in waiting:
+        attempt = by_key.get(one.webhook.attempt_key or "")
+        if attempt is None and one.webhook.reference is not None:
+            attempt = _find_by_reference(transaction, one, one.webhook.reference)
+        if attempt is not None and str(attempt.route) == one.webhook.provider:
+            found[one.request.name] = attempt
+    return found
+
+
+def _find_by_reference(transaction: Transaction, waiting: Waiting, reference: str) -> Attempt | None:
+    """Find the attempt with a reference. Some providers use one for a charge and for what changes it: of these it is
+    the newest whose operation the webhook tells of, and first of all one that is under way.
+    """
+    provider, _, account_id = waiting.webhook.provider.partition("/")
+    wanted = getattr(waiting.told, "kind", "charge")
+    found = read_by_reference(transaction, provider, account_id, reference)
+    fitting = [one for one in found if wanted in (None, OPERATION_OF[AttemptKind(one.kind)])] or found
+    return max(fitting, key=lambda one: (one.settled_at is None, one.id), default=None)
 
 
 def fail_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> list[None]:
@@ -133,7 +198,7 @@ def _mark(webhook: ProviderWebhook, result: WebhookResult, now: Instant) -> Webh
         tries_seen=webhook.tries,
         result=result,
         applied_at=now if done else None,
-        due_at=None if done else next_due_at(webhook.tries + 1, now),
+        due_at=None if done else next_due_at(webhook.tries + 1, now, result),
     )
 
 

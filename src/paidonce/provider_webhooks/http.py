@@ -3,7 +3,14 @@
 from starlette.responses import Response
 
 from paidonce.checkouts.model import ProviderRoute
-from paidonce.errors import BodyTooLarge, InvalidSignature, MalformedBody, ProviderAccountNotFound, ProviderNotFound
+from paidonce.errors import (
+    BodyTooLarge,
+    InvalidSignature,
+    MalformedBody,
+    ProviderAccountNotFound,
+    ProviderNotFound,
+    ProviderUnavailable,
+)
 from paidonce.http.operation import ResponseSpec, raw_post
 from paidonce.http.request import ApiRequest
 from paidonce.http.responses import json_response
@@ -47,7 +54,7 @@ async def receive_webhook(request: ApiRequest, body: bytes) -> Response:
     raw_body=RAW_BODY,
     because=BECAUSE,
     responses=RESPONSES,
-    errors=[MalformedBody, ProviderAccountNotFound, InvalidSignature, BodyTooLarge],
+    errors=[MalformedBody, ProviderAccountNotFound, InvalidSignature, BodyTooLarge, ProviderUnavailable],
 )
 async def receive_account_webhook(request: ApiRequest, body: bytes) -> Response:
     """Do the same with the secret of the account, also of a disabled one: its payments may still be open."""

@@ -118,6 +118,17 @@ class ProviderWebhookProcessor:
             return
         if applied is not None and applied.result is WebhookResult.ATTEMPT_NOT_FOUND:
             log.warning("webhook_without_attempt", provider=name.provider, webhook_id=name.id)
+        if applied is not None and applied.result is WebhookResult.NEEDS_REVIEW:
+            log.error(
+                "webhook_needs_review",
+                provider=name.provider,
+                webhook_id=name.id,
+                checkout_id=applied.checkout_id,
+                reason=applied.reason,
+                remedy="paidonce inbox list",
+            )
+        if applied is not None and applied.result is WebhookResult.POSTPONED:
+            log.info("webhook_postponed", provider=name.provider, webhook_id=name.id, reason=applied.reason)
         if applied is not None and applied.checkout_id is not None:
             self._settled(applied.checkout_id)
 

@@ -24,6 +24,9 @@ OperationKind: TypeAlias = Literal["charge", "capture", "void", "refund"]
 HOSTED_PAGE: Final = "hosted"
 """The payment method of a buyer who chooses how to pay on the provider's own page."""
 
+EMBEDDED: Final = "embedded"
+"""The payment method of a buyer who pays in fields of the provider's that the merchant's own page embeds."""
+
 
 class OperationSupport(msgspec.Struct, frozen=True, kw_only=True):
     """How an unknown outcome of one kind of operation can be resolved.
@@ -58,9 +61,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``).
 
-    ``payment_method`` is a token of the provider, or HOSTED_PAGE. ``session_reference`` is the reference of the session
-    that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt was called:
-    where the session protects from a second charge, a connector may use another key for each.
+    ``payment_method`` is a token of the provider, HOSTED_PAGE or EMBEDDED. ``session_reference`` is the reference of
+    the session that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt
+    was called: where the session protects from a second charge, a connector may use another key for each.
     ``return_url`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards, and when the
     session is closed. ``description`` is what the buyer pays for; only ``open`` is given it.
     """
@@ -96,17 +99,32 @@ class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
     expires_at: Instant | None = None
 
 
-_ACTION_DECODER: Final = msgspec.json.Decoder(Redirect)
+class ClientSecret(msgspec.Struct, frozen=True, tag="client_secret"):
+    """The merchant's page must let the buyer pay, with the provider's script and this ``secret`` of one session.
+
+    ``return_url`` is where the script sends the buyer afterwards. ``expires_at`` is as in Redirect.
+    """
+
+    secret: str
+    return_url: str | None = None
+    expires_at: Instant | None = None
 
 
-def encode_action(action: Redirect) -> str:
+BuyerAction: TypeAlias = Redirect | ClientSecret
+"""What a buyer must do before a session is paid."""
+
+_ACTION_DECODER: Final = msgspec.json.Decoder(BuyerAction)
+
+
+def encode_action(action: BuyerAction) -> str:
     """Encode what a buyer must do as JSON text."""
     return msgspec.json.encode(action).decode()
 
 
-def decode_action(text: str) -> Redirect:
+def decode_action(text: str) -> BuyerAction:
     """Decode what ``encode_action`` encoded."""
-    return _ACTION_DECODER.decode(text)
+    action: BuyerAction = _ACTION_DECODER.decode(text)
+    return action
 
 
 class Succeeded(msgspec.Struct, frozen=True, tag=True):
@@ -162,7 +180,7 @@ class RequiresAction(msgspec.Struct, frozen=True, tag=True):
     """The session with this reference waits for the buyer. Money may move without another call from us."""
 
     reference: str
-    action: Redirect
+    action: BuyerAction
 
 
 class Accepted(msgspec.Struct, frozen=True, tag=True):
@@ -265,8 +283,8 @@ class Notice(msgspec.Struct, frozen=True):
     or what happened to a charge without a request of ours. A webhook holds at least one; the ids of several differ.
 
     ``key`` is our key: of the operation that the evidence is about, or of the charge that was changed. Where the
-    webhook does not hold it, ``reference`` is the provider's reference of the operation (of the charge that was
-    changed), or of its session. ``evidence`` is None where the webhook does not concern a payment.
+    webhook holds none of ours, ``reference`` finds the operation, or the charge that was changed: it is the provider's
+    reference of that, or of its session. ``evidence`` is None where the webhook does not concern a payment.
 
     A refund of ours has its key in the webhook, and is never an ExternalRefund.
     """
@@ -342,7 +360,10 @@ class Provider(Protocol):
         """Check the signature of a webhook on its raw bytes, and read it; None where the signature is missing, wrong or
         too old.
 
-        Raises MalformedBody where the signature is valid but the body cannot be read.
+        A provider whose webhooks are not signed is asked about what they name, and nothing else in them is believed.
+
+        Raises MalformedBody where the signature is valid but the body cannot be read, and ProviderUnavailable or
+        RateLimited where the provider cannot be asked now.
         """
         ...
 
@@ -364,11 +385,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach a provider with a merchant's credentials. ``url`` is empty for the provider's own host.
 
     ``mode`` is that of the account: a connector refuses credentials of the other mode where it can tell them apart.
+    ``webhook_url`` is where the webhooks of this account arrive; empty where the service's own URL is not known.
     """
 
     credentials: Mapping[str, str]
     mode: Literal["test", "live"]
     url: str = ""
+    webhook_url: str = ""
     timeout_seconds: float
     clock: Clock
 

@@ -31,6 +31,7 @@ class LazyConnectors(Mapping[str, Connector]):
 CONNECTORS: Final = LazyConnectors(
     {
         "adyen": "paidonce.providers.adyen:CONNECTOR",
+        "mollie": "paidonce.providers.mollie:CONNECTOR",
         "paypal": "paidonce.providers.paypal:CONNECTOR",
         "stripe": "paidonce.providers.stripe:CONNECTOR",
     }

@@ -13,6 +13,7 @@ from paidonce.money import Money
 from paidonce.providers.base import (
     Accepted,
     Authorized,
+    BuyerAction,
     ChargeRequest,
     Declined,
     Evidence,
@@ -20,7 +21,6 @@ from paidonce.providers.base import (
     NotDone,
     NotFound,
     Opened,
-    Redirect,
     RequiresAction,
     Succeeded,
     Unknown,
@@ -96,7 +96,7 @@ def with_session(request: ChargeRequest, reference: str) -> ChargeRequest:
     return msgspec.structs.replace(request, session_reference=reference)
 
 
-async def shown(kit: Kit, method: str, *, capture: bool = True) -> tuple[ChargeRequest, Redirect]:
+async def shown(kit: Kit, method: str, *, capture: bool = True) -> tuple[ChargeRequest, BuyerAction]:
     """Open a session that waits for a buyer; returns what they are shown, too."""
     request = charge(method, capture=capture)
     found = await kit.provider.open(request)

@@ -22,7 +22,15 @@ from paidonce.database.engine import open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
-from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Evidence, Modification, Provider, Redirect
+from paidonce.providers.base import (
+    HOSTED_PAGE,
+    BuyerAction,
+    ChargeRequest,
+    Evidence,
+    Modification,
+    Provider,
+    Redirect,
+)
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.page import page_routes
@@ -46,7 +54,7 @@ class Kit(ABC):
     """How long a provider that does not answer is waited for."""
 
     succeeding: str
-    """Succeeds, without a buyer."""
+    """Succeeds, without a buyer if the provider has such a method, and otherwise as soon as the buyer approves."""
     declining: str
     decline_code: str
 
@@ -97,7 +105,7 @@ class Kit(ABC):
         """Return what the merchant asks for, so that a buyer can choose one of the payment methods above."""
         return chosen
 
-    async def choose(self, action: Redirect, chosen: str) -> None:
+    async def choose(self, action: BuyerAction, chosen: str) -> None:
         """Approve a payment as the buyer, with one of the payment methods above."""
         raise NotImplementedError(chosen)
 
@@ -122,11 +130,11 @@ class Kit(ABC):
         """Return invalid headers, by what is wrong with them."""
 
     @abstractmethod
-    async def approve(self, action: Redirect) -> None:
+    async def approve(self, action: BuyerAction) -> None:
         """Approve a payment, as the buyer does."""
 
     @abstractmethod
-    async def decline(self, action: Redirect) -> None:
+    async def decline(self, action: BuyerAction) -> None:
         """Decline a payment, as the buyer does."""
 
     @abstractmethod
@@ -182,13 +190,14 @@ class SimulatorKit(Kit):
     def forgeries(self, body: bytes) -> Mapping[str, Mapping[str, str]]:
         return forgeries(body)
 
-    async def approve(self, action: Redirect) -> None:
+    async def approve(self, action: BuyerAction) -> None:
         await self._press("approve", action)
 
-    async def decline(self, action: Redirect) -> None:
+    async def decline(self, action: BuyerAction) -> None:
         await self._press("decline", action)
 
-    async def _press(self, button: str, action: Redirect) -> None:
+    async def _press(self, button: str, action: BuyerAction) -> None:
+        assert isinstance(action, Redirect)
         answer = await self._client.post(f"{action.url}/{button}")
         assert (answer.status_code, answer.headers["location"]) == (303, RETURN_URL)
 

@@ -5,13 +5,13 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from paidonce.clock import system_clock
-from paidonce.providers.base import Provider, Redirect
+from paidonce.providers.base import BuyerAction, Provider
 from paidonce.proving.doubles.paypal.funding import BALANCE
 from paidonce.proving.doubles.paypal.pages import CERTIFICATE
 from paidonce.proving.doubles.paypal.server import PayPalDouble
 from paidonce.proving.doubles.paypal.signing import signed_headers
 from tests.conformance.providers.kits import Kit, Running
-from tests.support.doubles import visit
+from tests.support.doubles import page_of, visit
 from tests.support.paypal import WEBHOOK_ID, connected, event, paypal_double
 
 WALLET = "paypal"
@@ -52,7 +52,7 @@ class PayPalKit(Kit):
     def method(self, _chosen: str) -> str:
         return WALLET
 
-    async def choose(self, action: Redirect, chosen: str) -> None:
+    async def choose(self, action: BuyerAction, chosen: str) -> None:
         await self._act(action, act="approve", funding=BALANCE if chosen == WALLET else chosen)
 
     def webhook(self, key: str, reference: str) -> bytes:
@@ -84,14 +84,14 @@ class PayPalKit(Kit):
         url = f"{books.url}{CERTIFICATE}"
         return dict(signed_headers(body, webhook_id, url, transmission_id="T1", time=books.time(at), whose=whose))
 
-    async def approve(self, action: Redirect) -> None:
+    async def approve(self, action: BuyerAction) -> None:
         await self._act(action, act="approve")
 
-    async def decline(self, action: Redirect) -> None:
+    async def decline(self, action: BuyerAction) -> None:
         await self._act(action, act="cancel")
 
-    async def _act(self, action: Redirect, **form: str) -> None:
-        assert (await visit(action.url, **form)).status_code == 303
+    async def _act(self, action: BuyerAction, **form: str) -> None:
+        assert (await visit(page_of(action), **form)).status_code == 303
 
     async def money_moved(self, checkout_id: str) -> list[int]:
         return self._double.books.ledger.charged_or_held().get(checkout_id, [])

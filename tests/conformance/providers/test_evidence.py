@@ -19,6 +19,7 @@ from tests.conformance.providers.calls import (
     charge,
     charged,
     decided,
+    is_refused,
     outcome,
     ready,
     required,
@@ -105,8 +106,8 @@ async def test_a_refund_that_was_accepted_succeeds_later_and_takes_its_part_of_t
     reference = await charged(kit, method=required(kit.refund_accepted, "no refund is accepted first"))
     assert isinstance(await accepted_then_decided(kit, change("refund", reference, 700)), Succeeded)
     excess = change("refund", reference, 301)
-    await kit.provider.refund(excess)
-    assert isinstance(await decided(kit, excess), Declined)
+    refused = is_refused(await kit.provider.refund(excess))
+    assert refused or isinstance(await decided(kit, excess), Declined)
 
 
 async def test_a_refund_that_was_accepted_and_fails_gives_its_part_of_the_charge_back(kit: Kit) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from paidonce.providers.base import (
     Authorized,
+    BuyerAction,
     ChargeRequest,
     Declined,
     NotDone,
     Opened,
-    Redirect,
     RequiresAction,
     Succeeded,
     Unknown,
@@ -188,7 +188,9 @@ async def test_to_close_a_session_while_the_buyer_approves_tells_the_truth(kit: 
         closed = await outcome(kit, closed, request)
         assert isinstance(closed, Declined | Succeeded)
         assert await kit.money_moved(request.checkout_id) == ([1000] if isinstance(closed, Succeeded) else [])
-        assert await kit.look_up(request) == closed
+        # A provider may not tell afterwards whether the buyer or the merchant canceled.
+        later = await kit.look_up(request)
+        assert later == closed or (isinstance(later, Declined) and isinstance(closed, Declined))
 
 
 async def test_to_close_a_session_while_it_is_charged_tells_the_truth(kit: Kit) -> None:
@@ -203,7 +205,7 @@ async def test_to_close_a_session_while_it_is_charged_tells_the_truth(kit: Kit) 
         assert await kit.money_moved(request.checkout_id) == ([1000] if isinstance(proof, Succeeded) else [])
 
 
-async def expiring(kit: Kit, method: str, *, approving: bool = False) -> tuple[ChargeRequest, Redirect | None]:
+async def expiring(kit: Kit, method: str, *, approving: bool = False) -> tuple[ChargeRequest, BuyerAction | None]:
     """Open a session that expires soon, but not before it is opened and approved."""
     shortest = required(kit.shortest_session_ms, "no session is short enough to wait for its end")
     for factor in LONGER:

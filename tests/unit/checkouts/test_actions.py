@@ -66,6 +66,7 @@ def test_what_is_created_is_what_was_asked_for_and_what_is_read_back(payments: P
         amount_captured=0,
         amount_refunded=0,
         amount_refund_pending=0,
+        amount_disputed=0,
         attempt_count=0,
         description="A book",
         metadata='{"a":"b"}',

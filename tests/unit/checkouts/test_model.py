@@ -44,6 +44,7 @@ STORED = Checkout(
     amount_captured=1000,
     amount_refunded=0,
     amount_refund_pending=0,
+    amount_disputed=0,
     attempt_count=1,
     description="A book",
     metadata='{"a":"b"}',

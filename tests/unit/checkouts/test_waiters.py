@@ -22,6 +22,7 @@ PROCESSING = Checkout(
     amount_captured=0,
     amount_refunded=0,
     amount_refund_pending=0,
+    amount_disputed=0,
     attempt_count=1,
     description=None,
     metadata=None,

@@ -51,6 +51,7 @@ CHECKOUT: Final = Checkout(
     amount_captured=0,
     amount_refunded=0,
     amount_refund_pending=0,
+    amount_disputed=0,
     attempt_count=1,
     description="Two books",
     metadata=None,

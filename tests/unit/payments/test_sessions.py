@@ -2,8 +2,11 @@
 
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from paidonce.checkouts.schemas import checkout_response
+from paidonce.clock import format_instant
 from paidonce.errors import InvalidState, PaymentInProgress
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
@@ -15,6 +18,7 @@ from paidonce.payments.settle import release_all_attempts
 from paidonce.providers.base import (
     HOSTED_PAGE,
     Authorized,
+    ClientSecret,
     Declined,
     Opened,
     Redirect,
@@ -23,7 +27,7 @@ from paidonce.providers.base import (
     Unknown,
     decode_action,
 )
-from tests.support.payments import DAY_MS, Payments, evidence_about
+from tests.support.payments import DAY_MS, NOW, Payments, evidence_about
 
 TOKEN: Final = "T" * 32
 RETURN_URL: Final = f"https://pay.example/return/{TOKEN}"
@@ -42,6 +46,24 @@ def awaiting_buyer(payments: Payments, **changed: Any) -> TenantScopedId:  # noq
     payments.claim()
     payments.prove("att_1", WAITS, fence=1)
     return checkout
+
+
+def test_a_client_secret_is_shown_to_the_merchant_with_where_the_buyer_returns_to(payments: Payments) -> None:
+    checkout = payments.create()
+    pay_hosted(payments, checkout)
+    payments.claim()
+    secret = ClientSecret("pi_1_secret_2", RETURN_URL, NOW)
+    payments.prove("att_1", RequiresAction("pi_1", secret), fence=1)
+    attempt = checkout_response(payments.checkout(checkout)).attempt
+    assert attempt is not None
+    assert attempt.action is not None
+    assert msgspec.to_builtins(attempt.action) == {
+        "type": "client_secret",
+        "url": None,
+        "expiresAt": format_instant(NOW),
+        "clientSecret": "pi_1_secret_2",
+        "returnUrl": RETURN_URL,
+    }
 
 
 def charge(payments: Payments, attempt: Attempt, reference: str = "ses_1") -> Attempt | None:

@@ -28,7 +28,7 @@ from paidonce.provider_webhooks.actions import (
     store_webhooks,
 )
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.base import Declined, Evidence, Notice, Succeeded
+from paidonce.providers.base import Declined, Evidence, ExternalChange, Notice, Succeeded
 
 NOW: Final = 1_700_000_000_000
 SUCCESS: Final = Succeeded("ch_1")
@@ -50,27 +50,32 @@ class Shop:
         with self.database.write() as transaction:
             return list(action(transaction, requests))
 
-    def pays(self, name: str, attempt_id: str) -> str:
+    def pays(self, name: str, attempt_id: str, account_id: str | None = None) -> str:
         """Have a checkout whose payment is under way."""
         wish = NewCheckout(id=f"chk_{name}", merchant_id="m1", idempotency_key=name, amount=1000, currency="USD")
         self.do(create_checkouts, wish)
-        self.pay(f"chk_{name}", attempt_id)
+        self.pay(f"chk_{name}", attempt_id, account_id)
         return f"chk_{name}"
 
-    def pay(self, checkout_id: str, attempt_id: str) -> None:
+    def pay(self, checkout_id: str, attempt_id: str, account_id: str | None = None) -> None:
         wish = StartPayment(
             attempt_id=attempt_id,
             checkout=TenantScopedId(checkout_id, None),
             payment_method="tok",
-            route=ProviderRoute("simulator"),
+            route=ProviderRoute("simulator", account_id),
             lease_ms=30_000,
         )
         self.do(start_payments, wish)
 
     def receive(
-        self, evidence: Evidence | None, key: str = "att_1", webhook_id: str = "msg_1", provider: str = "simulator"
+        self,
+        evidence: Evidence | ExternalChange | None,
+        key: str | None = "att_1",
+        webhook_id: str = "msg_1",
+        provider: str = "simulator",
+        reference: str | None = None,
     ) -> WebhookName:
-        received = ReceivedWebhook(provider, Notice(webhook_id, key, evidence), b'{"a":1}')
+        received = ReceivedWebhook(provider, Notice(webhook_id, key, evidence, reference), b'{"a":1}')
         name: WebhookName = self.do(store_webhooks, received)[0]
         return name
 

@@ -11,7 +11,7 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, NotDone
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
@@ -44,13 +44,13 @@ def to_stripe(money: Money) -> int | NotDone:
 def unsupported(money: Money, payment_method: str, _capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
     """Return the decline code of a charge that Stripe cannot take; None where nothing speaks against it.
 
-    ``payment_method`` is HOSTED_PAGE or the id of a PaymentMethod, a Source or a Card (docs.stripe.com/api, "Create a
-    PaymentIntent": ``payment_method``).
+    ``payment_method`` is HOSTED_PAGE, EMBEDDED, or the id of a PaymentMethod, a Source or a Card
+    (docs.stripe.com/api, "Create a PaymentIntent": ``payment_method``).
     """
     amount = to_stripe(money)
     if isinstance(amount, NotDone):
         return amount.code
-    is_known = payment_method == HOSTED_PAGE or payment_method.startswith(("pm_", "src_", "card_"))
+    is_known = payment_method in {HOSTED_PAGE, EMBEDDED} or payment_method.startswith(("pm_", "src_", "card_"))
     return None if is_known else PAYMENT_METHOD_NOT_SUPPORTED
 
 

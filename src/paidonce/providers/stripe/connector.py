@@ -29,7 +29,7 @@ from paidonce.providers.stripe import requests, responses, webhooks
 from paidonce.providers.stripe.amounts import to_stripe
 from paidonce.providers.stripe.client import Failed, StripeClient
 from paidonce.providers.stripe.credentials import WEBHOOK_SECRET, WITHOUT_WEBHOOKS, problems, refusal
-from paidonce.providers.stripe.requests import Call, is_hosted
+from paidonce.providers.stripe.requests import Call, is_hosted, is_paid_by_buyer
 from paidonce.providers.stripe.wire import KEY, PaymentIntent, Refund, RefundList, Session
 
 NAME: Final = "stripe"
@@ -69,23 +69,23 @@ class Stripe:
         if isinstance(amount, NotDone):
             return amount
         if not is_hosted(request):
-            return await self._intent(requests.open_intent(request, amount), responses.of_charge, key=request.key)
+            return await self._intent(requests.open_intent(request, amount), _charge_reader(request), key=request.key)
         if request.return_url is None:
             return NotDone("a payment on Stripe's page needs a URL to return to; nothing was sent")
         return await self._session(requests.open_session(request, amount, self._clock()), request.key)
 
     async def charge(self, request: ChargeRequest) -> Evidence:
-        """Confirm the PaymentIntent. A Checkout Session is paid by the buyer alone, so it is only looked up."""
+        """Confirm the PaymentIntent. What the buyer alone can pay is only looked up."""
         reference = request.session_reference
         if reference is None:
             return NotDone("there is no session to charge; nothing was sent")
-        if is_hosted(request):
+        if is_paid_by_buyer(request):
             return await self._look_up_charge(request, reference)
         found = await self._client.send(
             requests.confirm(request, reference), PaymentIntent, key=request.key, reference=reference
         )
         if isinstance(found, PaymentIntent):
-            evidence = responses.of_charge(found)
+            evidence = _charge_reader(request)(found)
         elif found.state_has_changed:
             evidence = await self._look_up_charge(request, reference)
         else:
@@ -101,7 +101,9 @@ class Stripe:
             return NotDone("there is no session to close; nothing was sent")
         found = await self._look_up_charge(request, reference)
         # To cancel an authorized PaymentIntent would void it.
-        if isinstance(found, Succeeded | Authorized | Unknown) or (isinstance(found, Declined) and is_hosted(request)):
+        if isinstance(found, Succeeded | Authorized | Unknown) or (
+            isinstance(found, Declined) and is_paid_by_buyer(request)
+        ):
             return found
         return await self._close(request, reference)
 
@@ -161,14 +163,14 @@ class Stripe:
         if is_hosted(request):
             return await self._session(requests.retrieve_session(reference), request.key, reference)
         call = requests.retrieve_intent(reference)
-        return await self._intent(call, responses.of_charge, key=request.key, reference=reference)
+        return await self._intent(call, _charge_reader(request), key=request.key, reference=reference)
 
     async def _final(self, request: ChargeRequest, evidence: Evidence) -> Evidence:
         """Make sure that a decline is final. Where the PaymentIntent was confirmed more than once, another confirmation
         may still be on its way to Stripe: canceling the PaymentIntent stops it.
         """
         reference = request.session_reference
-        if not isinstance(evidence, Declined) or is_hosted(request) or reference is None:
+        if not isinstance(evidence, Declined) or is_paid_by_buyer(request) or reference is None:
             return evidence
         if request.call_number <= 1 and evidence.raw_code != responses.WITHOUT_PAGE:
             return evidence
@@ -180,7 +182,7 @@ class Stripe:
             closed = await self._session(requests.expire(request, reference), request.key, reference)
         else:
             call = requests.cancel(request, reference)
-            closed = await self._intent(call, responses.of_charge, key=request.key, reference=reference)
+            closed = await self._intent(call, _charge_reader(request), key=request.key, reference=reference)
         # Stripe refuses to close what is closed or paid already.
         return await self._look_up_charge(request, reference) if isinstance(closed, NotDone) else closed
 
@@ -228,6 +230,10 @@ class Stripe:
     async def _session(self, call: Call, key: str, reference: str | None = None) -> Evidence:
         found = await self._client.send(call, Session, key=key, reference=reference)
         return found.evidence if isinstance(found, Failed) else responses.of_session(found)
+
+
+def _charge_reader(request: ChargeRequest) -> Callable[[PaymentIntent], Evidence]:
+    return lambda intent: responses.of_charge(intent, return_url=request.return_url)
 
 
 def _reader(request: Modification) -> Callable[[PaymentIntent], Evidence]:

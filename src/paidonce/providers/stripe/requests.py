@@ -11,11 +11,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from paidonce.clock import Instant
-from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification
+from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, ChargeRequest, Modification
 from paidonce.providers.stripe.wire import (
     AUTOMATIC,
     CAPTURE,
     CHECKOUT,
+    EMBEDDED_FIELDS,
     HOSTED,
     KEY,
     MANUAL,
@@ -78,14 +79,18 @@ def open_session(request: ChargeRequest, amount: int, now: Instant) -> Call:
 
 
 def open_intent(request: ChargeRequest, amount: int) -> Call:
-    """Create a PaymentIntent with a payment method. It charges nothing until it is confirmed."""
+    """Create a PaymentIntent: with a payment method, or for fields of Stripe's on the merchant's page (a Payment
+    Element). It charges nothing until it is confirmed: by us, or by the buyer with its client secret.
+    """
+    is_embedded = request.payment_method == EMBEDDED
     params: dict[str, object] = {
         "amount": amount,
         "currency": request.money.currency.lower(),
-        "payment_method": request.payment_method,
         "capture_method": _capture_method(request),
-        "metadata": _metadata(request, TOKEN),
+        "metadata": _metadata(request, EMBEDDED_FIELDS if is_embedded else TOKEN),
     }
+    if not is_embedded:
+        params["payment_method"] = request.payment_method
     if request.description:
         params["description"] = request.description
     return Call("POST", "/v1/payment_intents", params, f"{request.key}-open-{request.call_number}")
@@ -183,6 +188,11 @@ def _metadata(request: ChargeRequest, session: str) -> Params:
 def is_hosted(request: ChargeRequest) -> bool:
     """Return whether the buyer pays on Stripe's page."""
     return request.payment_method == HOSTED_PAGE
+
+
+def is_paid_by_buyer(request: ChargeRequest) -> bool:
+    """Return whether the buyer confirms the payment, so that no call of ours moves money."""
+    return request.payment_method in {HOSTED_PAGE, EMBEDDED}
 
 
 def _intent(reference: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 from paidonce.providers.base import (
     Accepted,
     Authorized,
+    ClientSecret,
     Declined,
     Evidence,
     NotFound,
@@ -32,16 +33,25 @@ from paidonce.providers.stripe.wire import CAPTURE, MANUAL, PaymentIntent, Refun
 
 WITHOUT_PAGE: Final = "use_stripe_sdk"  # The buyer would have to act in a script of Stripe's on the merchant's page.
 
+# The buyer of embedded fields has not paid yet.
+WAITS_FOR_BUYER: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+
 # A buyer has paid, or cannot be stopped any more.
 MONEY_MAY_HAVE_MOVED: Final = frozenset({"succeeded", "requires_capture", "processing"})
 
 
-def of_charge(intent: PaymentIntent) -> Evidence:
+def of_charge(intent: PaymentIntent, *, return_url: str | None = None) -> Evidence:
     """Return what a PaymentIntent proves about the charge or authorization that it was created for.
 
+    ``return_url`` is where Stripe's script on the merchant's page sends the buyer afterwards.
     Declined is not final here where the status is ``requires_payment_method`` (the intent could be confirmed again) or
     ``requires_action`` without a page that the buyer can be sent to.
     """
+    if intent.is_embedded and intent.status in WAITS_FOR_BUYER:
+        # A payment that failed is no end: the buyer may try another card.
+        if intent.client_secret is None:
+            return Unknown("Stripe reports a payment in embedded fields without its client secret")
+        return RequiresAction(intent.id, ClientSecret(intent.client_secret, return_url))
     match intent.status:
         case "succeeded" if not intent.is_manual:
             return _succeeded(intent, "charge")
@@ -52,10 +62,7 @@ def of_charge(intent: PaymentIntent) -> Evidence:
         case "processing":
             return Accepted(intent.id)
         case "requires_action":
-            url = intent.next_action and intent.next_action.redirect_to_url and intent.next_action.redirect_to_url.url
-            if url:
-                return RequiresAction(intent.id, Redirect(url))
-            return Declined(AUTHENTICATION_FAILED, intent.id, "charge", WITHOUT_PAGE)
+            return _of_authentication(intent)
         case "requires_confirmation":
             return Opened(intent.id)
         case "requires_payment_method":
@@ -149,6 +156,13 @@ def of_refund(refund: Refund) -> Evidence:
 def was_authorized(intent: PaymentIntent) -> bool:
     """Return whether a canceled PaymentIntent had been authorized, so that its cancellation is a void."""
     return intent.latest_charge is not None and intent.last_payment_error is None
+
+
+def _of_authentication(intent: PaymentIntent) -> Evidence:
+    url = intent.next_action and intent.next_action.redirect_to_url and intent.next_action.redirect_to_url.url
+    if url:
+        return RequiresAction(intent.id, Redirect(url))
+    return Declined(AUTHENTICATION_FAILED, intent.id, "charge", WITHOUT_PAGE)
 
 
 def _succeeded(intent: PaymentIntent, kind: OperationKind) -> Evidence:

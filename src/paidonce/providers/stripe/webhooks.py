@@ -14,7 +14,7 @@ import msgspec
 
 from paidonce.clock import Instant
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import Declined, Evidence, Notice, Opened
+from paidonce.providers.base import Declined, Evidence, Notice, Opened, RequiresAction
 from paidonce.providers.stripe import responses
 from paidonce.providers.stripe.wire import HOSTED, KEY, SESSION, Event, PaymentIntent, Refund, Session
 
@@ -91,6 +91,8 @@ def _of_intent_event(intent: PaymentIntent) -> Evidence | None:
         return None  # A void is looked up. The charge itself took place.
     if intent.metadata.get(SESSION) == HOSTED and intent.status not in responses.MONEY_MAY_HAVE_MOVED:
         return None  # The session decides: its buyer may try another card, and acts on Stripe's page.
+    if isinstance(evidence, RequiresAction) and intent.is_embedded:
+        return None  # The buyer may try another card, on the merchant's page.
     if isinstance(evidence, Declined) and intent.status != "canceled":
         return Opened(intent.id)  # It could be confirmed again: a look-up makes the decline final.
     return evidence

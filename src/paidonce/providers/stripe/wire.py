@@ -16,6 +16,7 @@ SESSION: Final = "paidonce_session"
 CAPTURE: Final = "paidonce_capture"
 HOSTED: Final = "hosted"  # Values of SESSION …
 TOKEN: Final = "token"  # noqa: S105 - no secret
+EMBEDDED_FIELDS: Final = "embedded"
 MANUAL: Final = "manual"  # … and of CAPTURE, which are Stripe's own names too.
 AUTOMATIC: Final = "automatic"
 
@@ -56,6 +57,7 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     amount_received: int | None = None
     capture_method: str | None = None
     cancellation_reason: str | None = None
+    client_secret: str | None = None
     last_payment_error: PaymentError | None = None
     latest_charge: Any = None
     metadata: dict[str, str] = {}
@@ -65,6 +67,11 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     def is_manual(self) -> bool:
         """Whether the amount is authorized first and captured later."""
         return self.capture_method == MANUAL
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the buyer pays in fields of Stripe's on the merchant's page."""
+        return self.metadata.get(SESSION) == EMBEDDED_FIELDS
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

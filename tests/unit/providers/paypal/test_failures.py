@@ -16,7 +16,7 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from tests.support.doubles import NOW, SettableClock, charge_request, modification
+from tests.support.doubles import NOW, SettableClock, charge_request, modification, page_of
 from tests.support.paypal import connected
 from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
@@ -179,7 +179,7 @@ async def test_a_buyer_is_sent_to_paypals_own_page_where_the_order_names_none() 
     async with raw_server(TOKEN, Part(found(waiting))) as server, connected(server.url) as paypal:
         charge = await paypal.look_up(CHARGE)
     assert isinstance(charge, RequiresAction)
-    assert charge.action.url == f"{server.url}/checkoutnow?token=O1"
+    assert page_of(charge.action) == f"{server.url}/checkoutnow?token=O1"
 
 
 async def test_where_nobody_listens_nothing_is_done_and_a_look_up_is_unknown() -> None:

@@ -20,7 +20,7 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.paypal.server import PayPalDouble
-from tests.support.doubles import RETURN_URL, SettableClock, charge_request, visit
+from tests.support.doubles import RETURN_URL, SettableClock, charge_request, page_of, visit
 from tests.support.paypal import approve, approved, opened
 
 HOUR_MS = 60 * 60 * 1000
@@ -46,7 +46,7 @@ async def test_an_order_is_opened_with_our_ids_and_moves_no_money(paypal: Provid
     assert (experience["user_action"], experience["shipping_preference"]) == ("PAY_NOW", "NO_SHIPPING")
     found = await paypal.look_up(request)
     assert isinstance(found, RequiresAction)
-    assert found.action.url == f"{double.books.url}/checkoutnow?token={request.session_reference}"
+    assert page_of(found.action) == f"{double.books.url}/checkoutnow?token={request.session_reference}"
     assert charged(double, "chk_att_open") == []
 
 
@@ -116,7 +116,7 @@ async def test_a_buyer_who_goes_back_may_come_again(paypal: Provider) -> None:
     request = await opened(paypal, "att_back")
     found = await paypal.look_up(request)
     assert isinstance(found, RequiresAction)
-    answer = await visit(found.action.url, act="cancel")
+    answer = await visit(page_of(found.action), act="cancel")
     assert answer.headers["location"] == f"{RETURN_URL}?token={request.session_reference}"
     assert await paypal.look_up(request) == found
     await approve(paypal, request)

@@ -2,13 +2,16 @@
 
 import asyncio
 
+import httpx
 import msgspec
 import pytest
 
 from paidonce.providers.base import (
+    EMBEDDED,
     Accepted,
     Authorized,
     ChargeRequest,
+    ClientSecret,
     Declined,
     NotDone,
     NotFound,
@@ -20,7 +23,7 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.doubles import charge_request, modification, visit
+from tests.support.doubles import RETURN_URL, charge_request, modification, page_of, visit
 from tests.support.stripe import connected
 
 CONFIRM = r"POST /v1/payment_intents/\w+/confirm"
@@ -91,7 +94,7 @@ async def test_a_card_that_wants_the_bank_sends_the_buyer_there(
     assert isinstance(action, RequiresAction)
     assert action.reference == request.session_reference
     assert await stripe.look_up(request) == action
-    await visit(action.action.url, act=act)
+    await visit(page_of(action.action), act=act)
     found = await stripe.look_up(request)
     if act == "approve":
         assert isinstance(found, Succeeded)
@@ -108,7 +111,7 @@ async def test_a_buyer_who_never_approves_leaves_nothing_open(stripe: Provider, 
     closed = await stripe.close(request)
     assert isinstance(closed, Declined)
     assert (closed.code, closed.raw_code) == ("session_expired", "abandoned")
-    assert (await visit(action.action.url, act="approve")).status_code == 410
+    assert (await visit(page_of(action.action), act="approve")).status_code == 410
     assert "chk_left" not in double.books.ledger.charged()
 
 
@@ -264,3 +267,54 @@ async def test_a_request_with_a_key_that_is_being_executed_is_unknown(double: St
         assert {type(one) for one in both} <= {Succeeded, Unknown}
         assert isinstance(await stripe.look_up(request), Succeeded)
     assert double.books.ledger.charged()["chk_at-once"] == [1000]
+
+
+async def embedded(stripe: Provider, key: str, *, capture: bool = True) -> tuple[ChargeRequest, ClientSecret]:
+    """Open a payment in fields of Stripe's on the merchant's page."""
+    request = charge_request(key, EMBEDDED, capture=capture)
+    found = await stripe.open(request)
+    assert isinstance(found, RequiresAction)
+    assert isinstance(found.action, ClientSecret)
+    return msgspec.structs.replace(request, session_reference=found.reference), found.action
+
+
+async def confirm(double: StripeDouble, request: ChargeRequest, action: ClientSecret, method: str) -> httpx.Response:
+    """Confirm as Stripe's script on the merchant's page does."""
+    url = f"{double.books.url}/elements/{request.session_reference}"
+    return await visit(url, client_secret=action.secret, method=method, return_url=action.return_url or "")
+
+
+async def test_a_buyer_pays_in_embedded_fields_with_the_client_secret_and_we_never_charge(
+    stripe: Provider, double: StripeDouble
+) -> None:
+    request, action = await embedded(stripe, "fields")
+    assert action.return_url == RETURN_URL
+    assert "payment_method" not in double.requests[-1][2]
+    waiting = await stripe.charge(request)
+    assert isinstance(waiting, RequiresAction)
+    assert waiting.action == action
+    assert double.books.ledger.charged().get("chk_fields") is None
+    declined = await confirm(double, request, action, "pm_card_chargeDeclined")
+    assert declined.status_code == 402
+    assert await stripe.look_up(request) == waiting, "the buyer may try another card"
+    assert (await confirm(double, request, action, "pm_card_visa")).status_code == 303
+    assert isinstance(await stripe.look_up(request), Succeeded)
+    assert double.books.ledger.charged()["chk_fields"] == [1000]
+
+
+async def test_a_buyer_of_embedded_fields_authenticates_at_their_bank_and_the_amount_is_authorized(
+    stripe: Provider, double: StripeDouble
+) -> None:
+    request, action = await embedded(stripe, "fields3ds", capture=False)
+    bank = (await confirm(double, request, action, "pm_card_threeDSecure2Required")).headers["location"]
+    assert isinstance(await stripe.look_up(request), RequiresAction)
+    assert (await visit(bank, act="approve")).headers["location"].startswith(RETURN_URL)
+    assert isinstance(await stripe.look_up(request), Authorized)
+
+
+async def test_embedded_fields_that_are_closed_take_no_money(stripe: Provider, double: StripeDouble) -> None:
+    request, action = await embedded(stripe, "fieldsclosed")
+    assert isinstance(await stripe.close(request), Declined)
+    assert (await confirm(double, request, action, "pm_card_visa")).status_code == 400
+    assert isinstance(await stripe.look_up(request), Declined)
+    assert "chk_fieldsclosed" not in double.books.ledger.charged()

@@ -16,7 +16,7 @@ from paidonce.providers.base import (
     Succeeded,
 )
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.doubles import RETURN_URL, SettableClock, charge_request, visit
+from tests.support.doubles import RETURN_URL, SettableClock, charge_request, page_of, visit
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -32,7 +32,7 @@ async def opened(
 
 async def test_a_session_is_opened_with_our_ids_and_moves_no_money(stripe: Provider, double: StripeDouble) -> None:
     request, action = await opened(stripe, "open")
-    assert action.action.url == f"{double.books.url}/pay/{action.reference}"
+    assert page_of(action.action) == f"{double.books.url}/pay/{action.reference}"
     assert action.action.expires_at == request.expires_at
     _, _, sent = double.requests[-1]
     assert (sent["success_url"], sent["cancel_url"]) == (RETURN_URL, RETURN_URL)
@@ -47,7 +47,7 @@ async def test_a_session_that_the_buyer_paid_is_a_success_of_its_payment(
     stripe: Provider, double: StripeDouble
 ) -> None:
     request, action = await opened(stripe, "paid")
-    answer = await visit(action.action.url, act="pay", method="pm_card_visa")
+    answer = await visit(page_of(action.action), act="pay", method="pm_card_visa")
     assert (answer.status_code, answer.headers["location"]) == (303, RETURN_URL)
     found = await stripe.look_up(request)
     assert isinstance(found, Succeeded)
@@ -59,7 +59,7 @@ async def test_a_session_that_the_buyer_paid_is_a_success_of_its_payment(
 
 async def test_an_authorizing_session_holds_the_amount_until_it_is_captured(stripe: Provider) -> None:
     request, action = await opened(stripe, "hold", capture=False)
-    await visit(action.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(action.action), act="pay", method="pm_card_visa")
     found = await stripe.look_up(request)
     assert isinstance(found, Authorized)
     assert (found.amount, found.currency) == (1000, "USD")
@@ -69,9 +69,9 @@ async def test_a_declined_card_is_no_end_of_a_session_and_another_card_pays_it(
     stripe: Provider, double: StripeDouble
 ) -> None:
     request, action = await opened(stripe, "second-card")
-    await visit(action.action.url, act="pay", method="pm_card_chargeDeclined")
+    await visit(page_of(action.action), act="pay", method="pm_card_chargeDeclined")
     assert await stripe.look_up(request) == action
-    await visit(action.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(action.action), act="pay", method="pm_card_visa")
     assert isinstance(await stripe.look_up(request), Succeeded)
     assert double.books.ledger.charged()["chk_second-card"] == [1000]
 
@@ -81,7 +81,7 @@ async def test_a_session_whose_card_wants_the_bank_waits_for_the_buyer_there(
     stripe: Provider, act: str, *, paid: bool
 ) -> None:
     request, action = await opened(stripe, f"bank-{act}")
-    answer = await visit(action.action.url, act="pay", method="pm_card_threeDSecure2Required")
+    answer = await visit(page_of(action.action), act="pay", method="pm_card_threeDSecure2Required")
     assert "/3ds/" in answer.headers["location"]
     assert await stripe.look_up(request) == action
     await visit(answer.headers["location"], act=act)
@@ -90,11 +90,11 @@ async def test_a_session_whose_card_wants_the_bank_waits_for_the_buyer_there(
 
 async def test_a_closed_session_takes_no_money(stripe: Provider, double: StripeDouble) -> None:
     request, action = await opened(stripe, "closed")
-    await visit(action.action.url, act="pay", method="pm_card_chargeDeclined")
+    await visit(page_of(action.action), act="pay", method="pm_card_chargeDeclined")
     for closed in (await stripe.close(request), await stripe.close(request), await stripe.look_up(request)):
         assert isinstance(closed, Declined)
         assert (closed.code, closed.raw_code) == ("session_expired", "expired")
-    await visit(action.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(action.action), act="pay", method="pm_card_visa")
     assert "chk_closed" not in double.books.ledger.charged()
 
 
@@ -103,7 +103,7 @@ async def test_closing_a_session_that_was_paid_meanwhile_finds_the_payment(
     stripe: Provider, double: StripeDouble, *, capture: bool
 ) -> None:
     request, action = await opened(stripe, f"race-{capture}", capture=capture)
-    await visit(action.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(action.action), act="pay", method="pm_card_visa")
     found = await stripe.close(request)
     assert isinstance(found, Succeeded if capture else Authorized)
     assert not [one for one in double.requests if one[1].endswith("/expire")]
@@ -117,7 +117,7 @@ async def test_a_session_that_is_paid_between_the_look_up_and_the_close_is_looke
 
     async def paid_after_the_look_up(*arguments: object) -> object:
         found = await looked_up(*arguments)
-        await visit(action.action.url, act="pay", method="pm_card_visa")
+        await visit(page_of(action.action), act="pay", method="pm_card_visa")
         return found
 
     monkeypatch.setattr(stripe, "_look_up_charge", paid_after_the_look_up)
@@ -152,7 +152,7 @@ async def test_a_lost_answer_to_open_is_followed_by_another_session_that_is_paid
     second = await stripe.open(msgspec.structs.replace(charge_request("reopened"), call_number=2))
     assert isinstance(second, RequiresAction)
     assert second.reference != first.session_reference, "nobody has seen the first one"
-    await visit(second.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(second.action), act="pay", method="pm_card_visa")
     assert double.books.ledger.charged()["chk_reopened"] == [1000]
 
 
@@ -172,7 +172,7 @@ async def test_what_has_no_session_is_not_found_and_not_charged(stripe: Provider
 
 async def test_a_payment_that_takes_days_is_accepted(stripe: Provider, double: StripeDouble) -> None:
     request, action = await opened(stripe, "days")
-    await visit(action.action.url, act="pay", method="pm_card_visa")
+    await visit(page_of(action.action), act="pay", method="pm_card_visa")
     session = double.books.sessions[action.reference]
     double.books.intents[session["payment_intent"]]["status"] = "processing"
     assert await stripe.look_up(request) == Accepted(action.reference)

@@ -9,7 +9,7 @@ from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, RequiresActi
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Movement
 from paidonce.proving.doubles.stripe.server import StripeDouble
-from tests.support.doubles import PATIENCE_SECONDS, charge_request, modification, visit
+from tests.support.doubles import PATIENCE_SECONDS, charge_request, modification, page_of, visit
 from tests.support.raw_server import OK, raw_server
 from tests.support.stripe import connected, stripe_double
 
@@ -66,7 +66,7 @@ async def test_each_account_sees_its_own_objects_and_its_webhooks_alone() -> Non
                 assert isinstance(refused, NotDone)
                 page = await second.open(charge_request("second", HOSTED_PAGE, now=double.books.clock()))
                 assert isinstance(page, RequiresAction)
-                await visit(page.action.url, act="pay", method="pm_card_visa")
+                await visit(page_of(page.action), act="pay", method="pm_card_visa")
                 await receiver.wait_for_requests(2)
     assert all(request.startswith(b"POST /other ") for request in receiver.requests)
     assert all(b"chk_second" in request for request in receiver.requests)

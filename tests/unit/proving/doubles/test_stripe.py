@@ -25,7 +25,7 @@ from paidonce.proving.doubles.idempotency import IdempotencyKeys
 from paidonce.proving.doubles.stripe.books import Books
 from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeApi, StripeDouble
 from paidonce.proving.doubles.webhooks import WebhookTarget
-from tests.support.doubles import SettableClock, charge_request, modification, visit
+from tests.support.doubles import SettableClock, charge_request, modification, page_of, visit
 from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, Part, answer, raw_server
 from tests.support.stripe import WEBHOOK_SECRET, connected, stripe_double
@@ -137,9 +137,9 @@ async def test_the_buyers_page_shows_the_price_and_goes_where_it_is_told(double:
         action = await stripe.open(charge_request("page", now=double.books.clock(), expires_at=double.books.clock()))
     assert isinstance(action, RequiresAction)
     async with httpx.AsyncClient() as browser:
-        assert "1000 USD" in (await browser.get(action.action.url)).text
+        assert "1000 USD" in (await browser.get(page_of(action.action))).text
         assert (await browser.get(f"{double.books.url}/pay/cs_test_unknown")).status_code == 404
-    canceled = await visit(action.action.url, act="cancel")
+    canceled = await visit(page_of(action.action), act="cancel")
     assert (canceled.status_code, canceled.headers["location"]) == (303, "https://shop.example/return/1")
     assert double.books.sessions[action.reference]["status"] == "open", "whoever went back may come again"
 

@@ -24,6 +24,7 @@ def routes(double: Double[Books]) -> Sequence[BaseRoute]:
     return [
         Route("/pay/{id}", _checkout_page(double), methods=["GET", "POST"]),
         Route("/3ds/{id}", _bank_page(double), methods=["GET", "POST"]),
+        Route("/elements/{id}", _confirm_with_secret(double), methods=["POST"]),
         Route("/double/refunds/{id}/{status}", _settle_refund(double), methods=["POST"]),
     ]
 
@@ -79,6 +80,32 @@ def _bank_page(double: Double[Books]) -> Page:
         return RedirectResponse(next_url, 303)
 
     return page
+
+
+def _confirm_with_secret(double: Double[Books]) -> Page:
+    """Return the call of Stripe's script on a merchant's page: it confirms with ``client_secret`` and ``method``, and
+    sends the buyer to ``return_url``, or to their bank.
+    """
+    books = double.books
+
+    async def confirm(request: Request) -> Response:
+        given = await _form(request)
+        try:
+            intent = _found(books, "payment_intent", request.path_params["id"])
+        except StripeFailure:
+            return _html("There is no such payment.", 404)
+        if given.get("client_secret") != intent["client_secret"]:
+            return _html("This is not the client secret.", 401)
+        try:
+            payments.confirm(books, intent, {"payment_method": given["method"], "return_url": given["return_url"]})
+        except StripeFailure as failed:
+            return response(failed.reply)
+        finally:
+            await double.send_events()
+        action = intent["next_action"]
+        return RedirectResponse(action["redirect_to_url"]["url"] if action else given["return_url"], 303)
+
+    return confirm
 
 
 def _settle_refund(double: Double[Books]) -> Page:
