@@ -8,10 +8,11 @@ from typing import Any, Final, get_args
 import httpx
 import msgspec
 
-from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Evidence, Modification, Provider, Redirect
+from paidonce.providers.base import HOSTED_PAGE, BuyerAction, ChargeRequest, Evidence, Modification, Provider
 from paidonce.proving.doubles.adyen.server import AdyenDouble
 from tests.conformance.providers.kits import Kit, Running
 from tests.support.adyen import adyen_double, connected, item, signed, webhook
+from tests.support.doubles import page_of
 
 
 def token(name: str) -> str:
@@ -86,15 +87,15 @@ class AdyenKit(Kit):
             "one of two": webhook(other, {**right, "pspReference": "PY3"}),
         }
 
-    async def approve(self, action: Redirect) -> None:
+    async def approve(self, action: BuyerAction) -> None:
         await self._act(action, act="pay", method="approved")
 
-    async def decline(self, action: Redirect) -> None:
+    async def decline(self, action: BuyerAction) -> None:
         await self._act(action, act="cancel")
 
-    async def _act(self, action: Redirect, **form: str) -> None:
+    async def _act(self, action: BuyerAction, **form: str) -> None:
         async with httpx.AsyncClient(timeout=60) as browser:
-            assert (await browser.post(action.url, data=form)).status_code == 303
+            assert (await browser.post(page_of(action), data=form)).status_code == 303
 
     async def money_moved(self, checkout_id: str) -> list[int]:
         return self._double.books.ledger.charged_or_held().get(checkout_id, [])

@@ -5,10 +5,10 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from paidonce.providers.base import HOSTED_PAGE, Provider, Redirect
+from paidonce.providers.base import HOSTED_PAGE, BuyerAction, Provider
 from paidonce.proving.doubles.mollie.server import MollieDouble
 from tests.conformance.providers.kits import Kit, Running
-from tests.support.doubles import visit
+from tests.support.doubles import page_of, visit
 from tests.support.mollie import CAPTURE, PAYMENT, WEBHOOK_SECRET, connected, event, mollie_double, signed
 
 CARD: Final = "creditcard"
@@ -78,19 +78,19 @@ class MollieKit(Kit):
     def method(self, chosen: str) -> str:
         return CARD if chosen in CHOICES else chosen
 
-    async def choose(self, action: Redirect, chosen: str) -> None:
+    async def choose(self, action: BuyerAction, chosen: str) -> None:
         await self._act(action, **CHOICES[chosen])
 
-    async def approve(self, action: Redirect) -> None:
-        payment = self._double.books.found(action.url.rpartition("/")[2]).payment
+    async def approve(self, action: BuyerAction) -> None:
+        payment = self._double.books.found(page_of(action).rpartition("/")[2]).payment
         declines = payment["method"] == DECLINED_AFTERWARDS
         await self.choose(action, "card_expired" if declines else CARD)
 
-    async def decline(self, action: Redirect) -> None:
+    async def decline(self, action: BuyerAction) -> None:
         await self._act(action, act="cancel")
 
-    async def _act(self, action: Redirect, **form: str) -> None:
-        assert (await visit(action.url, **form)).status_code == 303
+    async def _act(self, action: BuyerAction, **form: str) -> None:
+        assert (await visit(page_of(action), **form)).status_code == 303
 
     async def money_moved(self, checkout_id: str) -> list[int]:
         return self._double.books.ledger.charged_or_held().get(checkout_id, [])

@@ -20,7 +20,7 @@ from paidonce.providers.base import (
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.mollie import payments
 from paidonce.proving.doubles.mollie.server import MollieDouble
-from tests.support.doubles import charge_request, modification, visit
+from tests.support.doubles import charge_request, modification, page_of, visit
 from tests.support.mollie import CAPTURE, PAYMENT, connected
 from tests.support.raw_server import Part, answer, raw_server
 
@@ -34,7 +34,7 @@ async def bought(mollie: Provider, key: str, *, capture: bool = True, settlement
     request = charge_request(key, capture=capture)
     found = await mollie.open(request)
     assert isinstance(found, RequiresAction)
-    await visit(found.action.url, act="pay", settlement=settlement)
+    await visit(page_of(found.action), act="pay", settlement=settlement)
     proof = await mollie.look_up(msgspec.structs.replace(request, session_reference=found.reference))
     assert isinstance(proof, Succeeded if capture else Authorized)
     return found.reference

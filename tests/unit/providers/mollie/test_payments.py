@@ -29,6 +29,7 @@ MINUTE_MS = 60_000
 async def opened(mollie: Provider, request: ChargeRequest) -> tuple[ChargeRequest, Redirect]:
     found = await mollie.open(request)
     assert isinstance(found, RequiresAction)
+    assert isinstance(found.action, Redirect)
     return msgspec.structs.replace(request, session_reference=found.reference), found.action
 
 

@@ -24,7 +24,7 @@ from paidonce.providers.base import (
     Succeeded,
 )
 from paidonce.proving.doubles.mollie.server import MollieDouble
-from tests.support.doubles import SettableClock, charge_request, modification, visit
+from tests.support.doubles import SettableClock, charge_request, modification, page_of, visit
 from tests.support.mollie import CAPTURE, PAYMENT, REFUND, WEBHOOK_SECRET, connected, event, signed
 from tests.support.raw_server import Part, answer, raw_server
 
@@ -60,7 +60,7 @@ async def bought(mollie: Provider, key: str, *, capture: bool = True, **form: st
     found = await mollie.open(charge_request(key, capture=capture))
     assert isinstance(found, RequiresAction)
     if form.get("act") != "wait":
-        await visit(found.action.url, **({"act": "pay"} | form))
+        await visit(page_of(found.action), **({"act": "pay"} | form))
     return found.reference
 
 

@@ -15,7 +15,7 @@ from paidonce.proving.doubles.adyen.server import API_KEY, AdyenDouble
 from paidonce.proving.doubles.faults import FaultSource
 from paidonce.proving.doubles.webhooks import Event, WebhookTarget
 from tests.support.adyen import HMAC_KEY, adyen_double, connected
-from tests.support.doubles import SettableClock, charge_request, modification, visit
+from tests.support.doubles import SettableClock, charge_request, modification, page_of, visit
 from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, raw_server
 
@@ -207,7 +207,7 @@ async def test_webhooks_are_sent_to_the_account_and_believed_by_the_connector() 
                 request = charge_request("hook", HOSTED_PAGE, now=double.books.clock(), capture=False)
                 opened = await adyen.open(request)
                 assert isinstance(opened, RequiresAction)
-                await visit(opened.action.url, act="pay", method="approved")
+                await visit(page_of(opened.action), act="pay", method="approved")
                 await receiver.wait_for_requests(1)
                 (sent,) = receiver.requests
                 head, _, body = sent.partition(b"\r\n\r\n")
