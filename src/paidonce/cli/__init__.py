@@ -290,6 +290,13 @@ def simulator(
 
 
 @main.command()
+@click.option(
+    "--provider",
+    default="simulator",
+    show_default=True,
+    type=click.Choice(["simulator", "stripe"]),
+    help="The provider. Of a real one, a double is started.",
+)
 @click.option("--seconds", default=60.0, show_default=True, help="How long clients buy while processes are killed.")
 @click.option("--seed", type=int, help="Seed of a run; the same seed repeats its choices. Default: random.")
 @click.option("--database", default="", help="URL of an empty PostgreSQL database. Default: a new SQLite file.")
@@ -300,13 +307,22 @@ def simulator(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder in which to keep databases and logs."
 )
 def prove(
-    *, seconds: float, seed: int | None, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
+    *,
+    provider: str,
+    seconds: float,
+    seed: int | None,
+    database: str,
+    workers: int,
+    clients: int,
+    as_json: bool,
+    keep: Path | None,
 ) -> None:
     """Test the guarantees on this machine: kill real processes, inject faults, compare with the provider's records."""
     from paidonce.cli.proving import run_proof
     from paidonce.ids import new_seed
 
     run_proof(
+        provider=provider,
         seconds=seconds,
         seed=new_seed() if seed is None else seed,
         database=database,

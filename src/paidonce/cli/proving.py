@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from paidonce.proving.kits import KITS
 from paidonce.proving.outcome import Verdict
 from paidonce.proving.plan import Plan
 from paidonce.proving.report import render
@@ -20,7 +21,15 @@ EXITS = {Verdict.KEPT: 0, Verdict.BROKEN: 1, Verdict.NOT_PROVEN: 3}
 
 
 def run_proof(
-    *, seconds: float, seed: int, database: str, workers: int, clients: int, as_json: bool, keep: Path | None
+    *,
+    provider: str,
+    seconds: float,
+    seed: int,
+    database: str,
+    workers: int,
+    clients: int,
+    as_json: bool,
+    keep: Path | None,
 ) -> None:
     """Run a proof and print its report. Exits with 1 on a violation, and with 3 where too little was tested."""
     with _folder(keep) as folder:
@@ -31,6 +40,7 @@ def run_proof(
             workers=workers,
             clients=clients,
             folder=folder,
+            kit=KITS[provider],
         )
         with click.progressbar(length=1000, label="Proving", file=sys.stderr, item_show_func=str) as bar:
 

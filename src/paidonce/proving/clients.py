@@ -9,17 +9,22 @@ import msgspec
 
 from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw, seeded
+from paidonce.proving.buyers import Behavior, Browsers, page_of
+from paidonce.proving.kits import Kit
 from paidonce.proving.oracle import Acknowledged
-from paidonce.proving.plan import METHODS
+from paidonce.proving.provider import merchants
 
 CANCEL_SHARE: Final = 0.04  # The share of checkouts that are canceled while they are being paid.
-HOLD_SHARE: Final = 0.08  # The share that are authorized first and captured later.
+HOLD_SHARE: Final = 0.08  # The share that are authorized first.
+VOID_SHARE: Final = 0.25  # The share of authorized checkouts that are canceled; half of the others' amount is captured.
 REFUND_SHARE: Final = 0.10  # The share that are partially refunded after they are completed.
 # Faster retries, or retries without backoff, would take the CPU that the service needs to restart.
 RETRY_SECONDS_MIN: Final = 0.05
 RETRY_SECONDS_MAX: Final = 0.4
 WAIT_SECONDS: Final = 1
-MERCHANTS: Final = 8
+ACTION_WAITS_MAX: Final = 5  # How often a client waits for the page that it is to be shown.
+OTHER_WAYS_MAX: Final = 40  # How often a client tries to pay in another way, while the first session is closed.
+PAGE: Final = "hosted page"
 
 
 class Purchase(msgspec.Struct, kw_only=True):
@@ -29,10 +34,12 @@ class Purchase(msgspec.Struct, kw_only=True):
     merchant_id: str
     amount: int
     method: str
+    held: bool = False
     checkout_id: str | None = None
     paid_at: float | None = None
     status: str | None = None
     cancel_acknowledged: bool = False
+    behavior: Behavior | None = None
     attempt_ids: set[str] = msgspec.field(default_factory=set)
     refund_ids: set[str] = msgspec.field(default_factory=set)
 
@@ -51,14 +58,20 @@ class Purchase(msgspec.Struct, kw_only=True):
 
 
 class Clients:
-    """Concurrent buyers at one server. ``purchases`` is what they remember."""
+    """Concurrent buyers at one server. ``purchases`` is what they remember, and ``abandoned`` the ids of checkouts that
+    their buyers will not pay.
+    """
 
-    def __init__(self, http: HttpClient, seed: int, concurrency: int) -> None:
+    def __init__(self, http: HttpClient, kit: Kit, browsers: Browsers, *, seed: int, concurrency: int) -> None:
         self._http = http
+        self._methods = dict(kit.tokens) | ({PAGE: kit.pages} if kit.has_pages else {})
+        self._tokens = dict(kit.tokens)
+        self._browsers = browsers
         self._seed = seed
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
         self.purchases: list[Purchase] = []
+        self.abandoned: set[str] = set()
         self.requests = 0
         self.repeats = 0
         self.unexpected: list[str] = []
@@ -78,15 +91,15 @@ class Clients:
             count += 1
             purchase = Purchase(
                 key=f"{number}-{count}",
-                merchant_id=f"merchant-{draw.randrange(MERCHANTS)}",
+                merchant_id=draw.choice(merchants()),
                 amount=draw.randrange(100, 100_000) // 10_000 * 10_000 + 100,
-                method=draw.choices(list(METHODS), weights=list(METHODS.values()))[0],
+                method=draw.choices(list(self._methods), weights=list(self._methods.values()))[0],
+                held=draw.random() < HOLD_SHARE,
             )
             self.purchases.append(purchase)
             await self._purchase(purchase, draw)
 
     async def _purchase(self, purchase: Purchase, draw: Draw) -> None:
-        held = draw.random() < HOLD_SHARE
         created = await self._until_answered(
             "POST",
             "/checkouts",
@@ -95,50 +108,81 @@ class Clients:
                 "amount": purchase.amount,
                 "currency": "EUR",
                 "idempotencyKey": purchase.key,
-                "captureMethod": "manual" if held else "automatic",
+                "captureMethod": "manual" if purchase.held else "automatic",
             },
             expected={201},
         )
         purchase.checkout_id = created["id"]
         path = f"/checkouts/{purchase.checkout_id}"
-        pay = self._until_answered("POST", f"{path}/pay", {"paymentMethod": purchase.method}, expected={202, 409, 410})
         if draw.random() < CANCEL_SHARE:
-            paid, canceled = await asyncio.gather(
-                pay, self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
-            )
+            paying = asyncio.create_task(self._pay(purchase, path, purchase.method))
+            canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
+            await paying
             purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
         else:
-            paid = await pay
+            await self._pay(purchase, path, purchase.method)
+        # Like real buyers, they wait for the outcome, or for a while, before they buy again.
+        settled = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        if purchase.method == PAGE:
+            settled = await self._on_page(purchase, path, settled, draw)
+        purchase.status = settled["status"]
+        if settled["status"] == ("AUTHORIZED" if purchase.held else "COMPLETED"):
+            await self._follow_up(purchase, path, draw)
+
+    async def _pay(self, purchase: Purchase, path: str, method: str) -> dict[str, Any]:
+        body = {} if method == PAGE else {"paymentMethod": method}
+        paid = await self._until_answered("POST", f"{path}/pay", body, expected={202, 409, 410})
         if "attempt" in paid:
             purchase.paid_at = time.monotonic()
             purchase.attempt_ids.add(paid["attempt"]["id"])
-        # Like real buyers, they wait for the outcome, or for a while, before they buy again.
-        settled = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
-        purchase.status = settled["status"]
-        if settled["status"] == ("AUTHORIZED" if held else "COMPLETED") and (held or draw.random() < REFUND_SHARE):
-            await self._follow_up(purchase, path, held=held)
+        return paid
 
-    async def _follow_up(self, purchase: Purchase, path: str, *, held: bool) -> None:
-        """Capture an authorized checkout, or send several concurrent refunds of a completed one, with repeated keys."""
-        if held:
-            answer = await self._until_answered(
-                "POST",
-                f"{path}/capture",
-                {"amount": purchase.amount // 2},
-                expected={202, 409, 410},
-                key=f"{purchase.key}-capture",
-            )
+    async def _on_page(self, purchase: Purchase, path: str, checkout: dict[str, Any], draw: Draw) -> dict[str, Any]:
+        """Act as the buyer who is sent to a page; returns the checkout afterwards."""
+        for _ in range(ACTION_WAITS_MAX):
+            if checkout["status"] != "PROCESSING" or page_of(checkout):
+                break
+            checkout = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        page = page_of(checkout)
+        if page is None:
+            return checkout
+        purchase.behavior = behavior = self._browsers.behavior(draw)
+        await self._browsers.visit(page, behavior, draw)
+        if behavior is Behavior.PAYS_OTHERWISE:
+            await self._pay_otherwise(purchase, path, draw)
+        if behavior in (Behavior.NEVER_PAYS, Behavior.DECLINES):
+            self.abandoned.add(page.checkout_id)
+            return checkout
+        return await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+
+    async def _pay_otherwise(self, purchase: Purchase, path: str, draw: Draw) -> None:
+        """Pay with a token. It is refused until the session of the page is closed."""
+        method = draw.choices(list(self._tokens), weights=list(self._tokens.values()))[0]
+        for _ in range(OTHER_WAYS_MAX):
+            paid = await self._pay(purchase, path, method)
+            if paid.get("code") != "payment_in_progress":
+                return
+            await asyncio.sleep(RETRY_SECONDS_MIN)
+
+    async def _follow_up(self, purchase: Purchase, path: str, draw: Draw) -> None:
+        """Capture half of an authorized checkout or cancel it, or send several concurrent refunds of a completed one,
+        with repeated keys.
+        """
+        half = {"amount": purchase.amount // 2}
+        if purchase.held and draw.random() < VOID_SHARE:
+            canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
+            purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
+        elif purchase.held:
+            key = f"{purchase.key}-capture"
+            answer = await self._until_answered("POST", f"{path}/capture", half, expected={202, 409, 410}, key=key)
             if "attempt" in answer:
                 purchase.attempt_ids.add(answer["attempt"]["id"])
-            return
-        half = {"amount": purchase.amount // 2}
-        answers = await asyncio.gather(
-            *(
-                self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=f"{purchase.key}-{key}")
-                for key in ("refund-1", "refund-2", "refund-2", "refund-3")
+        elif draw.random() < REFUND_SHARE:
+            keys = [f"{purchase.key}-{name}" for name in ("refund-1", "refund-2", "refund-2", "refund-3")]
+            answers = await asyncio.gather(
+                *(self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=key) for key in keys)
             )
-        )
-        purchase.refund_ids |= {answer["id"] for answer in answers if "id" in answer}
+            purchase.refund_ids |= {answer["id"] for answer in answers if "id" in answer}
 
     async def _until_answered(
         self,

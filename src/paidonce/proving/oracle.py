@@ -58,11 +58,20 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     attempt_status: str | None = None
 
 
-UNDER_WAY: Final = ("READY", "SENT", "UNKNOWN", "NEEDS_REVIEW")
+UNDER_WAY: Final = ("READY", "SENT", "REQUIRES_ACTION", "ACCEPTED", "UNKNOWN", "NEEDS_REVIEW")
 FINAL: Final = ("COMPLETED", "CANCELED", "EXPIRED")
 BESIDE: Final = ("REFUND", "REVERSAL")  # Kinds of attempts that do not move a checkout.
 # Events of an attempt that do not end it.
-OPENING: Final = ("processing", "started", "created", "unknown", "needs_review")
+OPENING: Final = (
+    "processing",
+    "started",
+    "created",
+    "requires_action",
+    "accepted",
+    "closing",
+    "unknown",
+    "needs_review",
+)
 ALLOWED: Final = {
     "PENDING": ("PROCESSING", "CANCELED", "EXPIRED"),
     "PROCESSING": ("COMPLETED", "AUTHORIZED", "FAILED"),

@@ -22,10 +22,12 @@ class Verdict(StrEnum):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a proof found in ``seconds`` in total; faults were injected during ``struck_seconds``.
 
-    ``missing`` are the faults and payment methods that did not occur.
+    ``missing`` are the faults, payment methods and acts of buyers that did not occur. ``methods`` counts these acts,
+    too.
     """
 
     seed: int
+    provider: str
     database: str
     seconds: float
     struck_seconds: float

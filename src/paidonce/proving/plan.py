@@ -7,6 +7,7 @@ import msgspec
 
 from paidonce.database_url import DatabaseUrl, parse_database_url
 from paidonce.payments.schedule import LookupSchedule
+from paidonce.proving.kits import SIMULATOR, Kit
 
 LEASE_SECONDS: Final = 2.0
 PROVIDER_TIMEOUT_SECONDS: Final = 1.0
@@ -18,21 +19,6 @@ SCHEDULE: Final = LookupSchedule(first_seconds=0.001)  # All delays scale with i
 # With more concurrent calls, a machine with few cores would time out and retry all the time.
 PROVIDER_CONCURRENCY: Final = 40
 
-# The weight of each payment method. The simulator adds its own faults to all of them, from its seed.
-METHODS: Final = {
-    "tok_success": 40,
-    "tok_declined_insufficient_funds": 6,
-    "tok_timeout_then_success": 3,
-    "tok_timeout_then_decline": 2,
-    "tok_error_then_success": 6,
-    "tok_error_after_charge": 6,
-    "tok_unknown_then_success": 3,
-    "tok_webhook_first": 4,
-    "tok_webhook_twice": 4,
-    "tok_webhook_never": 4,
-    "tok_delay_300": 4,
-}
-
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A proof to run. All random choices derive from ``seed``."""
@@ -43,6 +29,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     clients: int
     folder: Path
+    kit: Kit = SIMULATOR
 
     @property
     def database(self) -> DatabaseUrl:
@@ -62,25 +49,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def end_seconds_max(self) -> float:
         """How long a payment may take to end after the last fault: twice the lease and the longest fault."""
-        return 2 * LEASE_SECONDS + longest_fault_seconds()
+        return 2 * LEASE_SECONDS + longest_fault_seconds(phases=self.kit.phases)
 
 
-def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE) -> float:
+def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE, *, phases: int = 2) -> float:
     """Return how long the provider can delay one payment: all of its faulty calls and look-ups in a row, each for
-    the whole time-out, with the longest pauses between them, and the response at the last moment.
+    the whole time-out, with the longest pauses between them, and the response at the last moment. ``phases`` is the
+    number of calls and look-ups that fail on their own: at the simulator, a call and its look-up.
     """
-    faults = 2 * FAULTY_CALLS_MAX
+    faults = phases * FAULTY_CALLS_MAX
     pauses_ms = [schedule.next_due_at(0, number, 1.0) or 0 for number in range(faults)]
     return (faults + 1) * PROVIDER_TIMEOUT_SECONDS + sum(pauses_ms) / 1000 + faults * POLL_SECONDS
 
 
-def environment(plan: Plan, port: int, simulator_url: str, secret: str) -> dict[str, str]:
+def environment(plan: Plan, port: int) -> dict[str, str]:
     """Return the settings of the service processes."""
     return {
         "DATABASE_URL": plan.database_url,
         "PORT": str(port),
-        "PAIDONCE_SIMULATOR_URL": simulator_url,
-        "PAIDONCE_SIMULATOR_WEBHOOK_SECRET": secret,
         "PAIDONCE_LEASE_SECONDS": str(LEASE_SECONDS),
         "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": str(PROVIDER_TIMEOUT_SECONDS),
         "PAIDONCE_RECONCILE_FIRST_SECONDS": str(SCHEDULE.first_seconds),

@@ -16,13 +16,16 @@ WRITER: Final = re.compile(rb'"writer_pid": (\d+)')
 
 
 class Process:
-    """One process that runs ``paidonce …`` until it is killed or ended."""
+    """One process that runs ``paidonce …``, or another module, until it is killed or ended."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], environment: dict[str, str], folder: Path, *, module: str = "paidonce"
+    ) -> None:
         self.name = name
         self.kills = 0
         self.writer_kills = 0  # The kills that hit the writer process.
         self.stops = 0
+        self._module = module
         self._arguments = arguments
         self._environment = environment
         self._folder = folder
@@ -37,7 +40,7 @@ class Process:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "paidonce",
+                self._module,
                 *self._arguments,
                 env={**os.environ, **self._environment},
                 cwd=self._folder,

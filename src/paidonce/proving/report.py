@@ -24,10 +24,10 @@ def render(outcome: Outcome) -> str:
     limit = outcome.end_seconds_max
     stopped = f"{outcome.stops} workers stopped beyond their lease"
     lines = [
-        f"paidonce on {outcome.database}, seed {outcome.seed}, {outcome.seconds:.0f} seconds",
+        f"paidonce with {outcome.provider} on {outcome.database}, seed {outcome.seed}, {outcome.seconds:.0f} seconds",
         "",
         f"  Purchases       {outcome.checkouts:>7}   {_shares(outcome.statuses)}",
-        f"  Payments        {outcome.payments:>7}   with {len(outcome.methods)} different payment methods",
+        f"  Payments        {outcome.payments:>7}   {_shares(outcome.methods)}",
         f"  Requests        {outcome.requests:>7}   {outcome.repeats} of them retries without a response",
         f"  Kills           {outcome.kills:>7}   {outcome.writer_kills} of them writer processes; and {stopped}",
         f"  Downtime        {outcome.down_seconds:>7.1f}   seconds in total, after kills of the server",

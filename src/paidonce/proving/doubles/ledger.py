@@ -17,7 +17,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``id`` is the provider's id of what moved it, such as a refund, and ``payment_id`` the id of the payment that it
     belongs to, which is the reference of a charge in paidonce. ``operation_key`` is the key of our attempt; empty where
-    the provider is not told it.
+    the provider is not told it. ``account`` is the credential of the account that owns it.
     """
 
     kind: MovementKind
@@ -28,6 +28,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     checkout_id: str
     operation_key: str
     moved_at: Instant
+    account: str = ""
 
 
 class Ledger:

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.clock import Clock
-from paidonce.providers.simulator.faults import BEFORE, LATE_MS_MAX, SLOW_MS_MAX, Draw, Fault, FaultPlan
+from paidonce.providers.simulator.faults import BEFORE, KINDS, LATE_MS_MAX, SLOW_MS_MAX, Draw, Fault, FaultPlan
 from paidonce.proving.doubles.calls import ApiCall, ApiFailure, BooksT_co, PreparedCall, ProviderApi, Reply
 from paidonce.proving.doubles.faults import FaultSource
 from paidonce.proving.doubles.idempotency import IdempotencyKeys
@@ -147,7 +147,7 @@ class Double(Generic[BooksT_co]):
         return response(Reply(200, self.books.as_json()))
 
     async def _show_faults(self, _request: Request) -> Response:
-        return response(Reply(200, {"data": dict(self.faults)}))
+        return response(Reply(200, {"data": dict(self.faults), "kinds": list(KINDS)}))
 
     async def _order_faults(self, request: Request) -> Response:
         for one in msgspec.json.decode(await request.body(), type=list[dict[str, str]]):

@@ -64,6 +64,7 @@ class Books:
                 checkout_id=intent["metadata"].get("paidonce_checkout", ""),
                 operation_key=self.idempotency_key if by_call else source["metadata"].get("paidonce_key", ""),
                 moved_at=self.clock(),
+                account=self.owner_of(intent["id"]),
             )
         )
 

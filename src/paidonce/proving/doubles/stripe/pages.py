@@ -34,13 +34,13 @@ def _checkout_page(double: Double[Books]) -> Page:
     books = double.books
 
     async def page(request: Request) -> Response:
+        given = await _form(request)
         try:
             session = _found(books, "checkout.session", request.path_params["id"])
         except StripeFailure:
             return _html("This page does not exist.", 404)
         sessions.expire_due(books)
         if request.method == "POST":
-            given = await _form(request)
             if given.get("act") == "cancel":
                 next_url = session["cancel_url"] or session["success_url"]
             else:
@@ -60,6 +60,7 @@ def _bank_page(double: Double[Books]) -> Page:
     books = double.books
 
     async def page(request: Request) -> Response:
+        given = await _form(request)
         try:
             intent = _found(books, "payment_intent", request.path_params["id"])
         except StripeFailure:
@@ -69,7 +70,7 @@ def _bank_page(double: Double[Books]) -> Page:
         if request.method != "POST":
             return _html(f"<h1>Your bank</h1><p>{_price(intent)}</p>{_button('approve')}{_button('refuse')}")
         return_url = intent["next_action"]["redirect_to_url"]["return_url"]
-        payments.authenticate(books, intent, approved=(await _form(request)).get("act") == "approve")
+        payments.authenticate(books, intent, approved=given.get("act") == "approve")
         session = sessions.session_of(books, intent)
         if session is None:
             query = urlencode({"payment_intent": intent["id"], "redirect_status": "succeeded"})
@@ -119,7 +120,7 @@ def _settle_refund(double: Double[Books]) -> Page:
 
 
 def _found(books: Books, kind: str, object_id: str) -> Json:
-    """Return what a page shows. What follows is done for the account that it belongs to."""
+    """Return what a page shows. What follows, until anything is awaited, is done for the account that it belongs to."""
     books.secret_key, books.idempotency_key = books.owner_of(object_id), ""
     return books.found(kind, object_id)
 

@@ -1,0 +1,144 @@
+"""The buyers of a proof on the provider's pages: they approve, decline and try again, return late, twice or never."""
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from paidonce.http_client import HttpClient, NoAnswer
+from paidonce.ids import Draw
+from paidonce.proving.kits import Kit, Steps
+
+LATE_SECONDS: Final = (0.5, 2.5)
+RETURN_TRIES: Final = 3
+RETURN_PAUSE_SECONDS: Final = 0.4
+FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Behavior(StrEnum):
+    """What a buyer does who is sent to a page."""
+
+    APPROVES = "approves"
+    APPROVES_LATE = "approves late"
+    APPROVES_TWICE = "approves twice at once"
+    DECLINES_FIRST = "declines, then approves"
+    DECLINES = "declines, and leaves"
+    RETURNS_TWICE = "approves, and returns twice"
+    NEVER_RETURNS = "approves, and never returns"
+    NEVER_PAYS = "never visits the page"
+    PAYS_OTHERWISE = "pays with a token instead"
+
+
+WEIGHTS: Final = {
+    Behavior.APPROVES: 8,
+    Behavior.APPROVES_LATE: 2,
+    Behavior.APPROVES_TWICE: 2,
+    Behavior.DECLINES_FIRST: 3,
+    Behavior.DECLINES: 2,
+    Behavior.RETURNS_TWICE: 2,
+    Behavior.NEVER_RETURNS: 4,
+    Behavior.NEVER_PAYS: 3,
+    Behavior.PAYS_OTHERWISE: 2,
+}
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page that a buyer was shown, to pay for a checkout."""
+
+    checkout_id: str
+    url: str
+
+
+class Browsers:
+    """The browsers of all buyers. ``provider`` serves the pages, and ``service`` is where buyers return to.
+
+    ``shown`` are all pages that anybody was shown.
+    """
+
+    def __init__(self, kit: Kit, provider: HttpClient, service: HttpClient) -> None:
+        self._kit = kit
+        self._provider = provider
+        self._service = service
+        self.shown: set[Page] = set()
+
+    def behavior(self, draw: Draw) -> Behavior:
+        """Choose what a buyer does."""
+        known = [one for one in WEIGHTS if one is not Behavior.PAYS_OTHERWISE or self._kit.tokens]
+        return draw.choices(known, weights=[WEIGHTS[one] for one in known])[0]
+
+    async def visit(self, page: Page, behavior: Behavior, draw: Draw) -> None:
+        """Do on a page what the behavior says."""
+        self.shown.add(page)
+        approval = draw.choice(self._kit.approvals)
+        decline = draw.choice(self._kit.declines)
+        match behavior:
+            case Behavior.NEVER_PAYS | Behavior.PAYS_OTHERWISE:
+                return
+            case Behavior.DECLINES:
+                await self._return(await self._submit(page.url, decline))
+            case Behavior.DECLINES_FIRST:
+                await self._return(await self._submit(page.url, decline))
+                await self._return(await self._submit(page.url, approval))
+            case Behavior.APPROVES_TWICE:
+                both = await asyncio.gather(self._submit(page.url, approval), self._submit(page.url, approval))
+                await asyncio.gather(*(self._return(url) for url in both))
+            case Behavior.NEVER_RETURNS:
+                await self._submit(page.url, approval)
+            case _:
+                if behavior is Behavior.APPROVES_LATE:
+                    await asyncio.sleep(draw.uniform(*LATE_SECONDS))
+                url = await self._submit(page.url, approval)
+                await self._return(url)
+                if behavior is Behavior.RETURNS_TWICE:
+                    await self._return(url)
+
+    async def approve_all_again(self, draw: Draw) -> None:
+        """Approve on every page that was ever shown, as buyers who left a tab open do."""
+        for page in sorted(self.shown, key=lambda one: one.url):
+            await self._submit(page.url, draw.choice(self._kit.approvals))
+
+    async def _submit(self, url: str, steps: Steps) -> str:
+        """Submit forms, each on the page that the one before led to; returns where the buyer is in the end."""
+        for form in steps:
+            try:
+                answer = await self._provider.request("POST", _path(url), urlencode(form).encode(), headers=FORM)
+            except NoAnswer:
+                return ""
+            if answer.status != HTTPStatus.SEE_OTHER:
+                return ""
+            url = answer.headers["Location"]
+        return url
+
+    async def _return(self, url: str) -> None:
+        """Go to where the provider sent the buyer. A browser tries a few times, and then the buyer gives up."""
+        if "/return/" not in url:
+            return
+        for _ in range(RETURN_TRIES):
+            try:
+                answer = await self._service.request("GET", _path(url))
+            except NoAnswer:
+                answer = None
+            if answer and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return
+            await asyncio.sleep(RETURN_PAUSE_SECONDS)
+
+
+def page_of(checkout: dict[str, object]) -> Page | None:
+    """Return the page that the buyer of a checkout must visit; None where there is none."""
+    attempt = checkout.get("attempt")
+    action = attempt.get("action") if isinstance(attempt, dict) else None
+    return Page(str(checkout["id"]), action["url"]) if action else None
+
+
+def behaviors(kit: Kit) -> Sequence[Behavior]:
+    """Return what buyers of a provider may do."""
+    return [one for one in Behavior if kit.has_pages and (kit.tokens or one is not Behavior.PAYS_OTHERWISE)]
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
