@@ -6,6 +6,8 @@ RUN_LOCK := $(if $(filter postgres%,$(DATABASE_URL)),postgres,run)
 UV := $(or $(shell command -v uv),.make/uv/bin/uv)
 # Half of what tests do is to wait for other processes. The files come in order: those that take longest come first.
 TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+# A kill storm with each of them ends `make prove`.
+PROVE_PROVIDERS ?= simulator stripe
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
@@ -41,7 +43,7 @@ bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONL
 prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
 	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m postgresql_in_prove
-	@$(BIN)/paidonce prove
+	@set -e; for provider in $(PROVE_PROVIDERS); do $(BIN)/paidonce prove --provider $$provider; done
 
 fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance

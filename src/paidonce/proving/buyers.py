@@ -1,7 +1,7 @@
 """The buyers of a proof on the provider's pages: they approve, decline and try again, return late, twice or never."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -96,10 +96,11 @@ class Browsers:
                 if behavior is Behavior.RETURNS_TWICE:
                     await self._return(url)
 
-    async def approve_all_again(self, draw: Draw) -> None:
-        """Approve on every page that was ever shown, as buyers who left a tab open do."""
+    async def approve_again(self, checkout_ids: Container[str], draw: Draw) -> None:
+        """Approve on every page that was ever shown for these checkouts, as buyers who left a tab open do."""
         for page in sorted(self.shown, key=lambda one: one.url):
-            await self._submit(page.url, draw.choice(self._kit.approvals))
+            if page.checkout_id in checkout_ids:
+                await self._submit(page.url, draw.choice(self._kit.approvals))
 
     async def _submit(self, url: str, steps: Steps) -> str:
         """Submit forms, each on the page that the one before led to; returns where the buyer is in the end."""
@@ -131,7 +132,7 @@ def page_of(checkout: dict[str, object]) -> Page | None:
     """Return the page that the buyer of a checkout must visit; None where there is none."""
     attempt = checkout.get("attempt")
     action = attempt.get("action") if isinstance(attempt, dict) else None
-    return Page(str(checkout["id"]), action["url"]) if action else None
+    return Page(str(checkout["id"]), action["url"]) if action and "url" in action else None
 
 
 def behaviors(kit: Kit) -> Sequence[Behavior]:

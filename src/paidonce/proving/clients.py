@@ -16,7 +16,9 @@ from paidonce.proving.provider import merchants
 
 CANCEL_SHARE: Final = 0.04  # The share of checkouts that are canceled while they are being paid.
 HOLD_SHARE: Final = 0.08  # The share that are authorized first.
-VOID_SHARE: Final = 0.25  # The share of authorized checkouts that are canceled; half of the others' amount is captured.
+# The shares of authorized checkouts that are canceled, and that are left to expire. The others are captured by half.
+VOID_SHARE: Final = 0.25
+LAPSE_SHARE: Final = 0.15
 REFUND_SHARE: Final = 0.10  # The share that are partially refunded after they are completed.
 # Faster retries, or retries without backoff, would take the CPU that the service needs to restart.
 RETRY_SECONDS_MIN: Final = 0.05
@@ -165,19 +167,22 @@ class Clients:
             await asyncio.sleep(RETRY_SECONDS_MIN)
 
     async def _follow_up(self, purchase: Purchase, path: str, draw: Draw) -> None:
-        """Capture half of an authorized checkout or cancel it, or send several concurrent refunds of a completed one,
-        with repeated keys.
+        """Capture half of an authorized checkout, cancel it or leave it; or refund a completed one, with several
+        concurrent requests and repeated keys.
         """
         half = {"amount": purchase.amount // 2}
-        if purchase.held and draw.random() < VOID_SHARE:
+        chance = draw.random()
+        if purchase.held and chance < VOID_SHARE:
             canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
             purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
+        elif purchase.held and chance < VOID_SHARE + LAPSE_SHARE:
+            self.abandoned.add(path.rpartition("/")[2])
         elif purchase.held:
             key = f"{purchase.key}-capture"
             answer = await self._until_answered("POST", f"{path}/capture", half, expected={202, 409, 410}, key=key)
             if "attempt" in answer:
                 purchase.attempt_ids.add(answer["attempt"]["id"])
-        elif draw.random() < REFUND_SHARE:
+        elif chance < REFUND_SHARE:
             keys = [f"{purchase.key}-{name}" for name in ("refund-1", "refund-2", "refund-2", "refund-3")]
             answers = await asyncio.gather(
                 *(self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=key) for key in keys)

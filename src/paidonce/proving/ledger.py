@@ -29,8 +29,11 @@ def read_ledger(movements: Sequence[Mapping[str, Any]], merchant_of: Mapping[str
             payment.append(_charge(one, merchant_of[one["account"]]))
             continue
         charge = payment[0] if payment else None
-        if one["kind"] in KINDS:
+        rest = one["kind"] == "release" and charge is not None and charge.status == "succeeded"
+        if one["kind"] in KINDS and not rest:  # Nobody asks for the release of what a partial capture leaves.
             changes.append(_change(one))
+        if one["kind"] == "refund_failed":
+            changes = [_failed(change) if change.reference == one["id"] else change for change in changes]
         if charge is not None:
             payment[0] = _changed(charge, one["kind"], one["amount"])
     return Books([charge for payment in charges.values() for charge in payment], changes)
@@ -65,6 +68,10 @@ def _change(one: Mapping[str, Any]) -> Change:
     )
 
 
+def _failed(change: Change) -> Change:
+    return change._replace(decline_code="failed")
+
+
 def _changed(charge: Charge, kind: str, amount: int) -> Charge:
     match kind:
         case "capture":
@@ -75,5 +82,5 @@ def _changed(charge: Charge, kind: str, amount: int) -> Charge:
             return charge._replace(amount_refunded=charge.amount_refunded + amount)
         case "refund_failed":
             return charge._replace(amount_refunded=charge.amount_refunded - amount)
-        case _:  # A release of what a partial capture has left.
+        case _:
             return charge

@@ -58,7 +58,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         faults_ended_at = time.monotonic()
         checkouts = await _wait_until_ended(http, clients, plan)
         end_seconds = time.monotonic() - faults_ended_at
-        late = await _pay_late(provider, browsers, plan)
+        late = await _pay_late(provider, browsers, plan, {name for name, one in checkouts.items() if _has_ended(one)})
         snapshot = await provider.snapshot()
         faults = await provider.faults()
     finally:
@@ -173,10 +173,10 @@ def _has_ended(checkout: Json | None) -> bool:
     return attempt is None or attempt["settledAt"] is not None
 
 
-async def _pay_late(provider: ProofProvider, browsers: Browsers, plan: Plan) -> list[Violation]:
-    """Approve on every page again, after all payments have ended: no page must take money any more."""
+async def _pay_late(provider: ProofProvider, browsers: Browsers, plan: Plan, ended: set[str]) -> list[Violation]:
+    """Approve on every page again whose payment has ended: no page must take money any more."""
     before = len(await provider.movements())
-    await browsers.approve_all_again(seeded(f"{plan.seed}/late"))
+    await browsers.approve_again(ended, seeded(f"{plan.seed}/late"))
     if browsers.shown:
         await asyncio.sleep(LATE_PAYMENT_SECONDS)
     return [

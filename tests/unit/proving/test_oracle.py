@@ -75,6 +75,13 @@ def test_a_payment_in_review_has_not_ended_where_none_may_need_review() -> None:
     assert [one.rule for one in find_violations(in_review, may_need_review=False)] == [Rule.EVERYTHING_ENDS]
 
 
+@pytest.mark.parametrize("status", ["SENT", "REQUIRES_ACTION", "ACCEPTED", "UNKNOWN"])
+def test_a_payment_that_waits_for_its_buyer_or_its_provider_has_not_ended(status: str) -> None:
+    waiting = Snapshot([], [row(**{**vars(ATTEMPT), "status": status, "settled_at": None})], EVENTS, [])
+    assert [one.rule for one in find_violations(waiting)] == [Rule.EVERYTHING_ENDS]
+    assert find_violations(waiting, ended=False) == []
+
+
 def test_each_violation_stands_under_the_promise_that_it_breaks() -> None:
     found = sort_violations(Violation(rule, rule.name) for rule in Rule)
     assert (found.charged_twice, found.lost, found.stuck) == (["ONE_CHARGE"], ["NOTHING_IS_LOST"], ["EVERYTHING_ENDS"])

@@ -8,6 +8,7 @@ from paidonce.proving.verdict import Violations
 NONE = Violations(charged_twice=[], lost=[], stuck=[], wrong=[])
 GOOD = Outcome(
     seed=1,
+    provider="the simulator",
     database="SQLite",
     seconds=75,
     struck_seconds=60,

@@ -1,16 +1,21 @@
 """How long a payment may take to end in a proof: the worst case of the fault plan, with the real worker."""
 
 import asyncio
+from pkgutil import iter_modules
 
+import click
 import msgspec
 import pytest
 
+import paidonce.proving.doubles
 from paidonce.checkouts.model import ProviderRoute
+from paidonce.cli import prove
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import ChargeRequest, Evidence, Modification
 from paidonce.providers.simulator.faults import Fault, FaultPlan
+from paidonce.proving.kits import KITS
 from paidonce.proving.plan import (
     FAULTY_CALLS_MAX,
     LEASE_SECONDS,
@@ -110,3 +115,11 @@ def test_with_the_delays_that_a_proof_once_had_bad_luck_took_longer_than_the_pro
     """Five unknown answers in a row, and 14 seconds to the sixth: more than the ten that were allowed then."""
     allowed_then = 2 * LEASE_SECONDS + PROVIDER_TIMEOUT_SECONDS + 5
     assert seconds_to_the_end(LookupSchedule(first_seconds=0.02)) > allowed_then
+
+
+def test_the_command_knows_every_provider_that_can_be_proven_and_each_has_a_double() -> None:
+    (option,) = [one for one in prove.params if one.name == "provider"]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(KITS)
+    doubles = {one.name for one in iter_modules(paidonce.proving.doubles.__path__) if one.ispkg}
+    assert doubles >= {name for name in KITS if name != "simulator"}

@@ -1,5 +1,6 @@
 """What all doubles have in common, with the double of Stripe: accounts, the ledger, and faults that are counted."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx
@@ -8,7 +9,7 @@ import msgspec
 from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, RequiresAction
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Movement
-from paidonce.proving.doubles.stripe.server import StripeDouble
+from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble
 from tests.support.doubles import PATIENCE_SECONDS, charge_request, modification, page_of, visit
 from tests.support.raw_server import OK, raw_server
 from tests.support.stripe import connected, stripe_double
@@ -70,6 +71,24 @@ async def test_each_account_sees_its_own_objects_and_its_webhooks_alone() -> Non
                 await receiver.wait_for_requests(2)
     assert all(request.startswith(b"POST /other ") for request in receiver.requests)
     assert all(b"chk_second" in request for request in receiver.requests)
+
+
+async def test_what_happens_on_a_page_belongs_to_its_account_whoever_calls_meanwhile() -> None:
+    with stripe_double() as double:
+        await control(double, "/accounts", [{"credential": OTHER}])
+        async with connected(double.books.url) as first, connected(double.books.url, secret_key=OTHER) as second:
+            page = await first.open(charge_request("page", HOSTED_PAGE, now=double.books.clock()))
+            assert isinstance(page, RequiresAction)
+
+            async def slow_form() -> AsyncIterator[bytes]:
+                yield b"act=pay&"
+                await paid(second, "meanwhile")
+                yield b"method=pm_card_visa"
+
+            async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as browser:
+                await browser.post(page_of(page.action), content=slow_form())
+            movements = (await control(double, "/books"))["movements"]
+    assert {one["checkoutId"]: one["account"] for one in movements} == {"chk_page": SECRET_KEY, "chk_meanwhile": OTHER}
 
 
 async def test_a_fault_is_counted_by_its_name() -> None:
