@@ -98,7 +98,9 @@ def open_intent(request: ChargeRequest, amount: int) -> Call:
 
 def confirm(request: ChargeRequest, reference: str) -> Call:
     """Confirm a PaymentIntent: charge or authorize. It is paid at most once, whatever the number of keys."""
-    params: Params = {"return_url": request.return_url} if request.return_url else {}
+    params: dict[str, object] = {"expand": ["latest_charge"]}
+    if request.return_url:
+        params["return_url"] = request.return_url
     return Call("POST", f"{_intent(reference)}/confirm", params, f"{request.key}-charge-{request.call_number}")
 
 
@@ -110,18 +112,19 @@ def cancel(request: ChargeRequest, reference: str) -> Call:
 
 def expire(request: ChargeRequest, reference: str) -> Call:
     """Expire a Checkout Session."""
-    params: Params = {"expand": ["payment_intent"]}
+    params: Params = {"expand": ["payment_intent", "payment_intent.latest_charge"]}
     return Call("POST", f"{_session(reference)}/expire", params, f"{request.key}-close-{request.call_number}")
 
 
 def retrieve_session(reference: str) -> Call:
-    """Retrieve a Checkout Session with its PaymentIntent."""
-    return Call("GET", f"{_session(reference)}?{urlencode({'expand[0]': 'payment_intent'})}")
+    """Retrieve a Checkout Session with its PaymentIntent and the charge of that."""
+    expand = {"expand[0]": "payment_intent", "expand[1]": "payment_intent.latest_charge"}
+    return Call("GET", f"{_session(reference)}?{urlencode(expand)}")
 
 
 def retrieve_intent(reference: str) -> Call:
-    """Retrieve a PaymentIntent."""
-    return Call("GET", _intent(reference))
+    """Retrieve a PaymentIntent with its charge, which tells when an authorization lapses."""
+    return Call("GET", f"{_intent(reference)}?{urlencode({'expand[0]': 'latest_charge'})}")
 
 
 def capture(request: Modification, amount: int) -> Call:

@@ -29,7 +29,7 @@ from paidonce.providers.decline_codes import (
 )
 from paidonce.providers.stripe.amounts import from_stripe
 from paidonce.providers.stripe.decline_codes import decline_code
-from paidonce.providers.stripe.wire import CAPTURE, MANUAL, PaymentIntent, Refund, Session
+from paidonce.providers.stripe.wire import CAPTURE, MANUAL, Charge, PaymentIntent, Refund, Session
 
 WITHOUT_PAGE: Final = "use_stripe_sdk"  # The buyer would have to act in a script of Stripe's on the merchant's page.
 
@@ -58,7 +58,8 @@ def of_charge(intent: PaymentIntent, *, return_url: str | None = None) -> Eviden
         case "succeeded" | "requires_capture":
             # What was captured since says nothing about the authorization.
             money = from_stripe(intent.amount, intent.currency)
-            return Authorized(intent.id, money and money.amount, intent.currency.upper(), "charge")
+            lapses_at = intent.latest_charge.capture_before if isinstance(intent.latest_charge, Charge) else None
+            return Authorized(intent.id, money and money.amount, intent.currency.upper(), "charge", lapses_at)
         case "processing":
             return Accepted(intent.id)
         case "requires_action":
@@ -151,6 +152,16 @@ def of_refund(refund: Refund) -> Evidence:
             return Declined(decline_code(raw_code), refund.id, "refund", raw_code)
         case _:
             return Unknown(f"Stripe reports the status {refund.status}")
+
+
+def of_charge_event(charge: Charge) -> Evidence | None:
+    """Return what a charge in a webhook proves beside its PaymentIntent: when an authorization lapses."""
+    if charge.captured or charge.capture_before is None or charge.payment_intent is None:
+        return None
+    money = from_stripe(charge.amount, charge.currency)
+    return Authorized(
+        charge.payment_intent, money and money.amount, charge.currency.upper(), "charge", charge.capture_before
+    )
 
 
 def was_authorized(intent: PaymentIntent) -> bool:

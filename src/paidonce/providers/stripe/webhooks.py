@@ -14,9 +14,19 @@ import msgspec
 
 from paidonce.clock import Instant
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import Declined, Evidence, Notice, Opened, RequiresAction
-from paidonce.providers.stripe import responses
-from paidonce.providers.stripe.wire import HOSTED, KEY, SESSION, Event, PaymentIntent, Refund, Session
+from paidonce.providers.base import Declined, Evidence, ExternalChange, Notice, Opened, RequiresAction
+from paidonce.providers.stripe import external_changes, responses
+from paidonce.providers.stripe.wire import (
+    HOSTED,
+    KEY,
+    SESSION,
+    Charge,
+    Dispute,
+    Event,
+    PaymentIntent,
+    Refund,
+    Session,
+)
 
 HEADER: Final = "stripe-signature"
 SKEW_SECONDS_MAX: Final = 300  # As in Stripe's own libraries.
@@ -37,7 +47,15 @@ INTENT_EVENTS: Final = frozenset(
     }
 )
 REFUND_EVENTS: Final = frozenset({"refund.created", "refund.updated", "refund.failed"})
-EVENTS: Final = (*sorted(SESSION_EVENTS | {SESSION_FAILED}), *sorted(INTENT_EVENTS), *sorted(REFUND_EVENTS))
+# An inquiry becomes a dispute by "updated".
+DISPUTE_EVENTS: Final = frozenset({"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"})
+CHARGED: Final = "charge.succeeded"
+EVENTS: Final = (
+    *sorted(SESSION_EVENTS | {SESSION_FAILED}),
+    *sorted(INTENT_EVENTS),
+    *sorted(REFUND_EVENTS),
+    *sorted(DISPUTE_EVENTS | {CHARGED}),
+)
 
 T = TypeVar("T")
 
@@ -61,13 +79,28 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, *, now: Inst
 def read(body: bytes, *, live: bool) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of Stripe's events."""
     event = _decode(body, Event)
-    key, evidence = _statement(event)
-    if key is None or evidence is None or event.livemode is not live:
+    reference = None
+    key, told = _statement(event)
+    if key is None:  # It is not about an operation of ours. Perhaps somebody has changed our charge.
+        reference, told = _external_change(event)
+    if (key or reference) is None or told is None or event.livemode is not live:
         return Notice(event.id, None, None)
-    return Notice(event.id, key, evidence)
+    return Notice(event.id, key, told, reference)
 
 
-def _statement(event: Event) -> tuple[str | None, Evidence | None]:
+def _external_change(event: Event) -> tuple[str | None, ExternalChange | None]:
+    """Return what was done to a charge without a request of ours, and to which PaymentIntent."""
+    content = bytes(event.data.object)
+    if event.type in REFUND_EVENTS:
+        refund = _decode(content, Refund)
+        return refund.payment_intent, external_changes.of_refund(refund)
+    if event.type in DISPUTE_EVENTS:
+        dispute = _decode(content, Dispute)
+        return dispute.payment_intent, external_changes.of_dispute(dispute)
+    return None, None
+
+
+def _statement(event: Event) -> tuple[str | None, Evidence | ExternalChange | None]:
     """Return what an event tells: our key of the operation, and the evidence."""
     content = bytes(event.data.object)
     if event.type in INTENT_EVENTS:
@@ -82,13 +115,16 @@ def _statement(event: Event) -> tuple[str | None, Evidence | None]:
     if event.type in REFUND_EVENTS:
         refund = _decode(content, Refund)
         return (refund.metadata or {}).get(KEY), responses.of_refund(refund)
+    if event.type == CHARGED:
+        charge = _decode(content, Charge)
+        return charge.metadata.get(KEY), responses.of_charge_event(charge)
     return None, None
 
 
-def _of_intent_event(intent: PaymentIntent) -> Evidence | None:
+def _of_intent_event(intent: PaymentIntent) -> Evidence | ExternalChange | None:
     evidence = responses.of_charge(intent)
     if intent.status == "canceled" and responses.was_authorized(intent):
-        return None  # A void is looked up. The charge itself took place.
+        return external_changes.of_canceled(intent)  # By a void of ours, too.
     if intent.metadata.get(SESSION) == HOSTED and intent.status not in responses.MONEY_MAY_HAVE_MOVED:
         return None  # The session decides: its buyer may try another card, and acts on Stripe's page.
     if isinstance(evidence, RequiresAction) and intent.is_embedded:

@@ -3,7 +3,7 @@
 From Stripe's API reference (docs.stripe.com/api: PaymentIntents, Checkout Sessions, Refunds, Errors, Events).
 """
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -45,6 +45,37 @@ class NextAction(msgspec.Struct, frozen=True):
     redirect_to_url: RedirectToUrl | None = None
 
 
+class Card(msgspec.Struct, frozen=True):
+    """What Stripe tells of the card of a charge. ``capture_before`` is Unix time in seconds."""
+
+    capture_before: int | None = None
+
+
+class PaymentMethodDetails(msgspec.Struct, frozen=True):
+    """How a charge was paid."""
+
+    card: Card | None = None
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge of a PaymentIntent, whose metadata it has. Amounts are in Stripe's unit."""
+
+    object: Literal["charge"]
+    id: str
+    amount: int
+    currency: str
+    captured: bool = True
+    payment_intent: str | None = None
+    payment_method_details: PaymentMethodDetails | None = None
+    metadata: dict[str, str] = {}
+
+    @property
+    def capture_before(self) -> int | None:
+        """When the authorization lapses, as Unix time in milliseconds."""
+        card = self.payment_method_details and self.payment_method_details.card
+        return card.capture_before * 1000 if card and card.capture_before else None
+
+
 class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     """A PaymentIntent. Amounts are in Stripe's unit."""
 
@@ -59,7 +90,7 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     cancellation_reason: str | None = None
     client_secret: str | None = None
     last_payment_error: PaymentError | None = None
-    latest_charge: Any = None
+    latest_charge: Charge | str | None = None
     metadata: dict[str, str] = {}
     next_action: NextAction | None = None
 
@@ -100,6 +131,18 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     payment_intent: str | None = None
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute. Amounts are in Stripe's unit."""
+
+    object: Literal["dispute"]
+    id: str
+    status: str
+    amount: int
+    currency: str
+    payment_intent: str | None = None
+    reason: str | None = None
 
 
 class RefundList(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,14 @@ import pytest
 from paidonce.errors import MalformedBody
 from paidonce.providers.base import (
     Accepted,
+    AuthorizationEnded,
     Authorized,
     Declined,
+    Dispute,
     Evidence,
     ExternalChange,
+    ExternalRefund,
+    Notice,
     Opened,
     Provider,
     Redirect,
@@ -55,6 +59,27 @@ REFUND: Final[dict[str, Any]] = {
     "payment_intent": "pi_1",
     "metadata": {"paidonce_key": "att_1"},
 }
+DISPUTE: Final[dict[str, Any]] = {
+    "id": "du_1",
+    "object": "dispute",
+    "status": "needs_response",
+    "amount": 1000,
+    "currency": "usd",
+    "reason": "fraudulent",
+    "payment_intent": "pi_1",
+    "metadata": {},
+}
+CHARGE: Final[dict[str, Any]] = {
+    "id": "ch_1",
+    "object": "charge",
+    "amount": 1000,
+    "currency": "usd",
+    "captured": False,
+    "payment_intent": "pi_1",
+    "payment_method_details": {"type": "card", "card": {"capture_before": SECONDS + 604_800}},
+    "metadata": METADATA,
+}
+CANCELED: Final = INTENT | {"status": "canceled", "latest_charge": "ch_1"}
 FAILED: Final = {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined"}}
 AUTHORIZED: Final = {"status": "requires_capture", "capture_method": "manual", "amount_capturable": 1000}
 ACTION: Final = {"status": "requires_action", "next_action": {"redirect_to_url": {"url": "https://bank.example/1"}}}
@@ -115,6 +140,10 @@ async def read(reader: Provider, body: bytes) -> tuple[str | None, Evidence | Ex
             SESSION | {"status": "expired", "payment_status": "unpaid", "payment_intent": None},
             Declined("session_expired", "cs_1", "charge", "expired"),
         ),
+        ("payment_intent.canceled", CANCELED, AuthorizationEnded("canceled")),
+        ("payment_intent.canceled", CANCELED | {"cancellation_reason": "automatic"}, AuthorizationEnded("expired")),
+        ("payment_intent.canceled", CANCELED | {"cancellation_reason": "expired"}, AuthorizationEnded("expired")),
+        ("charge.succeeded", CHARGE, Authorized("pi_1", 1000, "USD", "charge", NOW + 604_800_000)),
         ("refund.created", REFUND, Succeeded("re_1", 300, "USD", "refund")),
         ("refund.updated", REFUND | {"status": "pending"}, Accepted("re_1")),
         (
@@ -125,9 +154,40 @@ async def read(reader: Provider, body: bytes) -> tuple[str | None, Evidence | Ex
     ],
 )
 async def test_an_event_tells_about_the_operation_with_our_key(
-    reader: Provider, kind: str, about: dict[str, Any], evidence: Evidence
+    reader: Provider, kind: str, about: dict[str, Any], evidence: Evidence | ExternalChange
 ) -> None:
     assert await read(reader, event(kind, about)) == ("att_1", evidence)
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "change"),
+    [
+        ("refund.created", REFUND | {"metadata": None}, ExternalRefund("re_1", "succeeded", 300, "USD")),
+        (
+            "refund.updated",
+            REFUND | {"metadata": {}, "status": "pending"},
+            ExternalRefund("re_1", "pending", 300, "USD"),
+        ),
+        (
+            "refund.failed",
+            REFUND | {"metadata": {}, "status": "failed", "failure_reason": "expired_or_canceled_card"},
+            ExternalRefund("re_1", "failed", 300, "USD", "expired_card", "expired_or_canceled_card"),
+        ),
+        ("charge.dispute.created", DISPUTE, Dispute("du_1", "opened", 1000, "USD", "fraudulent")),
+        (
+            "charge.dispute.updated",
+            DISPUTE | {"status": "under_review"},
+            Dispute("du_1", "opened", 1000, "USD", "fraudulent"),
+        ),
+        ("charge.dispute.closed", DISPUTE | {"status": "won"}, Dispute("du_1", "won", 1000, "USD", "fraudulent")),
+        ("charge.dispute.closed", DISPUTE | {"status": "lost"}, Dispute("du_1", "lost", 1000, "USD", "fraudulent")),
+    ],
+)
+async def test_an_event_tells_what_was_done_to_our_charge_without_a_request_of_ours(
+    reader: Provider, kind: str, about: dict[str, Any], change: ExternalChange
+) -> None:
+    body = event(kind, about)
+    assert await reader.read_webhook(signed(body), body) == [Notice("evt_1", None, change, "pi_1")]
 
 
 @pytest.mark.parametrize(
@@ -136,10 +196,17 @@ async def test_an_event_tells_about_the_operation_with_our_key(
         ("payment_intent.payment_failed", HOSTED | FAILED),
         ("payment_intent.requires_action", HOSTED | ACTION),
         ("payment_intent.canceled", HOSTED | {"status": "canceled"}),
-        ("payment_intent.canceled", INTENT | {"status": "canceled", "latest_charge": "ch_1"}),
         ("payment_intent.created", INTENT),
         ("payment_intent.succeeded", INTENT | {"metadata": {}}),
-        ("refund.created", REFUND | {"metadata": None}),
+        ("refund.created", REFUND | {"metadata": None, "payment_intent": None}),
+        ("refund.created", REFUND | {"metadata": {}, "status": "unheard_of"}),
+        ("charge.dispute.created", DISPUTE | {"status": "warning_needs_response"}),
+        ("charge.dispute.closed", DISPUTE | {"status": "warning_closed"}),
+        ("charge.dispute.created", DISPUTE | {"payment_intent": None}),
+        ("charge.succeeded", CHARGE | {"captured": True}),
+        ("charge.succeeded", CHARGE | {"payment_method_details": {"card": {}}}),
+        ("charge.succeeded", CHARGE | {"payment_method_details": {"sepa_debit": {}}}),
+        ("charge.succeeded", CHARGE | {"metadata": {}}),
         ("charge.refunded", {"id": "ch_1", "object": "charge"}),
         ("account.updated", {"id": "acct_1", "object": "account"}),
     ],

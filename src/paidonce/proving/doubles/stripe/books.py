@@ -10,6 +10,7 @@ from paidonce.proving.doubles.stripe.amounts import minor_units
 from paidonce.proving.doubles.stripe.params import StripeFailure
 
 ID_LENGTH: Final = 24
+AUTHORIZATION_SECONDS: Final = 7 * 24 * 60 * 60  # The usual validity of an authorization by card.
 
 
 class Books:
@@ -30,6 +31,8 @@ class Books:
         self.intents: dict[str, Json] = {}
         self.sessions: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
+        self.charges: dict[str, Json] = {}
+        self.disputes: dict[str, Json] = {}
         self.intent_data: dict[str, Json] = {}  # Of sessions whose PaymentIntent is not created yet.
         self._owners: dict[str, str] = {}  # The secret key of each object.
         self._count = 0
@@ -87,7 +90,37 @@ class Books:
             "intents": list(self.intents.values()),
             "sessions": list(self.sessions.values()),
             "refunds": list(self.refunds.values()),
+            "disputes": list(self.disputes.values()),
         }
+
+
+def expanded(books: Books, intent: Json, given: Json) -> Json:
+    """Return a PaymentIntent, with its charge where that is wanted."""
+    charge = books.charges.get(intent["latest_charge"] or "")
+    return {**intent, "latest_charge": charge} if charge and "latest_charge" in given.get("expand", ()) else intent
+
+
+def new_charge(books: Books, intent: Json) -> Json:
+    """Create the charge of a PaymentIntent that is being paid, and name it there."""
+    is_manual = intent["capture_method"] == "manual"
+    charge: Json = {
+        "id": books.new_id("ch"),
+        "object": "charge",
+        "amount": intent["amount"],
+        "captured": not is_manual,
+        "created": books.now,
+        "currency": intent["currency"],
+        "livemode": False,
+        "metadata": dict(intent["metadata"]),
+        "payment_intent": intent["id"],
+        "payment_method_details": {
+            "type": "card",
+            "card": {"capture_before": books.now + AUTHORIZATION_SECONDS} if is_manual else {},
+        },
+    }
+    books.charges[charge["id"]] = charge
+    intent["latest_charge"] = charge["id"]
+    return charge
 
 
 def new_intent(books: Books, *, amount: int, currency: str, fields: Json) -> Json:

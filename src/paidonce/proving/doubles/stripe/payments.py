@@ -4,7 +4,7 @@ from typing import Final
 
 from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.stripe.amounts import CURRENCIES, WHOLE, WITHOUT_DECIMALS
-from paidonce.proving.doubles.stripe.books import Books, new_intent
+from paidonce.proving.doubles.stripe.books import Books, new_charge, new_intent
 from paidonce.proving.doubles.stripe.cards import CARDS, Card
 from paidonce.proving.doubles.stripe.params import StripeFailure
 
@@ -69,13 +69,15 @@ def confirm(books: Books, intent: Json, params: Json) -> Json:
 def pay(books: Books, intent: Json) -> Json:
     """Charge or authorize; raises StripeFailure where the card declines."""
     card = _card(intent["payment_method"])
-    intent.update(next_action=None, latest_charge=books.new_id("ch"))
+    intent["next_action"] = None
+    charge = new_charge(books, intent)
     if card.decline:
         code, decline_code = card.decline
         raise fail(books, intent, code, decline_code)
     if intent["capture_method"] == "manual":
         intent.update(status="requires_capture", amount_capturable=intent["amount"])
         books.move("authorization", intent, intent["amount"])
+        books.tell("charge.succeeded", charge)
         books.tell("payment_intent.amount_capturable_updated", intent)
     else:
         intent.update(status="succeeded", amount_received=intent["amount"])

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from paidonce.proving.doubles.calls import Json, match_path
 from paidonce.proving.doubles.stripe import params, payments, sessions
-from paidonce.proving.doubles.stripe.books import Books
+from paidonce.proving.doubles.stripe.books import Books, expanded
 from paidonce.proving.doubles.stripe.params import Fields, StripeFailure
 
 Handler: TypeAlias = Callable[[Books, str, Json], Json]
@@ -37,12 +37,17 @@ def _retrieve_balance(_books: Books, _id: str, _given: Json) -> Json:
 
 ROUTES: Final = (
     Route("POST", "/v1/payment_intents", params.INTENT, lambda books, _, given: payments.create(books, given)),
-    Route("GET", "/v1/payment_intents/{id}", params.EXPAND, lambda books, one, _: books.found(INTENT, one)),
+    Route(
+        "GET",
+        "/v1/payment_intents/{id}",
+        params.EXPAND,
+        lambda books, one, given: expanded(books, books.found(INTENT, one), given),
+    ),
     Route(
         "POST",
         "/v1/payment_intents/{id}/confirm",
         params.CONFIRM,
-        lambda books, one, given: payments.confirm(books, books.found(INTENT, one), given),
+        lambda books, one, given: expanded(books, payments.confirm(books, books.found(INTENT, one), given), given),
     ),
     Route(
         "POST",

@@ -3,16 +3,17 @@
 import copy
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
+from starlette.routing import BaseRoute
 
 from paidonce.clock import Clock, Instant, system_clock
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.calls import ApiCall, ApiFailure, Json, PreparedCall, Reply
 from paidonce.proving.doubles.server import Double
-from paidonce.proving.doubles.stripe import pages
+from paidonce.proving.doubles.stripe import dashboard, pages
 from paidonce.proving.doubles.stripe.books import Books
 from paidonce.proving.doubles.stripe.cards import FAULTS
 from paidonce.proving.doubles.stripe.params import StripeFailure, read_params
@@ -84,9 +85,13 @@ def create_double(
     """Create a double with one account, whose webhooks go to ``target``. Its pages are at ``url``."""
     books = Books(url=url, clock=clock)
     accounts: dict[str, WebhookTarget | None] = {SECRET_KEY: target}
-    double = Double(StripeApi(books, accounts), clock=clock, plan=plan, accounts=accounts, routes=pages.routes)
+    double = Double(StripeApi(books, accounts), clock=clock, plan=plan, accounts=accounts, routes=_routes)
     books.tell = lambda kind, about: double.emit(_event(books, kind, about))
     return double
+
+
+def _routes(double: StripeDouble) -> Sequence[BaseRoute]:
+    return [*pages.routes(double), *dashboard.routes(double)]
 
 
 def signature(secret: str, body: bytes, seconds: int) -> str:

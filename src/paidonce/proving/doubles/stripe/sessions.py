@@ -4,7 +4,7 @@ from typing import Final
 
 from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.stripe import payments
-from paidonce.proving.doubles.stripe.books import Books, new_intent
+from paidonce.proving.doubles.stripe.books import Books, expanded, new_intent
 from paidonce.proving.doubles.stripe.params import StripeFailure
 
 SECONDS_MIN: Final = 30 * 60
@@ -95,8 +95,11 @@ def session_of(books: Books, intent: Json) -> Json | None:
 
 def with_intent(books: Books, session: Json, params: Json) -> Json:
     """Return the session, with its PaymentIntent expanded where that is wanted."""
-    expands = "payment_intent" in params.get("expand", ()) and session["payment_intent"]
-    return {**session, "payment_intent": books.intents[session["payment_intent"]]} if expands else session
+    wanted = [one.removeprefix("payment_intent.") for one in params.get("expand", ())]
+    if "payment_intent" not in wanted or not session["payment_intent"]:
+        return session
+    intent = expanded(books, books.intents[session["payment_intent"]], {"expand": wanted})
+    return {**session, "payment_intent": intent}
 
 
 def _expire(books: Books, session: Json) -> Json:
