@@ -283,3 +283,13 @@ async def test_a_merchant_can_have_only_a_few_checks_at_once_and_others_are_not_
     harness.fake.answers.set()
     assert await asyncio.gather(another, *running) == [[]] * (CHECKS_PER_MERCHANT + 1)
     assert await check(mine) == []
+
+
+@pytest.mark.parametrize("public_url", ["https://pay.example.com", "https://pay.example.com/", ""])
+async def test_a_provider_is_told_where_the_webhooks_of_its_account_arrive_if_that_is_known(
+    harness: AccountHarness, public_url: str
+) -> None:
+    account = harness.create()
+    harness.new_opener(public_url=public_url).open(account)
+    known = f"https://pay.example.com/providers/fake/{account.id}/webhooks" if public_url else ""
+    assert harness.fake.opened[-1].connection.webhook_url == known

@@ -12,6 +12,9 @@ import msgspec
 from paidonce.proving.doubles.calls import ApiFailure, Json, Reply
 
 DECIMALS: Final = {currency.code: currency.exponent for currency in iso4217.Currency if currency.exponent in {0, 2}}
+HAL: Final = "application/hal+json"
+HTML: Final = "text/html"
+DOCUMENTATION: Final = "https://docs.mollie.com/"
 VALUE: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 METADATA_BYTES_MAX: Final = 1024
 METHODS: Final = frozenset(
@@ -23,6 +26,16 @@ PAYMENT_FIELDS: Final = frozenset(
 CHANGE_FIELDS: Final = frozenset({"amount", "description", "metadata"})
 
 
+def hal(status: int, body: Json) -> Reply:
+    """Return a response with the content type of Mollie's."""
+    return Reply(status, body, {"content-type": HAL})
+
+
+def link(url: str, kind: str) -> Json:
+    """Return a URL as Mollie writes it."""
+    return {"href": url, "type": kind}
+
+
 class MollieFailure(ApiFailure):
     """Mollie refuses a call."""
 
@@ -31,9 +44,9 @@ class MollieFailure(ApiFailure):
             "status": status,
             "title": HTTPStatus(status).phrase,
             "detail": detail,
-            "_links": {"documentation": {"href": "https://docs.mollie.com/errors", "type": "text/html"}},
+            "_links": {"documentation": link(DOCUMENTATION, HTML)},
         }
-        super().__init__(Reply(status, body | ({"field": field} if field else {})))
+        super().__init__(hal(status, body | ({"field": field} if field else {})))
 
 
 def read_body(body: bytes) -> Json:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.mollie.books import Books, Record
-from paidonce.proving.doubles.mollie.params import MollieFailure, minor_units, written
+from paidonce.proving.doubles.mollie.params import DOCUMENTATION, HAL, HTML, MollieFailure, link, minor_units, written
 
 MINUTE_MS: Final = 60 * 1000
 DAY_MS: Final = 24 * 60 * MINUTE_MS
@@ -41,10 +41,10 @@ def create(books: Books, account: str, params: Json) -> Json:
         "cancelUrl": params.get("cancelUrl"),
         "webhookUrl": params.get("webhookUrl"),
         "_links": {
-            "self": _link(f"{books.url}/v2/payments/{payment_id}", "application/hal+json"),
-            "checkout": _link(f"{books.url}/pay/{payment_id}", "text/html"),
-            "dashboard": _link(f"{books.url}/dashboard/{payment_id}", "text/html"),
-            "documentation": _link("https://docs.mollie.com/reference/get-payment", "text/html"),
+            "self": link(f"{books.url}/v2/payments/{payment_id}", HAL),
+            "checkout": link(f"{books.url}/pay/{payment_id}", HTML),
+            "dashboard": link(f"{books.url}/dashboard/{payment_id}", HTML),
+            "documentation": link(DOCUMENTATION, HTML),
         },
     }
     record = Record(payment=payment, account=account, expires_at=books.clock() + expires_ms)
@@ -221,9 +221,9 @@ def _units(record: Record, params: Json, otherwise: int) -> int:
 def _change(books: Books, record: Record, resource: str, params: Json, units: int) -> Json:
     change_id = books.new_id(PREFIXES[resource])
     links = {
-        "self": _link(f"{books.url}/v2/payments/{record.id}/{resource}s/{change_id}", "application/hal+json"),
-        "payment": _link(f"{books.url}/v2/payments/{record.id}", "application/hal+json"),
-        "documentation": _link(f"https://docs.mollie.com/reference/get-{resource}", "text/html"),
+        "self": link(f"{books.url}/v2/payments/{record.id}/{resource}s/{change_id}", HAL),
+        "payment": link(f"{books.url}/v2/payments/{record.id}", HAL),
+        "documentation": link(DOCUMENTATION, HTML),
     }
     return {
         "resource": resource,
@@ -236,7 +236,3 @@ def _change(books: Books, record: Record, resource: str, params: Json, units: in
         "createdAt": books.time(),
         "_links": links,
     }
-
-
-def _link(url: str, kind: str) -> Json:
-    return {"href": url, "type": kind}

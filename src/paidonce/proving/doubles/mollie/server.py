@@ -14,7 +14,7 @@ from paidonce.providers.simulator.faults import FaultPlan
 from paidonce.proving.doubles.calls import ApiCall, ApiFailure, Json, PreparedCall, Reply, match_path
 from paidonce.proving.doubles.mollie import pages, params, payments
 from paidonce.proving.doubles.mollie.books import Books, Record
-from paidonce.proving.doubles.mollie.params import MollieFailure
+from paidonce.proving.doubles.mollie.params import DOCUMENTATION, HAL, HTML, MollieFailure, hal, link
 from paidonce.proving.doubles.server import Double
 from paidonce.proving.doubles.webhooks import Event, WebhookTarget
 
@@ -51,7 +51,7 @@ class Route(NamedTuple):
 
 
 def _retrieve(books: Books, account: str, ids: tuple[str, ...], given: Json) -> Reply:
-    return Reply(200, payments.retrieve(books, books.found(ids[0], account), given.get("embed", "")))
+    return hal(200, payments.retrieve(books, books.found(ids[0], account), given.get("embed", "")))
 
 
 def _release(books: Books, account: str, ids: tuple[str, ...], _given: Json) -> Reply:
@@ -64,20 +64,31 @@ def _listing(what: str) -> Handler:
         record = books.found(ids[0], account)
         payments.read(books, record)
         listed = record.captures if what == "captures" else record.refunds
-        return Reply(200, _page(f"{books.url}/v2/payments/{record.id}/{what}", what, listed[::-1], given))
+        return hal(200, _page(f"{books.url}/v2/payments/{record.id}/{what}", what, listed[::-1], given))
 
     return answer
 
 
 def _list_payments(books: Books, account: str, _ids: tuple[str, ...], given: Json) -> Reply:
     listed = [record.payment for record in books if record.account == account]
-    return Reply(200, _page(f"{books.url}/v2/payments", "payments", listed, given))
+    return hal(200, _page(f"{books.url}/v2/payments", "payments", listed, given))
 
 
-def _profile(_books: Books, _account: str, _ids: tuple[str, ...], _given: Json) -> Reply:
-    return Reply(
-        200, {"resource": "profile", "id": "pfl_double0000", "mode": "test", "name": "Double", "status": "verified"}
-    )
+def _profile(books: Books, _account: str, _ids: tuple[str, ...], _given: Json) -> Reply:
+    profile = {
+        "resource": "profile",
+        "id": "pfl_double0000",
+        "mode": "test",
+        "name": "Double",
+        "website": books.url,
+        "email": "double@shop.example",
+        "phone": "+31208202070",
+        "businessCategory": "OTHER_MERCHANDISE",
+        "status": "verified",
+        "createdAt": books.time(),
+        "_links": {"self": link(f"{books.url}/v2/profiles/me", HAL), "documentation": link(DOCUMENTATION, HTML)},
+    }
+    return hal(200, profile)
 
 
 ROUTES: Final = (
@@ -85,7 +96,7 @@ ROUTES: Final = (
         "POST",
         "/v2/payments",
         params.check_payment,
-        lambda books, account, _, given: Reply(201, payments.create(books, account, given)),
+        lambda books, account, _, given: hal(201, payments.create(books, account, given)),
     ),
     Route("GET", "/v2/payments", lambda _: None, _list_payments),
     Route("GET", "/v2/payments/{id}", lambda _: None, _retrieve),
@@ -93,13 +104,13 @@ ROUTES: Final = (
         "DELETE",
         "/v2/payments/{id}",
         params.check_nothing,
-        lambda books, account, ids, _: Reply(200, payments.cancel(books, books.found(ids[0], account))),
+        lambda books, account, ids, _: hal(200, payments.cancel(books, books.found(ids[0], account))),
     ),
     Route(
         "POST",
         "/v2/payments/{id}/captures",
         params.check_change,
-        lambda books, account, ids, given: Reply(201, payments.capture(books, books.found(ids[0], account), given)),
+        lambda books, account, ids, given: hal(201, payments.capture(books, books.found(ids[0], account), given)),
     ),
     Route("GET", "/v2/payments/{id}/captures", lambda _: None, _listing("captures")),
     Route("POST", "/v2/payments/{id}/release-authorization", params.check_nothing, _release),
@@ -107,7 +118,7 @@ ROUTES: Final = (
         "POST",
         "/v2/payments/{id}/refunds",
         params.check_change,
-        lambda books, account, ids, given: Reply(201, payments.refund(books, books.found(ids[0], account), given)),
+        lambda books, account, ids, given: hal(201, payments.refund(books, books.found(ids[0], account), given)),
     ),
     Route("GET", "/v2/payments/{id}/refunds", lambda _: None, _listing("refunds")),
     Route("GET", "/v2/profiles/me", lambda _: None, _profile),
@@ -199,7 +210,7 @@ def _event(books: Books, kind: str, about: Json) -> Json:
         "entityId": about["id"],
         "createdAt": books.time(),
         "_embedded": {"entity": copy.deepcopy(about)},
-        "_links": {},
+        "_links": {"self": link(f"{books.url}/v2/events", HAL), "documentation": link(DOCUMENTATION, HTML)},
     }
 
 
@@ -213,12 +224,9 @@ def _page(url: str, what: str, listed: list[Json], given: Json) -> Json:
             raise MollieFailure(400, "Invalid from", "from")
         listed = listed[ids.index(given["from"]) :]
     page, rest = listed[:limit], listed[limit:]
-    following = {"href": f"{url}?{urlencode({'from': rest[0]['id'], 'limit': limit})}"} if rest else None
-    return {
-        "count": len(page),
-        "_embedded": {what: page},
-        "_links": {"self": {"href": url}, "previous": None, "next": following},
-    }
+    following = link(f"{url}?{urlencode({'from': rest[0]['id'], 'limit': limit})}", HAL) if rest else None
+    links = {"self": link(url, HAL), "previous": None, "next": following, "documentation": link(DOCUMENTATION, HTML)}
+    return {"count": len(page), "_embedded": {what: page}, "_links": links}
 
 
 def _route_of(call: ApiCall) -> tuple[Route, tuple[str, ...]]:
