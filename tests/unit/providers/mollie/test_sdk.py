@@ -33,7 +33,7 @@ from paidonce.providers.mollie.requests import Call
 from paidonce.providers.mollie.wire import Amount
 from paidonce.proving.doubles.mollie.server import API_KEY, MollieDouble, signature
 from paidonce.proving.doubles.webhooks import WebhookTarget
-from tests.support.doubles import charge_request, modification, visit
+from tests.support.doubles import charge_request, modification, page_of, visit
 from tests.support.mollie import (
     PAYMENT,
     WEBHOOK_SECRET,
@@ -257,5 +257,5 @@ def session(key: str, reference: str) -> Any:  # noqa: ANN401 - a request
 async def bought(mollie: Provider, key: str, *, capture: bool = True, act: str = "pay") -> str:
     found = await mollie.open(charge_request(key, capture=capture))
     assert isinstance(found, RequiresAction)
-    await visit(found.action.url, act=act)
+    await visit(page_of(found.action), act=act)
     return found.reference
