@@ -294,7 +294,7 @@ def simulator(
     "--provider",
     default="simulator",
     show_default=True,
-    type=click.Choice(["simulator", "stripe"]),
+    type=click.Choice(["simulator", "stripe", "mollie", "paypal", "adyen"]),
     help="The provider. Of a real one, a double is started.",
 )
 @click.option("--seconds", default=60.0, show_default=True, help="How long clients buy while processes are killed.")

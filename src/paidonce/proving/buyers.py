@@ -71,18 +71,15 @@ class Browsers:
         return draw.choices(known, weights=[WEIGHTS[one] for one in known])[0]
 
     async def visit(self, page: Page, behavior: Behavior, draw: Draw) -> None:
-        """Do on a page what the behavior says."""
+        """Do on a page what the behavior says; with DECLINES_FIRST, only decline."""
         self.shown.add(page)
         approval = draw.choice(self._kit.approvals)
         decline = draw.choice(self._kit.declines)
         match behavior:
             case Behavior.NEVER_PAYS | Behavior.PAYS_OTHERWISE:
                 return
-            case Behavior.DECLINES:
+            case Behavior.DECLINES | Behavior.DECLINES_FIRST:
                 await self._return(await self._submit(page.url, decline))
-            case Behavior.DECLINES_FIRST:
-                await self._return(await self._submit(page.url, decline))
-                await self._return(await self._submit(page.url, approval))
             case Behavior.APPROVES_TWICE:
                 both = await asyncio.gather(self._submit(page.url, approval), self._submit(page.url, approval))
                 await asyncio.gather(*(self._return(url) for url in both))

@@ -141,10 +141,7 @@ class Clients:
 
     async def _on_page(self, purchase: Purchase, path: str, checkout: dict[str, Any], draw: Draw) -> dict[str, Any]:
         """Act as the buyer who is sent to a page; returns the checkout afterwards."""
-        for _ in range(ACTION_WAITS_MAX):
-            if checkout["status"] != "PROCESSING" or page_of(checkout):
-                break
-            checkout = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        checkout = await self._until_shown(path, checkout)
         page = page_of(checkout)
         if page is None:
             return checkout
@@ -152,10 +149,30 @@ class Clients:
         await self._browsers.visit(page, behavior, draw)
         if behavior is Behavior.PAYS_OTHERWISE:
             await self._pay_otherwise(purchase, path, draw)
+        if behavior is Behavior.DECLINES_FIRST:
+            await self._approve_after_decline(purchase, path, draw)
         if behavior in (Behavior.NEVER_PAYS, Behavior.DECLINES):
             self.abandoned.add(page.checkout_id)
             return checkout
         return await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+
+    async def _until_shown(self, path: str, checkout: dict[str, Any]) -> dict[str, Any]:
+        """Wait until a checkout has a page for its buyer, or does not need one any more."""
+        for _ in range(ACTION_WAITS_MAX):
+            if checkout["status"] != "PROCESSING" or page_of(checkout):
+                break
+            checkout = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        return checkout
+
+    async def _approve_after_decline(self, purchase: Purchase, path: str, draw: Draw) -> None:
+        """Approve on the same page; where the decline has ended the payment, begin another one first."""
+        checkout = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        if checkout["status"] == "FAILED":
+            await self._pay(purchase, path, PAGE)
+            checkout = await self._until_answered("GET", path, None, expected={200}, wait=WAIT_SECONDS)
+        page = page_of(await self._until_shown(path, checkout))
+        if page is not None:
+            await self._browsers.visit(page, Behavior.APPROVES, draw)
 
     async def _pay_otherwise(self, purchase: Purchase, path: str, draw: Draw) -> None:
         """Pay with a token. It is refused until the session of the page is closed."""

@@ -48,8 +48,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end_seconds_max(self) -> float:
-        """How long a payment may take to end after the last fault: twice the lease and the longest fault."""
-        return 2 * LEASE_SECONDS + longest_fault_seconds(phases=self.kit.phases)
+        """How long a payment may take to end after the last fault: twice the lease and the longest fault; and until a
+        webhook is tried again, where only that tells the outcome.
+        """
+        return 2 * LEASE_SECONDS + longest_fault_seconds(phases=self.kit.phases) + self.kit.webhook_seconds
 
 
 def longest_fault_seconds(schedule: LookupSchedule = SCHEDULE, *, phases: int = 2) -> float:

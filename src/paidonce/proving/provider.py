@@ -4,19 +4,21 @@ import asyncio
 from base64 import b64encode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from paidonce.http_client import HttpClient
+from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw, seeded
 from paidonce.proving.kits import Account, Kit
 from paidonce.proving.ledger import read_ledger
 from paidonce.proving.plan import FAULT_RATE, FAULTY_CALLS_MAX, LATENCY_MS, Plan
-from paidonce.proving.processes import Process, free_port
+from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.snapshot import Snapshot, opened_database, read_rows, take_snapshot
 
 MERCHANTS: Final = 8
+RETRY_SECONDS: Final = 0.2
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class ProofProvider:
             self.settings |= secret
             self.process = Process("simulator", self._simulator_arguments(), secret, plan.folder)
             return
+        self.settings["PAIDONCE_PUBLIC_URL"] = self._service_url  # Payments at Mollie name where their webhooks go.
         self.settings["PAIDONCE_ENCRYPTION_KEYS"] = "pek_" + urlsafe_b64encode(draw.randbytes(32)).decode().rstrip("=")
         self._accounts = {merchant: _account(plan.kit, number, draw) for number, merchant in enumerate(merchants())}
         options = ["--port", str(self.port), "--fault-rate", str(FAULT_RATE), "--seed", str(plan.seed)]
@@ -62,9 +65,8 @@ class ProofProvider:
                 "provider": self._plan.kit.name,
                 "credentials": dict(account.credentials),
             }
-            made = await service.request("POST", "/provider-accounts", body)
-            assert made.status == 201, made.body  # noqa: PLR2004 - created
-            url = f"{self._service_url}/providers/{self._plan.kit.name}/{made.json()['id']}/webhooks"
+            account_id = await _created(service, body, f"account-of-{merchant_id}")
+            url = f"{self._service_url}/providers/{self._plan.kit.name}/{account_id}/webhooks"
             told = {"credential": account.credential, "webhookUrl": url, "webhookSecret": account.webhook_secret}
             await self.http.request("POST", "/double/accounts", [told])
 
@@ -110,6 +112,21 @@ class ProofProvider:
             *("--faulty-calls", str(FAULTY_CALLS_MAX)),
             *("--seed", str(self._plan.seed)),
         ]
+
+
+async def _created(service: HttpClient, body: object, key: str) -> str:
+    """Add an account, however often it must be tried on a slow machine; returns its id."""
+    async with asyncio.timeout(START_SECONDS_MAX):
+        while True:
+            try:
+                made = await service.request("POST", "/provider-accounts", body, headers={"Idempotency-Key": key})
+            except NoAnswer:
+                continue
+            if made.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                assert made.status == HTTPStatus.CREATED, made.body
+                account_id: str = made.json()["id"]
+                return account_id
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def merchants() -> list[str]:

@@ -23,7 +23,8 @@ FAULT_INTERVAL_SECONDS: Final = (
     0.45,
     1.4,
 )  # From one fault to the next: 65 a minute, some of which only stop a worker.
-UPTIME_SECONDS_MIN: Final = 0.3  # From the first response to the next fault, also on a slow machine.
+UPTIME_SECONDS_MIN: Final = 0.3  # From the first response to the next fault, also on a slow machine,
+UPTIME_SHARE_MIN: Final = 0.5  # and so long as a share of the time that the restart took.
 READERS: Final = 16
 MOVING: Final = "PROCESSING"
 EXPIRE_INTERVAL_SECONDS: Final = 1.0
@@ -115,9 +116,11 @@ async def _inject_faults(plan: Plan, fleet: Fleet, clients: Clients, progress: P
         due = begun + FAULT_INTERVAL_SECONDS[1]  # Time for the standbys to load.
         while due - begun < plan.seconds:
             await asyncio.sleep(due - time.monotonic())
+            down_seconds = fleet.down_seconds
             await fleet.inject_fault(draw)
+            uptime = max(UPTIME_SECONDS_MIN, UPTIME_SHARE_MIN * (fleet.down_seconds - down_seconds))
             progress(f"{len(clients.purchases)} purchases", (due - begun) / plan.seconds)
-            due = max(due + draw.uniform(*FAULT_INTERVAL_SECONDS), time.monotonic() + UPTIME_SECONDS_MIN)
+            due = max(due + draw.uniform(*FAULT_INTERVAL_SECONDS), time.monotonic() + uptime)
         clients.stop()
         await fleet.recover()
         await asyncio.wait_for(buying, START_SECONDS_MAX + plan.end_seconds_max)

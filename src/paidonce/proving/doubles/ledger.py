@@ -28,7 +28,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     checkout_id: str
     operation_key: str
     moved_at: Instant
-    account: str = ""
+    account: str
 
 
 class Ledger:

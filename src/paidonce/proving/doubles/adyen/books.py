@@ -79,6 +79,7 @@ class Books:
                 checkout_id=payment["metadata"].get("paidonce_checkout", ""),
                 operation_key=source["reference"].rpartition(".")[0],
                 moved_at=self.clock(),
+                account=self.owner_of(payment["pspReference"]),
             )
         )
 

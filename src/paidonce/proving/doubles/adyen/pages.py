@@ -33,13 +33,13 @@ def _link_page(double: Double[Books]) -> Page:
     books = double.books
 
     async def page(request: Request) -> Response:
+        given = await _form(request)
         link = _found(books, request.path_params["id"])
         if link is None:
             return _html("This page does not exist.", 404)
         if request.method != "POST":
             is_open = link["status"] == "active"
             return _html(_form_of(link)) if is_open else _html(f"This payment link is {link['status']}.", 410)
-        given = await _form(request)
         card = PAGE_CARDS.get(given.get("method", "approved"))
         if given.get("act") == "cancel" or link["status"] != "active" or card is None:
             return RedirectResponse(_back(link), 303)
@@ -61,12 +61,13 @@ def _bank_page(double: Double[Books]) -> Page:
     books = double.books
 
     async def page(request: Request) -> Response:
+        given = await _form(request)
         link = _found(books, request.path_params["id"])
         if link is None or link["status"] == "completed":
             return _html("There is nothing to approve.", 410)
         if request.method != "POST":
             return _html(f"<h1>Your bank</h1>{_button('approve')}{_button('refuse')}")
-        approved = (await _form(request)).get("act") == "approve"
+        approved = given.get("act") == "approve"
         links.pay(books, link, PAGE_CARDS["3ds"], None if approved else "3D Not Authenticated")
         await double.send_events()
         return RedirectResponse(_back(link) if approved else link["url"], 303)
@@ -85,7 +86,7 @@ def _fail_refund(double: Double[Books]) -> Page:
 
 
 def _found(books: Books, link_id: str) -> Json | None:
-    """Return the link of a page. What follows is done for the account that it belongs to."""
+    """Return the link of a page. What follows, until anything is awaited, is done for the account that owns it."""
     books.api_key = books.owner_of(link_id)
     try:
         return books.link(link_id)

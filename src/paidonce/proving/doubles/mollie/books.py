@@ -102,6 +102,7 @@ class Books:
                 checkout_id=metadata.get("paidonce_checkout", ""),
                 operation_key=(source["metadata"] or {}).get("paidonce_key", ""),
                 moved_at=self.clock(),
+                account=record.account,
             )
         )
 

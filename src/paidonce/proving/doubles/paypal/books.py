@@ -86,6 +86,7 @@ class Books:
                 checkout_id=self.order_of(payment)["purchase_units"][0]["reference_id"],
                 operation_key=key,
                 moved_at=self.clock(),
+                account=self.owner_of(payment["id"]),
             )
         )
 
