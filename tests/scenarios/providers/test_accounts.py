@@ -1,7 +1,7 @@
 """A merchant's accounts with each provider: credentials that end, disabled accounts, and their webhooks."""
 
 import json
-from pathlib import Path
+import os
 from typing import Final
 
 import pytest
@@ -10,9 +10,8 @@ from click.testing import CliRunner, Result
 from paidonce.cli import main
 from paidonce.providers.registry import CONNECTORS
 from tests.scenarios.providers.address import always, silence
-from tests.scenarios.providers.kits import ProviderKit, SentWebhook
-from tests.scenarios.providers.shop import AMOUNT, Shop, page_in, required, wait_for
-from tests.support.in_process_service import ENCRYPTION_KEY
+from tests.scenarios.providers.kits import SentWebhook
+from tests.scenarios.providers.shop import AMOUNT, Account, Shop, page_in, required, wait_for
 
 pytestmark = pytest.mark.postgresql_in_prove
 
@@ -164,39 +163,39 @@ def test_a_currency_that_the_provider_does_not_take_is_refused_before_anything_i
 
 
 class Shell:
-    """Runs commands that know where the double is."""
+    """Runs commands beside the service, as its operator does."""
 
-    def __init__(self, kit: ProviderKit, database_url: str, provider_url: str) -> None:
-        self.kit = kit
-        self.url_setting = f"PAIDONCE_{kit.name.upper()}_URL"
-        self.environment = {
-            "DATABASE_URL": database_url,
-            "PAIDONCE_ENCRYPTION_KEYS": ENCRYPTION_KEY,
-            self.url_setting: provider_url,
-        }
-        self("db", "upgrade")
-        self("merchants", "create", "m123")
+    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(shop.service.folder)  # Where the service has its key file.
+        for name in [name for name in os.environ if name.startswith("PAIDONCE_")]:
+            monkeypatch.delenv(name)
+        fields = CONNECTORS[shop.kit.name].credential_fields
+        self._secrets = {field.name for field in fields if field.is_secret}
+        self._environment = shop.host.settings
 
     def __call__(self, *arguments: str, **credentials: str) -> Result:
-        result = CliRunner().invoke(main, arguments, input=json.dumps(credentials), env=self.environment)
-        secrets = {one.name for one in CONNECTORS[self.kit.name].credential_fields if one.is_secret}
-        assert not any(value in result.output for name, value in credentials.items() if name in secrets)
+        result = CliRunner().invoke(main, arguments, input=json.dumps(credentials), env=self._environment)
+        assert not any(value in result.output for name, value in credentials.items() if name in self._secrets)
         return result
 
 
-def test_an_account_is_added_checked_and_rotated_by_commands(
-    shop: Shop, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_account_is_added_checked_and_rotated_by_commands_and_then_paid_with(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    shell = Shell(shop.kit, sqlite_url, shop.address.url)
+    shell = Shell(shop, monkeypatch)
+    credentials = shop.kit.credentials("added0000")
     with shop.provider():
-        added = shell("providers", "add", shop.kit.name, "--merchant", "m123", **shop.account.credentials)
+        added = shell("providers", "add", shop.kit.name, "--merchant", shop.merchant_id, **credentials)
         assert added.exit_code == 0, added.output
-        account_id = added.stdout.strip()
-        checked = shell("providers", "check", account_id)
-        assert (checked.exit_code, checked.stdout) == (0, f"The provider accepts the credentials of {account_id}.\n")
-        assert shell("providers", "rotate", account_id, **shop.kit.credentials("nobody0000")).exit_code == 0
-        refused = shell("providers", "check", account_id)
-        assert (refused.exit_code, "not accept" in refused.stdout) == (1, True)
-    unreached = shell("providers", "check", account_id)
-    assert (unreached.exit_code, "could not be reached" in unreached.stdout) == (1, True)
+        account = Account(added.stdout.strip(), credentials)
+        refused = shell("providers", "check", account.id)
+        assert (refused.exit_code, "not accept" in refused.stdout) == (1, True), refused.output
+        shop.admit(account)
+        assert shell("providers", "rotate", account.id, **credentials).exit_code == 0
+        checked = shell("providers", "check", account.id)
+        assert (checked.exit_code, checked.stdout) == (0, f"The provider accepts the credentials of {account.id}.\n")
+        checkout_id = shop.create()
+        shop.come_back(shop.approve(shop.page_of(checkout_id, account=account.id)))
+        shop.until(checkout_id, "COMPLETED")
+    unreached = shell("providers", "check", account.id)
+    assert (unreached.exit_code, "could not be reached" in unreached.stdout) == (1, True), unreached.output

@@ -117,11 +117,10 @@ class Double(Generic[BooksT_co]):
         except ApiFailure as failed:
             return response(failed.reply)
         draw = self.fault_source.of_call(call, prepared)
-        execution = self._execute(prepared, draw)
         if draw.fault is Fault.BOOKED_LATE:
-            self._start(_late(execution, draw.extent * LATE_MS_MAX / 1000))
+            self._start(self._execute_late(prepared, draw))
             return Lost(breaks=False)
-        return await execution
+        return await self._execute(prepared, draw)
 
     async def _execute(self, call: PreparedCall, draw: Draw) -> ASGIApp:
         """Execute a call, store its response under the key, and return what the caller gets."""
@@ -137,6 +136,10 @@ class Double(Generic[BooksT_co]):
         if answer is None or fault is Fault.TIMEOUT_AFTER:
             return Lost(breaks=False)
         return response(answer)
+
+    async def _execute_late(self, call: PreparedCall, draw: Draw) -> None:
+        await asyncio.sleep(draw.extent * LATE_MS_MAX / 1000)
+        await self._execute(call, draw)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -191,8 +194,3 @@ def _result(call: PreparedCall) -> Reply:
     except ApiFailure as failed:
         reply = failed.reply
     return copy.deepcopy(reply)  # The objects change later, and stored responses do not.
-
-
-async def _late(execution: Coroutine[None, None, ASGIApp], seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await execution
