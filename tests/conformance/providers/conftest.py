@@ -11,6 +11,7 @@ from tests.conformance.providers.kits import KITS, Kit, Running
 from tests.conformance.providers.mollie_kit import mollie
 from tests.conformance.providers.paypal_kit import paypal
 from tests.conformance.providers.stripe_kit import stripe
+from tests.connector_template.conformance_kit import example
 from tests.support.service_process import ServiceProcess, processes
 
 
@@ -27,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield one
 
 
-ALL_KITS: Final = {**KITS, "Adyen": adyen, "Mollie": mollie, "PayPal": paypal, "Stripe": stripe}
+ALL_KITS: Final = {**KITS, "Adyen": adyen, "Mollie": mollie, "PayPal": paypal, "Stripe": stripe, "template": example}
 
 
 @pytest.fixture(params=ALL_KITS)
