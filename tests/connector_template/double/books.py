@@ -113,6 +113,7 @@ class Books:
                 payment_id=payment.shown["id"],
                 amount=amount,
                 currency=payment.shown["currency"],
+                account=payment.account,
                 checkout_id=payment.checkout,
                 operation_key=key or payment.shown["key"],
                 moved_at=self.clock(),
