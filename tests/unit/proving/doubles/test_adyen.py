@@ -216,6 +216,18 @@ async def test_webhooks_are_sent_to_the_account_and_believed_by_the_connector() 
     assert notice.key == "hook"
 
 
+async def test_webhooks_go_on_after_the_api_key_was_revoked() -> None:
+    async with raw_server(OK) as receiver:
+        with adyen_double(target=WebhookTarget(f"{receiver.url}/hook", HMAC_KEY)) as double:
+            async with connected(double.books.url) as adyen:
+                opened = await adyen.open(charge_request("revoked", HOSTED_PAGE, now=double.books.clock()))
+                assert isinstance(opened, RequiresAction)
+                double.accounts.clear()
+                assert (await adyen.check()) != []
+                await visit(opened.action.url, act="pay", method="approved")
+                await receiver.wait_for_requests(1)
+
+
 def test_a_webhook_that_must_arrive_is_late_where_the_plan_would_lose_it() -> None:
     source = FaultSource(FaultPlan(rate=1.0, seed=3))
     keys = [f"att_{number}" for number in range(60)]

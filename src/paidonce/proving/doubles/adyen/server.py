@@ -87,6 +87,7 @@ class AdyenApi:
 
     def __init__(self, books: Books, accounts: Mapping[str, WebhookTarget | None]) -> None:
         self.books = books
+        self.targets: dict[str, WebhookTarget] = {}  # A revoked API key ends no webhooks.
         self._accounts = accounts
         self._called: set[str] = set()  # References of payments: only the first call with a card fails.
 
@@ -95,6 +96,7 @@ class AdyenApi:
         api_key = call.headers.get("x-api-key", "")
         if api_key not in self._accounts:
             raise AdyenFailure(401, "000", "HTTP Status Response - Unauthorized", "security")
+        self.targets[api_key] = self._accounts[api_key] or WebhookTarget("")
         route, object_id = _route_of(call)
         given = params.read_body(call.body, route.kind) if route.kind else {}
         if given.get("merchantAccount", MERCHANT_ACCOUNT) != MERCHANT_ACCOUNT:
@@ -146,15 +148,16 @@ def create_double(
     """Create a double with one account, whose webhooks go to ``target``. Its pages are at ``url``."""
     books = Books(url=url, clock=clock)
     accounts: dict[str, WebhookTarget | None] = {API_KEY: target}
-    double = Double(AdyenApi(books, accounts), clock=clock, plan=plan, accounts=accounts, routes=pages.routes)
+    api = AdyenApi(books, accounts)
+    double = Double(api, clock=clock, plan=plan, accounts=accounts, routes=pages.routes)
 
     def tell(payment_reference: str, notification: Json) -> None:
         account = books.owner_of(payment_reference)
-        owner = accounts.get(account)
-        body = webhook({**notification, "eventDate": format_time(clock())}, owner.secret if owner else "")
+        target = api.targets[account]
+        body = webhook({**notification, "eventDate": format_time(clock())}, target.secret)
         books.webhooks.append(body)
         fault_key = f"{notification['merchantReference']}/{notification['eventCode']}"
-        double.emit(Event(account=account, body=body, fault_key=fault_key, must_arrive=True))
+        double.emit(Event(account=account, body=body, fault_key=fault_key, url=target.url, must_arrive=True))
 
     books.tell = tell
     return double
