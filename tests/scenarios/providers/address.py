@@ -133,7 +133,7 @@ class ProviderAddress:
 
     def relay(self, account_id: str, service_url: str) -> str:
         """Return the URL from which the webhooks of an account are passed on to the service."""
-        self.relays[account_id] = Relay(service_url)
+        self.relays.setdefault(account_id, Relay(service_url))
         return f"{self.url}{RELAY}{account_id}"
 
     def send(self, url: str, webhooks: Sequence[SentWebhook]) -> list[int]:

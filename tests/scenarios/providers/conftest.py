@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from tests.scenarios.providers.address import ProviderAddress
+from tests.scenarios.providers.adyen_kit import AdyenKit
 from tests.scenarios.providers.kits import ProviderKit
 from tests.scenarios.providers.mollie_kit import MollieKit
 from tests.scenarios.providers.shop import Host, Shop
@@ -14,7 +15,7 @@ from tests.scenarios.providers.stripe_kit import StripeKit
 from tests.support.databases import fresh_database
 from tests.support.service_process import print_output, processes
 
-ALL_KITS: Final[tuple[type[ProviderKit], ...]] = (MollieKit, StripeKit)
+ALL_KITS: Final[tuple[type[ProviderKit], ...]] = (AdyenKit, MollieKit, StripeKit)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -59,6 +59,10 @@ class ProviderKit(ABC):
     partial_capture: bool = True
     needs_webhooks: bool = False
     """Whether some outcomes are told by webhooks only: then no scenario is played without them."""
+    storing_error: str | None = None
+    """A payment method that is charged though the answer is an error, which the key gets again and again; None where
+    look-ups tell of it.
+    """
     webhook_proves: bool = True
     """Whether the webhook about a buyer's payment completes it without another call to the provider."""
     currency_not_taken: str | None = None
@@ -104,6 +108,10 @@ class ProviderKit(ABC):
 
     def decline(self, browser: httpx.Client, page: str) -> None:
         """Try to pay on the provider's page, where the buyer's bank declines."""
+        raise NotImplementedError
+
+    def approve_with_failing_capture(self, browser: httpx.Client, page: str) -> str:
+        """Pay on the provider's page so that a capture is accepted and fails later."""
         raise NotImplementedError
 
     def go_back(self, browser: httpx.Client, page: str) -> str:

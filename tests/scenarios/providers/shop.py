@@ -153,6 +153,11 @@ class Shop:
         """The relay of the webhooks of the first account."""
         return self.address.relays[self.account.id]
 
+    def release_webhooks(self) -> None:
+        """Pass on the webhooks that were held."""
+        self.relay.is_holding = False
+        self.address.send(self.relay.url, self.relay.received)
+
     def money(self, checkout_id: str) -> Money:
         """Read the provider's books."""
         assert self.double is not None, "the provider is there"
@@ -232,15 +237,23 @@ class Shop:
     def refund(self, checkout_id: str, amount: int | None = None) -> Json:
         body = {} if amount is None else {"amount": amount}
         started = self.call("POST", f"/checkouts/{checkout_id}/refunds", body, expected=202)
+        return self.until_refunded(started["id"])
+
+    def until_refunded(self, refund_id: str) -> Json:
+        """Wait until a refund is over."""
         found: Json = {}
 
         def is_over() -> bool:
             nonlocal found
-            found = self.call("GET", f"/refunds/{started['id']}")
+            found = self.call("GET", f"/refunds/{refund_id}")
             return found["status"] in ("SUCCEEDED", "FAILED")
 
         wait_for(is_over, lambda: f"refund {found}")
         return found
+
+    def until_given_back(self, checkout_id: str) -> None:
+        """Wait until a payment that came too late is given back."""
+        wait_for(lambda: bool(self.money(checkout_id).refunded), lambda: f"{self.causes(checkout_id)}")
 
     def change_account(self, change: str, account: Account | None = None, **body: object) -> Json:
         path = f"/provider-accounts/{(account or self.account).id}/{change}"

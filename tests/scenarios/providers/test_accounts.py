@@ -37,6 +37,8 @@ def test_credentials_that_are_revoked_while_a_buyer_pays_lose_no_payment(shop: S
     with shop.provider(webhooks=False):
         checkout_id = shop.create()
         page = shop.page_of(checkout_id)
+        if shop.kit.needs_webhooks:
+            shop.relay.is_holding = True
         shop.revoke(shop.account)
         return_url = shop.approve(page)
         calls = len(shop.address.calls)
@@ -44,6 +46,8 @@ def test_credentials_that_are_revoked_while_a_buyer_pays_lose_no_payment(shop: S
         wait_for(lambda: len(shop.address.calls) >= calls + 2, lambda: f"{shop.address.calls}")
         assert shop.checkout(checkout_id)["status"] == "PROCESSING"
         shop.admit(shop.account)
+        if shop.kit.needs_webhooks:
+            shop.release_webhooks()
         shop.until(checkout_id, "COMPLETED")
         assert shop.money(checkout_id).charged == [AMOUNT]
 
@@ -82,7 +86,7 @@ def test_the_webhooks_of_a_disabled_account_are_accepted_and_end_its_payments(sh
 def test_a_webhook_that_comes_late_or_again_changes_nothing_that_is_known(shop: Shop) -> None:
     with shop.provider():
         relay = shop.relay
-        relay.is_holding = True
+        relay.is_holding = not shop.kit.needs_webhooks  # Then they are known already when they come again.
         checkout_id = shop.create(captureMethod="manual" if shop.kit.manual_capture else "automatic")
         shop.come_back(shop.approve(shop.page_of(checkout_id)))
         shop.until(checkout_id, "COMPLETED", "AUTHORIZED")

@@ -224,7 +224,7 @@ async def test_webhooks_go_on_after_the_api_key_was_revoked() -> None:
                 assert isinstance(opened, RequiresAction)
                 double.accounts.clear()
                 assert (await adyen.check()) != []
-                await visit(opened.action.url, act="pay", method="approved")
+                await visit(page_of(opened.action), act="pay", method="approved")
                 await receiver.wait_for_requests(1)
 
 
