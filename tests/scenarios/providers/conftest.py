@@ -10,12 +10,13 @@ from tests.scenarios.providers.address import ProviderAddress
 from tests.scenarios.providers.adyen_kit import AdyenKit
 from tests.scenarios.providers.kits import ProviderKit
 from tests.scenarios.providers.mollie_kit import MollieKit
+from tests.scenarios.providers.paypal_kit import PayPalKit
 from tests.scenarios.providers.shop import Host, Shop
 from tests.scenarios.providers.stripe_kit import StripeKit
 from tests.support.databases import fresh_database
 from tests.support.service_process import print_output, processes
 
-ALL_KITS: Final[tuple[type[ProviderKit], ...]] = (AdyenKit, MollieKit, StripeKit)
+ALL_KITS: Final[tuple[type[ProviderKit], ...]] = (AdyenKit, MollieKit, PayPalKit, StripeKit)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
