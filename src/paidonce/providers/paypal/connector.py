@@ -46,8 +46,6 @@ HOUR_SECONDS: Final = 60 * 60
 DAY_SECONDS: Final = 24 * HOUR_SECONDS
 ORDER_KEY_SECONDS: Final = 6 * HOUR_SECONDS
 PAYMENT_KEY_SECONDS: Final = 45 * DAY_SECONDS
-# PayPal deduplicates no voids. An authorization is released once, however often that is requested, and lives so long.
-VOID_SECONDS: Final = 29 * DAY_SECONDS
 # PayPal forgets an order that nobody approves. No order is forgotten sooner.
 ORDER_SECONDS_MIN: Final = 3 * HOUR_SECONDS
 
@@ -68,7 +66,7 @@ class PayPal:
         self.capabilities: Final = Capabilities(
             charge=OperationSupport(key_lifetime_seconds=ORDER_KEY_SECONDS, can_be_looked_up=True),
             capture=of_payments,
-            void=OperationSupport(key_lifetime_seconds=VOID_SECONDS, can_be_looked_up=True),
+            void=of_payments,
             refund=of_payments,
             manual_capture=True,
             partial_refund=True,

@@ -1,8 +1,8 @@
 """The requests to PayPal: methods, paths, bodies and PayPal-Request-Ids. Nothing is sent here.
 
-From the OpenAPI documents of Orders v2 and Payments v2 (github.com/paypal/paypal-rest-api-specifications), read
-2026-11. PayPal stores the request ids of orders for 6 hours and those of captures and refunds for 45 days; a void has
-none, and an authorization can be voided once.
+From the OpenAPI documents of Orders v2 and Payments v2 (github.com/paypal/paypal-rest-api-specifications) and PayPal's
+SDK, which is newer, read 2026-11. PayPal stores the request ids of orders for 6 hours, and those of captures, voids and
+refunds for 45 days.
 """
 
 from typing import Any, Final, TypeAlias
@@ -89,7 +89,7 @@ def capture(request: Modification, amount: Amount) -> Call:
 
 def void(request: Modification) -> Call:
     """Release an authorized amount."""
-    return Call("POST", f"{_payment('authorizations', request.charge_reference)}/void", {})
+    return Call("POST", f"{_payment('authorizations', request.charge_reference)}/void", {}, request.key)
 
 
 def refund(request: Modification, amount: Amount, capture_id: str) -> Call:

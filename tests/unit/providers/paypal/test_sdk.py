@@ -179,7 +179,7 @@ async def test_the_sdk_authorizes_captures_and_voids_at_the_double(sdk: PaypalSe
     body = {"amount": {"currency_code": "USD", "value": "7.00"}, "final_capture": True, "invoice_id": "sdk_capture"}
     captured = await asked(sdk.payments.capture_authorized_payment, authorization_id=held[0].id, body=body)
     assert (captured.status, captured.amount.value, captured.invoice_id) == ("COMPLETED", "7.00", "sdk_capture")
-    await asked(sdk.payments.void_payment, authorization_id=held[1].id)
+    await asked(sdk.payments.void_payment, authorization_id=held[1].id, paypal_request_id="sdk-void")
     found = [await asked(sdk.payments.get_authorized_payment, authorization_id=one.id) for one in held]
     assert [one.status for one in found] == ["CAPTURED", "VOIDED"]
     assert found[0].expiration_time

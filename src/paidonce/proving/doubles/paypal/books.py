@@ -23,8 +23,9 @@ SEP: Final = "."
 class Books:
     """All objects by id, as PayPal writes them, and the ledger.
 
-    ``client_id`` is that of the call that is being executed; on a page, that of the owner. ``tell`` is called with the
-    type and the resource of each event. ``patchable`` are the statuses in which an order can be changed.
+    ``client_id`` and ``request_id`` are those of the call that is being executed; on a page, the client id is that of
+    the owner. ``tell`` is called with the type and the resource of each event. ``patchable`` are the statuses in which
+    an order can be changed.
     """
 
     tell: Callable[[str, str, Json], None]
@@ -34,6 +35,7 @@ class Books:
         self.clock = clock
         self.ledger = Ledger()
         self.client_id = ""
+        self.request_id = ""
         self.patchable = PATCHABLE
         self.tokens: dict[str, tuple[str, Instant]] = {}  # The client id of each access token, and when it expires.
         self.objects: dict[Kind, dict[str, Json]] = {"order": {}, "authorization": {}, "capture": {}, "refund": {}}

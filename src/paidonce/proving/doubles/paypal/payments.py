@@ -70,7 +70,7 @@ def void(books: Books, authorization: Json) -> Json:
     """Release an authorization."""
     _expect_held(books, authorization, "PREVIOUSLY_CAPTURED", "PREVIOUSLY_VOIDED")
     authorization["status"] = "VOIDED"
-    books.move_all("release", authorization, authorization["id"], books.keys[authorization["id"]])
+    books.move_all("release", authorization, authorization["id"], books.request_id)
     books.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", authorization)
     return authorization
 
@@ -162,6 +162,8 @@ def _tell(books: Books, kind: Kind, payment: Json) -> None:
         authorization_id = related.get("authorization_id")
         moved_by: MovementKind = "capture" if authorization_id else "charge"
         books.move_all(moved_by, payment, authorization_id or payment["id"], key)
+        if authorization_id:
+            _release_rest(books, books.objects["authorization"][authorization_id], payment)
     elif (kind, status) == ("authorization", "CREATED"):
         books.move_all("authorization", payment, payment["id"], key)
     elif (kind, status) == ("refund", "COMPLETED"):
@@ -177,6 +179,13 @@ def _tell(books: Books, kind: Kind, payment: Json) -> None:
     }
     if name := names.get((kind, status)):
         books.tell(name, kind, payment)
+
+
+def _release_rest(books: Books, authorization: Json, captured: Json) -> None:
+    """Release what the last capture of an authorization leaves."""
+    rest = minor_units(authorization["amount"]) - minor_units(captured["amount"])
+    if captured["final_capture"] and rest:
+        books.move("release", authorization, rest, authorization["id"], "")
 
 
 def _charge_of(books: Books, capture_id: str) -> str:

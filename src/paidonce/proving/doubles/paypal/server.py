@@ -95,6 +95,7 @@ ROUTES: Final = (
         "/v2/payments/authorizations/{id}/void",
         Nothing,
         lambda books, one, _: payments.void(books, books.found("authorization", one)),
+        key_lifetime_ms=PAYMENT_KEY_MS,
     ),
     ApiRoute(
         "POST",
@@ -131,7 +132,7 @@ class PayPalApi:
         if route.pattern == "/v2/checkout/orders" and not key:
             raise PayPalFailure(400, "PAYPAL_REQUEST_ID_REQUIRED")
         return PreparedCall(
-            execute=lambda: self._execute(route, object_id, body, client_id),
+            execute=lambda: self._execute(route, object_id, body, client_id, key),
             params=msgspec.to_builtins(body),
             key=f"{client_id} {key}" if key else "",
             key_lifetime_ms=route.key_lifetime_ms or DAY_MS,
@@ -154,8 +155,8 @@ class PayPalApi:
         cert_url = f"{self.books.url}{pages.CERTIFICATE}"
         return signed_headers(body, secret, cert_url, transmission_id=self.books.new_id("T"), time=self.books.time(now))
 
-    def _execute(self, route: ApiRoute, object_id: str, body: object, client_id: str) -> Reply:
-        self.books.client_id = client_id
+    def _execute(self, route: ApiRoute, object_id: str, body: object, client_id: str, key: str) -> Reply:
+        self.books.client_id, self.books.request_id = client_id, key
         return Reply(route.status, route.handler(self.books, object_id, body))
 
     def _latest(self, stored: Reply) -> Reply:
