@@ -45,7 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     folder = tmp_path_factory.mktemp("second")
     settings = {
         "DATABASE_URL": f"file:{folder}/paidonce.db",
-        "PAIDONCE_BODY_SECONDS": "0.3",
+        "PAIDONCE_BODY_SECONDS": "3",
         "PAIDONCE_SIMULATOR_LATENCY_MS": "20",
         "PAIDONCE_LOG_LEVEL": "warning",
     }

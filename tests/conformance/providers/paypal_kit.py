@@ -64,13 +64,14 @@ class PayPalKit(Kit):
         return self._signed(body)
 
     def forgeries(self, body: bytes) -> Mapping[str, Mapping[str, str]]:
-        right = self._signed(body)
+        now = system_clock()
+        right = self._signed(body, at=now)
         return {
             "unsigned": {},
             "another key": self._signed(body, whose="somebody"),
             "another endpoint": self._signed(body, webhook_id="OTHERWEBHOOK01"),
             "another body": self._signed(body + b" "),
-            "another time": right | {"PAYPAL-TRANSMISSION-TIME": self._double.books.time(system_clock() - 1000)},
+            "another time": right | {"PAYPAL-TRANSMISSION-TIME": self._double.books.time(now - 1000)},
             "another algorithm": right | {"PAYPAL-AUTH-ALGO": "SHA1withRSA"},
             "another host": right | {"PAYPAL-CERT-URL": f"https://paypal.example{CERTIFICATE}"},
             "too old": self._signed(body, at=system_clock() - 5 * DAY_MS),
