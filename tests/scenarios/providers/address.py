@@ -30,10 +30,22 @@ async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
     await Response("There is nothing here.", 404)(scope, receive, send)
 
 
-async def silence(_scope: Scope, receive: Receive, _send: Send) -> None:
-    """Answer nothing for longer than any client waits."""
-    while (await receive())["type"] != "http.disconnect":
-        continue
+class Silence:
+    """Answers nothing for longer than any client waits. ``at_once_max`` is how many calls have waited at once."""
+
+    def __init__(self) -> None:
+        self.at_once_max = 0
+        self._waiting = 0
+
+    async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
+        """Wait until the client gives up."""
+        self._waiting += 1
+        self.at_once_max = max(self.at_once_max, self._waiting)
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                continue
+        finally:
+            self._waiting -= 1
 
 
 def always(status: int, body: bytes, **headers: str) -> ASGIApp:

@@ -26,12 +26,14 @@ ANSWER_SECONDS_MAX: Final = 60.0
 PAUSE_SECONDS: Final = 0.03  # Between two reads of what the service does not let a client wait for.
 URLS: Final = {"successUrl": "https://shop.example/thanks", "cancelUrl": "https://shop.example/cart"}
 AMOUNT: Final = 1999
+CALLS_AT_ONCE: Final = 16  # To one provider, so that a scenario can use them all.
 # All delays scale with the first look-up: what takes an hour with the service's own settings takes seconds here.
 QUICK: Final = {
     "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "1",
     "PAIDONCE_LEASE_SECONDS": "3",
     "PAIDONCE_RECONCILE_FIRST_SECONDS": "0.02",
     "PAIDONCE_POLL_SECONDS": "0.2",
+    "PAIDONCE_PROVIDER_CONCURRENCY": str(CALLS_AT_ONCE),
 }
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from paidonce.providers.simulator.faults import FaultPlan
-from tests.scenarios.providers.address import always, silence
+from tests.scenarios.providers.address import Silence, always
 from tests.scenarios.providers.kits import ProviderKit
 from tests.scenarios.providers.shop import AMOUNT, Shop, page_in, wait_for
 
@@ -27,7 +27,7 @@ def troubles(kit: ProviderKit) -> dict[str, ASGIApp]:
         "an HTML error": always(502, HTML, content_type="text/html"),
         "a redirect": always(302, b"", location="https://elsewhere.example/"),
         "an error in 200": always(200, kit.error_in_200(), content_type="application/json"),
-        "no answer": silence,
+        "no answer": Silence(),
     }
 
 
