@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from paidonce.checkouts.model import CheckoutStatus
 from paidonce.clock import system_clock
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Ledger
@@ -217,11 +218,13 @@ class Shop:
 
     def until(self, checkout_id: str, *statuses: str) -> Json:
         """Wait until a checkout has one of these statuses, or its attempt has."""
+        # The service lets a client wait for the end of a payment, and not for what comes before.
+        wait = 5 if {*statuses} <= {*CheckoutStatus} else 0
         found: Json = {}
 
         def is_reached() -> bool:
             nonlocal found
-            found = self.checkout(checkout_id, wait=0 if {"UNKNOWN", "REQUIRES_ACTION"} & {*statuses} else 5)
+            found = self.checkout(checkout_id, wait=wait)
             return found["status"] in statuses or (found["attempt"] or {}).get("status") in statuses
 
         wait_for(is_reached, lambda: f"checkout {found}")
