@@ -197,7 +197,12 @@ def test_every_cause_is_listed() -> None:
 
 
 def test_every_test_payment_method_is_listed() -> None:
-    by_pattern = ["tok_declined_<code>", "tok_delay_<ms>", "tok_redirect_declined_<code>"]
+    by_pattern = [
+        "tok_declined_<code>",
+        "tok_delay_<ms>",
+        "tok_redirect_declined_<code>",
+        "tok_capture_within_<seconds>",
+    ]
     tables = (
         behaviour.FAULTS,
         behaviour.WEBHOOK_FAULTS,
@@ -214,6 +219,7 @@ def test_every_test_payment_method_is_listed() -> None:
     assert column("statuses.md", "Test payment methods", 0) == sorted((method,) for method in listed)
     assert behaviour.session_decline_code("tok_redirect_declined_expired_card") == "expired_card"
     assert behaviour.opens_session("tok_redirect")
+    assert behaviour.capture_within_ms("tok_capture_within_20") == 20_000
     assert behaviour.behaviour_of("tok_declined_expired_card", 1000).decline_code == "expired_card"
     assert behaviour.behaviour_of("tok_delay_20", 1000).latency_ms == 20
 

@@ -16,8 +16,9 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Evidence, Notice, RequiresReview, Succeeded
-from paidonce.providers.simulator.books import ChargePage, charge
+from paidonce.providers.base import Evidence, ExternalRefund, Notice, RequiresReview, Succeeded
+from paidonce.providers.simulator.books import ChargePage, change, charge
+from paidonce.providers.simulator.dashboard_books import ChangeInDashboard
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
 from tests.support.oracle import database
@@ -91,6 +92,36 @@ async def late_success_of_a_canceled_one(buyer: Buyer) -> None:
     buyer.arm()
     await charge_after_all(buyer, checkout)
     await buyer.come_true(lambda: reversed_in_full(buyer, checkout))
+
+
+async def refund_in_the_dashboard(buyer: Buyer) -> None:
+    """Somebody refunds 4.00 in the provider's dashboard, and the provider tells of it twice."""
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout)
+    checkout = await buyer.until(checkout, STATUS.COMPLETED)
+    buyer.arm()
+    newest = checkout.attempt
+    assert newest is not None
+    assert newest.provider_reference is not None
+    with books_of(buyer) as books:
+        made = books.execute(change.select().where(change.c.charge_reference == newest.provider_reference)).all()
+    if not made:
+        simulator = buyer.service.payment_providers.built_in(SIMULATOR)
+        assert isinstance(simulator, Simulator)
+        wanted = ChangeInDashboard(kind="refund", charge_reference=newest.provider_reference, amount=400)
+        assert await simulator.simulation.change_in_dashboard(wanted)
+        with books_of(buyer) as books:
+            made = books.execute(change.select().where(change.c.charge_reference == newest.provider_reference)).all()
+    refund = ExternalRefund(made[0].reference, "succeeded", 400, "USD")
+    for number in range(2):
+        notice = Notice(f"msg_{made[0].reference}_{number}", newest.id, refund)
+        await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
+
+    async def recorded() -> bool:
+        return (await buyer.read(checkout.id)).amount_refunded == refund.amount
+
+    await buyer.come_true(recorded)
 
 
 async def declined(buyer: Buyer) -> Checkout:

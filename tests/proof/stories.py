@@ -16,6 +16,7 @@ from tests.proof.fault_stories import (
     leave,
     other_amount,
     prune,
+    refund_in_the_dashboard,
     review,
     unreadable_webhook,
 )
@@ -165,6 +166,7 @@ STORIES: Final = {
     "hidden": Story(hidden, STATUS.COMPLETED, (1000, 0)),
     "late_success": Story(late_success, STATUS.COMPLETED, (1000, 0)),
     "late_success_of_a_canceled_one": Story(late_success_of_a_canceled_one, STATUS.CANCELED),
+    "refund_in_the_dashboard": Story(refund_in_the_dashboard, STATUS.COMPLETED, (1000, 400)),
     "unreadable_webhook": Story(unreadable_webhook, STATUS.COMPLETED, (1000, 0)),
     "other_amount": Story(other_amount, STATUS.PROCESSING),
     "prune": Story(prune, STATUS.COMPLETED, (1000, 0), anew=True),

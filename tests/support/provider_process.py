@@ -52,6 +52,13 @@ class ServiceAndProvider(NamedTuple):
         dealt: dict[str, int] = httpx.get(f"{self.provider_url}/faults").json()["data"]
         return dealt
 
+    def in_dashboard(self, path: str, **fields: object) -> Json:
+        """Do something in the provider's dashboard; returns what its webhook tells."""
+        answer = httpx.post(f"{self.provider_url}/dashboard/{path}", json=fields)
+        assert answer.status_code == 200, answer.text
+        told: Json = answer.json()
+        return told
+
     def succeed_late(self, reference: str) -> None:
         """Make a declined charge succeed late at the provider."""
         answer = httpx.post(f"{self.provider_url}/charges/{reference}/late-success")

@@ -12,7 +12,7 @@ from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.calls import Rules, SendWebhook
 from paidonce.providers.simulator.faults import WebhookDraw, WebhookFault
 from paidonce.providers.simulator.simulation import Simulation
-from paidonce.providers.simulator.wire import Operation
+from paidonce.providers.simulator.wire import Announced
 
 NOW: Final = 1_700_000_000_000
 
@@ -34,7 +34,7 @@ class SimulatedProvider:
     def __init__(self, path: Path) -> None:
         self.now: Instant = NOW
         self.told: list[tuple[str, WebhookFault]] = []
-        self.sent: list[Operation] = []
+        self.sent: list[Announced] = []
         self.database = open_database(DatabaseUrl("sqlite", path=path), clock=self.clock, exclusive=False)
         make_books(self.database)
         self.books = threaded_batcher(
@@ -49,7 +49,7 @@ class SimulatedProvider:
         return self.now
 
     def simulation(self, rules: Rules, send_webhook: SendWebhook | None = None) -> Simulation:
-        async def remember(operation: Operation, draw: WebhookDraw) -> None:
+        async def remember(operation: Announced, draw: WebhookDraw) -> None:
             self.told.append((operation.outcome, draw.webhook_fault))
             self.sent.append(operation)
 

@@ -98,6 +98,7 @@ def find_violations(
         *_of_money(snapshot),
         *_of_reversals(snapshot),
         *_of_intents(snapshot),
+        *_of_dashboard(snapshot, ended=ended),
         *_of_attempts(snapshot),
         *_of_refunds(snapshot),
         *_of_sequences(snapshot),
@@ -117,7 +118,9 @@ def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
     for one in snapshot.attempts:
         if one.status in UNDER_WAY:
             opened[one.checkout_id].append(one)
-    booked = {one.key: one.amount for one in snapshot.changes if one.kind == "REFUND" and one.decline_code is None}
+    done = [one for one in snapshot.changes if one.kind == "REFUND" and one.decline_code is None]
+    booked = {one.key: one.amount for one in done if not _is_of_dashboard(one)}
+    unrecorded = _unrecorded(snapshot)
     for one in snapshot.charges:
         if one.status in ("succeeded", "authorized") and one.reference not in reversed_:
             charged[one.checkout_id].append(one)
@@ -128,6 +131,7 @@ def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
             yield Violation(Rule.ONE_CHARGE, f"{row.id} is charged {len(paid)} times: {keys}")
         # Refunds that are booked, but still open in our rows.
         open_refunds = sum(booked.get(one.provider_key, 0) for one in opened[row.id] if one.kind == "REFUND")
+        open_refunds += sum(unrecorded[one.reference] for one in paid)
         yield from _of_checkout(row, paid, open_refunds)
         terms = (row.amount, row.currency, row.merchant_id)
         if any((one.amount, one.currency, one.merchant_id) != terms for one in paid if one.key not in in_review):
@@ -159,9 +163,44 @@ def _of_reversals(snapshot: Snapshot) -> Iterator[Violation]:
                 yield Violation(Rule.ENDED_WITHOUT_MONEY, f"{row.id} has given back {row.charge_reference}, not {line}")
 
 
+def _is_of_dashboard(change: Any) -> bool:  # noqa: ANN401 - a line of the books
+    """Whether it was made at the provider without a call of ours: it has no key of ours."""
+    return not change.key or str(change.key).startswith("dashboard_")
+
+
+def _unrecorded(snapshot: Snapshot) -> Counter[str]:
+    """Sum up, for each charge, the refunds of the dashboard whose webhook is not applied yet."""
+    recorded = {one.provider_reference for one in snapshot.attempts if getattr(one, "initiated_by", None) is not None}
+    found: Counter[str] = Counter()
+    for one in snapshot.changes:
+        if one.kind == "REFUND" and one.decline_code is None and _is_of_dashboard(one):
+            found[one.charge_reference] += 0 if one.reference in recorded else one.amount
+    return found
+
+
+def _of_dashboard(snapshot: Snapshot, *, ended: bool) -> Iterator[Violation]:
+    """Check that what was returned in the provider's dashboard is recorded, and that nothing else is recorded so."""
+    recorded = {
+        one.provider_reference: one for one in snapshot.attempts if getattr(one, "initiated_by", None) is not None
+    }
+    refunds = [one for one in snapshot.changes if one.kind == "REFUND" and _is_of_dashboard(one)]
+    for one in refunds:
+        row = recorded.get(one.reference)
+        if row is None and ended and one.decline_code is None:
+            yield Violation(Rule.REFUNDS_ARE_COVERED, f"{one.reference} was refunded in the dashboard, unrecorded")
+        if row is not None and (row.amount != one.amount or (row.status == "DECLINED") != bool(one.decline_code)):
+            what = f"{row.id} records {row.amount} as {row.status}, and the books say {one}"
+            yield Violation(Rule.REFUNDS_ARE_COVERED, what)
+    booked = {one.reference for one in refunds}
+    for reference, row in recorded.items():
+        if row.kind == "REFUND" and reference not in booked:
+            yield Violation(Rule.REFUNDS_ARE_COVERED, f"{row.id} records a refund that is not in the books")
+
+
 def _of_intents(snapshot: Snapshot) -> Iterator[Violation]:
     by_key = {row.provider_key: row for row in snapshot.attempts}
-    for one in (*snapshot.charges, *snapshot.changes):
+    changes = [one for one in snapshot.changes if not _is_of_dashboard(one)]
+    for one in (*snapshot.charges, *changes):
         intent = by_key.get(one.key)
         if intent is None:
             yield Violation(Rule.INTENT_FIRST, f"{one.key} is in the books without an attempt")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from paidonce.proving.oracle import Acknowledged, Rule, Violation, find_violations
-from paidonce.proving.snapshot import Snapshot
+from paidonce.proving.snapshot import Change, Charge, Snapshot
 from paidonce.proving.verdict import sort_violations
 
 
@@ -80,6 +80,59 @@ def test_a_payment_that_waits_for_its_buyer_or_its_provider_has_not_ended(status
     waiting = Snapshot([], [row(**{**vars(ATTEMPT), "status": status, "settled_at": None})], EVENTS, [])
     assert [one.rule for one in find_violations(waiting)] == [Rule.EVERYTHING_ENDS]
     assert find_violations(waiting, ended=False) == []
+
+
+COMPLETED = row(**{**vars(CHECKOUT), "status": "COMPLETED", "amount_captured": 1000, "amount_refunded": 400})
+CHARGED = row(**{**vars(ATTEMPT), "status": "SUCCEEDED", "created_at": 1, "amount": 1000})
+RECORDED = row(
+    **{
+        **vars(CHARGED),
+        "id": "ref_1",
+        "kind": "REFUND",
+        "provider_key": "ref_1",
+        "provider_reference": "re_1",
+        "initiated_by": "provider",
+        "amount": 400,
+    }
+)
+CHARGE = Charge("att_1", "ch_1", "chk_1", "m", 1000, "USD", "succeeded", None, 1000, 400, 2)
+REFUNDED = Change("dashboard_1", "re_1", "ch_1", "REFUND", 400, None, 3)
+COMPLETED_EVENTS = [
+    row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=kind)
+    for number, (kind, attempt_id) in enumerate(
+        [
+            ("checkout.created", None),
+            ("checkout.processing", "att_1"),
+            ("checkout.completed", "att_1"),
+            ("refund.created", "ref_1"),
+            ("refund.succeeded", "ref_1"),
+        ],
+        start=1,
+    )
+]
+
+
+def dashboard(checkout: Any, attempts: list[Any], changes: list[Change], events: int = 5) -> Snapshot:  # noqa: ANN401
+    return Snapshot(
+        [checkout], attempts, COMPLETED_EVENTS[:events], [row(id="m", event_sequence=events)], [CHARGE], changes
+    )
+
+
+def test_a_refund_of_the_dashboard_needs_no_intent_and_must_be_recorded_in_the_end() -> None:
+    assert find_violations(dashboard(COMPLETED, [CHARGED, RECORDED], [REFUNDED])) == []
+    unrecorded = dashboard(row(**{**vars(COMPLETED), "amount_refunded": 0}), [CHARGED], [REFUNDED], 3)
+    assert find_violations(unrecorded, ended=False) == []
+    assert [one.rule for one in find_violations(unrecorded)] == [Rule.REFUNDS_ARE_COVERED]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[], [REFUNDED._replace(amount=300)], [REFUNDED._replace(decline_code="expired_card")]],
+    ids=["not in the books", "another amount", "failed"],
+)
+def test_a_recorded_refund_that_is_not_in_the_books_is_found(changes: list[Change]) -> None:
+    found = find_violations(dashboard(COMPLETED, [CHARGED, RECORDED], changes))
+    assert Rule.REFUNDS_ARE_COVERED in {one.rule for one in found}
 
 
 def test_each_violation_stands_under_the_promise_that_it_breaks() -> None:

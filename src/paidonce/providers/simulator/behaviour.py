@@ -18,7 +18,15 @@ MAGIC_AMOUNTS: Final = {4002: "do_not_honor", 4995: "insufficient_funds"}
 CHANGES_DECLINED: Final = {
     "tok_capture_declined": ("capture", "authorization_expired"),
     "tok_refund_declined": ("refund", "refund_refused"),
+    "tok_refund_fails_late": ("refund", "expired_card"),
 }
+
+# The refund is reported as succeeded, and fails LATE_FAILURE_MS later.
+REFUND_FAILS_LATE: Final = "tok_refund_fails_late"
+LATE_FAILURE_MS: Final = 3000
+
+# The provider reports that the authorization lapses after so many seconds; then a capture is declined.
+CAPTURE_WITHIN: Final = re.compile(r"tok_capture_within_([0-9]{1,6})")
 
 # The fault of the first call with a key.
 FAULTS: Final = {
@@ -127,6 +135,17 @@ def change_declined(payment_method: str, kind: str) -> str | None:
     """Return the decline code of a capture or refund of a charge with this payment method; None where it succeeds."""
     declined_kind, code = (CHANGES_DECLINED | ACCEPTED).get(payment_method, ("", None))
     return code if kind == declined_kind else None
+
+
+def capture_within_ms(payment_method: str) -> int | None:
+    """Return how long an authorization with this payment method lasts; None where the provider does not report it."""
+    limited = CAPTURE_WITHIN.fullmatch(payment_method)
+    return int(limited[1]) * 1000 if limited else None
+
+
+def fails_late(payment_method: str, kind: str) -> bool:
+    """Tell whether such an operation is reported as succeeded first, and fails later."""
+    return payment_method == REFUND_FAILS_LATE and kind == "refund"
 
 
 def is_accepted_first(payment_method: str, kind: str) -> bool:

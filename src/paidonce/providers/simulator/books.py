@@ -29,7 +29,7 @@ from paidonce.database.engine import Database
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.providers.simulator.behaviour import change_declined
+from paidonce.providers.simulator.behaviour import capture_within_ms, change_declined
 
 metadata = MetaData()
 
@@ -313,7 +313,7 @@ def _payment_method(transaction: Transaction, changed: Change) -> str:
 
 def _book_change(transaction: Transaction, request: BookChange) -> Change:
     found = read_charge(transaction, request.charge_reference)
-    decline_code = _refusal(found, request) if found else "charge_not_found"
+    decline_code = _refusal(found, request, transaction.now) if found else "charge_not_found"
     if decline_code is None:
         wanted = update(charge).where(charge.c.reference == request.charge_reference)
         match request.kind:
@@ -336,13 +336,18 @@ def _book_change(transaction: Transaction, request: BookChange) -> Change:
     return booked
 
 
-def _refusal(booked: Charge, request: BookChange) -> str | None:
-    """Return why a charge cannot be changed like this; None where it can."""
+def _refusal(booked: Charge, request: BookChange, now: Instant) -> str | None:
+    """Return why a charge cannot be changed like this; None where it can. What is not held any more is released."""
     if request.kind == "REFUND":
         left = booked.amount_captured - booked.amount_refunded
         return "amount_exceeds_charge" if request.amount > left else change_declined(booked.payment_method, "refund")
+    if request.kind == "VOID" and booked.status == "voided":
+        return None
     if booked.status != "authorized":
         return f"charge_is_{booked.status}"
+    within_ms = capture_within_ms(booked.payment_method)
+    if request.kind == "CAPTURE" and within_ms is not None and now >= booked.created_at + within_ms:
+        return "authorization_expired"
     if request.amount > booked.amount:
         return "amount_exceeds_authorization"
     return change_declined(booked.payment_method, request.kind.lower())

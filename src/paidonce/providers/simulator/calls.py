@@ -25,7 +25,7 @@ from paidonce.providers.simulator.faults import (
     WebhookDraw,
     WebhookFault,
 )
-from paidonce.providers.simulator.wire import Operation
+from paidonce.providers.simulator.wire import Announced
 
 KEY_LIFETIME_SECONDS: Final = 365 * 86_400
 
@@ -41,8 +41,10 @@ class LostResponse(Enum):
     STORED_ERROR = "the provider answered 500, as it has stored for this key"
 
 
-SendWebhook: TypeAlias = Callable[[Operation, WebhookDraw], Awaitable[None]]
-"""Sends the webhook for an operation. Returns when one with FIRST is delivered, and at once for the others."""
+SendWebhook: TypeAlias = Callable[[Announced, WebhookDraw], Awaitable[None]]
+"""Sends the webhook for an operation, or for what was done in the dashboard. Returns when one with FIRST is delivered,
+and at once for the others.
+"""
 
 REPLIES: Final = {
     Fault.TIMEOUT_BEFORE: LostResponse.SILENCE,
@@ -73,11 +75,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.key_lifetime_seconds * 1000 if self.deduplicates else 0
 
 
-async def send_nothing(_operation: Operation, _draw: WebhookDraw) -> None:
+async def send_nothing(_announced: Announced, _draw: WebhookDraw) -> None:
     """Send no webhook: for a simulator in the process of the service."""
 
 
-Announce: TypeAlias = Callable[[T], Operation | None]
+Announce: TypeAlias = Callable[[T], Announced | None]
 """Returns what the webhook for a booked result tells; None where none is sent."""
 
 
@@ -119,7 +121,7 @@ class Calls:
             await self._announce_booked(announce, booked, webhook)
         return REPLIES.get(draw.fault, booked)
 
-    async def announce(self, operation: Operation | None, webhook: WebhookDraw) -> None:
+    async def announce(self, operation: Announced | None, webhook: WebhookDraw) -> None:
         """Send the webhook for an operation: when its outcome is known, where it was accepted first."""
         if operation is None or self._send_webhook is send_nothing:
             return
@@ -128,8 +130,8 @@ class Calls:
         if webhook.webhook_fault is not WebhookFault.NEVER:
             await self._send_webhook(operation, webhook)
 
-    def announce_later(self, find: Callable[[], Awaitable[Operation | None]]) -> None:
-        """Send the webhook for an operation that was accepted first, when its outcome is known."""
+    def announce_later(self, find: Callable[[], Awaitable[Announced | None]]) -> None:
+        """Send the webhook for an operation whose outcome is known later, or changes."""
         self._start(self._announce_later(find))
 
     async def draw_for_lookup(self, key: str) -> Draw:
@@ -145,7 +147,7 @@ class Calls:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    async def _announce_later(self, find: Callable[[], Awaitable[Operation | None]]) -> None:
+    async def _announce_later(self, find: Callable[[], Awaitable[Announced | None]]) -> None:
         await asyncio.sleep(ACCEPTED_MS / 1000)
         await self.announce(await find(), WebhookDraw(WebhookFault.ONCE))
 

@@ -8,10 +8,16 @@ import structlog
 from paidonce.clock import Clock
 from paidonce.errors import MalformedBody
 from paidonce.providers.base import Notice
-from paidonce.providers.simulator.wire import WebhookBody, evidence_of
+from paidonce.providers.simulator.wire import DASHBOARD, DashboardWebhookBody, WebhookBody, change_of, evidence_of
 from paidonce.signing import read_secret, verified_id
 
 log = structlog.get_logger()
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    """Any webhook: its type tells how to read the rest."""
+
+    type: str
 
 
 class NoticeReader:
@@ -27,6 +33,8 @@ class NoticeReader:
         if message_id is None:
             return None
         try:
+            if msgspec.json.decode(body, type=_Typed).type.startswith(DASHBOARD):
+                return _change_notice(message_id, msgspec.json.decode(body, type=DashboardWebhookBody))
             webhook = msgspec.json.decode(body, type=WebhookBody)
         except msgspec.ValidationError:  # Signed, but of a type that this release does not know.
             return Notice(message_id, None, None)
@@ -36,3 +44,9 @@ class NoticeReader:
             log.error("provider_contradicts_itself", webhook_id=message_id, key=webhook.data.key)
             return Notice(message_id, webhook.data.key, None)
         return Notice(message_id, webhook.data.key, evidence_of(webhook.data))
+
+
+def _change_notice(message_id: str, webhook: DashboardWebhookBody) -> Notice:
+    """Return what was done to a charge. The charge is named by our key, and by its reference."""
+    change = webhook.data
+    return Notice(message_id, change.charge_key, change_of(change), change.charge_reference)

@@ -7,7 +7,7 @@ import msgspec
 from paidonce.clock import Clock, format_instant
 from paidonce.providers.simulator.delivery import FaultyDelivery, Webhook
 from paidonce.providers.simulator.faults import WebhookDraw
-from paidonce.providers.simulator.wire import Operation, WebhookBody
+from paidonce.providers.simulator.wire import DASHBOARD, Announced, DashboardWebhookBody, Operation, WebhookBody
 from paidonce.signing import read_secret, signed_headers
 
 
@@ -20,14 +20,10 @@ class WebhookSender:
         self._clock = clock
         self._delivery = FaultyDelivery()
 
-    async def send_webhook(self, operation: Operation, draw: WebhookDraw) -> None:
+    async def send_webhook(self, announced: Announced, draw: WebhookDraw) -> None:
         """Send the webhook for an operation. One with FIRST was delivered, or tried once, when this returns."""
-        body = msgspec.json.encode(
-            WebhookBody(
-                type=f"{operation.kind}.{operation.outcome}", timestamp=format_instant(self._clock()), data=operation
-            )
-        )
-        message_id = f"msg_{operation.reference}_{operation.outcome}"
+        body = msgspec.json.encode(_body(announced, format_instant(self._clock())))
+        message_id = f"msg_{announced.reference}_{announced.outcome}"
 
         def headers() -> Mapping[str, str]:
             return signed_headers(self._key, message_id=message_id, now=self._clock(), body=body)
@@ -37,3 +33,10 @@ class WebhookSender:
     async def close(self) -> None:
         """Stop sending. A service that waits for a webhook has to look up the outcome."""
         await self._delivery.close()
+
+
+def _body(announced: Announced, timestamp: str) -> WebhookBody | DashboardWebhookBody:
+    if isinstance(announced, Operation):
+        return WebhookBody(type=f"{announced.kind}.{announced.outcome}", timestamp=timestamp, data=announced)
+    kind = f"{DASHBOARD}{announced.subject}.{announced.outcome}"
+    return DashboardWebhookBody(type=kind, timestamp=timestamp, data=announced)

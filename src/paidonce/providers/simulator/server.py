@@ -14,11 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce import __version__
 from paidonce.providers.simulator.books import ChargePage
 from paidonce.providers.simulator.calls import LostResponse
+from paidonce.providers.simulator.dashboard_books import ChangeInDashboard, CloseDispute
 from paidonce.providers.simulator.faults import KINDS
 from paidonce.providers.simulator.page import page_routes
 from paidonce.providers.simulator.session_books import SessionState, SessionStep
 from paidonce.providers.simulator.simulation import Refusal, Reply as SimulationReply, SessionResult, Simulation
 from paidonce.providers.simulator.wire import (
+    Announced,
     ChangeBody,
     ChargeBody,
     ChargeList,
@@ -31,6 +33,7 @@ log = structlog.get_logger()
 
 BODY_BYTES_MAX: Final = 64 * 1024
 CHANGES: Final = {"capture": "CAPTURE", "void": "VOID", "refunds": "REFUND"}
+DASHBOARD_CHANGES: Final = ("refund", "cancel", "expire", "dispute")
 
 T = TypeVar("T")
 
@@ -124,6 +127,40 @@ async def step_session(request: Request, simulation: Simulation) -> ASGIApp:
     return _session_response(await simulation.step_session(reference, SessionStep(step)), request, simulation)
 
 
+class DashboardBody(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /dashboard/charges/{reference}/{kind}``: ``amount`` is in minor units, the whole where there is none."""
+
+    amount: int | None = None
+    reason: str = "fraudulent"
+
+
+async def change_in_dashboard(request: Request, simulation: Simulation) -> ASGIApp:
+    """Refund, cancel, expire or dispute a charge without a call of the merchant's. For tests."""
+    reference, kind = request.path_params["reference"], request.path_params["kind"]
+    if kind not in DASHBOARD_CHANGES:
+        return _reply({"error": "there is no such call"}, 404)
+    body = await _read(DashboardBody, request)
+    wanted = ChangeInDashboard(kind=kind, charge_reference=reference, amount=body.amount, reason=body.reason)
+    return _changed(await simulation.change_in_dashboard(wanted))
+
+
+async def close_dispute(request: Request, simulation: Simulation) -> ASGIApp:
+    """Decide a dispute. For tests."""
+    outcome = request.path_params["outcome"]
+    if outcome not in ("won", "lost"):
+        return _reply({"error": "there is no such call"}, 404)
+    return _changed(await simulation.close_dispute(CloseDispute(request.path_params["reference"], outcome)))
+
+
+async def fail_refund(request: Request, simulation: Simulation) -> ASGIApp:
+    """Let a refund fail that succeeded. For tests."""
+    return _changed(await simulation.fail_refund(request.path_params["reference"]))
+
+
+def _changed(announced: Announced | None) -> Response:
+    return _reply({"error": "the books do not allow it"}, 409) if announced is None else _reply(announced)
+
+
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/charges", charge),
     ("GET", "/operations/{key}", operation),
@@ -132,6 +169,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/sessions/{reference}/{step}", step_session),
     ("POST", "/charges/{reference}/late-success", succeed_late),
     ("POST", "/charges/{reference}/{kind}", change),
+    ("POST", "/dashboard/charges/{reference}/{kind}", change_in_dashboard),
+    ("POST", "/dashboard/disputes/{reference}/{outcome}", close_dispute),
+    ("POST", "/dashboard/refunds/{reference}/fail", fail_refund),
     ("GET", "/charges", charges),
     ("GET", "/health", health),
     ("GET", "/faults", faults),

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from paidonce.clock import Clock, Instant, parse_instant, system_clock
 from paidonce.database.batcher import Batcher
-from paidonce.providers.simulator.behaviour import REFUSED, REPLAYED_ERROR, Behaviour, behaviour_of
+from paidonce.providers.simulator.behaviour import REFUSED, REPLAYED_ERROR, Behaviour, behaviour_of, fails_late
 from paidonce.providers.simulator.books import (
     BookChange,
     BookCharge,
@@ -19,6 +19,13 @@ from paidonce.providers.simulator.books import (
     list_charges,
 )
 from paidonce.providers.simulator.calls import REPLIES, Calls, LostResponse, Rules, SendWebhook, send_nothing
+from paidonce.providers.simulator.dashboard_books import (
+    ChangeInDashboard,
+    CloseDispute,
+    change_in_dashboard,
+    close_disputes,
+    fail_refunds,
+)
 from paidonce.providers.simulator.faults import BEFORE, SLOW_MS_MAX, Fault, WebhookDraw, WebhookFault
 from paidonce.providers.simulator.session_books import (
     BookSession,
@@ -32,6 +39,7 @@ from paidonce.providers.simulator.session_books import (
     step_sessions,
 )
 from paidonce.providers.simulator.wire import (
+    Announced,
     ChangeBody,
     ChargeBody,
     ChargeLine,
@@ -168,6 +176,22 @@ class Simulation:
         await self._calls.announce(operation, WebhookDraw(WebhookFault.ONCE))
         return operation
 
+    async def change_in_dashboard(self, request: ChangeInDashboard) -> Announced | None:
+        """Do to a charge what the merchant does in the dashboard, or the buyer's bank; None where that cannot be."""
+        return await self._tell(await self._books.submit(change_in_dashboard, request))
+
+    async def close_dispute(self, request: CloseDispute) -> Announced | None:
+        """Decide a dispute, as the bank does; None where there is none."""
+        return await self._tell(await self._books.submit(close_disputes, request))
+
+    async def fail_refund(self, reference: str) -> Announced | None:
+        """Let a refund fail that succeeded; None where there is none."""
+        return await self._tell(await self._books.submit(fail_refunds, reference))
+
+    async def _tell(self, announced: Announced | None) -> Announced | None:
+        await self._calls.announce(announced, WebhookDraw(WebhookFault.ONCE))
+        return announced
+
     async def charges(self, page: ChargePage) -> list[ChargeLine]:
         """List charges."""
         return [line_of(one) for one in await self._books.submit(list_charges, page)]
@@ -198,10 +222,10 @@ class Simulation:
         if not booked.first:
             return None
         operation = operation_of(booked, now=self.now())
-        if operation.outcome == "accepted":
+        is_accepted = operation.outcome == "accepted"
+        if is_accepted or fails_late(booked.payment_method, operation.kind):
             self._calls.announce_later(lambda: self._find(operation.key))
-            return None
-        return operation
+        return None if is_accepted else operation
 
     async def _find(self, key: str) -> Operation | None:
         found = await self._books.submit(find_operations, key)

@@ -7,10 +7,14 @@ import msgspec
 from paidonce.clock import Instant, format_instant, parse_instant
 from paidonce.providers.base import (
     Accepted,
+    AuthorizationEnded,
     Authorized,
     ChargeRequest,
     Declined,
+    Dispute,
     Evidence,
+    ExternalChange,
+    ExternalRefund,
     Opened,
     OperationKind,
     Redirect,
@@ -18,7 +22,13 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from paidonce.providers.simulator.behaviour import ACCEPTED_MS, is_accepted_first
+from paidonce.providers.simulator.behaviour import (
+    ACCEPTED_MS,
+    LATE_FAILURE_MS,
+    capture_within_ms,
+    fails_late,
+    is_accepted_first,
+)
 from paidonce.providers.simulator.books import Booked, Change, Charge
 from paidonce.providers.simulator.session_books import SessionState
 
@@ -56,6 +66,28 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     amount: int
     currency: str | None = None  # A charge's; what changes one has its currency.
     decline_code: str | None = None
+    capture_before: str | None = None  # RFC 3339; of an authorization that lapses.
+
+    def __post_init__(self) -> None:
+        """Refuse to read what is no time."""
+        if self.capture_before is not None:
+            parse_instant(self.capture_before)
+
+
+class DashboardChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was done to a charge in the provider's dashboard, or by the buyer's bank, as a webhook tells it.
+
+    ``reference`` is that of the refund or the dispute; an authorization's is that of the charge.
+    """
+
+    subject: Literal["refund", "dispute", "authorization"]
+    outcome: Literal["succeeded", "failed", "opened", "won", "lost", "canceled", "expired"]
+    reference: str
+    charge_key: str
+    charge_reference: str
+    amount: int
+    currency: str
+    reason: str | None = None
 
 
 class ChargeLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,12 +111,27 @@ class ChargeList(msgspec.Struct, frozen=True, rename="camel"):
     has_more: bool
 
 
+Announced: TypeAlias = Operation | DashboardChange
+"""What a webhook tells."""
+
+
 class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook in the form that Standard Webhooks recommends. ``type`` is for example ``charge.declined``."""
 
     type: str
     timestamp: str
     data: Operation
+
+
+DASHBOARD: Final = "dashboard."  # How the types of these webhooks begin.
+
+
+class DashboardWebhookBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The same for what was done in the dashboard. ``type`` is for example ``dashboard.refund.succeeded``."""
+
+    type: str
+    timestamp: str
+    data: DashboardChange
 
 
 KINDS: Final[dict[str, OperationKind]] = {"CAPTURE": "capture", "VOID": "void", "REFUND": "refund"}
@@ -95,19 +142,27 @@ def operation_of(booked: Booked, *, now: Instant) -> Operation:
     one = booked.operation
     kind: OperationKind = "charge" if isinstance(one, Charge) else KINDS[one.kind]
     is_undecided = is_accepted_first(booked.payment_method, kind) and now < one.created_at + ACCEPTED_MS
+    will_fail = fails_late(booked.payment_method, kind) and now < one.created_at + LATE_FAILURE_MS
+    outcome = _outcome(one, will_fail=will_fail)
     return Operation(
         key=one.key,
         kind=kind,
         reference=one.reference,
-        outcome="accepted" if is_undecided else _outcome(one),
+        outcome="accepted" if is_undecided else outcome,
         amount=one.amount,
         currency=one.currency if isinstance(one, Charge) else None,
-        decline_code=None if is_undecided else one.decline_code,
+        decline_code=None if is_undecided or will_fail else one.decline_code,
+        capture_before=_capture_before(one) if outcome == "authorized" else None,
     )
 
 
-def _outcome(booked: Charge | Change) -> Outcome:
-    if booked.decline_code:
+def _capture_before(booked: Charge | Change) -> str | None:
+    within_ms = capture_within_ms(booked.payment_method) if isinstance(booked, Charge) else None
+    return None if within_ms is None else format_instant(booked.created_at + within_ms)
+
+
+def _outcome(booked: Charge | Change, *, will_fail: bool) -> Outcome:
+    if booked.decline_code and not will_fail:
         return "declined"
     return "authorized" if isinstance(booked, Charge) and booked.booked_as == "authorized" else "succeeded"
 
@@ -229,13 +284,28 @@ def evidence_of(operation: Operation) -> Evidence:
         case "succeeded":
             return Succeeded(operation.reference, operation.amount, operation.currency, operation.kind)
         case "authorized":
-            return Authorized(operation.reference, operation.amount, operation.currency, operation.kind)
+            lapses_at = None if operation.capture_before is None else parse_instant(operation.capture_before)
+            return Authorized(operation.reference, operation.amount, operation.currency, operation.kind, lapses_at)
         case "accepted":
             return Accepted(operation.reference)
         case "approved":
             return Opened(operation.reference)
         case "declined":
             return Declined(operation.decline_code or "declined", operation.reference, operation.kind)
+
+
+def change_of(change: DashboardChange) -> ExternalChange | None:
+    """Return what a change tells; None where its outcome is none of its subject."""
+    match change.subject, change.outcome:
+        case "refund", ("succeeded" | "failed") as status:
+            code = change.reason if status == "failed" else None
+            return ExternalRefund(change.reference, status, change.amount, change.currency, code, code)
+        case "dispute", ("opened" | "won" | "lost") as status:
+            return Dispute(change.reference, status, change.amount, change.currency, change.reason)
+        case "authorization", ("canceled" | "expired") as reason:
+            return AuthorizationEnded(reason)
+        case _:
+            return None
 
 
 def line_of(booked: Charge) -> ChargeLine:

@@ -7,7 +7,7 @@ from paidonce.providers.simulator.calls import Rules
 from paidonce.providers.simulator.faults import WebhookDraw
 from paidonce.providers.simulator.server import create_simulator_app
 from paidonce.providers.simulator.simulation import Simulation
-from paidonce.providers.simulator.wire import Operation
+from paidonce.providers.simulator.wire import Announced
 from tests.support.simulated_provider import SimulatedProvider
 
 CHARGE = {
@@ -53,7 +53,7 @@ async def test_a_list_with_a_limit_that_is_no_number_is_refused(provider: Simula
 
 
 async def test_an_error_after_the_charge_was_booked_is_no_refusal(provider: SimulatedProvider) -> None:
-    async def fail(_operation: Operation, _draw: WebhookDraw) -> None:
+    async def fail(_announced: Announced, _draw: WebhookDraw) -> None:
         message = "a defect"
         raise ValueError(message)
 

@@ -11,7 +11,7 @@ from paidonce.providers.simulator.books import BookCharge, Booked, ChargePage, _
 from paidonce.providers.simulator.calls import LostResponse, Rules, send_nothing
 from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookDraw, WebhookFault
 from paidonce.providers.simulator.simulation import Simulation
-from paidonce.providers.simulator.wire import ChangeBody, ChargeBody, Operation
+from paidonce.providers.simulator.wire import Announced, ChangeBody, ChargeBody, Operation
 from tests.proof.virtual_time import VirtualLoop, run
 from tests.support.simulated_provider import NOW, SimulatedProvider
 
@@ -123,7 +123,7 @@ async def test_the_first_call_of_a_key_is_told_as_its_method_says_and_no_other_i
 async def test_a_webhook_that_comes_first_is_delivered_before_the_answer(provider: SimulatedProvider) -> None:
     delivered, answered = asyncio.Event(), asyncio.Event()
 
-    async def deliver(_operation: Operation, _draw: WebhookDraw) -> None:
+    async def deliver(_announced: Announced, _draw: WebhookDraw) -> None:
         assert not answered.is_set()
         delivered.set()
 
