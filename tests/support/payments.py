@@ -92,15 +92,7 @@ class Payments:
     def create(
         self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **changed: AnyValue
     ) -> TenantScopedId:
-        command = NewCheckout(
-            id=f"chk_{name}",
-            merchant_id=merchant_id,
-            idempotency_key=name,
-            amount=amount,
-            currency="USD",
-            capture_method="manual" if manual else "automatic",
-            **changed,
-        )
+        command = new_checkout(name, amount=amount, manual=manual, merchant_id=merchant_id, **changed)
         self.do(create_checkouts, command)
         return TenantScopedId(command.id, merchant_id)
 
@@ -184,6 +176,20 @@ class Payments:
 
     def history(self, checkout: TenantScopedId) -> list[str]:
         return [event.type for event in self.events(checkout)]
+
+
+def new_checkout(
+    name: str, *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **changed: AnyValue
+) -> NewCheckout:
+    return NewCheckout(
+        id=f"chk_{name}",
+        merchant_id=merchant_id,
+        idempotency_key=name,
+        amount=amount,
+        currency="USD",
+        capture_method="manual" if manual else "automatic",
+        **changed,
+    )
 
 
 def payment(checkout: TenantScopedId, attempt_id: str = "att_1", **changed: AnyValue) -> StartPayment:

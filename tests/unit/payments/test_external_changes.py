@@ -2,15 +2,17 @@
 
 from itertools import permutations
 
+import msgspec
 import pytest
 
+from paidonce.checkouts.actions import Replayed, create_checkouts
 from paidonce.errors import AmountExceedsRefundable
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.external_changes import record_changes
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import record_evidence
 from paidonce.providers.base import AuthorizationEnded, Authorized, Declined, Dispute, ExternalRefund, Succeeded
-from tests.support.payments import Payments, evidence_about, external
+from tests.support.payments import Payments, evidence_about, external, new_checkout
 
 
 def refund(
@@ -296,6 +298,10 @@ def test_an_authorized_checkout_expires_when_its_authorization_lapses_if_that_is
     payments.prove("att_1", Authorized("ch_1", capture_before=requested - 1000))
     found = payments.checkout(checkout)
     assert (found.status, found.expires_at, found.expires_at_requested) == ("AUTHORIZED", requested - 1000, requested)
+    # The client's retry asks for the same as before.
+    again = msgspec.structs.replace(new_checkout("1", manual=True), id="chk_again")
+    (replayed,) = payments.do(create_checkouts, again)
+    assert isinstance(replayed, Replayed)
 
 
 def test_an_authorization_that_lapses_later_than_its_checkout_changes_nothing(payments: Payments) -> None:
