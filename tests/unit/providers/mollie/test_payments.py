@@ -1,6 +1,7 @@
 """Payments, from their opening to their end: what the buyer, Mollie's clock and our calls make of them."""
 
 import asyncio
+import json
 
 import msgspec
 import pytest
@@ -20,7 +21,8 @@ from paidonce.providers.base import (
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.mollie.server import MollieDouble
 from tests.support.doubles import RETURN_URL, SettableClock, charge_request, visit
-from tests.support.mollie import WEBHOOK_URL, connected
+from tests.support.mollie import PAYMENT, WEBHOOK_URL, connected
+from tests.support.raw_server import Part, answer, raw_server
 
 OPENING = r"POST /v2/payments"
 MINUTE_MS = 60_000
@@ -162,6 +164,25 @@ async def test_a_payment_that_we_cancel_is_expired_and_not_canceled_by_the_buyer
     request, _ = await opened(mollie, charge_request("closed"))
     closed = await mollie.close(request)
     assert closed == Declined("session_expired", request.session_reference, "charge", "canceled")
+
+
+@pytest.mark.parametrize(("status", "kind"), [("paid", Succeeded), ("open", RequiresAction), ("expired", Declined)])
+async def test_a_cancelation_that_mollie_refuses_is_told_as_what_became_of_the_payment(status: str, kind: type) -> None:
+    payment = PAYMENT | {
+        "status": "open",
+        "isCancelable": True,
+        "_links": {"checkout": {"href": "https://pay.example/"}},
+    }
+    refusal = {"status": 422, "title": "Unprocessable Entity", "detail": "It cannot be canceled.", "_links": {}}
+    script = [
+        Part(answer(json.dumps(payment).encode())),
+        Part(answer(json.dumps(refusal).encode(), "422 Unprocessable Entity")),
+        Part(answer(json.dumps(payment | {"status": status}).encode())),
+    ]
+    async with raw_server(*script) as server, connected(server.url) as mollie:
+        found = await mollie.close(charge_request("att_1", session_reference="tr_1234"))
+        assert [request.split(b" ")[0] for request in server.requests] == [b"GET", b"DELETE", b"GET"]
+    assert isinstance(found, kind)
 
 
 async def test_a_payment_that_is_paid_between_our_question_and_our_cancelation_is_told_as_paid(
