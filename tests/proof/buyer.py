@@ -17,7 +17,7 @@ from paidonce.errors import PaidonceError
 from paidonce.idempotency.model import Claim, Idempotency, StoredResponse
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
-from paidonce.payments.model import Attempt
+from paidonce.payments.model import Attempt, Fallback
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
 from paidonce.providers.simulator.behaviour import opens_session
@@ -26,6 +26,7 @@ from paidonce.service import Service
 
 WAIT_SECONDS_MAX: Final = 60.0
 SIMULATOR: Final = "simulator"
+AT_THE_SIMULATOR: Final = ProviderRoute(SIMULATOR)
 KEPT_MS: Final = 3650 * 86_400_000  # Longer than any proof takes.
 
 
@@ -86,16 +87,25 @@ class Buyer:
         self._note(Acknowledged(checkout_id=outcome.checkout.id, merchant_id=self.merchant_id))
         return outcome.checkout
 
-    async def pay(self, checkout: Checkout, method: str = "tok_success") -> None:
+    async def pay(
+        self,
+        checkout: Checkout,
+        method: str = "tok_success",
+        *,
+        route: ProviderRoute = AT_THE_SIMULATOR,
+        in_session: bool = False,
+        fallbacks: tuple[Fallback, ...] = (),
+    ) -> None:
         command = StartPayment(
             attempt_id=ids.new_id(ids.ATTEMPT),
             checkout=TenantScopedId(checkout.id, None),
             payment_method=method,
-            route=ProviderRoute(SIMULATOR),
+            route=route,
             # The token is the checkout's id here, so that a buyer who starts anew finds it again.
-            return_url=f"https://shop.example/return/{checkout.id}" if opens_session(method) else None,
+            return_url=f"https://shop.example/return/{checkout.id}" if in_session or opens_session(method) else None,
+            fallbacks=fallbacks,
         )
-        await self._begin(start_payments, command)
+        await self._begin(start_payments, command, route=route)
 
     async def capture(self, checkout: Checkout, amount: int) -> None:
         command = StartCapture(
@@ -114,12 +124,17 @@ class Buyer:
         )
         await self._begin(start_refunds, command, idempotency_for(checkout.merchant_id, key, amount))
 
-    async def _begin(self, action: Any, command: Any, idempotency: Idempotency | None = None) -> None:  # noqa: ANN401 - any of the four above
+    async def _begin(
+        self,
+        action: Any,  # noqa: ANN401 - any of the four above
+        command: Any,  # noqa: ANN401 - as above
+        idempotency: Idempotency | None = None,
+        *,
+        route: ProviderRoute = AT_THE_SIMULATOR,
+    ) -> None:
         """Send the request. A repeated request may find that it was processed already, which is fine."""
         try:
-            outcome = await self.service.worker.begin(
-                action, command, ProviderRoute(SIMULATOR), idempotency=idempotency
-            )
+            outcome = await self.service.worker.begin(action, command, route, idempotency=idempotency)
         except PaidonceError:
             return
         if isinstance(outcome, Started):

@@ -11,6 +11,8 @@ import structlog
 
 import paidonce.app
 from paidonce.encryption import write_key
+from paidonce.providers.base import Provider
+from paidonce.providers.registry import CONNECTORS
 from paidonce.providers.simulator import provider
 from paidonce.providers.simulator.calls import Rules
 from paidonce.providers.simulator.provider import Simulator
@@ -18,7 +20,8 @@ from paidonce.proving.oracle import Acknowledged, find_violations
 from paidonce.proving.snapshot import take_snapshot
 from paidonce.settings import Settings
 from paidonce.webhook_endpoints.sender import LEASES_OF_A_CALL
-from tests.proof.buyer import Buyer, ShiftedClock
+from tests.proof.accounts import NEEDED_BY, with_two_accounts
+from tests.proof.buyer import SIMULATOR, Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.crash_injection import Points, wrap
 from tests.proof.fake_provider import DEDUPLICATES_NOT
@@ -86,7 +89,10 @@ async def _serve(life: dict[str, Any], points: Points) -> None:
         webhook_timeout_seconds=LEASE_SECONDS / LEASES_OF_A_CALL,
         webhook_retry_first_seconds=0.01,
     )
-    async with paidonce.app.open_service(settings, with_worker=True, migrating=True) as service:
+    simulator: asyncio.Future[Provider] = asyncio.get_running_loop().create_future()
+    connectors = with_two_accounts(simulator) if life["story"] in NEEDED_BY else CONNECTORS
+    async with paidonce.app.open_service(settings, with_worker=True, migrating=True, connectors=connectors) as service:
+        simulator.set_result(service.payment_providers.built_in(SIMULATOR))  # type: ignore[arg-type] # it is there
         buyer = Buyer(service, life["merchant"], Path(life["told"]), clock=clock, arm=points.arm)
         await STORIES[life["story"]].tell(buyer)
 

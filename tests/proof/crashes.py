@@ -20,7 +20,7 @@ POINTS_OF_A_STORY_MIN: Final = 1  # For a sample, where not every point of every
 # What a worker does again and again, whatever the story: tried in the stories that are about it.
 POLLING: Final = {
     "apply_webhooks": ("late_success", "late_success_of_a_canceled_one", "refund_in_the_dashboard"),
-    "claim_attempts": ("restart", "leave", "answer_lost"),
+    "claim_attempts": ("restart", "leave", "answer_lost", "fall_back"),
     "expire_checkouts": ("expire",),
     "do_upkeep": ("webhook_end",),
     "void_expired": ("void_on_expiry",),

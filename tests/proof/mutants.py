@@ -133,6 +133,19 @@ MUTANTS: Final = (
         ("answer_lost",),
     ),
     Mutant(
+        "the rule that an unknown outcome leads to no other account",
+        "stories",
+        (
+            Edit(
+                "payments/reducer.py",
+                "isinstance(evidence, NotDone) and (fallback",
+                "isinstance(evidence, NotDone | Unknown) and (fallback",
+            ),
+            Edit("payments/reducer.py", "decline_code=evidence.code, reason", 'decline_code="error", reason'),
+        ),
+        ("answer_lost_at_an_account",),
+    ),
+    Mutant(
         "the comparison of what was taken with what was asked for",
         "stories",
         (Edit("payments/reducer.py", "and (other := _contradiction(attempt, evidence)):", 'and (other := ""):'),),

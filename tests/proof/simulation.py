@@ -110,7 +110,8 @@ class Rows:
         transition = decide(attempt, request.evidence, now=now, schedule=request.schedule, chance=request.chance)
         if transition is not None:
             ended = {"settled_at": now if transition.status in FINAL else None}
-            written = {name: value for name, value in msgspec.structs.asdict(transition).items() if name != "reason"}
+            fields = msgspec.structs.asdict(transition).items()
+            written = {name: value for name, value in fields if name not in ("reason", "fallback")}
             self.put(msgspec.structs.replace(attempt, **{**written, **ended}))
         return Settled(attempt.checkout_id, attempt.status, transition, now, was_unchanged=False)
 

@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.database.schema import attempt
 from paidonce.providers.simulator.faults import HIDDEN_MS
+from tests.proof.accounts import fall_back, lose_the_answer_of_an_account
 from tests.proof.buyer import Buyer
 from tests.proof.fault_stories import (
     late_success,
@@ -181,6 +182,8 @@ STORIES: Final = {
     "decline_on_the_page": Story(decline_on_the_page, STATUS.FAILED),
     "cancel_on_the_page": Story(cancel_on_the_page, STATUS.CANCELED),
     "accounts_desk": Story(accounts_desk, STATUS.PENDING),
+    "fall_back": Story(fall_back, STATUS.COMPLETED, (1000, 0)),
+    "answer_lost_at_an_account": Story(lose_the_answer_of_an_account, STATUS.COMPLETED, (1000, 0)),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),

@@ -10,6 +10,8 @@ import pytest
 from paidonce import ids
 from paidonce.merchants.model import Mode
 from paidonce.money import Money
+from paidonce.payments.model import decode_fallbacks
+from paidonce.payments.store import read_attempts
 from tests.support.fake_connector import CREDENTIALS, LIVE_KEY, FakeConnector
 from tests.support.in_process_service import InProcessService, Json, open_in_process_service
 
@@ -144,6 +146,67 @@ async def test_what_the_named_account_cannot_take_is_refused_with_the_reason_and
         assert_refused(answer, 422, code)
     assert inside.rows() == before
     assert inside.fake.asked == [(Money(1000, "USD"), "tok_1", False)] * 2
+
+
+def fallbacks_of(inside: InProcessService, paying: Json) -> tuple[str | None, list[str]]:
+    """Return the account of an attempt, and those with which its payment may continue."""
+    with inside.service.database.read() as transaction:
+        attempt = read_attempts(transaction, [paying["attempt"]["id"]])[paying["attempt"]["id"]]
+    return attempt.account_id, [one.account_id for one in decode_fallbacks(attempt.fallbacks)]
+
+
+async def test_a_payment_may_continue_with_the_other_accounts_that_can_take_it_unless_it_names_one(
+    inside: InProcessService,
+) -> None:
+    first, other, third = [await add_account(inside, one) for one in (TEST_ACCOUNT, OTHER_ACCOUNT, TEST_ACCOUNT)]
+    await add_account(inside, LIVE_ACCOUNT)
+    wanted: list[tuple[Json, tuple[str, list[str]]]] = [
+        ({}, (first, [other, third])),
+        ({"account": other}, (other, [])),
+        ({"accounts": [third, first]}, (third, [first])),
+        ({"provider": "fake"}, (first, [third])),
+        ({"provider": "fake", "accounts": [third]}, (third, [])),
+    ]
+    for body, expected in wanted:
+        paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay", body)
+        assert fallbacks_of(inside, paying) == expected, body
+    inside.fake.unsupported["USD"] = "amount_not_supported"
+    paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay", {"accounts": [third, other]})
+    assert fallbacks_of(inside, paying) == (other, [])
+
+
+async def test_a_payment_tries_five_accounts_at_the_most(inside: InProcessService) -> None:
+    accounts = [await add_account(inside) for _ in range(6)]
+    paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay")
+    assert fallbacks_of(inside, paying) == (accounts[0], accounts[1:5])
+
+
+async def test_accounts_that_are_named_wrongly_are_refused_and_nothing_is_written(inside: InProcessService) -> None:
+    first, second, live = [await add_account(inside, one) for one in (TEST_ACCOUNT, TEST_ACCOUNT, LIVE_ACCOUNT)]
+    checkout_id = await inside.checkout()
+    before = inside.rows()
+    for body, status, code in (
+        ({"accounts": [first, UNKNOWN]}, 404, "provider_account_not_found"),
+        ({"accounts": [first, live]}, 403, "provider_account_wrong_mode"),
+        ({"accounts": [first], "account": first}, 400, "invalid_request"),
+        ({"accounts": [first, second, first]}, 400, "invalid_request"),
+        ({"accounts": []}, 400, "invalid_request"),
+        ({"accounts": [first] * 6}, 400, "invalid_request"),
+    ):
+        assert_refused(await inside.post(f"/checkouts/{checkout_id}/pay", body), status, code)
+    assert inside.rows() == before
+
+
+async def test_a_key_that_was_used_with_other_accounts_is_refused(inside: InProcessService) -> None:
+    first, second = [await add_account(inside) for _ in range(2)]
+    path = f"/checkouts/{await inside.checkout()}/pay"
+    answers = [
+        await inside.post(path, {"accounts": accounts}, key="1")
+        for accounts in ([first, second], [first, second], [second, first])
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]
+    assert answers[2].json()["code"] == "idempotency_key_reused"
+    assert answers[0].json()["attempt"] == answers[1].json()["attempt"]
 
 
 @pytest.mark.parametrize("paid_in", [Mode.LIVE, Mode.TEST])

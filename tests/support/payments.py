@@ -15,7 +15,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause, Event
 from paidonce.events.store import write_events
 from paidonce.ids import new_id
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.disputes import load_disputes_of_checkouts
@@ -26,6 +26,7 @@ from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, sta
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
+from paidonce.provider_accounts.actions import CreateAccount, create_accounts
 from paidonce.providers.base import Authorized, Evidence, ExternalChange, Succeeded
 from tests.support.databases import make_schema
 
@@ -155,6 +156,19 @@ class Payments:
     def attempt(self, attempt_id: str) -> Attempt:
         with self.database.read() as transaction:
             return read_attempts(transaction, [attempt_id])[attempt_id]
+
+    def add_account(self, provider: str, account_id: str) -> None:
+        """Add an account of merchant m, whose credentials nobody can read."""
+        account = CreateAccount(
+            id=account_id,
+            merchant_id="m",
+            provider=provider,
+            mode=Mode.TEST,
+            name=provider,
+            credentials="v1.sealed",
+            hints="{}",
+        )
+        self.do(create_accounts, account)
 
     def lose_attempt_of(self, checkout: TenantScopedId) -> None:
         """Have a checkout that does not name its newest attempt any more, which only a defect can leave behind."""

@@ -62,6 +62,7 @@ class WorkerHarness:
             lambda: self.outcomes.popleft() if self.outcomes else FakeOutcome.WELL,
             latency=lambda: self.answer_seconds / 2,
         )
+        self.providers = PaymentProviders({self.provider.name: self.provider})
         self.settled: list[tuple[str, Checkout | None]] = []
         self.defects: list[Exception] = []
         self.disk_is_full = False
@@ -81,7 +82,7 @@ class WorkerHarness:
         return PaymentWorker(
             self.writer,
             self.writer,
-            PaymentProviders({self.provider.name: self.provider}),
+            self.providers,
             self.settings,
             clock=self.loop.clock,
             chance=lambda: 0.5,

@@ -38,6 +38,9 @@ ALLOWED: Final = {
     CheckoutStatus.EXPIRED: set[CheckoutStatus](),
 }
 
+# In which another attempt may begin without a change of the status.
+KEEPS_STATUS: Final = frozenset({CheckoutStatus.AUTHORIZED, CheckoutStatus.PROCESSING})
+
 PAYABLE: Final = frozenset({CheckoutStatus.PENDING, CheckoutStatus.FAILED})
 
 EVENT_OF: Final = {
@@ -188,9 +191,8 @@ class CheckoutTransition(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse a transition that is not in the table, which is a defect of the caller."""
-        stays = (
-            self.source is self.target and self.starts
-        )  # A void: the authorization stands until the void is confirmed.
+        # An authorization stands until its void is confirmed, and a payment may continue with another account.
+        stays = self.source is self.target and self.starts and self.source in KEEPS_STATUS
         assert stays or self.target in ALLOWED[self.source], f"no transition from {self.source} to {self.target}"
 
 

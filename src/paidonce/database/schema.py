@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0008"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0009"  # The newest migration. A test compares it with the folder.
 
 metadata = MetaData()
 
@@ -158,6 +158,7 @@ attempt = Table(
     Column("return_token", Id),
     Column("close_reason", Text, comment="why the session is being closed before it expires"),
     Column("initiated_by", Text, comment="provider: it was made there, without a request of ours"),
+    Column("fallbacks", Text, comment="a JSON array: the accounts that were not tried yet, for an attempt to pay"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
@@ -187,6 +188,9 @@ attempt = Table(
         name="attempt_close_reason",
     ),
     CheckConstraint("initiated_by = 'provider'", name="attempt_initiated_by"),
+    CheckConstraint(
+        "fallbacks IS NULL OR (kind IN ('CHARGE', 'AUTHORIZE') AND account_id IS NOT NULL)", name="attempt_fallbacks"
+    ),
     CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),

@@ -28,6 +28,7 @@ class EventType(StrEnum):
     DISPUTE_WON = "dispute.won"
     DISPUTE_LOST = "dispute.lost"
     ATTEMPT_STARTED = "attempt.started"
+    ATTEMPT_DECLINED = "attempt.declined"
     ATTEMPT_REQUIRES_ACTION = "attempt.requires_action"
     ATTEMPT_ACCEPTED = "attempt.accepted"
     ATTEMPT_CLOSING = "attempt.closing"

@@ -67,6 +67,11 @@ class CircuitBreakers:
         return tuple(name for name, one in self._breakers.items() if one.is_open or one.free < 1)
 
     @property
+    def paused(self) -> tuple[str, ...]:
+        """The accounts of which no call is permitted now because they are unhealthy."""
+        return tuple(name for name, one in self._breakers.items() if name and one.is_open and one.free < 1)
+
+    @property
     def to_try(self) -> tuple[str, ...]:
         """The accounts of which one call is permitted, to try the provider."""
         return tuple(name for name, one in self._breakers.items() if one.is_open and one.free == 1)

@@ -35,9 +35,9 @@ from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.disputes import load_disputes_of_checkouts
-from paidonce.payments.model import Attempt
+from paidonce.payments.model import Attempt, Fallback
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
-from paidonce.payments.providers import WantedRoute, default_payment_method
+from paidonce.payments.providers import Chosen, WantedRoute, default_payment_method
 from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schemas import (
     CancelBody,
@@ -66,7 +66,9 @@ IN_PROGRESS: Final = ResponseSpec(
     tenant=checkout_tenant,
     summary="Pay a checkout",
     description="Asynchronous: the response shows PROCESSING, and only evidence from the provider ends that. The same "
-    "call again is answered with the same attempt, never with a second charge.",
+    "call again is answered with the same attempt, never with a second charge. Unless one `account` is named, a "
+    "payment that is proven not to have begun with one account continues with the merchant's next, or with the next of "
+    "`accounts`.",
     body=PayBody,
     body_example={"paymentMethod": "tok_success"},
     headers=["Prefer"],
@@ -91,9 +93,12 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
     if body.provider is not None and body.provider not in providers.names:
         detail = f"There is no provider {body.provider}; there is {', '.join(providers.names)}."
         raise InvalidRequest([FieldError("/provider", "unknown_value", detail)])
+    if body.account is not None and body.accounts is not None:
+        detail = "Give account or accounts, not both."
+        raise InvalidRequest([FieldError("/accounts", "contradiction", detail)])
     wanted = WantedRoute(
         provider=body.provider,
-        account_ids=() if body.account is None else (body.account,),
+        account_ids=tuple(body.accounts or () if body.account is None else (body.account,)),
         payment_method=body.payment_method,
     )
     chosen = await providers.choose(
@@ -107,8 +112,13 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
             checkout=request.resource,
             payment_method=payment_method,
             route=chosen.route,
-            return_url=request.new_return_url() if chosen.provider.opens_session(payment_method) else None,
+            return_url=_return_url(request, chosen, payment_method),
             origin=request.origin,
+            fallbacks=tuple(
+                Fallback(one.route.provider, one.route.account_id, _return_url(request, one, payment_method))
+                for one in chosen.fallbacks
+                if one.route.account_id is not None
+            ),
         ),
         summarize=summarize_attempt,
         respond=lambda outcome: _respond_started(request, outcome),
@@ -276,6 +286,11 @@ async def list_disputes(request: ApiRequest) -> Response:
 async def get_refund(request: ApiRequest) -> Response:
     """Return a refund."""
     return json_response(refund_response(await _load_refund(request.service, request.resource)))
+
+
+def _return_url(request: ApiRequest, chosen: Chosen, payment_method: str) -> str | None:
+    """Make a URL for the buyer's return; None where the payment opens no session."""
+    return request.new_return_url() if chosen.provider.opens_session(payment_method) else None
 
 
 def summarize_attempt(_params: object, outcome: Started | Repeated) -> StoredResponse:

@@ -6,6 +6,7 @@ READY ──> SENT ──> SUCCEEDED | DECLINED          evidence from the provi
             └────> UNKNOWN ──> … ──> NEEDS_REVIEW    no proof: asked again on a schedule, then shown to people
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import Final
@@ -96,6 +97,9 @@ def sources_of(target: AttemptStatus) -> tuple[AttemptStatus, ...]:
 
 FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 
+# Nothing was learned about the attempt yet: it has no unknown outcome, and no buyer was asked to act.
+NEVER_ANSWERED: Final = frozenset({AttemptStatus.READY, AttemptStatus.SENT})
+
 # Whose success is never lost, however late its proof comes after a decline.
 MOVES_MONEY: Final = frozenset({AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND})
 
@@ -126,13 +130,47 @@ OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
 }
 
 
+# What asks for a buyer's money, and so may continue with another account. What changes a charge never may.
+PAYS: Final = frozenset({AttemptKind.CHARGE, AttemptKind.AUTHORIZE})
+
+
+class Fallback(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """An account with which a payment continues if it is proven not to have begun with the one before.
+
+    With a ``return_url`` it is paid through a session, as an attempt is.
+    """
+
+    provider: str
+    account_id: str
+    return_url: str | None = None
+
+    @property
+    def route(self) -> ProviderRoute:
+        """Where the payment is sent then."""
+        return ProviderRoute(self.provider, self.account_id)
+
+
+_FALLBACKS_DECODER: Final = msgspec.json.Decoder(tuple[Fallback, ...])
+
+
+def encode_fallbacks(fallbacks: Sequence[Fallback]) -> str | None:
+    """Encode accounts in their order as JSON text; None where there are none."""
+    return msgspec.json.encode(fallbacks).decode() if fallbacks else None
+
+
+def decode_fallbacks(text: str | None) -> tuple[Fallback, ...]:
+    """Decode what ``encode_fallbacks`` encoded."""
+    return () if text is None else _FALLBACKS_DECODER.decode(text)
+
+
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """An attempt as it stands. ``fence`` is the number that its present owner must write under.
 
     An attempt with a ``return_url`` is paid through a session at the provider, ``session_reference`` once it is open.
     The session is closed at ``session_expires_at``, or earlier for ``close_reason``. ``action`` is the JSON text of
     what the buyer must do. ``initiated_by`` is BY_PROVIDER for what was made at the provider, without a request of
-    ours; such an attempt is recorded when it has ended.
+    ours; such an attempt is recorded when it has ended. ``fallbacks`` is the JSON text of the accounts that were not
+    tried yet.
     """
 
     id: str
@@ -164,6 +202,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     return_token: str | None = None
     close_reason: str | None = None
     initiated_by: str | None = None
+    fallbacks: str | None = None
 
     def is_closing(self, now: Instant) -> bool:
         """Whether its session must take no money any more."""
@@ -187,7 +226,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """What follows for an attempt from evidence."""
+    """What follows for an attempt from evidence. With a ``fallback``, its payment continues with that account."""
 
     status: AttemptStatus
     due_at: Instant | None = None
@@ -198,6 +237,7 @@ class Transition(msgspec.Struct, frozen=True):
     raw_decline_code: str | None = None
     session_reference: str | None = None
     action: str | None = None
+    fallback: Fallback | None = None
 
 
 def new_attempt(
@@ -213,11 +253,13 @@ def new_attempt(
     charge_reference: str | None = None,
     reason: str | None = None,
     return_url: str | None = None,
+    fallbacks: Sequence[Fallback] = (),
 ) -> Attempt:
     """Return an attempt that is to be committed: READY, or SENT and leased to the process that commits it.
 
-    An attempt with a ``return_url`` is paid through a session at the provider.
+    An attempt with a ``return_url`` is paid through a session at the provider. ``fallbacks`` are for attempts to pay.
     """
+    assert kind in PAYS or not fallbacks, "what changes a charge is sent where the charge is"
     return Attempt(
         id=attempt_id,
         merchant_id=checkout.merchant_id,
@@ -243,6 +285,7 @@ def new_attempt(
         session_expires_at=checkout.expires_at if return_url else None,
         return_url=return_url,
         return_token=return_url.rpartition("/")[2] if return_url else None,
+        fallbacks=encode_fallbacks(fallbacks),
     )
 
 

@@ -12,6 +12,7 @@ from paidonce.checkouts.model import (
     Checkout,
     CheckoutStatus,
     CheckoutTransition,
+    LatestAttempt,
     ProviderRoute,
 )
 from paidonce.clock import Instant
@@ -27,7 +28,15 @@ from paidonce.errors import (
 from paidonce.events.model import Cause, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
-from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus, CloseReason, as_latest, new_attempt
+from paidonce.payments.model import (
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    CloseReason,
+    Fallback,
+    as_latest,
+    new_attempt,
+)
 from paidonce.payments.sessions import close_session
 
 # Each round decides at least the requests whose checkout nobody else moved meanwhile; more rounds than transitions
@@ -59,7 +68,8 @@ StartOutcome: TypeAlias = Started | Repeated | PaidonceError
 class StartPayment(msgspec.Struct, frozen=True):
     """A request to pay; with ``lease_ms`` the attempt is born in the hands of the process that took the request.
 
-    With a ``return_url``, to which the provider sends the buyer back, it is paid through a session.
+    With a ``return_url``, to which the provider sends the buyer back, it is paid through a session. ``fallbacks`` are
+    the accounts with which it continues, in this order, if it is proven not to have begun with the one before.
     """
 
     attempt_id: str
@@ -69,6 +79,12 @@ class StartPayment(msgspec.Struct, frozen=True):
     return_url: str | None = None
     lease_ms: int = 0
     origin: Origin = Origin()
+    fallbacks: tuple[Fallback, ...] = ()
+
+    def fits(self, attempt: LatestAttempt) -> bool:
+        """Whether an attempt that is under way is what this asks for: with any of the accounts that it may use."""
+        routes = (self.route, *(one.route for one in self.fallbacks))
+        return attempt.payment_method == self.payment_method and attempt.route in routes
 
 
 def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -> list[StartOutcome]:
@@ -108,9 +124,7 @@ def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOut
         return InvalidState(checkout.status, "paid")
     if attempt.id == request.attempt_id:  # Our own, from a commit whose answer was lost.
         return Started(checkout, _attempt(checkout, request, attempt.created_at))
-    if (attempt.payment_method, attempt.route) != (request.payment_method, request.route):
-        return PaymentInProgress()
-    return Repeated(checkout)
+    return Repeated(checkout) if request.fits(attempt) else PaymentInProgress()
 
 
 def _start(
@@ -157,6 +171,7 @@ def _attempt(checkout: Checkout, request: StartPayment, now: Instant) -> Attempt
         payment_method=request.payment_method,
         route=request.route,
         return_url=request.return_url,
+        fallbacks=request.fallbacks,
     )
 
 

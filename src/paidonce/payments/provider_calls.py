@@ -19,6 +19,7 @@ from paidonce.providers.base import (
     Declined,
     Evidence,
     Modification,
+    NotDone,
     NotFound,
     Opened,
     Provider,
@@ -173,7 +174,9 @@ class _Call:
 
 
 LEASE_OVER: Final = Unknown("the lease was over before the call")
-NOT_USABLE: Final = Unknown("the credentials of the provider's account cannot be read")
+NOT_USABLE: Final = NotDone(
+    "the credentials of the provider's account cannot be read; nothing was sent", retryable=True
+)
 
 
 def _request(attempt: Attempt) -> ChargeRequest | Modification:

@@ -19,6 +19,8 @@ DEFAULT_PROVIDER: Final = "simulator"
 DEFAULT_PAYMENT_METHOD: Final = "tok_success"  # At the simulator. At other providers the buyer pays on their page.
 
 
+ACCOUNTS_MAX: Final = 5  # Of one payment: a buyer waits while one after the other is tried.
+
 LoadCheckout: TypeAlias = Callable[[], Awaitable[Checkout]]
 """Reads the checkout that is paid. It is read only where accounts matter."""
 
@@ -39,10 +41,11 @@ class WantedRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """Where a payment is sent, and the provider."""
+    """Where a payment is sent, and the provider; and in order, where it is sent if it is proven not to have begun."""
 
     route: ProviderRoute
     provider: Provider
+    fallbacks: tuple["Chosen", ...] = ()
 
 
 class PaymentProviders:
@@ -75,8 +78,9 @@ class PaymentProviders:
 
     async def choose(self, load_checkout: LoadCheckout, mode: Mode | None, wanted: WantedRoute) -> Chosen:
         """Choose where a payment is sent: to the first that can take it of the named accounts, else of the merchant's
-        active accounts of the mode; in test mode to the simulator where there are none. An operator's ``mode`` is
-        None: that of the named accounts, else test.
+        active accounts of the mode; in test mode to the simulator where there are none. The other accounts that can
+        take it are the fallbacks, at most ACCOUNTS_MAX with the first. An operator's ``mode`` is None: that of the
+        named accounts, else test.
 
         ``wanted.provider`` is None or one of ``names``. Raises what ProviderConnections.choose raises.
         """
@@ -98,11 +102,16 @@ class PaymentProviders:
             if not wanted.is_open:
                 raise
             return self._built_in_choice(DEFAULT_PROVIDER, mode)
+        chosen: list[Chosen] = []
         for account in accounts:
             opened = await self._accounts.provider_of(checkout.merchant_id, account.id)
             if opened is not None:
-                return Chosen(ProviderRoute(account.provider, account.id), opened)
-        raise ProviderAccountDisabled
+                chosen.append(Chosen(ProviderRoute(account.provider, account.id), opened))
+            if len(chosen) == ACCOUNTS_MAX:
+                break
+        if not chosen:
+            raise ProviderAccountDisabled
+        return msgspec.structs.replace(chosen[0], fallbacks=tuple(chosen[1:]))
 
     async def require_mode(self, route: ProviderRoute, merchant_id: str, mode: Mode | None) -> None:
         """Refuse to change in one mode what was paid in the other; raises ProviderAccountWrongMode.

@@ -7,11 +7,14 @@ from paidonce.payments.model import (
     FINAL,
     GIVES_BACK,
     MOVES_MONEY,
+    NEVER_ANSWERED,
     OPERATION_OF,
     Attempt,
     AttemptKind,
     AttemptStatus,
+    Fallback,
     Transition,
+    decode_fallbacks,
 )
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.providers.base import (
@@ -47,16 +50,29 @@ def decide(
     outranks its success. What is no proof only sets the time of the next look-up or, when those are used up, asks for
     review. The same evidence twice is once.
     Evidence of another operation, or of other money, than was asked for proves nothing: a person must look.
+    A payment that is proven not to have begun continues with the next account.
     """
     status, kind = AttemptStatus(attempt.status), AttemptKind(attempt.kind)
     if isinstance(evidence, Succeeded | Authorized | Declined) and (other := _contradiction(attempt, evidence)):
         evidence = RequiresReview(other)
+    if isinstance(evidence, NotDone) and (fallback := _fallback(attempt, status, now)):
+        return Transition(AttemptStatus.DECLINED, decline_code=evidence.code, reason=evidence.reason, fallback=fallback)
     proof = _proof(attempt, kind, evidence)
     if status in FINAL:
         return _change_of_mind(attempt, kind, evidence, proof)
     if proof is not None or status is AttemptStatus.NEEDS_REVIEW:
         return proof
     return _without_proof(attempt, evidence, _Timing(now, schedule, chance))
+
+
+def _fallback(attempt: Attempt, status: AttemptStatus, now: Instant) -> Fallback | None:
+    """Return the account with which a payment continues whose call had no effect; None where there is none, or where
+    anything else was, or may have been, sent before.
+    """
+    is_first_call = status in NEVER_ANSWERED and not attempt.may_have_moved_money
+    if not is_first_call or attempt.is_closing(now):
+        return None
+    return next(iter(decode_fallbacks(attempt.fallbacks)), None)
 
 
 def _change_of_mind(

@@ -4,13 +4,15 @@ import re
 from typing import Annotated, ClassVar, Final
 
 import msgspec
+from msgspec import Meta
 
-from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.http.fields import Fields
 from paidonce.http.formats import Amount, Text, check_text, whole
 from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.model import Attempt, AttemptStatus
+from paidonce.payments.providers import ACCOUNTS_MAX
+from paidonce.provider_accounts.schemas import AccountId
 from paidonce.redaction import passes_luhn
 
 DIGITS: Final = re.compile(r"[0-9](?:[ _-]?[0-9]){11,18}")
@@ -33,17 +35,24 @@ def check_token(token: str) -> str | None:
     return None
 
 
+def check_accounts(accounts: list[str]) -> str | None:
+    """Refuse an account that is named twice: none is tried again."""
+    return None if len(set(accounts)) == len(accounts) else "An account is named twice."
+
+
 class PayBody(Fields, frozen=True, kw_only=True):
     """How to pay; the whole body may be absent. Without a ``provider`` and an ``account``, the merchant's first active
-    account that can take the payment is used, or the simulator where there is none. Without a ``paymentMethod`` the
-    buyer pays on the provider's page; at the simulator it is ``tok_success``.
+    account that can take the payment is used, or the simulator where there is none. ``accounts`` are tried in their
+    order: where a payment is proven not to have begun with one, it continues with the next. Without a
+    ``paymentMethod`` the buyer pays on the provider's page; at the simulator it is ``tok_success``.
     """
 
     payment_method: Token | None = None
     provider: Annotated[str, whole(r"[a-z][a-z0-9_]{0,63}")] | None = None
-    account: Annotated[str, whole(ids.pattern(ids.PROVIDER_ACCOUNT))] | None = None
+    account: AccountId | None = None
+    accounts: Annotated[list[AccountId], Meta(min_length=1, max_length=ACCOUNTS_MAX)] | None = None
 
-    checks: ClassVar = {"paymentMethod": check_token}
+    checks: ClassVar = {"paymentMethod": check_token, "accounts": check_accounts}
 
 
 class CaptureBody(Fields, frozen=True, kw_only=True):

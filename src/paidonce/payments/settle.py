@@ -14,6 +14,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
+from paidonce.payments.fallback import Ended, continue_payments, with_usable_fallbacks
 from paidonce.payments.model import (
     CHECKOUT_AFTER,
     FINAL,
@@ -28,13 +29,14 @@ from paidonce.payments.model import (
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import Held
-from paidonce.providers.base import Authorized, Evidence
+from paidonce.providers.base import Authorized, Evidence, NotDone
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):
     """A worker's request for due attempts at one provider: of all accounts but ``except_for``, or of ``only`` one.
 
-    An attempt without an account counts as that of the account "".
+    An attempt without an account counts as that of the account "". With ``unsent_of`` only attempts of these accounts
+    are claimed that were never sent and can continue with another account.
     """
 
     provider: str
@@ -42,6 +44,7 @@ class ClaimAttempts(msgspec.Struct, frozen=True):
     lease_ms: int
     except_for: tuple[str, ...] = ()
     only: str | None = None
+    unsent_of: tuple[str, ...] = ()
 
 
 def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) -> list[list[Attempt]]:
@@ -54,6 +57,7 @@ def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) 
             lease_until=transaction.now + one.lease_ms,
             except_for=one.except_for,
             only=one.only,
+            unsent_of=one.unsent_of,
         )
         for one in requests
     ]
@@ -109,7 +113,7 @@ class Settled(msgspec.Struct, frozen=True):
         its checkout can have changed.
         """
         transition = self.transition
-        if transition is None or not self.was_unchanged or attempt.status in FINAL:
+        if transition is None or not self.was_unchanged or attempt.status in FINAL or transition.fallback:
             return None
         target = CHECKOUT_AFTER.get((AttemptKind(attempt.kind), transition.status))
         if target is None:
@@ -144,6 +148,7 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
     unknown = {request.attempt_id for request in requests} - attempts.keys()
     if unknown:
         attempts |= store.read_attempts(transaction, unknown)
+    attempts |= _with_usable_fallbacks(transaction, requests, attempts)
     decided: dict[str, tuple[RecordEvidence, Attempt, Transition]] = {}
     outcomes = []
     for request in requests:
@@ -168,6 +173,18 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         for index, outcome in zip(missed, record_evidence(transaction, again), strict=True):
             outcomes[index] = outcome
     return outcomes
+
+
+def _with_usable_fallbacks(
+    transaction: Transaction, requests: Sequence[RecordEvidence], attempts: Mapping[str, Attempt]
+) -> Mapping[str, Attempt]:
+    """Look which of the accounts can still be used with which a payment may continue."""
+    continuing = {
+        attempt.id: attempt
+        for request in requests
+        if isinstance(request.evidence, NotDone) and (attempt := attempts.get(request.attempt_id)) and attempt.fallbacks
+    }
+    return with_usable_fallbacks(transaction, continuing.values()) if continuing else {}
 
 
 def _settled(
@@ -225,12 +242,15 @@ def _follow(transaction: Transaction, decided: Sequence[Decided]) -> None:
     """Write what transitions mean for checkouts: by the table where one is moved, by its sums where one is refunded."""
     moving: list[Decided] = []
     refunds: list[Decided] = []
+    continuing: list[Ended] = []
     for one in decided:
         _, attempt, transition = one
         if transition.status not in FINAL:
             # That the buyer, or the provider, still has time is no news.
             if transition.status != attempt.status or transition.status is AttemptStatus.UNKNOWN:
                 transaction.events.append(_event(EventType(f"attempt.{transition.status.lower()}"), one))
+        elif transition.fallback is not None:
+            continuing.append(Ended(attempt, transition, one[0].cause, _detail(transition)))
         elif attempt.kind == AttemptKind.REFUND:
             refunds.append(one)
         elif attempt.kind == AttemptKind.REVERSAL:
@@ -239,6 +259,7 @@ def _follow(transaction: Transaction, decided: Sequence[Decided]) -> None:
             moving.append(one)
     _add_refunds(transaction, refunds)
     _move_checkouts(transaction, moving)
+    continue_payments(transaction, continuing)
 
 
 def _move_checkouts(transaction: Transaction, decided: Sequence[Decided]) -> None:

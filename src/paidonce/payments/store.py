@@ -28,6 +28,7 @@ _SESSION_COLUMNS: Final = (
     "return_token",
     "close_reason",
     "initiated_by",
+    "fallbacks",
 )
 _DIRECT_COLUMNS: Final = [name for name in Attempt.__struct_fields__ if name not in _SESSION_COLUMNS]
 _INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
@@ -64,6 +65,15 @@ def _claim(*of_accounts: ColumnElement[bool]) -> Update:
         updated_at=bindparam("now"),
     )
     return changes.returning(*_COLUMNS)
+
+
+def _claim_unsent(dialect: str) -> Update:
+    wanted = json_rows(dialect, "wanted_account", account=str)
+    return _claim(
+        attempt.c.status == AttemptStatus.READY,
+        attempt.c.fallbacks.is_not(None),
+        exists().where(wanted.c.account == _ACCOUNT),
+    )
 
 
 def _claim_except(dialect: str) -> Update:
@@ -162,6 +172,7 @@ _COUNT_UNPROVEN: Final = (
 _CLAIM: Final = Statement(lambda _: _claim())
 _CLAIM_ONLY: Final = Statement(lambda _: _claim(bindparam("account") == _ACCOUNT))
 _CLAIM_EXCEPT: Final = Statement(_claim_except)
+_CLAIM_UNSENT: Final = Statement(_claim_unsent)
 _BY_ID: Final = Statement(_by_id)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
 _SETTLE: Final = Statement(partial(_settle, sessions=True))
@@ -193,20 +204,27 @@ def claim_due(
     lease_until: Instant,
     except_for: Sequence[str] = (),
     only: str | None = None,
+    unsent_of: Sequence[str] = (),
 ) -> list[Attempt]:
     """Claim at most ``limit`` due attempts of a provider until ``lease_until``; returns them with their new fence.
 
-    ``except_for`` and ``only`` restrict the accounts.
+    ``except_for`` and ``only`` restrict the accounts. With ``unsent_of`` only attempts of these accounts are claimed
+    that were never sent and can continue with another account.
     """
     wanted = {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until}
     if only is not None:
         found = transaction.rows(_CLAIM_ONLY, {**wanted, "account": only})
+    elif unsent_of:
+        found = transaction.rows(_CLAIM_UNSENT, {**wanted, "wanted_account": _encode_accounts(unsent_of)})
     elif except_for:
-        excluded = encode_rows({"account": account} for account in except_for)
-        found = transaction.rows(_CLAIM_EXCEPT, {**wanted, "excluded": excluded})
+        found = transaction.rows(_CLAIM_EXCEPT, {**wanted, "excluded": _encode_accounts(except_for)})
     else:
         found = transaction.rows(_CLAIM, wanted)
     return [Attempt(*row) for row in found]
+
+
+def _encode_accounts(accounts: Sequence[str]) -> str:
+    return encode_rows({"account": account} for account in accounts)
 
 
 def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:

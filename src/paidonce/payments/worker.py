@@ -15,6 +15,7 @@ from paidonce.checkouts.model import Checkout, ProviderRoute
 from paidonce.clock import Clock, Instant
 from paidonce.database.batch import Action
 from paidonce.database.batcher import Batcher
+from paidonce.events.model import Cause
 from paidonce.idempotency.actions import with_idempotency
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.ids import Chance
@@ -24,7 +25,7 @@ from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
 from paidonce.payments.expiry import ExpiryPollers
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.pay import Repeated, Started, StartOutcome
-from paidonce.payments.provider_calls import ProviderCaller
+from paidonce.payments.provider_calls import Called, ProviderCaller
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.sessions import (
@@ -42,6 +43,7 @@ from paidonce.payments.settle import (
     release_attempts,
 )
 from paidonce.payments.store import Held
+from paidonce.providers.base import NotDone
 
 CLAIM_MAX: Final = 256  # Attempts in one statement: more would keep others from the database for too long.
 
@@ -76,15 +78,25 @@ class Startable(Protocol):
 Request = TypeVar("Request", bound=Startable)
 
 
+CIRCUIT_OPEN: Final = NotDone("calls of this account are paused because they failed; nothing was sent", retryable=True)
+
+
 class ClaimedAttempt(msgspec.Struct, frozen=True):
-    """An attempt that is leased to this process, and its checkout where that is known as of the attempt's start."""
+    """An attempt that is leased to this process, and its checkout where that is known as of the attempt's start.
+
+    An attempt that ``is_held_back`` is not sent, because its account is unhealthy: it continues with another one.
+    """
 
     attempt: Attempt
     checkout: Checkout | None = None
+    is_held_back: bool = False
 
 
 class AttemptQueue:
-    """The due attempts of one provider, for a leased worker. The result of an attempt is the evidence about it."""
+    """The due attempts of one provider, for a leased worker. The result of an attempt is the evidence about it.
+
+    ``wake`` is called with the name of the provider to which a payment goes next.
+    """
 
     def __init__(
         self,
@@ -96,6 +108,7 @@ class AttemptQueue:
         *,
         chance: Chance,
         settled: SettledListener,
+        wake: Callable[[str], None],
     ) -> None:
         self._provider = provider
         self._circuit_breakers = circuit_breakers
@@ -104,9 +117,11 @@ class AttemptQueue:
         self._settings = settings
         self._chance = chance
         self._settled = settled
+        self._wake = wake
 
     async def claim(self, run: Callable[[ClaimedAttempt], None]) -> NextClaim:
         """Claim as many attempts as there are places, and as the circuit breakers of their accounts permit."""
+        await self._hold_back(run)
         places = self._circuit_breakers.take_places(CLAIM_MAX)
         if not places:
             return NextClaim.WHEN_A_PLACE_IS_FREE
@@ -124,6 +139,21 @@ class AttemptQueue:
         if len(admitted) < places:
             return NextClaim.AT_THE_NEXT_POLL  # No more are due.
         return NextClaim.AT_ONCE if places == CLAIM_MAX else NextClaim.WHEN_A_PLACE_IS_FREE
+
+    async def _hold_back(self, run: Callable[[ClaimedAttempt], None]) -> None:
+        """Claim what was never sent to accounts that are unhealthy, and can continue with another account."""
+        paused = self._circuit_breakers.paused
+        places = self._circuit_breakers.take_places(CLAIM_MAX) if paused else 0
+        if not places:
+            return
+        claimed: list[Attempt] = []
+        try:
+            request = ClaimAttempts(self._provider, places, self._settings.lease_ms, unsent_of=paused)
+            claimed = await self._writer.submit(claim_attempts, request)
+        finally:
+            self._circuit_breakers.free_places(places - len(claimed))
+        for attempt in claimed:
+            run(ClaimedAttempt(attempt, is_held_back=True))
 
     async def _claim(self, places: int) -> list[Attempt]:
         """Claim due attempts. Of an account whose circuit breaker is half-open only one is claimed, to try it."""
@@ -146,8 +176,11 @@ class AttemptQueue:
 
     async def run(self, job: ClaimedAttempt) -> RecordEvidence:
         """Call the provider."""
-        called = await self._caller.call(job.attempt)
-        self._circuit_breakers.record(job.attempt.account_id or NO_ACCOUNT, called.evidence)
+        if job.is_held_back:
+            called = Called(job.attempt, CIRCUIT_OPEN, Cause.PROVIDER_ANSWER)
+        else:
+            called = await self._caller.call(job.attempt)
+            self._circuit_breakers.record(job.attempt.account_id or NO_ACCOUNT, called.evidence)
         return RecordEvidence(
             attempt_id=job.attempt.id,
             evidence=called.evidence,
@@ -163,10 +196,15 @@ class AttemptQueue:
         settled = await self._writer.submit(record_evidence, result)
         recorded = result.attempt or job.attempt
         self._settled(recorded.checkout_id, settled.apply_to(job.checkout, recorded) if job.checkout else None)
+        if settled.transition is not None and settled.transition.fallback is not None:
+            self._wake(settled.transition.fallback.provider)
 
     def job_ended(self, job: ClaimedAttempt) -> None:
         """Permit another call."""
-        self._circuit_breakers.end(job.attempt.account_id or NO_ACCOUNT)
+        if job.is_held_back:
+            self._circuit_breakers.free_places(1)
+        else:
+            self._circuit_breakers.end(job.attempt.account_id or NO_ACCOUNT)
 
     async def release(self, jobs: Sequence[ClaimedAttempt]) -> None:
         """End leases, so that another worker need not wait for their end."""
@@ -202,7 +240,9 @@ class PaymentWorker:
         )
         for name in providers.names:
             breakers = CircuitBreakers(settings.provider_concurrency, clock=clock, chance=chance)
-            queue = AttemptQueue(name, breakers, caller, writer, settings, chance=chance, settled=settled)
+            queue = AttemptQueue(
+                name, breakers, caller, writer, settings, chance=chance, settled=settled, wake=self.wake
+            )
             self._circuit_breakers[name] = breakers
             self._workers[name] = LeasedWorker(
                 f"attempts at {name}", queue, poll_seconds=settings.poll_seconds, clock=clock, chance=chance

@@ -216,7 +216,11 @@ def _of_intents(snapshot: Snapshot) -> Iterator[Violation]:
 
 def _of_attempts(snapshot: Snapshot) -> Iterator[Violation]:
     moving = Counter(one.checkout_id for one in snapshot.attempts if one.status in UNDER_WAY and one.kind not in BESIDE)
-    tries = Counter(one.checkout_id for one in snapshot.attempts if one.kind in ("CHARGE", "AUTHORIZE"))
+    # What continues a payment with another account has begun with this event, and is no other try of the buyer's.
+    continuing = {one.attempt_id for one in snapshot.events if one.type == "attempt.started"}
+    tries = Counter(
+        one.checkout_id for one in snapshot.attempts if one.kind in ("CHARGE", "AUTHORIZE") and one.id not in continuing
+    )
     for row in snapshot.checkouts:
         if moving[row.id] > 1 or (row.status == "PROCESSING") > moving[row.id]:
             what = f"{row.id} is {row.status} with {moving[row.id]} attempts under way"

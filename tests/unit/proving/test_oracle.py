@@ -69,6 +69,25 @@ def test_what_was_acknowledged_and_is_not_kept_is_found(fact: Acknowledged, rule
     assert [one.rule for one in find_violations(SNAPSHOT, [fact])] == [rule]
 
 
+def test_an_attempt_that_continues_a_payment_counts_as_no_other_try_of_the_buyer() -> None:
+    kinds = ["created", "processing", "declined", "started", "failed", "canceled"]
+    things = ["checkout", "checkout", "attempt", "attempt", "checkout", "checkout"]
+    attempt_ids = [None, "att_0", "att_0", "att_1", "att_1", None]
+    events = [
+        row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=f"{thing}.{kind}")
+        for number, (thing, kind, attempt_id) in enumerate(zip(things, kinds, attempt_ids, strict=True), start=1)
+    ]
+    first = row(**{**vars(ATTEMPT), "id": "att_0", "provider_key": "att_0"})
+    snapshot = SNAPSHOT._replace(attempts=[first, ATTEMPT], events=events, merchants=[row(id="m", event_sequence=6)])
+    assert find_violations(snapshot) == []
+    begun_twice = [
+        row(**{**vars(one), "type": one.type.replace("attempt.started", "checkout.processing")}) for one in events
+    ]
+    assert any(
+        "counts 1 attempts and has 2" in one.what for one in find_violations(snapshot._replace(events=begun_twice))
+    )
+
+
 def test_a_payment_in_review_has_not_ended_where_none_may_need_review() -> None:
     in_review = Snapshot([], [row(**{**vars(ATTEMPT), "status": "NEEDS_REVIEW", "settled_at": None})], EVENTS, [])
     assert find_violations(in_review) == []
