@@ -60,10 +60,18 @@ MUTANTS: Final = (
 
 
 def prove(
-    folder: Path, provider: str, *, seconds: int, seed: int, clients: int = 16, source: Path | None = None
+    folder: Path,
+    provider: str,
+    *,
+    seconds: int,
+    seed: int,
+    database: str = "",
+    clients: int = 16,
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """Run a proof as an operator does; returns its report."""
     options = ["--provider", provider, "--seconds", str(seconds), "--seed", str(seed), "--clients", str(clients)]
+    options += ["--database", database] if database.startswith("postgresql") else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PAIDONCE_")}
     environment |= {"PYTHONPATH": str(source)} if source else {}
     command = [sys.executable, "-m", "paidonce", "prove", "--json", "--keep", str(folder), *options]
@@ -74,22 +82,20 @@ def prove(
     return report
 
 
+@pytest.mark.postgresql_in_prove
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("provider", [name for name in KITS if name != "simulator"])
 def test_nothing_is_charged_twice_lost_or_stuck_with_any_provider(
-    provider: str, memory: Path, seed: int, part: Part, report: Callable[[str], None]
+    provider: str, database_url: str, memory: Path, seed: int, part: Part
 ) -> None:
     if part is Part.QUICK and provider != IN_QUICK:
         pytest.skip("the proofs with all providers are in make prove")
-    found = prove(memory, provider, seconds=SECONDS[part], seed=seed)
+    found = prove(memory, provider, seconds=SECONDS[part], seed=seed, database=database_url)
     assert (found["violations"], found["unexpected"]) == (
         {"charged_twice": [], "lost": [], "stuck": [], "wrong": []},
         [],
     )
     assert min(found["payments"], found["kills"], sum(found["faults"].values())) > 0
-    report(
-        f"paidonce prove --provider {provider}: {found['payments']} payments, {found['kills']} kills, TEST_SEED={seed}"
-    )
 
 
 @pytest.mark.timeout(900)
