@@ -31,6 +31,12 @@ class Behavior(StrEnum):
     NEVER_RETURNS = "approves, and never returns"
     NEVER_PAYS = "never visits the page"
     PAYS_OTHERWISE = "pays with a token instead"
+    PAYS_BOTH_WAYS = "approves while a token is charged"
+    SHOP_CANCELS = "approves while the shop cancels"
+    EXPIRES = "approves while the checkout expires"
+
+
+WITH_TOKEN: Final = frozenset({Behavior.PAYS_OTHERWISE, Behavior.PAYS_BOTH_WAYS})
 
 
 WEIGHTS: Final = {
@@ -43,7 +49,15 @@ WEIGHTS: Final = {
     Behavior.NEVER_RETURNS: 4,
     Behavior.NEVER_PAYS: 3,
     Behavior.PAYS_OTHERWISE: 2,
+    Behavior.PAYS_BOTH_WAYS: 3,
+    Behavior.SHOP_CANCELS: 3,
+    Behavior.EXPIRES: 3,
 }
+
+
+# Something else is asked for just before or after.
+AT_THE_SAME_TIME: Final = frozenset({Behavior.PAYS_BOTH_WAYS, Behavior.SHOP_CANCELS})
+RACE_SECONDS: Final = (0.0, 0.3)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -67,7 +81,7 @@ class Browsers:
 
     def behavior(self, draw: Draw) -> Behavior:
         """Choose what a buyer does."""
-        known = [one for one in WEIGHTS if one is not Behavior.PAYS_OTHERWISE or self._kit.tokens]
+        known = behaviors(self._kit)
         return draw.choices(known, weights=[WEIGHTS[one] for one in known])[0]
 
     async def visit(self, page: Page, behavior: Behavior, draw: Draw) -> None:
@@ -86,8 +100,10 @@ class Browsers:
             case Behavior.NEVER_RETURNS:
                 await self._submit(page.url, approval)
             case _:
-                if behavior is Behavior.APPROVES_LATE:
+                if behavior in (Behavior.APPROVES_LATE, Behavior.EXPIRES):
                     await asyncio.sleep(draw.uniform(*LATE_SECONDS))
+                elif behavior in AT_THE_SAME_TIME:
+                    await asyncio.sleep(draw.uniform(*RACE_SECONDS))
                 url = await self._submit(page.url, approval)
                 await self._return(url)
                 if behavior is Behavior.RETURNS_TWICE:
@@ -134,7 +150,7 @@ def page_of(checkout: dict[str, object]) -> Page | None:
 
 def behaviors(kit: Kit) -> Sequence[Behavior]:
     """Return what buyers of a provider may do."""
-    return [one for one in Behavior if kit.has_pages and (kit.tokens or one is not Behavior.PAYS_OTHERWISE)]
+    return [one for one in Behavior if kit.has_pages and (kit.tokens or one not in WITH_TOKEN)]
 
 
 def _path(url: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw, seeded
-from paidonce.proving.buyers import Behavior, Browsers, page_of
+from paidonce.proving.buyers import WITH_TOKEN, Behavior, Browsers, page_of
 from paidonce.proving.kits import Kit
 from paidonce.proving.oracle import Acknowledged
 from paidonce.proving.provider import merchants
@@ -146,9 +146,15 @@ class Clients:
         if page is None:
             return checkout
         purchase.behavior = behavior = self._browsers.behavior(draw)
-        await self._browsers.visit(page, behavior, draw)
-        if behavior is Behavior.PAYS_OTHERWISE:
+        visit = asyncio.create_task(self._browsers.visit(page, behavior, draw))
+        if behavior is Behavior.EXPIRES:
+            self.abandoned.add(page.checkout_id)
+        if behavior is Behavior.SHOP_CANCELS:
+            canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
+            purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
+        if behavior in WITH_TOKEN:
             await self._pay_otherwise(purchase, path, draw)
+        await visit
         if behavior is Behavior.DECLINES_FIRST:
             await self._approve_after_decline(purchase, path, draw)
         if behavior in (Behavior.NEVER_PAYS, Behavior.DECLINES):

@@ -37,6 +37,8 @@ class Kit(msgspec.Struct, frozen=True, kw_only=True):
     phases: int = 2
     """How many calls and look-ups one payment makes that each may fail several times."""
 
+    never_occurring: frozenset[str] = frozenset()
+    """The faults that cannot occur with this provider."""
     webhook_seconds: float = 0.0
     """How long a webhook may come after the last fault that alone tells an outcome: its sender tries again so late."""
 
@@ -183,6 +185,7 @@ ADYEN: Final = Kit(
     ),
     account=_adyen_account,
     phases=5,
+    never_occurring=frozenset({"webhook_never"}),  # Adyen sends webhooks until they are accepted.
     webhook_seconds=35.0,
 )
 KITS: Final = {kit.name: kit for kit in (SIMULATOR, STRIPE, MOLLIE, PAYPAL, ADYEN)}

@@ -89,7 +89,7 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
         methods=methods,
         faults=faults.data,
         missing=[
-            *(kind for kind in faults.kinds if not faults.data.get(kind)),
+            *(kind for kind in faults.kinds if not faults.data.get(kind) and kind not in plan.kit.never_occurring),
             *(name for name in wanted if name not in methods),
         ],
         charges=len(snapshot.charges),
