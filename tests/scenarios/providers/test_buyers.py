@@ -29,13 +29,14 @@ def test_a_buyer_pays_on_the_provider_s_page_and_comes_back_to_the_shop(shop: Sh
         assert (answers[-1].status_code, answers[-1].headers["location"]) == (303, URLS["successUrl"])
         assert {answer.status_code for answer in answers} <= {200, 303}
         assert shop.money(checkout_id).charged == [AMOUNT]
-        causes = shop.causes(checkout_id)
-        assert causes[:3] == [
-            ("checkout.created", "request"),
-            ("checkout.processing", "request"),
-            ("attempt.requires_action", "provider_answer"),
+        # On a slow machine a call to the provider may take too long, and its outcome be unknown for a while.
+        known = [kind for kind, _ in shop.causes(checkout_id) if kind not in ("attempt.unknown", "attempt.accepted")]
+        assert known == [
+            "checkout.created",
+            "checkout.processing",
+            "attempt.requires_action",
+            "checkout.completed",
         ]
-        assert [kind for kind, _ in causes].count("checkout.completed") == 1
 
 
 @pytest.mark.parametrize("webhooks", [True, False])

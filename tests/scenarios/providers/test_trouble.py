@@ -61,6 +61,25 @@ def test_a_payment_waits_while_the_provider_is_down_and_completes_when_it_is_bac
         assert shop.money(checkout_id).charged == [AMOUNT]
 
 
+def test_captures_voids_and_refunds_wait_while_the_provider_is_down_and_are_made_once(shop: Shop) -> None:
+    with shop.provider():
+        refunded = shop.paid()
+        held = [shop.paid(captureMethod="manual") for _ in range(2)] if shop.kit.manual_capture else []
+        shop.address.begin_trouble(always(503, b""))
+        refund = shop.call("POST", f"/checkouts/{refunded}/refunds", {"amount": 400}, expected=202)
+        for checkout_id, change in zip(held, ("capture", "cancel"), strict=False):
+            shop.call("POST", f"/checkouts/{checkout_id}/{change}", {}, expected=202)
+            shop.until(checkout_id, "UNKNOWN")
+        wait_for(lambda: ("attempt.unknown", "provider_answer") in shop.causes(refunded), lambda: "the refund is known")
+        shop.address.end_trouble()
+        assert shop.until_refunded(refund["id"])["status"] == "SUCCEEDED"
+        assert shop.money(refunded).refunded == [400]
+        for checkout_id, status in zip(held, ("COMPLETED", "CANCELED"), strict=False):
+            shop.until(checkout_id, status)
+        assert [shop.money(one).charged for one in held] == [[AMOUNT], []][: len(held)]
+        assert [shop.money(one).held for one in held] == [0] * len(held)
+
+
 def test_whatever_the_provider_loses_every_buyer_is_charged_once(shop: Shop) -> None:
     with shop.provider(plan=FaultPlan(rate=0.3, seed=7)) as double:
         checkout_ids = [shop.create() for _ in range(8)]
