@@ -170,6 +170,7 @@ async def test_a_payment_may_continue_with_the_other_accounts_that_can_take_it_u
     for body, expected in wanted:
         paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay", body)
         assert fallbacks_of(inside, paying) == expected, body
+        assert paying["attempt"]["account"] == expected[0]
     inside.fake.unsupported["USD"] = "amount_not_supported"
     paying = await inside.made(f"/checkouts/{await inside.checkout()}/pay", {"accounts": [third, other]})
     assert fallbacks_of(inside, paying) == (other, [])

@@ -129,7 +129,8 @@ class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
     """The newest attempt that moves a checkout: CHARGE, AUTHORIZE, CAPTURE or VOID.
 
     ``status`` is READY, SENT, REQUIRES_ACTION, ACCEPTED, UNKNOWN, NEEDS_REVIEW, SUCCEEDED or DECLINED. With
-    REQUIRES_ACTION, ``action`` tells what the buyer must do.
+    REQUIRES_ACTION, ``action`` tells what the buyer must do. ``account`` is the provider account that it uses; null at
+    the simulator.
     """
 
     id: str
@@ -141,6 +142,7 @@ class AttemptResponse(msgspec.Struct, frozen=True, rename="camel"):
     created_at: str
     settled_at: str | None
     action: ActionResponse | None
+    account: str | None
 
 
 class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
@@ -222,6 +224,7 @@ def _attempt_response(attempt: LatestAttempt) -> AttemptResponse:
         format_instant(attempt.created_at),
         None if attempt.settled_at is None else format_instant(attempt.settled_at),
         None if attempt.action is None else _action_response(decode_action(attempt.action)),
+        attempt.account_id,
     )
 
 
