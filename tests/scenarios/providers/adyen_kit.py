@@ -26,6 +26,7 @@ class AdyenKit(ProviderKit):
     }
     succeeding = "spm_APPROVED_shopper-1"
     declining = "spm_NOBALANCE_shopper-1"
+    fails_refunds_late = True
     open_after_decline = True
     authenticates_on_page = True
     needs_webhooks = True

@@ -57,6 +57,8 @@ class ProviderKit(ABC):
     # The API.
     manual_capture: bool = True
     partial_capture: bool = True
+    fails_refunds_late: bool = False
+    """Whether a refund that succeeded can fail later: the double's ``/double/refunds/{id}/failed`` lets it."""
     needs_webhooks: bool = False
     """Whether some outcomes are told by webhooks only: then no scenario is played without them."""
     storing_error: str | None = None

@@ -256,6 +256,11 @@ class Shop:
         wait_for(is_over, lambda: f"refund {found}")
         return found
 
+    def until_refund_failed(self, refund_id: str) -> None:
+        """Wait until a refund has failed that had succeeded."""
+        refund = f"/refunds/{refund_id}"
+        wait_for(lambda: self.call("GET", refund)["status"] == "FAILED", lambda: f"refund {refund_id}")
+
     def until_given_back(self, checkout_id: str) -> None:
         """Wait until a payment that came too late is given back."""
         wait_for(lambda: bool(self.money(checkout_id).refunded), lambda: f"{self.causes(checkout_id)}")

@@ -28,6 +28,7 @@ class StripeKit(ProviderKit):
     succeeding = "pm_card_visa"
     declining = "pm_card_chargeDeclinedInsufficientFunds"
     authenticating = "pm_card_threeDSecure2Required"
+    fails_refunds_late = True
     open_after_decline = True
     authenticates_on_page = True
     currency_not_taken = "CLF"  # It has four decimals.

@@ -84,6 +84,20 @@ def test_partial_refunds_are_never_more_than_was_paid(shop: Shop) -> None:
         assert sorted(shop.money(checkout_id).refunded) == [500, 700, 799]
 
 
+def test_a_refund_that_succeeded_and_fails_later_can_be_made_again(shop: Shop) -> None:
+    required(shop.kit.fails_refunds_late, "no refund that succeeded fails later")
+    with shop.provider() as double:
+        checkout_id = shop.paid()
+        refund = shop.refund(checkout_id)
+        assert refund["status"] == "SUCCEEDED"
+        (made,) = [one for one in double.books.ledger if one.checkout_id == checkout_id and one.kind == "refund"]
+        shop.browser.post(f"{shop.address.url}/double/refunds/{made.id}/failed")
+        shop.until_refund_failed(refund["id"])
+        assert shop.checkout(checkout_id)["amountRefunded"] == 0
+        assert shop.refund(checkout_id)["status"] == "SUCCEEDED"
+        assert shop.checkout(checkout_id)["amountRefunded"] == AMOUNT
+
+
 @pytest.mark.parametrize("fault", REPLAYED, ids=lambda fault: fault.name.lower())
 @pytest.mark.parametrize("operation", ["open", "charge", "capture", "void", "refund"])
 def test_an_answer_that_is_lost_or_an_error_that_is_repeated_moves_money_once(
