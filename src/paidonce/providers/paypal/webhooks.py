@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from paidonce.clock import Instant
 from paidonce.errors import MalformedBody
 from paidonce.providers.base import AuthorizationEnded, Evidence, ExternalChange, Notice, Opened
-from paidonce.providers.paypal import responses
-from paidonce.providers.paypal.wire import CLOSED_BY, REFUND, Event, Order, Payment
+from paidonce.providers.paypal import disputes, responses
+from paidonce.providers.paypal.wire import CLOSED_BY, REFUND, Dispute, Event, Order, Payment
 
 ALGORITHM: Final = "SHA256withRSA"
 HEADER_LENGTH_MAX: Final = 1024
@@ -35,7 +35,8 @@ CAPTURES: Final = frozenset(
 AUTHORIZED: Final = "PAYMENT.AUTHORIZATION.CREATED"
 VOIDED: Final = "PAYMENT.AUTHORIZATION.VOIDED"
 REFUNDS: Final = frozenset({"PAYMENT.CAPTURE.REFUNDED", "PAYMENT.REFUND.FAILED", "PAYMENT.REFUND.PENDING"})
-EVENTS: Final = (APPROVED, AUTHORIZED, VOIDED, *sorted(CAPTURES), *sorted(REFUNDS))
+DISPUTES: Final = frozenset({"CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED", "CUSTOMER.DISPUTE.RESOLVED"})
+EVENTS: Final = (APPROVED, AUTHORIZED, VOIDED, *sorted(CAPTURES), *sorted(REFUNDS), *sorted(DISPUTES))
 
 T = TypeVar("T")
 
@@ -102,6 +103,8 @@ def read(body: bytes, *, now: Instant) -> Notice:
             return _notice(event, payment.custom_id.removeprefix(REFUND), responses.of_refund(payment))
         found, charge = responses.of_refund_in_dashboard(payment), payment.related("captures")
         return _notice(event, _key_of_order(payment), found, charge)
+    if event.event_type in DISPUTES:
+        return _notice(event, None, *disputes.of_dispute(_decode(content, Dispute)))
     return Notice(event.id, None, None)
 
 

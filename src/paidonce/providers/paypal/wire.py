@@ -179,6 +179,30 @@ class ApiError(msgspec.Struct, frozen=True, kw_only=True):
         return next((one.description for one in self.details if one.description), self.message)
 
 
+class DisputedTransaction(msgspec.Struct, frozen=True):
+    """A payment that is disputed: the id of the capture."""
+
+    seller_transaction_id: str | None = None
+
+
+class DisputeOutcome(msgspec.Struct, frozen=True):
+    """How a dispute ended."""
+
+    outcome_code: str | None = None
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute, as "Disputes" v1 has it."""
+
+    dispute_id: str
+    status: str | None = None
+    reason: str | None = None
+    dispute_life_cycle_stage: str | None = None
+    dispute_amount: Amount | None = None
+    dispute_outcome: DisputeOutcome | None = None
+    disputed_transactions: list[DisputedTransaction] = []
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook. ``resource`` is what it is about, as it was then."""
 

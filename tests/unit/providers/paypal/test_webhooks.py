@@ -3,7 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 
@@ -13,6 +13,7 @@ from paidonce.providers.base import (
     AuthorizationEnded,
     Authorized,
     Declined,
+    Dispute,
     Evidence,
     ExternalChange,
     ExternalRefund,
@@ -44,6 +45,24 @@ REFUND: Final[dict[str, Any]] = {
 }
 ORDER: Final[dict[str, Any]] = {"id": "O1", "status": "APPROVED", "purchase_units": [{"custom_id": "att_1"}]}
 BODY: Final = event("PAYMENT.CAPTURE.COMPLETED", CAPTURE)
+
+
+TRANSACTIONS: Final = [{"seller_transaction_id": "C1"}]
+DISPUTE: Final[dict[str, Any]] = {
+    "dispute_id": "PP-D-1",
+    "status": "WAITING_FOR_SELLER_RESPONSE",
+    "reason": "UNAUTHORISED",
+    "dispute_life_cycle_stage": "CHARGEBACK",
+    "dispute_amount": {"currency_code": "USD", "value": "10.00"},
+    "disputed_transactions": TRANSACTIONS,
+}
+RESOLVED: Final = DISPUTE | {"status": "RESOLVED"}
+OUTCOMES: Final[dict[str, Literal["won", "lost"]]] = {
+    "RESOLVED_SELLER_FAVOUR": "won",
+    "CANCELED_BY_BUYER": "won",
+    "RESOLVED_BUYER_FAVOUR": "lost",
+    "ACCEPTED": "lost",
+}
 
 
 def signed(url: str, body: bytes = BODY, *, time: str = TIME, **changed: str) -> dict[str, str]:
@@ -297,6 +316,18 @@ async def test_an_event_tells_what_became_of_our_operation(
             ExternalRefund("R1", "failed", 1000, "USD", "declined", "FAILED"),
             "C1",
         ),
+        ("CUSTOMER.DISPUTE.CREATED", DISPUTE, None, Dispute("PP-D-1", "opened", 1000, "USD", "UNAUTHORISED"), "C1"),
+        ("CUSTOMER.DISPUTE.UPDATED", DISPUTE, None, Dispute("PP-D-1", "opened", 1000, "USD", "UNAUTHORISED"), "C1"),
+        *(
+            (
+                "CUSTOMER.DISPUTE.RESOLVED",
+                RESOLVED | {"dispute_outcome": {"outcome_code": code}},
+                None,
+                Dispute("PP-D-1", status, 1000, "USD", "UNAUTHORISED"),
+                "C1",
+            )
+            for code, status in OUTCOMES.items()
+        ),
         (
             "PAYMENT.AUTHORIZATION.VOIDED",
             {**CAPTURE, "status": "VOIDED", "expiration_time": "2026-10-20T00:00:00Z"},
@@ -335,6 +366,10 @@ async def test_an_event_tells_what_was_done_without_us(
         ("PAYMENT.CAPTURE.COMPLETED", OF_AUTHORIZATION | {"invoice_id": None}),
         ("PAYMENT.CAPTURE.REFUNDED", {"id": "R1", "status": "COMPLETED"}),
         ("CUSTOMER.DISPUTE.CREATED", {"dispute_id": "PP-1"}),
+        ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"dispute_life_cycle_stage": "INQUIRY"}),
+        ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"disputed_transactions": TRANSACTIONS * 2}),
+        ("CUSTOMER.DISPUTE.RESOLVED", RESOLVED | {"dispute_outcome": {"outcome_code": "NONE"}}),
+        ("CUSTOMER.DISPUTE.RESOLVED", RESOLVED | {"dispute_outcome": None}),
         ("BILLING.PLAN.CREATED", {}),
     ],
 )
