@@ -22,6 +22,7 @@ class ExampleKit(Kit):
     """Example Pay's double: buyers pay on its page, and nothing is charged without them."""
 
     patience_seconds = 3.0
+    proves_release = False
     pays_after_approval = True
     succeeding = HOSTED_PAGE
     declining = DECLINED

@@ -40,6 +40,7 @@ class AdyenKit(Kit):
     silent = token("SILENTAFTER")
     replayed_error = token("ERRORSTORED")
     marks_replays = False
+    proves_release = False
     accepted = token("PENDING")
     accepted_then_declined = token("PENDINGREFUSED")
     capture_accepted = token("APPROVED")

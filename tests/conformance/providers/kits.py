@@ -93,6 +93,9 @@ class Kit(ABC):
     refund_accepted: str | None = None
     refund_accepted_then_failed: str | None = None
 
+    proves_release = True
+    """Whether another void of what is not held any more proves that. Otherwise only a webhook does."""
+
     webhook_id: str
     """The id of the webhooks that ``webhook`` and ``other_webhooks`` return, once they are signed."""
     other_webhooks: tuple[bytes, ...]

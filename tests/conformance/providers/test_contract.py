@@ -124,6 +124,13 @@ async def test_held_money_is_let_go_once_and_for_all(kit: Kit) -> None:
     assert is_refused(await changed(kit, change("capture", held, 1000)))
 
 
+async def test_another_void_of_what_is_let_go_is_proof_too_that_nothing_is_held(kit: Kit) -> None:
+    required(kit.proves_release, "a void is refused in one way whether the amount is captured or released")
+    held = await charged(kit, capture=False)
+    for _ in range(2):
+        assert isinstance(await changed(kit, change("void", held, 1000)), Succeeded)
+
+
 async def test_partial_refunds_never_exceed_the_charge_and_each_key_refunds_once(kit: Kit) -> None:
     assert kit.provider.capabilities.partial_refund
     reference = await charged(kit)
