@@ -85,7 +85,7 @@ def providers_prefer(context: click.Context, accounts: tuple[str, ...]) -> None:
 @click.argument("account", metavar="ID")
 @click.pass_context
 def providers_disable(context: click.Context, account: str) -> None:
-    """Disable an account. Within 5 seconds nothing more is sent with its credentials."""
+    """Disable an account. It takes no new payments; those that were begun with it go on."""
     from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 

@@ -158,7 +158,7 @@ class ProviderCommands:
     def disable(self, account_id: str) -> None:
         """Disable an account."""
         self._change(account_id, status=AccountStatus.DISABLED)
-        click.echo(f"Disabled {account_id}. Running servers stop using it within 5 seconds.")
+        click.echo(f"Disabled {account_id}. It takes no new payments; those that were begun with it go on.")
 
     def enable(self, account_id: str) -> None:
         """Enable an account."""

@@ -209,8 +209,8 @@ async def move_account(request: ApiRequest, body: MoveAccountBody) -> Command[Ch
     tenant=_account_tenant,
     tag=TAG,
     summary="Disable a provider account",
-    description="Within 5 seconds nothing more is sent with its credentials. Payments that are in progress keep their "
-    "status until the account is enabled again. Disabling it again changes nothing.",
+    description="It takes no new payments. Those that were begun with it go on: they are looked up, its webhooks are "
+    "accepted, and what was paid can be captured, canceled and refunded. Disabling it again changes nothing.",
     body=AccountCommandBody,
     responses=CHANGED,
     errors=[ProviderAccountNotFound],
