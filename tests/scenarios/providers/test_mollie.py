@@ -80,3 +80,23 @@ def test_a_payment_that_mollie_does_not_let_cancel_blocks_its_checkout_until_it_
         shop.until(checkout_id, "COMPLETED" if act == "pay" else "EXPIRED")
         assert shop.money(checkout_id).charged == ([AMOUNT] if act == "pay" else [])
         assert not any(call.startswith("DELETE") for call in shop.address.calls[calls:])
+
+
+def test_a_refund_and_a_chargeback_at_mollie_are_noticed_by_webhooks_that_are_not_signed(shop: Shop) -> None:
+    url = shop.webhook_url(shop.account.id)
+    with shop.provider(webhooks=False):
+        checkout_id = shop.create()
+        page = shop.page_of(checkout_id)
+        shop.come_back(shop.approve(page))
+        shop.until(checkout_id, "COMPLETED")
+        changes = f"{shop.address.url}/double/payments/{reference_of(page)}"
+        shop.browser.post(f"{changes}/refunds", data={"value": "4.00"})
+        shop.browser.post(f"{changes}/chargebacks", data={"value": "5.00"})
+        assert shop.address.send(url, [classic(reference_of(page))] * 2) == [200, 200]
+
+        def amounts() -> tuple[int, int]:
+            found = shop.checkout(checkout_id)
+            return found["amountRefunded"], found["amountDisputed"]
+
+        wait_for(lambda: amounts() == (400, 500), lambda: f"{amounts()}")
+        assert shop.money(checkout_id).refunded == [400]
