@@ -22,6 +22,9 @@ from paidonce.events.model import Cause
 from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
+from paidonce.payments.disputes import load_disputes_of_checkouts
+from paidonce.payments.external_changes import RecordChange, record_changes
+from paidonce.payments.external_store import read_by_reference
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import (
@@ -31,11 +34,11 @@ from paidonce.payments.settle import (
     record_evidence,
     release_all_attempts,
 )
-from paidonce.payments.store import count_unproven
+from paidonce.payments.store import count_unproven, read_attempts
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, load_accounts
 from paidonce.provider_accounts.model import AccountName
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
-from paidonce.providers.base import Succeeded
+from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -44,6 +47,7 @@ STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (
     "checkout",
     "attempt",
+    "dispute",
     "event",
     "delivery",
     "delivery_try",
@@ -112,6 +116,24 @@ def look_after(transaction: Transaction) -> None:
     count_unproven(transaction)
 
 
+def hear_of_changes(transaction: Transaction) -> None:
+    """Record what was done at the provider to a charge that only its reference names, and read it."""
+    sell(transaction)
+    [charge] = read_attempts(transaction, ["att_1"]).values()
+    read_by_reference(transaction, "stripe", "pac_1", "pi_1")
+    changes: list[ExternalChange] = [
+        ExternalRefund("re_1", "succeeded", 400, "USD"),
+        Dispute("dp_1", "opened", 600, "USD"),
+        Dispute("dp_1", "lost", 600, "USD"),
+    ]
+    for change in changes:
+        record_changes(
+            transaction,
+            [RecordChange(charge=charge, change=change, schedule=LookupSchedule(), chance=0.5, new_id=ids.new_id)],
+        )
+    load_disputes_of_checkouts(transaction, [TenantScopedId("chk_1", "m")])
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=system_clock)
@@ -129,7 +151,7 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
     return [table for table in LARGE if re.search(rf"Seq Scan on {table}\b", lines)]
 
 
-@pytest.mark.parametrize("work", [sell, look_after])
+@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes])
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
 ) -> None:
@@ -151,3 +173,20 @@ def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_tab
     with database.reads.connect() as connection:
         scans = [(sql, table) for sql, values in asked for table in whole_tables_read(connection, sql, values)]
     assert scans == []
+
+
+def test_an_attempt_is_found_by_the_providers_reference_through_an_index_of_references(database: Database) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        asked.append((sql, values))
+
+    with database.write() as transaction:
+        event.listen(database.writes, "before_cursor_execute", note)
+        assert read_by_reference(transaction, "stripe", "pac_1", "pi_1") == []
+        event.remove(database.writes, "before_cursor_execute", note)
+        ((sql, values),) = asked
+        explain = "EXPLAIN QUERY PLAN" if transaction.connection.dialect.name == "sqlite" else "EXPLAIN"
+        plan = str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
+    assert "attempt_by_provider_reference" in plan
+    assert "attempt_by_session_reference" in plan
