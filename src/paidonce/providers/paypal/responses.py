@@ -32,6 +32,12 @@ MOVED: Final = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})  # Of 
 HELD: Final = frozenset({"CREATED", "CAPTURED", "PARTIALLY_CAPTURED", "VOIDED"})  # Of authorizations, also later.
 FAILED: Final = frozenset({"DECLINED", "DENIED", "FAILED", "CANCELLED"})
 PENDING: Final = "PENDING"
+REFUND_STATUS: Final[dict[str, Literal["pending", "succeeded", "failed"]]] = {
+    "PENDING": "pending",
+    "COMPLETED": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "failed",
+}
 
 
 def of_order(order: Order, request: ChargeRequest, page: str) -> Evidence:
@@ -105,15 +111,13 @@ def of_captures(authorization: Payment, captures: Sequence[Payment], key: str) -
 
 
 def of_refund_in_dashboard(payment: Payment) -> ExternalRefund | None:
-    """Return what a refund is that we did not make; None where it cannot be read."""
-    money = from_paypal(payment.amount)
-    if money is None:
+    """Return what a refund is that we did not make; None where it cannot be read, or its status is not known."""
+    money, status = from_paypal(payment.amount), REFUND_STATUS.get(payment.status)
+    if money is None or status is None:
         return None
-    if payment.status in FAILED:
-        code = decline_code(payment.raw_code)
-        return ExternalRefund(payment.id, "failed", money.amount, money.currency, code, payment.raw_code)
-    status: Literal["pending", "succeeded"] = "pending" if payment.status == PENDING else "succeeded"
-    return ExternalRefund(payment.id, status, money.amount, money.currency)
+    raw_code = payment.raw_code if status == "failed" else None
+    code = decline_code(raw_code) if raw_code else None
+    return ExternalRefund(payment.id, status, money.amount, money.currency, code, raw_code)
 
 
 def of_refund(payment: Payment) -> Evidence:

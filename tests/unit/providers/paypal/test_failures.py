@@ -160,6 +160,20 @@ async def test_a_refusal_by_the_processor_of_an_authorization_is_a_decline_with_
     assert (capture.code, capture.raw_code) == ("suspected_fraud", "TRANSACTION_REFUSED")
 
 
+@pytest.mark.parametrize(("status", "kind"), [(400, NotDone), (409, Unknown), (500, Unknown)])
+async def test_the_issue_of_a_decline_is_none_with_another_status(status: int, kind: type) -> None:
+    assert {type(one) for one in await told(error(status, issue="INSTRUMENT_DECLINED"))} == {kind}
+
+
+async def test_a_charge_that_was_refused_just_before_the_buyer_approved_may_be_sent_again() -> None:
+    refused = Part(error(422, issue="ORDER_NOT_APPROVED"))
+    approved = Part(found({"id": "O1", "status": "APPROVED", "intent": "CAPTURE", "purchase_units": []}))
+    async with raw_server(TOKEN, refused, approved) as server, connected(server.url) as paypal:
+        evidence = await paypal.charge(CHARGE)
+    assert isinstance(evidence, NotDone)
+    assert evidence.retryable
+
+
 @pytest.mark.parametrize("status", ["DECLINED", "FAILED"])
 async def test_a_declined_capture_tells_the_code_of_the_processor(status: str) -> None:
     declined = PAYMENT | {"status": status, "processor_response": {"response_code": "5120"}}

@@ -365,6 +365,7 @@ async def test_an_event_tells_what_was_done_without_us(
         ("PAYMENT.CAPTURE.COMPLETED", CAPTURE | {"custom_id": None}),
         ("PAYMENT.CAPTURE.COMPLETED", OF_AUTHORIZATION | {"invoice_id": None}),
         ("PAYMENT.CAPTURE.REFUNDED", {"id": "R1", "status": "COMPLETED"}),
+        ("PAYMENT.CAPTURE.REFUNDED", REFUND | {"custom_id": "att_1", "status": "A_NEW_STATUS"}),
         ("CUSTOMER.DISPUTE.CREATED", {"dispute_id": "PP-1"}),
         ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"dispute_life_cycle_stage": "INQUIRY"}),
         ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"disputed_transactions": TRANSACTIONS * 2}),
