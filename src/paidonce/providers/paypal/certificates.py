@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -125,7 +126,13 @@ def read_chain(pem: bytes, now: Instant, *, trusts_own_root: bool = False) -> tu
 
 def trusted_roots() -> Iterable[x509.Certificate]:
     """Yield the roots that this machine trusts for HTTPS."""
-    for der in ssl.create_default_context().get_ca_certs(binary_form=True):
+    found = ssl.create_default_context().get_ca_certs(binary_form=True)
+    folder = ssl.get_default_verify_paths().capath
+    if not found and folder:  # OpenSSL reads the files of a folder only when it needs them.
+        for path in Path(folder).glob("*.[0-9]"):
+            with suppress(OSError, ValueError):
+                found.append(ssl.PEM_cert_to_DER_cert(path.read_text().strip()))
+    for der in found:
         with suppress(ValueError), warnings.catch_warnings():
             # Some old roots have serial numbers that RFC 5280 does not allow.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
@@ -245,7 +246,24 @@ def test_a_leaf_that_another_root_signed_is_not_believed() -> None:
     assert read_chain(leaf + root, NOW, trusts_own_root=True) is None
 
 
-def test_the_roots_of_this_machine_are_those_of_https() -> None:
+@pytest.mark.parametrize("place", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_chain_is_believed_whose_root_this_machine_trusts_for_https(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    chain = make_chain(NOW)
+    (tmp_path / "5f3a1c0e.0").write_bytes(chain.partition(b"-----END CERTIFICATE-----\n")[2])
+    (tmp_path / "00000000.0").write_bytes(b"\xff")
+    (tmp_path / "00000001.0").symlink_to(tmp_path / "nowhere.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    assert list(trusted_roots()) == []
+    assert read_chain(chain, NOW) is None
+    monkeypatch.setenv(place, str(tmp_path if place == "SSL_CERT_DIR" else tmp_path / "5f3a1c0e.0"))
+    assert read_chain(chain, NOW) is not None
+    assert read_chain(make_chain(NOW, root="another root"), NOW) is None
+
+
+def test_roots_that_cannot_be_read_are_left_out() -> None:
     assert all(one.subject for one in trusted_roots())
 
 
