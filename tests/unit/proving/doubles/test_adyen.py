@@ -245,6 +245,21 @@ def test_a_webhook_that_must_arrive_is_late_where_the_plan_would_lose_it() -> No
     assert source.counts["webhook_never"] == len(lost)
 
 
+async def test_no_webhook_of_the_double_is_lost_for_good() -> None:
+    plan = FaultPlan(rate=1.0, seed=3)
+    faults = {key: plan.for_webhook(f"{key}.link-charge/AUTHORISATION") for key in map(str, range(60))}
+    key = next(key for key, draw in faults.items() if draw.webhook_fault is WebhookFault.NEVER)
+    async with raw_server(OK) as receiver:
+        with adyen_double(plan=plan, target=WebhookTarget(f"{receiver.url}/hook", HMAC_KEY)) as double:
+            async with connected(double.books.url, timeout_seconds=0.2) as adyen:
+                request = charge_request(key, HOSTED_PAGE, now=double.books.clock())
+                while not isinstance(opened := await adyen.open(request), RequiresAction):
+                    pass
+                await visit(page_of(opened.action), act="pay", method="approved")
+                assert (double.faults["webhook_late"], double.faults["webhook_never"]) == (1, 0)
+                await receiver.wait_for_requests(1)
+
+
 async def test_with_faults_by_rate_and_seed_every_payment_ends_once_when_its_key_is_sent_again() -> None:
     with adyen_double(plan=FaultPlan(rate=0.7, seed=5)) as double:
         async with connected(double.books.url, timeout_seconds=0.2) as adyen:
