@@ -4,6 +4,7 @@ from itertools import permutations
 
 import msgspec
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from paidonce.checkouts.actions import Replayed, create_checkouts
 from paidonce.errors import AmountExceedsRefundable
@@ -11,6 +12,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.external_changes import record_changes
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import record_evidence
+from paidonce.payments.store import insert_attempts
 from paidonce.providers.base import AuthorizationEnded, Authorized, Declined, Dispute, ExternalRefund, Succeeded
 from tests.support.payments import Payments, evidence_about, external, new_checkout
 
@@ -168,6 +170,18 @@ def test_a_refund_that_another_process_records_meanwhile_is_recorded_once(paymen
     (outcome,) = payments.do_interrupted(record_changes, wanted, record_changes, wanted)
     assert str(outcome.result) == "KNOWN"
     assert (payments.sums(checkout), len(payments.refunds(checkout))) == ((1000, 400, 0), 1)
+
+
+def test_the_database_refuses_a_second_record_of_one_refund(payments: Payments) -> None:
+    checkout = payments.paid()
+    payments.change(refund())
+    (recorded,) = payments.refunds(checkout)
+    again = msgspec.structs.replace(recorded, id="ref_again")
+    with pytest.raises(IntegrityError), payments.database.write() as transaction:
+        insert_attempts(transaction, [again])
+    # Two providers' references may be the same for what was requested here.
+    with payments.database.write() as transaction:
+        insert_attempts(transaction, [msgspec.structs.replace(again, initiated_by=None)])
 
 
 # Authorizations
