@@ -172,12 +172,18 @@ async def test_a_refund_that_was_told_as_a_success_may_fail_later_and_the_books_
         assert isinstance(paid, Succeeded)
         refund = await adyen.refund(modification("refund", "late-refund", paid.reference, 400))
         assert isinstance(refund, Accepted)
-    failed = await visit(f"{double.books.url}/double/refunds/{refund.reference}/failed")
-    assert failed.status_code == 200
+        failed = await visit(f"{double.books.url}/double/refunds/{refund.reference}/failed")
+        assert failed.status_code == 200
+        await adyen.refund(modification("refund", "whole-refund", paid.reference, 1000))
     told = [one for one in events_of(double) if one[1] == "late-refund.refund"]
     assert told == [("REFUND", "late-refund.refund", "true"), ("REFUND_FAILED", "late-refund.refund", "true")]
     moved = [(one.kind, one.amount, one.operation_key) for one in double.books.ledger if one.checkout_id == "chk_late"]
-    assert moved == [("charge", 1000, "late"), ("refund", 400, "late-refund"), ("refund_failed", 400, "late-refund")]
+    assert moved == [
+        ("charge", 1000, "late"),
+        ("refund", 400, "late-refund"),
+        ("refund_failed", 400, "late-refund"),
+        ("refund", 1000, "whole-refund"),
+    ]
 
 
 def test_a_receipt_of_a_cancellation_has_no_amount_and_the_others_have_one(double: AdyenDouble) -> None:

@@ -84,7 +84,7 @@ def capture(books: Books, payment: Json, params: Json) -> Json:
     """Capture once, all or a part; Adyen cancels the rest."""
     value, reason = params["amount"]["value"], None
     made = _modification(books, payment, params)
-    if not payment["isManual"] or value > payment["authorized"] or payment["captured"]:
+    if value > payment["authorized"]:  # Nothing is authorized any more after a capture.
         reason = NO_BALANCE
     if payment["captureFails"] and reason is None:
         _tell(books, "CAPTURE_FAILED", made, payment, "Capture Failed", success=True)
