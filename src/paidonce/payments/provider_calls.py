@@ -208,4 +208,5 @@ def _modification(attempt: Attempt, kind: Literal["capture", "void", "refund"]) 
         money=Money(attempt.amount, attempt.currency),
         charge_reference=attempt.charge_reference,
         created_at=attempt.created_at,
+        call_number=attempt.fence,
     )

@@ -83,13 +83,18 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Modification(msgspec.Struct, frozen=True, kw_only=True):
-    """A capture, void or refund of the charge with the provider's reference ``charge_reference``."""
+    """A capture, void or refund of the charge with the provider's reference ``charge_reference``.
+
+    ``call_number`` counts the leases under which the attempt was called: where the provider captures or releases a
+    charge at most once, a connector may use another key for each.
+    """
 
     kind: Literal["capture", "void", "refund"]
     key: str
     money: Money
     charge_reference: str
     created_at: Instant
+    call_number: int = 1
 
 
 class Redirect(msgspec.Struct, frozen=True, tag="redirect"):

@@ -195,6 +195,15 @@ async def test_what_changes_a_charge_names_it(kind: str, call: Literal["capture"
     )
 
 
+async def test_each_call_that_changes_a_charge_has_another_number_and_the_same_key() -> None:
+    provider = RecordingProvider()
+    changing = msgspec.structs.replace(TAKEN_OVER, kind="CAPTURE", charge_reference="ch_7")
+    await ask(provider, changing)
+    await ask(provider, msgspec.structs.replace(changing, fence=changing.fence + 1))
+    sent = [(request.call_number, request.key) for call, request in provider.calls if call == "capture"]
+    assert sent == [(changing.fence, "key_1"), (changing.fence + 1, "key_1")]
+
+
 async def test_an_attempt_that_was_taken_over_is_asked_about_and_what_is_found_is_what_counts() -> None:
     provider = RecordingProvider()
     provider.found = Succeeded("ch_8")

@@ -34,6 +34,8 @@ from paidonce.providers.stripe.wire import KEY, PaymentIntent, Refund, RefundLis
 
 NAME: Final = "stripe"
 KEY_LIFETIME_SECONDS: Final = 24 * 60 * 60
+# A PaymentIntent is captured or released at most once, whatever the key. None is authorized for so long.
+AUTHORIZATION_SECONDS: Final = 31 * 24 * 60 * 60
 PAGES_MAX: Final = 10  # Of refunds of one payment.
 
 
@@ -49,10 +51,11 @@ class Stripe:
         self._webhook_secret: Final = connection.credentials.get(WEBHOOK_SECRET, "")
         self._client: Final = StripeClient(connection)
         support = OperationSupport(key_lifetime_seconds=KEY_LIFETIME_SECONDS, can_be_looked_up=True)
+        once = OperationSupport(key_lifetime_seconds=AUTHORIZATION_SECONDS, can_be_looked_up=True)
         self.capabilities: Final = Capabilities(
             charge=support,
-            capture=support,
-            void=support,
+            capture=once,
+            void=once,
             refund=support,
             manual_capture=True,
             partial_refund=True,

@@ -71,6 +71,8 @@ class PreparedCall(msgspec.Struct, frozen=True, kw_only=True):
     key_lifetime_ms: int = DAY_MS
     key_stores_errors: bool = True
     """Whether an HTTP 5xx is stored for the key, and repeated, as Stripe does."""
+    key_stores_vain_errors: bool = True
+    """Whether an HTTP 5xx of a call that had no effect is stored, too."""
     key_stores_refusals: bool = True
     """Whether an HTTP 4xx is stored for the key. Where it is not, the key may be sent again."""
     replay: Callable[[Reply], Reply] = _same

@@ -129,7 +129,8 @@ class Double(Generic[BooksT_co]):
             await asyncio.sleep(draw.extent * SLOW_MS_MAX / 1000)
         result = None if fault in BEFORE else _result(call)
         answer = self._api.server_error if fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.HIDDEN) else result
-        self.keys.finish(call, answer if call.key_stores_errors else result)
+        stores = call.key_stores_errors and (fault is not Fault.ERROR_BEFORE or call.key_stores_vain_errors)
+        self.keys.finish(call, answer if stores else result)
         await self.send_events()
         if fault in (Fault.DROPPED_BEFORE, Fault.DROPPED_AFTER):
             return Lost(breaks=True)

@@ -1,6 +1,7 @@
 """A charge with a payment method: opened, confirmed, authenticated, declined, closed; and what changes a charge."""
 
 import asyncio
+from typing import Literal
 
 import httpx
 import msgspec
@@ -196,6 +197,23 @@ async def test_more_than_is_authorized_is_not_captured(stripe: Provider) -> None
     refused = await stripe.capture(modification("capture", "too-much-cap", reference, 1001))
     assert isinstance(refused, NotDone)
     assert refused.code == "amount_not_supported"
+
+
+@pytest.mark.parametrize(("kind", "call"), [("capture", "capture"), ("void", "cancel")])
+async def test_a_stored_error_without_effect_does_not_prevent_the_next_call(
+    stripe: Provider, double: StripeDouble, kind: Literal["capture", "void"], call: str
+) -> None:
+    reference = await charged(stripe, f"vain-{kind}", capture=False)
+    request = modification(kind, f"vain-{kind}-mod", reference)
+    double.next_faults.append((rf"POST /v1/payment_intents/\w+/{call}", Fault.ERROR_BEFORE))
+    send = stripe.capture if kind == "capture" else stripe.void
+    assert [type(await send(request)), type(await send(request))] == [Unknown, Unknown], "the error is stored"
+    assert await stripe.look_up(request) == NotFound()
+    again = msgspec.structs.replace(request, call_number=2)
+    assert isinstance(await send(again), Succeeded)
+    assert isinstance(await send(msgspec.structs.replace(request, call_number=3)), Succeeded)
+    moved = [(one.kind, one.operation_key) for one in double.books.ledger if one.checkout_id == f"chk_vain-{kind}"]
+    assert moved[1:] == [("capture" if kind == "capture" else "release", f"vain-{kind}-mod")]
 
 
 async def test_a_void_releases_and_what_was_captured_cannot_be_voided(stripe: Provider, double: StripeDouble) -> None:

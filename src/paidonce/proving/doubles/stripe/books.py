@@ -1,5 +1,6 @@
 """The objects of the double, and its books: each movement of money, and whose it was."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -65,7 +66,9 @@ class Books:
                 amount=minor_units(amount, intent["currency"]),
                 currency=intent["currency"].upper(),
                 checkout_id=intent["metadata"].get("paidonce_checkout", ""),
-                operation_key=self.idempotency_key if by_call else source["metadata"].get("paidonce_key", ""),
+                operation_key=re.sub(r"-\d+$", "", self.idempotency_key)
+                if by_call
+                else source["metadata"].get("paidonce_key", ""),
                 moved_at=self.clock(),
                 account=self.owner_of(intent["id"]),
             )
