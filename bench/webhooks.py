@@ -57,7 +57,7 @@ def _time_batches(size: int, *, endpoints: int | None) -> float:
     for _ in range(max(50, 20_000 // size // 4)):
         with database.write() as transaction:
             transaction.events.extend(
-                NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id=f"m{number}")
+                NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id=f"m{number}", mode="test")
                 for number in range(size)
             )
             began = time.perf_counter()

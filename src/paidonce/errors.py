@@ -3,28 +3,22 @@
 PaidonceError
 ├── InvalidSettings            the process cannot start with these settings
 ├── InvalidRequest             invalid fields, all of them
-├── MalformedBody              the body is not valid JSON
-├── MalformedRequest           not valid HTTP/1.1, or ambiguous
+├── MalformedBody · MalformedRequest    not valid JSON; not valid HTTP/1.1, or ambiguous
 ├── TargetTooLong · HeadersTooLarge · RequestTimeout
 ├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
 ├── InvalidIdempotencyKey      the header is not a valid idempotency key
 ├── IdempotencyKeyReused · IdempotencyKeyInUse · IdempotencyKeyNotFound
-├── CheckoutNotFound · PaymentInProgress
-├── ProviderNotFound · InvalidSignature
+├── CheckoutNotFound · PaymentInProgress · ProviderNotFound · InvalidSignature
 ├── Unauthenticated            the API key is missing or invalid
-├── InsufficientScope · WrongMerchant
-├── MerchantNotFound · KeyNotFound · KeyNotActive
+├── InsufficientScope · WrongMerchant · WrongMode · MerchantNotFound · KeyNotFound · KeyNotActive
 ├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
-├── RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
-├── EventNotFound
-├── RateLimited                a rate limit was reached; the request had no effect
-├── Overloaded                 a queue is full; the request had no effect
-├── DatabaseUnavailable        nothing was acknowledged
-├── DatabaseInUse              another server process has the SQLite file
+├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
+├── RateLimited · Overloaded   a rate limit was reached; a queue is full: the request had no effect
+├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
 └── NotDurable                 the database could lose committed data in a crash
 """
@@ -348,6 +342,12 @@ class WrongMerchant(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("This API key belongs to another merchant. Omit merchantId, or send the merchant of the key.")
+
+
+class WrongMode(PaidonceError):
+    """The request names the mode that the API key does not belong to."""
+
+    code = "wrong_mode"
 
 
 class RateLimited(PaidonceError):

@@ -12,11 +12,15 @@ Json = dict[str, Any]
 
 
 class Route(NamedTuple):
-    """``body`` is one that fits. ``parameters`` and ``fields`` could name another's thing: each with what it names."""
+    """``body`` is one that fits. ``parameters`` and ``fields`` could name another's thing: each with what it names.
+
+    ``names_mode`` says whether the call takes a ``mode`` beside the merchant.
+    """
 
     body: Json | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
+    names_mode: bool = False
 
 
 CREATE: Final[Json] = {"amount": 1000, "currency": "USD", "idempotencyKey": "the-owners"}
@@ -26,13 +30,14 @@ ENDPOINT: Final[Json] = {"url": "http://127.0.0.1:9/webhooks"}  # Nobody listens
 ACCOUNT: Final[Json] = {"provider": "fake", "credentials": CREDENTIALS}
 
 ROUTES: Final = {
-    "POST /checkouts": Route(body=CREATE, fields=(("merchantId", "merchant"),)),
+    "POST /checkouts": Route(body=CREATE, fields=(("merchantId", "merchant"),), names_mode=True),
     "GET /checkouts": Route(
         parameters=(
             ("merchantId", "merchant"),
             ("startingAfter", "checkout_id"),
             ("endingBefore", "checkout_id"),
-        )
+        ),
+        names_mode=True,
     ),
     "GET /checkouts/{checkout_id}": Route(),
     "POST /checkouts/{checkout_id}/pay": Route(body={"paymentMethod": "tok_success", "provider": "simulator"}),
@@ -43,13 +48,14 @@ ROUTES: Final = {
     "GET /checkouts/{checkout_id}/disputes": Route(),
     "GET /checkouts/{checkout_id}/timeline": Route(),
     "GET /refunds/{refund_id}": Route(),
-    "GET /events": Route(parameters=(("merchantId", "merchant"), ("checkoutId", "checkout_id"))),
-    "GET /events/stream": Route(parameters=(("merchantId", "merchant"),)),
+    "GET /events": Route(parameters=(("merchantId", "merchant"), ("checkoutId", "checkout_id")), names_mode=True),
+    "GET /events/stream": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
     "GET /events/{event_id}": Route(),
-    "GET /idempotency-keys/{key}": Route(parameters=(("merchantId", "merchant"),)),
-    "POST /webhook-endpoints": Route(body=ENDPOINT, fields=(("merchantId", "merchant"),)),
+    "GET /idempotency-keys/{key}": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
+    "POST /webhook-endpoints": Route(body=ENDPOINT, fields=(("merchantId", "merchant"),), names_mode=True),
     "GET /webhook-endpoints": Route(
-        parameters=(("merchantId", "merchant"), ("startingAfter", "endpoint_id"), ("endingBefore", "endpoint_id"))
+        parameters=(("merchantId", "merchant"), ("startingAfter", "endpoint_id"), ("endingBefore", "endpoint_id")),
+        names_mode=True,
     ),
     "GET /webhook-endpoints/{endpoint_id}": Route(),
     "PATCH /webhook-endpoints/{endpoint_id}": Route(body={"description": "another"}),
@@ -63,9 +69,10 @@ ROUTES: Final = {
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": Route(),
     "GET /deliveries/{delivery_id}": Route(),
     "POST /deliveries/{delivery_id}/redeliver": Route(),
-    "POST /provider-accounts": Route(body=ACCOUNT, fields=(("merchantId", "merchant"),)),
+    "POST /provider-accounts": Route(body=ACCOUNT, fields=(("merchantId", "merchant"),), names_mode=True),
     "GET /provider-accounts": Route(
-        parameters=(("merchantId", "merchant"), ("startingAfter", "account_id"), ("endingBefore", "account_id"))
+        parameters=(("merchantId", "merchant"), ("startingAfter", "account_id"), ("endingBefore", "account_id")),
+        names_mode=True,
     ),
     "GET /provider-accounts/{account_id}": Route(),
     "POST /provider-accounts/{account_id}/rotate": Route(body={"credentials": CREDENTIALS}),

@@ -1,4 +1,6 @@
-"""Nothing crosses merchants, neither read nor written nor told: each route of the document, each verb, by another."""
+"""Nothing crosses merchants or modes, neither read nor written nor told: each route of the document and each verb, by
+another merchant, and by the same merchant with a key of the other mode.
+"""
 
 import re
 from collections.abc import Iterator
@@ -70,13 +72,12 @@ async def test_anothers_thing_is_answered_as_one_that_does_not_exist_with_every_
                 body = ROUTES.get(f"{verb} {path}", Route()).body
                 for name, theirs in world.named_in(path):
                     pair = theirs, nothing_like(theirs)
-                    found, missed = [
-                        await world.call(verb, named(path, name, one), world.other, json=body) for one in pair
-                    ]
-                    assert told(found, *pair) == told(missed, *pair), f"{verb} {path}"
-                    assert not found.is_success or verb == "OPTIONS", f"{verb} {path}"
-                    tried += 1
-    assert tried >= 300
+                    for key in world.strangers.values():
+                        found, missed = [await world.call(verb, named(path, name, one), key, json=body) for one in pair]
+                        assert told(found, *pair) == told(missed, *pair), f"{verb} {path}"
+                        assert not found.is_success or verb == "OPTIONS", f"{verb} {path}"
+                        tried += 1
+    assert tried >= 600
 
 
 async def test_anothers_name_in_a_field_or_a_parameter_is_answered_as_one_that_nobody_has(world: World) -> None:
@@ -86,26 +87,50 @@ async def test_anothers_name_in_a_field_or_a_parameter_is_answered_as_one_that_n
             for place, fields in (("json", route.fields), ("params", route.parameters)):
                 for field, kind in fields:
                     for theirs in world.things[kind]:
-                        pair = theirs, nothing_like(theirs)
-                        given = (route.body or {}) if place == "json" else {}
-                        operation = [{place: {**given, field: one}} for one in pair]
-                        answers = [await world.call(verb, path, world.other, **one) for one in operation]
-                        assert told(answers[0], *pair) == told(answers[1], *pair), f"{call} {field}"
-                        assert is_clean(answers[0], world, allowed=theirs), f"{call} {field}"
+                        for own, key in world.strangers.items():
+                            if theirs == own:
+                                continue  # Its own merchant.
+                            pair = theirs, nothing_like(theirs)
+                            given = (route.body or {}) if place == "json" else {}
+                            operation = [{place: {**given, field: one}} for one in pair]
+                            answers = [await world.call(verb, path, key, **one) for one in operation]
+                            assert told(answers[0], *pair) == told(answers[1], *pair), f"{call} {field}"
+                            assert is_clean(answers[0], world, allowed={theirs, own}), f"{call} {field}"
 
 
 async def test_what_one_may_read_or_make_oneself_has_no_trace_of_the_other(world: World) -> None:
     with world.unchanged():
         for call, route in ROUTES.items():
             verb, path = call.split()
-            if "{" not in path:
-                answer = await world.call(verb, path, world.other, json=route.body)
-                assert is_clean(answer, world), call
-                assert "Idempotent-Replayed" not in answer.headers, call
+            for own, key in world.strangers.items():
+                if "{" not in path:
+                    answer = await world.call(verb, path, key, json=route.body)
+                    assert is_clean(answer, world, allowed={own}), call
+                    assert "Idempotent-Replayed" not in answer.headers, call
 
 
-def is_clean(answer: httpx.Response, world: World, *, allowed: str = "") -> bool:
-    traces = {one for things in world.things.values() for one in things} - {allowed}
+@pytest.mark.parametrize("call", [call for call, route in ROUTES.items() if route.names_mode])
+async def test_a_key_cannot_name_the_other_mode(world: World, call: str) -> None:
+    verb, path = call.split()
+    path = path.replace("{key}", world.things["key"][0])
+    with world.unchanged():
+        body = ROUTES[call].body
+        given: Json = {"params": {"mode": "test"}} if body is None else {"json": {**body, "mode": "test"}}
+        refused = await world.call(verb, path, world.live, **given)
+        assert refused.status_code == 403
+        assert refused.json()["code"] in ("wrong_mode", "provider_account_wrong_mode")
+        assert is_clean(refused, world, allowed={OWNER, *world.things["key"]})
+
+
+def test_every_call_that_names_a_merchant_can_name_a_mode() -> None:
+    """So a caller without a mode can say which is meant. An operator's calls have none, but for a new key's own."""
+    for call, route in ROUTES.items():
+        names_merchant = "merchant" in dict((*route.parameters, *route.fields)).values()
+        assert route.names_mode == (names_merchant and not call.endswith((" /merchants", " /keys"))), call
+
+
+def is_clean(answer: httpx.Response, world: World, *, allowed: set[str]) -> bool:
+    traces = {one for things in world.things.values() for one in things} - allowed
     return not any(trace in answer.text or trace in str(answer.headers) for trace in traces)
 
 
@@ -117,14 +142,15 @@ async def test_the_owner_and_the_operator_are_answered_where_others_are_not(worl
             assert answer.status_code == 200, f"{verb} {path}"
 
 
-async def test_two_merchants_that_name_one_thing_at_the_same_time_are_told_apart(world: World) -> None:
+async def test_two_merchants_and_two_modes_that_name_one_thing_at_the_same_time_are_told_apart(world: World) -> None:
     for path in (path for verb, path, _ in operations() if verb == "GET"):
         for name, theirs in list(world.named_in(path))[:1]:
             if name != "key_id":
                 answers = await at_once(
-                    world.call("GET", named(path, name, theirs), key) for key in (world.owner, world.other) * 10
+                    world.call("GET", named(path, name, theirs), key)
+                    for key in (world.owner, world.other, world.live) * 7
                 )
-                assert [answer.status_code for answer in answers] == [200, 404] * 10, path
+                assert [answer.status_code for answer in answers] == [200, 404, 404] * 7, path
 
 
 async def test_a_key_without_the_scope_is_refused_and_nothing_changes(world: World) -> None:
@@ -165,16 +191,19 @@ async def test_anothers_thing_takes_the_same_statements_as_one_that_does_not_exi
         verb, path = call.split()
         for name, theirs in world.named_in(path):
             paths = [named(path, name, one) for one in (theirs, nothing_like(theirs))]
-            # What the service reads in the background may fall among them, but not each time.
-            asked = [[await statements_of(world, verb, one, route) for one in paths] for _ in range(3)]
-            assert any(of_theirs == of_nothing for of_theirs, of_nothing in asked), call
-            assert asked[0][0] or name == "key_id", call
+            for key in world.strangers.values():
+                # What the service reads in the background may fall among them, but not each time.
+                asked = [[await statements_of(world, verb, one, route, key) for one in paths] for _ in range(3)]
+                assert any(of_theirs == of_nothing for of_theirs, of_nothing in asked), call
+                # A live key cannot name the simulator: that is refused before anything is read.
+                is_refused_first = key == world.live and "simulator" in str(route.body)
+                assert asked[0][0] or name == "key_id" or is_refused_first, call
 
 
-async def statements_of(world: World, verb: str, path: str, route: Route) -> list[str]:
-    """Call as the other merchant; returns what the database was asked."""
+async def statements_of(world: World, verb: str, path: str, route: Route, key: str) -> list[str]:
+    """Call with a key; returns what the database was asked."""
     with world.statements() as statements:
-        await world.call(verb, path, world.other, json=route.body)
+        await world.call(verb, path, key, json=route.body)
     return statements
 
 

@@ -1,4 +1,6 @@
-"""Two merchants on one service: the owner has things in every state, and the other has some too."""
+"""Two merchants on one service: the owner has things in every state in test mode. A key of the other merchant, and the
+owner's own key for live mode, must not reach them.
+"""
 
 import asyncio
 import re
@@ -9,12 +11,12 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import httpx
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, Select, Table, event, select
 
 from paidonce import ids
 from paidonce.app import open_service
 from paidonce.database import statement as statement_module
-from paidonce.database.schema import metadata
+from paidonce.database.schema import metadata, webhook_endpoint
 from paidonce.database.statement import execute_on_driver
 from paidonce.encryption import write_key
 from paidonce.http.app import create_web_app
@@ -53,6 +55,7 @@ class World:
             await self.service.writer.submit(create_merchants, merchant_id)
         self.owner = await self.key(OWNER)
         self.other = await self.key(OTHER)
+        self.live = await self.key(OWNER, mode=Mode.LIVE)
         self.admin = await self.key(OPERATOR)
         made = await self.called("POST", "/webhook-endpoints", self.owner, json=ENDPOINT)
         self.things["endpoint_id"] = [made["id"]]
@@ -61,6 +64,7 @@ class World:
         account = await self.called("POST", "/provider-accounts", self.owner, json=ACCOUNT)
         self.things["account_id"] = [account["id"]]
         await self._buy(self.other, "the-others", "tok_success")
+        await self._buy(self.live, "the-others")
         completed = await self._buy(self.owner, "the-owners", "tok_success")
         self.things["checkout_id"] = [
             completed,
@@ -90,19 +94,24 @@ class World:
         deliveries = await self.called("GET", f"/webhook-endpoints/{made['id']}/deliveries?limit=2", self.owner)
         self.things["delivery_id"] = [one["id"] for one in deliveries["data"]]
 
-    async def key(self, merchant_id: str, *without: Scope) -> str:
+    @property
+    def strangers(self) -> dict[str, str]:
+        """The keys that must not reach the owner's things, by the name that they may say because it is their own."""
+        return {OTHER: self.other, OWNER: self.live}
+
+    async def key(self, merchant_id: str, *without: Scope, mode: Mode = Mode.TEST) -> str:
         """Make a key, with all scopes but these; returns its secret."""
         scopes = frozenset(Scope) if merchant_id == OPERATOR else MERCHANT_SCOPES
         new = NewKey(
             id=ids.new_id(ids.KEY),
             random_part=ids.draw_base62(RANDOM_LENGTH),
             merchant_id=merchant_id,
-            mode=Mode.TEST,
+            mode=mode,
             scopes=scopes - set(without),
         )
         issued = await self.service.writer.submit(create_keys, new)
         assert isinstance(issued, IssuedKey)
-        if merchant_id == OWNER:
+        if merchant_id == OWNER and mode is Mode.TEST:
             self.things.setdefault("key_id", []).append(new.id)
         return issued.secret
 
@@ -139,12 +148,12 @@ class World:
                     yield name, thing
 
     def owned_rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Read everything of the owner's that any table has."""
+        """Read everything of the owner's in test mode that any table has."""
         with self.service.database.read() as transaction:
             return {
-                table.name: sorted(tuple(row) for row in transaction.rows(select(table).where(whose == OWNER)))
+                table.name: sorted(tuple(row) for row in transaction.rows(_owned(table)))
                 for table in metadata.sorted_tables
-                if (whose := table.c.id if table.name == "merchant" else table.c.get("merchant_id")) is not None
+                if table.name == "merchant" or "merchant_id" in table.c
             }
 
     @contextmanager
@@ -180,6 +189,19 @@ class World:
         finally:
             for one in engines:
                 event.remove(one, "before_cursor_execute", note_event)
+
+
+def _owned(table: Table) -> Select[Any]:
+    """Select the owner's rows of test mode. A delivery has the mode of its endpoint."""
+    if table.name == "merchant":
+        return select(table.c.id, table.c.event_sequence).where(table.c.id == OWNER)
+    statement = select(table).where(table.c.merchant_id == OWNER)
+    if "mode" in table.c:
+        return statement.where(table.c.mode == Mode.TEST)
+    if "endpoint_id" in table.c:
+        of_test = select(webhook_endpoint.c.id).where(webhook_endpoint.c.mode == Mode.TEST)
+        return statement.where(table.c.endpoint_id.in_(of_test))
+    return statement
 
 
 def nothing_like(thing: str) -> str:

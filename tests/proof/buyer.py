@@ -14,7 +14,7 @@ from paidonce.checkouts.actions import Created, Replayed, create_checkouts, load
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout, ProviderRoute
 from paidonce.clock import Instant
 from paidonce.errors import PaidonceError
-from paidonce.idempotency.model import Claim, Idempotency, StoredResponse
+from paidonce.idempotency.model import Claim, Idempotency, ScopedKey, StoredResponse
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.model import Attempt, Fallback
@@ -34,8 +34,7 @@ def idempotency_for(merchant_id: str, key: str, content: object) -> Idempotency:
     """Return the claim to a key for a request with this content."""
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
-        merchant_id=merchant_id,
-        key=key,
+        name=ScopedKey(merchant_id, "test", key),
         path="/",
         fields={"content": str(content)},
         retention_ms=KEPT_MS,

@@ -203,6 +203,7 @@ def _new_attempt(number: int, now: int) -> Attempt:
     return Attempt(
         id=f"att_{number}",
         merchant_id="m",
+        mode="test",
         checkout_id=f"chk_{number}",
         kind="CHARGE",
         status="READY",

@@ -10,10 +10,10 @@ from paidonce import ids
 from paidonce.checkouts.model import CheckoutStatus
 from paidonce.cli.encrypting import reencrypt_secrets
 from paidonce.database.schema import delivery, event
+from paidonce.merchants.model import TenantFilter, TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
     CreateEndpoint,
-    Redeliver,
     SendTest,
     change_endpoints,
     create_endpoints,
@@ -23,7 +23,7 @@ from paidonce.webhook_endpoints.actions import (
 )
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
-from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
+from paidonce.webhook_endpoints.store import EndpointFilter
 from tests.proof.buyer import Buyer
 
 EVENTS_OF_A_PAYMENT: Final = 3
@@ -51,9 +51,10 @@ async def receiver(answer: bytes = OK) -> str:
 
 async def subscribed(buyer: Buyer, url: str) -> WebhookEndpoint:
     """Return an endpoint with the URL of this run's receiver: a new one, or that of an earlier run."""
-    page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
+    wanted = EndpointFilter(limit=1, tenant=TenantFilter(buyer.merchant_id))
+    page, _ = await buyer.service.reader.submit(list_endpoints, wanted)
     if page:
-        command = ChangeEndpoint(name=EndpointName(page[0].id, buyer.merchant_id), url=url, enabled=True)
+        command = ChangeEndpoint(name=TenantScopedId(page[0].id, buyer.merchant_id), url=url, enabled=True)
         changed = await buyer.service.writer.submit(change_endpoints, command)
         assert isinstance(changed, WebhookEndpoint)
         return changed
@@ -92,10 +93,10 @@ async def webhook_desk(buyer: Buyer) -> None:
     buyer.arm()
     endpoint = await subscribed(buyer, url)
     await buyer.create()
-    name = EndpointName(endpoint.id, buyer.merchant_id)
+    name = TenantScopedId(endpoint.id, buyer.merchant_id)
     delivery_id = ids.new_id(ids.DELIVERY)
     await buyer.service.writer.submit(send_tests, SendTest(endpoint=name, delivery_id=delivery_id))
-    await buyer.service.writer.submit(redeliver, Redeliver(delivery_id, buyer.merchant_id))
+    await buyer.service.writer.submit(redeliver, TenantScopedId(delivery_id, buyer.merchant_id))
     again = RedeliverRange(id=ids.new_id(ids.REDELIVERY), endpoint=name, from_sequence=1, to_sequence=100)
     await buyer.service.writer.submit(redeliver_ranges, again)
     _, sealed = buyer.service.webhook_endpoints.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint.id)
@@ -109,13 +110,14 @@ async def webhook_end(buyer: Buyer) -> None:
     """A merchant deletes an endpoint with pending deliveries: they are ended and never sent."""
     if not statuses(buyer):
         endpoint = await subscribed(buyer, await receiver())
-        pause = ChangeEndpoint(name=EndpointName(endpoint.id, buyer.merchant_id), enabled=False)
+        pause = ChangeEndpoint(name=TenantScopedId(endpoint.id, buyer.merchant_id), enabled=False)
         await buyer.service.writer.submit(change_endpoints, pause)
         await buyer.create()
     buyer.arm()
-    page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
+    wanted = EndpointFilter(limit=1, tenant=TenantFilter(buyer.merchant_id))
+    page, _ = await buyer.service.reader.submit(list_endpoints, wanted)
     for one in page:
-        end = ChangeEndpoint(name=EndpointName(one.id, buyer.merchant_id), deleted=True)
+        end = ChangeEndpoint(name=TenantScopedId(one.id, buyer.merchant_id), deleted=True)
         await buyer.service.writer.submit(change_endpoints, end)
     await buyer.come_true(lambda: all_dropped(buyer))
 
@@ -134,7 +136,8 @@ def statuses(buyer: Buyer) -> set[str]:
 
 async def webhook_leave(buyer: Buyer) -> None:
     """The service is stopped while a receiver is slow: the lease is released, and the next run delivers."""
-    page, _ = await buyer.service.reader.submit(list_endpoints, EndpointFilter(limit=1, merchant_id=buyer.merchant_id))
+    wanted = EndpointFilter(limit=1, tenant=TenantFilter(buyer.merchant_id))
+    page, _ = await buyer.service.reader.submit(list_endpoints, wanted)
     url = await receiver(OK if page else b"")
     await subscribed(buyer, url)
     buyer.arm()

@@ -1,4 +1,4 @@
-"""Which provider account a payment uses, and that a key of one mode changes nothing that was paid in the other."""
+"""Which provider account a payment uses: always one of the mode of its checkout, whoever pays."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,8 +6,10 @@ from typing import Final
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from paidonce import ids
+from paidonce.database.schema import attempt
 from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.payments.model import decode_fallbacks
@@ -33,8 +35,8 @@ async def add_account(inside: InProcessService, account: Json = TEST_ACCOUNT, **
 
 
 async def pay(inside: InProcessService, *, as_who: str | None = None, **body: str) -> httpx.Response:
-    """Pay a new checkout."""
-    return await inside.post(f"/checkouts/{await inside.checkout()}/pay", body, as_who=as_who)
+    """Pay a new checkout, in the mode of the key."""
+    return await inside.post(f"/checkouts/{await inside.checkout(as_who=as_who)}/pay", body, as_who=as_who)
 
 
 async def provider_of(inside: InProcessService, **body: str) -> str:
@@ -63,7 +65,7 @@ async def test_a_test_key_pays_with_the_account_and_with_the_simulator_where_the
 @pytest.mark.parametrize("body", [{}, {"provider": "simulator"}, {"provider": "fake"}], ids=str)
 async def test_a_live_key_without_a_live_account_pays_nowhere(inside: InProcessService, body: Json) -> None:
     live_key = await inside.api_key(inside.merchant_id, mode=Mode.LIVE)
-    checkout_id = await inside.checkout()
+    checkout_id = await inside.checkout(as_who=live_key)
     for add in (None, TEST_ACCOUNT):
         if add:
             await add_account(inside, add)
@@ -210,22 +212,37 @@ async def test_a_key_that_was_used_with_other_accounts_is_refused(inside: InProc
     assert answers[0].json()["attempt"] == answers[1].json()["attempt"]
 
 
-@pytest.mark.parametrize("paid_in", [Mode.LIVE, Mode.TEST])
-async def test_a_key_of_one_mode_captures_cancels_and_refunds_nothing_that_was_paid_in_the_other(
-    inside: InProcessService, paid_in: Mode
+@pytest.mark.parametrize("mode", Mode)
+async def test_an_operator_pays_a_checkout_only_in_the_mode_of_the_checkout(
+    inside: InProcessService, mode: Mode
 ) -> None:
-    keys = {mode: await inside.api_key(inside.merchant_id, mode=mode) for mode in Mode}
-    await add_account(inside, LIVE_ACCOUNT if paid_in is Mode.LIVE else TEST_ACCOUNT)
-    own_key, other_key = keys[paid_in], keys[Mode.TEST if paid_in is Mode.LIVE else Mode.LIVE]
-    calls = []
-    for method, modifications in (("manual", ("capture", "cancel")), ("automatic", ("refunds",))):
-        checkout_id = await inside.checkout(captureMethod=method)
-        paying = await inside.made(f"/checkouts/{checkout_id}/pay", as_who=own_key)
-        await inside.prove(paying["attempt"]["id"])
-        calls += [f"/checkouts/{checkout_id}/{modification}" for modification in modifications]
+    operator_key, fields = inside.operator_key, {"merchantId": inside.merchant_id, "mode": mode}
+    accounts = {Mode.TEST: await add_account(inside), Mode.LIVE: await add_account(inside, LIVE_ACCOUNT)}
+    checkout_id = await inside.checkout(as_who=operator_key, **fields)
+    own, other = (accounts[one] for one in (mode, Mode.TEST if mode is Mode.LIVE else Mode.LIVE))
     before = inside.rows()
-    for path in calls:
-        assert_refused(await inside.post(path, as_who=other_key), 403, "provider_account_wrong_mode")
+    refused = await inside.post(f"/checkouts/{checkout_id}/pay", {"account": other}, as_who=operator_key)
+    assert_refused(refused, 403, "provider_account_wrong_mode")
     assert inside.rows() == before
-    assert (await inside.post(calls[0], as_who=own_key)).status_code == 202
-    assert (await inside.post(calls[-1], as_who=own_key)).is_success
+    await inside.made(f"/checkouts/{checkout_id}/pay", as_who=operator_key)
+    assert account_of(inside, checkout_id) == own
+
+
+@pytest.mark.parametrize("body", [{}, {"provider": "simulator"}], ids=str)
+async def test_an_operator_cannot_pay_a_live_checkout_at_the_simulator(inside: InProcessService, body: Json) -> None:
+    fields = {"merchantId": inside.merchant_id, "mode": "live"}
+    checkout_id = await inside.checkout(as_who=inside.operator_key, **fields)
+    for add in (None, TEST_ACCOUNT):
+        if add:
+            await add_account(inside, add)
+        before = inside.rows()
+        refused = await inside.post(f"/checkouts/{checkout_id}/pay", body, as_who=inside.operator_key)
+        assert refused.status_code in (403, 404)
+        assert refused.json()["code"] in ("provider_account_wrong_mode", "provider_account_not_found")
+        assert inside.rows() == before
+
+
+def account_of(inside: InProcessService, checkout_id: str) -> str | None:
+    with inside.service.database.read() as transaction:
+        rows = transaction.rows(select(attempt.c.account_id).where(attempt.c.checkout_id == checkout_id))
+    return str(rows[0].account_id) if rows else None

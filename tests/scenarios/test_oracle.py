@@ -39,6 +39,8 @@ CONTRADICTIONS = (
     ("paidonce.db", "DELETE FROM attempt", "10. "),
     ("paidonce.db", "DELETE FROM event WHERE sequence = 1", "12. "),
     ("paidonce.db", "UPDATE merchant SET event_sequence = event_sequence + 1", "12. "),
+    ("paidonce.db", "UPDATE merchant SET live_event_sequence = 1", "12. "),
+    ("paidonce.db", "UPDATE checkout SET mode = 'live'", "14. "),
     ("books.db", "UPDATE charge SET amount = amount + 1", "14. "),
     ("books.db", "UPDATE charge SET merchant_id = 'another'", "14. "),
     ("books.db", "UPDATE charge SET currency = 'EUR'", "14. "),

@@ -101,14 +101,14 @@ class InProcessService:
         values: Json = answer.json()
         return values
 
-    async def checkout(self, **fields: object) -> str:
+    async def checkout(self, *, as_who: str | None = None, **fields: object) -> str:
         body = {"amount": 1000, "currency": "USD", "idempotencyKey": self.new_name("purchase"), **fields}
-        checkout_id: str = (await self.made("/checkouts", body))["id"]
+        checkout_id: str = (await self.made("/checkouts", body, as_who=as_who))["id"]
         return checkout_id
 
     async def paid(self, **fields: object) -> str:
         """Create a checkout and confirm its payment, as a worker would."""
-        checkout_id = await self.checkout(**fields)
+        checkout_id = await self.checkout(as_who=None, **fields)
         paying = await self.made(f"/checkouts/{checkout_id}/pay")
         await self.prove(paying["attempt"]["id"])
         return checkout_id

@@ -38,8 +38,8 @@ CreateOutcome: TypeAlias = Created | Replayed | IdempotencyKeyReused
 
 
 def create_checkouts(transaction: Transaction, requests: Sequence[NewCheckout]) -> list[CreateOutcome]:
-    """Create checkouts. A merchant and an idempotency key identify one checkout for ever; with another body they are
-    refused.
+    """Create checkouts. A merchant, a mode and an idempotency key identify one checkout for ever; with another body
+    they are refused.
 
     The first request with a key creates the checkout, in this batch or in another. The others read it back and are
     compared with it.
@@ -50,18 +50,19 @@ def create_checkouts(transaction: Transaction, requests: Sequence[NewCheckout]) 
             type=EventType.CHECKOUT_CREATED,
             cause=Cause.REQUEST,
             merchant_id=request.merchant_id,
+            mode=request.mode,
             checkout_id=request.id,
             origin=request.origin,
         )
         for request in requests
         if request.id in inserted
     )
-    repeated = {(one.merchant_id, one.idempotency_key) for one in requests if one.id not in inserted}
+    repeated = {store.key_of(one) for one in requests if one.id not in inserted}
     stored = store.read_by_key(transaction, repeated) if repeated else {}
     return [
         Created(_created_checkout(request, transaction.now))
         if request.id in inserted
-        else _compare(stored[request.merchant_id, request.idempotency_key], request)
+        else _compare(stored[store.key_of(request)], request)
         for request in requests
     ]
 
@@ -77,6 +78,7 @@ def _created_checkout(request: NewCheckout, now: Instant) -> Checkout:
     return Checkout(
         id=request.id,
         merchant_id=request.merchant_id,
+        mode=request.mode,
         idempotency_key=request.idempotency_key,
         amount=request.amount,
         currency=request.currency,
@@ -103,10 +105,8 @@ def load_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId])
     return [found.get(request) or CheckoutNotFound() for request in requests]
 
 
-def load_checkouts_by_key(transaction: Transaction, keys: Sequence[tuple[str, str]]) -> list[Checkout | None]:
-    """Load the checkouts that were created with these keys, each a merchant id and an idempotency key; None for a
-    key that created none.
-    """
+def load_checkouts_by_key(transaction: Transaction, keys: Sequence[store.CheckoutKey]) -> list[Checkout | None]:
+    """Load the checkouts that were created with these keys; None for a key that created none."""
     found = store.read_by_key(transaction, set(keys))
     return [found.get(key) for key in keys]
 
@@ -122,9 +122,7 @@ def load_timelines(
     transaction: Transaction, requests: Sequence[TenantScopedId]
 ) -> list[Sequence[Event] | CheckoutNotFound]:
     """Load the events of checkouts, oldest first. Every checkout has at least the event of its creation."""
-    return [
-        events_of_checkout(transaction, request.id, request.merchant_id) or CheckoutNotFound() for request in requests
-    ]
+    return [events_of_checkout(transaction, request) or CheckoutNotFound() for request in requests]
 
 
 class CancelCheckout(msgspec.Struct, frozen=True):
@@ -179,6 +177,7 @@ def _transition(checkout: Checkout, target: CheckoutStatus, cause: Cause, origin
     return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
+        mode=checkout.mode,
         source=CheckoutStatus(checkout.status),
         target=target,
         seen_attempt_id=checkout.attempt.id if checkout.attempt else None,

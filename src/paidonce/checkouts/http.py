@@ -31,6 +31,7 @@ from paidonce.errors import (
     IdempotencyKeyReused,
     MerchantNotFound,
     WrongMerchant,
+    WrongMode,
 )
 from paidonce.events.model import Origin
 from paidonce.events.schemas import event_response
@@ -42,7 +43,7 @@ from paidonce.http.operation import ResponseSpec, exempt_post, get
 from paidonce.http.rate_limits import count_wait
 from paidonce.http.request import ApiRequest, refuse_two_cursors
 from paidonce.http.responses import json_response
-from paidonce.merchants.model import Scope, TenantScopedId
+from paidonce.merchants.model import Scope, Tenant, TenantFilter, TenantScopedId
 from paidonce.service import Service
 
 
@@ -56,8 +57,8 @@ def _required_fields(request: ApiRequest) -> Sequence[str]:
     operation_id="createCheckout",
     scope=Scope.CHECKOUTS_WRITE,
     summary="Create a checkout",
-    description="The same merchant, key and body give the same checkout for ever, from any number of clients at once. "
-    "Another body with the same key is refused.",
+    description="The same merchant, mode, key and body give the same checkout for ever, from any number of clients at "
+    "once. Another body with the same key is refused.",
     body=CreateCheckoutBody,
     required_fields=_required_fields,
     because="The key names the purchase for ever: it is stored in the checkout's own row, and may be in the body.",
@@ -71,13 +72,13 @@ def _required_fields(request: ApiRequest) -> Sequence[str]:
             headers=["Location", "Idempotent-Replayed"],
         )
     },
-    errors=[IdempotencyKeyReused, WrongMerchant, MerchantNotFound],
+    errors=[IdempotencyKeyReused, WrongMerchant, WrongMode, MerchantNotFound],
 )
 async def create_checkout(request: ApiRequest, body: CreateCheckoutBody) -> Response:
     """Create a checkout, or return the one that this key created."""
-    merchant_id = request.merchant_id(body.merchant_id)
-    await request.require_merchant(merchant_id)
-    checkout = _new_checkout(request, body, merchant_id)
+    tenant = request.tenant(body)
+    await request.require_merchant(tenant.merchant_id)
+    checkout = _new_checkout(request, body, tenant)
     outcome: Created | Replayed = await request.service.writer.submit(create_checkouts, checkout)
     headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
     if not isinstance(outcome, Created):
@@ -93,13 +94,13 @@ async def create_checkout(request: ApiRequest, body: CreateCheckoutBody) -> Resp
     summary="List checkouts",
     description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
     responses={200: ResponseSpec(description="A page.", schema=CheckoutPage)},
-    errors=[WrongMerchant, MerchantNotFound],
+    errors=[WrongMerchant, WrongMode, MerchantNotFound],
 )
 async def get_checkouts(request: ApiRequest, parameters: ListCheckoutsParameters) -> Response:
     """Return a page of checkouts."""
-    merchant_id = request.merchant_id_if_named(parameters.merchant_id)
-    await request.require_merchant(merchant_id)
-    page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, merchant_id))
+    tenant = request.tenant_filter(parameters)
+    await request.require_merchant(tenant.merchant_id)
+    page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, tenant))
     return json_response(CheckoutPage([checkout_response(checkout) for checkout in page], has_more))
 
 
@@ -139,9 +140,10 @@ async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:
     return await service.reader.submit(load_checkouts, checkout)
 
 
-async def checkout_tenant(request: ApiRequest, _body: Fields) -> str:
-    """Tell which merchant the checkout in the path belongs to; raises CheckoutNotFound."""
-    return (await load_checkout(request.service, request.resource)).merchant_id
+async def checkout_tenant(request: ApiRequest, _body: Fields) -> Tenant:
+    """Tell whose the checkout in the path is; raises CheckoutNotFound."""
+    checkout = await load_checkout(request.service, request.resource)
+    return Tenant(checkout.merchant_id, checkout.mode)
 
 
 async def respond_when_settled(
@@ -170,12 +172,13 @@ async def respond_when_settled(
     return json_response(checkout_response(checkout), status, headers)
 
 
-def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, merchant_id: str) -> NewCheckout:
+def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, tenant: Tenant) -> NewCheckout:
     key = merge_idempotency_keys(request.http.headers.get("idempotency-key"), body.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),
-        merchant_id=merchant_id,
+        merchant_id=tenant.merchant_id,
+        mode=tenant.mode,
         idempotency_key=key,
         amount=body.amount,
         currency=body.currency,
@@ -190,11 +193,11 @@ def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, merchant_id: st
     )
 
 
-def _filter(parameters: ListCheckoutsParameters, merchant_id: str | None) -> CheckoutFilter:
+def _filter(parameters: ListCheckoutsParameters, tenant: TenantFilter) -> CheckoutFilter:
     refuse_two_cursors(parameters.starting_after, parameters.ending_before)
     return CheckoutFilter(
         limit=parameters.limit,
-        merchant_id=merchant_id,
+        tenant=tenant,
         status=parameters.status,
         created_after=parse_instant(parameters.created_after) if parameters.created_after else None,
         created_before=parse_instant(parameters.created_before) if parameters.created_before else None,

@@ -7,6 +7,7 @@ import msgspec
 
 from paidonce.clock import Instant
 from paidonce.events.model import Cause, EventType, Origin
+from paidonce.merchants.model import Mode
 
 ATTEMPTS_MAX: Final = 5  # The limit on attempts to pay, including those after a decline.
 EXPIRES_IN_SECONDS_DEFAULT: Final = 86_400
@@ -101,6 +102,7 @@ class LatestAttempt(msgspec.Struct, frozen=True):
 class Checkout(msgspec.Struct, frozen=True):
     """A checkout. Amounts are in minor units; ``metadata`` is the JSON text of an object of strings.
 
+    ``mode`` decides whether money moves: all its attempts go to accounts of this mode.
     ``expires_at_requested`` is what the client requested, where the authorization lapses before that; then
     ``expires_at`` is when the authorization lapses. ``amount_disputed`` is the sum of the disputes that are open or
     lost.
@@ -108,6 +110,7 @@ class Checkout(msgspec.Struct, frozen=True):
 
     id: str
     merchant_id: str
+    mode: str
     idempotency_key: str
     amount: int
     currency: str
@@ -165,6 +168,7 @@ class NewCheckout(msgspec.Struct, frozen=True):
     metadata: str | None = None
     success_url: str | None = None
     cancel_url: str | None = None
+    mode: str = Mode.TEST
     origin: Origin = Origin()
 
 
@@ -178,6 +182,7 @@ class CheckoutTransition(msgspec.Struct, frozen=True, kw_only=True):
 
     checkout_id: str
     merchant_id: str
+    mode: str
     source: CheckoutStatus
     target: CheckoutStatus
     seen_attempt_id: str | None

@@ -18,8 +18,8 @@ from paidonce.checkouts.model import (
 )
 from paidonce.clock import format_instant
 from paidonce.events.schemas import EventResponse
-from paidonce.http.fields import Fields
-from paidonce.http.formats import CheckoutId, Limit, MerchantId, Text, Time, check_instant, check_text, whole
+from paidonce.http.formats import CheckoutId, Limit, Text, Time, check_instant, check_text, whole
+from paidonce.http.tenancy import TenantFields
 from paidonce.money import AMOUNT_MAX, CURRENCIES
 from paidonce.providers.base import BuyerAction, Redirect, decode_action
 from paidonce.redaction import GROUPED, holds_card_number
@@ -62,12 +62,11 @@ def check_metadata(pairs: dict[str, str]) -> str | None:
     return None
 
 
-class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
-    """A checkout to create. ``idempotencyKey`` may come in the Idempotency-Key header instead, and ``merchantId`` from
-    a merchant's API key.
+class CreateCheckoutBody(TenantFields, frozen=True, kw_only=True):
+    """A checkout to create. ``idempotencyKey`` may come in the Idempotency-Key header instead, and ``merchantId`` and
+    ``mode`` from a merchant's API key.
     """
 
-    merchant_id: MerchantId | None = None
     amount: Annotated[
         int, Meta(ge=1, le=AMOUNT_MAX, description="In the currency's minor unit: 1000 USD is 10.00, 1000 JPY is 1000.")
     ]
@@ -97,10 +96,9 @@ class CreateCheckoutBody(Fields, frozen=True, kw_only=True):
     }
 
 
-class ListCheckoutsParameters(Fields, frozen=True, kw_only=True):
+class ListCheckoutsParameters(TenantFields, frozen=True, kw_only=True):
     """Which checkouts to list, newest first. ``startingAfter`` and ``endingBefore`` are ids, and exclude each other."""
 
-    merchant_id: MerchantId | None = None
     status: Literal["PENDING", "PROCESSING", "AUTHORIZED", "COMPLETED", "FAILED", "CANCELED", "EXPIRED"] | None = None
     created_after: Annotated[Time, Meta(description="RFC 3339; created later than this.")] | None = None
     created_before: Annotated[Time, Meta(description="RFC 3339; created earlier than this.")] | None = None
@@ -158,6 +156,7 @@ class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
     currency: str
     idempotency_key: str
     status: str
+    mode: str
     capture_method: str
     amount_captured: int
     amount_refunded: int
@@ -196,6 +195,7 @@ def checkout_response(checkout: Checkout) -> CheckoutResponse:
         checkout.currency,
         checkout.idempotency_key,
         checkout.status,
+        checkout.mode,
         checkout.capture_method,
         checkout.amount_captured,
         checkout.amount_refunded,

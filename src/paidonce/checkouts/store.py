@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Update, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import BigInteger, Select, Update, and_, bindparam, func, or_, select, text, union_all, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
@@ -15,7 +15,8 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
-from paidonce.merchants.model import TenantScopedId, pick_visible
+from paidonce.merchants.model import Mode, TenantFilter, TenantScopedId, pick_visible
+from paidonce.merchants.scoping import is_found, wanted_ids
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name] for name in LatestAttempt.__struct_fields__]
@@ -32,6 +33,7 @@ class NewCheckoutRow(msgspec.Struct, frozen=True):
 
     id: str
     merchant_id: str
+    mode: str
     idempotency_key: str
     amount: int
     currency: str
@@ -49,19 +51,20 @@ class NewCheckoutRow(msgspec.Struct, frozen=True):
 def _insert(dialect: str) -> ReturningInsert[Any]:
     statement = insert_json_rows(dialect, checkout, *NewCheckoutRow.__struct_fields__)
     # RETURNING leaves out rows that exist already; they are read back by key.
-    return statement.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"]).returning(checkout.c.id)
+    key = ["merchant_id", "mode", "idempotency_key"]
+    return statement.on_conflict_do_nothing(index_elements=key).returning(checkout.c.id)
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
-    tenant = or_(wanted.c.merchant_id.is_(None), checkout.c.merchant_id == wanted.c.merchant_id)
-    return _WITH_ATTEMPT.where(checkout.c.id == wanted.c.id, tenant)
+    return _WITH_ATTEMPT.where(is_found(checkout, wanted_ids(dialect)))
 
 
 def _by_key(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", merchant_id=str, idempotency_key=str)
+    wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, idempotency_key=str)
     return _WITH_ATTEMPT.where(
-        checkout.c.merchant_id == wanted.c.merchant_id, checkout.c.idempotency_key == wanted.c.idempotency_key
+        checkout.c.merchant_id == wanted.c.merchant_id,
+        checkout.c.mode == wanted.c.mode,
+        checkout.c.idempotency_key == wanted.c.idempotency_key,
     )
 
 
@@ -174,6 +177,7 @@ def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:
     return NewCheckoutRow(
         request.id,
         request.merchant_id,
+        request.mode,
         request.idempotency_key,
         request.amount,
         request.currency,
@@ -190,21 +194,35 @@ def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:
 
 
 def read_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Checkout]:
-    """Read checkouts with their newest attempt. Those that are missing or belong to another merchant are left out."""
+    """Read checkouts with their newest attempt. Those that are missing, or that their id does not find, are left
+    out.
+    """
     rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
     return pick_visible(wanted, {one.id: one for one in map(_checkout, rows)})
 
 
 def id_of(checkout: Checkout) -> TenantScopedId:
-    """Return the id of a checkout, scoped to its merchant."""
-    return TenantScopedId(checkout.id, checkout.merchant_id)
+    """Return the id of a checkout, scoped to its merchant and its mode."""
+    return TenantScopedId(checkout.id, checkout.merchant_id, checkout.mode)
 
 
-def read_by_key(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Checkout]:
-    """Read checkouts by (merchant id, idempotency key)."""
-    wanted = encode_rows({"merchant_id": merchant, "idempotency_key": key} for merchant, key in keys)
-    rows = transaction.rows(_BY_KEY, {"wanted": wanted})
-    return {(one.merchant_id, one.idempotency_key): one for one in map(_checkout, rows)}
+class CheckoutKey(msgspec.Struct, frozen=True):
+    """What identifies the creation of a checkout."""
+
+    merchant_id: str
+    mode: str
+    idempotency_key: str
+
+
+def key_of(checkout: Checkout | NewCheckout) -> CheckoutKey:
+    """Return the key of a checkout, or of a request to create one."""
+    return CheckoutKey(checkout.merchant_id, checkout.mode, checkout.idempotency_key)
+
+
+def read_by_key(transaction: Transaction, keys: Iterable[CheckoutKey]) -> dict[CheckoutKey, Checkout]:
+    """Read checkouts by their keys."""
+    rows = transaction.rows(_BY_KEY, {"wanted": encode_rows(keys)})
+    return {key_of(one): one for one in map(_checkout, rows)}
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
@@ -216,7 +234,7 @@ class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which checkouts a page has: newest first, or with ``ending_before`` those just newer than an id."""
 
     limit: int
-    merchant_id: str | None = None
+    tenant: TenantFilter = TenantFilter()
     status: str | None = None
     created_after: Instant | None = None
     created_before: Instant | None = None
@@ -226,19 +244,30 @@ class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Checkout], bool]:
     """Read a page, newest first, and whether there is a next page."""
-    statement = _WITH_ATTEMPT.limit(wanted.limit + 1)
     backwards = wanted.ending_before is not None
-    statement = statement.order_by(checkout.c.id.asc() if backwards else checkout.c.id.desc())
-    for column, comparison, value in (
-        (checkout.c.merchant_id, operator.eq, wanted.merchant_id),
-        (checkout.c.status, operator.eq, wanted.status),
-        (checkout.c.created_at, operator.gt, wanted.created_after),
-        (checkout.c.created_at, operator.lt, wanted.created_before),
-        (checkout.c.id, operator.lt, wanted.starting_after),
-        (checkout.c.id, operator.gt, wanted.ending_before),
-    ):
-        if value is not None:
-            statement = statement.where(comparison(column, value))
+    order = checkout.c.id.asc() if backwards else checkout.c.id.desc()
+    conditions = [
+        comparison(column, value)
+        for column, comparison, value in (
+            (checkout.c.merchant_id, operator.eq, wanted.tenant.merchant_id),
+            (checkout.c.mode, operator.eq, wanted.tenant.mode),
+            (checkout.c.status, operator.eq, wanted.status),
+            (checkout.c.created_at, operator.gt, wanted.created_after),
+            (checkout.c.created_at, operator.lt, wanted.created_before),
+            (checkout.c.id, operator.lt, wanted.starting_after),
+            (checkout.c.id, operator.gt, wanted.ending_before),
+        )
+        if value is not None
+    ]
+    if wanted.tenant.merchant_id is not None and wanted.tenant.mode is None:
+        # The index is in the order of ids only within a mode: so the page is picked from one page of each.
+        pages = [
+            select(checkout.c.id).where(*conditions, checkout.c.mode == mode).order_by(order).limit(wanted.limit + 1)
+            for mode in Mode
+        ]
+        candidates = union_all(*(select(page.subquery().c.id) for page in pages))
+        conditions = [checkout.c.merchant_id == wanted.tenant.merchant_id, checkout.c.id.in_(candidates)]
+    statement = _WITH_ATTEMPT.where(*conditions).order_by(order).limit(wanted.limit + 1)
     found = [_checkout(row) for row in transaction.rows(statement)]
     page = found[: wanted.limit]
     return (page[::-1] if backwards else page), len(found) > wanted.limit
@@ -271,6 +300,7 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[CheckoutTr
             else EventType.ATTEMPT_STARTED,
             cause=transition.cause,
             merchant_id=transition.merchant_id,
+            mode=transition.mode,
             checkout_id=transition.checkout_id,
             attempt_id=transition.attempt_id,
             origin=transition.origin,

@@ -10,6 +10,7 @@ from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.database.engine import Database
 from paidonce.encryption import Keyring, key_finder
 from paidonce.errors import EncryptionKeyMissing
+from paidonce.idempotency.model import ScopedKey
 from paidonce.idempotency.secrets import open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import read_secrets, replace_secrets
 from paidonce.ids import secret_bytes
@@ -85,7 +86,7 @@ def _reencrypted_account(keyring: Keyring, account: ProviderAccount) -> Provider
 def _reencrypt_stored_secrets(database: Database, keyring: Keyring) -> int:
     """Re-encrypt the secrets of idempotency keys. New ones are stored under the first key anyway."""
     changed = 0
-    after = ("", "")
+    after = ScopedKey("", "", "")
     while True:
         with database.write() as transaction:
             found = read_secrets(transaction, after=after, limit=BATCH)

@@ -57,7 +57,9 @@ def keys() -> None:
     type=click.Choice(SCOPES),
     help="A scope of the key; may be repeated. Default: all scopes of a merchant.",
 )
-@click.option("--live/--test", default=False, help="The mode in the prefix of the key. Default: test.")
+@click.option(
+    "--live/--test", default=False, help="The mode of the key, which sees data of this mode only. Default: test."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_create(merchant: str, *, admin: bool, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
     """Create an API key for a merchant or an operator, and print it once."""

@@ -46,9 +46,9 @@ class Job(NamedTuple):
 
 
 class CommitNotice(NamedTuple):
-    """What was committed: the merchants that have new events, and whether any of these events has to be delivered."""
+    """What was committed: whose logs have new events, and whether any of these events has to be delivered."""
 
-    merchant_ids: frozenset[str] = frozenset()
+    tenants: frozenset[Any] = frozenset()
     has_deliveries: bool = False
 
 
@@ -80,7 +80,7 @@ class BatchRunner:
 
     def _notice(self) -> CommitNotice:
         return CommitNotice(
-            frozenset(event.merchant_id for transaction in self._committed for event in transaction.events),
+            frozenset(event.tenant for transaction in self._committed for event in transaction.events),
             any(transaction.has_deliveries for transaction in self._committed),
         )
 

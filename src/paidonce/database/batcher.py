@@ -142,7 +142,7 @@ class Batcher:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-        if result.notice.merchant_ids:
+        if result.notice.tenants:
             for listener in self._commit_listeners:
                 listener(result.notice)
 

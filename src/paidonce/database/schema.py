@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION: Final = "0009"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0010"  # The newest migration. A test compares it with the folder.
 
 metadata = MetaData()
 
@@ -51,11 +51,24 @@ def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
+def _mode(table: str) -> tuple[Column[str], CheckConstraint]:
+    """Return the column that says in which mode of its merchant a row is, and its constraint."""
+    column: Column[str] = Column("mode", Text, nullable=False, server_default="test")
+    return column, CheckConstraint("mode IN ('test', 'live')", name=f"{table}_mode")
+
+
 merchant = Table(
     "merchant",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("event_sequence", BigInteger, nullable=False, comment="number of the newest event"),
+    Column("event_sequence", BigInteger, nullable=False, comment="number of the newest event in test mode"),
+    Column(
+        "live_event_sequence",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="number of the newest event in live mode",
+    ),
     Column("created_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -87,6 +100,7 @@ checkout = Table(
     metadata,
     Column("id", Id, nullable=False),
     Column("merchant_id", Id, nullable=False),
+    *_mode("checkout"),
     Column("idempotency_key", Id, nullable=False),
     Column("amount", BigInteger, nullable=False, comment="minor units"),
     Column("currency", Text, nullable=False),
@@ -107,7 +121,7 @@ checkout = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("expires_at_requested", BigInteger, comment="the client's, where the authorization lapses before"),
     PrimaryKeyConstraint("id", "merchant_id", name="checkout_pkey"),
-    UniqueConstraint("merchant_id", "idempotency_key", name="checkout_idempotency_key"),
+    UniqueConstraint("merchant_id", "mode", "idempotency_key", name="checkout_idempotency_key"),
     CheckConstraint(
         "status IN ('PENDING', 'PROCESSING', 'AUTHORIZED', 'COMPLETED', 'FAILED', 'CANCELED', 'EXPIRED')",
         name="checkout_status",
@@ -124,7 +138,7 @@ checkout = Table(
     CheckConstraint("expires_at_requested > expires_at", name="checkout_expires_before_requested"),
     CheckConstraint("status <> 'COMPLETED' OR amount_captured > 0", name="checkout_completed_is_captured"),
     CheckConstraint("(status = 'PENDING') <= (attempt_count = 0)", name="checkout_pending_is_untried"),
-    Index("checkout_by_merchant", "merchant_id", "id"),
+    Index("checkout_by_merchant", "merchant_id", "mode", "id"),
     _partial_index("checkout_to_expire", "expires_at", where=EXPIRING),
     sqlite_with_rowid=False,
 )
@@ -134,6 +148,7 @@ attempt = Table(
     metadata,
     Column("id", Id, nullable=False),
     Column("merchant_id", Id, nullable=False),
+    *_mode("attempt"),
     Column("checkout_id", Id, nullable=False),
     Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -248,7 +263,8 @@ event = Table(
     metadata,
     Column("id", Id, nullable=False),
     Column("merchant_id", Id, nullable=False),
-    Column("sequence", BigInteger, nullable=False, comment="gap-free for each merchant"),
+    *_mode("event"),
+    Column("sequence", BigInteger, nullable=False, comment="gap-free for each merchant and mode"),
     Column("checkout_id", Id, comment="none where it tells of a webhook endpoint"),
     Column("attempt_id", Id),
     Column("type", Text, nullable=False),
@@ -257,7 +273,7 @@ event = Table(
     Column("request_id", Text),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
-    UniqueConstraint("merchant_id", "sequence", name="event_sequence"),
+    UniqueConstraint("merchant_id", "mode", "sequence", name="event_sequence"),
     Index("event_by_checkout", "checkout_id", "merchant_id"),
     sqlite_with_rowid=False,
 )
@@ -268,6 +284,7 @@ idempotency_key = Table(
     "idempotency_key",
     metadata,
     Column("merchant_id", Id, nullable=False),
+    *_mode("idempotency_key"),
     Column("key", Id, nullable=False),
     Column("claim_id", Id, nullable=False, comment="the request that claimed it, so that it knows its own claim again"),
     Column("path", Text, nullable=False),
@@ -280,7 +297,7 @@ idempotency_key = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("secret", Text, comment="encrypted; what the answer showed once"),
     Column("answer", Text, comment="the body of the answer, where it is no resource that can be read again"),
-    PrimaryKeyConstraint("merchant_id", "key", name="idempotency_key_pkey"),
+    PrimaryKeyConstraint("merchant_id", "mode", "key", name="idempotency_key_pkey"),
     CheckConstraint("(status IS NULL) = (resource IS NULL)", name="idempotency_key_answer"),
     Index("idempotency_key_to_forget", "expires_at"),
     sqlite_with_rowid=False,
@@ -350,6 +367,7 @@ webhook_endpoint = Table(
     metadata,
     Column("id", Id, nullable=False),
     Column("merchant_id", Id, nullable=False),
+    *_mode("webhook_endpoint"),
     Column("url", Text, nullable=False),
     Column("event_types", Text, comment="a JSON array; none means every type that tells of money"),
     Column("description", Text),

@@ -1,9 +1,9 @@
 """The event feed: streams of the event log. A follower has only a position, the sequence number of its last event.
 
-Each merchant that has followers has one tail, which reads new events once for all of them and keeps the newest. A
-follower that is further behind reads the log itself, at its own pace. So nothing is buffered for a follower, and since
-sequence numbers have no gaps, no event is repeated or left out. Commits of this process wake the tails at once; commits
-of other processes are found by polling.
+A merchant has a log in each mode. Each log that has followers has one tail, which reads new events once for all of them
+and keeps the newest. A follower that is further behind reads the log itself, at its own pace. So nothing is buffered
+for a follower, and since sequence numbers have no gaps, no event is repeated or left out. Commits of this process wake
+the tails at once; commits of other processes are found by polling.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from paidonce.events.model import Event
 from paidonce.events.store import ReadPosition
 from paidonce.jobs.halving import run_by_halves
 from paidonce.jobs.poller import Poller
+from paidonce.merchants.model import Tenant
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ LOOKING_SHARE_MAX: Final = 10  # Looking for others' commits takes at most a ten
 
 
 class _Tail:
-    """The end of one merchant's log: the events up to the number ``newest``, as far back as they are kept."""
+    """The end of one log: the events up to the number ``newest``, as far back as they are kept."""
 
     __slots__ = ("followers", "newest", "recent")
 
@@ -54,14 +55,14 @@ class _Tail:
 
 
 class Follower:
-    """Somebody who follows a merchant's events. ``position`` is the number of the last one that it was given."""
+    """Somebody who follows a log. ``position`` is the number of the last one that it was given."""
 
-    __slots__ = ("_bell", "_feed", "_merchant_id", "_tail", "ended", "position")
+    __slots__ = ("_bell", "_feed", "_tail", "_tenant", "ended", "position")
 
-    def __init__(self, feed: "Feed", tail: _Tail, merchant_id: str, position: int) -> None:
+    def __init__(self, feed: "Feed", tail: _Tail, tenant: Tenant, position: int) -> None:
         self._feed = feed
         self._tail = tail
-        self._merchant_id = merchant_id
+        self._tenant = tenant
         self._bell = asyncio.Event()
         self.position = position
         self.ended = False
@@ -85,7 +86,7 @@ class Follower:
         self._bell.clear()  # Before looking: what comes after it sets the bell again.
         found = self._tail.since(self.position)
         if found is None:
-            found = await self._feed.read_history(self._merchant_id, self.position)
+            found = await self._feed.read_history(self._tenant, self.position)
         elif not found and not self.ended:
             try:
                 async with asyncio.timeout(seconds):
@@ -107,9 +108,9 @@ class Feed:
         self._reader: Batcher | None = None
         self._poller = Poller("events", self._poll, poll_seconds=poll_seconds)
         self._look_at = 0.0  # In seconds of the event loop's clock.
-        self._tails: dict[str, _Tail] = {}
+        self._tails: dict[Tenant, _Tail] = {}
         self._count = 0
-        self._news: set[str] = set()  # Merchants that may have new events.
+        self._news: set[Tenant] = set()  # Whose logs may have new events.
         self._closed = False
 
     def start(self, reader: Batcher) -> None:
@@ -131,18 +132,18 @@ class Feed:
 
     def committed(self, notice: CommitNotice) -> None:
         """Learn whose events this process has committed."""
-        followed = notice.merchant_ids & self._tails.keys()
+        followed = notice.tenants & self._tails.keys()
         if followed:
             self._hear(followed)
 
-    def _hear(self, merchant_ids: Iterable[str]) -> None:
-        self._news.update(merchant_ids)
+    def _hear(self, tenants: Iterable[Tenant]) -> None:
+        self._news.update(tenants)
         self._poller.wake()
 
-    async def newest(self, merchant_id: str) -> int:
-        """Tell the number of a merchant's newest event, to somebody who wants to follow; raises Overloaded."""
+    async def newest(self, tenant: Tenant) -> int:
+        """Tell the number of the newest event in a log, to somebody who wants to follow; raises Overloaded."""
         self._refuse_too_many()
-        number = await self._log_reader.submit(load_newest_sequences, merchant_id)
+        number = await self._log_reader.submit(load_newest_sequences, tenant)
         self._refuse_too_many()
         return number
 
@@ -156,13 +157,13 @@ class Feed:
         return self._reader
 
     @contextmanager
-    def follow(self, merchant_id: str, *, after: int, newest: int) -> Iterator[Follower]:
-        """Follow a merchant's events after the sequence number ``after``; ``newest`` is what ``newest()`` returned."""
-        tail = self._tails.get(merchant_id)
+    def follow(self, tenant: Tenant, *, after: int, newest: int) -> Iterator[Follower]:
+        """Follow a log after the sequence number ``after``; ``newest`` is what ``newest()`` returned."""
+        tail = self._tails.get(tenant)
         if tail is None:
-            tail = self._tails[merchant_id] = _Tail(newest)
-            self._hear({merchant_id})  # What was committed since ``newest`` was read.
-        follower = Follower(self, tail, merchant_id, after)
+            tail = self._tails[tenant] = _Tail(newest)
+            self._hear({tenant})  # What was committed since ``newest`` was read.
+        follower = Follower(self, tail, tenant, after)
         tail.followers.add(follower)
         self._count += 1
         if self._closed:
@@ -173,13 +174,11 @@ class Feed:
             self._count -= 1
             tail.followers.discard(follower)
             if not tail.followers:
-                del self._tails[merchant_id]
+                del self._tails[tenant]
 
-    async def read_history(self, merchant_id: str, position: int) -> list[Event]:
+    async def read_history(self, tenant: Tenant, position: int) -> list[Event]:
         """Read from the log what comes after a number."""
-        return await self._log_reader.submit(
-            load_events_after, EventsAfter([ReadPosition(merchant_id, position)], PAGE_MAX)
-        )
+        return await self._log_reader.submit(load_events_after, EventsAfter([_position(tenant, position)], PAGE_MAX))
 
     async def _poll(self) -> float:
         """Read what is new. Returns the seconds until commits of other processes are to be looked for."""
@@ -196,30 +195,34 @@ class Feed:
         return self._look_at - loop.time()
 
     async def _read_on(self) -> None:
-        """Read what is new of the merchants that may have something, and wake those who follow them."""
+        """Read what is new in the logs that may have something, and wake those who follow them."""
         wanted, self._news = self._news & self._tails.keys(), set()
-        seen = [ReadPosition(merchant_id, self._tails[merchant_id].newest) for merchant_id in wanted]
+        seen = [_position(tenant, self._tails[tenant].newest) for tenant in wanted]
         if not seen:
             return
-        found: defaultdict[str, list[Event]] = defaultdict(list)
+        found: defaultdict[Tenant, list[Event]] = defaultdict(list)
 
         async def read(part: Sequence[ReadPosition]) -> None:
             for event in await self._log_reader.submit(load_events_after, EventsAfter(part, RECENT_MAX)):
-                found[event.merchant_id].append(event)
+                found[event.tenant].append(event)
 
         try:
             await run_by_halves(read, seen, failed=_log_not_read)
         except Exception:
             self._news |= wanted  # The next step reads them.
             raise
-        for merchant_id, events in found.items():
-            tail = self._tails.get(merchant_id)
+        for tenant, events in found.items():
+            tail = self._tails.get(tenant)
             # The last follower may have gone meanwhile, and another come with a tail of its own.
             if tail is not None and tail.newest == events[0].sequence - 1:
                 tail.append(events)
             if len(events) == RECENT_MAX:
-                self._hear({merchant_id})
+                self._hear({tenant})
+
+
+def _position(tenant: Tenant, seen: int) -> ReadPosition:
+    return ReadPosition(tenant.merchant_id, tenant.mode, seen)
 
 
 def _log_not_read(seen: ReadPosition, error: Exception) -> None:
-    log.error("events_not_read", merchant_id=seen.merchant_id, exc_info=error)
+    log.error("events_not_read", merchant_id=seen.merchant_id, mode=seen.mode, exc_info=error)

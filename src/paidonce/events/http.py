@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from paidonce.errors import EventNotFound, FieldError, InvalidRequest, WrongMerchant
+from paidonce.errors import EventNotFound, FieldError, InvalidRequest, WrongMerchant, WrongMode
 from paidonce.events.actions import list_events, load_events
 from paidonce.events.schemas import (
     EventPage,
@@ -36,15 +36,16 @@ SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
     tag=TAG,
     scope=Scope.EVENTS_READ,
     summary="List events",
-    description="A merchant's events in the order in which they happened, by pages: pass the last `sequence` as "
-    "`after` for the next. Numbers have no gaps, and no event appears later before one that you have seen.",
+    description="A merchant's events in one mode, in the order in which they happened, by pages: pass the last "
+    "`sequence` as `after` for the next. Numbers have no gaps, and no event appears later before one that you have "
+    "seen. Without a mode it is `test`.",
     responses={200: ResponseSpec(description="A page, oldest first.", schema=EventPage)},
-    errors=[WrongMerchant],
+    errors=[WrongMerchant, WrongMode],
 )
 async def get_events(request: ApiRequest, parameters: ListEventsParameters) -> Response:
     """Return a page of events."""
     wanted = EventFilter(
-        merchant_id=request.merchant_id(parameters.merchant_id),
+        tenant=request.tenant(parameters),
         limit=parameters.limit,
         after=parameters.after,
         types=_types(parameters.types),
@@ -67,21 +68,21 @@ async def get_events(request: ApiRequest, parameters: ListEventsParameters) -> R
     responses={
         200: ResponseSpec(description="Past events, and then new ones as they happen.", media_type="text/event-stream")
     },
-    errors=[WrongMerchant],
+    errors=[WrongMerchant, WrongMode],
 )
 async def stream_events(request: ApiRequest, parameters: FollowEventsParameters) -> ASGIApp:
     """Send events as they happen, after those that happened since."""
     feed = request.service.feed
-    merchant_id = request.merchant_id(parameters.merchant_id)
+    tenant = request.tenant(parameters)
     position = _position(request.http.headers.get("last-event-id"), parameters.after)
-    newest = await feed.newest(merchant_id)
+    newest = await feed.newest(tenant)
     after = newest if position is None else position
     if after > newest:
         detail = f"No event has this number yet; the newest is {newest}."
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
     if request.http.method == "HEAD":
         return respond_to_head
-    follow = partial(feed.follow, merchant_id, after=after, newest=newest)
+    follow = partial(feed.follow, tenant, after=after, newest=newest)
     follow_on = partial(follow_while_key_is_valid, request, follow)
     return EventStream(follow_on, types=_types(parameters.types), pace=Pace(), rate_limit=count_stream(request.context))
 

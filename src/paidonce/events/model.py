@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from paidonce.clock import Instant
+from paidonce.merchants.model import Tenant
 
 
 class EventType(StrEnum):
@@ -71,20 +72,27 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     type: EventType
     cause: Cause
     merchant_id: str
+    mode: str
     checkout_id: str | None = None
     attempt_id: str | None = None
     origin: Origin = Origin()
     detail: dict[str, Any] | None = None
 
+    @property
+    def tenant(self) -> Tenant:
+        """In whose log it is numbered."""
+        return Tenant(self.merchant_id, self.mode)
+
 
 class Event(msgspec.Struct, frozen=True):
-    """An event in the log. ``sequence`` numbers the events of a merchant without gaps; ``detail`` is JSON text.
+    """An event in the log. ``sequence`` numbers those of a merchant and mode without gaps; ``detail`` is JSON text.
 
     ``checkout_id`` is None where the event does not concern a checkout. ``attempt_kind`` is read from the attempt.
     """
 
     id: str
     merchant_id: str
+    mode: str
     sequence: int
     checkout_id: str | None
     attempt_id: str | None
@@ -94,3 +102,8 @@ class Event(msgspec.Struct, frozen=True):
     request_id: str | None
     created_at: Instant
     attempt_kind: str | None = None
+
+    @property
+    def tenant(self) -> Tenant:
+        """In whose log it is numbered."""
+        return Tenant(self.merchant_id, self.mode)

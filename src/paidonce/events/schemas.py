@@ -7,8 +7,8 @@ from msgspec import Meta
 
 from paidonce.clock import format_instant
 from paidonce.events.model import Event, EventType
-from paidonce.http.fields import Fields
-from paidonce.http.formats import CheckoutId, Limit, MerchantId, whole
+from paidonce.http.formats import CheckoutId, Limit, whole
+from paidonce.http.tenancy import TenantFields
 
 SEQUENCE_MAX: Final = 10**18 - 1
 
@@ -23,10 +23,9 @@ def check_types(types: str) -> str | None:
     return f"There is no event type {', '.join(sorted(unknown))}." if unknown else None
 
 
-class ListEventsParameters(Fields, frozen=True, kw_only=True):
-    """Which of a merchant's events to list, oldest first: those with a higher number than ``after``."""
+class ListEventsParameters(TenantFields, frozen=True, kw_only=True):
+    """Which of a merchant's events in one mode to list, oldest first: those with a higher number than ``after``."""
 
-    merchant_id: MerchantId | None = None
     types: Types | None = None
     checkout_id: CheckoutId | None = None
     after: Annotated[
@@ -38,10 +37,9 @@ class ListEventsParameters(Fields, frozen=True, kw_only=True):
     checks: ClassVar = {"types": check_types}
 
 
-class FollowEventsParameters(Fields, frozen=True, kw_only=True):
-    """Which of a merchant's events to follow."""
+class FollowEventsParameters(TenantFields, frozen=True, kw_only=True):
+    """Which of a merchant's events in one mode to follow."""
 
-    merchant_id: MerchantId | None = None
     types: Types | None = None
     after: Annotated[
         str,
@@ -55,12 +53,13 @@ class FollowEventsParameters(Fields, frozen=True, kw_only=True):
 
 
 class EventResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that happened, and why. ``sequence`` counts its merchant's events without a gap."""
+    """Something that happened, and why. ``sequence`` counts the events of its merchant and ``mode`` without a gap."""
 
     id: str
     type: str
     cause: str
     merchant_id: str
+    mode: str
     sequence: int
     checkout_id: str | None
     attempt_id: str | None
@@ -88,6 +87,7 @@ def event_response(event: Event) -> EventResponse:
         event.type,
         event.cause,
         event.merchant_id,
+        event.mode,
         event.sequence,
         event.checkout_id,
         event.attempt_id,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Text, and_, bindparam, or_, select, true
+from sqlalchemy import Select, and_, bindparam, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import FromClause
 
@@ -16,17 +16,26 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
+from paidonce.merchants.model import Mode, Tenant, TenantScopedId
+from paidonce.merchants.scoping import is_tenants, tenant_parameters
 
 _COLUMNS: Final = Event.__struct_fields__[:-1]  # The kind of attempt is read from the attempt.
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
+# The counter of a merchant's events in each mode. Both are in its row, which is locked once for both.
+COUNTER_OF: Final = {Mode.TEST: "event_sequence", Mode.LIVE: "live_event_sequence"}
+
+
 class MerchantCount(msgspec.Struct, frozen=True):
-    """The number of new events of a merchant. ``created_at`` is used where the merchant does not exist yet."""
+    """The numbers of new events of a merchant in test and in live mode. ``created_at`` is used where the merchant does
+    not exist yet.
+    """
 
     id: str
     event_sequence: int
+    live_event_sequence: int
     created_at: Instant
 
 
@@ -36,8 +45,8 @@ def _count_events(dialect: str) -> ReturningInsert[Any]:
     upsert = insert_json_rows(dialect, merchant, *MerchantCount.__struct_fields__)
     return upsert.on_conflict_do_update(
         index_elements=["id"],
-        set_={"event_sequence": merchant.c.event_sequence + upsert.excluded.event_sequence},
-    ).returning(merchant.c.id, merchant.c.event_sequence)
+        set_={name: merchant.c[name] + upsert.excluded[name] for name in COUNTER_OF.values()},
+    ).returning(merchant.c.id, *(merchant.c[name] for name in COUNTER_OF.values()))
 
 
 def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Select[Any]:
@@ -50,58 +59,76 @@ def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Selec
 
 
 def _after(dialect: str) -> Select[Any]:
-    """Select the events after a number, for each of many merchants, through the index."""
-    wanted = json_rows(dialect, "wanted", merchant_id=str, seen=int)
-    newer = (event.c.merchant_id == wanted.c.merchant_id, event.c.sequence > wanted.c.seen)
+    """Select the events after a number, for each of many logs, through the index."""
+    wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, seen=int)
+    first = event.alias("first")
+    newer = (
+        select(first)
+        .where(
+            first.c.merchant_id == wanted.c.merchant_id,
+            first.c.mode == wanted.c.mode,
+            first.c.sequence > wanted.c.seen,
+        )
+        .order_by(first.c.sequence)
+        .limit(bindparam("limit"))
+    )
     if dialect == "postgresql":
-        found = select(event).where(*newer).order_by(event.c.sequence).limit(bindparam("limit")).lateral("found")
-        return _with_attempt(found, wanted.join(found, true())).order_by(found.c.merchant_id, found.c.sequence)
-    # SQLite has no LATERAL, and needs none, because the numbers have no gaps.
-    near = event.c.sequence <= wanted.c.seen + bindparam("limit")
-    joined = wanted.join(event, and_(*newer, near))
-    return _with_attempt(event, joined).order_by(event.c.merchant_id, event.c.sequence)
+        found: FromClause = newer.lateral("found")
+        joined = wanted.join(found, true())
+    else:  # SQLite has no LATERAL.
+        found = event
+        few = newer.with_only_columns(first.c.id).correlate(wanted)
+        joined = wanted.join(event, event.c.id.in_(few) & (event.c.merchant_id == wanted.c.merchant_id))
+    return _with_attempt(found, joined).order_by(found.c.merchant_id, found.c.mode, found.c.sequence)
 
 
 _COUNT_EVENTS: Final = Statement(_count_events)
 _INSERT_EVENTS: Final = Statement(lambda dialect: insert_json_rows(dialect, event, *_COLUMNS))
 _AFTER: Final = Statement(_after)
 _EVENTS: Final = _with_attempt(event)
-# Where no merchant is given, events of every merchant match.
-_TENANT: Final = bindparam("tenant", type_=Text())
-_BELONGS_TO_TENANT: Final = or_(_TENANT.is_(None), event.c.merchant_id == _TENANT)
-_EVENTS_OF_CHECKOUT: Final = _EVENTS.where(
-    event.c.checkout_id == bindparam("checkout_id"), _BELONGS_TO_TENANT
-).order_by(event.c.sequence)
-_EVENT: Final = _EVENTS.where(event.c.id == bindparam("event_id"), _BELONGS_TO_TENANT)
-_NEWEST: Final = select(merchant.c.event_sequence).where(merchant.c.id == bindparam("merchant_id"))
+_EVENTS_OF_CHECKOUT: Final = _EVENTS.where(event.c.checkout_id == bindparam("wanted_id"), is_tenants(event)).order_by(
+    event.c.sequence
+)
+_EVENT: Final = _EVENTS.where(event.c.id == bindparam("wanted_id"), is_tenants(event))
+_NEWEST: Final = select(*(merchant.c[name].label(mode) for mode, name in COUNTER_OF.items())).where(
+    merchant.c.id == bindparam("merchant_id")
+)
 
 
 def write_events(transaction: Transaction) -> list[Event]:
-    """Number the events of the transaction for each merchant and insert them, just before the commit.
+    """Number the events of the transaction for each merchant and mode and insert them, just before the commit.
 
     Returns the events. From here to the commit, no other transaction can write events of these merchants.
     """
     events: list[NewEvent] = transaction.events
     if not events:
         return []
-    counts = Counter([new.merchant_id for new in events])
-    added = encode_rows(MerchantCount(one, count, transaction.now) for one, count in sorted(counts.items()))
-    newest = transaction.rows(_COUNT_EVENTS, {"rows": added})
-    number = {merchant_id: sequence - counts[merchant_id] for merchant_id, sequence in newest}
+    counts = Counter([(new.merchant_id, new.mode) for new in events])
+    added = encode_rows(
+        MerchantCount(one, counts[one, Mode.TEST], counts[one, Mode.LIVE], transaction.now)
+        for one in sorted({merchant_id for merchant_id, _ in counts})
+    )
+    number: dict[tuple[str, str], int] = {
+        (merchant_id, mode): newest - counts[merchant_id, mode]
+        for merchant_id, *counters in transaction.rows(_COUNT_EVENTS, {"rows": added})
+        for mode, newest in zip(COUNTER_OF, counters, strict=True)
+    }
     written = [_numbered(new, number, transaction.now) for new in events]
     transaction.run(_INSERT_EVENTS, {"rows": encode_rows(written)})
     return written
 
 
-def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:
-    number[new.merchant_id] += 1
+def _numbered(new: NewEvent, number: dict[tuple[str, str], int], now: Instant) -> Event:
+    log = (new.merchant_id, new.mode)
+    number[log] += 1
     detail = new.detail
     if new.origin.idempotency_key is not None:
         detail = {**(detail or {}), "idempotencyKey": new.origin.idempotency_key}
     return Event(
         ids.new_id(ids.EVENT),
         new.merchant_id,
-        number[new.merchant_id],
+        new.mode,
+        number[log],
         new.checkout_id,
         new.attempt_id,
         new.type,
@@ -112,9 +139,9 @@ def _numbered(new: NewEvent, number: dict[str, int], now: Instant) -> Event:
     )
 
 
-def events_of_checkout(transaction: Transaction, checkout_id: str, merchant_id: str | None) -> Sequence[Event]:
-    """Read the events of a checkout, oldest first; none where it belongs to another merchant than ``merchant_id``."""
-    return _events(transaction.rows(_EVENTS_OF_CHECKOUT, {"checkout_id": checkout_id, "tenant": merchant_id}))
+def events_of_checkout(transaction: Transaction, checkout: TenantScopedId) -> Sequence[Event]:
+    """Read the events of a checkout, oldest first; none where its id does not find it."""
+    return _events(transaction.rows(_EVENTS_OF_CHECKOUT, tenant_parameters(checkout)))
 
 
 def _events(rows: Iterable[AnyRow]) -> list[Event]:
@@ -122,9 +149,9 @@ def _events(rows: Iterable[AnyRow]) -> list[Event]:
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events of a merchant a page holds: those with a number above ``after``, lowest first."""
+    """Which events of a log a page holds: those with a number above ``after``, lowest first."""
 
-    merchant_id: str
+    tenant: Tenant
     limit: int
     after: int = 0
     types: frozenset[str] | None = None
@@ -133,7 +160,11 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event], bool]:
     """Read a page, oldest first, and whether there is a next page."""
-    statement = _EVENTS.where(event.c.merchant_id == wanted.merchant_id, event.c.sequence > wanted.after)
+    statement = _EVENTS.where(
+        event.c.merchant_id == wanted.tenant.merchant_id,
+        event.c.mode == wanted.tenant.mode,
+        event.c.sequence > wanted.after,
+    )
     if wanted.types is not None:
         statement = statement.where(event.c.type.in_(sorted(wanted.types)))
     if wanted.checkout_id is not None:
@@ -142,25 +173,31 @@ def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event
     return found[: wanted.limit], len(found) > wanted.limit
 
 
-def read_event(transaction: Transaction, event_id: str, merchant_id: str | None) -> Event | None:
-    """Read an event by id; None where it belongs to another merchant than ``merchant_id``."""
-    found = _events(transaction.rows(_EVENT, {"event_id": event_id, "tenant": merchant_id}))
+def read_event(transaction: Transaction, wanted: TenantScopedId) -> Event | None:
+    """Read an event; None where its id does not find it."""
+    found = _events(transaction.rows(_EVENT, tenant_parameters(wanted)))
     return found[0] if found else None
 
 
-def read_newest(transaction: Transaction, merchant_id: str) -> int:
-    """Read the number of a merchant's newest event; 0 where there is none."""
-    found = transaction.rows(_NEWEST, {"merchant_id": merchant_id})
-    return int(found[0].event_sequence) if found else 0
+def read_newest(transaction: Transaction, tenant: Tenant) -> int:
+    """Read the number of the newest event in a log; 0 where there is none."""
+    found = transaction.rows(_NEWEST, {"merchant_id": tenant.merchant_id})
+    return int(getattr(found[0], tenant.mode)) if found else 0
 
 
 class ReadPosition(msgspec.Struct, frozen=True):
-    """How far a reader has read a merchant's events: up to number ``seen``."""
+    """How far a reader has read the log of a merchant and mode: up to number ``seen``."""
 
     merchant_id: str
+    mode: str
     seen: int
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose log it is."""
+        return Tenant(self.merchant_id, self.mode)
 
 
 def read_after(transaction: Transaction, seen: Sequence[ReadPosition], limit: int) -> list[Event]:
-    """Read the next events of each of these merchants, at most ``limit`` of each, oldest first."""
+    """Read the next events of each of these logs, at most ``limit`` of each, oldest first."""
     return _events(transaction.rows(_AFTER, {"wanted": encode_rows(seen), "limit": limit}))

@@ -26,11 +26,12 @@ from paidonce.idempotency.model import (
     Claim,
     Idempotency,
     IdempotencyRecord,
+    ScopedKey,
     StoredResponse,
     operator_key_space,
 )
 from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
-from paidonce.merchants.model import Caller
+from paidonce.merchants.model import Caller, Tenant
 from paidonce.service import Service
 
 DAY_MS: Final = 86_400_000
@@ -40,8 +41,8 @@ ParamsT = TypeVar("ParamsT")
 OutcomeT = TypeVar("OutcomeT")
 BodyT = TypeVar("BodyT", bound=Fields)
 
-TenantOf: TypeAlias = Callable[[ApiRequest, BodyT], Awaitable[str]]
-"""Tells the id of the merchant that a request is about. It is asked only where the caller has no merchant."""
+TenantOf: TypeAlias = Callable[[ApiRequest, BodyT], Awaitable[Tenant]]
+"""Tells the merchant and the mode that a request is about. It is asked only where the caller has no merchant."""
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -113,24 +114,25 @@ async def _idempotency(
         return None
     service = request.service
     owner = await _key_owner(request, body, tenant)
+    name = ScopedKey(owner.merchant_id, owner.mode, origin.idempotency_key)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
-        merchant_id=owner,
-        key=origin.idempotency_key,
+        name=name,
         path=path_in(request.http.scope),
         fields={name: _digest(value) for name, value in msgspec.to_builtins(body).items()},
         retention_ms=service.settings.idempotency_days * DAY_MS,
         request_id=origin.request_id,
-        secret=_seal(service.encryption, command.secret, request.caller, (owner, origin.idempotency_key)),
+        secret=_seal(service.encryption, command.secret, request.caller, name),
     )
     return Idempotency(claim, command.summarize)
 
 
-async def _key_owner(request: ApiRequest, body: BodyT, tenant: TenantOf[BodyT] | None) -> str:
+async def _key_owner(request: ApiRequest, body: BodyT, tenant: TenantOf[BodyT] | None) -> Tenant:
     """Tell whose an idempotency key is: the caller's merchant's, that of what the call is about, or the operator's."""
     caller = request.caller
     if caller.merchant_id is not None:
-        return caller.merchant_id
+        assert caller.mode is not None, "a merchant's key has a mode"
+        return Tenant(caller.merchant_id, caller.mode)
     if tenant is not None:
         return await tenant(request, body)
     assert caller.key_id is not None, "only an operator's API key is admitted to an operator's calls"
@@ -144,7 +146,7 @@ async def _was_answered(idempotency: Idempotency | None, service: Service) -> bo
     )
 
 
-def _seal(encryption: Keyring, secret: str | None, caller: Caller, name: tuple[str, str]) -> str | None:
+def _seal(encryption: Keyring, secret: str | None, caller: Caller, name: ScopedKey) -> str | None:
     """Encrypt what is shown once; None where nothing is, or where there is no encryption key."""
     if secret is None:
         return None
@@ -158,7 +160,7 @@ def _open(encryption: Keyring, record: IdempotencyRecord, caller: Caller) -> str
     if record.secret is None:
         return None
     try:
-        kept = open_stored_secret(encryption, record.secret, (record.merchant_id, record.key))
+        kept = open_stored_secret(encryption, record.secret, record.name)
     except EncryptionKeyMissing:
         return None
     return kept.secret if kept.shown_to == _shown_to(caller) else None
@@ -168,7 +170,7 @@ def _shown_to(caller: Caller) -> str:
     """Name who may be shown a secret again: a merchant, or one operator's API key; empty while keys are off."""
     if caller.merchant_id is not None:
         return caller.merchant_id
-    return "" if caller.key_id is None else operator_key_space(caller.key_id)
+    return "" if caller.key_id is None else operator_key_space(caller.key_id).merchant_id
 
 
 def _digest(value: object) -> str:

@@ -43,6 +43,7 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
     errors.Unauthenticated: ProblemType(401, "Invalid API key"),
     errors.InsufficientScope: ProblemType(403, "Insufficient scope"),
     errors.WrongMerchant: ProblemType(403, "Belongs to another merchant"),
+    errors.WrongMode: ProblemType(403, "Belongs to the other mode"),
     errors.ProviderAccountWrongMode: ProblemType(403, "Belongs to another mode"),
     errors.RouteNotFound: ProblemType(404, "Path not found"),
     errors.CheckoutNotFound: ProblemType(404, "Checkout not found"),

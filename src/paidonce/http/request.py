@@ -7,13 +7,14 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from paidonce import ids
-from paidonce.errors import FieldError, InvalidRequest, WrongMerchant
+from paidonce.errors import FieldError, InvalidRequest, WrongMerchant, WrongMode
 from paidonce.events.model import Origin
 from paidonce.http.context import RequestContext, context_of
 from paidonce.http.fields import Fields, read_body, read_parameters
 from paidonce.http.headers import read_idempotency_key
+from paidonce.http.tenancy import TenantFields
 from paidonce.merchants.actions import load_merchants
-from paidonce.merchants.model import Caller, TenantScopedId
+from paidonce.merchants.model import Caller, Mode, Tenant, TenantFilter, TenantScopedId
 from paidonce.service import Service
 
 T = TypeVar("T", bound=Fields)
@@ -51,7 +52,9 @@ class ApiRequest:
 
     @property
     def resource(self) -> TenantScopedId:
-        """The resource that the path names, for this caller alone: another merchant's is not found."""
+        """The resource that the path names, for this caller alone: another merchant's, or one of the other mode, is
+        not found.
+        """
         return self.scoped_id(self.path_value)
 
     def new_return_url(self) -> str:
@@ -60,8 +63,8 @@ class ApiRequest:
         return f"{base.rstrip('/')}/return/{ids.new_return_token()}"
 
     def scoped_id(self, resource_id: str) -> TenantScopedId:
-        """Name a resource for this caller alone: another merchant's is not found."""
-        return TenantScopedId(resource_id, self.caller.merchant_id)
+        """Name a resource for this caller alone, as in ``resource``."""
+        return self.caller.scoped_id(resource_id)
 
     async def read_body(self, kind: type[T], *, required: Collection[str] = ()) -> T:
         """Read the body as JSON; raises what ``fields.read_body`` raises. Query parameters are refused."""
@@ -77,6 +80,28 @@ class ApiRequest:
         """Raise InvalidRequest where there are query parameters."""
         if self.http.scope["query_string"]:
             self.read_parameters(NoParameters)
+
+    def tenant(self, named: TenantFields, *, where: str = "merchantId") -> Tenant:
+        """Tell which merchant the request is about, and in which mode: test for a caller without one that names none.
+
+        ``where`` points to the field that names the merchant. Raises WrongMerchant, WrongMode, or InvalidRequest where
+        no merchant is named.
+        """
+        merchant_id = self.merchant_id(named.merchant_id, where=where)
+        return Tenant(merchant_id, self._mode_if_named(named.mode) or Mode.TEST)
+
+    def tenant_filter(self, named: TenantFields) -> TenantFilter:
+        """Tell whose data the request is to list: a caller without a merchant or a mode may name one or not.
+
+        Raises WrongMerchant or WrongMode.
+        """
+        return TenantFilter(self.merchant_id_if_named(named.merchant_id), self._mode_if_named(named.mode))
+
+    def _mode_if_named(self, named: str | None) -> str | None:
+        own = self.caller.mode
+        if named is not None and own is not None and named != own:
+            raise WrongMode(f"This API key belongs to the {own} mode. Omit mode, or use a key of the other mode.")
+        return named or own
 
     def merchant_id(self, named: str | None, *, where: str = "merchantId") -> str:
         """Tell which merchant the request is about: the caller's own, or, for a caller without one, the one it names.

@@ -15,6 +15,7 @@ from paidonce.idempotency.model import (
     ClaimedRequest,
     Idempotency,
     IdempotencyRecord,
+    ScopedKey,
     StoredResponse,
 )
 
@@ -51,7 +52,7 @@ class IdempotentAction(msgspec.Struct, frozen=True):
         """Run the action over a batch of requests."""
         outcomes: dict[int, Any] = {}
         while pending := [index for index in range(len(requests)) if index not in outcomes]:
-            first: dict[store.ScopedKey, int] = {}
+            first: dict[ScopedKey, int] = {}
             for index in pending:
                 first.setdefault(requests[index].claim.name, index)
             claimed, locked = store.claim_keys(transaction, [requests[index].claim for index in first.values()])
@@ -104,9 +105,7 @@ def _compare(record: IdempotencyRecord, claim: Claim) -> AlreadyProcessed | Idem
     return IdempotencyKeyReused(differing) if differing else AlreadyProcessed(record)
 
 
-def load_idempotency_records(
-    transaction: Transaction, names: Sequence[store.ScopedKey]
-) -> list[IdempotencyRecord | None]:
+def load_idempotency_records(transaction: Transaction, names: Sequence[ScopedKey]) -> list[IdempotencyRecord | None]:
     """Load the records of keys; None for a key that is not stored."""
     found = store.read_records(transaction, set(names))
     return [found.get(name) for name in names]

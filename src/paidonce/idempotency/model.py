@@ -6,30 +6,34 @@ from typing import Any
 import msgspec
 
 from paidonce.clock import Instant
+from paidonce.merchants.model import Mode, Tenant
+
+
+class ScopedKey(msgspec.Struct, frozen=True, order=True):
+    """An idempotency key, and whose it is. The same key of another merchant, or in the other mode, is another one.
+
+    For an operator's key, the fields say what ``operator_key_space`` does.
+    """
+
+    merchant_id: str
+    mode: str
+    key: str
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's claim to an idempotency key of its merchant. ``id`` identifies the request, which recognizes its own
-    claim.
+    """A request's claim to an idempotency key. ``id`` identifies the request, which recognizes its own claim.
 
-    ``merchant_id`` is the merchant that the key belongs to, or the result of ``operator_key_space`` for an operator's
-    key. ``fields`` holds a digest of each field of the body, so that a difference can be named although no content is
+    ``fields`` holds a digest of each field of the body, so that a difference can be named although no content is
     stored. ``secret`` is what the response shows once, encrypted.
     """
 
     id: str
-    merchant_id: str
-    key: str
+    name: ScopedKey
     path: str
     fields: Mapping[str, str]
     retention_ms: int
     request_id: str | None = None
     secret: str | None = None
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """The merchant id and the key, which together can be claimed once."""
-        return self.merchant_id, self.key
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
@@ -49,6 +53,7 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table of idempotency keys: which request claimed the key, and how it was answered."""
 
     merchant_id: str
+    mode: str
     key: str
     claim_id: str
     path: str
@@ -61,6 +66,11 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant
     secret: str | None
     answer: str | None
+
+    @property
+    def name(self) -> ScopedKey:
+        """The key, and whose it is."""
+        return ScopedKey(self.merchant_id, self.mode, self.key)
 
     def differing_fields(self, claim: Claim) -> list[str]:
         """Name what differs in another request with this key: its path, or fields of its body."""
@@ -94,9 +104,10 @@ class AlreadyProcessed(msgspec.Struct, frozen=True):
     record: IdempotencyRecord
 
 
-def operator_key_space(key_id: str) -> str:
+def operator_key_space(key_id: str) -> Tenant:
     """Return the namespace for the idempotency keys of an operator's API key, for calls that concern no merchant.
 
-    It is stored in place of a merchant id. No merchant can have this id, because it contains a space.
+    It is stored in place of a merchant. No merchant can have this id, because it contains a space. These calls have no
+    mode; that of the namespace means nothing.
     """
-    return f"operator {key_id}"
+    return Tenant(f"operator {key_id}", Mode.TEST)

@@ -4,15 +4,12 @@ import msgspec
 
 from paidonce.checkouts.model import Checkout
 from paidonce.clock import format_instant
-from paidonce.http.fields import Fields
-from paidonce.http.formats import MerchantId
+from paidonce.http.tenancy import TenantFields
 from paidonce.idempotency.model import IdempotencyRecord
 
 
-class IdempotencyKeyParameters(Fields, frozen=True, kw_only=True):
+class IdempotencyKeyParameters(TenantFields, frozen=True, kw_only=True):
     """Whose key. An operator who names no merchant asks for a key of its own, sent with a call about no merchant."""
-
-    merchant_id: MerchantId | None = None
 
 
 class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
@@ -33,11 +30,12 @@ class KeyUse(msgspec.Struct, frozen=True, rename="camel"):
 class IdempotencyKeyResponse(msgspec.Struct, frozen=True, rename="camel"):
     """What a key was used for: the creation of a checkout, another call, or one of each.
 
-    ``merchantId`` is null where the key is an operator's own, for calls that are about no merchant.
+    ``merchantId`` and ``mode`` are null where the key is an operator's own, for calls that are about no merchant.
     """
 
     key: str
     merchant_id: str | None
+    mode: str | None
     data: list[KeyUse]
 
 

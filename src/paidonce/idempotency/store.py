@@ -4,43 +4,45 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, Delete, Select, Update, and_, bindparam, delete, select, tuple_, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.database.schema import idempotency_key
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
+from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, StoredResponse
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
 # A commit takes milliseconds. A longer wait is for a stalled process, and would block all requests of the batch.
 WAIT_MS_MAX: Final = 500
 
-ScopedKey = tuple[str, str]
-"""A merchant id and an idempotency key."""
-
+_NAME: Final = [idempotency_key.c[name] for name in ScopedKey.__struct_fields__]
 _COLUMNS: Final = [idempotency_key.c[name] for name in IdempotencyRecord.__struct_fields__]
 _BY_EXPIRY: Final = (
-    select(idempotency_key.c.merchant_id, idempotency_key.c.key)
+    select(*_NAME)
     .where(idempotency_key.c.expires_at <= bindparam("now"))
     .order_by(idempotency_key.c.expires_at)
     .limit(bindparam("limit"))
 )
-_DELETE_EXPIRED: Final = (
-    delete(idempotency_key)
-    .where(tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key).in_(_BY_EXPIRY))
-    .returning(idempotency_key.c.key)
-)
+_DELETE_EXPIRED: Final = delete(idempotency_key).where(tuple_(*_NAME).in_(_BY_EXPIRY)).returning(idempotency_key.c.key)
+
+
+def _wanted(dialect: str, **more: type[str] | type[int]) -> FromClause:
+    return json_rows(dialect, "wanted", merchant_id=str, mode=str, key=str, **more)
+
+
+def _is_same(wanted: FromClause) -> ColumnElement[bool]:
+    return and_(*(column == wanted.c[column.name] for column in _NAME))
 
 
 def _insert(dialect: str) -> ReturningInsert[Any]:
     statement = insert_json_rows(
         dialect,
         idempotency_key,
-        "merchant_id",
-        "key",
+        *ScopedKey.__struct_fields__,
         "claim_id",
         "path",
         "fields",
@@ -49,29 +51,22 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
         "expires_at",
         "secret",
     )
-    inserted = statement.on_conflict_do_nothing(index_elements=["merchant_id", "key"])
-    return inserted.returning(idempotency_key.c.merchant_id, idempotency_key.c.key)
+    return statement.on_conflict_do_nothing(index_elements=ScopedKey.__struct_fields__).returning(*_NAME)
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str)
-    same = (idempotency_key.c.merchant_id == wanted.c.merchant_id, idempotency_key.c.key == wanted.c.key)
-    return select(*_COLUMNS).where(*same)
+    wanted = _wanted(dialect)
+    return select(*_COLUMNS).where(_is_same(wanted))
 
 
 def _delete(dialect: str) -> Delete:
-    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str)
-    names = select(wanted.c.merchant_id, wanted.c.key)
-    return delete(idempotency_key).where(tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key).in_(names))
+    wanted = _wanted(dialect)
+    return delete(idempotency_key).where(tuple_(*_NAME).in_(select(wanted)))
 
 
 def _store_responses(dialect: str) -> Update:
-    wanted = json_rows(
-        dialect, "wanted", merchant_id=str, key=str, status=int, resource=str, attempt_id=str, answer=str
-    )
-    statement = update(idempotency_key).where(
-        idempotency_key.c.merchant_id == wanted.c.merchant_id, idempotency_key.c.key == wanted.c.key
-    )
+    wanted = _wanted(dialect, status=int, resource=str, attempt_id=str, answer=str)
+    statement = update(idempotency_key).where(_is_same(wanted))
     return statement.values(
         status=wanted.c.status,
         resource=wanted.c.resource,
@@ -81,10 +76,9 @@ def _store_responses(dialect: str) -> Update:
 
 
 def _replace_secrets(dialect: str) -> Update:
-    wanted = json_rows(dialect, "wanted", merchant_id=str, key=str, old=str, new=str)
+    wanted = _wanted(dialect, old=str, new=str)
     statement = update(idempotency_key).where(
-        idempotency_key.c.merchant_id == wanted.c.merchant_id,
-        idempotency_key.c.key == wanted.c.key,
+        _is_same(wanted),
         idempotency_key.c.secret == wanted.c.old,  # The key may have been deleted and claimed again.
     )
     return statement.values(secret=wanted.c.new)
@@ -96,13 +90,12 @@ _DELETE: Final = Statement(_delete)
 _STORE_RESPONSES: Final = Statement(_store_responses)
 _REPLACE_SECRETS: Final = Statement(_replace_secrets)
 _WITH_SECRETS: Final = (
-    select(idempotency_key.c.merchant_id, idempotency_key.c.key, idempotency_key.c.secret)
+    select(*_NAME, idempotency_key.c.secret)
     .where(
         idempotency_key.c.secret.is_not(None),
-        tuple_(idempotency_key.c.merchant_id, idempotency_key.c.key)
-        > tuple_(bindparam("after_merchant_id"), bindparam("after_key")),
+        tuple_(*_NAME) > tuple_(*(bindparam(f"after_{name}") for name in ScopedKey.__struct_fields__)),
     )
-    .order_by(idempotency_key.c.merchant_id, idempotency_key.c.key)
+    .order_by(*_NAME)
     .limit(bindparam("limit"))
 )
 
@@ -129,7 +122,7 @@ def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[S
 
 def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey]:
     rows = encode_rows(_row(claim, transaction) for claim in claims)
-    return {(merchant_id, key) for merchant_id, key in transaction.rows(_INSERT, {"rows": rows})}
+    return {ScopedKey(*name) for name in transaction.rows(_INSERT, {"rows": rows})}
 
 
 def _claim_unless_locked(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey] | None:
@@ -148,8 +141,7 @@ def _claim_unless_locked(transaction: Transaction, claims: Sequence[Claim]) -> s
 
 def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
     return {
-        "merchant_id": claim.merchant_id,
-        "key": claim.key,
+        **_columns(claim.name),
         "claim_id": claim.id,
         "path": claim.path,
         "fields": msgspec.json.encode(claim.fields).decode(),
@@ -162,30 +154,29 @@ def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:
 
 def read_records(transaction: Transaction, names: Iterable[ScopedKey]) -> dict[ScopedKey, IdempotencyRecord]:
     """Read the records of keys."""
-    found = transaction.rows(_BY_NAME, {"wanted": _encode(names)})
+    found = transaction.rows(_BY_NAME, {"wanted": encode_rows(names)})
     records = [IdempotencyRecord(**dict(zip(IdempotencyRecord.__struct_fields__, row, strict=True))) for row in found]
-    return {(record.merchant_id, record.key): record for record in records}
+    return {record.name: record for record in records}
 
 
 def store_responses(transaction: Transaction, responses: Iterable[tuple[ScopedKey, StoredResponse]]) -> None:
     """Store the responses of the requests that claimed these keys."""
     wanted = encode_rows(
         {
-            "merchant_id": merchant_id,
-            "key": key,
+            **_columns(name),
             "status": one.status,
             "resource": one.resource,
             "attempt_id": one.attempt_id,
             "answer": one.answer,
         }
-        for (merchant_id, key), one in responses
+        for name, one in responses
     )
     transaction.run(_STORE_RESPONSES, {"wanted": wanted})
 
 
 def delete_keys(transaction: Transaction, names: Iterable[ScopedKey]) -> None:
     """Delete keys, which may then be claimed again."""
-    transaction.run(_DELETE, {"wanted": _encode(names)})
+    transaction.run(_DELETE, {"wanted": encode_rows(names)})
 
 
 def delete_expired(transaction: Transaction, limit: int) -> int:
@@ -195,15 +186,16 @@ def delete_expired(transaction: Transaction, limit: int) -> int:
 
 def read_secrets(transaction: Transaction, *, after: ScopedKey, limit: int) -> dict[ScopedKey, str]:
     """Read encrypted secrets in the order of their keys, starting after a key."""
-    found = transaction.rows(_WITH_SECRETS, {"after_merchant_id": after[0], "after_key": after[1], "limit": limit})
-    return {(row.merchant_id, row.key): row.secret for row in found}
+    position = {f"after_{name}": value for name, value in _columns(after).items()}
+    found = transaction.rows(_WITH_SECRETS, {**position, "limit": limit})
+    return {ScopedKey(*row[:-1]): row.secret for row in found}
 
 
 def replace_secrets(transaction: Transaction, changes: Iterable[tuple[ScopedKey, str, str]]) -> None:
     """Replace encrypted secrets. Each change is a key, the old text, which must still be stored, and the new text."""
-    wanted = ({"merchant_id": name[0], "key": name[1], "old": old, "new": new} for name, old, new in changes)
+    wanted = ({**_columns(name), "old": old, "new": new} for name, old, new in changes)
     transaction.run(_REPLACE_SECRETS, {"wanted": encode_rows(wanted)})
 
 
-def _encode(names: Iterable[ScopedKey]) -> str:
-    return encode_rows({"merchant_id": merchant_id, "key": key} for merchant_id, key in names)
+def _columns(name: ScopedKey) -> dict[str, str]:
+    return msgspec.structs.asdict(name)

@@ -33,7 +33,7 @@ OVERLAP_SECONDS_MAX: Final = 30 * 86_400
 
 
 class Mode(StrEnum):
-    """The mode that a key is named for, and the mode of the provider accounts that it sees."""
+    """Whether money moves. A merchant has two sets of data, one in each mode, and a key sees those of its mode."""
 
     TEST = "test"
     LIVE = "live"
@@ -86,22 +86,47 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return Caller(self.merchant_id, scopes, self.id, Mode(self.mode))
 
 
-class TenantScopedId(msgspec.Struct, frozen=True):
-    """The id of a resource, and the merchant that it must belong to in order to be found.
+class Tenant(msgspec.Struct, frozen=True, order=True):
+    """Whose data something is: a merchant's, in one of its two modes."""
 
-    ``merchant_id`` is None where any merchant's resource may be found: for an operator, and for the service itself.
+    merchant_id: str
+    mode: str
+
+
+class TenantFilter(msgspec.Struct, frozen=True):
+    """Whose data is listed; None for that of every merchant, or of both modes."""
+
+    merchant_id: str | None = None
+    mode: str | None = None
+
+
+class TenantScopedId(msgspec.Struct, frozen=True):
+    """The id of a resource, and the merchant and the mode that it must belong to in order to be found.
+
+    ``merchant_id`` is None where any merchant's resource may be found, and ``mode`` where that of either mode may: for
+    an operator, and for the service itself.
     """
 
     id: str
     merchant_id: str | None
+    mode: str | None = None
+
+    def finds(self, resource: "TenantOwned") -> bool:
+        """Tell whether a resource with this id may be found."""
+        return self.merchant_id in (None, resource.merchant_id) and self.mode in (None, resource.mode)
 
 
 class TenantOwned(Protocol):
-    """A resource that belongs to a merchant."""
+    """A resource that belongs to a merchant, in one mode."""
 
     @property
     def merchant_id(self) -> str:
         """The merchant that it belongs to."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """The mode that it belongs to."""
         ...
 
 
@@ -111,12 +136,12 @@ AnyTenantOwned = TypeVar("AnyTenantOwned", bound=TenantOwned)
 def pick_visible(
     wanted: Iterable[TenantScopedId], found: Mapping[str, AnyTenantOwned]
 ) -> dict[TenantScopedId, AnyTenantOwned]:
-    """Return, for each id, the resource that was found, where it belongs to the merchant of that id.
+    """Return, for each id, the resource that was found, where it belongs to the merchant and the mode of that id.
 
     Two merchants may ask for the same id in one batch: the statement finds the resource for one of them, and the other
     must not get it.
     """
-    return {name: one for name in wanted if (one := found.get(name.id)) and name.merchant_id in (None, one.merchant_id)}
+    return {name: one for name in wanted if (one := found.get(name.id)) and name.finds(one)}
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -131,6 +156,10 @@ class Caller(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope]
     key_id: str | None = None
     mode: Mode | None = None
+
+    def scoped_id(self, resource_id: str) -> TenantScopedId:
+        """Name a resource for this caller: another merchant's, or one of the other mode, is not found."""
+        return TenantScopedId(resource_id, self.merchant_id, self.mode)
 
 
 # While authentication is off, nobody may create keys: they would still be valid after it is turned on.

@@ -42,7 +42,8 @@ class CreateKeyBody(Fields, frozen=True, kw_only=True):
 
     merchant_id: MerchantId
     mode: Annotated[
-        Literal["test", "live"], Meta(description="Whether the key begins with `sk_test_` or `sk_live_`.")
+        Literal["test", "live"],
+        Meta(description="The mode of the key, `sk_test_…` or `sk_live_…`: it sees data of this mode only."),
     ] = "test"
     scopes: (
         Annotated[

@@ -201,6 +201,7 @@ def _commit(
     move = CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
+        mode=checkout.mode,
         source=CheckoutStatus.AUTHORIZED,
         target=target,
         seen_attempt_id=_newest_attempt(checkout).id,

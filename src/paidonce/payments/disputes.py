@@ -110,6 +110,7 @@ def _event(dispute: RecordedDispute, charge: Attempt) -> NewEvent:
         type=EVENT_OF[DisputeStatus(dispute.status)],
         cause=Cause.WEBHOOK,
         merchant_id=dispute.merchant_id,
+        mode=charge.mode,
         checkout_id=dispute.checkout_id,
         attempt_id=charge.id,
         detail={name: value for name, value in detail.items() if value is not None},

@@ -169,6 +169,7 @@ def _move(checkout: Checkout, target: CheckoutStatus, seen_attempt_id: str, reco
     return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
+        mode=checkout.mode,
         source=CheckoutStatus.AUTHORIZED,
         target=target,
         seen_attempt_id=seen_attempt_id,
@@ -191,6 +192,7 @@ def _event(kind: EventType, recorded: Attempt) -> NewEvent:
         type=kind,
         cause=Cause.WEBHOOK,
         merchant_id=recorded.merchant_id,
+        mode=recorded.mode,
         checkout_id=recorded.checkout_id,
         attempt_id=recorded.id,
         detail={name: value for name, value in detail.items() if value is not None},

@@ -13,7 +13,7 @@ from paidonce.checkouts import store as checkouts
 from paidonce.checkouts.model import CheckoutStatus, CheckoutTransition
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import (
     Attempt,
@@ -52,7 +52,7 @@ def with_usable_fallbacks(transaction: Transaction, attempts: Iterable[Attempt])
 
 
 def _name(attempt: Attempt, fallback: Fallback) -> AccountName:
-    return AccountName(fallback.account_id, attempt.merchant_id)
+    return AccountName(fallback.account_id, attempt.merchant_id, Mode(attempt.mode))
 
 
 def continue_payments(transaction: Transaction, ended: Sequence[Ended]) -> None:
@@ -91,6 +91,7 @@ def _move(ended: Ended, started: Attempt) -> CheckoutTransition:
     return CheckoutTransition(
         checkout_id=started.checkout_id,
         merchant_id=started.merchant_id,
+        mode=started.mode,
         source=CheckoutStatus.PROCESSING,
         target=CheckoutStatus.PROCESSING,
         seen_attempt_id=ended.attempt.id,
@@ -107,6 +108,7 @@ def _event(kind: EventType, ended: Ended) -> NewEvent:
         type=kind,
         cause=ended.cause,
         merchant_id=attempt.merchant_id,
+        mode=attempt.mode,
         checkout_id=attempt.checkout_id,
         attempt_id=attempt.id,
         detail={**ended.detail, "provider": attempt.provider, "accountId": attempt.account_id or ""},

@@ -113,6 +113,7 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
             payment_method=payment_method,
             route=chosen.route,
             return_url=_return_url(request, chosen, payment_method),
+            mode=chosen.mode,
             origin=request.origin,
             fallbacks=tuple(
                 Fallback(one.route.provider, one.route.account_id, _return_url(request, one, payment_method))
@@ -139,14 +140,7 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
     body_example={"amount": 800},
     headers=["Prefer"],
     responses={202: IN_PROGRESS},
-    errors=[
-        CheckoutNotFound,
-        InvalidState,
-        PaymentInProgress,
-        CheckoutExpired,
-        AmountExceedsCapturable,
-        ProviderAccountWrongMode,
-    ],
+    errors=[CheckoutNotFound, InvalidState, PaymentInProgress, CheckoutExpired, AmountExceedsCapturable],
 )
 async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[StartCapture, Started | Repeated]:
     """Capture the authorized amount, or a part of it."""
@@ -177,7 +171,7 @@ async def capture_checkout(request: ApiRequest, body: CaptureBody) -> Command[St
             description="The authorization is being voided.", schema=CheckoutResponse, headers=["Retry-After"]
         ),
     },
-    errors=[CheckoutNotFound, InvalidState, CheckoutExpired, ProviderAccountWrongMode],
+    errors=[CheckoutNotFound, InvalidState, CheckoutExpired],
 )
 async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[StartCancel, Started | Repeated]:
     """Cancel a checkout that nobody has paid, or void its authorization."""
@@ -216,7 +210,7 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
             description="In progress, or as it is now.", schema=RefundResponse, headers=["Location", "Retry-After"]
         )
     },
-    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable, ProviderAccountWrongMode],
+    errors=[CheckoutNotFound, InvalidState, AmountExceedsRefundable],
 )
 async def create_refund(request: ApiRequest, body: RefundBody) -> Command[StartRefund, Started]:
     """Start a refund, or return the one that this key started."""
@@ -343,13 +337,6 @@ async def _load_refund(service: Service, refund: TenantScopedId) -> Attempt:
 
 
 async def _route_of(request: ApiRequest) -> ProviderRoute:
-    """Name the provider that has a checkout's money; empty where none has.
-
-    Raises CheckoutNotFound, or ProviderAccountWrongMode where it was paid in the other mode than the caller's key.
-    """
+    """Name the provider that has a checkout's money; empty where none has. Raises CheckoutNotFound."""
     checkout = await load_checkout(request.service, request.resource)
-    if checkout.attempt is None:
-        return ProviderRoute("")
-    route = checkout.attempt.route
-    await request.service.payment_providers.require_mode(route, checkout.merchant_id, request.caller.mode)
-    return route
+    return ProviderRoute("") if checkout.attempt is None else checkout.attempt.route

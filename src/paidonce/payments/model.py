@@ -175,6 +175,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     merchant_id: str
+    mode: str
     checkout_id: str
     kind: str
     status: str
@@ -263,6 +264,7 @@ def new_attempt(
     return Attempt(
         id=attempt_id,
         merchant_id=checkout.merchant_id,
+        mode=checkout.mode,
         checkout_id=checkout.id,
         kind=kind,
         status=AttemptStatus.SENT if lease_ms else AttemptStatus.READY,
@@ -305,6 +307,7 @@ def recorded_attempt(
     return Attempt(
         id=attempt_id,
         merchant_id=charge.merchant_id,
+        mode=charge.mode,
         checkout_id=charge.checkout_id,
         kind=kind,
         status=status,

@@ -24,9 +24,10 @@ from paidonce.errors import (
     InvalidState,
     PaidonceError,
     PaymentInProgress,
+    ProviderAccountWrongMode,
 )
 from paidonce.events.model import Cause, Origin
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.model import (
     Attempt,
@@ -70,6 +71,7 @@ class StartPayment(msgspec.Struct, frozen=True):
 
     With a ``return_url``, to which the provider sends the buyer back, it is paid through a session. ``fallbacks`` are
     the accounts with which it continues, in this order, if it is proven not to have begun with the one before.
+    ``mode`` is that of the accounts; only a checkout of this mode is paid.
     """
 
     attempt_id: str
@@ -77,6 +79,7 @@ class StartPayment(msgspec.Struct, frozen=True):
     payment_method: str
     route: ProviderRoute
     return_url: str | None = None
+    mode: str = Mode.TEST
     lease_ms: int = 0
     origin: Origin = Origin()
     fallbacks: tuple[Fallback, ...] = ()
@@ -113,6 +116,8 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
 
 def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOutcome | None:
     """Answer a pay, or None where a new attempt is to be made."""
+    if checkout.mode != request.mode:
+        return ProviderAccountWrongMode(checkout.mode)
     if checkout.status in PAYABLE:
         if checkout.expires_at <= now:
             return CheckoutExpired()
@@ -149,6 +154,7 @@ def _move(checkout: Checkout, request: StartPayment) -> CheckoutTransition:
     return CheckoutTransition(
         checkout_id=checkout.id,
         merchant_id=checkout.merchant_id,
+        mode=checkout.mode,
         source=CheckoutStatus(checkout.status),
         target=CheckoutStatus.PROCESSING,
         seen_attempt_id=checkout.attempt.id if checkout.attempt else None,

@@ -6,13 +6,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from paidonce.checkouts.model import Checkout, ProviderRoute
-from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderAccountWrongMode
+from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound
 from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.payments.model import Attempt
 from paidonce.provider_accounts.choice import WantedCharge
 from paidonce.provider_accounts.connections import ProviderConnections
-from paidonce.provider_accounts.model import AccountName
 from paidonce.providers.base import HOSTED_PAGE, Provider
 
 DEFAULT_PROVIDER: Final = "simulator"
@@ -41,10 +40,14 @@ class WantedRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """Where a payment is sent, and the provider; and in order, where it is sent if it is proven not to have begun."""
+    """Where a payment is sent, the provider, and the mode of the checkouts that may be paid there.
+
+    ``fallbacks`` are where it is sent, in this order, if it is proven not to have begun.
+    """
 
     route: ProviderRoute
     provider: Provider
+    mode: Mode
     fallbacks: tuple["Chosen", ...] = ()
 
 
@@ -78,11 +81,12 @@ class PaymentProviders:
 
     async def choose(self, load_checkout: LoadCheckout, mode: Mode | None, wanted: WantedRoute) -> Chosen:
         """Choose where a payment is sent: to the first that can take it of the named accounts, else of the merchant's
-        active accounts of the mode; in test mode to the simulator where there are none. The other accounts that can
-        take it are the fallbacks, at most ACCOUNTS_MAX with the first. An operator's ``mode`` is None: that of the
-        named accounts, else test.
+        active accounts in the mode of the checkout; in test mode to the simulator where there are none. The other
+        accounts that can take it are the fallbacks, at most ACCOUNTS_MAX with the first.
 
-        ``wanted.provider`` is None or one of ``names``. Raises what ProviderConnections.choose raises.
+        ``mode`` is that of the caller's API key. Without one, and where no account matters, the simulator is chosen
+        without a look at the checkout; the transaction that starts the payment refuses a live one. ``wanted.provider``
+        is None or one of ``names``. Raises what ProviderConnections.choose raises.
         """
         if not wanted.account_ids and wanted.provider is not None and wanted.provider in self._built_in:
             return self._built_in_choice(wanted.provider, mode)
@@ -96,39 +100,32 @@ class PaymentProviders:
         )
         try:
             accounts = await self._accounts.choose(
-                charge, checkout.merchant_id, mode, provider=wanted.provider, account_ids=wanted.account_ids
+                charge,
+                checkout.merchant_id,
+                Mode(checkout.mode),
+                provider=wanted.provider,
+                account_ids=wanted.account_ids,
             )
         except ProviderAccountNotFound:
             if not wanted.is_open:
                 raise
-            return self._built_in_choice(DEFAULT_PROVIDER, mode)
+            return self._built_in_choice(DEFAULT_PROVIDER, Mode(checkout.mode))
         chosen: list[Chosen] = []
         for account in accounts:
             opened = await self._accounts.provider_of(checkout.merchant_id, account.id)
             if opened is not None:
-                chosen.append(Chosen(ProviderRoute(account.provider, account.id), opened))
+                chosen.append(Chosen(ProviderRoute(account.provider, account.id), opened, Mode(account.mode)))
             if len(chosen) == ACCOUNTS_MAX:
                 break
         if not chosen:
             raise ProviderAccountDisabled
         return msgspec.structs.replace(chosen[0], fallbacks=tuple(chosen[1:]))
 
-    async def require_mode(self, route: ProviderRoute, merchant_id: str, mode: Mode | None) -> None:
-        """Refuse to change in one mode what was paid in the other; raises ProviderAccountWrongMode.
-
-        An operator's ``mode`` is None, and may be either.
-        """
-        if self._accounts is None or route.account_id is None or mode is None:
-            return
-        account = await self._accounts.find(AccountName(route.account_id, merchant_id))
-        if account.mode != mode:
-            raise ProviderAccountWrongMode(mode)
-
     def _built_in_choice(self, provider: str, mode: Mode | None) -> Chosen:
         """Refuse the simulator in live mode: no purchase is completed there without money."""
         if mode is Mode.LIVE:
             raise ProviderAccountNotFound("The merchant has no active live account with a provider.")
-        return Chosen(ProviderRoute(provider), self._built_in[provider])
+        return Chosen(ProviderRoute(provider), self._built_in[provider], Mode.TEST)
 
 
 def default_payment_method(route: ProviderRoute) -> str:

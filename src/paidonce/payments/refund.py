@@ -74,6 +74,7 @@ def _created(attempt: Attempt, origin: Origin) -> NewEvent:
         type=EventType.REFUND_CREATED,
         cause=Cause.REQUEST,
         merchant_id=attempt.merchant_id,
+        mode=attempt.mode,
         checkout_id=attempt.checkout_id,
         attempt_id=attempt.id,
         origin=origin,

@@ -85,6 +85,7 @@ class RefundResponse(msgspec.Struct, frozen=True, rename="camel"):
     amount: int
     currency: str
     status: str
+    mode: str
     initiated_by: str
     reason: str | None
     decline_code: str | None
@@ -147,6 +148,7 @@ def refund_response(refund: Attempt) -> RefundResponse:
         refund.amount,
         refund.currency,
         REFUND_STATUS.get(AttemptStatus(refund.status), "PENDING"),
+        refund.mode,
         refund.initiated_by or "request",
         refund.reason,
         refund.decline_code,

@@ -45,6 +45,7 @@ def close_session(transaction: Transaction, checkout: Checkout, reason: CloseRea
             type=EventType.ATTEMPT_CLOSING,
             cause=Cause.REQUEST,
             merchant_id=checkout.merchant_id,
+            mode=checkout.mode,
             checkout_id=checkout.id,
             attempt_id=attempt.id,
             origin=origin,

@@ -319,6 +319,7 @@ def _move(decided: Decided, source: CheckoutStatus, target: CheckoutStatus) -> C
     return CheckoutTransition(
         checkout_id=attempt.checkout_id,
         merchant_id=attempt.merchant_id,
+        mode=attempt.mode,
         source=source,
         target=target,
         seen_attempt_id=attempt.id,
@@ -365,6 +366,7 @@ def _event(kind: EventType, decided: Decided) -> NewEvent:
         type=kind,
         cause=request.cause,
         merchant_id=attempt.merchant_id,
+        mode=attempt.mode,
         checkout_id=attempt.checkout_id,
         attempt_id=attempt.id,
         detail=_detail(transition),

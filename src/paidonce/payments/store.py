@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, select, text, update
 
 from paidonce.clock import Instant
 from paidonce.database.schema import UNPROVEN, attempt
@@ -13,6 +13,7 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, mat
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
+from paidonce.merchants.scoping import is_found, wanted_ids
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Transition, check_transition
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
@@ -87,9 +88,8 @@ def _by_id(dialect: str) -> Select[Any]:
 
 
 def _refund_by_id(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
-    whose = or_(wanted.c.merchant_id.is_(None), attempt.c.merchant_id == wanted.c.merchant_id)
-    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, whose, attempt.c.kind == AttemptKind.REFUND)
+    found = is_found(attempt, wanted_ids(dialect))
+    return select(*_COLUMNS).where(found, attempt.c.kind == AttemptKind.REFUND)
 
 
 def _settle(dialect: str, *, sessions: bool) -> Update:
@@ -288,7 +288,7 @@ def read_refunds(transaction: Transaction, checkout: TenantScopedId) -> list[Att
 
 
 def read_refunds_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Attempt]:
-    """Read refunds; those that are not there, or are another's, are left out."""
+    """Read refunds; those that are missing, or that their id does not find, are left out."""
     rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
     return pick_visible(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
 

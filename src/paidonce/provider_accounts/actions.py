@@ -165,6 +165,7 @@ def _event(kind: EventType, account: ProviderAccount, request: CreateAccount | C
         type=kind,
         cause=request.cause,
         merchant_id=account.merchant_id,
+        mode=account.mode,
         origin=request.origin,
         detail={"accountId": account.id, "provider": account.provider, "mode": account.mode},
     )
@@ -190,12 +191,13 @@ def find_any_account(transaction: Transaction, requests: Sequence[None]) -> list
 
 
 class ChooseAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for the accounts that a payment may use: those with ``account_ids``, else the merchant's active ones in
-    the mode. ``provider`` restricts the choice to one provider.
+    """A request for the accounts that a payment may use: those with ``account_ids``, else the merchant's active ones.
+
+    They must have the ``mode`` of the checkout. ``provider`` restricts the choice to one provider.
     """
 
     merchant_id: str
-    mode: Mode | None
+    mode: Mode
     provider: str | None = None
     account_ids: tuple[str, ...] = ()
 
@@ -227,14 +229,14 @@ def choose_accounts(transaction: Transaction, requests: Sequence[ChooseAccount])
 
 
 def _preference(request: ChooseAccount) -> Preference:
-    return Preference(request.merchant_id, (request.mode or Mode.TEST).value, request.provider)
+    return Preference(request.merchant_id, request.mode.value, request.provider)
 
 
 def _preferred(request: ChooseAccount, accounts: list[ProviderAccount]) -> ChooseOutcome:
     if accounts:
         return accounts
     provider = "" if request.provider is None else f" with the provider {request.provider}"
-    return ProviderAccountNotFound(f"The merchant has no active {request.mode or Mode.TEST} account{provider}.")
+    return ProviderAccountNotFound(f"The merchant has no active {request.mode} account{provider}.")
 
 
 def _named(request: ChooseAccount, accounts: Sequence[ProviderAccount | None]) -> ChooseOutcome:
@@ -243,7 +245,6 @@ def _named(request: ChooseAccount, accounts: Sequence[ProviderAccount | None]) -
         return ProviderAccountNotFound()
     if any(request.provider not in (None, account.provider) for account in found):
         return ProviderAccountNotFound(f"This account is not with the provider {request.provider}.")
-    mode = request.mode or found[0].mode
-    if any(account.mode != mode for account in found):
-        return ProviderAccountWrongMode(mode)
+    if any(account.mode != request.mode for account in found):
+        return ProviderAccountWrongMode(request.mode)
     return [account for account in found if account.is_active] or ProviderAccountDisabled()

@@ -121,15 +121,15 @@ class ProviderConnections:
         self,
         charge: WantedCharge,
         merchant_id: str,
-        mode: Mode | None,
+        mode: Mode,
         *,
         provider: str | None = None,
         account_ids: tuple[str, ...] = (),
     ) -> list[ProviderAccount]:
         """Choose the accounts that a payment may use, at least one, in the order in which they are tried: the named
-        ones, else the merchant's active ones in the mode; of these, those that can take the charge.
+        ones, else the merchant's active ones; of these, those that can take the charge. All have the mode of the
+        checkout.
 
-        ``mode`` is None for an operator, who may name an account of either mode, and otherwise pays in test mode.
         Raises ProviderAccountNotFound, ProviderAccountDisabled, ProviderAccountWrongMode, CurrencyNotSupported,
         AmountNotSupported or PaymentMethodNotSupported.
         """

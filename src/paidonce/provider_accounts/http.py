@@ -22,7 +22,7 @@ from paidonce.http.rate_limits import count_wait
 from paidonce.http.request import ApiRequest, refuse_two_cursors
 from paidonce.http.responses import json_response
 from paidonce.idempotency.model import StoredResponse
-from paidonce.merchants.model import Mode, Scope
+from paidonce.merchants.model import Mode, Scope, Tenant
 from paidonce.provider_accounts.actions import (
     ChangeAccount,
     CreateAccount,
@@ -51,8 +51,9 @@ TAG: Final = "Providers"
 CHANGED: Final = {200: ResponseSpec(description="As it is now.", schema=ProviderAccountResponse)}
 
 
-async def _create_tenant(request: ApiRequest, body: CreateAccountBody) -> str:
-    return request.merchant_id(body.merchant_id, where="/merchantId")
+async def _create_tenant(request: ApiRequest, body: CreateAccountBody) -> Tenant:
+    merchant_id = request.merchant_id(body.merchant_id, where="/merchantId")
+    return Tenant(merchant_id, _mode(request, body.mode) or Mode.TEST)
 
 
 @post(
@@ -154,9 +155,10 @@ async def get_account(request: ApiRequest) -> Response:
     return json_response(account_response(await _load(request)))
 
 
-async def _account_tenant(request: ApiRequest, _body: Fields) -> str:
-    """Tell which merchant the account in the path belongs to; raises ProviderAccountNotFound."""
-    return (await _load(request)).merchant_id
+async def _account_tenant(request: ApiRequest, _body: Fields) -> Tenant:
+    """Tell whose the account in the path is; raises ProviderAccountNotFound."""
+    account = await _load(request)
+    return Tenant(account.merchant_id, account.mode)
 
 
 @post(

@@ -30,8 +30,8 @@ class Rule(IntEnum):
         9  # Refunds, pending and done, come to what the checkout counts, and to what was captured at most.
     )
     TRANSITION_AND_EVENT = 10  # A transition and its event are committed together.
-    NO_GAPS = 12  # The events of a merchant are numbered without gaps.
-    SAME_TERMS = 14  # Amount, currency and merchant never change.
+    NO_GAPS = 12  # The events of a merchant are numbered without gaps in each mode.
+    SAME_TERMS = 14  # Amount, currency, merchant and mode never change.
     EVERYTHING_ENDS = 16  # Every payment ends, some time after the last fault.
 
 
@@ -102,6 +102,7 @@ def find_violations(
         *_of_attempts(snapshot),
         *_of_refunds(snapshot),
         *_of_sequences(snapshot),
+        *_of_modes(snapshot),
         *_of_histories(snapshot),
         *_of_promises(snapshot, acknowledged),
         *(_of_liveness(snapshot, may_need_review=may_need_review) if ended else ()),
@@ -230,7 +231,7 @@ def _of_attempts(snapshot: Snapshot) -> Iterator[Violation]:
         if tries[row.id] != row.attempt_count:
             what = f"{row.id} counts {row.attempt_count} attempts and has {tries[row.id]}"
             yield Violation(Rule.TRANSITION_AND_EVENT, what)
-    keys = Counter((row.merchant_id, row.idempotency_key) for row in snapshot.checkouts)
+    keys = Counter((row.merchant_id, row.mode, row.idempotency_key) for row in snapshot.checkouts)
     for key, count in keys.items():
         if count > 1:
             yield Violation(Rule.ONE_KEY_ONE_CHECKOUT, f"{key} has {count} checkouts")
@@ -250,13 +251,28 @@ def _of_refunds(snapshot: Snapshot) -> Iterator[Violation]:
 
 
 def _of_sequences(snapshot: Snapshot) -> Iterator[Violation]:
-    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    numbers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for row in snapshot.events:
-        numbers[row.merchant_id].append(row.sequence)
+        numbers[row.merchant_id, row.mode].append(row.sequence)
     for row in snapshot.merchants:
-        if sorted(numbers[row.id]) != list(range(1, row.event_sequence + 1)):
-            what = f"the events of {row.id} have gaps: {len(numbers[row.id])} up to {row.event_sequence}"
-            yield Violation(Rule.NO_GAPS, what)
+        for mode, newest in (("test", row.event_sequence), ("live", row.live_event_sequence)):
+            told = numbers[row.id, mode]
+            if sorted(told) != list(range(1, newest + 1)):
+                yield Violation(Rule.NO_GAPS, f"the {mode} events of {row.id} have gaps: {len(told)} up to {newest}")
+
+
+def _of_modes(snapshot: Snapshot) -> Iterator[Violation]:
+    """Attempts and events have the mode of their checkout, and nothing live goes to a provider without an account."""
+    modes = {(row.id, row.merchant_id): row.mode for row in snapshot.checkouts}
+    for row in (*snapshot.attempts, *snapshot.events):
+        mode = modes.get((row.checkout_id, row.merchant_id), row.mode)
+        if row.mode != mode:
+            yield Violation(Rule.SAME_TERMS, f"{row.id} is {row.mode}, and its checkout {row.checkout_id} is {mode}")
+    for row in snapshot.attempts:
+        if row.mode == "live" and row.account_id is None:
+            yield Violation(
+                Rule.SAME_TERMS, f"{row.id} of a live checkout was sent to {row.provider} without an account"
+            )
 
 
 def _of_histories(snapshot: Snapshot) -> Iterator[Violation]:

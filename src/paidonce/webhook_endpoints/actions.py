@@ -1,5 +1,6 @@
 """What can be done with webhook endpoints and their deliveries. Each is one function over a batch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -9,10 +10,11 @@ from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
+from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.webhook_endpoints import redelivery, resend_store, store
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, PauseReason, WebhookEndpoint
 from paidonce.webhook_endpoints.resend_store import ShownDelivery
-from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
+from paidonce.webhook_endpoints.store import EndpointFilter
 
 
 class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,28 +26,34 @@ class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     event_types: str | None
     description: str | None
     secret: str
+    mode: str = Mode.TEST
     origin: Origin = Origin()
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose events it is to get."""
+        return Tenant(self.merchant_id, self.mode)
 
 
 CreateOutcome: TypeAlias = WebhookEndpoint | TooManyWebhookEndpoints
 
 
 def create_endpoints(transaction: Transaction, requests: Sequence[CreateEndpoint]) -> list[CreateOutcome]:
-    """Create endpoints; each gets every event that is numbered after that of its creation."""
-    count: dict[str, int] = {}
-    for one in store.subscriptions_of(transaction, sorted({request.merchant_id for request in requests})):
-        count[one.merchant_id] = count.get(one.merchant_id, 0) + 1
-    there = store.read_endpoints(transaction, [EndpointName(one.id, one.merchant_id) for one in requests])
+    """Create endpoints; each gets every event of its mode that is numbered after that of its creation."""
+    count = Counter(
+        one.tenant for one in store.subscriptions_of(transaction, sorted({request.tenant for request in requests}))
+    )
+    there = store.read_endpoints(transaction, [TenantScopedId(one.id, one.merchant_id) for one in requests])
     outcomes: list[CreateOutcome] = []
     new = []
     for request in requests:
-        before = there.get(EndpointName(request.id, request.merchant_id))
+        before = there.get(TenantScopedId(request.id, request.merchant_id))
         if before is not None:  # Our own, from a commit whose answer was lost.
             outcomes.append(before)
-        elif count.get(request.merchant_id, 0) >= ENDPOINTS_MAX:
+        elif count[request.tenant] >= ENDPOINTS_MAX:
             outcomes.append(TooManyWebhookEndpoints(ENDPOINTS_MAX))
         else:
-            count[request.merchant_id] = count.get(request.merchant_id, 0) + 1
+            count[request.tenant] += 1
             new.append(_new_endpoint(request, transaction.now))
             outcomes.append(new[-1])
             transaction.events.append(_event(EventType.ENDPOINT_CREATED, new[-1], request.origin))
@@ -57,6 +65,7 @@ def _new_endpoint(request: CreateEndpoint, now: Instant) -> WebhookEndpoint:
     return WebhookEndpoint(
         id=request.id,
         merchant_id=request.merchant_id,
+        mode=request.mode,
         url=request.url,
         event_types=request.event_types,
         description=request.description,
@@ -78,6 +87,7 @@ def _event(kind: EventType, endpoint: WebhookEndpoint, origin: Origin, **detail:
         type=kind,
         cause=Cause.REQUEST,
         merchant_id=endpoint.merchant_id,
+        mode=endpoint.mode,
         origin=origin,
         detail={"endpointId": endpoint.id, **detail},
     )
@@ -88,7 +98,7 @@ class ChangeEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     which signs too for ``overlap_ms``. ``deleted`` ends it.
     """
 
-    name: EndpointName
+    name: TenantScopedId
     url: str | msgspec.UnsetType = msgspec.UNSET
     event_types: str | msgspec.UnsetType | None = msgspec.UNSET
     description: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -154,7 +164,7 @@ def _changed(seen: WebhookEndpoint, request: ChangeEndpoint, now: Instant) -> We
     return msgspec.structs.replace(seen, **changes)
 
 
-def load_endpoints(transaction: Transaction, names: Sequence[EndpointName]) -> list[ChangeOutcome]:
+def load_endpoints(transaction: Transaction, names: Sequence[TenantScopedId]) -> list[ChangeOutcome]:
     """Read endpoints."""
     found = store.read_endpoints(transaction, names)
     return [
@@ -173,7 +183,7 @@ def list_endpoints(
 class SendTest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a test event at one endpoint. The delivery's id is fixed here, so that it is sent once."""
 
-    endpoint: EndpointName
+    endpoint: TenantScopedId
     delivery_id: str
     origin: Origin = Origin()
 
@@ -190,19 +200,12 @@ def send_tests(transaction: Transaction, requests: Sequence[SendTest]) -> list[C
     return endpoints
 
 
-class Redeliver(msgspec.Struct, frozen=True):
-    """A request to redeliver a delivery; without a merchant it may belong to any merchant."""
-
-    delivery_id: str
-    merchant_id: str | None
-
-
-def redeliver(transaction: Transaction, requests: Sequence[Redeliver]) -> list[ShownDelivery | DeliveryNotFound]:
+def redeliver(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[ShownDelivery | DeliveryNotFound]:
     """Make deliveries due at once, whatever became of them, with all tries before them; one under way stays so."""
     outcomes: list[ShownDelivery | DeliveryNotFound] = []
     for request in requests:
-        resend_store.resend_one(transaction, request.delivery_id, request.merchant_id)
-        found = resend_store.read_delivery(transaction, request.delivery_id, request.merchant_id)
+        resend_store.resend_one(transaction, request)
+        found = resend_store.read_delivery(transaction, request)
         outcomes.append(found or DeliveryNotFound())
     return outcomes
 
@@ -210,7 +213,7 @@ def redeliver(transaction: Transaction, requests: Sequence[Redeliver]) -> list[S
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which deliveries of an endpoint a page shows; newest first, or those just newer than ``ending_before``."""
 
-    endpoint: EndpointName
+    endpoint: TenantScopedId
     limit: int
     status: str | None = None
     starting_after: str | None = None
@@ -243,9 +246,8 @@ def list_deliveries(
     return outcomes
 
 
-def load_deliveries(transaction: Transaction, requests: Sequence[Redeliver]) -> list[ShownDelivery | DeliveryNotFound]:
+def load_deliveries(
+    transaction: Transaction, requests: Sequence[TenantScopedId]
+) -> list[ShownDelivery | DeliveryNotFound]:
     """Read deliveries with their tries."""
-    return [
-        resend_store.read_delivery(transaction, request.delivery_id, request.merchant_id) or DeliveryNotFound()
-        for request in requests
-    ]
+    return [resend_store.read_delivery(transaction, request) or DeliveryNotFound() for request in requests]

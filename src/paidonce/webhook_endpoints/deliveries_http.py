@@ -19,17 +19,16 @@ from paidonce.http.operation import ResponseSpec, get, post
 from paidonce.http.request import ApiRequest, refuse_two_cursors
 from paidonce.http.responses import JSON, json_response
 from paidonce.idempotency.model import StoredResponse
-from paidonce.merchants.model import Scope
+from paidonce.merchants.model import Scope, Tenant, TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     DeliveryFilter,
-    Redeliver,
     SendTest,
     list_deliveries,
     load_deliveries,
     redeliver,
     send_tests,
 )
-from paidonce.webhook_endpoints.http import TAG, endpoint_name, endpoint_tenant
+from paidonce.webhook_endpoints.http import TAG, endpoint_tenant
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import (
     REDELIVERED_MAX,
@@ -71,7 +70,7 @@ async def send_test_event(request: ApiRequest, _body: EmptyBody) -> Command[Send
     delivery_id = ids.new_id(ids.DELIVERY)
     return Command(
         action=send_tests,
-        params=SendTest(endpoint=endpoint_name(request), delivery_id=delivery_id, origin=request.origin),
+        params=SendTest(endpoint=request.resource, delivery_id=delivery_id, origin=request.origin),
         summarize=summarize_test,
         respond=lambda _endpoint: _respond_with_delivery(request, delivery_id, ACCEPTED),
         respond_again=lambda repeat: _respond_with_delivery(request, repeat.resource_id, ACCEPTED),
@@ -93,7 +92,7 @@ async def get_deliveries(request: ApiRequest, parameters: ListDeliveriesParamete
     """Return a page of an endpoint's deliveries."""
     refuse_two_cursors(parameters.starting_after, parameters.ending_before)
     wanted = DeliveryFilter(
-        endpoint=endpoint_name(request),
+        endpoint=request.resource,
         limit=parameters.limit,
         status=parameters.status,
         starting_after=parameters.starting_after,
@@ -118,8 +117,8 @@ async def get_delivery(request: ApiRequest) -> Response:
     return await _respond_with_delivery(request, request.path_value, 200)
 
 
-async def _delivery_tenant(request: ApiRequest, _body: Fields) -> str:
-    return (await _load_delivery(request, request.path_value)).delivery.merchant_id
+async def _delivery_tenant(request: ApiRequest, _body: Fields) -> Tenant:
+    return (await _load_delivery(request, request.path_value)).tenant
 
 
 @post(
@@ -134,7 +133,7 @@ async def _delivery_tenant(request: ApiRequest, _body: Fields) -> str:
     responses={202: ResponseSpec(description="It is due, or being sent.", schema=DeliveryResponse)},
     errors=[DeliveryNotFound],
 )
-async def redeliver_delivery(request: ApiRequest, _body: EmptyBody) -> Command[Redeliver, ShownDelivery]:
+async def redeliver_delivery(request: ApiRequest, _body: EmptyBody) -> Command[TenantScopedId, ShownDelivery]:
     """Send a delivery again."""
 
     async def respond(shown: ShownDelivery) -> Response:
@@ -145,7 +144,7 @@ async def redeliver_delivery(request: ApiRequest, _body: EmptyBody) -> Command[R
 
     return Command(
         action=redeliver,
-        params=_name(request, request.path_value),
+        params=request.resource,
         summarize=summarize_redelivered,
         respond=respond,
         respond_again=respond_again,
@@ -186,7 +185,7 @@ async def redeliver_range(request: ApiRequest, body: RedeliverRangeBody) -> Comm
         action=redeliver_ranges,
         params=RedeliverRange(
             id=ids.new_id(ids.REDELIVERY),
-            endpoint=endpoint_name(request),
+            endpoint=request.resource,
             from_sequence=body.from_sequence,
             to_sequence=body.to_sequence,
         ),
@@ -208,7 +207,7 @@ async def redeliver_range(request: ApiRequest, body: RedeliverRangeBody) -> Comm
 )
 async def get_redeliveries(request: ApiRequest) -> Response:
     """Return the ranges that are being sent to an endpoint again."""
-    found = await request.service.reader.submit(list_redeliveries, endpoint_name(request))
+    found = await request.service.reader.submit(list_redeliveries, request.resource)
     return json_response(RedeliveryList([redelivery_response(one) for one in found]))
 
 
@@ -232,12 +231,8 @@ def _redelivered(outcome: RangeRedelivered) -> RedeliveredResponse:
     return RedeliveredResponse(outcome.deliveries, outcome.remaining)
 
 
-def _name(request: ApiRequest, delivery_id: str) -> Redeliver:
-    return Redeliver(delivery_id, request.caller.merchant_id)
-
-
 async def _load_delivery(request: ApiRequest, delivery_id: str) -> ShownDelivery:
-    return await request.service.reader.submit(load_deliveries, _name(request, delivery_id))
+    return await request.service.reader.submit(load_deliveries, request.scoped_id(delivery_id))
 
 
 async def _respond_with_delivery(request: ApiRequest, delivery_id: str, status: int) -> Response:

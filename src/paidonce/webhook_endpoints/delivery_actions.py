@@ -9,6 +9,7 @@ import structlog
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints import delivery_store, store
 from paidonce.webhook_endpoints.delivery_store import DeliveryMark, Held, NewTry, Share, Waiting
 from paidonce.webhook_endpoints.message import DueMessage, write_message
@@ -20,7 +21,6 @@ from paidonce.webhook_endpoints.model import (
     Schedule,
     WebhookEndpoint,
 )
-from paidonce.webhook_endpoints.store import EndpointName
 
 log = structlog.get_logger()
 
@@ -73,8 +73,8 @@ def _body(messages: Mapping[str, DueMessage], one: Delivery) -> bytes | None:
         return None
 
 
-def _endpoint_of(one: Delivery) -> EndpointName:
-    return EndpointName(one.endpoint_id, one.merchant_id)
+def _endpoint_of(one: Delivery) -> TenantScopedId:
+    return TenantScopedId(one.endpoint_id, one.merchant_id)
 
 
 def release_deliveries(transaction: Transaction, requests: Sequence[Sequence[Held]]) -> list[None]:
@@ -158,7 +158,7 @@ def _try(request: RecordTry) -> NewTry:
 
 def _follow(transaction: Transaction, requests: Sequence[RecordTry]) -> None:
     """Update whether endpoints are failing, and pause one that is gone or has failed for too long."""
-    by_endpoint: defaultdict[EndpointName, list[RecordTry]] = defaultdict(list)
+    by_endpoint: defaultdict[TenantScopedId, list[RecordTry]] = defaultdict(list)
     for request in requests:
         by_endpoint[_endpoint_of(request.delivery)].append(request)
     while by_endpoint:
@@ -204,5 +204,6 @@ def _paused(endpoint: WebhookEndpoint, requests: Sequence[RecordTry]) -> NewEven
         type=EventType.ENDPOINT_PAUSED,
         cause=Cause.RECEIVER_ANSWER,
         merchant_id=endpoint.merchant_id,
+        mode=endpoint.mode,
         detail=detail,
     )

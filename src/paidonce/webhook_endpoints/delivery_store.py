@@ -15,6 +15,7 @@ from paidonce.database.schema import attempt, checkout, delivery, delivery_try, 
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.message import DueMessage
 from paidonce.webhook_endpoints.model import (
     PLACES_OF_AN_ENDPOINT,
@@ -23,7 +24,6 @@ from paidonce.webhook_endpoints.model import (
     check_transition,
     sources_of,
 )
-from paidonce.webhook_endpoints.store import EndpointName
 
 _COLUMNS: Final = [delivery.c[name] for name in Delivery.__struct_fields__]
 _OPEN: Final = delivery.c.due_at.is_not(None)
@@ -210,6 +210,7 @@ def _messages(dialect: str) -> Select[Any]:
     columns = {
         "delivery_id": delivery.c.id,
         "merchant_id": delivery.c.merchant_id,
+        "mode": event.c.mode,
         "number": delivery.c.number,
         "event_id": event.c.id,
         "type": event.c.type,
@@ -366,12 +367,12 @@ def release_all(transaction: Transaction) -> None:
     transaction.run(_RELEASE_ALL, {"now": transaction.now})
 
 
-def find_deleted(transaction: Transaction, limit: int) -> list[EndpointName]:
+def find_deleted(transaction: Transaction, limit: int) -> list[TenantScopedId]:
     """Find at most ``limit`` deleted endpoints that have open deliveries without a lease."""
-    return [EndpointName(*row) for row in transaction.rows(_DELETED, {"now": transaction.now, "limit": limit})]
+    return [TenantScopedId(*row) for row in transaction.rows(_DELETED, {"now": transaction.now, "limit": limit})]
 
 
-def drop_open(transaction: Transaction, endpoint: EndpointName, *, limit: int) -> None:
+def drop_open(transaction: Transaction, endpoint: TenantScopedId, *, limit: int) -> None:
     """End at most ``limit`` open deliveries of an endpoint that is no more, but for those that are being sent."""
     names = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id}
     transaction.run(_DROP, {**names, "limit": limit, "now": transaction.now})

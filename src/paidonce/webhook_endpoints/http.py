@@ -14,6 +14,7 @@ from paidonce.errors import (
     MerchantNotFound,
     TooManyWebhookEndpoints,
     WebhookEndpointNotFound,
+    WrongMode,
 )
 from paidonce.events.model import EventType
 from paidonce.http.commands import Command, Repeat
@@ -22,7 +23,7 @@ from paidonce.http.operation import ResponseSpec, delete, get, patch, post
 from paidonce.http.request import ApiRequest, refuse_two_cursors
 from paidonce.http.responses import json_response
 from paidonce.idempotency.model import StoredResponse
-from paidonce.merchants.model import Scope
+from paidonce.merchants.model import Scope, Tenant, TenantScopedId
 from paidonce.service import Service
 from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
@@ -43,13 +44,13 @@ from paidonce.webhook_endpoints.schemas import (
     endpoint_response,
 )
 from paidonce.webhook_endpoints.ssrf import UrlRefused
-from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
+from paidonce.webhook_endpoints.store import EndpointFilter
 
 TAG: Final = "Webhooks"
 
 
-async def _create_endpoint_tenant(request: ApiRequest, body: CreateEndpointBody) -> str:
-    return request.merchant_id(body.merchant_id, where="/merchantId")
+async def _create_endpoint_tenant(request: ApiRequest, body: CreateEndpointBody) -> Tenant:
+    return request.tenant(body, where="/merchantId")
 
 
 @post(
@@ -59,9 +60,9 @@ async def _create_endpoint_tenant(request: ApiRequest, body: CreateEndpointBody)
     tenant=_create_endpoint_tenant,
     tag=TAG,
     summary="Create a webhook endpoint",
-    description="From now on every event of the merchant is sent to it at least once, signed as Standard Webhooks "
-    "defines. The response holds the secret that verifies the signatures. It is shown once, and again to a client that "
-    "repeats the call with its `Idempotency-Key`.",
+    description="From now on every event of the merchant in its mode is sent to it at least once, signed as Standard "
+    "Webhooks defines. The response holds the secret that verifies the signatures. It is shown once, and again to a "
+    "client that repeats the call with its `Idempotency-Key`.",
     body=CreateEndpointBody,
     body_required=True,
     body_example={"merchantId": "m123", "url": "https://shop.example/webhooks"},
@@ -74,6 +75,7 @@ async def _create_endpoint_tenant(request: ApiRequest, body: CreateEndpointBody)
     },
     errors=[
         MerchantNotFound,
+        WrongMode,
         WebhookEndpointNotFound,  # The one that its key created before is deleted by now.
         TooManyWebhookEndpoints,
         EncryptionKeyMissing,
@@ -83,11 +85,11 @@ async def create_endpoint(request: ApiRequest, body: CreateEndpointBody) -> Comm
     """Create an endpoint, and show its secret once."""
     service = request.service
     origin = request.origin
-    merchant_id = request.merchant_id(body.merchant_id, where="/merchantId")
-    await request.require_merchant(merchant_id)
+    tenant = request.tenant(body, where="/merchantId")
+    await request.require_merchant(tenant.merchant_id)
     endpoint_id = ids.new_id(ids.ENDPOINT)
     try:
-        secret, sealed = service.webhook_endpoints.make_secret(merchant_id=merchant_id, endpoint_id=endpoint_id)
+        secret, sealed = service.webhook_endpoints.make_secret(merchant_id=tenant.merchant_id, endpoint_id=endpoint_id)
     except EncryptionKeyMissing:
         await _check_url(service, body.url)  # An error that the client can correct comes first.
         raise
@@ -102,7 +104,8 @@ async def create_endpoint(request: ApiRequest, body: CreateEndpointBody) -> Comm
         action=create_endpoints,
         params=CreateEndpoint(
             id=endpoint_id,
-            merchant_id=merchant_id,
+            merchant_id=tenant.merchant_id,
+            mode=tenant.mode,
             url=body.url,
             event_types=_types(body.event_types),
             description=body.description,
@@ -126,14 +129,15 @@ async def create_endpoint(request: ApiRequest, body: CreateEndpointBody) -> Comm
     summary="List webhook endpoints",
     description="Newest first, by pages: pass the last id as `startingAfter` for the next.",
     responses={200: ResponseSpec(description="A page.", schema=EndpointPage)},
+    errors=[WrongMode],
 )
 async def get_endpoints(request: ApiRequest, parameters: ListEndpointsParameters) -> Response:
     """Return a page of endpoints."""
-    merchant_id = request.merchant_id_if_named(parameters.merchant_id)
+    tenant = request.tenant_filter(parameters)
     refuse_two_cursors(parameters.starting_after, parameters.ending_before)
     wanted = EndpointFilter(
         limit=parameters.limit,
-        merchant_id=merchant_id,
+        tenant=tenant,
         starting_after=parameters.starting_after,
         ending_before=parameters.ending_before,
     )
@@ -173,7 +177,7 @@ async def update_endpoint(request: ApiRequest, body: UpdateEndpointBody) -> Resp
     if body.url is not None:
         await _check_url(request.service, body.url)
     change = ChangeEndpoint(
-        name=endpoint_name(request),
+        name=request.resource,
         url=msgspec.UNSET if body.url is None else body.url,
         event_types=msgspec.UNSET if body.event_types is None else _types(body.event_types),
         description=msgspec.UNSET if body.description is None else body.description or None,
@@ -195,13 +199,14 @@ async def update_endpoint(request: ApiRequest, body: UpdateEndpointBody) -> Resp
 )
 async def delete_endpoint(request: ApiRequest) -> Response:
     """Delete an endpoint."""
-    await _change(request.service, ChangeEndpoint(name=endpoint_name(request), deleted=True, origin=request.origin))
+    await _change(request.service, ChangeEndpoint(name=request.resource, deleted=True, origin=request.origin))
     return Response(status_code=204)
 
 
-async def endpoint_tenant(request: ApiRequest, _body: Fields) -> str:
-    """Tell which merchant the endpoint in the path belongs to; raises WebhookEndpointNotFound."""
-    return (await load_endpoint(request)).merchant_id
+async def endpoint_tenant(request: ApiRequest, _body: Fields) -> Tenant:
+    """Tell whose the endpoint in the path is; raises WebhookEndpointNotFound."""
+    endpoint = await load_endpoint(request)
+    return Tenant(endpoint.merchant_id, endpoint.mode)
 
 
 @post(
@@ -233,7 +238,7 @@ async def rotate_secret(request: ApiRequest, body: RotateSecretBody) -> Command[
     return Command(
         action=change_endpoints,
         params=ChangeEndpoint(
-            name=EndpointName(found.id, found.merchant_id),
+            name=TenantScopedId(found.id, found.merchant_id, found.mode),
             secret=sealed,
             overlap_ms=body.overlap_seconds * 1000,
             origin=request.origin,
@@ -255,14 +260,9 @@ def summarize_rotated(_params: object, outcome: WebhookEndpoint) -> StoredRespon
     return StoredResponse(200, f"/webhook-endpoints/{outcome.id}")
 
 
-def endpoint_name(request: ApiRequest, endpoint_id: str | None = None) -> EndpointName:
-    """Name an endpoint, that of the path unless another is given, for this caller alone."""
-    return EndpointName(endpoint_id or request.path_value, request.caller.merchant_id)
-
-
 async def load_endpoint(request: ApiRequest, endpoint_id: str | None = None) -> WebhookEndpoint:
     """Read an endpoint, that of the path unless another is given; raises WebhookEndpointNotFound."""
-    return await request.service.reader.submit(load_endpoints, endpoint_name(request, endpoint_id))
+    return await request.service.reader.submit(load_endpoints, request.scoped_id(endpoint_id or request.path_value))
 
 
 def _respond_created(endpoint: EndpointResponse) -> Response:

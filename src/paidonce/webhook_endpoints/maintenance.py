@@ -12,9 +12,9 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.jobs.poller import Poller
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints import delivery_store, redelivery
 from paidonce.webhook_endpoints.redelivery import RedeliveryName
-from paidonce.webhook_endpoints.store import EndpointName
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class Upkeep(msgspec.Struct, frozen=True):
     """What is to be done now: orders that a step can be taken of, and deleted endpoints that left deliveries open."""
 
     redeliveries: list[RedeliveryName]
-    deleted: list[EndpointName]
+    deleted: list[TenantScopedId]
 
 
 def find_upkeep(transaction: Transaction, requests: Sequence[None]) -> list[Upkeep]:

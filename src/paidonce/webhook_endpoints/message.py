@@ -22,6 +22,7 @@ class DueMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     delivery_id: str
     merchant_id: str
+    mode: str
     number: int
     event_id: str
     type: str
@@ -82,12 +83,15 @@ class RefundPart(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WebhookData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What happened. ``sequence`` counts the merchant's events, ``number`` those sent to this endpoint: no gaps."""
+    """What happened. ``sequence`` counts the merchant's events in this mode, ``number`` those sent to this endpoint: no
+    gaps.
+    """
 
     id: str
     sequence: int
     number: int
     merchant_id: str
+    mode: str
     cause: str
     checkout: CheckoutPart | None
     attempt: AttemptPart | None
@@ -112,6 +116,7 @@ def write_message(due: DueMessage) -> bytes:
         sequence=due.sequence,
         number=due.number,
         merchant_id=due.merchant_id,
+        mode=due.mode,
         cause=due.cause,
         checkout=_checkout(due, what.upper() if thing == "checkout" else None),
         attempt=None if is_refund else _attempt(due),

@@ -14,7 +14,7 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.events.model import EventType
 
-ENDPOINTS_MAX: Final = 16  # Each event of a merchant becomes so many rows at the most.
+ENDPOINTS_MAX: Final = 16  # Of a merchant, in each mode: each event becomes so many rows at the most.
 PLACES_OF_AN_ENDPOINT: Final = 8  # Calls under way at once; one only while the endpoint fails.
 
 MINUTE: Final = 60
@@ -88,10 +88,11 @@ class PauseReason(StrEnum):
 
 
 class WebhookEndpoint(msgspec.Struct, frozen=True):
-    """An endpoint as it stands. ``event_types`` is JSON text; secrets are sealed."""
+    """An endpoint as it stands. ``event_types`` is JSON text; secrets are sealed. It gets events of its ``mode``."""
 
     id: str
     merchant_id: str
+    mode: str
     url: str
     event_types: str | None
     description: str | None

@@ -1,8 +1,8 @@
 """The transactional outbox: the last statements before a commit insert the events, numbered, and their deliveries.
 
-A delivery is inserted for each endpoint of the merchant that subscribes to the event. Merchants are locked from the
-numbering of their events to the commit, so deliveries are numbered without a gap too, and an endpoint gets every event
-after its own creation.
+A delivery is inserted for each endpoint of the merchant, in the mode of the event, that subscribes to it. Merchants are
+locked from the numbering of their events to the commit, so deliveries are numbered without a gap too, and an endpoint
+gets every event of its mode after its own creation.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def write_events_and_deliveries(transaction: Transaction) -> None:
     events = write_events(transaction)
     if not events:
         return
-    subscriptions = subscriptions_of(transaction, sorted({event.merchant_id for event in events}))
+    subscriptions = subscriptions_of(transaction, sorted({event.tenant for event in events}))
     deliveries = list(_deliveries(subscriptions, events, transaction.now))
     insert_deliveries(transaction, deliveries)
     transaction.has_deliveries = bool(deliveries)
@@ -56,7 +56,7 @@ def _deliveries(subscriptions: Iterable[Subscription], events: Sequence[Event], 
         types = read_filter(one.endpoint_id, one.event_types)
         number = one.newest
         for event in events:
-            if event.merchant_id != one.merchant_id:
+            if (event.merchant_id, event.mode) != (one.merchant_id, one.mode):
                 continue
             delivery_id = _named_in(event, one.endpoint_id)
             if delivery_id is None and wants(types, event.type):

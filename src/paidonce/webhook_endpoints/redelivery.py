@@ -17,9 +17,10 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.errors import TooManyRedeliveries, WebhookEndpointNotFound
+from paidonce.events.store import COUNTER_OF
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.webhook_endpoints import resend_store, store
 from paidonce.webhook_endpoints.model import WebhookEndpoint
-from paidonce.webhook_endpoints.store import EndpointName
 
 REDELIVERED_MAX: Final = 10_000  # Events in one range.
 REDELIVERIES_MAX: Final = 8  # Orders of an endpoint that are not carried out yet.
@@ -60,7 +61,7 @@ class RedeliverRange(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    endpoint: EndpointName
+    endpoint: TenantScopedId
     from_sequence: int
     to_sequence: int
 
@@ -85,7 +86,7 @@ _LOCK_MERCHANT: Final = (
     update(merchant)
     .where(merchant.c.id == bindparam("wanted_id"))
     .values(event_sequence=merchant.c.event_sequence)
-    .returning(merchant.c.event_sequence)
+    .returning(*(merchant.c[name].label(mode) for mode, name in COUNTER_OF.items()))
 )
 _DELETE_OF_ENDPOINT: Final = delete(redelivery).where(
     redelivery.c.endpoint_id == bindparam("wanted_id"), redelivery.c.merchant_id == bindparam("of_merchant")
@@ -173,7 +174,7 @@ def _order(transaction: Transaction, request: RedeliverRange) -> RangeOutcome:
     endpoint = store.read_endpoints(transaction, [request.endpoint]).get(request.endpoint)
     if endpoint is None or endpoint.deleted_at is not None:
         return WebhookEndpointNotFound()
-    newest = _lock_merchant(transaction, endpoint.merchant_id)
+    newest = _lock_merchant(transaction, endpoint.merchant_id)[Mode(endpoint.mode)]
     unfinished = read_redeliveries(transaction, endpoint)
     before = next((one for one in unfinished if one.id == request.id), None)
     if before is not None:  # Our own, from a commit whose answer was lost.
@@ -211,12 +212,12 @@ def _step(transaction: Transaction, order: Redelivery, endpoint: WebhookEndpoint
     return msgspec.structs.replace(order, next_sequence=beyond), made
 
 
-def _lock_merchant(transaction: Transaction, merchant_id: str) -> int:
+def _lock_merchant(transaction: Transaction, merchant_id: str) -> dict[Mode, int]:
     """Lock a merchant, as before a commit: nobody else numbers deliveries of its endpoints. Returns the number of its
-    newest event.
+    newest event in each mode.
     """
     rows = transaction.rows(_LOCK_MERCHANT, {"wanted_id": merchant_id})
-    return int(rows[0].event_sequence) if rows else 0
+    return {mode: int(getattr(rows[0], mode)) if rows else 0 for mode in Mode}
 
 
 def read_redeliveries(transaction: Transaction, endpoint: WebhookEndpoint) -> list[Redelivery]:
@@ -226,7 +227,7 @@ def read_redeliveries(transaction: Transaction, endpoint: WebhookEndpoint) -> li
 
 
 def list_redeliveries(
-    transaction: Transaction, names: Sequence[EndpointName]
+    transaction: Transaction, names: Sequence[TenantScopedId]
 ) -> list[list[Redelivery] | WebhookEndpointNotFound]:
     """Read the orders of endpoints that are not carried out yet, oldest first."""
     found = store.read_endpoints(transaction, names)
@@ -263,7 +264,7 @@ def advance_redeliveries(transaction: Transaction, names: Iterable[RedeliveryNam
         wanted = {"wanted": encode_rows([name])}
         # Read again under the lock: another process may have taken the step.
         for order in (Redelivery(*row) for row in transaction.rows(_BY_NAME, wanted)):
-            of = EndpointName(order.endpoint_id, order.merchant_id)
+            of = TenantScopedId(order.endpoint_id, order.merchant_id)
             endpoint = store.read_endpoints(transaction, [of])[of]
             if endpoint.deleted_at is None:
                 after, _ = _step(transaction, order, endpoint)

@@ -12,6 +12,8 @@ from paidonce.database.schema import delivery, delivery_try, event, webhook_endp
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
+from paidonce.merchants.model import Tenant, TenantScopedId
+from paidonce.merchants.scoping import is_tenants, tenant_parameters
 from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, WebhookEndpoint, sources_of, wants
 from paidonce.webhook_endpoints.outbox import insert_deliveries, new_delivery, read_filter
@@ -27,27 +29,30 @@ _TRY_COLUMNS: Final = [delivery_try.c[name] for name in NewTry.__struct_fields__
 
 
 class ShownDelivery(msgspec.Struct, frozen=True):
-    """A delivery with its event's type and number, and its newest tries, oldest first."""
+    """A delivery with its endpoint's mode, its event's type and number, and its newest tries, oldest first."""
 
     delivery: Delivery
+    mode: str
     type: str
     sequence: int
     tries: list[NewTry]
 
+    @property
+    def tenant(self) -> Tenant:
+        """Whose it is: its endpoint's."""
+        return Tenant(self.delivery.merchant_id, self.mode)
 
-_WITH_EVENT: Final = select(*_COLUMNS, event.c.type, event.c.sequence).join(
-    event, (event.c.id == delivery.c.event_id) & (event.c.merchant_id == delivery.c.merchant_id)
+
+_WITH_EVENT: Final = (
+    select(*_COLUMNS, webhook_endpoint.c.mode, event.c.type, event.c.sequence)
+    .join(event, (event.c.id == delivery.c.event_id) & (event.c.merchant_id == delivery.c.merchant_id))
+    .join(
+        webhook_endpoint,
+        (webhook_endpoint.c.id == delivery.c.endpoint_id) & (webhook_endpoint.c.merchant_id == delivery.c.merchant_id),
+    )
 )
-_ONE: Final = _WITH_EVENT.join(
-    webhook_endpoint,
-    (webhook_endpoint.c.id == delivery.c.endpoint_id) & (webhook_endpoint.c.merchant_id == delivery.c.merchant_id),
-).where(
-    delivery.c.id == bindparam("wanted_id"),
-    webhook_endpoint.c.deleted_at.is_(None),
-    or_(
-        bindparam("of_merchant", type_=delivery.c.merchant_id.type).is_(None),
-        delivery.c.merchant_id == bindparam("of_merchant"),
-    ),
+_ONE: Final = _WITH_EVENT.where(
+    delivery.c.id == bindparam("wanted_id"), webhook_endpoint.c.deleted_at.is_(None), is_tenants(webhook_endpoint)
 )
 
 
@@ -109,15 +114,16 @@ _RANGE: Final = (
     )
     .where(
         event.c.merchant_id == bindparam("of_merchant"),
+        event.c.mode == bindparam("of_mode"),
         event.c.sequence.between(bindparam("first"), bindparam("last")),
     )
     .order_by(event.c.sequence)
 )
 
 
-def read_delivery(transaction: Transaction, delivery_id: str, merchant_id: str | None) -> ShownDelivery | None:
-    """Read a delivery with its tries; None where it is not the merchant's, or its endpoint is deleted."""
-    rows = transaction.rows(_ONE, {"wanted_id": delivery_id, "of_merchant": merchant_id})
+def read_delivery(transaction: Transaction, wanted: TenantScopedId) -> ShownDelivery | None:
+    """Read a delivery with its tries; None where its id does not find it, or its endpoint is deleted."""
+    rows = transaction.rows(_ONE, tenant_parameters(wanted))
     return next(iter(_shown(transaction, rows)), None)
 
 
@@ -155,7 +161,7 @@ def _shown(transaction: Transaction, rows: Sequence[NamedRow]) -> list[ShownDeli
     for row in transaction.rows(_TRIES, {"wanted": wanted}):
         one = NewTry(**dict(zip(NewTry.__struct_fields__, row, strict=True)))
         tries[one.delivery_id].append(one)
-    return [ShownDelivery(Delivery(*row[:-2]), row.type, row.sequence, tries[row.id]) for row in rows]
+    return [ShownDelivery(Delivery(*row[:-3]), row.mode, row.type, row.sequence, tries[row.id]) for row in rows]
 
 
 def ids_among(transaction: Transaction, delivery_ids: Iterable[str]) -> set[str]:
@@ -164,9 +170,9 @@ def ids_among(transaction: Transaction, delivery_ids: Iterable[str]) -> set[str]
     return transaction.column(_AMONG, {"wanted": wanted})
 
 
-def resend_one(transaction: Transaction, delivery_id: str, merchant_id: str | None) -> None:
+def resend_one(transaction: Transaction, wanted: TenantScopedId) -> None:
     """Make a delivery due at once, unless it is under way."""
-    rows = transaction.rows(_ONE, {"wanted_id": delivery_id, "of_merchant": merchant_id})
+    rows = transaction.rows(_ONE, tenant_parameters(wanted))
     _resend_all(transaction, [(row.id, row.merchant_id) for row in rows])
 
 
@@ -186,11 +192,12 @@ def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int
     Its merchant is locked: nobody else numbers deliveries of its endpoints.
     """
     types = read_filter(endpoint.id, endpoint.event_types)
-    parameters = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "first": first, "last": last}
-    rows = transaction.rows(_RANGE, parameters)
+    of = TenantScopedId(endpoint.id, endpoint.merchant_id, endpoint.mode)
+    rows = transaction.rows(_RANGE, {**tenant_parameters(of), "first": first, "last": last})
     there = [(row.delivery_id, endpoint.merchant_id) for row in rows if row.delivery_id is not None]
     _resend_all(transaction, there)
-    newest = {one.endpoint_id: one.newest for one in subscriptions_of(transaction, [endpoint.merchant_id])}
+    tenant = Tenant(endpoint.merchant_id, endpoint.mode)
+    newest = {one.endpoint_id: one.newest for one in subscriptions_of(transaction, [tenant])}
     missing = [row.id for row in rows if row.delivery_id is None and wants(types, row.type)]
     insert_deliveries(
         transaction,

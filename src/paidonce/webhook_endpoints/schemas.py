@@ -9,7 +9,8 @@ from paidonce import ids
 from paidonce.clock import Instant, format_instant
 from paidonce.events.model import EventType
 from paidonce.http.fields import Fields
-from paidonce.http.formats import Limit, MerchantId, Text, whole
+from paidonce.http.formats import Limit, Text, whole
+from paidonce.http.tenancy import TenantFields
 from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX, Redelivery
@@ -38,11 +39,10 @@ Description = Annotated[Text, Meta(description="Your own note.")]
 Sequence = Annotated[int, Meta(ge=1, le=2**53, description="The number of an event, as `sequence` tells it.")]
 
 
-class CreateEndpointBody(Fields, frozen=True, kw_only=True):
+class CreateEndpointBody(TenantFields, frozen=True, kw_only=True):
     """A webhook endpoint to create."""
 
     url: WebhookUrl
-    merchant_id: MerchantId | None = None
     event_types: EventTypes | None = None
     description: Description | None = None
 
@@ -79,10 +79,9 @@ class RedeliverRangeBody(Fields, frozen=True, kw_only=True):
     ]
 
 
-class ListEndpointsParameters(Fields, frozen=True, kw_only=True):
+class ListEndpointsParameters(TenantFields, frozen=True, kw_only=True):
     """Which webhook endpoints to list."""
 
-    merchant_id: MerchantId | None = None
     limit: Limit = 10
     starting_after: EndpointId | None = None
     ending_before: EndpointId | None = None
@@ -98,8 +97,9 @@ class ListDeliveriesParameters(Fields, frozen=True, kw_only=True):
 
 
 class EndpointResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A webhook endpoint. ``secret`` is shown when it is created, and again only to a client that repeats that call
-    with its idempotency key; where it can be shown no more, ``secretShownAt`` says when it was.
+    """A webhook endpoint, which gets the events of its ``mode``. ``secret`` is shown when it is created, and again only
+    to a client that repeats that call with its idempotency key; where it can be shown no more, ``secretShownAt`` says
+    when it was.
 
     ``pauseReason`` is ``request`` (you asked for it), ``gone`` (the receiver answered 410) or ``failing`` (three days
     without a success). ``formerSecretUntil``: until then the secret before the newest signs too.
@@ -107,6 +107,7 @@ class EndpointResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     id: str
     merchant_id: str
+    mode: str
     url: str
     event_types: list[str] | None
     description: str | None
@@ -201,6 +202,7 @@ def endpoint_response(
     return EndpointResponse(
         id=endpoint.id,
         merchant_id=endpoint.merchant_id,
+        mode=endpoint.mode,
         url=endpoint.url,
         event_types=msgspec.json.decode(endpoint.event_types) if endpoint.event_types else None,
         description=endpoint.description,

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, func, or_, select, update
+from sqlalchemy import Select, Update, func, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
+from paidonce.merchants.model import Tenant, TenantFilter, TenantScopedId, pick_visible
+from paidonce.merchants.scoping import is_found, wanted_ids
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 
 _COLUMNS: Final = [webhook_endpoint.c[name] for name in WebhookEndpoint.__struct_fields__]
@@ -29,24 +31,13 @@ _CHANGING: Final[dict[str, type[str] | type[int]]] = {
 }
 
 
-class EndpointName(msgspec.Struct, frozen=True):
-    """An endpoint as a caller names it; without a merchant the caller may name everybody's."""
-
-    id: str
-    merchant_id: str | None
-
-
 def _insert(dialect: str) -> ReturningInsert[Any]:
     statement = insert_json_rows(dialect, webhook_endpoint, *WebhookEndpoint.__struct_fields__)
     return statement.on_conflict_do_nothing(index_elements=["id", "merchant_id"]).returning(webhook_endpoint.c.id)
 
 
 def _by_name(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
-    return select(*_COLUMNS).where(
-        webhook_endpoint.c.id == wanted.c.id,
-        or_(wanted.c.merchant_id.is_(None), webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
-    )
+    return select(*_COLUMNS).where(is_found(webhook_endpoint, wanted_ids(dialect)))
 
 
 def _change(dialect: str) -> Update:
@@ -60,8 +51,8 @@ def _change(dialect: str) -> Update:
     return statement.values(version=webhook_endpoint.c.version + 1, **changes).returning(webhook_endpoint.c.id)
 
 
-def _of_merchants(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
+def _of_tenants(dialect: str) -> Select[Any]:
+    wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str)
     newest = (
         select(func.max(delivery.c.number))
         .where(
@@ -72,15 +63,20 @@ def _of_merchants(dialect: str) -> Select[Any]:
     return select(
         webhook_endpoint.c.id,
         webhook_endpoint.c.merchant_id,
+        webhook_endpoint.c.mode,
         webhook_endpoint.c.event_types,
         func.coalesce(newest, 0).label("newest"),
-    ).where(webhook_endpoint.c.merchant_id == wanted.c.id, webhook_endpoint.c.deleted_at.is_(None))
+    ).where(
+        webhook_endpoint.c.merchant_id == wanted.c.merchant_id,
+        webhook_endpoint.c.mode == wanted.c.mode,
+        webhook_endpoint.c.deleted_at.is_(None),
+    )
 
 
 _INSERT: Final = Statement(_insert)
 _BY_NAME: Final = Statement(_by_name)
 _CHANGE: Final = Statement(_change)
-_OF_MERCHANTS: Final = Statement(_of_merchants)
+_OF_TENANTS: Final = Statement(_of_tenants)
 _ALL: Final = select(*_COLUMNS).where(webhook_endpoint.c.deleted_at.is_(None)).order_by(webhook_endpoint.c.id)
 
 
@@ -89,8 +85,14 @@ class Subscription(msgspec.Struct, frozen=True):
 
     endpoint_id: str
     merchant_id: str
+    mode: str
     event_types: str | None
     newest: int
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose events it gets."""
+        return Tenant(self.merchant_id, self.mode)
 
 
 def insert_endpoints(transaction: Transaction, endpoints: Iterable[WebhookEndpoint]) -> set[str]:
@@ -98,16 +100,11 @@ def insert_endpoints(transaction: Transaction, endpoints: Iterable[WebhookEndpoi
     return transaction.column(_INSERT, {"rows": encode_rows(endpoints)})
 
 
-def read_endpoints(transaction: Transaction, names: Iterable[EndpointName]) -> dict[EndpointName, WebhookEndpoint]:
-    """Read endpoints, deleted ones too; those that are not the namer's are left out."""
+def read_endpoints(transaction: Transaction, names: Iterable[TenantScopedId]) -> dict[TenantScopedId, WebhookEndpoint]:
+    """Read endpoints, deleted ones too; those that are missing, or that their id does not find, are left out."""
     wanted = list(names)
     rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(wanted)})
-    found = {one.id: one for one in (WebhookEndpoint(*row) for row in rows)}
-    return {
-        name: found[name.id]
-        for name in wanted
-        if name.id in found and name.merchant_id in (None, found[name.id].merchant_id)
-    }
+    return pick_visible(wanted, {one.id: one for one in (WebhookEndpoint(*row) for row in rows)})
 
 
 def change_endpoints(transaction: Transaction, endpoints: Sequence[WebhookEndpoint]) -> set[str]:
@@ -117,10 +114,9 @@ def change_endpoints(transaction: Transaction, endpoints: Sequence[WebhookEndpoi
     return transaction.column(_CHANGE, {"wanted": encode_rows(endpoints)})
 
 
-def subscriptions_of(transaction: Transaction, merchant_ids: Iterable[str]) -> list[Subscription]:
-    """Read what the endpoints of merchants want to hear of."""
-    wanted = encode_rows({"id": one} for one in merchant_ids)
-    rows = transaction.rows(_OF_MERCHANTS, {"wanted": wanted})
+def subscriptions_of(transaction: Transaction, tenants: Iterable[Tenant]) -> list[Subscription]:
+    """Read what the endpoints of merchants want to hear of, each in one mode."""
+    rows = transaction.rows(_OF_TENANTS, {"wanted": encode_rows(tenants)})
     return [Subscription(*row) for row in rows]
 
 
@@ -128,7 +124,7 @@ class EndpointFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which endpoints a page shows: newest first, or, with ``ending_before``, those just newer than an id."""
 
     limit: int
-    merchant_id: str | None = None
+    tenant: TenantFilter = TenantFilter()
     starting_after: str | None = None
     ending_before: str | None = None
 
@@ -138,8 +134,10 @@ def read_page(transaction: Transaction, wanted: EndpointFilter) -> tuple[list[We
     backwards = wanted.ending_before is not None
     order = webhook_endpoint.c.id.asc() if backwards else webhook_endpoint.c.id.desc()
     statement = _ALL.order_by(None).order_by(order).limit(wanted.limit + 1)
-    if wanted.merchant_id is not None:
-        statement = statement.where(webhook_endpoint.c.merchant_id == wanted.merchant_id)
+    if wanted.tenant.merchant_id is not None:
+        statement = statement.where(webhook_endpoint.c.merchant_id == wanted.tenant.merchant_id)
+    if wanted.tenant.mode is not None:
+        statement = statement.where(webhook_endpoint.c.mode == wanted.tenant.mode)
     if wanted.starting_after is not None:
         statement = statement.where(webhook_endpoint.c.id < wanted.starting_after)
     if wanted.ending_before is not None:

@@ -19,11 +19,11 @@ from paidonce.checkouts.actions import (
     load_timelines,
 )
 from paidonce.checkouts.model import Checkout, NewCheckout
-from paidonce.checkouts.store import CheckoutFilter
+from paidonce.checkouts.store import CheckoutFilter, CheckoutKey
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState
 from paidonce.events.model import Origin
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import TenantFilter, TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import Settled, record_evidence
@@ -58,6 +58,7 @@ def test_what_is_created_is_what_was_asked_for_and_what_is_read_back(payments: P
     expected = Checkout(
         id="chk_1",
         merchant_id="m",
+        mode="test",
         idempotency_key="key_1",
         amount=4321,
         currency="EUR",
@@ -116,8 +117,30 @@ def test_two_merchants_with_the_same_key_get_each_their_own(payments: Payments) 
         create_checkouts, command("1", idempotency_key="k"), command("2", idempotency_key="k", merchant_id="n")
     )
     assert (type(mine), type(theirs)) == (Created, Created)
-    found = payments.do(load_checkouts_by_key, ("n", "k"), ("m", "k"), ("m", "other"), ("o", "k"))
-    assert found == [theirs.checkout, mine.checkout, None, None]
+    asked = (("n", "k"), ("m", "k"), ("m", "other"), ("o", "k"))
+    keys = [CheckoutKey(merchant_id, "test", key) for merchant_id, key in asked]
+    assert payments.do(load_checkouts_by_key, *keys) == [theirs.checkout, mine.checkout, None, None]
+
+
+def test_the_same_key_in_both_modes_is_two_checkouts_in_one_batch_and_after_it(payments: Payments) -> None:
+    batch = [command("1", idempotency_key="k"), command("2", idempotency_key="k", mode="live", amount=1)]
+    test, live = payments.do(create_checkouts, *batch)
+    assert (type(test), type(live)) == (Created, Created)
+    assert (test.checkout.mode, live.checkout.mode) == ("test", "live")
+    again = payments.do(create_checkouts, command("3", idempotency_key="k", mode="live", amount=1))
+    assert again == [Replayed(live.checkout)]
+    found = payments.do(load_checkouts_by_key, *(CheckoutKey("m", mode, "k") for mode in ("live", "test")))
+    assert found == [live.checkout, test.checkout]
+
+
+def test_a_checkout_of_one_mode_is_not_there_for_the_other(payments: Payments) -> None:
+    payments.do(create_checkouts, command("1", mode="live"))
+    live, test, either = (TenantScopedId("chk_1", "m", mode) for mode in ("live", "test", None))
+    assert payments.checkout(live) == payments.checkout(either)
+    for action in (load_checkouts, load_timelines):
+        assert [type(one) for one in payments.do(action, test)] == [CheckoutNotFound]
+    assert [type(one) for one in payments.do(cancel_checkouts, CancelCheckout(test))] == [CheckoutNotFound]
+    assert [one.mode for one in payments.events(live)] == ["live"]
 
 
 def test_a_batch_that_runs_again_after_a_lost_commit_finds_what_it_created(payments: Payments) -> None:
@@ -324,7 +347,8 @@ def test_what_another_process_moves_meanwhile_does_not_expire(payments: Payments
 
 
 def ids_of(payments: Payments, **wanted: AnyValue) -> tuple[list[str], bool]:
-    (page,) = payments.do(list_checkouts, CheckoutFilter(**{"limit": 10, **wanted}))
+    tenant = TenantFilter(wanted.pop("merchant_id", None), wanted.pop("mode", None))
+    (page,) = payments.do(list_checkouts, CheckoutFilter(**{"limit": 10, "tenant": tenant, **wanted}))
     found, has_more = page
     return [one.id.removeprefix("chk_") for one in found], has_more
 
@@ -335,7 +359,9 @@ def listed(payments: Payments) -> Payments:
     paid.
     """
     for number in range(1, 6):
-        payments.create(str(number), merchant_id="m" if number % 2 else "n")
+        payments.create(
+            str(number), merchant_id="m" if number % 2 else "n", mode="live" if number in (1, 2) else "test"
+        )
         payments.now += 1000
     payments.do(cancel_checkouts, CancelCheckout(TenantScopedId("chk_3", "m")))
     payments.pay(TenantScopedId("chk_5", "m"))
@@ -352,6 +378,12 @@ def listed(payments: Payments) -> Payments:
         ({"merchant_id": "m"}, "531", False),
         ({"merchant_id": "m", "limit": 2}, "53", True),
         ({"merchant_id": "o"}, "", False),
+        ({"merchant_id": "m", "mode": "live"}, "1", False),
+        ({"merchant_id": "m", "mode": "test"}, "53", False),
+        ({"merchant_id": "m", "mode": "test", "limit": 1}, "5", True),
+        ({"mode": "live"}, "21", False),
+        ({"merchant_id": "m", "limit": 1, "starting_after": "chk_3"}, "1", False),
+        ({"merchant_id": "m", "limit": 1, "ending_before": "chk_1"}, "3", True),
         ({"status": "PENDING"}, "421", False),
         ({"status": "CANCELED"}, "3", False),
         ({"merchant_id": "n", "status": "CANCELED"}, "", False),
@@ -381,7 +413,7 @@ def test_a_list_shows_each_checkout_as_it_is_read_by_itself(listed: Payments) ->
 
 
 def test_of_several_pages_each_is_its_own(listed: Payments) -> None:
-    pages = listed.do(list_checkouts, CheckoutFilter(limit=1), CheckoutFilter(limit=9, merchant_id="n"))
+    pages = listed.do(list_checkouts, CheckoutFilter(limit=1), CheckoutFilter(limit=9, tenant=TenantFilter("n")))
     assert [([one.id for one in page], more) for page, more in pages] == (
         [(["chk_5"], True), (["chk_4", "chk_2"], False)]
     )

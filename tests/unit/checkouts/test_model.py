@@ -36,6 +36,7 @@ REQUEST = NewCheckout(
 STORED = Checkout(
     id="chk_0",
     merchant_id="m123",
+    mode="test",
     idempotency_key="abc123",
     amount=1000,
     currency="USD",
@@ -60,6 +61,7 @@ def move(source: CheckoutStatus, target: CheckoutStatus) -> CheckoutTransition:
     return CheckoutTransition(
         checkout_id="chk_1",
         merchant_id="m123",
+        mode="test",
         source=source,
         target=target,
         seen_attempt_id=None,

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from paidonce.checkouts import store
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
 from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.schema import checkout
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutNotFound
@@ -31,8 +32,8 @@ def test_of_the_checkouts_of_a_merchant_only_those_with_the_wanted_keys_are_read
     for name in ("1", "2", "3"):
         payments.create(name)
     with payments.database.read() as transaction:
-        found = store.read_by_key(transaction, [("m", "1"), ("m", "3"), ("m", "missing")])
-    assert {key: one.id for key, one in found.items()} == {("m", "1"): "chk_1", ("m", "3"): "chk_3"}
+        found = store.read_by_key(transaction, [CheckoutKey("m", "test", one) for one in ("1", "3", "missing")])
+    assert {key.idempotency_key: one.id for key, one in found.items()} == {"1": "chk_1", "3": "chk_3"}
 
 
 @pytest.mark.parametrize("ending_before", [None, "chk_0"])

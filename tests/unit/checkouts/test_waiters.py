@@ -14,6 +14,7 @@ from tests.proof.virtual_time import VirtualLoop, run
 PROCESSING = Checkout(
     id="chk_1",
     merchant_id="m",
+    mode="test",
     idempotency_key="k",
     amount=1000,
     currency="USD",

@@ -12,7 +12,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import Keyring, read_keys
-from paidonce.idempotency.model import Claim
+from paidonce.idempotency.model import Claim, ScopedKey
 from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.idempotency.store import claim_keys, read_secrets
 from paidonce.ids import new_id, secret_bytes
@@ -51,7 +51,7 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
     ring = Keyring(lambda: read_keys(new), draw=secret_bytes)
     with database.read() as transaction:
         rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
-        kept = read_secrets(transaction, after=("", ""), limit=COUNT + 1)
+        kept = read_secrets(transaction, after=ScopedKey("", "", ""), limit=COUNT + 1)
         accounts = read_all_accounts(transaction, after="", limit=COUNT + 1)
     assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
     assert [open_stored_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
@@ -101,12 +101,13 @@ def add_accounts(database: Database, keys: Sequence[bytes]) -> None:
 def keep_secrets(database: Database, keys: Sequence[bytes]) -> None:
     """Store secrets with idempotency keys of several merchants."""
     ring = Keyring(lambda: keys, draw=secret_bytes)
-    names = [(f"m{number // 10}", f"k{number % 10}") for number in range(COUNT)]
+    names = [
+        ScopedKey(f"m{number // 10}", "live" if number % 2 else "test", f"k{number % 10}") for number in range(COUNT)
+    ]
     claims = [
         Claim(
             id=new_id("clm"),
-            merchant_id=name[0],
-            key=name[1],
+            name=name,
             path="/",
             fields={},
             retention_ms=1,

@@ -33,7 +33,13 @@ def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequenc
         transaction.run(text("INSERT INTO kept VALUES (:number)"), {"number": number})
         merchant = f"m{number % 2}"
         transaction.events.append(
-            NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id=merchant, checkout_id="chk")
+            NewEvent(
+                type=EventType.CHECKOUT_CREATED,
+                cause=Cause.REQUEST,
+                merchant_id=merchant,
+                mode="test",
+                checkout_id="chk",
+            )
         )
     return requests
 
@@ -89,7 +95,7 @@ async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
         "nameless": shown(nameless),
         "in_other_process": pid != os.getpid(),
         "last": [task.result() for task in last],
-        "notified_merchants": sorted({merchant for one in news for merchant in one.merchant_ids}),
+        "notified_merchants": sorted({tenant.merchant_id for one in news for tenant in one.tenants}),
     }
 
 

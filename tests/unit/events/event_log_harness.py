@@ -16,6 +16,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 from paidonce.events.feed import Feed, Follower
 from paidonce.events.store import write_events
+from paidonce.merchants.model import Tenant
 
 SECONDS_MAX: Final = 90.0
 
@@ -40,8 +41,10 @@ class EventLogHarness:
         if is_notified:
             self.writer.add_commit_listener(self.feed.committed)
 
-    async def happen(self, count: int, *, merchants: Iterable[str] = ("m1",), at_once: int = 16) -> None:
-        """Create this many events for each merchant."""
+    async def happen(
+        self, count: int, *, merchants: Iterable[str] = ("m1",), modes: Iterable[str] = ("test",), at_once: int = 16
+    ) -> None:
+        """Create this many events for each merchant in each mode."""
         commands = [
             NewCheckout(
                 id=ids.new_id(ids.CHECKOUT),
@@ -49,9 +52,11 @@ class EventLogHarness:
                 idempotency_key=ids.new_id("key"),
                 amount=1000,
                 currency="USD",
+                mode=mode,
             )
             for _ in range(count)
             for merchant in merchants
+            for mode in modes
         ]
         for start in range(0, len(commands), at_once):
             await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in commands[start:][:at_once]))
@@ -73,17 +78,19 @@ class EventLogHarness:
             await asyncio.wait_for(enough.wait(), SECONDS_MAX)
         return asked
 
-    async def join(self, after: int, merchant: str = "m1") -> "FollowerLog":
-        return FollowerLog(self.feed, merchant, after, await self.feed.newest(merchant))
+    async def join(self, after: int, merchant: str = "m1", mode: str = "test") -> "FollowerLog":
+        tenant = Tenant(merchant, mode)
+        return FollowerLog(self.feed, tenant, after, await self.feed.newest(tenant))
 
 
 class FollowerLog:
     """The events that a follower has received, in order."""
 
-    def __init__(self, feed: Feed, merchant: str, after: int, newest: int) -> None:
-        self._context = feed.follow(merchant, after=after, newest=newest)
+    def __init__(self, feed: Feed, tenant: Tenant, after: int, newest: int) -> None:
+        self._context = feed.follow(tenant, after=after, newest=newest)
         self.follower: Follower = self._context.__enter__()
         self.sequences: list[int] = []
+        self.modes: set[str] = set()
 
     async def until(self, sequence: int) -> list[int]:
         """Read until an event with this number was received."""
@@ -93,7 +100,9 @@ class FollowerLog:
         return self.sequences
 
     async def read(self) -> None:
-        self.sequences += [event.sequence for event in await self.follower.read(seconds=SECONDS_MAX)]
+        events = await self.follower.read(seconds=SECONDS_MAX)
+        self.sequences += [event.sequence for event in events]
+        self.modes |= {event.mode for event in events}
 
     def leave(self) -> None:
         self._context.__exit__(None, None, None)

@@ -1,7 +1,7 @@
 """Following the event log on both databases: no event is missed or repeated, and nothing is buffered for a follower."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +12,10 @@ from paidonce.errors import Overloaded
 from paidonce.events.actions import EventsAfter, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
+from paidonce.merchants.model import Tenant
 from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
+
+TENANT: Final = Tenant("m1", "test")
 
 
 async def test_pages_have_neither_gap_nor_repeat_while_writers_write(migrated_database_url: str) -> None:
@@ -20,7 +23,7 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(migrated_da
         writing = asyncio.create_task(harness.happen(60, merchants=["m1", "m2"]))
         read: list[int] = []
         while len(read) < 60:
-            wanted = EventFilter(merchant_id="m1", limit=7, after=read[-1] if read else 0)
+            wanted = EventFilter(tenant=TENANT, limit=7, after=read[-1] if read else 0)
             page, has_more = await harness.reader.submit(list_events, wanted)
             assert has_more <= (len(page) == 7)
             read += [event.sequence for event in page]
@@ -57,16 +60,16 @@ async def test_an_event_that_is_committed_just_before_a_follower_joins_is_sent_a
     migrated_database_url: str,
 ) -> None:
     async with event_log_harness(migrated_database_url) as harness:
-        newest = await harness.feed.newest("m1")
+        newest = await harness.feed.newest(TENANT)
         await harness.happen(1)  # Nobody follows yet: the feed takes no note of it.
-        assert await FollowerLog(harness.feed, "m1", 0, newest).until(1) == [1]
+        assert await FollowerLog(harness.feed, TENANT, 0, newest).until(1) == [1]
 
 
 async def test_one_wake_is_enough_for_more_than_one_read_brings(migrated_database_url: str) -> None:
     async with event_log_harness(migrated_database_url, is_notified=False) as harness:
         follower = await harness.join(0)
         await harness.happen(3 * RECENT_MAX, at_once=64)
-        harness.feed.committed(CommitNotice(frozenset({"m1"})))
+        harness.feed.committed(CommitNotice(frozenset({TENANT})))
         assert await follower.until(3 * RECENT_MAX) == list(range(1, 3 * RECENT_MAX + 1))
 
 
@@ -85,7 +88,7 @@ async def test_commits_of_another_process_are_sent_while_this_one_keeps_committi
 
         async def ring() -> None:
             while True:
-                harness.feed.committed(CommitNotice(frozenset({"m1"})))
+                harness.feed.committed(CommitNotice(frozenset({TENANT})))
                 await asyncio.sleep(0)
 
         ringing = asyncio.create_task(ring())

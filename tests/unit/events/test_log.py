@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import update
 
 from paidonce.database.engine import Database, open_database
+from paidonce.database.schema import event
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import EventNotFound
 from paidonce.events.actions import EventsAfter, list_events, load_events, load_events_after, load_newest_sequences
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import EventFilter, ReadPosition, write_events
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Tenant, TenantScopedId
 from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000
@@ -24,22 +26,39 @@ class EventLog:
         self.database: Database = open_database(parse_database_url(url), clock=lambda: NOW, before_commit=write_events)
         make_schema(self.database)
 
-    def append(self, *merchant_ids: str, kind: EventType = EventType.ENDPOINT_CREATED, **more: Any) -> None:  # noqa: ANN401 - the event's fields
+    def append(
+        self,
+        *merchant_ids: str,
+        kind: EventType = EventType.ENDPOINT_CREATED,
+        mode: str = "test",
+        **more: Any,  # noqa: ANN401 - the event's fields
+    ) -> None:
         with self.database.write() as transaction:
             transaction.events.extend(
-                NewEvent(type=kind, cause=Cause.REQUEST, merchant_id=one, **more) for one in merchant_ids
+                NewEvent(type=kind, cause=Cause.REQUEST, merchant_id=one, mode=mode, **more) for one in merchant_ids
             )
 
     def ask(self, action: Callable[[Transaction, Any], Sequence[Any]], *requests: object) -> list[Any]:
         with self.database.read() as transaction:
             return list(action(transaction, requests))
 
-    def page(self, merchant_id: str = "m1", *, limit: int = 100, **wanted: Any) -> tuple[list[int], bool]:  # noqa: ANN401 - the filter's fields
-        ((found, more),) = self.ask(list_events, EventFilter(merchant_id=merchant_id, limit=limit, **wanted))
+    def page(
+        self,
+        merchant_id: str = "m1",
+        mode: str = "test",
+        *,
+        limit: int = 100,
+        **wanted: Any,  # noqa: ANN401 - the filter's fields
+    ) -> tuple[list[int], bool]:
+        tenant = Tenant(merchant_id, mode)
+        ((found, more),) = self.ask(list_events, EventFilter(tenant=tenant, limit=limit, **wanted))
         return [one.sequence for one in found], more
 
-    def events(self, merchant_id: str = "m1") -> list[Event]:
-        ((found, _),) = self.ask(list_events, EventFilter(merchant_id=merchant_id, limit=100))
+    def newest(self, *merchant_ids: str, mode: str = "test") -> list[int]:
+        return self.ask(load_newest_sequences, *(Tenant(one, mode) for one in merchant_ids))
+
+    def events(self, merchant_id: str = "m1", mode: str = "test") -> list[Event]:
+        ((found, _),) = self.ask(list_events, EventFilter(tenant=Tenant(merchant_id, mode), limit=100))
         return list(found)
 
 
@@ -54,12 +73,26 @@ def test_each_merchants_events_are_numbered_from_one_without_a_gap_also_within_o
     log.append("m2", "m1", "m2", "m1", "m2")
     log.append("m1")
     assert (log.page("m1"), log.page("m2")) == (([1, 2, 3], False), ([1, 2, 3], False))
-    assert log.ask(load_newest_sequences, "m1", "m2", "nobody") == [3, 3, 0]
+    assert log.newest("m1", "m2", "nobody") == [3, 3, 0]
+
+
+def test_each_mode_of_a_merchant_has_its_own_numbers_without_a_gap(log: EventLog) -> None:
+    log.append("m1", "m1")
+    log.append("m1", "m2", "m1", mode="live")
+    with log.database.write() as transaction:  # Both modes in one commit.
+        transaction.events.extend(
+            NewEvent(type=EventType.ENDPOINT_CREATED, cause=Cause.REQUEST, merchant_id="m1", mode=mode)
+            for mode in ("live", "test", "live")
+        )
+    assert (log.page("m1", "test"), log.page("m1", "live")) == (([1, 2, 3], False), ([1, 2, 3, 4], False))
+    assert log.newest("m1", "m2") == [3, 0]
+    assert log.newest("m1", "m2", mode="live") == [4, 1]
+    assert {one.mode for one in log.events("m1", "live")} == {"live"}
 
 
 def test_a_commit_without_events_numbers_nothing(log: EventLog) -> None:
     log.append()
-    assert (log.ask(load_newest_sequences, "m1"), log.events()) == ([0], [])
+    assert (log.newest("m1"), log.events()) == ([0], [])
 
 
 def test_an_event_keeps_what_it_was_given(log: EventLog) -> None:
@@ -112,15 +145,30 @@ def test_an_event_is_found_only_by_its_merchant_and_by_an_operator(log: EventLog
 
 def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_asked_for(log: EventLog) -> None:
     log.append(*["m1"] * 5, *["m2"] * 5, "m3")
-    seen = [ReadPosition("m1", 1), ReadPosition("m2", 4), ReadPosition("m3", 1), ReadPosition("nobody", 0)]
+    log.append(*["m1"] * 3, mode="live")
+    positions = {"m1": 1, "m2": 4, "m3": 1, "nobody": 0}
+    seen = [ReadPosition(merchant_id, "test", number) for merchant_id, number in positions.items()]
     (found,) = log.ask(load_events_after, EventsAfter(seen, 3))
     assert [(one.merchant_id, one.sequence) for one in found] == [("m1", 2), ("m1", 3), ("m1", 4), ("m2", 5)]
+
+
+def test_reading_on_goes_beyond_numbers_that_are_missing(log: EventLog) -> None:
+    """Events that became live at an upgrade are missing among those of test mode."""
+    log.append(*["m1"] * 12)
+    with log.database.writes.begin() as connection:
+        connection.execute(update(event).where(event.c.sequence.between(2, 10)).values(mode="live"))
+    (test,) = log.ask(load_events_after, EventsAfter([ReadPosition("m1", "test", 1)], 3))
+    (live,) = log.ask(load_events_after, EventsAfter([ReadPosition("m1", "live", 0)], 3))
+    assert [one.sequence for one in test] == [11, 12]
+    assert [one.sequence for one in live] == [2, 3, 4]
 
 
 def test_a_transaction_that_fails_leaves_no_event_and_no_gap(log: EventLog) -> None:
     def append_and_fail() -> None:
         with log.database.write() as transaction:
-            transaction.events.append(NewEvent(type=EventType.ENDPOINT_CREATED, cause=Cause.REQUEST, merchant_id="m1"))
+            transaction.events.append(
+                NewEvent(type=EventType.ENDPOINT_CREATED, cause=Cause.REQUEST, merchant_id="m1", mode="test")
+            )
             write_events(transaction)
             raise ZeroDivisionError
 

@@ -13,6 +13,7 @@ from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.model import Event
 from paidonce.events.streaming import EventStream, Pace
 from paidonce.http.rate_limits import LISTS_AT_ONCE, RateLimiter, RateLimitState, make_rate_limiter
+from paidonce.merchants.model import Tenant
 from paidonce.settings import Settings
 from tests.unit.events.event_log_harness import SECONDS_MAX, EventLogHarness, event_log_harness
 
@@ -67,7 +68,7 @@ def streaming(
     limits: RateLimiter | None = None,
 ) -> Iterator[tuple[Client, "asyncio.Task[None]"]]:
     client = Client()
-    follow = partial(harness.feed.follow, "m1", after=after, newest=newest)
+    follow = partial(harness.feed.follow, Tenant("m1", "test"), after=after, newest=newest)
     visit = RateLimitState(limits or make_rate_limiter(Settings()), ADDRESS)
     stream = EventStream(follow, types=types, pace=pace, rate_limit=visit)
     task = asyncio.ensure_future(stream({}, client.receive, client.send))
@@ -160,9 +161,9 @@ async def test_followers_that_are_far_behind_read_in_turns_and_disconnected_ones
         read_history = harness.feed.read_history
         positions: list[int] = []
 
-        async def noted(merchant_id: str, position: int) -> list[Event]:
+        async def noted(tenant: Tenant, position: int) -> list[Event]:
             positions.append(position)
-            return await read_history(merchant_id, position)
+            return await read_history(tenant, position)
 
         with (
             patch.object(harness.feed, "read_history", noted),

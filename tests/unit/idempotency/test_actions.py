@@ -28,7 +28,7 @@ from paidonce.idempotency.actions import (
     load_idempotency_records,
     with_idempotency,
 )
-from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, StoredResponse
+from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, ScopedKey, StoredResponse
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import expiry
 from paidonce.payments.expiry import DELETE_INTERVAL_MS
@@ -111,13 +111,18 @@ def harness(migrated_database_url: str) -> Iterator[RefundHarness]:
 
 
 def keyed(
-    checkout_id: str, amount: int = 100, key: str = "k", path: str = "/refunds", merchant_id: str = "m"
+    checkout_id: str,
+    amount: int = 100,
+    key: str = "k",
+    path: str = "/refunds",
+    *,
+    merchant_id: str = "m",
+    mode: str = "test",
 ) -> ClaimedRequest:
     command = StartRefund(attempt_id=ids.new_id(ids.REFUND), checkout=TenantScopedId(checkout_id, None), amount=amount)
     claim = Claim(
         id=ids.new_id(ids.CLAIM),
-        merchant_id=merchant_id,
-        key=key,
+        name=ScopedKey(merchant_id, mode, key),
         path=path,
         fields={"amount": str(amount), "reason": "x"},
         retention_ms=30 * DAY_MS,
@@ -149,24 +154,21 @@ def test_another_body_or_path_is_refused_by_name_in_one_batch_and_after_it(harne
     assert harness.refunds() == 1
 
 
-def test_other_keys_and_other_merchants_do_not_know_each_other(harness: RefundHarness) -> None:
+def test_other_keys_other_merchants_and_other_modes_do_not_know_each_other(harness: RefundHarness) -> None:
     checkout_id = harness.paid()
-    mine, theirs = keyed(checkout_id), keyed(checkout_id)
-    theirs = ClaimedRequest(theirs.request, Claim(**{**_fields(theirs.claim), "merchant_id": "another"}))
-    assert kinds(harness.refund(mine, theirs, keyed(checkout_id, key="another"))) == ["Started"] * 3
+    others: list[dict[str, Any]] = [{}, {"merchant_id": "another"}, {"mode": "live"}, {"key": "another"}]
+    assert kinds(harness.refund(*(keyed(checkout_id, **other) for other in others))) == ["Started"] * 4
+    assert kinds(harness.refund(*(keyed(checkout_id, **other) for other in others))) == ["AlreadyProcessed"] * 4
 
 
-def test_two_merchants_with_the_same_key_each_read_back_their_own_answer(harness: RefundHarness) -> None:
+def test_two_merchants_and_two_modes_with_the_same_key_each_read_back_their_own_answer(harness: RefundHarness) -> None:
     mine, theirs = harness.paid("1"), harness.paid("2")
-    requests = [keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another")]
-    together = harness.refund(*requests)
-    again = harness.refund(keyed(mine, merchant_id="m"), keyed(theirs, merchant_id="another"))
+    requests = [(mine, "m", "test"), (theirs, "another", "test"), (mine, "m", "live")]
+    together, again = (
+        harness.refund(*(keyed(paid, merchant_id=whose, mode=mode) for paid, whose, mode in requests)) for _ in range(2)
+    )
     assert [one.record.attempt_id for one in again] == [one.attempt.id for one in together]
-    assert len({one.record.attempt_id for one in again}) == 2
-
-
-def _fields(claim: Claim) -> dict[str, Any]:
-    return {name: getattr(claim, name) for name in claim.__struct_fields__}
+    assert len({one.record.attempt_id for one in again}) == 3
 
 
 def test_what_fails_keeps_no_key_and_the_next_with_the_key_may_succeed(harness: RefundHarness) -> None:
@@ -216,7 +218,9 @@ def test_expired_keys_are_forgotten_a_batch_at_a_time_the_oldest_first(harness: 
 def test_what_became_of_a_key_can_be_asked(harness: RefundHarness) -> None:
     checkout_id = harness.paid()
     (refund,) = harness.refund(keyed(checkout_id))
-    found, missing = harness.do(load_idempotency_records, ("m", "k"), ("another", "k"))
+    found, missing = harness.do(
+        load_idempotency_records, ScopedKey("m", "test", "k"), ScopedKey("another", "test", "k")
+    )
     assert (found.attempt_id, found.path, found.expires_at) == (refund.attempt.id, "/refunds", NOW + 30 * DAY_MS)
     assert missing is None
 

@@ -3,12 +3,13 @@
 import msgspec
 import pytest
 
-from paidonce.idempotency.model import Claim, IdempotencyRecord, operator_key_space
+from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, operator_key_space
 
 
 def record(fields: dict[str, str], path: str = "/a") -> IdempotencyRecord:
     return IdempotencyRecord(
         merchant_id="m",
+        mode="live",
         key="k",
         claim_id="clm_1",
         path=path,
@@ -25,7 +26,7 @@ def record(fields: dict[str, str], path: str = "/a") -> IdempotencyRecord:
 
 
 def claim(fields: dict[str, str], path: str = "/a") -> Claim:
-    return Claim(id="clm_2", merchant_id="m", key="k", path=path, fields=fields, retention_ms=1)
+    return Claim(id="clm_2", name=ScopedKey("m", "live", "k"), path=path, fields=fields, retention_ms=1)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,11 @@ def test_another_path_is_named_alone_whatever_the_body_says() -> None:
     assert record({"a": "1"}).differing_fields(claim({"a": "2"}, "/b")) == ["path"]
 
 
-def test_a_claim_is_named_by_its_merchant_and_its_key() -> None:
-    assert claim({}).name == ("m", "k")
+def test_a_record_is_named_by_its_merchant_its_mode_and_its_key_as_its_claim_is() -> None:
+    assert record({}).name == claim({}).name == ScopedKey("m", "live", "k")
 
 
 def test_each_operators_key_has_a_space_of_its_own_that_no_merchant_id_can_be() -> None:
-    assert operator_key_space("key_1") == "operator key_1"
+    assert operator_key_space("key_1").merchant_id == "operator key_1"
     assert operator_key_space("key_1") != operator_key_space("key_2")
-    assert " " in operator_key_space("key_1")
+    assert " " in operator_key_space("key_1").merchant_id

@@ -4,11 +4,12 @@ import pytest
 
 from paidonce.encryption import Keyring
 from paidonce.errors import EncryptionKeyMissing
+from paidonce.idempotency.model import ScopedKey
 from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.ids import secret_bytes
 
 KEPT = StoredSecret("m", "whisper")
-NAME = ("m", "k")
+NAME = ScopedKey("m", "test", "k")
 
 
 def ring(*keys: bytes) -> Keyring:
@@ -26,13 +27,25 @@ def test_a_kept_secret_opens_in_its_own_row_and_is_not_in_the_text() -> None:
 def test_a_kept_secret_does_not_open_in_another_row(other: tuple[str, str]) -> None:
     encryption = ring(bytes(32))
     with pytest.raises(ValueError, match="belongs to another row"):
-        open_stored_secret(encryption, seal_stored_secret(encryption, KEPT, NAME), other)
+        open_stored_secret(
+            encryption, seal_stored_secret(encryption, KEPT, NAME), ScopedKey(other[0], "test", other[1])
+        )
+
+
+def test_a_kept_secret_does_not_open_in_the_row_of_the_same_key_in_the_other_mode() -> None:
+    encryption, live = ring(bytes(32)), ScopedKey("m", "live", "k")
+    sealed = seal_stored_secret(encryption, KEPT, live)
+    assert open_stored_secret(encryption, sealed, live) == KEPT
+    with pytest.raises(ValueError, match="belongs to another row"):
+        open_stored_secret(encryption, sealed, NAME)
+    with pytest.raises(ValueError, match="belongs to another row"):
+        open_stored_secret(encryption, seal_stored_secret(encryption, KEPT, NAME), live)
 
 
 def test_a_webhook_endpoints_secret_is_none_of_an_idempotency_key() -> None:
     encryption = ring(bytes(32))
     with pytest.raises(ValueError, match="belongs to another row"):
-        open_stored_secret(encryption, encryption.seal(b"{}", "webhook_endpoint.secret", *NAME), NAME)
+        open_stored_secret(encryption, encryption.seal(b"{}", "webhook_endpoint.secret", "m", "k"), NAME)
 
 
 def test_without_an_encryption_key_nothing_is_encrypted_or_decrypted() -> None:

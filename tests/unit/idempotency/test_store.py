@@ -15,7 +15,7 @@ from paidonce.database.schema import idempotency_key
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
-from paidonce.idempotency.model import Claim, IdempotencyRecord, StoredResponse
+from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, StoredResponse
 from tests.support.databases import make_schema, without_indexes
 
 NOW: Final = 1_700_000_000_000
@@ -34,19 +34,24 @@ class Keys:
         with self.database.write() as transaction:
             return statement(transaction, *given, **named)
 
-    def claim(self, *claims: Claim) -> set[store.ScopedKey]:
+    def claim(self, *claims: Claim) -> set[ScopedKey]:
         claimed, held = self.do(store.claim_keys, claims)
         assert held == set()
         return claimed  # type: ignore[no-any-return]
 
     def record(self, merchant_id: str = "m", key: str = "k") -> IdempotencyRecord | None:
-        found: dict[store.ScopedKey, IdempotencyRecord] = self.do(store.read_records, [(merchant_id, key)])
-        return found.get((merchant_id, key))
+        name = scoped(merchant_id, key)
+        found: dict[ScopedKey, IdempotencyRecord] = self.do(store.read_records, [name])
+        return found.get(name)
 
 
-def claim(merchant_id: str = "m", key: str = "k", **changed: Any) -> Claim:  # noqa: ANN401 - any field's
+def scoped(merchant_id: str, key: str, mode: str = "test") -> ScopedKey:
+    return ScopedKey(merchant_id, mode, key)
+
+
+def claim(merchant_id: str = "m", key: str = "k", mode: str = "test", **changed: Any) -> Claim:  # noqa: ANN401 - any field's
     defaults = {"id": "clm_1", "path": "/a", "fields": {"x": "1"}, "retention_ms": 1000}
-    return Claim(merchant_id=merchant_id, key=key, **{**defaults, **changed})
+    return Claim(name=scoped(merchant_id, key, mode), **{**defaults, **changed})
 
 
 @pytest.fixture
@@ -60,6 +65,7 @@ def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
     keys.claim(claim(id="clm_7", path="/refunds", fields={"a": "1", "b": "2"}, request_id="req_1", secret="sealed"))
     claimed = IdempotencyRecord(
         merchant_id="m",
+        mode="test",
         key="k",
         claim_id="clm_7",
         path="/refunds",
@@ -75,7 +81,7 @@ def test_a_claim_is_kept_as_it_was_made_and_then_answered(keys: Keys) -> None:
     )
     assert keys.record() == claimed
     told = StoredResponse(202, "/refunds/1", "ref_1", answer='{"a":"é \\"quoted\\""}')
-    keys.do(store.store_responses, [(("m", "k"), told)])
+    keys.do(store.store_responses, [(scoped("m", "k"), told)])
     assert keys.record() == msgspec.structs.replace(
         claimed, status=202, resource="/refunds/1", attempt_id="ref_1", answer=told.answer
     )
@@ -85,7 +91,7 @@ def test_an_answer_is_kept_for_its_own_key_of_its_own_merchant(keys: Keys) -> No
     keys.claim(claim(), claim("other"), claim(key="other"))
     keys.do(
         store.store_responses,
-        [(("m", "k"), StoredResponse(200, "/mine")), (("other", "k"), StoredResponse(201, "/theirs"))],
+        [(scoped("m", "k"), StoredResponse(200, "/mine")), (scoped("other", "k"), StoredResponse(201, "/theirs"))],
     )
     found = [keys.record(*name) for name in (("m", "k"), ("other", "k"), ("m", "other"), ("other", "other"))]
     assert [one and (one.status, one.resource) for one in found] == [
@@ -97,8 +103,8 @@ def test_an_answer_is_kept_for_its_own_key_of_its_own_merchant(keys: Keys) -> No
 
 
 def test_a_key_is_claimed_once_and_each_merchants_apart(keys: Keys) -> None:
-    assert keys.claim(claim(id="clm_1"), claim("other")) == {("m", "k"), ("other", "k")}
-    assert keys.claim(claim(id="clm_2"), claim(key="new")) == {("m", "new")}
+    assert keys.claim(claim(id="clm_1"), claim("other")) == {scoped("m", "k"), scoped("other", "k")}
+    assert keys.claim(claim(id="clm_2"), claim(key="new")) == {scoped("m", "new")}
     kept = keys.record()
     assert kept is not None
     assert kept.claim_id == "clm_1"
@@ -126,7 +132,7 @@ def test_on_postgresql_free_locked_and_stored_keys_are_told_apart(postgres_keys:
             other.write() as transaction,
         ):
             found = store.claim_keys(transaction, [claim(key=key, id="clm_2") for key in ("free", "locked", "stored")])
-    assert found == ({("m", "free")}, {("m", "locked")})
+    assert found == ({scoped("m", "free")}, {scoped("m", "locked")})
 
 
 def test_on_postgresql_a_claim_limits_the_wait_for_a_lock_only_while_it_claims(postgres_keys: Keys) -> None:
@@ -138,11 +144,11 @@ def test_on_postgresql_a_claim_limits_the_wait_for_a_lock_only_while_it_claims(p
 
 def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> None:
     keys.claim(claim(), claim("other"), claim(key="other"))
-    keys.do(store.delete_keys, [("m", "k"), ("nobody", "k")])
+    keys.do(store.delete_keys, [scoped("m", "k"), scoped("nobody", "k")])
     with keys.database.read() as transaction:
         left = {tuple(row) for row in transaction.rows(select(idempotency_key.c.merchant_id, idempotency_key.c.key))}
     assert left == {("other", "k"), ("m", "other")}
-    assert keys.claim(claim()) == {("m", "k")}
+    assert keys.claim(claim()) == {scoped("m", "k")}
 
 
 def test_keys_are_forgotten_from_the_very_end_of_their_time_the_oldest_first_and_at_most_so_many(keys: Keys) -> None:
@@ -168,28 +174,28 @@ def test_the_longest_expired_keys_are_deleted_first_whatever_index_there_is(keys
     keys.now = NOW + 1000
     with without_indexes(keys.database, idempotency_key) as transaction:
         assert store.delete_expired(transaction, 2) == 2
-        left = store.read_records(transaction, [("m", str(number)) for number in range(5)])
-    assert sorted(left) == [("m", "0"), ("m", "1"), ("m", "2")]
+        left = store.read_records(transaction, [scoped("m", str(number)) for number in range(5)])
+    assert sorted(left) == [scoped("m", "0"), scoped("m", "1"), scoped("m", "2")]
 
 
 def test_on_postgresql_secrets_are_read_in_the_order_of_their_keys_whatever_the_plan(postgres_keys: Keys) -> None:
-    names = [("b", "2"), ("a", "2"), ("b", "1"), ("a", "1")]
+    names = [scoped("b", "2"), scoped("a", "2", "live"), scoped("b", "1"), scoped("a", "1")]
     for name in names:
-        postgres_keys.claim(claim(*name, secret="sealed"))
+        postgres_keys.claim(claim(name.merchant_id, name.key, name.mode, secret="sealed"))
     with postgres_keys.database.write() as transaction:
         transaction.connection.execute(text("SET LOCAL enable_seqscan = on"))
         transaction.connection.execute(text("SET LOCAL enable_indexscan = off"))
         transaction.connection.execute(text("SET LOCAL enable_bitmapscan = off"))
-        assert list(store.read_secrets(transaction, after=("", ""), limit=3)) == sorted(names)[:3]
+        assert list(store.read_secrets(transaction, after=ScopedKey("", "", ""), limit=3)) == sorted(names)[:3]
 
 
 def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys: Keys) -> None:
-    names = [("a", "2"), ("b", "1"), ("a", "1"), ("b", "2")]
+    names = [scoped("a", "2", "live"), scoped("b", "1"), scoped("a", "1"), scoped("b", "2")]
     keys.claim(claim("a", "3"))
     for name in names:
-        keys.claim(claim(*name, secret=f"sealed {name}"))
+        keys.claim(claim(name.merchant_id, name.key, name.mode, secret=f"sealed {name}"))
     in_order = sorted(names)
-    first = keys.do(store.read_secrets, after=("", ""), limit=3)
+    first = keys.do(store.read_secrets, after=ScopedKey("", "", ""), limit=3)
     rest = keys.do(store.read_secrets, after=in_order[2], limit=3)
     assert list(first.items()) == [(name, f"sealed {name}") for name in in_order[:3]]
     assert list(rest.items()) == [(in_order[3], f"sealed {in_order[3]}")]
@@ -198,9 +204,14 @@ def test_kept_secrets_are_read_in_the_order_of_their_keys_from_behind_a_key(keys
 
 def test_a_secret_is_replaced_where_it_is_still_the_one_that_was_read(keys: Keys) -> None:
     keys.claim(claim(secret="1"), claim("other", secret="1"), claim(key="other", secret="1"), claim("m2", secret="2"))
-    keys.do(store.replace_secrets, [(("m", "k"), "1", "new"), (("m2", "k"), "1", "new")])
-    secrets = keys.do(store.read_secrets, after=("", ""), limit=10)
-    assert secrets == {("m", "k"): "new", ("m", "other"): "1", ("m2", "k"): "2", ("other", "k"): "1"}
+    keys.do(store.replace_secrets, [(scoped("m", "k"), "1", "new"), (scoped("m2", "k"), "1", "new")])
+    secrets = keys.do(store.read_secrets, after=ScopedKey("", "", ""), limit=10)
+    assert {(name.merchant_id, name.key): secret for name, secret in secrets.items()} == {
+        ("m", "k"): "new",
+        ("m", "other"): "1",
+        ("m2", "k"): "2",
+        ("other", "k"): "1",
+    }
 
 
 @pytest.mark.parametrize("wrong", [{"status": 200}, {"resource": "/a"}])

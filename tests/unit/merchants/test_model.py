@@ -76,9 +76,10 @@ def test_the_rotation_overlap_is_a_day_by_default_and_at_most_thirty_days() -> N
 
 
 class Thing(NamedTuple):
-    """A resource that belongs to a merchant."""
+    """A resource that belongs to a merchant, in one mode."""
 
     merchant_id: str
+    mode: str = "test"
 
 
 def test_a_merchant_gets_only_its_own_resources_and_an_operator_gets_all() -> None:
@@ -91,3 +92,13 @@ def test_a_merchant_gets_only_its_own_resources_and_an_operator_gets_all() -> No
         TenantScopedId("2", "m2"): theirs,
         TenantScopedId("2", None): theirs,
     }
+
+
+def test_a_caller_gets_only_resources_of_its_mode_and_one_without_a_mode_gets_those_of_both() -> None:
+    test, live = Thing("m", "test"), Thing("m", "live")
+    found = {"1": test, "2": live}
+    callers = [Caller("m", frozenset(), "key_1", mode) for mode in (*Mode, None)]
+    visible = [pick_visible([caller.scoped_id(name) for name in ("1", "2")], found) for caller in callers]
+    assert [list(one.values()) for one in visible] == [[test], [live], [test, live]]
+    other = Caller("n", frozenset(), "key_2", Mode.TEST)
+    assert pick_visible([other.scoped_id("1")], found) == {}

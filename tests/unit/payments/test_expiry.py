@@ -7,14 +7,17 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from paidonce.database.schema import idempotency_key
-from paidonce.idempotency.model import Claim
+from paidonce.idempotency.model import Claim, ScopedKey
 from paidonce.idempotency.store import claim_keys
 from paidonce.payments import expiry
 from tests.support.worker import POLL_SECONDS, WorkerHarness, run_with_worker
 
 
 def have_expired_keys(place: WorkerHarness, *names: str) -> None:
-    claims = [Claim(merchant_id="m", key=name, id=name, path="/checkouts", fields={}, retention_ms=0) for name in names]
+    claims = [
+        Claim(name=ScopedKey("m", "test", name), id=name, path="/checkouts", fields={}, retention_ms=0)
+        for name in names
+    ]
     with place.payments.database.write() as transaction:
         claim_keys(transaction, claims)
 

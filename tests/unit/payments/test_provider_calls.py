@@ -115,6 +115,7 @@ class RecordingProvider:
 ATTEMPT: Final = Attempt(
     id="att_1",
     merchant_id="m",
+    mode="test",
     checkout_id="chk_1",
     kind=AttemptKind.CHARGE,
     status="SENT",

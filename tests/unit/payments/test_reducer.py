@@ -94,6 +94,7 @@ def attempt_in(kind: AttemptKind, status: AttemptStatus, lookup_count: int = 0) 
     return Attempt(
         id="att_1",
         merchant_id="m123",
+        mode="test",
         checkout_id="chk_1",
         kind=kind,
         status=status,

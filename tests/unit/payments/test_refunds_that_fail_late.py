@@ -25,6 +25,7 @@ def transition_on(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) 
     attempt = Attempt(
         id="ref_1",
         merchant_id="m",
+        mode="test",
         checkout_id="chk_1",
         kind=kind,
         status=status,

@@ -43,6 +43,7 @@ WAITING: Final = msgspec.structs.replace(
 CHECKOUT: Final = Checkout(
     id="chk_1",
     merchant_id="m",
+    mode="test",
     idempotency_key="1",
     amount=1000,
     currency="USD",

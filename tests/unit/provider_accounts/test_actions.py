@@ -173,17 +173,6 @@ def test_a_payment_that_names_accounts_uses_them_in_that_order_or_is_told_why_no
     assert isinstance(harness.choose(disabled), ProviderAccountDisabled)
 
 
-def test_an_operator_names_accounts_of_either_mode_but_of_one_only(harness: AccountHarness) -> None:
-    test, live = harness.create(), harness.create(**LIVE)
-    requests = [
-        ChooseAccount(merchant_id="m1", mode=None, account_ids=named)
-        for named in ((live.id,), (test.id,), (live.id, test.id))
-    ]
-    chosen = harness.do(choose_accounts, *requests)
-    assert chosen[:2] == [[live], [test]]
-    assert isinstance(chosen[2], ProviderAccountWrongMode)
-
-
 def test_accounts_that_are_preferred_come_first_in_that_order_and_the_others_keep_theirs(
     harness: AccountHarness,
 ) -> None:

@@ -17,6 +17,7 @@ def row(**columns: object) -> Any:  # noqa: ANN401 - a row
 CHECKOUT = row(
     id="chk_1",
     merchant_id="m",
+    mode="test",
     idempotency_key="k",
     status="CANCELED",
     amount=1000,
@@ -30,6 +31,9 @@ ATTEMPT = row(
     id="att_1",
     checkout_id="chk_1",
     merchant_id="m",
+    mode="test",
+    account_id=None,
+    provider="simulator",
     kind="CHARGE",
     status="DECLINED",
     provider_key="att_1",
@@ -37,12 +41,20 @@ ATTEMPT = row(
     settled_at=2,
 )
 EVENTS = [
-    row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=f"checkout.{kind}")
+    row(
+        id=f"evt_{number}",
+        merchant_id="m",
+        mode="test",
+        sequence=number,
+        checkout_id="chk_1",
+        attempt_id=attempt_id,
+        type=f"checkout.{kind}",
+    )
     for number, (kind, attempt_id) in enumerate(
         [("created", None), ("processing", "att_1"), ("failed", "att_1"), ("canceled", None)], start=1
     )
 ]
-SNAPSHOT = Snapshot([CHECKOUT], [ATTEMPT], EVENTS, [row(id="m", event_sequence=4)])
+SNAPSHOT = Snapshot([CHECKOUT], [ATTEMPT], EVENTS, [row(id="m", event_sequence=4, live_event_sequence=0)])
 
 
 def test_what_was_acknowledged_and_is_kept_breaks_no_rule() -> None:
@@ -117,7 +129,15 @@ RECORDED = row(
 CHARGE = Charge("att_1", "ch_1", "chk_1", "m", 1000, "USD", "succeeded", None, 1000, 400, 2)
 REFUNDED = Change("dashboard_1", "re_1", "ch_1", "REFUND", 400, None, 3)
 COMPLETED_EVENTS = [
-    row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=kind)
+    row(
+        id=f"evt_{number}",
+        merchant_id="m",
+        mode="test",
+        sequence=number,
+        checkout_id="chk_1",
+        attempt_id=attempt_id,
+        type=kind,
+    )
     for number, (kind, attempt_id) in enumerate(
         [
             ("checkout.created", None),
@@ -133,7 +153,12 @@ COMPLETED_EVENTS = [
 
 def dashboard(checkout: Any, attempts: list[Any], changes: list[Change], events: int = 5) -> Snapshot:  # noqa: ANN401
     return Snapshot(
-        [checkout], attempts, COMPLETED_EVENTS[:events], [row(id="m", event_sequence=events)], [CHARGE], changes
+        [checkout],
+        attempts,
+        COMPLETED_EVENTS[:events],
+        [row(id="m", event_sequence=events, live_event_sequence=0)],
+        [CHARGE],
+        changes,
     )
 
 
@@ -158,3 +183,41 @@ def test_each_violation_stands_under_the_promise_that_it_breaks() -> None:
     found = sort_violations(Violation(rule, rule.name) for rule in Rule)
     assert (found.charged_twice, found.lost, found.stuck) == (["ONE_CHARGE"], ["NOTHING_IS_LOST"], ["EVERYTHING_ENDS"])
     assert found.count == len(Rule)
+
+
+def in_mode(mode: str, *rows: Any, **columns: object) -> list[Any]:  # noqa: ANN401 - rows
+    return [row(**{**vars(one), "mode": mode, **columns}) for one in rows]
+
+
+LIVE_COUNTER = [row(id="m", event_sequence=0, live_event_sequence=4)]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "found"),
+    [
+        (Snapshot(in_mode("live", CHECKOUT), in_mode("live", ATTEMPT, account_id="pac_1"), EVENTS, []), 4),
+        (Snapshot(in_mode("live", CHECKOUT), [ATTEMPT], in_mode("live", *EVENTS), LIVE_COUNTER), 1),
+        (Snapshot(in_mode("live", CHECKOUT), in_mode("live", ATTEMPT), in_mode("live", *EVENTS), LIVE_COUNTER), 1),
+    ],
+    ids=["events of the other mode", "an attempt of the other mode", "a live attempt at the simulator"],
+)
+def test_what_is_of_another_mode_than_its_checkout_is_found(snapshot: Snapshot, found: int) -> None:
+    assert [one.rule for one in find_violations(snapshot)] == [Rule.SAME_TERMS] * found
+
+
+def test_each_mode_has_events_without_gaps_of_its_own() -> None:
+    live = Snapshot(
+        in_mode("live", CHECKOUT), in_mode("live", ATTEMPT, account_id="pac_1"), in_mode("live", *EVENTS), LIVE_COUNTER
+    )
+    assert find_violations(live) == []
+    for counters in ({"event_sequence": 1}, {"live_event_sequence": 5}):
+        counted = live._replace(merchants=[row(**{**vars(LIVE_COUNTER[0]), **counters})])
+        assert [one.rule for one in find_violations(counted)] == [Rule.NO_GAPS]
+
+
+def test_one_key_may_have_a_checkout_in_each_mode_but_only_one() -> None:
+    twice = Snapshot([CHECKOUT, *in_mode("live", CHECKOUT, id="chk_2")], [], [], [])
+    rules = {one.rule for one in find_violations(twice)}
+    assert Rule.ONE_KEY_ONE_CHECKOUT not in rules
+    twice = Snapshot([CHECKOUT, *in_mode("test", CHECKOUT, id="chk_2")], [], [], [])
+    assert Rule.ONE_KEY_ONE_CHECKOUT in {one.rule for one in find_violations(twice)}

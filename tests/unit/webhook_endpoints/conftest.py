@@ -18,6 +18,7 @@ from paidonce.database.schema import delivery, event, metadata
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import Keyring
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
     CreateEndpoint,
@@ -38,7 +39,6 @@ from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.secrets import seal_secret
-from paidonce.webhook_endpoints.store import EndpointName
 from tests.support.databases import fresh_database
 
 NOW: Final = 1_700_000_000_000
@@ -79,7 +79,7 @@ class Outgoing:
         return made
 
     def change(self, endpoint: WebhookEndpoint, **changes: Any) -> WebhookEndpoint:  # noqa: ANN401 - the request's fields
-        wish = ChangeEndpoint(name=EndpointName(endpoint.id, endpoint.merchant_id), **changes)
+        wish = ChangeEndpoint(name=TenantScopedId(endpoint.id, endpoint.merchant_id), **changes)
         changed: WebhookEndpoint = self.do(change_endpoints, wish)[0]
         return changed
 
@@ -138,7 +138,7 @@ class Outgoing:
 
     def read(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
         """Read an endpoint as it stands now."""
-        found: WebhookEndpoint = self.do(load_endpoints, EndpointName(endpoint.id, endpoint.merchant_id))[0]
+        found: WebhookEndpoint = self.do(load_endpoints, TenantScopedId(endpoint.id, endpoint.merchant_id))[0]
         return found
 
     def rows(self, endpoint: WebhookEndpoint) -> list[Any]:

@@ -32,7 +32,7 @@ def test_an_event_whose_transaction_fails_leaves_no_delivery(outgoing: Outgoing)
     mine = outgoing.endpoint()
 
     def happen_and_fail(transaction: Transaction, _: Sequence[None]) -> list[None]:
-        happened = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1")
+        happened = NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1", mode="test")
         transaction.events.append(happened)
         write_events_and_deliveries(transaction)
         assert len(transaction.rows(select(delivery.c.id))) == 1

@@ -5,11 +5,11 @@ import pytest
 
 from paidonce import ids
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
+from paidonce.merchants.model import TenantFilter, TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
     CreateEndpoint,
     DeliveryFilter,
-    Redeliver,
     SendTest,
     change_endpoints,
     create_endpoints,
@@ -22,12 +22,12 @@ from paidonce.webhook_endpoints.actions import (
 )
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import RangeRedelivered, RedeliverRange, list_redeliveries, redeliver_ranges
-from paidonce.webhook_endpoints.store import EndpointFilter, EndpointName
+from paidonce.webhook_endpoints.store import EndpointFilter
 from tests.unit.webhook_endpoints.conftest import Outgoing
 
 
-def name(endpoint: WebhookEndpoint, merchant_id: str | None = "m1") -> EndpointName:
-    return EndpointName(endpoint.id, merchant_id)
+def name(endpoint: WebhookEndpoint, merchant_id: str | None = "m1") -> TenantScopedId:
+    return TenantScopedId(endpoint.id, merchant_id)
 
 
 def test_an_endpoint_that_is_created_again_after_an_unknown_commit_is_the_same_and_told_of_once(
@@ -69,17 +69,17 @@ def test_another_merchants_endpoint_and_deliveries_are_not_there(outgoing: Outgo
         *outgoing.do(list_deliveries, DeliveryFilter(endpoint=theirs, limit=10)),
         *outgoing.do(redeliver_ranges, RedeliverRange(id="rdl_1", endpoint=theirs, from_sequence=1, to_sequence=9)),
         *outgoing.do(list_redeliveries, theirs),
-        *outgoing.do(load_deliveries, Redeliver(delivery_id, merchant_id)),
-        *outgoing.do(redeliver, Redeliver(delivery_id, merchant_id)),
+        *outgoing.do(load_deliveries, TenantScopedId(delivery_id, merchant_id)),
+        *outgoing.do(redeliver, TenantScopedId(delivery_id, merchant_id)),
     ]
     assert [type(one) for one in outcomes] == [WebhookEndpointNotFound] * 6 + [DeliveryNotFound] * 2
-    assert outgoing.do(list_endpoints, EndpointFilter(limit=10, merchant_id=merchant_id)) == [([], False)]
+    assert outgoing.do(list_endpoints, EndpointFilter(limit=10, tenant=TenantFilter(merchant_id))) == [([], False)]
     assert isinstance(outgoing.do(load_endpoints, name(mine, None))[0], WebhookEndpoint)
 
 
 def test_endpoints_are_listed_by_pages_in_both_directions(outgoing: Outgoing) -> None:
     made = [outgoing.endpoint().id for _ in range(5)][::-1]
-    pages = EndpointFilter(limit=2, merchant_id="m1")
+    pages = EndpointFilter(limit=2, tenant=TenantFilter("m1"))
     ((first, more),) = outgoing.do(list_endpoints, pages)
     ((last, end),) = outgoing.do(list_endpoints, msgspec.structs.replace(pages, starting_after=made[3]))
     ((back, _),) = outgoing.do(list_endpoints, msgspec.structs.replace(pages, ending_before=made[3]))
@@ -154,7 +154,7 @@ def test_a_delivery_that_arrived_at_once_is_sent_again_when_it_is_asked_for(outg
     mine = outgoing.endpoint()
     outgoing.happen("m1")
     outgoing.record(*outgoing.claim(mine))
-    (shown,) = outgoing.do(redeliver, Redeliver(outgoing.rows(mine)[0].id, "m1"))
+    (shown,) = outgoing.do(redeliver, TenantScopedId(outgoing.rows(mine)[0].id, "m1"))
     assert (shown.delivery.status, shown.delivery.due_at) == ("PENDING", outgoing.now)
 
 
@@ -179,7 +179,7 @@ def test_a_deleted_endpoint_is_not_there_any_more_and_keeps_no_secret(outgoing: 
     assert (deleted.secret, deleted.former_secret) == (None, None)
     assert isinstance(outgoing.do(load_endpoints, name(mine))[0], WebhookEndpointNotFound)
     delivery_id = outgoing.rows(mine)[0].id
-    assert isinstance(outgoing.do(load_deliveries, Redeliver(delivery_id, "m1"))[0], DeliveryNotFound)
+    assert isinstance(outgoing.do(load_deliveries, TenantScopedId(delivery_id, "m1"))[0], DeliveryNotFound)
     assert outgoing.change(mine, deleted=True).deleted_at == deleted.deleted_at
     assert [kind for kind, _ in outgoing.events()].count("endpoint.deleted") == 1
 
@@ -202,7 +202,7 @@ def test_a_delivery_is_sent_again_with_its_id_and_all_its_tries_before_it(outgoi
     outgoing.record(*outgoing.claim(mine))
     delivered_at = outgoing.now
     outgoing.now += 5000
-    (shown,) = outgoing.do(redeliver, Redeliver(first.delivery.id, "m1"))
+    (shown,) = outgoing.do(redeliver, TenantScopedId(first.delivery.id, "m1"))
     assert (shown.delivery.status, shown.delivery.failures) == ("PENDING", 0)
     assert shown.delivery.delivered_at == delivered_at
     assert [(one.number, one.status_code, one.error) for one in shown.tries] == [
@@ -212,7 +212,7 @@ def test_a_delivery_is_sent_again_with_its_id_and_all_its_tries_before_it(outgoi
     (again,) = outgoing.claim(mine)
     assert (again.delivery.event_id, again.body) == (first.delivery.event_id, first.body)
     # One that is under way stays so.
-    assert outgoing.do(redeliver, Redeliver(first.delivery.id, None))[0].delivery.status == "SENDING"
+    assert outgoing.do(redeliver, TenantScopedId(first.delivery.id, None))[0].delivery.status == "SENDING"
 
 
 def test_a_range_is_sent_again_and_what_was_never_sent_for_the_first_time(outgoing: Outgoing) -> None:

@@ -14,6 +14,7 @@ SHOWN_AT: Final = "2023-11-14T22:13:20.123Z"
 BARE: Final = DueMessage(
     delivery_id="dlv_1",
     merchant_id="m1",
+    mode="live",
     number=7,
     event_id="evt_1",
     type="endpoint.paused",
@@ -92,6 +93,7 @@ def test_an_event_about_no_checkout_says_what_it_is_in_the_layout_of_standard_we
             "sequence": 9,
             "number": 7,
             "merchantId": "m1",
+            "mode": "live",
             "cause": "receiver_answer",
             "checkout": None,
             "attempt": None,

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from paidonce.database.batcher import Batcher
 from paidonce.database.schema import checkout, event, webhook_endpoint
 from paidonce.encryption import Keyring
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints import resend_store
 from paidonce.webhook_endpoints.delivery_actions import claim_deliveries
 from paidonce.webhook_endpoints.maintenance import Upkeep, find_upkeep, put_off_upkeep
@@ -22,7 +23,6 @@ from paidonce.webhook_endpoints.redelivery import (
     list_redeliveries,
     redeliver_ranges,
 )
-from paidonce.webhook_endpoints.store import EndpointName
 from tests.unit.webhook_endpoints.conftest import Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, answering, running, until
 from tests.unit.webhook_endpoints.test_sender import tries
@@ -141,7 +141,7 @@ def test_a_filter_that_cannot_be_read_keeps_no_event_from_being_written_and_lets
 def order(outgoing: Outgoing, endpoint: WebhookEndpoint) -> RedeliveryName:
     """Order more events than one step looks at."""
     name = RedeliveryName(f"rdl_{endpoint.id}", endpoint.merchant_id)
-    of = EndpointName(endpoint.id, endpoint.merchant_id)
+    of = TenantScopedId(endpoint.id, endpoint.merchant_id)
     outgoing.do(redeliver_ranges, RedeliverRange(id=name.id, endpoint=of, from_sequence=1, to_sequence=5))
     return name
 
@@ -152,7 +152,7 @@ def ready(outgoing: Outgoing) -> list[RedeliveryName]:
 
 
 def unfinished(outgoing: Outgoing, *endpoints: WebhookEndpoint) -> list[str]:
-    found = outgoing.do(list_redeliveries, *(EndpointName(one.id, one.merchant_id) for one in endpoints))
+    found = outgoing.do(list_redeliveries, *(TenantScopedId(one.id, one.merchant_id) for one in endpoints))
     return [each.id for orders in found for each in orders]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from paidonce import ids
 from paidonce.database.schema import redelivery
 from paidonce.errors import TooManyRedeliveries
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import (
     REDELIVERIES_MAX,
@@ -17,7 +18,6 @@ from paidonce.webhook_endpoints.redelivery import (
     list_redeliveries,
     redeliver_ranges,
 )
-from paidonce.webhook_endpoints.store import EndpointName
 from tests.unit.webhook_endpoints.conftest import Outgoing
 
 STEP: Final = 3
@@ -33,14 +33,14 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def order(endpoint: WebhookEndpoint, first: int, last: int, order_id: str = "") -> RedeliverRange:
     return RedeliverRange(
         id=order_id or ids.new_id(ids.REDELIVERY),
-        endpoint=EndpointName(endpoint.id, endpoint.merchant_id),
+        endpoint=TenantScopedId(endpoint.id, endpoint.merchant_id),
         from_sequence=first,
         to_sequence=last,
     )
 
 
 def unfinished(outgoing: Outgoing, endpoint: WebhookEndpoint) -> list[Redelivery]:
-    (found,) = outgoing.do(list_redeliveries, EndpointName(endpoint.id, endpoint.merchant_id))
+    (found,) = outgoing.do(list_redeliveries, TenantScopedId(endpoint.id, endpoint.merchant_id))
     assert isinstance(found, list)
     return found
 

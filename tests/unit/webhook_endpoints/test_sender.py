@@ -10,12 +10,12 @@ from sqlalchemy import select
 from paidonce.clock import Instant
 from paidonce.database.batcher import Batcher
 from paidonce.database.schema import delivery_try
+from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.delivery_actions import record_tries
 from paidonce.webhook_endpoints.delivery_store import Waiting
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
 from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
 from paidonce.webhook_endpoints.sender import EndpointPlaces, read_retry_after
-from paidonce.webhook_endpoints.store import EndpointName
 from tests.unit.webhook_endpoints.conftest import Outgoing
 from tests.unit.webhook_endpoints.running import KEYRING, answering, running, until
 
@@ -133,7 +133,7 @@ async def test_a_sender_carries_out_what_is_ordered_and_ends_what_deleted_endpoi
     monkeypatch.setattr("paidonce.webhook_endpoints.redelivery.STEP_EVENTS_MAX", 3)
     outgoing.happen(*["m1"] * 10)
     mine, gone = outgoing.endpoint(keyring=KEYRING), outgoing.endpoint(keyring=KEYRING)
-    names = [EndpointName(one.id, "m1") for one in (mine, gone)]
+    names = [TenantScopedId(one.id, "m1") for one in (mine, gone)]
     outgoing.do(
         redeliver_ranges,
         *(RedeliverRange(id=f"rdl_{one.id}", endpoint=one, from_sequence=1, to_sequence=10) for one in names),

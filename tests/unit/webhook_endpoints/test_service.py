@@ -25,6 +25,7 @@ def endpoint(merchant_id: str = "m1", endpoint_id: str = "whe_1", **fields: obje
     values: dict[str, object] = {
         "id": endpoint_id,
         "merchant_id": merchant_id,
+        "mode": "test",
         "url": "https://shop.example/",
         "event_types": None,
         "description": None,
