@@ -48,6 +48,13 @@ class Silence:
             self._waiting -= 1
 
 
+async def _close_connections(server: uvicorn.Server) -> None:
+    """Close the connections of calls that were never answered, which a server that stops leaves open."""
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)  # In the next turn of the loop they are closed.
+
+
 def always(status: int, body: bytes, **headers: str) -> ASGIApp:
     """Answer every call with this response."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -123,6 +130,7 @@ class ProviderAddress:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             self._serving.result(SECONDS_MAX)
+            self.run(_close_connections(self._server))
         self._server = self._serving = None
 
     def close(self) -> None:
