@@ -168,7 +168,7 @@ class NewCheckout(msgspec.Struct, frozen=True):
     metadata: str | None = None
     success_url: str | None = None
     cancel_url: str | None = None
-    mode: str = Mode.TEST
+    mode: str = Mode.TEST.value
     origin: Origin = Origin()
 
 

@@ -88,7 +88,7 @@ class ApiRequest:
         no merchant is named.
         """
         merchant_id = self.merchant_id(named.merchant_id, where=where)
-        return Tenant(merchant_id, self._mode_if_named(named.mode) or Mode.TEST)
+        return Tenant(merchant_id, self._mode_if_named(named.mode) or Mode.TEST.value)
 
     def tenant_filter(self, named: TenantFields) -> TenantFilter:
         """Tell whose data the request is to list: a caller without a merchant or a mode may name one or not.
@@ -101,7 +101,7 @@ class ApiRequest:
         own = self.caller.mode
         if named is not None and own is not None and named != own:
             raise WrongMode(f"This API key belongs to the {own} mode. Omit mode, or use a key of the other mode.")
-        return named or own
+        return named or (None if own is None else own.value)
 
     def merchant_id(self, named: str | None, *, where: str = "merchantId") -> str:
         """Tell which merchant the request is about: the caller's own, or, for a caller without one, the one it names.

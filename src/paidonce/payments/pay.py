@@ -79,7 +79,7 @@ class StartPayment(msgspec.Struct, frozen=True):
     payment_method: str
     route: ProviderRoute
     return_url: str | None = None
-    mode: str = Mode.TEST
+    mode: str = Mode.TEST.value
     lease_ms: int = 0
     origin: Origin = Origin()
     fallbacks: tuple[Fallback, ...] = ()

@@ -26,7 +26,7 @@ class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     event_types: str | None
     description: str | None
     secret: str
-    mode: str = Mode.TEST
+    mode: str = Mode.TEST.value
     origin: Origin = Origin()
 
     @property

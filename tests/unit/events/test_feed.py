@@ -12,7 +12,7 @@ from paidonce.errors import Overloaded
 from paidonce.events.actions import EventsAfter, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
-from paidonce.merchants.model import Tenant
+from paidonce.merchants.model import Mode, Tenant
 from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
 
 TENANT: Final = Tenant("m1", "test")
@@ -29,6 +29,20 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(migrated_da
             read += [event.sequence for event in page]
         await writing
     assert read == list(range(1, 61))
+
+
+async def test_followers_of_both_modes_get_each_their_own_numbers_while_both_are_written(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url) as harness:
+        followers = {mode: await harness.join(0, mode=mode) for mode in Mode}
+        # The same commits have events of both modes, and other commits those of one alone.
+        writing = [harness.happen(60, modes=Mode), harness.happen(30, modes=[Mode.LIVE]), harness.happen(10)]
+        telling = [followers[Mode.TEST].until(70), followers[Mode.LIVE].until(90)]
+        await asyncio.gather(*writing, *telling)
+    assert followers[Mode.TEST].sequences == list(range(1, 71))
+    assert followers[Mode.LIVE].sequences == list(range(1, 91))
+    assert [followers[mode].modes for mode in Mode] == [{mode} for mode in Mode]
 
 
 async def test_a_follower_that_joins_while_events_happen_gets_each_of_them_once_from_its_position(

@@ -86,11 +86,20 @@ def test_an_attempt_that_continues_a_payment_counts_as_no_other_try_of_the_buyer
     things = ["checkout", "checkout", "attempt", "attempt", "checkout", "checkout"]
     attempt_ids = [None, "att_0", "att_0", "att_1", "att_1", None]
     events = [
-        row(merchant_id="m", sequence=number, checkout_id="chk_1", attempt_id=attempt_id, type=f"{thing}.{kind}")
+        row(
+            id=f"evt_{number}",
+            merchant_id="m",
+            mode="test",
+            sequence=number,
+            checkout_id="chk_1",
+            attempt_id=attempt_id,
+            type=f"{thing}.{kind}",
+        )
         for number, (thing, kind, attempt_id) in enumerate(zip(things, kinds, attempt_ids, strict=True), start=1)
     ]
     first = row(**{**vars(ATTEMPT), "id": "att_0", "provider_key": "att_0"})
-    snapshot = SNAPSHOT._replace(attempts=[first, ATTEMPT], events=events, merchants=[row(id="m", event_sequence=6)])
+    merchants = [row(id="m", event_sequence=6, live_event_sequence=0)]
+    snapshot = SNAPSHOT._replace(attempts=[first, ATTEMPT], events=events, merchants=merchants)
     assert find_violations(snapshot) == []
     begun_twice = [
         row(**{**vars(one), "type": one.type.replace("attempt.started", "checkout.processing")}) for one in events

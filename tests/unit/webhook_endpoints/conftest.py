@@ -60,7 +60,12 @@ class Outgoing:
             return list(action(transaction, requests))
 
     def endpoint(
-        self, merchant_id: str = "m1", types: Sequence[str] | None = None, *, keyring: Keyring | None = None
+        self,
+        merchant_id: str = "m1",
+        types: Sequence[str] | None = None,
+        *,
+        mode: str = "test",
+        keyring: Keyring | None = None,
     ) -> WebhookEndpoint:
         """Make an endpoint; its secret can be opened where ``keyring`` seals it."""
         endpoint_id = ids.new_id(ids.ENDPOINT)
@@ -74,6 +79,7 @@ class Outgoing:
             event_types=json.dumps(types) if types else None,
             description=None,
             secret=sealed,
+            mode=mode,
         )
         made: WebhookEndpoint = self.do(create_endpoints, wish)[0]
         return made

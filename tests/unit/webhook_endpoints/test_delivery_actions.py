@@ -28,6 +28,21 @@ def test_a_delivery_is_written_with_its_event_for_every_endpoint_of_its_merchant
     assert [(row.number, row.status, row.due_at) for row in outgoing.rows(theirs)] == [(1, "PENDING", outgoing.now)]
 
 
+def test_of_a_commit_with_events_of_both_modes_each_endpoint_gets_those_of_its_own(outgoing: Outgoing) -> None:
+    endpoints = {mode: outgoing.endpoint(mode=mode) for mode in ("test", "live")}
+
+    def happen(transaction: Transaction, modes: Sequence[str]) -> Sequence[str]:
+        transaction.events.extend(
+            NewEvent(type=EventType.CHECKOUT_CREATED, cause=Cause.REQUEST, merchant_id="m1", mode=mode)
+            for mode in modes
+        )
+        return modes
+
+    outgoing.do(happen, "live", "test", "live")
+    assert [row.number for row in outgoing.rows(endpoints["test"])] == [1]
+    assert [row.number for row in outgoing.rows(endpoints["live"])] == [1, 2]
+
+
 def test_an_event_whose_transaction_fails_leaves_no_delivery(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
 
