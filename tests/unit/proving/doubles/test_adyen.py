@@ -222,6 +222,21 @@ async def test_webhooks_are_sent_to_the_account_and_believed_by_the_connector() 
     assert notice.key == "hook"
 
 
+def test_what_happens_on_a_page_belongs_to_its_account_whoever_calls_meanwhile() -> None:
+    with adyen_double() as double:
+        double.accounts["AQE_another_account"] = None
+        link = post(double, "paymentLinks", LINK | {"reference": "att_2.link-charge"}).json()
+
+        def slow_form() -> Iterator[bytes]:
+            yield b"act=pay&"
+            assert post(double, "payments", PAYMENT, api_key="AQE_another_account").status_code == 200
+            yield b"method=approved"
+
+        httpx.post(link["url"], content=slow_form())
+        accounts = {one.operation_key: one.account for one in double.books.ledger}
+    assert accounts == {"att_2": API_KEY, "att_1": "AQE_another_account"}
+
+
 async def test_webhooks_go_on_after_the_api_key_was_revoked() -> None:
     async with raw_server(OK) as receiver:
         with adyen_double(target=WebhookTarget(f"{receiver.url}/hook", HMAC_KEY)) as double:
