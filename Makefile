@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN_LOCK := $(if $(filter postgres%,$(DATABASE_URL)),postgres,run)
 UV := $(or $(shell command -v uv),.make/uv/bin/uv)
 # Half of what tests do is to wait for other processes. The files come in order: those that take longest come first.
-TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 2)))
 # A kill storm with each of them ends `make prove`.
 PROVE_PROVIDERS ?= simulator stripe mollie paypal adyen
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

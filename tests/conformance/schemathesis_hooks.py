@@ -17,6 +17,7 @@ RIGHT_REFUSALS: Final = {
     "invalid_idempotency_key",
     "invalid_state",
     "checkout_expired",
+    "amount_exceeds_refundable",
     "attempts_exhausted",
     "too_many_webhook_endpoints",
     "too_many_redeliveries",

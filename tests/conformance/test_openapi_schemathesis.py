@@ -25,6 +25,7 @@ SECONDS_MAX: Final = 600 + 4 * EXAMPLES  # Some 10 to 50 cases a second, and 4 t
 
 
 @pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.postgresql_in_prove
 def test_schemathesis_finds_no_500_and_no_answer_that_the_document_does_not_know(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AbstractContextManager, suppress
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Connection, select
 
@@ -10,15 +10,15 @@ from paidonce import ids
 from paidonce.checkouts.model import Checkout, CheckoutStatus, ProviderRoute
 from paidonce.cli.inbox import replay_webhook
 from paidonce.cli.reviewing import resolve
-from paidonce.database.schema import attempt, provider_webhook
+from paidonce.database.schema import attempt, event, provider_webhook
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Evidence, ExternalRefund, Notice, RequiresReview, Succeeded
+from paidonce.providers.base import Dispute, Evidence, ExternalChange, ExternalRefund, Notice, RequiresReview, Succeeded
 from paidonce.providers.simulator.books import ChargePage, change, charge
-from paidonce.providers.simulator.dashboard_books import ChangeInDashboard
+from paidonce.providers.simulator.dashboard_books import ChangeInDashboard, CloseDispute, dispute
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.buyer import SIMULATOR, WAIT_SECONDS_MAX, Buyer
 from tests.support.oracle import database
@@ -104,24 +104,68 @@ async def refund_in_the_dashboard(buyer: Buyer) -> None:
     newest = checkout.attempt
     assert newest is not None
     assert newest.provider_reference is not None
-    with books_of(buyer) as books:
-        made = books.execute(change.select().where(change.c.charge_reference == newest.provider_reference)).all()
-    if not made:
-        simulator = buyer.service.payment_providers.built_in(SIMULATOR)
-        assert isinstance(simulator, Simulator)
-        wanted = ChangeInDashboard(kind="refund", charge_reference=newest.provider_reference, amount=400)
-        assert await simulator.simulation.change_in_dashboard(wanted)
-        with books_of(buyer) as books:
-            made = books.execute(change.select().where(change.c.charge_reference == newest.provider_reference)).all()
-    refund = ExternalRefund(made[0].reference, "succeeded", 400, "USD")
+    reference = await in_the_dashboard(buyer, newest.provider_reference, "refund")
+    refund = ExternalRefund(reference, "succeeded", 400, "USD")
     for number in range(2):
-        notice = Notice(f"msg_{made[0].reference}_{number}", newest.id, refund)
+        notice = Notice(f"msg_{reference}_{number}", newest.id, refund)
         await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
 
     async def recorded() -> bool:
         return (await buyer.read(checkout.id)).amount_refunded == refund.amount
 
     await buyer.come_true(recorded)
+
+
+async def trouble_in_the_dashboard(buyer: Buyer) -> None:
+    """A refund of 4.00 in the dashboard fails after it succeeded, and the merchant wins a dispute of all the money."""
+    checkout = await buyer.create()
+    if checkout.attempt_count == 0:
+        await buyer.pay(checkout)
+    checkout = await buyer.until(checkout, STATUS.COMPLETED)
+    buyer.arm()
+    newest = checkout.attempt
+    assert newest is not None
+    assert newest.provider_reference is not None
+    refund, disputed = [
+        await in_the_dashboard(buyer, newest.provider_reference, kind) for kind in ("refund", "dispute")
+    ]
+    simulator = buyer.service.payment_providers.built_in(SIMULATOR)
+    assert isinstance(simulator, Simulator)
+    await simulator.simulation.fail_refund(refund)
+    await simulator.simulation.close_dispute(CloseDispute(disputed, "won"))
+    told: tuple[ExternalChange, ...] = (
+        ExternalRefund(refund, "succeeded", 400, "USD"),
+        ExternalRefund(refund, "failed", 400, "USD", "declined"),
+        Dispute(disputed, "opened", 1000, "USD"),
+        Dispute(disputed, "won", 1000, "USD"),
+    )
+    for number, change_told in enumerate(told):
+        notice = Notice(f"msg_{refund}_{number}", newest.id, change_told)
+        await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
+
+    async def settled() -> bool:
+        with buyer.service.database.read() as transaction:
+            types = transaction.rows(select(event.c.type).where(event.c.checkout_id == checkout.id))
+        return {("refund.failed",), ("dispute.won",)} <= {tuple(row) for row in types}
+
+    await buyer.come_true(settled)
+
+
+async def in_the_dashboard(buyer: Buyer, charge_reference: str, kind: Literal["refund", "dispute"]) -> str:
+    """Refund 4.00 or dispute a charge, once in all lives; returns the reference."""
+    table = change if kind == "refund" else dispute
+    made = select(table.c.reference).where(table.c.charge_reference == charge_reference)
+    with books_of(buyer) as books:
+        found = books.execute(made).all()
+    if not found:
+        simulator = buyer.service.payment_providers.built_in(SIMULATOR)
+        assert isinstance(simulator, Simulator)
+        amount = 400 if kind == "refund" else None
+        wanted = ChangeInDashboard(kind=kind, charge_reference=charge_reference, amount=amount)
+        assert await simulator.simulation.change_in_dashboard(wanted)
+        with books_of(buyer) as books:
+            found = books.execute(made).all()
+    return str(found[0].reference)
 
 
 async def declined(buyer: Buyer) -> Checkout:

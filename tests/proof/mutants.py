@@ -27,7 +27,16 @@ class Mutant(NamedTuple):
 
 
 MIGRATION: Final = "database/migrations/versions/0001_checkouts_attempts_and_events.py"
-CONFLICT: Final = '.on_conflict_do_nothing(index_elements=["merchant_id", "idempotency_key"])'
+MODE_MIGRATION: Final = "database/migrations/versions/0010_test_and_live_data_apart.py"
+CHECKOUT_KEY: Final = """    (
+        "checkout",
+        "checkout_idempotency_key",
+        "UNIQUE",
+        "merchant_id, idempotency_key",
+        "merchant_id, mode, idempotency_key",
+    ),
+"""
+CONFLICT: Final = ".on_conflict_do_nothing(index_elements=key)"
 READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
 EVENTS: Final = "            self.before_commit(transaction)\n"
 STARTED: Final = "        self._loop, self._on_result = asyncio.get_running_loop(), on_result\n"
@@ -57,6 +66,7 @@ MUTANTS: Final = (
                 '        sa.UniqueConstraint("merchant_id", "idempotency_key", name="checkout_idempotency_key"),\n',
                 "",
             ),
+            Edit(MODE_MIGRATION, CHECKOUT_KEY, ""),
             Edit("checkouts/store.py", CONFLICT, ""),
         ),
         ("create", "create_checkouts:after_commit"),

@@ -19,6 +19,7 @@ from tests.proof.fault_stories import (
     prune,
     refund_in_the_dashboard,
     review,
+    trouble_in_the_dashboard,
     unreadable_webhook,
 )
 from tests.proof.keys import keys_desk
@@ -168,6 +169,7 @@ STORIES: Final = {
     "late_success": Story(late_success, STATUS.COMPLETED, (1000, 0)),
     "late_success_of_a_canceled_one": Story(late_success_of_a_canceled_one, STATUS.CANCELED),
     "refund_in_the_dashboard": Story(refund_in_the_dashboard, STATUS.COMPLETED, (1000, 400)),
+    "trouble_in_the_dashboard": Story(trouble_in_the_dashboard, STATUS.COMPLETED, (1000, 0)),
     "unreadable_webhook": Story(unreadable_webhook, STATUS.COMPLETED, (1000, 0)),
     "other_amount": Story(other_amount, STATUS.PROCESSING),
     "prune": Story(prune, STATUS.COMPLETED, (1000, 0), anew=True),

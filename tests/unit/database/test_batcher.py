@@ -285,7 +285,7 @@ async def test_the_end_waits_for_what_is_under_way(database: FakeDatabase, actio
 
 
 @pytest.mark.parametrize("has_deliveries", [True, False])
-async def test_a_commit_notice_names_the_merchants_with_new_events_and_whether_any_has_to_be_delivered(
+async def test_a_commit_notice_names_the_tenants_with_new_events_and_whether_any_has_to_be_delivered(
     database: FakeDatabase, actions: Actions, *, has_deliveries: bool
 ) -> None:
     told: list[module.CommitNotice] = []
@@ -293,7 +293,7 @@ async def test_a_commit_notice_names_the_merchants_with_new_events_and_whether_a
         one.add_commit_listener(told.append)
         await one.submit(actions.double, 1)
         assert told == []  # A commit without an event is told to nobody.
-        database.events = [SimpleNamespace(merchant_id=name) for name in ("m1", "m2", "m1")]
+        database.events = [SimpleNamespace(tenant=name) for name in ("m1", "m2", "m1")]
         database.has_deliveries = has_deliveries
         await one.submit(actions.double, 2)
     assert told == [module.CommitNotice(frozenset({"m1", "m2"}), has_deliveries)]
