@@ -13,6 +13,7 @@ from tests.scenarios.providers.shop import AMOUNT, Shop, page_in, wait_for
 pytestmark = pytest.mark.postgresql_in_prove
 
 HTML: Final = b"<!doctype html><title>502 Bad Gateway</title>"
+ROUNDS_MAX: Final = 5
 
 
 def unknowns(shop: Shop, checkout_id: str) -> int:
@@ -82,13 +83,22 @@ def test_captures_voids_and_refunds_wait_while_the_provider_is_down_and_are_made
 
 def test_whatever_the_provider_loses_every_buyer_is_charged_once(shop: Shop) -> None:
     with shop.provider(plan=FaultPlan(rate=0.3, seed=7)) as double:
-        checkout_ids = [shop.create() for _ in range(8)]
-        for checkout_id in checkout_ids:
-            shop.start_paying(checkout_id, shop.kit.succeeding)
-        if shop.kit.succeeding is None:
-            for checkout_id in checkout_ids:
-                shop.approve(page_in(shop.until(checkout_id, "REQUIRES_ACTION")))
-        for checkout_id in checkout_ids:
-            shop.until(checkout_id, "COMPLETED")
-        assert [shop.money(checkout_id).charged for checkout_id in checkout_ids] == [[AMOUNT]] * 8
+        # Which calls fail depends on their keys, which are new each time: for once none may fail.
+        for _ in range(ROUNDS_MAX):
+            everybody_buys(shop)
+            if double.faults:
+                break
         assert sum(double.faults.values()) > 0
+
+
+def everybody_buys(shop: Shop) -> None:
+    """Let eight buyers pay, and see that each was charged once."""
+    checkout_ids = [shop.create() for _ in range(8)]
+    for checkout_id in checkout_ids:
+        shop.start_paying(checkout_id, shop.kit.succeeding)
+    if shop.kit.succeeding is None:
+        for checkout_id in checkout_ids:
+            shop.approve(page_in(shop.until(checkout_id, "REQUIRES_ACTION")))
+    for checkout_id in checkout_ids:
+        shop.until(checkout_id, "COMPLETED")
+    assert [shop.money(checkout_id).charged for checkout_id in checkout_ids] == [[AMOUNT]] * 8
