@@ -18,7 +18,7 @@ from paidonce.proving.doubles.mollie.params import DOCUMENTATION, HAL, HTML, Mol
 from paidonce.proving.doubles.server import Double
 from paidonce.proving.doubles.webhooks import Event, WebhookTarget
 
-API_KEY: Final = "test_double00000000000000000000000"
+API_KEY: Final = "test_double00000000000000000000000000"
 KEY_LIFETIME_MS: Final = 60 * 60 * 1000
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 250
