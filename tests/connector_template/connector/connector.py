@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
+from paidonce.http_client import Answer, HttpClient, NoAnswer
+from paidonce.providers.answers import of_no_answer, read_object
 from paidonce.providers.base import (
     Capabilities,
     ChargeRequest,
@@ -138,11 +139,10 @@ class ExamplePay:
         try:
             answer = await self._ask(call)
         except NoAnswer as error:
-            is_unsent = isinstance(error, NotSent) and call.key is not None
-            return NotDone(str(error), retryable=True) if is_unsent else Unknown(str(error))
+            return of_no_answer(error, has_effect=call.key is not None)
         if answer.status != HTTPStatus.OK:
             return responses.failure(answer, is_look_up=call.key is None)
-        return responses.read(answer, kind) or Unknown(
+        return read_object(answer.body, kind) or Unknown(
             f"Example Pay answered 200 with something other than a {kind.__name__}"
         )
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import of_refused_look_up, read_object
 from paidonce.providers.base import (
     Authorized,
     Declined,
@@ -58,21 +57,14 @@ def of_operation(operation: Operation, request: Modification) -> Evidence:
     return Succeeded(operation.id, operation.amount, operation.currency, request.kind)
 
 
-def read(answer: Answer, kind: type[T]) -> T | None:
-    """Read the object in a response; None where there is none."""
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def failure(answer: Answer, *, is_look_up: bool) -> NotDone | NotFound | Unknown:
     """Return what a response other than 200 proves."""
-    error = read(answer, ErrorBody)
-    if is_look_up:
-        # That a look-up was refused proves nothing about what it asked for.
-        is_missing = answer.status == HTTPStatus.NOT_FOUND and error is not None
-        return NotFound() if is_missing else Unknown(f"Example Pay answered {answer.status} to a look-up")
+    evidence = _failure(answer)
+    return of_refused_look_up(evidence, is_missing=answer.status == HTTPStatus.NOT_FOUND) if is_look_up else evidence
+
+
+def _failure(answer: Answer) -> NotDone | Unknown:
+    error = read_object(answer.body, ErrorBody)
     if error is None:
         return Unknown(f"Example Pay answered {answer.status} with something unreadable")
     reason = f"Example Pay answered {answer.status} {error.error[:100]}"

@@ -6,10 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
 from paidonce.clock import Instant
-from paidonce.errors import MalformedBody
+from paidonce.providers.answers import read_webhook_object
 from paidonce.providers.base import Notice, RequiresAction
 from tests.connector_template.connector.responses import of_payment
 from tests.connector_template.connector.wire import Webhook
@@ -30,10 +28,7 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, *, now: Inst
 
 def read(body: bytes) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody."""
-    try:
-        webhook = msgspec.json.decode(body, type=Webhook)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody("The webhook is no JSON as Example Pay sends it.") from None
+    webhook = read_webhook_object(body, Webhook, "Example Pay")
     if webhook.payment is None:
         return Notice(webhook.id, None, None)
     evidence = of_payment(webhook.payment)

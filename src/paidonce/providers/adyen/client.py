@@ -3,13 +3,12 @@
 from http import HTTPStatus
 from typing import Final, TypeAlias, TypeVar
 
-import msgspec
-
-from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
+from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.adyen.credentials import API_KEY, LIVE_PREFIX
 from paidonce.providers.adyen.failures import failure
 from paidonce.providers.adyen.requests import Call
 from paidonce.providers.adyen.wire import ModificationReceipt, Payment, PaymentLink
+from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
 from paidonce.providers.base import Connection, NotDone, NotFound, Unknown
 
 TEST_URL: Final = "https://checkout-test.adyen.com"
@@ -57,20 +56,16 @@ class AdyenClient:
         try:
             answer = await self.ask(call)
         except NoAnswer as error:
-            if isinstance(error, NotSent) and call.method != "GET":
-                return NotDone(f"nothing was sent: {error}", retryable=True)
-            return Unknown(str(error))
+            return of_no_answer(error, has_effect=call.method != "GET")
         if answer.status not in SUCCESSES:
             return _of_failure(call, answer)
-        try:
-            return msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Unknown(f"Adyen answered {answer.status} with something other than a {kind.__name__}")
+        return read_object(answer.body, kind) or Unknown(
+            f"Adyen answered {answer.status} with something other than a {kind.__name__}"
+        )
 
 
 def _of_failure(call: Call, answer: Answer) -> Failure:
     evidence = failure(answer)
-    if call.method != "GET" or isinstance(evidence, Unknown):
+    if call.method != "GET":
         return evidence
-    # That a look-up was refused proves nothing about what it asked for.
-    return NotFound() if answer.status == HTTPStatus.NOT_FOUND else Unknown(evidence.reason)
+    return of_refused_look_up(evidence, is_missing=answer.status == HTTPStatus.NOT_FOUND)

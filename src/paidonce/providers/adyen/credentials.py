@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal
 
-import msgspec
-
 from paidonce.http_client import Answer
 from paidonce.providers.adyen.failures import error_of
 from paidonce.providers.adyen.wire import PaymentMethods
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import CredentialField
 
 API_KEY: Final = "apiKey"
@@ -67,9 +66,7 @@ def refusal(credentials: Mapping[str, str], mode: Literal["test", "live"]) -> Ma
 def problems(answer: Answer) -> list[str]:
     """Return what Adyen's answer to a request for the payment methods says about the credentials, a sentence each."""
     if answer.status == HTTPStatus.OK:
-        try:
-            msgspec.json.decode(answer.body, type=PaymentMethods)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if read_object(answer.body, PaymentMethods) is None:
             return ["Something other than Adyen answered: the list of payment methods is unreadable."]
         return []
     if answer.status == HTTPStatus.UNAUTHORIZED:

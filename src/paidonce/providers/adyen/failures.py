@@ -10,10 +10,9 @@ the payment; nothing was sent to an acquirer.
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from paidonce.http_client import Answer
 from paidonce.providers.adyen.wire import ApiError
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import NotDone, Unknown
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
@@ -69,8 +68,5 @@ def failure(answer: Answer) -> NotDone | Unknown:
 
 def error_of(answer: Answer) -> ApiError | None:
     """Read the error in a response; None where there is none."""
-    try:
-        error = msgspec.json.decode(answer.body, type=ApiError)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return error if error.error_code or error.error_type else None
+    error = read_object(answer.body, ApiError)
+    return error if error and (error.error_code or error.error_type) else None

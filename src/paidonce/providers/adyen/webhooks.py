@@ -11,8 +11,6 @@ import hmac
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import msgspec
-
 from paidonce.errors import MalformedBody
 from paidonce.money import Money
 from paidonce.providers.adyen.amounts import from_adyen
@@ -20,6 +18,7 @@ from paidonce.providers.adyen.decline_codes import decline_code, raw_code_of
 from paidonce.providers.adyen.references import AUTHORIZATIONS, CHARGES, LINKS, Reference, read_reference
 from paidonce.providers.adyen.responses import proof_of_charge
 from paidonce.providers.adyen.wire import Item, Webhook
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import (
     AuthorizationEnded,
     Declined,
@@ -53,10 +52,9 @@ DISPUTES: Final[dict[str, Literal["opened", "won", "lost"]]] = {
 
 def decode(body: bytes) -> Webhook:
     """Read a webhook; raises MalformedBody where it is not one of Adyen's."""
-    try:
-        webhook = msgspec.json.decode(body, type=Webhook)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody("The webhook is not a standard notification of Adyen's.") from None
+    webhook = read_object(body, Webhook)
+    if webhook is None:
+        raise MalformedBody("The webhook is not a standard notification of Adyen's.")
     if not webhook.notification_items:
         raise MalformedBody("The webhook holds no notification.")
     return webhook

@@ -6,7 +6,8 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
+from paidonce.http_client import Answer, HttpClient, NoAnswer
+from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
 from paidonce.providers.base import Connection, NotDone, NotFound, Unknown
 from paidonce.providers.mollie.credentials import API_KEY
 from paidonce.providers.mollie.failures import STATE_MAY_HAVE_CHANGED, failure
@@ -65,9 +66,8 @@ class MollieClient:
             return answer
         if answer.status not in DONE:
             return _failed(call, answer)
-        try:
-            found = msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_object(answer.body, kind)
+        if found is None:
             return Failed(Unknown(f"Mollie answered {answer.status} with something other than a {kind.__name__}"))
         if not _is_about(found, key, reference):
             log.error("provider_answered_about_another_object", provider="mollie", key=key, reference=reference)
@@ -85,19 +85,14 @@ class MollieClient:
         try:
             return await self.ask(call)
         except NoAnswer as error:
-            if isinstance(error, NotSent) and call.may_have_effect:
-                return Failed(NotDone(f"nothing was sent: {error}", retryable=True))
-            return Failed(Unknown(str(error)))
+            return Failed(of_no_answer(error, has_effect=call.may_have_effect))
 
 
 def _failed(call: Call, answer: Answer) -> Failed:
     evidence = failure(answer)
     if call.may_have_effect:
         return Failed(evidence, answer.status in STATE_MAY_HAVE_CHANGED)
-    if isinstance(evidence, Unknown):
-        return Failed(evidence)
-    # That a look-up was refused proves nothing about what it asked for.
-    return Failed(NotFound() if answer.status == HTTPStatus.NOT_FOUND else Unknown(evidence.reason))
+    return Failed(of_refused_look_up(evidence, is_missing=answer.status == HTTPStatus.NOT_FOUND))
 
 
 def _is_about(found: Payment | Capture | Refund | Page, key: str | None, reference: str | None) -> bool:

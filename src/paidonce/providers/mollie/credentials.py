@@ -11,9 +11,8 @@ from http import HTTPStatus
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import CredentialField
 from paidonce.providers.mollie.failures import error_of
 from paidonce.providers.mollie.wire import Profile
@@ -70,9 +69,8 @@ def reachable(url: str) -> str:
 def problems(answer: Answer, mode: Literal["test", "live"]) -> list[str]:
     """Return what Mollie's answer to a request for the profile says about the key, a sentence each."""
     if answer.status == HTTPStatus.OK:
-        try:
-            profile = msgspec.json.decode(answer.body, type=Profile)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        profile = read_object(answer.body, Profile)
+        if profile is None:
             return ["Something other than Mollie answered: the response to the request for the profile is unreadable."]
         if profile.mode != mode:
             return [f"The key belongs to Mollie's {profile.mode} mode, and this is a {mode} account."]

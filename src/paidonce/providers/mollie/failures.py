@@ -8,9 +8,8 @@ equal one shortly before. A 5xx tells nothing, also where it says that the suppl
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import NotDone, Unknown
 from paidonce.providers.decline_codes import AMOUNT_NOT_SUPPORTED, CURRENCY_NOT_SUPPORTED, PROVIDER_REFUSED
 from paidonce.providers.mollie.wire import ApiError
@@ -48,11 +47,8 @@ def failure(answer: Answer) -> NotDone | Unknown:
 
 def error_of(answer: Answer) -> ApiError | None:
     """Read the error in a response; None where there is none of Mollie's."""
-    try:
-        error = msgspec.json.decode(answer.body, type=ApiError)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return error if error.status == answer.status else None
+    error = read_object(answer.body, ApiError)
+    return error if error and error.status == answer.status else None
 
 
 def _code(error: ApiError) -> str:

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 from urllib.parse import parse_qs
 
-import msgspec
-
 from paidonce.clock import Clock
-from paidonce.errors import MalformedBody, RateLimited
+from paidonce.errors import RateLimited
+from paidonce.providers.answers import read_webhook_object
 from paidonce.providers.base import AuthorizationEnded, Dispute, Evidence, ExternalChange, ExternalRefund, Notice
 from paidonce.providers.decline_codes import DECLINED
 from paidonce.providers.mollie import responses
@@ -78,24 +77,24 @@ def payment_id_in(body: bytes) -> str | None:
 
 def read_event(body: bytes) -> Event:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of Mollie's events."""
-    return _decode(body, Event)
+    return read_webhook_object(body, Event, "Mollie")
 
 
 def entity_of(event: Event, mode: str) -> Payment | Capture | Refund | Chargeback | None:
     """Return the object of an event; None where it is in the other mode, or says nothing about payments."""
     content = bytes(event.embedded.entity) if event.embedded else b"{}"
-    entity = _decode(content, Entity)
+    entity = read_webhook_object(content, Entity, "Mollie")
     if entity.mode not in (None, mode):
         return None
     match entity.resource:
         case "payment":
-            return _decode(content, Payment)
+            return read_webhook_object(content, Payment, "Mollie")
         case "capture":
-            return _decode(content, Capture)
+            return read_webhook_object(content, Capture, "Mollie")
         case "refund":
-            return _decode(content, Refund)
+            return read_webhook_object(content, Refund, "Mollie")
         case "chargeback":
-            return _decode(content, Chargeback)
+            return read_webhook_object(content, Chargeback, "Mollie")
         case _:
             return None
 
@@ -181,10 +180,3 @@ class UnsignedLimit:
     def __exit__(self, *_: object) -> None:
         """Give the place back."""
         self._running -= 1
-
-
-def _decode(content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody(f"The webhook is not a {kind.__name__} of Mollie's.") from None

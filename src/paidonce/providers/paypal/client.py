@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from paidonce.clock import Instant
-from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
+from paidonce.http_client import Answer, HttpClient, NoAnswer
+from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
 from paidonce.providers.base import Connection, Declined, NotDone, NotFound, Unknown
 from paidonce.providers.paypal.credentials import CLIENT_ID, CLIENT_SECRET
 from paidonce.providers.paypal.failures import STATE_HAS_CHANGED, error_of, failure
@@ -89,9 +90,8 @@ class PayPalClient:
         answer = await self._ask(call)
         if isinstance(answer, Failed):
             return answer
-        try:
-            found = msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_object(answer.body, kind)
+        if found is None:
             return Failed(Unknown(f"PayPal answered {answer.status} with something other than the {kind.__name__}"))
         if not _is_about(found, key, reference):
             log.error("provider_answered_about_another_object", provider="paypal", key=key, reference=reference)
@@ -111,9 +111,7 @@ class PayPalClient:
             reason = str(error)
             return Failed(NotDone(reason, retryable=error.retryable) if changes_something else Unknown(reason))
         except NoAnswer as error:
-            if isinstance(error, NotSent) and changes_something:
-                return Failed(NotDone(f"nothing was sent: {error}", retryable=True))
-            return Failed(Unknown(str(error)))
+            return Failed(of_no_answer(error, has_effect=changes_something))
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return answer
         return _failed(call, answer)
@@ -153,11 +151,10 @@ class PayPalClient:
                 retryable = answer.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
                 reason = f"nothing was sent: PayPal answered {answer.status} to the request for an access token"
                 raise NoToken(reason, retryable=retryable)
-            try:
-                found = msgspec.json.decode(answer.body, type=Token)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = read_object(answer.body, Token)
+            if found is None:
                 reason = "nothing was sent: PayPal answered something unreadable instead of an access token"
-                raise NoToken(reason, retryable=True) from None
+                raise NoToken(reason, retryable=True)
             self._token = found.access_token
             self._token_expires_at = asked_at + max(found.expires_in - TOKEN_MARGIN_SECONDS, 0) * 1000
             return found.access_token
@@ -168,12 +165,7 @@ def _failed(call: Call, answer: Answer) -> Failed:
     if call.method != "GET":
         error = error_of(answer)
         return Failed(evidence, error.raw_code if error else "")
-    if isinstance(evidence, Unknown):
-        return Failed(evidence)
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return Failed(NotFound())
-    # That a look-up was refused proves nothing about what it asked for.
-    return Failed(Unknown(evidence.reason if isinstance(evidence, NotDone) else "PayPal declined a look-up"))
+    return Failed(of_refused_look_up(evidence, is_missing=answer.status == HTTPStatus.NOT_FOUND))
 
 
 def _is_about(found: Order | Payment, key: str | None, reference: str | None) -> bool:

@@ -7,9 +7,8 @@ client id and secrets, others in the sandbox than live; neither shows its mode.
 from http import HTTPStatus
 from typing import Final, Literal
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import CredentialField
 from paidonce.providers.paypal.wire import Token
 
@@ -44,9 +43,7 @@ def problems(answer: Answer, mode: Literal["test", "live"]) -> list[str]:
     """Return what PayPal's answer to a request for a token says about the credentials, a sentence each."""
     host = "sandbox" if mode == "test" else "live environment"
     if answer.status == HTTPStatus.OK:
-        try:
-            msgspec.json.decode(answer.body, type=Token)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        if read_object(answer.body, Token) is None:
             return ["Something other than PayPal answered: the response to the request for a token is unreadable."]
         return []
     if answer.status == HTTPStatus.UNAUTHORIZED:

@@ -9,9 +9,8 @@ does not store errors for a PayPal-Request-Id: it answers with the latest status
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import Declined, NotDone, Unknown
 from paidonce.providers.decline_codes import PROVIDER_REFUSED
 from paidonce.providers.paypal.decline_codes import DECLINES, decline_code
@@ -78,8 +77,5 @@ def failure(answer: Answer) -> Declined | NotDone | Unknown:
 
 def error_of(answer: Answer) -> ApiError | None:
     """Read the error in a response; None where there is none."""
-    try:
-        error = msgspec.json.decode(answer.body, type=ApiError)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return error if error.raw_code else None
+    error = read_object(answer.body, ApiError)
+    return error if error and error.raw_code else None

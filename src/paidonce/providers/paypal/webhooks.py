@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from paidonce.clock import Instant
-from paidonce.errors import MalformedBody
+from paidonce.providers.answers import read_webhook_object
 from paidonce.providers.base import AuthorizationEnded, Evidence, ExternalChange, Notice, Opened
 from paidonce.providers.paypal import disputes, responses
 from paidonce.providers.paypal.wire import CLOSED_BY, REFUND, Dispute, Event, Order, Payment
@@ -79,32 +79,32 @@ def signature_of(webhook_id: str, headers: Mapping[str, str], body: bytes, *, no
 
 def read(body: bytes, *, now: Instant) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of PayPal's events."""
-    event = _decode(body, Event)
+    event = read_webhook_object(body, Event, "PayPal")
     content = bytes(event.resource)
     if event.event_type == APPROVED:
-        order = _decode(content, Order)
+        order = read_webhook_object(content, Order, "PayPal")
         return _notice(event, order.key, None if order.closed_by else Opened(order.id))
     if event.event_type == AUTHORIZED:
-        payment = _decode(content, Payment)
+        payment = read_webhook_object(content, Payment, "PayPal")
         return _notice(event, _key_of_order(payment), responses.of_authorization(payment))
     if event.event_type == VOIDED:
-        payment = _decode(content, Payment)
+        payment = read_webhook_object(content, Payment, "PayPal")
         is_expired = payment.expires_at is not None and payment.expires_at <= now
         return _notice(event, _key_of_order(payment), AuthorizationEnded("expired" if is_expired else "canceled"))
     if event.event_type in CAPTURES:
-        payment = _decode(content, Payment)
+        payment = read_webhook_object(content, Payment, "PayPal")
         # A capture of an authorization has the custom_id of the order, too. Its own key is the invoice_id.
         if payment.invoice_id or payment.related("authorizations"):
             return _notice(event, payment.invoice_id, responses.of_capture(payment, "capture"))
         return _notice(event, _key_of_order(payment), responses.of_capture(payment, "charge"))
     if event.event_type in REFUNDS:
-        payment = _decode(content, Payment)
+        payment = read_webhook_object(content, Payment, "PayPal")
         if payment.custom_id and payment.custom_id.startswith(REFUND):
             return _notice(event, payment.custom_id.removeprefix(REFUND), responses.of_refund(payment))
         found, charge = responses.of_refund_in_dashboard(payment), payment.related("captures")
         return _notice(event, _key_of_order(payment), found, charge)
     if event.event_type in DISPUTES:
-        return _notice(event, None, *disputes.of_dispute(_decode(content, Dispute)))
+        return _notice(event, None, *disputes.of_dispute(read_webhook_object(content, Dispute, "PayPal")))
     return Notice(event.id, None, None)
 
 
@@ -119,10 +119,3 @@ def _notice(
 
 def _key_of_order(payment: Payment) -> str | None:
     return payment.custom_id and payment.custom_id.partition(CLOSED_BY)[0]
-
-
-def _decode(content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody(f"The webhook is not a {kind.__name__} of PayPal's.") from None

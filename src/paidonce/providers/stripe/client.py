@@ -6,7 +6,8 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 import structlog
 
-from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
+from paidonce.http_client import Answer, HttpClient, NoAnswer
+from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
 from paidonce.providers.base import Connection, Declined, NotDone, NotFound, Unknown
 from paidonce.providers.stripe.credentials import SECRET_KEY
 from paidonce.providers.stripe.failures import STATE_HAS_CHANGED, error_of, failure
@@ -63,14 +64,11 @@ class StripeClient:
         try:
             answer = await self.ask(call)
         except NoAnswer as error:
-            if isinstance(error, NotSent) and call.method == "POST":
-                return Failed(NotDone(f"nothing was sent: {error}", retryable=True))
-            return Failed(Unknown(str(error)))
+            return Failed(of_no_answer(error, has_effect=call.method == "POST"))
         if answer.status != HTTPStatus.OK:
             return _failed(call, answer)
-        try:
-            found = msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_object(answer.body, kind)
+        if found is None:
             return Failed(Unknown(f"Stripe answered 200 with something other than a {kind.__name__}"))
         if not _is_about(found, key, reference):
             log.error("provider_answered_about_another_object", provider="stripe", key=key, reference=reference)
@@ -83,12 +81,7 @@ def _failed(call: Call, answer: Answer) -> Failed:
     if call.method == "POST":
         error = error_of(answer)
         return Failed(evidence, state_has_changed=error is not None and error.code in STATE_HAS_CHANGED)
-    if isinstance(evidence, Unknown):
-        return Failed(Unknown(evidence.reason))
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return Failed(NotFound())
-    # That a look-up was refused proves nothing about what it asked for.
-    return Failed(Unknown(evidence.reason if isinstance(evidence, NotDone) else "Stripe declined a look-up"))
+    return Failed(of_refused_look_up(evidence, is_missing=answer.status == HTTPStatus.NOT_FOUND))
 
 
 def _is_about(found: PaymentIntent | Session | Refund | RefundList, key: str | None, reference: str | None) -> bool:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, Literal
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import CredentialField
 from paidonce.providers.stripe.failures import error_of
 from paidonce.providers.stripe.wire import Balance
@@ -53,11 +52,10 @@ def refusal(credentials: Mapping[str, str], mode: Literal["test", "live"]) -> Ma
 def problems(answer: Answer, mode: Literal["test", "live"]) -> list[str]:
     """Return what Stripe's answer to a request for the balance says about the key, a sentence each."""
     if answer.status == HTTPStatus.OK:
-        try:
-            live = msgspec.json.decode(answer.body, type=Balance).livemode
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        balance = read_object(answer.body, Balance)
+        if balance is None:
             return ["Something other than Stripe answered: the response to the request for the balance is unreadable."]
-        actual = "live" if live else "test"
+        actual = "live" if balance.livemode else "test"
         return [] if actual == mode else [f"The key belongs to Stripe's {actual} mode, and this is a {mode} account."]
     error = error_of(answer)
     if error is None:

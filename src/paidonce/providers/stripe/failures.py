@@ -9,9 +9,8 @@ may finish the payment; ``Idempotent-Replayed`` marks such a response. A 409 is 
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
-
 from paidonce.http_client import Answer
+from paidonce.providers.answers import read_object
 from paidonce.providers.base import Declined, NotDone, Unknown
 from paidonce.providers.decline_codes import CURRENCY_NOT_SUPPORTED, INCORRECT_DETAILS, PROVIDER_REFUSED
 from paidonce.providers.stripe.decline_codes import decline_code
@@ -58,10 +57,8 @@ def failure(answer: Answer) -> Declined | NotDone | Unknown:
 
 def error_of(answer: Answer) -> ApiError | None:
     """Read the error in a response; None where there is none."""
-    try:
-        return msgspec.json.decode(answer.body, type=ErrorBody).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    found = read_object(answer.body, ErrorBody)
+    return found.error if found else None
 
 
 def is_stored(answer: Answer) -> bool:

@@ -10,10 +10,8 @@ import hmac
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-import msgspec
-
 from paidonce.clock import Instant
-from paidonce.errors import MalformedBody
+from paidonce.providers.answers import read_webhook_object
 from paidonce.providers.base import Declined, Evidence, ExternalChange, Notice, Opened, RequiresAction
 from paidonce.providers.stripe import external_changes, responses
 from paidonce.providers.stripe.wire import (
@@ -78,7 +76,7 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, *, now: Inst
 
 def read(body: bytes, *, live: bool) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of Stripe's events."""
-    event = _decode(body, Event)
+    event = read_webhook_object(body, Event, "Stripe")
     reference = None
     key, told = _statement(event)
     if key is None:  # It is not about an operation of ours. Perhaps somebody has changed our charge.
@@ -92,10 +90,10 @@ def _external_change(event: Event) -> tuple[str | None, ExternalChange | None]:
     """Return what was done to a charge without a request of ours, and to which PaymentIntent."""
     content = bytes(event.data.object)
     if event.type in REFUND_EVENTS:
-        refund = _decode(content, Refund)
+        refund = read_webhook_object(content, Refund, "Stripe")
         return refund.payment_intent, external_changes.of_refund(refund)
     if event.type in DISPUTE_EVENTS:
-        dispute = _decode(content, Dispute)
+        dispute = read_webhook_object(content, Dispute, "Stripe")
         return dispute.payment_intent, external_changes.of_dispute(dispute)
     return None, None
 
@@ -104,19 +102,19 @@ def _statement(event: Event) -> tuple[str | None, Evidence | ExternalChange | No
     """Return what an event tells: our key of the operation, and the evidence."""
     content = bytes(event.data.object)
     if event.type in INTENT_EVENTS:
-        intent = _decode(content, PaymentIntent)
+        intent = read_webhook_object(content, PaymentIntent, "Stripe")
         return intent.metadata.get(KEY), _of_intent_event(intent)
     if event.type in SESSION_EVENTS:
-        session = _decode(content, Session)
+        session = read_webhook_object(content, Session, "Stripe")
         return session.metadata.get(KEY), responses.of_session_event(session)
     if event.type == SESSION_FAILED:
-        session = _decode(content, Session)
+        session = read_webhook_object(content, Session, "Stripe")
         return session.metadata.get(KEY), responses.of_failed_session(session)
     if event.type in REFUND_EVENTS:
-        refund = _decode(content, Refund)
+        refund = read_webhook_object(content, Refund, "Stripe")
         return (refund.metadata or {}).get(KEY), responses.of_refund(refund)
     if event.type == CHARGED:
-        charge = _decode(content, Charge)
+        charge = read_webhook_object(content, Charge, "Stripe")
         return charge.metadata.get(KEY), responses.of_charge_event(charge)
     return None, None
 
@@ -132,10 +130,3 @@ def _of_intent_event(intent: PaymentIntent) -> Evidence | ExternalChange | None:
     if isinstance(evidence, Declined) and intent.status != "canceled":
         return Opened(intent.id)  # It could be confirmed again: a look-up makes the decline final.
     return evidence
-
-
-def _decode(content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedBody(f"The webhook is not a {kind.__name__} of Stripe's.") from None
