@@ -16,6 +16,7 @@ from paidonce.providers.base import (
     Notice,
     OperationSupport,
     Unknown,
+    WantedCharge,
 )
 
 KEY: Final = "fk_test_0123456789abcdef"
@@ -111,9 +112,9 @@ class FakeConnector:
             unsupported=self._unsupported,
         )
 
-    def _unsupported(self, money: Money, payment_method: str, capture: bool) -> str | None:  # noqa: FBT001 - a Connector's
-        self.asked.append((money, payment_method, capture))
-        return self.unsupported.get(money.currency)
+    def _unsupported(self, charge: WantedCharge) -> str | None:
+        self.asked.append((charge.money, charge.payment_method, charge.capture))
+        return self.unsupported.get(charge.money.currency)
 
     def _open(self, connection: Connection) -> FakeProvider:
         self.opened.append(FakeProvider(connection, self.problems, self.answers))

@@ -10,9 +10,8 @@ from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound
 from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.payments.model import Attempt
-from paidonce.provider_accounts.choice import WantedCharge
 from paidonce.provider_accounts.connections import ProviderConnections
-from paidonce.providers.base import HOSTED_PAGE, Provider
+from paidonce.providers.base import HOSTED_PAGE, Provider, WantedCharge
 
 DEFAULT_PROVIDER: Final = "simulator"
 DEFAULT_PAYMENT_METHOD: Final = "tok_success"  # At the simulator. At other providers the buyer pays on their page.

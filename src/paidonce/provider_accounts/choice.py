@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-import msgspec
-
 from paidonce.errors import AmountNotSupported, CurrencyNotSupported, PaymentMethodNotSupported
-from paidonce.money import Money
 from paidonce.provider_accounts.model import ProviderAccount
-from paidonce.providers.base import Connector
+from paidonce.providers.base import Connector, WantedCharge
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
@@ -24,14 +21,6 @@ _ERRORS: Final[Mapping[str, tuple[type[NotSupported], str]]] = {
 }
 
 
-class WantedCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account must be able to take: a charge (``capture=True``) or an authorization."""
-
-    money: Money
-    payment_method: str
-    capture: bool
-
-
 def choose_able(
     accounts: Sequence[ProviderAccount], charge: WantedCharge, connectors: Mapping[str, Connector]
 ) -> list[ProviderAccount] | NotSupported:
@@ -45,7 +34,7 @@ def choose_able(
         connector = connectors.get(account.provider)
         code = None
         if connector is not None:
-            code = connector.unsupported(charge.money, charge.payment_method, charge.capture)
+            code = connector.unsupported(charge)
         if code is None:
             able.append(account)
         first_refusal = first_refusal or code

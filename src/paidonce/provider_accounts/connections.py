@@ -23,10 +23,10 @@ from paidonce.errors import (
 from paidonce.jobs.poller import Poller
 from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, find_any_account, load_accounts
-from paidonce.provider_accounts.choice import WantedCharge, choose_able
+from paidonce.provider_accounts.choice import choose_able
 from paidonce.provider_accounts.model import AccountName, ProviderAccount
 from paidonce.provider_accounts.opening import AccountOpener, disconnect
-from paidonce.providers.base import Provider
+from paidonce.providers.base import Provider, WantedCharge
 
 log = structlog.get_logger()
 

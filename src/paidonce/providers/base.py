@@ -58,20 +58,28 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         return support
 
 
-class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
+class WantedCharge(msgspec.Struct, frozen=True, kw_only=True):
     """A charge (``capture=True``) or an authorization that holds the amount (``capture=False``).
 
-    ``payment_method`` is a token of the provider, HOSTED_PAGE or EMBEDDED. ``session_reference`` is the reference of
-    the session that ``open`` created, once it is committed. ``call_number`` counts the leases under which the attempt
-    was called: where the session protects from a second charge, a connector may use another key for each.
+    ``payment_method`` is a token of the provider, HOSTED_PAGE or EMBEDDED.
+    """
+
+    money: Money
+    payment_method: str
+    capture: bool
+
+
+class ChargeRequest(WantedCharge, frozen=True, kw_only=True):
+    """A request for a charge or an authorization.
+
+    ``session_reference`` is the reference of the session that ``open`` created, once it is committed. ``call_number``
+    counts the leases under which the attempt was called: where the session protects from a second charge, a connector
+    may use another key for each.
     ``return_url`` and ``expires_at`` are for sessions: where the provider sends the buyer afterwards, and when the
     session is closed. ``description`` is what the buyer pays for; only ``open`` is given it.
     """
 
     key: str
-    money: Money
-    payment_method: str
-    capture: bool
     checkout_id: str
     merchant_id: str
     created_at: Instant
@@ -405,9 +413,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """A provider that merchants have accounts with: its name, its credentials, and how to open it.
 
     ``refusal`` names, for each credential field that does not fit the mode or the others, what is wrong.
-    ``unsupported`` tells, without a call, whether the provider can take a charge of this amount with this payment
-    method; True as the third argument is a charge, and False an authorization. It returns ``currency_not_supported``,
-    ``amount_not_supported`` or ``payment_method_not_supported``, and None where nothing speaks against the charge.
+    ``unsupported`` returns, without a call, why the provider cannot take a charge: ``currency_not_supported``,
+    ``amount_not_supported`` or ``payment_method_not_supported``; None where nothing speaks against it.
     """
 
     name: str
@@ -415,4 +422,4 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     credential_fields: tuple[CredentialField, ...]
     open: Callable[[Connection], Provider]
     refusal: Callable[[Mapping[str, str], Literal["test", "live"]], Mapping[str, str]] = lambda _credentials, _mode: {}
-    unsupported: Callable[[Money, str, bool], str | None] = lambda _money, _payment_method, _capture: None
+    unsupported: Callable[[WantedCharge], str | None] = lambda _charge: None

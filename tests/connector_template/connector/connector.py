@@ -64,7 +64,7 @@ class ExamplePay:
 
     async def open(self, request: ChargeRequest) -> Evidence:
         """Create a payment, which moves no money."""
-        if refused := requests.unsupported(request.money, request.payment_method, request.capture):
+        if refused := requests.unsupported(request):
             return NotDone("Example Pay does not take this; nothing was sent", refused)
         if request.return_url is None:
             return NotDone("a payment on Example Pay's page needs a URL to return to; nothing was sent")

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from paidonce.money import Money
-from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification, WantedCharge
 from paidonce.providers.decline_codes import CURRENCY_NOT_SUPPORTED, PAYMENT_METHOD_NOT_SUPPORTED
 
 CURRENCIES: Final = frozenset({"EUR", "GBP", "USD"})
@@ -26,11 +25,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
 
 
-def unsupported(money: Money, payment_method: str, _is_charge: bool) -> str | None:  # noqa: FBT001 - as Connector has it
+def unsupported(charge: WantedCharge) -> str | None:
     """Return the decline code of what Example Pay cannot take, before anything is sent."""
-    if payment_method != HOSTED_PAGE:
+    if charge.payment_method != HOSTED_PAGE:
         return PAYMENT_METHOD_NOT_SUPPORTED
-    return None if money.currency in CURRENCIES else CURRENCY_NOT_SUPPORTED
+    return None if charge.money.currency in CURRENCIES else CURRENCY_NOT_SUPPORTED
 
 
 def create_payment(request: ChargeRequest) -> Call:

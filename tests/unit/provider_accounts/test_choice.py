@@ -6,9 +6,9 @@ import pytest
 
 from paidonce.errors import AmountNotSupported, CurrencyNotSupported, PaidonceError, PaymentMethodNotSupported
 from paidonce.money import Money
-from paidonce.provider_accounts.choice import WantedCharge, choose_able
+from paidonce.provider_accounts.choice import choose_able
 from paidonce.provider_accounts.model import ProviderAccount
-from paidonce.providers.base import Connector
+from paidonce.providers.base import Connector, WantedCharge
 
 MANUAL_YEN: Final = WantedCharge(money=Money(500, "JPY"), payment_method="tok", capture=False)
 
@@ -34,8 +34,8 @@ def account(account_id: str, provider: str) -> ProviderAccount:
 def connector(name: str, code: str | None) -> Connector:
     """Make a connector that refuses the charge with this code."""
 
-    def unsupported(money: Money, payment_method: str, capture: bool) -> str | None:  # noqa: FBT001 - a Connector's
-        assert (money, payment_method, capture) == (Money(500, "JPY"), "tok", False)
+    def unsupported(charge: WantedCharge) -> str | None:
+        assert (charge.money, charge.payment_method, charge.capture) == (Money(500, "JPY"), "tok", False)
         return code
 
     def never(_: object) -> object:

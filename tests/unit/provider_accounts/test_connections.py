@@ -19,7 +19,6 @@ from paidonce.errors import (
 from paidonce.ids import secret_bytes
 from paidonce.merchants.model import Mode
 from paidonce.money import Money
-from paidonce.provider_accounts.choice import WantedCharge
 from paidonce.provider_accounts.connections import (
     AGE_SECONDS_MAX,
     CHECKS_PER_MERCHANT,
@@ -27,6 +26,7 @@ from paidonce.provider_accounts.connections import (
     ProviderConnections,
 )
 from paidonce.provider_accounts.model import AccountStatus, ProviderAccount
+from paidonce.providers.base import WantedCharge
 from tests.support.fake_connector import CREDENTIALS, KEY, OTHER_KEY
 from tests.unit.provider_accounts.harness import AccountHarness
 

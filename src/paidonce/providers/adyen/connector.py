@@ -12,7 +12,6 @@ from typing import Final
 import structlog
 
 from paidonce.http_client import NoAnswer
-from paidonce.money import Money
 from paidonce.providers.adyen import requests, responses, webhooks
 from paidonce.providers.adyen.amounts import to_adyen
 from paidonce.providers.adyen.client import AdyenClient
@@ -31,6 +30,7 @@ from paidonce.providers.base import (
     Notice,
     OperationSupport,
     Unknown,
+    WantedCharge,
 )
 from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED
 
@@ -166,12 +166,12 @@ class Adyen:
         return responses.of_modification(found)
 
 
-def unsupported(money: Money, payment_method: str, _capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
+def unsupported(charge: WantedCharge) -> str | None:
     """Return the decline code of a charge that Adyen cannot take; None where nothing speaks against it."""
-    amount = to_adyen(money)
+    amount = to_adyen(charge.money)
     if isinstance(amount, NotDone):
         return amount.code
-    is_known = payment_method == HOSTED_PAGE or requests.read_token(payment_method) is not None
+    is_known = charge.payment_method == HOSTED_PAGE or requests.read_token(charge.payment_method) is not None
     return None if is_known else PAYMENT_METHOD_NOT_SUPPORTED
 
 

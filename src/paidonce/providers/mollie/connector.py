@@ -83,7 +83,7 @@ class Mollie:
         amount = to_mollie(request.money)
         if isinstance(amount, NotDone):
             return amount
-        if refused := unsupported(request.money, request.payment_method, request.capture):
+        if refused := unsupported(request):
             return NotDone("Mollie cannot take this payment method so; nothing was sent", refused)
         if request.return_url is None:
             return NotDone("a payment on Mollie's page needs a URL to return to; nothing was sent")

@@ -6,8 +6,7 @@ payment" (docs.mollie.com/docs/place-a-hold-for-a-payment), read 2026-11.
 
 from typing import Final
 
-from paidonce.money import Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
 from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED
 from paidonce.providers.mollie.amounts import to_mollie
 
@@ -46,10 +45,11 @@ METHODS: Final = frozenset(
 CARD: Final = "creditcard"  # The method of an authorization: "Place a hold for a payment" (docs.mollie.com/docs).
 
 
-def unsupported(money: Money, payment_method: str, capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
+def unsupported(charge: WantedCharge) -> str | None:
     """Return the decline code of a charge that Mollie cannot take; None where nothing speaks against it."""
-    amount = to_mollie(money)
+    amount = to_mollie(charge.money)
     if isinstance(amount, NotDone):
         return amount.code
-    known = METHODS if capture else {CARD}
-    return None if payment_method == HOSTED_PAGE or payment_method in known else PAYMENT_METHOD_NOT_SUPPORTED
+    known = METHODS if charge.capture else {CARD}
+    is_known = charge.payment_method == HOSTED_PAGE or charge.payment_method in known
+    return None if is_known else PAYMENT_METHOD_NOT_SUPPORTED

@@ -12,7 +12,7 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
@@ -48,12 +48,12 @@ def to_paypal(money: Money) -> Amount | NotDone:
     return Amount(money.currency, str(whole) if money.currency in WHOLE else f"{whole}.{rest:02}")
 
 
-def unsupported(money: Money, payment_method: str, _capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
+def unsupported(charge: WantedCharge) -> str | None:
     """Return the decline code of a charge that PayPal cannot take; None where nothing speaks against it."""
-    amount = to_paypal(money)
+    amount = to_paypal(charge.money)
     if isinstance(amount, NotDone):
         return amount.code
-    return None if payment_method in METHODS else PAYMENT_METHOD_NOT_SUPPORTED
+    return None if charge.payment_method in METHODS else PAYMENT_METHOD_NOT_SUPPORTED
 
 
 def from_paypal(amount: Amount | None) -> Money | None:

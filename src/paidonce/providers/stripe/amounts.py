@@ -11,7 +11,7 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, NotDone
+from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, NotDone, WantedCharge
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
@@ -41,16 +41,17 @@ def to_stripe(money: Money) -> int | NotDone:
     return amount
 
 
-def unsupported(money: Money, payment_method: str, _capture: bool) -> str | None:  # noqa: FBT001 - a Connector's function
+def unsupported(charge: WantedCharge) -> str | None:
     """Return the decline code of a charge that Stripe cannot take; None where nothing speaks against it.
 
     ``payment_method`` is HOSTED_PAGE, EMBEDDED, or the id of a PaymentMethod, a Source or a Card
     (docs.stripe.com/api, "Create a PaymentIntent": ``payment_method``).
     """
-    amount = to_stripe(money)
+    amount = to_stripe(charge.money)
     if isinstance(amount, NotDone):
         return amount.code
-    is_known = payment_method in {HOSTED_PAGE, EMBEDDED} or payment_method.startswith(("pm_", "src_", "card_"))
+    method = charge.payment_method
+    is_known = method in {HOSTED_PAGE, EMBEDDED} or method.startswith(("pm_", "src_", "card_"))
     return None if is_known else PAYMENT_METHOD_NOT_SUPPORTED
 
 

@@ -5,7 +5,7 @@ import pytest
 from paidonce.money import CURRENCIES, Money
 from paidonce.providers.adyen import CONNECTOR
 from paidonce.providers.adyen.amounts import from_adyen, to_adyen
-from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
 
 PAIRS = [
     (Money(1234, "USD"), 1234),
@@ -49,7 +49,12 @@ def test_adyen_says_without_a_call_what_it_cannot_take(
     amount: int, currency: str, payment_method: str, code: str | None
 ) -> None:
     for capture in (True, False):
-        assert CONNECTOR.unsupported(Money(amount, currency), payment_method, capture) == code
+        assert (
+            CONNECTOR.unsupported(
+                WantedCharge(money=Money(amount, currency), payment_method=payment_method, capture=capture)
+            )
+            == code
+        )
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(1250, "ISK"), (1201, "CLP"), (100, "XBT")])

@@ -3,7 +3,7 @@
 import pytest
 
 from paidonce.money import CURRENCIES, Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone
+from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
 from paidonce.providers.mollie import CONNECTOR
 from paidonce.providers.mollie.amounts import from_mollie, to_mollie
 from paidonce.providers.mollie.wire import Amount
@@ -84,7 +84,10 @@ async def test_a_method_that_cannot_be_taken_is_refused_before_anything_is_sent(
 ) -> None:
     async with raw_server() as server, connected(server.url) as mollie:
         for capture, code in ((True, for_charge), (False, for_authorization)):
-            assert CONNECTOR.unsupported(Money(1000, "EUR"), method, capture) == code
+            assert (
+                CONNECTOR.unsupported(WantedCharge(money=Money(1000, "EUR"), payment_method=method, capture=capture))
+                == code
+            )
             if code is not None:
                 refused = await mollie.open(charge_request("method", method, capture=capture))
                 assert isinstance(refused, NotDone)

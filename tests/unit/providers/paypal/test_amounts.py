@@ -4,14 +4,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone
+from paidonce.providers.base import NotDone, WantedCharge
 from paidonce.providers.paypal import CONNECTOR
 from paidonce.providers.paypal.amounts import WHOLE, WITH_CENTS, from_paypal, to_paypal
 from paidonce.providers.paypal.wire import Amount
 
 
 def unsupported(money: Money, method: str) -> str | None:
-    found = {CONNECTOR.unsupported(money, method, capture) for capture in (True, False)}
+    found = {
+        CONNECTOR.unsupported(WantedCharge(money=money, payment_method=method, capture=capture))
+        for capture in (True, False)
+    }
     (code,) = found
     return code
 

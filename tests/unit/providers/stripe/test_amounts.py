@@ -3,7 +3,7 @@
 import pytest
 
 from paidonce.money import CURRENCIES, Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider
+from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, WantedCharge
 from paidonce.providers.stripe import CONNECTOR
 from paidonce.providers.stripe.amounts import from_stripe, to_stripe
 from paidonce.proving.doubles.stripe.server import StripeDouble
@@ -71,7 +71,12 @@ def test_stripe_says_without_a_call_what_it_cannot_take(
     amount: int, currency: str, payment_method: str, code: str | None
 ) -> None:
     for capture in (True, False):
-        assert CONNECTOR.unsupported(Money(amount, currency), payment_method, capture) == code
+        assert (
+            CONNECTOR.unsupported(
+                WantedCharge(money=Money(amount, currency), payment_method=payment_method, capture=capture)
+            )
+            == code
+        )
 
 
 async def test_an_amount_that_is_too_small_is_refused_by_stripe(stripe: Provider) -> None:
