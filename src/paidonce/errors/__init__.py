@@ -1,0 +1,141 @@
+"""The errors of the service. ``http/problems.py`` maps each to its HTTP response.
+
+PaidonceError
+├── InvalidSettings            the process cannot start with these settings
+├── InvalidRequest             invalid fields, all of them
+├── MalformedBody · MalformedRequest    not valid JSON; not valid HTTP/1.1, or ambiguous
+├── TargetTooLong · HeadersTooLarge · RequestTimeout
+├── BodyTooLarge · UnsupportedMediaType · RouteNotFound · MethodNotAllowed
+├── InvalidIdempotencyKey      the header is not a valid idempotency key
+├── IdempotencyKeyReused · IdempotencyKeyInUse · IdempotencyKeyNotFound
+├── CheckoutNotFound · PaymentInProgress · ProviderNotFound · InvalidSignature
+├── Unauthenticated            the API key is missing or invalid
+├── InsufficientScope · WrongMerchant · WrongMode · MerchantNotFound · KeyNotFound · KeyNotActive
+├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
+├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
+├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
+├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
+├── InvalidState · AttemptsExhausted · CheckoutExpired
+├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
+├── RateLimited · Overloaded   a rate limit was reached; a queue is full: the request had no effect
+├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
+├── SchemaOutdated             the database is not migrated to this release
+└── NotDurable                 the database could lose committed data in a crash
+"""
+
+from paidonce.errors.base import FieldError, PaidonceError
+from paidonce.errors.merchants import (
+    DeliveryNotFound,
+    EventNotFound,
+    KeyNotActive,
+    KeyNotFound,
+    MerchantNotFound,
+    TooManyRedeliveries,
+    TooManyWebhookEndpoints,
+    WebhookEndpointNotFound,
+)
+from paidonce.errors.operation import (
+    DatabaseInUse,
+    DatabaseUnavailable,
+    EncryptionKeyMissing,
+    InvalidSettings,
+    NotDurable,
+    Overloaded,
+    SchemaOutdated,
+)
+from paidonce.errors.payments import (
+    AmountExceedsCapturable,
+    AmountExceedsRefundable,
+    AmountNotSupported,
+    AttemptsExhausted,
+    CheckoutExpired,
+    CheckoutNotFound,
+    CurrencyNotSupported,
+    InvalidSignature,
+    InvalidState,
+    PaymentInProgress,
+    PaymentMethodNotSupported,
+    ProviderAccountDisabled,
+    ProviderAccountNotFound,
+    ProviderAccountWrongMode,
+    ProviderNotFound,
+    ProviderUnavailable,
+    RefundNotFound,
+)
+from paidonce.errors.requests import (
+    BodyTooLarge,
+    HeadersTooLarge,
+    IdempotencyKeyInUse,
+    IdempotencyKeyNotFound,
+    IdempotencyKeyReused,
+    InsufficientScope,
+    InvalidIdempotencyKey,
+    InvalidRequest,
+    MalformedBody,
+    MalformedRequest,
+    MethodNotAllowed,
+    RateLimited,
+    RequestTimeout,
+    RouteNotFound,
+    TargetTooLong,
+    Unauthenticated,
+    UnsupportedMediaType,
+    WrongMerchant,
+    WrongMode,
+)
+
+__all__ = [
+    "AmountExceedsCapturable",
+    "AmountExceedsRefundable",
+    "AmountNotSupported",
+    "AttemptsExhausted",
+    "BodyTooLarge",
+    "CheckoutExpired",
+    "CheckoutNotFound",
+    "CurrencyNotSupported",
+    "DatabaseInUse",
+    "DatabaseUnavailable",
+    "DeliveryNotFound",
+    "EncryptionKeyMissing",
+    "EventNotFound",
+    "FieldError",
+    "HeadersTooLarge",
+    "IdempotencyKeyInUse",
+    "IdempotencyKeyNotFound",
+    "IdempotencyKeyReused",
+    "InsufficientScope",
+    "InvalidIdempotencyKey",
+    "InvalidRequest",
+    "InvalidSettings",
+    "InvalidSignature",
+    "InvalidState",
+    "KeyNotActive",
+    "KeyNotFound",
+    "MalformedBody",
+    "MalformedRequest",
+    "MerchantNotFound",
+    "MethodNotAllowed",
+    "NotDurable",
+    "Overloaded",
+    "PaidonceError",
+    "PaymentInProgress",
+    "PaymentMethodNotSupported",
+    "ProviderAccountDisabled",
+    "ProviderAccountNotFound",
+    "ProviderAccountWrongMode",
+    "ProviderNotFound",
+    "ProviderUnavailable",
+    "RateLimited",
+    "RefundNotFound",
+    "RequestTimeout",
+    "RouteNotFound",
+    "SchemaOutdated",
+    "TargetTooLong",
+    "TooManyRedeliveries",
+    "TooManyWebhookEndpoints",
+    "Unauthenticated",
+    "UnsupportedMediaType",
+    "WebhookEndpointNotFound",
+    "WrongMerchant",
+    "WrongMode",
+]
