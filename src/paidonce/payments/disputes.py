@@ -1,4 +1,6 @@
-"""Disputes: what a buyer's bank takes back, or wants to. They are recorded and told; they move no money of ours."""
+"""Disputes: what a buyer's bank takes back, or wants to. They are recorded, with an event for each change. They move no
+money of ours.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum

@@ -122,14 +122,14 @@ def _follow(
 ) -> ChangeOutcome:
     match decided:
         case SettleAttempt(attempt_id, evidence):
-            told = RecordEvidence(
+            recording = RecordEvidence(
                 attempt_id=attempt_id,
                 evidence=evidence,
                 cause=Cause.WEBHOOK,
                 schedule=request.schedule,
                 chance=request.chance,
             )
-            (settled,) = record_evidence(transaction, [told])
+            (settled,) = record_evidence(transaction, [recording])
             return KNOWN if settled.transition is None else CHANGED
         case RecordVoid(target):
             return _record_void(transaction, request, checkout, target)

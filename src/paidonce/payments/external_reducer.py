@@ -57,8 +57,8 @@ def decide_refund(
     """Decide what follows from a refund that was made at the provider.
 
     ``returned`` are the checkout's refunds and reversals, ours and recorded ones. A pending refund is recorded when its
-    outcome is known: until then it has returned nothing. A failed one is recorded so that a success that is told after
-    it changes nothing.
+    outcome is known: until then it has returned nothing. A failed one is recorded so that a success that is reported
+    after it changes nothing.
     """
     if not has_valid_amount(change.amount):
         return Review(f"the provider reported a refund of {change.amount} {change.currency}")

@@ -78,10 +78,10 @@ def _fallback(attempt: Attempt, status: AttemptStatus, now: Instant) -> Fallback
 def _change_of_mind(
     attempt: Attempt, kind: AttemptKind, evidence: Evidence, proof: Transition | None
 ) -> Transition | None:
-    """Decide whether an attempt ends otherwise than the provider told first.
+    """Decide whether an attempt ends otherwise than the provider reported first.
 
     A charge, capture or refund may succeed after a decline. A refund may fail after it succeeded: then its failure is
-    the end, whichever of the two is told last. It is the same refund where the provider's reference is the same.
+    the end, whichever of the two is reported last. It is the same refund where the provider's reference is the same.
     """
     is_same = isinstance(evidence, Succeeded | Declined) and evidence.reference == attempt.provider_reference
     is_refund = OPERATION_OF[kind] == "refund"

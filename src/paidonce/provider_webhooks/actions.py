@@ -92,20 +92,20 @@ def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -
         if (webhook := found.get(request.name)) and (request.again or webhook.applied_at is None)
     ]
     applied = {one.request.name: Applied(WebhookResult.NO_NEWS) for one in waiting}
-    applied |= _prove(transaction, [one for one in waiting if isinstance(one.told, Evidence)])
+    applied |= _prove(transaction, [one for one in waiting if isinstance(one.statement, Evidence)])
     # After the evidence: what was changed at the provider follows from what is known by then.
-    applied |= _change(transaction, [one for one in waiting if isinstance(one.told, ExternalChange)])
+    applied |= _change(transaction, [one for one in waiting if isinstance(one.statement, ExternalChange)])
     marks = [_mark(one.webhook, applied[one.request.name].result, transaction.now) for one in waiting]
     store.mark_webhooks(transaction, marks)
     return [applied.get(request.name) for request in requests]
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A webhook that is to be applied, and what it tells; None where that does not concern a payment."""
+    """A webhook that is to be applied, and its statement; None where that does not concern a payment."""
 
     request: ApplyWebhook
     webhook: ProviderWebhook
-    told: Evidence | ExternalChange | None
+    statement: Evidence | ExternalChange | None
 
 
 def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Applied]:
@@ -114,13 +114,13 @@ def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhook
     proving = {
         one.request.name: RecordEvidence(
             attempt_id=attempt.id,
-            evidence=one.told,
+            evidence=one.statement,
             cause=Cause.WEBHOOK,
             schedule=one.request.schedule,
             chance=one.request.chance,
         )
         for one in waiting
-        if isinstance(one.told, Evidence) and (attempt := found.get(one.request.name))
+        if isinstance(one.statement, Evidence) and (attempt := found.get(one.request.name))
     }
     settled = dict(zip(proving, record_evidence(transaction, list(proving.values())), strict=True))
     return {one.request.name: _proved(settled.get(one.request.name)) for one in waiting}
@@ -139,13 +139,13 @@ def _change(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhoo
     changing = {
         one.request.name: RecordChange(
             charge=attempt,
-            change=one.told,
+            change=one.statement,
             schedule=one.request.schedule,
             chance=one.request.chance,
             new_id=new_id,
         )
         for one in waiting
-        if isinstance(one.told, ExternalChange) and (attempt := found.get(one.request.name))
+        if isinstance(one.statement, ExternalChange) and (attempt := found.get(one.request.name))
     }
     outcomes = dict(zip(changing, record_changes(transaction, list(changing.values())), strict=True))
     return {
@@ -177,7 +177,8 @@ def _find_by_reference(transaction: Transaction, waiting: Waiting, reference: st
     the newest whose operation the webhook tells of, and first of all one that is under way.
     """
     provider, _, account_id = waiting.webhook.provider.partition("/")
-    wanted = getattr(waiting.told, "kind", "charge")
+    # A statement without a kind, and what was changed at the provider, are about a charge.
+    wanted = getattr(waiting.statement, "kind", "charge")
     found = read_by_reference(transaction, provider, account_id, reference)
     fitting = [one for one in found if wanted in (None, OPERATION_OF[AttemptKind(one.kind)])] or found
     return max(fitting, key=lambda one: (one.settled_at is None, one.id), default=None)

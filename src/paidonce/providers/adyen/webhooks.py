@@ -31,8 +31,8 @@ from paidonce.providers.base import (
 )
 from paidonce.providers.decline_codes import PROVIDER_REFUSED
 
-# An event of a modification, and whether ``success`` means that it took place. One that failed was told as a success
-# before, and its event has ``success: true`` too.
+# An event of a modification, and whether ``success`` means that it took place. One that failed was reported as a
+# success before, and its event has ``success: true`` too.
 MODIFICATION_OF: Final = {
     "CAPTURE": ("capture", True),
     "CAPTURE_FAILED": ("capture", False),
@@ -89,8 +89,8 @@ def read(webhook: Webhook, merchant_account: str, *, live: bool) -> Sequence[Not
 def _notice(item: Item, *, is_about_us: bool) -> Notice:
     notice_id = f"{item.event_code}-{item.psp_reference}-{item.success}"
     reference = read_reference(item.merchant_reference or "") if is_about_us else None
-    told = _statement(item, reference) if reference else None
-    return Notice(notice_id, reference.key if reference and told else None, told)
+    statement = _statement(item, reference) if reference else None
+    return Notice(notice_id, reference.key if reference and statement else None, statement)
 
 
 def _statement(item: Item, reference: Reference) -> Evidence | ExternalChange | None:
@@ -98,9 +98,9 @@ def _statement(item: Item, reference: Reference) -> Evidence | ExternalChange | 
     if item.event_code == "AUTHORISATION":
         return _of_authorisation(item, reference) if reference.word in CHARGES else None
     if item.event_code in MODIFICATION_OF:
-        kind, told_by_success = MODIFICATION_OF[item.event_code]
+        kind, succeeds = MODIFICATION_OF[item.event_code]
         if reference.word == kind:
-            return _of_modification(item, reference, succeeded=told_by_success and item.succeeded)
+            return _of_modification(item, reference, succeeded=succeeds and item.succeeded)
     return _of_change(item) if reference.word in CHARGES else None
 
 

@@ -149,7 +149,7 @@ def of_all(payment: Payment, captures: Iterable[tuple[Capture, Evidence]]) -> li
         return [NOT_OURS]
     return [
         of_payment(f"{payment.id}.{payment.status}", payment),
-        *(Notice(f"{one.id}.{type(told).__name__}", key_in(one.metadata), told) for one, told in captures),
+        *(Notice(f"{one.id}.{type(evidence).__name__}", key_in(one.metadata), evidence) for one, evidence in captures),
         *(of_refund(f"{one.id}.{one.status}", one, key) for one in payment.embedded.refunds),
         *(
             of_chargeback(f"{one.id}.{'reversed' if one.reversed_at else 'received'}", one, key)

@@ -60,7 +60,7 @@ def _change(transaction: Transaction, request: ChangeInDashboard) -> Announced |
     transaction.run(update(charge).where(charge.c.reference == found.reference).values(status="voided"))
     _book(transaction, found, "VOID", found.amount)
     outcome: Literal["canceled", "expired"] = "canceled" if request.kind == "cancel" else "expired"
-    return _told(found, "authorization", outcome, found.reference, amount=found.amount)
+    return _announced(found, "authorization", outcome, found.reference, amount=found.amount)
 
 
 def _refund(transaction: Transaction, found: Charge, wanted: int | None) -> DashboardChange | None:
@@ -71,7 +71,7 @@ def _refund(transaction: Transaction, found: Charge, wanted: int | None) -> Dash
     refunded = update(charge).where(charge.c.reference == found.reference)
     transaction.run(refunded.values(amount_refunded=charge.c.amount_refunded + amount))
     reference = _book(transaction, found, "REFUND", amount)
-    return _told(found, "refund", "succeeded", reference, amount=amount)
+    return _announced(found, "refund", "succeeded", reference, amount=amount)
 
 
 def _dispute(transaction: Transaction, found: Charge, request: ChangeInDashboard) -> DashboardChange:
@@ -79,22 +79,22 @@ def _dispute(transaction: Transaction, found: Charge, request: ChangeInDashboard
     reference = f"dp_{ids.new_id(ids.CHANGE)}"
     opened = {"reference": reference, "charge_reference": found.reference, "amount": amount, "status": "opened"}
     transaction.run(insert(dispute).values(opened | {"reason": request.reason}))
-    return _told(found, "dispute", "opened", reference, amount=amount, reason=request.reason)
+    return _announced(found, "dispute", "opened", reference, amount=amount, reason=request.reason)
 
 
 def close_disputes(transaction: Transaction, requests: Sequence[CloseDispute]) -> list[Announced | None]:
     """Decide disputes; returns what the webhook of each tells, None where there is no such dispute."""
-    told: list[Announced | None] = []
+    announced: list[Announced | None] = []
     for request in requests:
         wanted = update(dispute).where(dispute.c.reference == request.reference).values(status=request.outcome)
         rows = transaction.rows(wanted.returning(dispute.c.charge_reference, dispute.c.amount, dispute.c.reason))
         found = read_charge(transaction, rows[0][0]) if rows else None
-        told.append(
+        announced.append(
             None
             if found is None
-            else _told(found, "dispute", request.outcome, request.reference, amount=rows[0][1], reason=rows[0][2])
+            else _announced(found, "dispute", request.outcome, request.reference, amount=rows[0][1], reason=rows[0][2])
         )
-    return told
+    return announced
 
 
 def fail_refunds(transaction: Transaction, references: Sequence[str]) -> list[Announced | None]:
@@ -115,7 +115,7 @@ def _fail_refund(transaction: Transaction, reference: str) -> Announced | None:
         returned.values(amount_refunded=charge.c.amount_refunded - failed.amount), {"of_charge": found.reference}
     )
     if failed.key.startswith(KEY_PREFIX):
-        return _told(found, "refund", "failed", reference, amount=failed.amount, reason=FAILED)
+        return _announced(found, "refund", "failed", reference, amount=failed.amount, reason=FAILED)
     return Operation(
         key=failed.key,
         kind="refund",
@@ -140,7 +140,7 @@ def _book(transaction: Transaction, found: Charge, kind: str, amount: int) -> st
     return booked.reference
 
 
-def _told(
+def _announced(
     found: Charge,
     subject: Literal["refund", "dispute", "authorization"],
     outcome: Literal["succeeded", "failed", "opened", "won", "lost", "canceled", "expired"],

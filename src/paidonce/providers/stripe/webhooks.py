@@ -78,12 +78,12 @@ def read(body: bytes, *, live: bool) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of Stripe's events."""
     event = read_webhook_object(body, Event, "Stripe")
     reference = None
-    key, told = _statement(event)
+    key, statement = _statement(event)
     if key is None:  # It is not about an operation of ours. Perhaps somebody has changed our charge.
-        reference, told = _external_change(event)
-    if (key or reference) is None or told is None or event.livemode is not live:
+        reference, statement = _external_change(event)
+    if (key or reference) is None or statement is None or event.livemode is not live:
         return Notice(event.id, None, None)
-    return Notice(event.id, key, told, reference)
+    return Notice(event.id, key, statement, reference)
 
 
 def _external_change(event: Event) -> tuple[str | None, ExternalChange | None]:
