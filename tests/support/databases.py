@@ -163,11 +163,14 @@ def migrate_database(url: str) -> None:
 
 
 def empty_tables(url: str) -> None:
-    """Remove every row from a migrated PostgreSQL database, after ending all connections to it."""
-    tables = sql.SQL(", ").join(map(sql.Identifier, metadata.tables))
+    """Remove every row from a migrated PostgreSQL database, after ending all connections to it.
+
+    For tables with few rows, DELETE takes a third of the time of TRUNCATE, which makes new files for each index.
+    """
+    deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(one.name)) for one in reversed(metadata.sorted_tables)]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(END_CONNECTIONS, [CONNECTION_END_MS_MAX])
-        connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+        connection.execute(sql.SQL("; ").join(deletes))
 
 
 class _RolledBackError(Exception):

@@ -40,10 +40,9 @@ def fake() -> FakeConnector:
 
 
 @pytest.fixture
-def operate(run: Run, fake: FakeConnector, database_url: str) -> Operate:
+def operate(run: Run, fake: FakeConnector, migrated_database_url: str) -> Operate:
     """Run a command with ``given`` on standard input, on a database with the merchant ``m123``."""
-    environment = {"DATABASE_URL": database_url, "PAIDONCE_ENCRYPTION_KEYS": ENCRYPTION_KEY}
-    run("db", "upgrade", **environment)
+    environment = {"DATABASE_URL": migrated_database_url, "PAIDONCE_ENCRYPTION_KEYS": ENCRYPTION_KEY}
     run("merchants", "create", "m123", **environment)
 
     def operate_on(*arguments: str, given: str | bytes = "", **changes: str) -> Result:
