@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.app import open_service
 from paidonce.cli.logs import configure_logs
-from paidonce.http.app import create_web_app
 from paidonce.settings import Settings, is_loopback, load_settings
+from paidonce.web import create_web_app
 
 
 class ServiceApp:

@@ -19,7 +19,6 @@ from paidonce.database import statement as statement_module
 from paidonce.database.schema import metadata, webhook_endpoint
 from paidonce.database.statement import execute_on_driver
 from paidonce.encryption import write_key
-from paidonce.http.app import create_web_app
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
@@ -27,6 +26,7 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.web import create_web_app
 from tests.isolation.routes import ACCOUNT, CREATE, ENDPOINT, NOT_OWNED, Json
 from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport

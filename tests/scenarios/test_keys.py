@@ -13,9 +13,9 @@ from sqlalchemy import select
 from paidonce.app import open_service
 from paidonce.cli import main
 from paidonce.database.schema import metadata
-from paidonce.http.app import create_web_app
 from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX
 from paidonce.settings import Settings
+from paidonce.web import create_web_app
 from tests.support.in_process_transport import InProcessTransport
 from tests.support.oracle import database
 from tests.support.service_process import ServiceProcess

@@ -16,7 +16,6 @@ from paidonce.clock import Instant
 from paidonce.database.schema import delivery, metadata
 from paidonce.encryption import write_key
 from paidonce.events.model import Cause
-from paidonce.http.app import create_web_app
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
@@ -25,6 +24,7 @@ from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.base import Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.web import create_web_app
 from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport
 

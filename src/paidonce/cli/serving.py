@@ -15,11 +15,11 @@ from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import exit_on_failure
 from paidonce.errors import DatabaseInUse
-from paidonce.http.app import create_web_app
 from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.web import create_web_app
 
 log = structlog.get_logger()
 

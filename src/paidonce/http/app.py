@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.errors import RouteNotFound
@@ -21,12 +21,12 @@ from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 
 
-def create_web_app(service: Service) -> ASGIApp:
-    """Make the application for a service that is open; any ASGI server can run it."""
+def create_api(service: Service, pages: Sequence[BaseRoute]) -> ASGIApp:
+    """Make the application for a service that is open: all operations, and the routes of pages beside them."""
     render_pages(OPERATIONS)
     limits = make_rate_limiter(service.settings)
     router = Router(
-        [*routes_of(OPERATIONS, service, authenticate_for(service, limits)), *service.provider_pages],
+        [*routes_of(OPERATIONS, service, authenticate_for(service, limits)), *pages],
         redirect_slashes=False,
         default=_refuse_unknown_path,
     )

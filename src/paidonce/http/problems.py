@@ -127,8 +127,7 @@ CLOSING: Final = (
 
 def problem_response(error: Exception, scope: Scope) -> Response:
     """Turn an exception into a problem response. An unexpected exception is logged and becomes a 500."""
-    fact = _fact(error, scope)
-    status, title = PROBLEM_TYPES[type(fact)]
+    fact, (status, title) = explain(error, scope)
     problem = Problem(
         type=f"{prefix_in(scope)}/docs#{fact.code}",
         title=title,
@@ -159,9 +158,10 @@ def problem_response(error: Exception, scope: Scope) -> Response:
     return Response(msgspec.json.encode(problem), status, headers, PROBLEM_JSON)
 
 
-def _fact(error: Exception, scope: Scope) -> PaidonceError:
-    if type(error) in PROBLEM_TYPES:
-        assert isinstance(error, PaidonceError)
-        return error
-    log.error("request_failed", path=scope["path"], exc_info=error)
-    return InternalError()
+def explain(error: Exception, scope: Scope) -> tuple[PaidonceError, ProblemType]:
+    """Tell what a client is told of an exception. One that is unexpected is logged, and becomes an InternalError."""
+    if type(error) not in PROBLEM_TYPES:
+        log.error("request_failed", path=scope["path"], exc_info=error)
+        error = InternalError()
+    assert isinstance(error, PaidonceError)
+    return error, PROBLEM_TYPES[type(error)]

@@ -1,15 +1,15 @@
 """The call that a buyer's browser makes when a provider sends them back."""
 
-from html import escape
 from typing import Final
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from paidonce.checkouts.http import load_checkout
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
+from paidonce.pages.templates import Templates
 from paidonce.providers.base import Redirect, decode_action
 
 WAIT_SECONDS: Final = 5.0
@@ -25,11 +25,7 @@ TEXTS: Final = {
     CheckoutStatus.CANCELED: ("The purchase was canceled", "Nothing was charged. Please go back to the shop."),
     CheckoutStatus.EXPIRED: ("The purchase has expired", "Nothing was charged. Please go back to the shop."),
 }
-HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
+TEMPLATES: Final = Templates("paidonce.pages")
 
 
 @get(
@@ -59,9 +55,9 @@ async def return_from_provider(request: ApiRequest) -> Response:
         until=lambda now: now.status != CheckoutStatus.PROCESSING or _has_been_looked_up(before, now),
     )
     if checkout.status == CheckoutStatus.PROCESSING:
-        return _page(checkout)
+        return _page(request, checkout)
     url = checkout.success_url if checkout.status in PAID else checkout.cancel_url
-    return _page(checkout) if url is None else RedirectResponse(url, 303, HEADERS)
+    return _page(request, checkout) if url is None else RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 
 
 def _has_been_looked_up(before: Checkout, now: Checkout) -> bool:
@@ -71,22 +67,20 @@ def _has_been_looked_up(before: Checkout, now: Checkout) -> bool:
     return now.awaits_buyer and now.attempt.lookup_count > before.attempt.lookup_count
 
 
-def _page(checkout: Checkout) -> Response:
+def _page(request: ApiRequest, checkout: Checkout) -> Response:
     title, text = TEXTS[CheckoutStatus(checkout.status)]
-    link = ""
+    continue_url = None
     if checkout.awaits_buyer:
         title, text = "Your payment is not complete", "You can continue it, or go back to the shop."
-    refresh = '<meta http-equiv="refresh" content="2">' if checkout.awaits_provider else ""
     if checkout.awaits_buyer and checkout.attempt and checkout.attempt.action:
         action = decode_action(checkout.attempt.action)
         # Embedded fields are on the shop's page, which the buyer reaches by going back.
-        link = f'<p><a href="{escape(action.url)}">Continue the payment</a></p>' if isinstance(action, Redirect) else ""
-    if checkout.cancel_url and checkout.status not in PAID:
-        link += f'<p><a href="{escape(checkout.cancel_url)}">Back to the shop</a></p>'
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>body{{font:1.1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}"
-        f"</style></head><body><h1>{title}</h1><p>{text}</p>{link}</body></html>",
-        headers=HEADERS,
-    )
+        continue_url = action.url if isinstance(action, Redirect) else None
+    values = {
+        "title": title,
+        "text": text,
+        "is_waiting": checkout.awaits_provider,
+        "continue_url": continue_url,
+        "shop_url": None if checkout.status in PAID else checkout.cancel_url,
+    }
+    return TEMPLATES.respond(request.http, "return.html", values)

@@ -1,0 +1,12 @@
+"""The web application: the API, and the pages for people."""
+
+from starlette.types import ASGIApp
+
+from paidonce.http.app import create_api
+from paidonce.pages.assets import asset_routes
+from paidonce.service import Service
+
+
+def create_web_app(service: Service) -> ASGIApp:
+    """Make the application for a service that is open; any ASGI server can run it."""
+    return create_api(service, [*asset_routes(), *service.provider_pages])
