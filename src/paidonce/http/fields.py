@@ -6,8 +6,9 @@ errors are found.
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
-from itertools import islice
+from itertools import count, islice
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
@@ -118,20 +119,30 @@ class _EnoughError(Exception):
 
 def _refuse_repeated(body: bytes, *, objects_max: int | None = None) -> None:
     """Raise MalformedBody where an object has a name twice: two readers would take two different values."""
-    count = 0
+    decoder = _FINDS_REPEATED if objects_max is None else json.JSONDecoder(object_pairs_hook=_looking_at(objects_max))
+    with suppress(ValueError, RecursionError, _EnoughError):  # What is not JSON is found elsewhere.
+        decoder.decode(body.decode())
+
+
+def _look_at(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedBody("The body is ambiguous: an object in it repeats a name.")
+
+
+def _looking_at(objects_max: int) -> Callable[[list[tuple[str, Any]]], None]:
+    """Look at so many objects, and no further."""
+    numbers = count(1)
 
     def look_at(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal count
-        if len({name for name, _ in pairs}) != len(pairs):
-            raise MalformedBody("The body is ambiguous: an object in it repeats a name.")
-        count += 1
-        if count == objects_max:
+        _look_at(pairs)
+        if next(numbers) == objects_max:
             raise _EnoughError
 
-    try:
-        json.loads(body, object_pairs_hook=look_at)
-    except (ValueError, RecursionError, _EnoughError):  # Not JSON, which is found elsewhere.
-        return
+    return look_at
+
+
+# Made once: to make it takes longer than to read a body with it.
+_FINDS_REPEATED: Final = json.JSONDecoder(object_pairs_hook=_look_at)
 
 
 def _malformed(error: Exception) -> MalformedBody:
