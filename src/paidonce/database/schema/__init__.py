@@ -1,0 +1,44 @@
+"""The tables, defined once for both databases.
+
+Rules that keep the schema suitable for a distributed PostgreSQL: ``merchant_id`` is in every primary key, unique
+constraint and foreign key; ids are created by the service; there are no sequences, triggers or advisory locks. Instants
+are BIGINT, Unix time in milliseconds. The CHECKs describe valid final rows, in addition to the tables of states in
+Python.
+"""
+
+from typing import Final
+
+from paidonce.database.schema.base import Id, metadata
+from paidonce.database.schema.checkouts import EXPIRING, checkout
+from paidonce.database.schema.events import event
+from paidonce.database.schema.idempotency import idempotency_key
+from paidonce.database.schema.merchants import api_key, merchant
+from paidonce.database.schema.payments import MOVES_ITS_CHECKOUT, UNPROVEN, attempt, dispute
+from paidonce.database.schema.provider_accounts import USABLE_ACCOUNT, provider_account
+from paidonce.database.schema.provider_webhooks import provider_webhook
+from paidonce.database.schema.webhook_endpoints import delivery, delivery_try, redelivery, webhook_endpoint
+
+SCHEMA_VERSION: Final = "0010"  # The newest migration. A test compares it with the folder.
+
+__all__ = [
+    "EXPIRING",
+    "MOVES_ITS_CHECKOUT",
+    "SCHEMA_VERSION",
+    "UNPROVEN",
+    "USABLE_ACCOUNT",
+    "Id",
+    "api_key",
+    "attempt",
+    "checkout",
+    "delivery",
+    "delivery_try",
+    "dispute",
+    "event",
+    "idempotency_key",
+    "merchant",
+    "metadata",
+    "provider_account",
+    "provider_webhook",
+    "redelivery",
+    "webhook_endpoint",
+]
