@@ -12,7 +12,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench prove fuzz mutants lock clean
+.PHONY: help run test browser check format bench prove fuzz mutants lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,10 +21,13 @@ run: .venv/$(RUN_LOCK).stamp ## set up .venv, then serve (DATABASE_URL, PORT, �
 	@$(BIN)/paidonce dev
 
 # Tests start hundreds of processes. Without stored byte code each of them would compile all of its modules again.
-test prove fuzz: export PYTHONDONTWRITEBYTECODE =
+test browser prove fuzz: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/dev.stamp ## run all tests, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+browser: .venv/browser.stamp ## test the pages in a real browser (ARGS="--every-look", ARGS=--screenshots for docs/)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope tests/browser $(ARGS)
 
 check: .venv/dev.stamp ## check lint, format, types, and which module may import which
 	@$(BIN)/ruff check
@@ -58,11 +61,12 @@ lock: $(UV) ## lock the dependencies (UPGRADE=1 for the newest versions)
 	@$(LOCK) --extra postgres --group dev --constraints requirements/postgres.txt --output-file requirements/dev.txt
 	@$(LOCK) --extra postgres --group dev --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	@$(LOCK) --extra postgres --group dev --group mutants --constraints requirements/dev.txt --output-file requirements/mutants.txt
+	@$(LOCK) --extra postgres --group dev --group browser --constraints requirements/dev.txt --output-file requirements/browser.txt
 
 clean: ## remove .venv and caches; databases stay
 	@rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-# Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench, mutants. A stamp says which is installed.
+# Each lock holds the one before: run ⊂ postgres ⊂ dev ⊂ bench, browser, mutants. A stamp says which is installed.
 # pip from outside the environment, where it is new enough, saves installing pip itself: 5 of 12 seconds.
 .venv/%.stamp: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,7 +83,7 @@ clean: ## remove .venv and caches; databases stay
 	options="-qq --disable-pip-version-check --no-input --no-compile --no-deps"; \
 	$$pip install $$options --require-hashes --requirement requirements/$*.txt; \
 	$$pip install $$options --no-build-isolation --editable .
-	@touch $(if $(filter dev bench mutants,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter bench mutants,$*),.venv/dev.stamp) \
+	@touch $(if $(filter dev bench browser mutants,$*),.venv/run.stamp .venv/postgres.stamp) $(if $(filter bench browser mutants,$*),.venv/dev.stamp) \
 		$(if $(filter postgres,$*),.venv/run.stamp) $@
 
 .make/uv/bin/uv:

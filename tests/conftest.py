@@ -32,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stack.close)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests in a browser to `make browser`, which names their folder and has what they need."""
+    is_named = any("tests/browser" in argument for argument in config.args)
+    return True if collection_path == Path(__file__).parent / "browser" and not is_named else None
+
+
 @pytest.hookimpl(tryfirst=True)  # Before tests are distributed to processes.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out of `make test` what runs in `make prove`: see the marker postgresql_in_prove."""

@@ -131,7 +131,7 @@ def _call(call: Call, schemas: Json, base_url: str) -> str:
 
 
 def _object(name: str, schema: Json) -> str:
-    shown = _fields(_words(name), _properties(schema, sometimes="optional"), schema)
+    shown = _fields(_words(name), _properties(schema, sometimes="optional"), schema, level=3)
     return f'<article class="object" id="{escape(name)}">{shown}</article>'
 
 
@@ -153,10 +153,11 @@ def _properties(schema: Json, *, always: str = "", sometimes: str = "") -> list[
     return [(name, field, always if name in required else sometimes) for name, field in properties.items()]
 
 
-def _fields(heading: str, fields: Iterable[Field], owner: Json | None = None) -> str:
+def _fields(heading: str, fields: Iterable[Field], owner: Json | None = None, *, level: int = 4) -> str:
     shown = "".join(_field(*field) for field in fields)
     content = _paragraph(owner.get("description", ""), "quiet") if owner else ""
-    return f'<h4>{escape(heading)}</h4>{content}<dl class="fields">{shown}</dl>' if shown or content else ""
+    title = f"<h{level}>{escape(heading)}</h{level}>"
+    return f'{title}{content}<dl class="fields">{shown}</dl>' if shown or content else ""
 
 
 def _field(name: str, field: Json, note: str) -> str:
