@@ -6,8 +6,10 @@ import iso4217
 
 AMOUNT_MAX: Final = 999_999_999_999  # The contract's limit: nearly ten billion in a currency with two decimals.
 
-# Active codes that have a minor unit; without one (XAU, XXX, …) "1000" would mean nothing.
-CURRENCIES: Final = frozenset(currency.code for currency in iso4217.Currency if currency.exponent is not None)
+# How many decimals the minor unit of each active currency is, as ISO 4217 has it. A code without a minor unit (XAU, …)
+# is left out, because "1000" would mean nothing.
+DECIMALS: Final = {currency.code: currency.exponent for currency in iso4217.Currency if currency.exponent is not None}
+CURRENCIES: Final = frozenset(DECIMALS)
 
 
 class Money(NamedTuple):

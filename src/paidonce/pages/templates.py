@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce.http.context import prefix_in
+from paidonce.pages.amounts import format_amount
 from paidonce.pages.assets import asset_path
 from paidonce.pages.headers import page_headers
+from paidonce.pages.times import format_date, format_time
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,7 +35,8 @@ class Templates:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Respond with a page. Templates write links as ``{{ prefix }}/path``, so that they hold where the application
-        is mounted, and assets as ``{{ asset("name.css") }}``.
+        is mounted, and assets as ``{{ asset("name.css") }}``. They write amounts and times in a locale:
+        ``{{ money | amount(locale) }}``, ``{{ instant | time(locale, zone) }}``, ``{{ instant | date(locale) }}``.
         """
         return Response(
             self.render(name, {**values, "prefix": prefix_in(request.scope)}),
@@ -56,7 +59,7 @@ def _environment(package: str) -> "Environment":
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     packages = dict.fromkeys([package, SHARED])
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(one) for one in packages]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -64,3 +67,5 @@ def _environment(package: str) -> "Environment":
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters |= {"amount": format_amount, "date": format_date, "time": format_time}
+    return environment
