@@ -59,6 +59,17 @@ def pattern(prefix: str) -> str:
     return rf"{prefix}_[0-9a-v]{{26}}"
 
 
+def lowest_id(prefix: str, milliseconds: int) -> str:
+    """Return an id that is lower than all of this kind that are created at a time, in milliseconds, or later."""
+    number = milliseconds << 82  # A UUIDv7 begins with 48 bits of time.
+    return f"{prefix}_{''.join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))}"
+
+
+def milliseconds_of(created_id: str) -> int:
+    """Return when an id was created, by the clock of the process that created it."""
+    return int(created_id.rpartition("_")[2], 32) >> 82
+
+
 def system_chance() -> float:
     """Return a random number for jitter. Never use it for secrets."""
     return random.random()

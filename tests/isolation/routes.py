@@ -39,6 +39,16 @@ ROUTES: Final = {
         ),
         names_mode=True,
     ),
+    "GET /checkouts/search": Route(
+        parameters=(
+            ("merchantId", "merchant"),
+            ("query", "checkout_id"),
+            ("query", "refund_id"),
+            ("query", "word"),
+            ("startingAfter", "checkout_id"),
+        ),
+        names_mode=True,
+    ),
     "GET /checkouts/{checkout_id}": Route(),
     "POST /checkouts/{checkout_id}/pay": Route(body={"paymentMethod": "tok_success", "provider": "simulator"}),
     "POST /checkouts/{checkout_id}/capture": Route(body={"amount": 100}),

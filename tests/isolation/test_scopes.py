@@ -17,6 +17,7 @@ OPEN: Final = None
 SCOPES: Final = {
     "POST /checkouts": "checkouts:write",
     "GET /checkouts": "checkouts:read",
+    "GET /checkouts/search": "checkouts:read",
     "GET /checkouts/{checkout_id}": "checkouts:read",
     "POST /checkouts/{checkout_id}/pay": "checkouts:write",
     "POST /checkouts/{checkout_id}/capture": "checkouts:write",

@@ -113,11 +113,11 @@ class InProcessService:
         await self.prove(paying["attempt"]["id"])
         return checkout_id
 
-    async def prove(self, attempt_id: str) -> None:
+    async def prove(self, attempt_id: str, reference: str = "ch_1") -> None:
         """Record that an attempt has succeeded."""
         proof = RecordEvidence(
             attempt_id=attempt_id,
-            evidence=Succeeded("ch_1"),
+            evidence=Succeeded(reference),
             cause=Cause.PROVIDER_ANSWER,
             schedule=LookupSchedule(),
             chance=0.5,

@@ -38,6 +38,16 @@ def test_an_id_begins_with_the_millisecond_in_which_it_was_made() -> None:
     assert before <= int.from_bytes(uuid[:6]) <= system_clock()
 
 
+def test_the_time_of_an_id_is_read_from_it_and_the_lowest_id_of_a_time_precedes_it() -> None:
+    before = system_clock()
+    made = ids.new_id(ids.CHECKOUT)
+    assert before <= ids.milliseconds_of(made) <= system_clock()
+    lowest = ids.lowest_id(ids.CHECKOUT, ids.milliseconds_of(made))
+    assert ids.lowest_id(ids.CHECKOUT, ids.milliseconds_of(made) + 1) > made >= lowest
+    assert re.fullmatch(ids.pattern(ids.CHECKOUT), lowest)
+    assert ids.milliseconds_of(lowest) == ids.milliseconds_of(made)
+
+
 def test_chance_is_at_least_0_and_below_1() -> None:
     drawn = [ids.system_chance() for _ in range(1000)]
     assert all(0 <= one < 1 for one in drawn)

@@ -21,7 +21,8 @@ from paidonce.merchants.scoping import is_found, wanted_ids
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name] for name in LatestAttempt.__struct_fields__]
 
-_WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from(
+# Selects checkouts, each with its newest attempt, for ``checkout_of_row``.
+WITH_ATTEMPT: Final = select(*_CHECKOUT_COLUMNS, *_ATTEMPT_COLUMNS).select_from(
     checkout.outerjoin(
         attempt, and_(attempt.c.id == checkout.c.attempt_id, attempt.c.merchant_id == checkout.c.merchant_id)
     )
@@ -56,12 +57,12 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
 
 
 def _by_id(dialect: str) -> Select[Any]:
-    return _WITH_ATTEMPT.where(is_found(checkout, wanted_ids(dialect)))
+    return WITH_ATTEMPT.where(is_found(checkout, wanted_ids(dialect)))
 
 
 def _by_key(dialect: str) -> Select[Any]:
     wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, idempotency_key=str)
-    return _WITH_ATTEMPT.where(
+    return WITH_ATTEMPT.where(
         checkout.c.merchant_id == wanted.c.merchant_id,
         checkout.c.mode == wanted.c.mode,
         checkout.c.idempotency_key == wanted.c.idempotency_key,
@@ -150,7 +151,7 @@ _APPLY_TRANSITION: Final = Statement(_apply_transition)
 _ADD_REFUNDS: Final = Statement(_add_refunds)
 _EXPIRED: Final = Statement(
     lambda _: (
-        _WITH_ATTEMPT.where(
+        WITH_ATTEMPT.where(
             text(f"checkout.{EXPIRING}"),
             checkout.c.expires_at <= bindparam("now"),
             or_(checkout.c.attempt_id.is_(None), attempt.c.settled_at.is_not(None)),
@@ -161,7 +162,8 @@ _EXPIRED: Final = Statement(
 )
 
 
-def _checkout(row: AnyRow) -> Checkout:
+def checkout_of_row(row: AnyRow) -> Checkout:
+    """Return the checkout of a row that ``WITH_ATTEMPT`` selected."""
     of_checkout, of_attempt = row[: len(_CHECKOUT_COLUMNS)], row[len(_CHECKOUT_COLUMNS) :]
     newest = None if of_attempt[0] is None else LatestAttempt(*of_attempt)
     return Checkout(*(*of_checkout, newest))
@@ -198,7 +200,7 @@ def read_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> 
     out.
     """
     rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
-    return pick_visible(wanted, {one.id: one for one in map(_checkout, rows)})
+    return pick_visible(wanted, {one.id: one for one in map(checkout_of_row, rows)})
 
 
 def id_of(checkout: Checkout) -> TenantScopedId:
@@ -222,12 +224,12 @@ def key_of(checkout: Checkout | NewCheckout) -> CheckoutKey:
 def read_by_key(transaction: Transaction, keys: Iterable[CheckoutKey]) -> dict[CheckoutKey, Checkout]:
     """Read checkouts by their keys."""
     rows = transaction.rows(_BY_KEY, {"wanted": encode_rows(keys)})
-    return {key_of(one): one for one in map(_checkout, rows)}
+    return {key_of(one): one for one in map(checkout_of_row, rows)}
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
     """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first."""
-    return [_checkout(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
+    return [checkout_of_row(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
 
 
 class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,8 +269,8 @@ def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Ch
         ]
         candidates = union_all(*(select(page.subquery().c.id) for page in pages))
         conditions = [checkout.c.merchant_id == wanted.tenant.merchant_id, checkout.c.id.in_(candidates)]
-    statement = _WITH_ATTEMPT.where(*conditions).order_by(order).limit(wanted.limit + 1)
-    found = [_checkout(row) for row in transaction.rows(statement)]
+    statement = WITH_ATTEMPT.where(*conditions).order_by(order).limit(wanted.limit + 1)
+    found = [checkout_of_row(row) for row in transaction.rows(statement)]
     page = found[: wanted.limit]
     return (page[::-1] if backwards else page), len(found) > wanted.limit
 

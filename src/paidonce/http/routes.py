@@ -1,5 +1,5 @@
 """All operations, in the order in which the router tries their paths: the busiest first, ``/events/stream`` before
-``/events/{event_id}``. ``paidonce routes`` prints the table.
+``/events/{event_id}``, ``/checkouts/search`` before ``/checkouts/{checkout_id}``. ``paidonce routes`` prints the table.
 """
 
 from typing import Final
@@ -13,11 +13,13 @@ from paidonce.merchants import http as merchants
 from paidonce.payments import http as payments, return_http
 from paidonce.provider_accounts import http as provider_accounts
 from paidonce.provider_webhooks import http as provider_webhooks
+from paidonce.search import http as search
 from paidonce.webhook_endpoints import deliveries_http as deliveries, http as webhook_endpoints
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     checkouts.create_checkout,
     checkouts.get_checkouts,
+    search.search_checkouts,
     checkouts.get_checkout,
     payments.pay_checkout,
     payments.capture_checkout,

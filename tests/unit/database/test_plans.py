@@ -20,7 +20,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import delete_expired_keys
-from paidonce.merchants.model import Mode, TenantScopedId
+from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.external_changes import RecordChange, record_changes
@@ -39,6 +39,9 @@ from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, l
 from paidonce.provider_accounts.model import AccountName
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
 from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
+from paidonce.search.actions import load_named, order_terms, take_steps, write_terms
+from paidonce.search.model import Search
+from paidonce.search.store import Step
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -55,6 +58,7 @@ LARGE: Final = (
     "idempotency_key",
     "provider_account",
     "provider_webhook",
+    "search_term",
 )
 
 
@@ -134,6 +138,26 @@ def hear_of_changes(transaction: Transaction) -> None:
     load_disputes_of_checkouts(transaction, [TenantScopedId("chk_1", "m")])
 
 
+def search(transaction: Transaction) -> None:
+    """Search by all that a search can ask for, and write the terms of a new checkout."""
+    write_terms(transaction, ["chk_1", "chk_2"])
+    wanted = Search(tenant=Tenant("m", "test"), limit=10, text="blue shirt")
+    load_named(transaction, [wanted])
+    order_terms(transaction, [wanted])
+    filters: list[dict[str, Any]] = [
+        {},
+        {"status": "COMPLETED"},
+        {"amount": 77, "currency": "EUR"},
+        {"provider": "stripe"},
+        {"reference": "ch_1"},
+        {"created_after": 1_700_000_000_000, "created_before": 1_800_000_000_000},
+    ]
+    for one in filters:
+        narrower = Search(tenant=wanted.tenant, limit=10, **one)
+        for terms in ((), ("blue",), ("blue", "shirt")):
+            take_steps(transaction, [Step(narrower, None, 1, terms), Step(narrower, "chk_9", 1000, terms)])
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=system_clock)
@@ -151,7 +175,7 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
     return [table for table in LARGE if re.search(rf"Seq Scan on {table}\b", lines)]
 
 
-@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes])
+@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes, search])
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
 ) -> None:
@@ -190,3 +214,29 @@ def test_an_attempt_is_found_by_the_providers_reference_through_an_index_of_refe
         plan = str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
     assert "attempt_by_provider_reference" in plan
     assert "attempt_by_session_reference" in plan
+
+
+@pytest.mark.parametrize(
+    ("terms", "index"), [((), {"checkout_by_merchant"}), (("blue",), {"search_term", "search_term_pkey"})]
+)
+def test_a_search_reads_its_place_in_the_index_of_the_merchant_or_of_the_term(
+    database: Database, terms: tuple[str, ...], index: set[str]
+) -> None:
+    """The first statement finds where a step ends, and the second what is wanted in it."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        asked.append((sql, values))
+
+    wanted = Search(tenant=Tenant("m", "test"), limit=10, provider="stripe", amount=77)
+    with database.write() as transaction:
+        event.listen(database.writes, "before_cursor_execute", note)
+        take_steps(transaction, [Step(wanted, "chk_9", 100, terms)])
+        event.remove(database.writes, "before_cursor_execute", note)
+        explain = "EXPLAIN QUERY PLAN" if transaction.connection.dialect.name == "sqlite" else "EXPLAIN"
+        plans = [
+            str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
+            for sql, values in asked
+        ]
+    assert [any(name in plan for name in index) for plan in plans] == [True] * len(plans)
+    assert [plan for plan in plans if "TEMP B-TREE" in plan or "Sort" in plan] == []

@@ -16,9 +16,10 @@ from paidonce.database.schema.merchants import api_key, merchant
 from paidonce.database.schema.payments import MOVES_ITS_CHECKOUT, UNPROVEN, attempt, dispute
 from paidonce.database.schema.provider_accounts import USABLE_ACCOUNT, provider_account
 from paidonce.database.schema.provider_webhooks import provider_webhook
+from paidonce.database.schema.search import search_term
 from paidonce.database.schema.webhook_endpoints import delivery, delivery_try, redelivery, webhook_endpoint
 
-SCHEMA_VERSION: Final = "0010"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0014"  # The newest migration. A test compares it with the folder.
 
 __all__ = [
     "EXPIRING",
@@ -40,5 +41,6 @@ __all__ = [
     "provider_account",
     "provider_webhook",
     "redelivery",
+    "search_term",
     "webhook_endpoint",
 ]
