@@ -26,6 +26,9 @@ REDELIVERY: Final = "rdl"
 CLAIM: Final = "clm"
 DISPUTE: Final = "dsp"
 PROVIDER_ACCOUNT: Final = "pac"
+USER: Final = "usr"
+USER_SESSION: Final = "uss"
+AUDIT_ENTRY: Final = "aud"
 
 BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -83,6 +86,11 @@ def draw_base62(length: int) -> str:
 def new_return_token() -> str:
     """Create the token of a return URL, which nobody can guess: 190 random bits."""
     return draw_base62(32)
+
+
+def new_token() -> str:
+    """Create a token that nobody can guess: 250 random bits. It identifies a session, a one-time link or a form."""
+    return draw_base62(42)
 
 
 def secret_bytes(length: int) -> bytes:

@@ -17,6 +17,7 @@ PaidonceError
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
+├── NotLoggedIn · InsufficientRole · InvalidCsrfToken    of people who use the dashboard
 ├── RateLimited · Overloaded   a rate limit was reached; a queue is full: the request had no effect
 ├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
@@ -83,6 +84,7 @@ from paidonce.errors.requests import (
     WrongMerchant,
     WrongMode,
 )
+from paidonce.errors.users import InsufficientRole, InvalidCsrfToken, NotLoggedIn
 
 __all__ = [
     "AmountExceedsCapturable",
@@ -103,7 +105,9 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyNotFound",
     "IdempotencyKeyReused",
+    "InsufficientRole",
     "InsufficientScope",
+    "InvalidCsrfToken",
     "InvalidIdempotencyKey",
     "InvalidRequest",
     "InvalidSettings",
@@ -116,6 +120,7 @@ __all__ = [
     "MerchantNotFound",
     "MethodNotAllowed",
     "NotDurable",
+    "NotLoggedIn",
     "Overloaded",
     "PaidonceError",
     "PaymentInProgress",

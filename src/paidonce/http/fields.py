@@ -96,14 +96,33 @@ def read_body(kind: type[T], body: bytes, content_type: str, *, required: Collec
 
 def read_parameters(kind: type[T], given: Iterable[tuple[str, str]]) -> T:
     """Read query parameters; raises InvalidRequest with all that do not fit, a hundred at most."""
-    values: dict[str, str] = {}
+    values, repeated = _without_repetition(given)
+    return _checked(kind, values, strict=False, already=repeated, pointer="")
+
+
+def read_form_fields(kind: type[T], given: Iterable[tuple[str, str]]) -> T:
+    """Read the fields of a form as ``read_parameters`` does. An empty field is absent; a list is sent as several."""
+    lists: dict[str, list[str]] = {}
+    single: list[tuple[str, str]] = []
+    fields = _fields(kind)
+    for name, value in given:
+        if name in fields and isinstance(without_null(fields[name].type), inspect.ListType):
+            lists.setdefault(name, []).append(value)
+        elif value != "":
+            single.append((name, value))
+    values, repeated = _without_repetition(single)
+    return _checked(kind, values | lists, strict=False, already=repeated, pointer="")
+
+
+def _without_repetition(given: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], list[FieldError]]:
+    values: dict[str, Any] = {}
     repeated: list[FieldError] = []
     for name, value in given:
         if name not in values:
             values[name] = value
         elif len(repeated) < ERRORS_MAX:
             repeated.append(FieldError(name, "repeated", "Send this parameter only once."))
-    return _checked(kind, values, strict=False, already=repeated, pointer="")
+    return values, repeated
 
 
 def _decode_any(body: bytes) -> object:

@@ -36,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "is allowed."
         ),
     ] = "off"
+    dashboard: Annotated[
+        Literal["on", "off"],
+        Meta(description="Whether the dashboard is served, at `/dashboard`. `off` removes all of its paths."),
+    ] = "on"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The lowest level that is logged.")
     ] = "info"

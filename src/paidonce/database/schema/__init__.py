@@ -17,6 +17,7 @@ from paidonce.database.schema.payments import MOVES_ITS_CHECKOUT, UNPROVEN, atte
 from paidonce.database.schema.provider_accounts import USABLE_ACCOUNT, provider_account
 from paidonce.database.schema.provider_webhooks import provider_webhook
 from paidonce.database.schema.search import search_term
+from paidonce.database.schema.users import audit_entry, dashboard_session, dashboard_user
 from paidonce.database.schema.webhook_endpoints import delivery, delivery_try, redelivery, webhook_endpoint
 
 SCHEMA_VERSION: Final = "0014"  # The newest migration. A test compares it with the folder.
@@ -30,7 +31,10 @@ __all__ = [
     "Id",
     "api_key",
     "attempt",
+    "audit_entry",
     "checkout",
+    "dashboard_session",
+    "dashboard_user",
     "delivery",
     "delivery_try",
     "dispute",

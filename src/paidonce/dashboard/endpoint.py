@@ -1,0 +1,144 @@
+"""The endpoint of a path: checks what its declaration demands, runs the handler, and shows errors as pages."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from paidonce.dashboard import cookies, paths
+from paidonce.dashboard.declarations import SEGMENTS, Declaration
+from paidonce.dashboard.forms import receive_form
+from paidonce.dashboard.request import DashboardRequest
+from paidonce.errors import (
+    InsufficientRole,
+    InvalidCsrfToken,
+    InvalidIdempotencyKey,
+    MerchantNotFound,
+    MethodNotAllowed,
+    NotLoggedIn,
+    PaidonceError,
+    RouteNotFound,
+)
+from paidonce.http.context import context_of, path_in, prefix_in
+from paidonce.http.headers import read_idempotency_key
+from paidonce.http.problems import explain
+from paidonce.merchants.actions import load_merchants
+from paidonce.merchants.model import Mode, Tenant
+from paidonce.service import Service
+from paidonce.users.model import Person
+from paidonce.users.sessions import load_people
+
+SERVER_ERROR: Final = 500
+
+
+class DashboardEndpoint:
+    """Answers all requests to one path of the dashboard, as an ASGI application."""
+
+    def __init__(self, declarations: Sequence[Declaration], service: Service, declared: frozenset[str]) -> None:
+        methods = {one.method: one for one in declarations}
+        self._declarations = methods | ({"HEAD": methods["GET"]} if "GET" in methods else {})
+        self._service = service
+        self._declared = declared
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        http = Request(scope, receive)
+        request = DashboardRequest(
+            http=http,
+            service=self._service,
+            declared=self._declared,
+            secret=cookies.read_cookie(http, cookies.VISITOR),
+            path_values=scope.get("path_params", {}),
+        )
+        try:
+            request = await self._identify(request)
+            response = await self._respond(request)
+        except Exception as error:  # noqa: BLE001 - the border of the application: every error becomes a page
+            response = _error_page(request, error)
+        await response(scope, receive, send)
+
+    async def _identify(self, request: DashboardRequest) -> DashboardRequest:
+        """Find who is logged in."""
+        token = cookies.read_cookie(request.http, cookies.SESSION)
+        person = await self._service.reader.submit(load_people, token) if token else None
+        if person is None or person.session.verified_at is None:
+            return request
+        return replace(request, signed_in=person, secret=token)
+
+    async def _respond(self, request: DashboardRequest) -> Response:
+        declaration = self._declarations.get(request.http.method)
+        if not self._declarations:
+            raise RouteNotFound("This page does not exist.")
+        if declaration is None:
+            raise MethodNotAllowed(request.http.method, sorted(self._declarations))
+        if declaration.role is not None:
+            person = request.signed_in
+            if person is None:
+                if declaration.method == "GET":
+                    return _to_login(request)
+                raise NotLoggedIn
+            if declaration.is_of_tenant:
+                request = replace(request, tenant_or_none=await _tenant(request, person))
+            if not person.role.includes(declaration.role):
+                raise InsufficientRole(declaration.role.value)
+        for name in declaration.variables:
+            SEGMENTS[name].check(request.path_values[name])
+        return await (_show if declaration.method == "GET" else _act)(request, declaration)
+
+
+async def _show(request: DashboardRequest, declaration: Declaration) -> Response:
+    return await declaration.handle(request)
+
+
+async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
+    """Run an action that comes from a page of the same session; where it refuses the form, show that page again."""
+    if cookies.is_from_another_site(request.http):
+        raise InvalidCsrfToken
+    received = await receive_form(request.http)
+    if not cookies.is_csrf_token(request.secret, received.csrf_token):
+        raise InvalidCsrfToken
+    if not received.idempotency_key:
+        raise InvalidIdempotencyKey("The form has no idempotency key.")
+    read_idempotency_key(received.idempotency_key)
+    request = replace(request, received=received)
+    assert declaration.form is not None, "an action has a form"
+    try:
+        return await declaration.handle(request, received.read(declaration.form))
+    except PaidonceError as error:
+        _, (status, _) = explain(error, request.http.scope)
+        if declaration.shows is None or status >= SERVER_ERROR:
+            raise
+        refused = replace(request, form=received.refused(declaration.name, error))
+        return await declaration.shows.handle(refused)
+
+
+async def _tenant(request: DashboardRequest, person: Person) -> Tenant:
+    """Return the merchant and the mode that the path names. One that is not the person's is not found."""
+    merchant_id = paths.read_merchant_id(request.path_values["merchant_id"])
+    mode = request.path_values["mode"]
+    if mode not in tuple(Mode) or not person.may_see(merchant_id):
+        raise RouteNotFound("This page does not exist.")
+    if person.is_operator:
+        try:
+            await request.service.reader.submit(load_merchants, merchant_id)
+        except MerchantNotFound:
+            raise RouteNotFound("This page does not exist.") from None
+    return Tenant(merchant_id, mode)
+
+
+def _to_login(request: DashboardRequest) -> Response:
+    """Lead to the log-in, and from there back to the page."""
+    path, query = path_in(request.http.scope), request.http.url.query
+    wanted = urlencode({"next": f"{path}?{query}" if query else path})
+    return RedirectResponse(f"{prefix_in(request.http.scope)}{paths.PATH}{paths.LOGIN}?{wanted}", 303)
+
+
+def _error_page(request: DashboardRequest, error: Exception) -> Response:
+    fact, (status, title) = explain(error, request.http.scope)
+    values = {"detail": fact.detail, "request_id": context_of(request.http).id}
+    headers = {"Allow": ", ".join(fact.allowed)} if isinstance(fact, MethodNotAllowed) else {}
+    return request.page("error.html", values, title=title, status=status, headers=headers)

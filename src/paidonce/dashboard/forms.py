@@ -1,0 +1,88 @@
+"""Forms: what a person sent, read into a struct, or shown again with what is wrong."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+
+from paidonce.errors import InvalidRequest, MalformedBody, PaidonceError
+from paidonce.http.fields import Fields, read_form_fields
+
+CSRF_FIELD: Final = "csrfToken"
+KEY_FIELD: Final = "idempotencyKey"
+FIELDS_MAX: Final = 200
+
+T = TypeVar("T", bound="Form")
+
+
+class Form(Fields, frozen=True, kw_only=True):
+    """The fields of a form, named in the page as in a body of the API: ``successUrl`` for ``success_url``. What a
+    person leaves empty is absent. A field that is a list may be sent several times.
+    """
+
+
+class FormState(msgspec.Struct, frozen=True):
+    """A form that was refused: the action it was sent to, its values, and what is wrong with each field and as a whole.
+
+    The page that is shown again has it; in all others it is empty.
+    """
+
+    action: str = ""
+    values: Mapping[str, str] = {}
+    errors: Mapping[str, str] = {}
+    message: str = ""
+
+    def of(self, action: str) -> "FormState":
+        """Return this where it was sent to this action, and else an empty form: a page may have several forms."""
+        return self if self.action == action else NO_FORM
+
+
+NO_FORM: Final = FormState()
+
+
+class ReceivedForm(msgspec.Struct, frozen=True):
+    """A form as it came: its CSRF token, its idempotency key, its own fields, and its files."""
+
+    csrf_token: str
+    idempotency_key: str
+    fields: Sequence[tuple[str, str]]
+    files: Mapping[str, UploadFile]
+
+    def read(self, kind: type[T]) -> T:
+        """Read the fields; raises InvalidRequest with all that are wrong."""
+        return read_form_fields(kind, self.fields)
+
+    def refused(self, action: str, error: PaidonceError) -> FormState:
+        """Return what is shown again where an action has refused the form. A password is not sent back."""
+        values = {name: value for name, value in self.fields if "password" not in name.lower()}
+        if not isinstance(error, InvalidRequest):
+            return FormState(action, values, {}, error.detail)
+        errors = {one.pointer.removeprefix("/").partition("/")[0]: one.detail for one in error.fields}
+        unplaced = [detail for name, detail in errors.items() if name not in values]
+        return FormState(action, values, errors, " ".join(unplaced) or error.detail)
+
+
+async def receive_form(request: Request) -> ReceivedForm:
+    """Read the form of a request; raises MalformedBody."""
+    try:
+        form = await request.form(max_files=1, max_fields=FIELDS_MAX)
+    except MultiPartException as error:
+        raise MalformedBody("The form cannot be read.") from error
+    fields = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    return ReceivedForm(
+        csrf_token=_one(fields, CSRF_FIELD),
+        idempotency_key=_one(fields, KEY_FIELD),
+        fields=[(name, value) for name, value in fields if name not in (CSRF_FIELD, KEY_FIELD)],
+        files=_files(form),
+    )
+
+
+def _files(form: FormData) -> dict[str, UploadFile]:
+    return {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.filename}
+
+
+def _one(fields: Iterable[tuple[str, str]], wanted: str) -> str:
+    return next((value for name, value in fields if name == wanted), "")

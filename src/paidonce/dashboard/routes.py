@@ -1,0 +1,27 @@
+"""All pages and actions of the dashboard. ``tests/isolation/dashboard_routes.py`` has a line for each."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import Route
+
+from paidonce.dashboard import home, paths
+from paidonce.dashboard.declarations import Declaration
+from paidonce.dashboard.endpoint import DashboardEndpoint
+from paidonce.service import Service
+
+DECLARATIONS: Final[tuple[Declaration, ...]] = (home.home,)
+
+
+def dashboard_routes(service: Service, declarations: Sequence[Declaration] = DECLARATIONS) -> list[Route]:
+    """Make Starlette's routes, one for each path, in the order of the table: the first that matches is taken. Any other
+    path below the dashboard's is answered with a page, too.
+    """
+    by_path: dict[str, list[Declaration]] = {}
+    for one in declarations:
+        by_path.setdefault(one.path, []).append(one)
+    declared = frozenset(one.path for one in declarations if one.method == "GET")
+    routes = [
+        Route(f"{paths.PATH}{path}", DashboardEndpoint(of_path, service, declared)) for path, of_path in by_path.items()
+    ]
+    return [*routes, Route(f"{paths.PATH}/{{unknown:path}}", DashboardEndpoint([], service, declared))]

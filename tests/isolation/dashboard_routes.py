@@ -1,0 +1,35 @@
+"""Every page and action of the dashboard, the least role that it takes, and how a person uses it.
+
+A new declaration needs a line here. A path with a variable part needs ``prepare``, which makes what the path names and
+returns its values; so does an action that needs something to act on. It is called anew for each test.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from paidonce.users.model import Role
+from tests.support.dashboard_client import Fields
+from tests.support.in_process_service import InProcessService
+
+Prepare: TypeAlias = Callable[[InProcessService], Awaitable[Mapping[str, str]]]
+
+
+class Line(NamedTuple):
+    """``role`` is the least one; None: it is open to everybody. ``fields`` is a form that the action accepts.
+
+    ``is_repeatable`` is False for an action that cannot be sent twice, because it ends the session or the form.
+    """
+
+    role: Role | None
+    fields: Fields | None = None
+    prepare: Prepare | None = None
+    is_repeatable: bool = True
+
+
+async def a_paid_checkout(running: InProcessService) -> Mapping[str, str]:
+    return {"checkout_id": await running.paid()}
+
+
+LINES: Final[Mapping[str, Line]] = {
+    "GET /dashboard": Line(Role.VIEWER),
+}

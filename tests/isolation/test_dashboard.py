@@ -1,0 +1,172 @@
+"""Each page and action of the dashboard refuses whoever may not use it, and no form takes effect twice."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+
+from paidonce.dashboard.routes import DECLARATIONS
+from paidonce.merchants.actions import create_merchants
+from paidonce.users.model import Role
+from tests.isolation.dashboard_routes import LINES, Line
+from tests.support.dashboard_client import DashboardClient, logged_in
+from tests.support.in_process_service import InProcessService, open_in_process_service
+
+OTHER = "m_of_somebody_else"
+# What only tells who came when, and what was tried.
+NOT_COMPARED = {"audit_entry", "dashboard_session"}
+
+PAGES = [call for call in LINES if call.startswith("GET")]
+ACTIONS = [call for call in LINES if call.startswith("POST")]
+CLOSED = [call for call, line in LINES.items() if line.role is not None]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The service outlives a test, and so does its event loop."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def running(
+    anyio_backend: str,  # noqa: ARG001 - so that they live as long
+    shared_database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[InProcessService]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    async with open_in_process_service(shared_database_url, str(folder)) as service:
+        await service.service.writer.submit(create_merchants, OTHER)
+        yield service
+
+
+def is_of_tenant(call: str) -> bool:
+    return "{merchant_id}" in call
+
+
+def variables(call: str) -> set[str]:
+    return set(re.findall(r"{(\w+)}", call)) - {"merchant_id", "mode"}
+
+
+async def prepared(running: InProcessService, line: Line) -> Mapping[str, str]:
+    await running.settle()
+    return {} if line.prepare is None else await line.prepare(running)
+
+
+def filled(call: str, merchant_id: str, values: Mapping[str, str], *, mode: str = "test") -> str:
+    names = {"merchant_id": merchant_id, "mode": mode, **values}
+    return re.sub(r"{(\w+)}", lambda found: names[found[1]], call.partition(" ")[2])
+
+
+async def use(person: DashboardClient, call: str, path: str, line: Line, **given: str) -> httpx.Response:
+    return await (person.get(path) if call.startswith("GET") else person.post(path, line.fields, **given))
+
+
+def state(running: InProcessService) -> dict[str, list[tuple[object, ...]]]:
+    return {name: rows for name, rows in running.rows().items() if name not in NOT_COMPARED}
+
+
+def test_every_page_and_action_is_in_the_table_with_its_role_and_no_other() -> None:
+    declared = {f"{one.method} /dashboard{one.path}": one.role for one in DECLARATIONS}
+    assert {call: line.role for call, line in LINES.items()} == declared
+
+
+@pytest.mark.parametrize("call", PAGES)
+async def test_a_page_is_shown_to_who_has_its_role(running: InProcessService, call: str) -> None:
+    line = LINES[call]
+    values = await prepared(running, line)
+    person = await logged_in(running, line.role or Role.VIEWER)
+    response = await person.get(filled(call, running.merchant_id, values))
+    assert response.status_code in (200, 303), response.text
+    assert "/dashboard/login" not in response.headers.get("location", "")
+
+
+@pytest.mark.parametrize("call", CLOSED)
+async def test_nobody_who_is_not_logged_in_sees_or_does_anything(running: InProcessService, call: str) -> None:
+    line = LINES[call]
+    path = filled(call, running.merchant_id, await prepared(running, line))
+    before = state(running)
+    for cookies in ({}, {"paidonce_session": "0" * 42}):
+        stranger = await logged_in(running)
+        stranger.cookies = cookies
+        before = state(running)
+        response = await use(stranger, call, path, line)
+        if call.startswith("GET"):
+            assert response.status_code == 303
+            assert response.headers["location"].startswith("/dashboard/login?next=")
+        else:
+            assert response.status_code == 403
+        assert state(running) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "role"),
+    [
+        (call, role)
+        for call in CLOSED
+        for role in Role
+        if (least := LINES[call].role) is not None and not role.includes(least)
+    ],
+)
+async def test_a_smaller_role_is_refused(running: InProcessService, call: str, role: Role) -> None:
+    line = LINES[call]
+    path = filled(call, running.merchant_id, await prepared(running, line))
+    person = await logged_in(running, role)
+    before = state(running)
+    assert (await use(person, call, path, line)).status_code == 403
+    assert state(running) == before
+
+
+@pytest.mark.parametrize("call", [call for call in CLOSED if is_of_tenant(call)])
+async def test_another_merchant_and_another_mode_are_not_found(running: InProcessService, call: str) -> None:
+    line = LINES[call]
+    values = await prepared(running, line)
+    other = await logged_in(running, Role.ADMIN, merchant_id=OTHER)
+    own = await logged_in(running, Role.ADMIN)
+    operator = await logged_in(running, Role.OPERATOR)
+    before = state(running)
+    attempts = [
+        (other, filled(call, running.merchant_id, values)),
+        (other, filled(call, running.merchant_id, values, mode="live")),
+        (own, filled(call, running.merchant_id, values, mode="none")),
+        (operator, filled(call, "m_that_nobody_has", values)),
+    ]
+    if variables(call):  # What is the owner's, below a path of one's own, or in the other mode.
+        attempts += [
+            (other, filled(call, OTHER, values)),
+            (own, filled(call, running.merchant_id, values, mode="live")),
+        ]
+    for person, path in attempts:
+        response = await use(person, call, path, line)
+        assert response.status_code == 404, path
+        assert running.merchant_id not in response.text.replace(path, ""), path
+    assert state(running) == before
+
+
+@pytest.mark.parametrize("call", ACTIONS)
+async def test_a_form_without_the_csrf_token_of_the_session_is_refused(running: InProcessService, call: str) -> None:
+    line = LINES[call]
+    path = filled(call, running.merchant_id, await prepared(running, line))
+    person = await logged_in(running, line.role or Role.VIEWER)
+    other = await logged_in(running, line.role or Role.VIEWER)
+    before = state(running)
+    for token in ("", "0" * 64, other.token, "é"):
+        response = await person.post(path, line.fields, csrf=token)
+        assert response.status_code == 403
+        assert "session" in response.text
+    assert state(running) == before
+
+
+@pytest.mark.parametrize("call", [call for call in ACTIONS if LINES[call].is_repeatable])
+async def test_a_form_that_is_sent_twice_takes_effect_once(running: InProcessService, call: str) -> None:
+    line = LINES[call]
+    path = filled(call, running.merchant_id, await prepared(running, line))
+    person = await logged_in(running, line.role or Role.VIEWER)
+    before = state(running)
+    first = await person.post(path, line.fields, key="sent-twice")
+    once = state(running)
+    second = await person.post(path, line.fields, key="sent-twice")
+    assert (first.status_code, second.status_code) == (303, 303), first.text
+    assert first.headers["location"] == second.headers["location"]
+    assert once != before
+    assert state(running) == once
