@@ -33,6 +33,7 @@ from paidonce.providers.simulator.page import page_routes
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.statistics.rollup import Rollup
 from paidonce.webhook_endpoints.model import Schedule
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.sender import SenderSettings
@@ -59,19 +60,12 @@ async def open_service(
         _open_batchers(settings, writer_process, migrating=migrating) as (database, writer, reader),
         _open_simulator(settings, clock) as simulator,
         _open_accounts(reader, AccountOpener(connectors, encryption, settings, clock=clock)) as provider_accounts,
+        _open_rollup(writer, reader, settings, is_running=with_worker) as rollup,
     ):
         feed = _start_feed(writer, reader, settings)
         settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
         providers = PaymentProviders({simulator.name: simulator}, provider_accounts)
-        worker = PaymentWorker(
-            writer,
-            reader,
-            providers,
-            worker_settings(settings),
-            clock=clock,
-            chance=system_chance,
-            settled=settlement_waiters.notify,
-        )
+        worker = _payment_worker(writer, reader, providers, settings, settlement_waiters, clock=clock)
         provider_webhook_processor = _provider_webhook_processor(writer, reader, settings, clock, settlement_waiters)
         api_key_cache = ApiKeyCache(reader, monotonic=time.monotonic)
         unproven_outcome_monitor = UnprovenOutcomeMonitor(reader, clock=clock)
@@ -93,6 +87,7 @@ async def open_service(
                 provider_webhook_processor,
                 webhook_endpoints,
                 feed,
+                rollup,
                 api_key_cache,
                 encryption,
                 providers,
@@ -238,10 +233,45 @@ async def _open_accounts(reader: Batcher, opener: AccountOpener) -> AsyncIterato
         await connections.stop()
 
 
+@asynccontextmanager
+async def _open_rollup(
+    writer: Batcher, reader: Batcher, settings: Settings, *, is_running: bool
+) -> AsyncIterator[Rollup]:
+    """Count statistics in the background, where this process has a worker."""
+    rollup = Rollup(writer, reader, poll_seconds=settings.poll_seconds)
+    if is_running:
+        rollup.start()
+        writer.add_commit_listener(rollup.committed)
+    try:
+        yield rollup
+    finally:
+        await rollup.stop()
+
+
 def _pages_of(simulator: Provider) -> Sequence[BaseRoute]:
     """Return the routes of the simulator's page, where it runs in this process."""
     return (
         [Mount("/simulator/pay", routes=page_routes(simulator.simulation))] if isinstance(simulator, Simulator) else []
+    )
+
+
+def _payment_worker(
+    writer: Batcher,
+    reader: Batcher,
+    providers: PaymentProviders,
+    settings: Settings,
+    settlement_waiters: SettlementWaiters,
+    *,
+    clock: Clock,
+) -> PaymentWorker:
+    return PaymentWorker(
+        writer,
+        reader,
+        providers,
+        worker_settings(settings),
+        clock=clock,
+        chance=system_chance,
+        settled=settlement_waiters.notify,
     )
 
 

@@ -17,6 +17,7 @@ from paidonce.payments.worker import PaymentWorker
 from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
 from paidonce.settings import Settings
+from paidonce.statistics.rollup import Rollup
 from paidonce.webhook_endpoints.service import WebhookEndpointService
 
 
@@ -36,6 +37,7 @@ class Service:
     provider_webhook_processor: ProviderWebhookProcessor
     webhook_endpoints: WebhookEndpointService
     feed: Feed
+    rollup: Rollup
     api_key_cache: ApiKeyCache
     encryption: Keyring
     payment_providers: PaymentProviders

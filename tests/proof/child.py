@@ -25,6 +25,7 @@ from tests.proof.buyer import SIMULATOR, Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.crash_injection import Points, wrap
 from tests.proof.fake_provider import DEDUPLICATES_NOT
+from tests.proof.statistics import miscounted
 from tests.proof.stories import STORIES
 
 LEASE_SECONDS: Final = 20
@@ -101,6 +102,7 @@ def judge(life: dict[str, Any]) -> list[str]:
     """Return violated invariants after this run, and stories with a wrong end."""
     snapshot = take_snapshot(life["url"], Path(life["books"]), of_merchant=life["merchant"])
     broken = [str(one) for one in find_violations(snapshot, read_told(Path(life["told"])))]
+    broken += miscounted(life["url"], life["merchant"])
     story = STORIES[life["story"]]
     ends = [(row.status, (row.amount_captured, row.amount_refunded)) for row in snapshot.checkouts]
     return [*broken, *([] if ends == [(story.status, story.money)] else [f"The story ends with {ends}"])]

@@ -23,6 +23,7 @@ POLLING: Final = {
     "claim_attempts": ("restart", "leave", "answer_lost", "fall_back"),
     "expire_checkouts": ("expire",),
     "do_upkeep": ("webhook_end",),
+    "store_counts": ("statistics",),
     "void_expired": ("void_on_expiry",),
 }
 

@@ -24,6 +24,7 @@ from tests.proof.fault_stories import (
 )
 from tests.proof.keys import keys_desk
 from tests.proof.sessions import accounts_desk, approve_then_charge, cancel_on_the_page, decline_on_the_page
+from tests.proof.statistics import statistics
 from tests.proof.webhooks import webhook, webhook_desk, webhook_end, webhook_leave
 
 EXPIRES_IN_SECONDS: Final = 300
@@ -186,6 +187,7 @@ STORIES: Final = {
     "accounts_desk": Story(accounts_desk, STATUS.PENDING),
     "fall_back": Story(fall_back, STATUS.COMPLETED, (1000, 0)),
     "answer_lost_at_an_account": Story(lose_the_answer_of_an_account, STATUS.COMPLETED, (1000, 0)),
+    "statistics": Story(statistics, STATUS.COMPLETED, (1000, 300)),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),

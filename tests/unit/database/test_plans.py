@@ -42,6 +42,7 @@ from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Suc
 from paidonce.search.actions import load_named, order_terms, take_steps, write_terms
 from paidonce.search.model import Search
 from paidonce.search.store import Step
+from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -59,6 +60,9 @@ LARGE: Final = (
     "provider_account",
     "provider_webhook",
     "search_term",
+    "merchant",
+    "hourly_statistics",
+    "statistics_cursor",
 )
 
 
@@ -120,6 +124,16 @@ def look_after(transaction: Transaction) -> None:
     count_unproven(transaction)
 
 
+def count_statistics(transaction: Transaction) -> None:
+    """Find out that there is something to count, and count it: what succeeded, was refunded and is disputed."""
+    hear_of_changes(transaction)
+    write_events_and_deliveries(transaction)
+    (page,) = find_news(transaction, [FindNews("", 500)])
+    (counts,) = count_logs(transaction, [CountLogs(page.tenants, 200)])
+    assert len(counts) == 1
+    assert store_counts(transaction, counts) == [True]
+
+
 def hear_of_changes(transaction: Transaction) -> None:
     """Record what was done at the provider to a charge that only its reference names, and read it."""
     sell(transaction)
@@ -175,7 +189,7 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
     return [table for table in LARGE if re.search(rf"Seq Scan on {table}\b", lines)]
 
 
-@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes, search])
+@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes, search, count_statistics])
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
 ) -> None:

@@ -17,6 +17,7 @@ from paidonce.database.schema.payments import MOVES_ITS_CHECKOUT, UNPROVEN, atte
 from paidonce.database.schema.provider_accounts import USABLE_ACCOUNT, provider_account
 from paidonce.database.schema.provider_webhooks import provider_webhook
 from paidonce.database.schema.search import search_term
+from paidonce.database.schema.statistics import hourly_statistics, statistics_cursor
 from paidonce.database.schema.users import audit_entry, dashboard_session, dashboard_user
 from paidonce.database.schema.webhook_endpoints import delivery, delivery_try, redelivery, webhook_endpoint
 
@@ -39,6 +40,7 @@ __all__ = [
     "delivery_try",
     "dispute",
     "event",
+    "hourly_statistics",
     "idempotency_key",
     "merchant",
     "metadata",
@@ -46,5 +48,6 @@ __all__ = [
     "provider_webhook",
     "redelivery",
     "search_term",
+    "statistics_cursor",
     "webhook_endpoint",
 ]

@@ -1,0 +1,1 @@
+"""Statistics: figures for each merchant and hour, counted in the background from the event log."""
