@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from starlette.routing import BaseRoute, Mount
 
+from paidonce.checkouts.page_tokens import PageTokens
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import BatchRunner, BeginTransaction
@@ -90,6 +91,7 @@ async def open_service(
                 rollup,
                 api_key_cache,
                 encryption,
+                PageTokens(encryption, is_on=settings.checkout_page == "on"),
                 providers,
                 provider_accounts,
                 _pages_of(simulator),

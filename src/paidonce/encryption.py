@@ -89,6 +89,17 @@ class Keyring:
             message = "an encrypted secret was changed, or belongs to another row"
             raise ValueError(message) from None
 
+    def derive(self, purpose: str, length: int) -> list[bytes]:
+        """Derive a key of ``length`` bytes for another purpose from each key, in their order: HKDF with SHA-256.
+
+        Raises EncryptionKeyMissing.
+        """
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        info = b"paidonce " + purpose.encode()
+        return [HKDF(SHA256(), length, salt=None, info=info).derive(key) for key in self._known().values()]
+
     def is_current(self, sealed: str) -> bool:
         """Return whether a text is encrypted with the first key."""
         return sealed.startswith(f"{VERSION}.{next(iter(self._known()))}.")

@@ -36,6 +36,8 @@ _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 # Two digits at a time take less than half the time of the standard library's encoder. A request makes several ids.
 _PAIRS: Final = [first + second for first in _DIGITS for second in _DIGITS]
 _LOW_HALF: Final = (1 << 70) - 1
+_UUID_BYTES: Final = 16
+_PADDING_BITS: Final = 2
 
 NewId: TypeAlias = Callable[[str], str]
 """Creates an id of the kind that the prefix names."""
@@ -49,12 +51,23 @@ Draw: TypeAlias = random.Random
 
 def new_id(prefix: str) -> str:
     """Create an id such as ``chk_06f0q0h7pvsnb2c9vq3k1jv2rg``: 26 characters after the prefix."""
-    number = uuid7().int << 2  # 128 bits and two of padding are 13 pairs of digits.
+    number = uuid7().int << _PADDING_BITS  # 128 bits and two of padding are 13 pairs of digits.
     # Two halves and no loop are a third faster, because shifting small numbers is cheaper.
     a, b, two = number >> 70, number & _LOW_HALF, _PAIRS
     high = f"{two[a >> 50]}{two[a >> 40 & 1023]}{two[a >> 30 & 1023]}{two[a >> 20 & 1023]}{two[a >> 10 & 1023]}"
     low = f"{two[b >> 50 & 1023]}{two[b >> 40 & 1023]}{two[b >> 30 & 1023]}{two[b >> 20 & 1023]}{two[b >> 10 & 1023]}"
     return f"{prefix}_{high}{two[a & 1023]}{two[b >> 60]}{low}{two[b & 1023]}"
+
+
+def bytes_of(written: str) -> bytes:
+    """Return the 16 bytes of an id that ``new_id`` created."""
+    return (int(written.rpartition("_")[2], 32) >> _PADDING_BITS).to_bytes(_UUID_BYTES)
+
+
+def id_from_bytes(prefix: str, value: bytes) -> str:
+    """Return the id of this kind with these 16 bytes."""
+    number = int.from_bytes(value) << _PADDING_BITS
+    return f"{prefix}_{''.join(_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10))}"
 
 
 def pattern(prefix: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
 
+from paidonce.checkouts.page_tokens import PageTokens
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
@@ -40,6 +41,7 @@ class Service:
     rollup: Rollup
     api_key_cache: ApiKeyCache
     encryption: Keyring
+    page_tokens: PageTokens
     payment_providers: PaymentProviders
     provider_accounts: ProviderConnections
     provider_pages: Sequence[BaseRoute]

@@ -83,7 +83,7 @@ async def create_checkout(request: ApiRequest, body: CreateCheckoutBody) -> Resp
     headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
     if not isinstance(outcome, Created):
         headers["Idempotent-Replayed"] = "true"
-    return json_response(checkout_response(outcome.checkout), 201, headers)
+    return json_response(show_checkout(request, outcome.checkout), 201, headers)
 
 
 @get(
@@ -101,7 +101,7 @@ async def get_checkouts(request: ApiRequest, parameters: ListCheckoutsParameters
     tenant = request.tenant_filter(parameters)
     await request.require_merchant(tenant.merchant_id)
     page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, tenant))
-    return json_response(CheckoutPage([checkout_response(checkout) for checkout in page], has_more))
+    return json_response(CheckoutPage([show_checkout(request, checkout) for checkout in page], has_more))
 
 
 @get(
@@ -140,6 +140,11 @@ async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:
     return await service.reader.submit(load_checkouts, checkout)
 
 
+def show_checkout(request: ApiRequest, checkout: Checkout) -> CheckoutResponse:
+    """Show a checkout, with the URL of its page as this client reaches it."""
+    return checkout_response(checkout, request.checkout_url(checkout.id))
+
+
 async def checkout_tenant(request: ApiRequest, _body: Fields) -> Tenant:
     """Tell whose the checkout in the path is; raises CheckoutNotFound."""
     checkout = await load_checkout(request.service, request.resource)
@@ -159,7 +164,7 @@ async def respond_when_settled(
     if seconds:
         if checkout.awaits_provider:
             if not count_wait(request.context):
-                return json_response(checkout_response(checkout), status, headers)
+                return json_response(show_checkout(request, checkout), status, headers)
             waiting = service.settlement_waiters.settled(
                 checkout,
                 lambda: load_checkout(service, id_of(checkout)),
@@ -169,7 +174,7 @@ async def respond_when_settled(
             )
             checkout = await wait_while_key_is_valid(request, waiting)
         headers["Preference-Applied"] = f"wait={seconds}"
-    return json_response(checkout_response(checkout), status, headers)
+    return json_response(show_checkout(request, checkout), status, headers)
 
 
 def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, tenant: Tenant) -> NewCheckout:

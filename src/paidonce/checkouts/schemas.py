@@ -147,7 +147,8 @@ class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
     """A checkout. Amounts are in the currency's minor unit; times are RFC 3339 in UTC with milliseconds.
 
     ``amountDisputed`` is the sum of the disputes that are open or lost. An AUTHORIZED checkout expires when its
-    authorization lapses at the provider, if that is earlier.
+    authorization lapses at the provider, if that is earlier. ``url`` is a page on which the buyer can pay; null where
+    that is switched off. Who has the URL can pay and see what is paid for, and can do nothing else.
     """
 
     id: str
@@ -168,6 +169,7 @@ class CheckoutResponse(msgspec.Struct, frozen=True, rename="camel"):
     metadata: msgspec.Raw
     success_url: str | None
     cancel_url: str | None
+    url: str | None
     created_at: str
     updated_at: str
     expires_at: str
@@ -186,8 +188,8 @@ class Timeline(msgspec.Struct, frozen=True):
     data: list[EventResponse]
 
 
-def checkout_response(checkout: Checkout) -> CheckoutResponse:
-    """Show a checkout."""
+def checkout_response(checkout: Checkout, url: str | None) -> CheckoutResponse:
+    """Show a checkout. ``url`` is that of its page."""
     return CheckoutResponse(
         checkout.id,
         checkout.merchant_id,
@@ -207,6 +209,7 @@ def checkout_response(checkout: Checkout) -> CheckoutResponse:
         msgspec.Raw(checkout.metadata.encode()) if checkout.metadata else EMPTY_OBJECT,
         checkout.success_url,
         checkout.cancel_url,
+        url,
         format_instant(checkout.created_at),
         format_instant(checkout.updated_at),
         format_instant(checkout.expires_at),

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from paidonce import ids
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant, WrongMode
 from paidonce.events.model import Origin
-from paidonce.http.context import RequestContext, context_of
+from paidonce.http.context import RequestContext, context_of, prefix_in
 from paidonce.http.fields import Fields, read_body, read_parameters
 from paidonce.http.headers import read_idempotency_key
 from paidonce.http.tenancy import TenantFields
@@ -59,8 +59,12 @@ class ApiRequest:
 
     def new_return_url(self) -> str:
         """Make a URL, which nobody can guess, to which a provider sends a buyer back."""
-        base = self.service.settings.public_url or str(self.http.base_url)
-        return f"{base.rstrip('/')}/return/{ids.new_return_token()}"
+        return f"{public_url(self.http, self.service)}/return/{ids.new_return_token()}"
+
+    def checkout_url(self, checkout_id: str) -> str | None:
+        """Return the URL at which the buyer of a checkout can pay; None where there is no such page."""
+        token = self.service.page_tokens.token_of(checkout_id)
+        return None if token is None else f"{public_url(self.http, self.service)}/pay/{token}"
 
     def scoped_id(self, resource_id: str) -> TenantScopedId:
         """Name a resource for this caller alone, as in ``resource``."""
@@ -130,6 +134,20 @@ class ApiRequest:
         """
         if merchant_id is not None and self.caller.merchant_id is None and self.caller.key_id is not None:
             await self.service.reader.submit(load_merchants, merchant_id)
+
+
+def public_url(http: Request, service: Service) -> str:
+    """Return the URL at which buyers reach this service, without a slash at its end: as the setting says, or as this
+    request has it.
+    """
+    set_url = service.settings.public_url
+    if set_url:
+        return set_url.rstrip("/")
+    scope = http.scope
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return f"{scope['scheme']}://{value.decode('latin-1')}{prefix_in(scope)}"
+    return str(http.base_url).rstrip("/")  # A request of HTTP/1.0 may have no Host.
 
 
 def refuse_two_cursors(starting_after: str | None, ending_before: str | None) -> None:

@@ -6,9 +6,9 @@ from typing import Final
 from starlette.responses import Response
 
 from paidonce import ids
-from paidonce.checkouts.http import checkout_tenant, load_checkout, respond_when_settled
+from paidonce.checkouts.http import checkout_tenant, load_checkout, respond_when_settled, show_checkout
 from paidonce.checkouts.model import CheckoutStatus, ProviderRoute
-from paidonce.checkouts.schemas import CheckoutResponse, checkout_response
+from paidonce.checkouts.schemas import CheckoutResponse
 from paidonce.errors import (
     AmountExceedsCapturable,
     AmountExceedsRefundable,
@@ -178,11 +178,11 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
 
     async def respond(outcome: Started | Repeated) -> Response:
         is_canceled = outcome.checkout.status == CheckoutStatus.CANCELED
-        return _respond_to_cancel(checkout_response(outcome.checkout), 200 if is_canceled else 202)
+        return _respond_to_cancel(show_checkout(request, outcome.checkout), 200 if is_canceled else 202)
 
     async def respond_again(repeat: Repeat) -> Response:
         checkout = await load_checkout(request.service, request.resource)
-        return _respond_to_cancel(checkout_response(checkout), repeat.record.status or 200)
+        return _respond_to_cancel(show_checkout(request, checkout), repeat.record.status or 200)
 
     return Command(
         action=start_cancels,

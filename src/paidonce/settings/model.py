@@ -29,6 +29,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "them back to it. If empty, it is taken from the Host header of each request to pay."
         ),
     ] = ""
+    checkout_page: Annotated[
+        Literal["on", "off"],
+        Meta(
+            description="Whether each checkout has a page on which a buyer can pay, whose URL is the checkout's `url`."
+        ),
+    ] = "on"
     auth: Annotated[
         Literal["keys", "off"],
         Meta(

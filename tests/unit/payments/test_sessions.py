@@ -54,7 +54,7 @@ def test_a_client_secret_is_shown_to_the_merchant_with_where_the_buyer_returns_t
     payments.claim()
     secret = ClientSecret("pi_1_secret_2", RETURN_URL, NOW)
     payments.prove("att_1", RequiresAction("pi_1", secret), fence=1)
-    attempt = checkout_response(payments.checkout(checkout)).attempt
+    attempt = checkout_response(payments.checkout(checkout), None).attempt
     assert attempt is not None
     assert attempt.action is not None
     assert msgspec.to_builtins(attempt.action) == {
