@@ -23,7 +23,7 @@ FORMAT: Final = re.compile("[A-Za-z0-9_-]{43}")
 
 
 class PageTokens:
-    """Makes and reads the tokens of checkouts. There are none where ``is_on`` is false, or without an encryption key."""
+    """Makes and reads the tokens of checkouts; without ``is_on`` or without an encryption key there are none."""
 
     def __init__(self, keyring: Keyring, *, is_on: bool) -> None:
         self._keyring = keyring

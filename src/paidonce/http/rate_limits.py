@@ -293,6 +293,13 @@ def count_stream(context: RequestContext) -> RateLimitState:
     return state
 
 
+def count_buyer_stream(context: RequestContext) -> None:
+    """Count the stream of a page of its address; raises RateLimited where that has as many as an API key may have."""
+    state = _state_of(context)
+    if not state.count(state.limits.streams):
+        raise RateLimited(1.0, "This address has the maximum number of open event streams.")
+
+
 def count_wait(context: RequestContext) -> bool:
     """Count a long poll of its API key instead of a request; False where there are too many: respond at once."""
     state = _state_of(context)

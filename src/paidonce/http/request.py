@@ -59,7 +59,7 @@ class ApiRequest:
 
     def new_return_url(self) -> str:
         """Make a URL, which nobody can guess, to which a provider sends a buyer back."""
-        return f"{public_url(self.http, self.service)}/return/{ids.new_return_token()}"
+        return new_return_url(self.http, self.service)
 
     def checkout_url(self, checkout_id: str) -> str | None:
         """Return the URL at which the buyer of a checkout can pay; None where there is no such page."""
@@ -134,6 +134,11 @@ class ApiRequest:
         """
         if merchant_id is not None and self.caller.merchant_id is None and self.caller.key_id is not None:
             await self.service.reader.submit(load_merchants, merchant_id)
+
+
+def new_return_url(http: Request, service: Service) -> str:
+    """Make a URL, which nobody can guess, to which a provider sends a buyer back."""
+    return f"{public_url(http, service)}/return/{ids.new_return_token()}"
 
 
 def public_url(http: Request, service: Service) -> str:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from paidonce.errors import RouteNotFound
 
 PATH: Final = "/assets"
-FOLDERS: Final = ("paidonce.pages", "paidonce.dashboard")
+FOLDERS: Final = ("paidonce.pages", "paidonce.buyer_pages", "paidonce.dashboard")
 MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 DIGEST_DIGITS: Final = 12
 FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}

@@ -66,6 +66,8 @@ def _environment(package: str) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
     )
     environment.filters |= {"amount": format_amount, "date": format_date, "time": format_time}
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined] # by the extension
     return environment

@@ -35,9 +35,9 @@ from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.model import Scope, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
 from paidonce.payments.disputes import load_disputes_of_checkouts
-from paidonce.payments.model import Attempt, Fallback
+from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started, StartPayment, start_payments
-from paidonce.payments.providers import Chosen, WantedRoute, default_payment_method
+from paidonce.payments.providers import WantedRoute, default_payment_method
 from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schemas import (
     CancelBody,
@@ -50,6 +50,7 @@ from paidonce.payments.schemas import (
     dispute_response,
     refund_response,
 )
+from paidonce.payments.starting import start_payment
 from paidonce.service import Service
 
 IN_PROGRESS: Final = ResponseSpec(
@@ -104,22 +105,14 @@ async def pay_checkout(request: ApiRequest, body: PayBody) -> Command[StartPayme
     chosen = await providers.choose(
         partial(load_checkout, request.service, request.resource), request.caller.mode, wanted
     )
-    payment_method = body.payment_method or default_payment_method(chosen.route)
     return Command(
         action=start_payments,
-        params=StartPayment(
-            attempt_id=ids.new_id(ids.ATTEMPT),
-            checkout=request.resource,
-            payment_method=payment_method,
-            route=chosen.route,
-            return_url=_return_url(request, chosen, payment_method),
-            mode=chosen.mode,
+        params=start_payment(
+            chosen,
+            request.resource,
+            body.payment_method or default_payment_method(chosen.route),
+            new_return_url=request.new_return_url,
             origin=request.origin,
-            fallbacks=tuple(
-                Fallback(one.route.provider, one.route.account_id, _return_url(request, one, payment_method))
-                for one in chosen.fallbacks
-                if one.route.account_id is not None
-            ),
         ),
         summarize=summarize_attempt,
         respond=lambda outcome: _respond_started(request, outcome),
@@ -280,11 +273,6 @@ async def list_disputes(request: ApiRequest) -> Response:
 async def get_refund(request: ApiRequest) -> Response:
     """Return a refund."""
     return json_response(refund_response(await _load_refund(request.service, request.resource)))
-
-
-def _return_url(request: ApiRequest, chosen: Chosen, payment_method: str) -> str | None:
-    """Make a URL for the buyer's return; None where the payment opens no session."""
-    return request.new_return_url() if chosen.provider.opens_session(payment_method) else None
 
 
 def summarize_attempt(_params: object, outcome: Started | Repeated) -> StoredResponse:

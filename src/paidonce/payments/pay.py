@@ -58,7 +58,7 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The same was asked for before, and is under way or done; ``checkout`` is as it is now."""
+    """The same was asked for before, and is under way or has ended; ``checkout`` is as it is now."""
 
     checkout: Checkout
 
@@ -72,6 +72,9 @@ class StartPayment(msgspec.Struct, frozen=True):
     With a ``return_url``, to which the provider sends the buyer back, it is paid through a session. ``fallbacks`` are
     the accounts with which it continues, in this order, if it is proven not to have begun with the one before.
     ``mode`` is that of the accounts; only a checkout of this mode is paid.
+
+    ``seen_attempt_count`` is the number of attempts that a buyer's page was shown after. Where it is given, a payment
+    starts only if there was none since; one that is under way is joined, however it is made.
     """
 
     attempt_id: str
@@ -83,9 +86,12 @@ class StartPayment(msgspec.Struct, frozen=True):
     lease_ms: int = 0
     origin: Origin = Origin()
     fallbacks: tuple[Fallback, ...] = ()
+    seen_attempt_count: int | None = None
 
     def fits(self, attempt: LatestAttempt) -> bool:
         """Whether an attempt that is under way is what this asks for: with any of the accounts that it may use."""
+        if self.seen_attempt_count is not None:
+            return True
         routes = (self.route, *(one.route for one in self.fallbacks))
         return attempt.payment_method == self.payment_method and attempt.route in routes
 
@@ -121,6 +127,8 @@ def _decide(checkout: Checkout, request: StartPayment, now: Instant) -> StartOut
     if checkout.status in PAYABLE:
         if checkout.expires_at <= now:
             return CheckoutExpired()
+        if request.seen_attempt_count not in (None, checkout.attempt_count):
+            return Repeated(checkout)
         return AttemptsExhausted(ATTEMPTS_MAX) if checkout.attempt_count >= ATTEMPTS_MAX else None
     if checkout.status == CheckoutStatus.EXPIRED:
         return CheckoutExpired()

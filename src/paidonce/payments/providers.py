@@ -1,6 +1,6 @@
 """The providers that payments are sent to: those that are built in, and those that merchants have accounts with."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -11,6 +11,7 @@ from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.payments.model import Attempt
 from paidonce.provider_accounts.connections import ProviderConnections
+from paidonce.provider_accounts.model import ProviderAccount
 from paidonce.providers.base import HOSTED_PAGE, Provider, WantedCharge
 
 DEFAULT_PROVIDER: Final = "simulator"
@@ -48,6 +49,15 @@ class Chosen(msgspec.Struct, frozen=True):
     provider: Provider
     mode: Mode
     fallbacks: tuple["Chosen", ...] = ()
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """How a buyer can pay. ``accounts`` are the ids of accounts by the wallet that their page takes, empty for cards
+    and all else. ``is_simulated``: there are none, and the simulator takes the payment.
+    """
+
+    accounts: Mapping[str, tuple[str, ...]]
+    is_simulated: bool = False
 
 
 class PaymentProviders:
@@ -92,14 +102,9 @@ class PaymentProviders:
         if self._accounts is None or (wanted.is_open and not await self._accounts.exist()):
             return self._built_in_choice(DEFAULT_PROVIDER, mode)
         checkout = await load_checkout()
-        charge = WantedCharge(
-            money=Money(checkout.amount, checkout.currency),
-            payment_method=wanted.payment_method or HOSTED_PAGE,
-            capture=checkout.capture_method != "manual",
-        )
         try:
             accounts = await self._accounts.choose(
-                charge,
+                _wanted_charge(checkout, wanted.payment_method or HOSTED_PAGE),
                 checkout.merchant_id,
                 Mode(checkout.mode),
                 provider=wanted.provider,
@@ -120,6 +125,30 @@ class PaymentProviders:
             raise ProviderAccountDisabled
         return msgspec.structs.replace(chosen[0], fallbacks=tuple(chosen[1:]))
 
+    async def offer(self, checkout: Checkout) -> "Offer":
+        """Tell how a buyer can pay a checkout on providers' pages, as ``choose`` would have it.
+
+        Raises CurrencyNotSupported, AmountNotSupported or PaymentMethodNotSupported.
+        """
+        mode = Mode(checkout.mode)
+        if self._accounts is not None and await self._accounts.exist():
+            try:
+                able = await self._accounts.choose(_wanted_charge(checkout, HOSTED_PAGE), checkout.merchant_id, mode)
+            except ProviderAccountNotFound:
+                pass
+            else:
+                return Offer(self._by_wallet(able))
+        return Offer({}, is_simulated=mode is Mode.TEST)
+
+    def _by_wallet(self, accounts: Sequence[ProviderAccount]) -> dict[str, tuple[str, ...]]:
+        assert self._accounts is not None, "there are accounts"
+        found: dict[str, tuple[str, ...]] = {}
+        for account in accounts:
+            connector = self._accounts.opener.connectors.get(account.provider)
+            if connector is not None:
+                found[connector.wallet] = (*found.get(connector.wallet, ()), account.id)
+        return found
+
     def _built_in_choice(self, provider: str, mode: Mode | None) -> Chosen:
         """Refuse the simulator in live mode: no purchase is completed there without money."""
         if mode is Mode.LIVE:
@@ -130,3 +159,11 @@ class PaymentProviders:
 def default_payment_method(route: ProviderRoute) -> str:
     """Return how a buyer pays where the request does not say."""
     return DEFAULT_PAYMENT_METHOD if route.provider == DEFAULT_PROVIDER else HOSTED_PAGE
+
+
+def _wanted_charge(checkout: Checkout, payment_method: str) -> WantedCharge:
+    return WantedCharge(
+        money=Money(checkout.amount, checkout.currency),
+        payment_method=payment_method,
+        capture=checkout.capture_method != "manual",
+    )

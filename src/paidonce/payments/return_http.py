@@ -5,7 +5,7 @@ from typing import Final
 from starlette.responses import RedirectResponse, Response
 
 from paidonce.checkouts.http import load_checkout
-from paidonce.checkouts.model import Checkout, CheckoutStatus
+from paidonce.checkouts.model import PAYABLE, Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
@@ -34,10 +34,12 @@ TEMPLATES: Final = Templates("paidonce.pages")
     tag="Buyers",
     summary="Return from a provider's page",
     description="For the buyer's browser. The provider is asked for the outcome, and no query parameter is believed. "
-    "Then the buyer is sent to `successUrl` or `cancelUrl`, or is shown a page where there is none.",
+    "A buyer who has paid is sent to `successUrl`, and one who can pay no more to `cancelUrl`. Everybody else is sent "
+    "to the checkout's page, also where there is no such URL. Where that page is switched off, a buyer who was "
+    "declined is sent to `cancelUrl`, and the others are shown the status.",
     responses={
-        200: ResponseSpec(description="A page that shows the status.", media_type="text/html"),
-        303: ResponseSpec(description="To `successUrl` or `cancelUrl`.", headers=["Location"]),
+        200: ResponseSpec(description="The status, where the checkout has no page.", media_type="text/html"),
+        303: ResponseSpec(description="To `successUrl`, `cancelUrl` or the checkout's page.", headers=["Location"]),
     },
     errors=[CheckoutNotFound],
 )
@@ -54,10 +56,14 @@ async def return_from_provider(request: ApiRequest) -> Response:
         seconds=WAIT_SECONDS,
         until=lambda now: now.status != CheckoutStatus.PROCESSING or _has_been_looked_up(before, now),
     )
-    if checkout.status == CheckoutStatus.PROCESSING:
-        return _page(request, checkout)
+    token = service.page_tokens.token_of(checkout.id)
     url = checkout.success_url if checkout.status in PAID else checkout.cancel_url
-    return _page(request, checkout) if url is None else RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
+    may_be_paid = checkout.status == CheckoutStatus.PROCESSING or (checkout.status in PAYABLE and token is not None)
+    if may_be_paid or url is None:
+        if token is None:
+            return _page(request, checkout)
+        url = f"/pay/{token}"
+    return RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 
 
 def _has_been_looked_up(before: Checkout, now: Checkout) -> bool:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from paidonce.checkouts.model import Checkout
+from paidonce.checkouts.store import read_by_id
 from paidonce.database.transaction import Transaction
+from paidonce.errors import CheckoutNotFound
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus, CloseReason, check_transition
@@ -53,6 +55,27 @@ def close_session(transaction: Transaction, checkout: Checkout, reason: CloseRea
         )
     )
     return True
+
+
+class ReplaceSession(msgspec.Struct, frozen=True):
+    """A buyer's wish to pay in another way than the one that waits for them, which was their attempt of this number."""
+
+    checkout: TenantScopedId
+    attempt_count: int
+    origin: Origin = Origin()
+
+
+def replace_sessions(transaction: Transaction, requests: Sequence[ReplaceSession]) -> list[Checkout | CheckoutNotFound]:
+    """Have sessions closed, so that their checkouts can be paid in another way; returns the checkouts as they were.
+
+    Nothing happens where the attempt is not the newest any more, or does not wait for its buyer.
+    """
+    seen = read_by_id(transaction, {one.checkout for one in requests})
+    for one in requests:
+        checkout = seen.get(one.checkout)
+        if checkout is not None and checkout.awaits_buyer and checkout.attempt_count == one.attempt_count:
+            close_session(transaction, checkout, CloseReason.REPLACED, one.origin)
+    return [seen.get(one.checkout) or CheckoutNotFound() for one in requests]
 
 
 def find_returning(transaction: Transaction, return_tokens: Sequence[str]) -> list[Attempt | None]:

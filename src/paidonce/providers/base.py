@@ -414,7 +414,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
 
     ``refusal`` names, for each credential field that does not fit the mode or the others, what is wrong.
     ``unsupported`` returns, without a call, why the provider cannot take a charge: ``currency_not_supported``,
-    ``amount_not_supported`` or ``payment_method_not_supported``; None where nothing speaks against it.
+    ``amount_not_supported`` or ``payment_method_not_supported``; None where nothing speaks against it. ``wallet`` is
+    what buyers know the provider's page by, where they pay with nothing else there; empty where it takes cards.
     """
 
     name: str
@@ -423,3 +424,4 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[Connection], Provider]
     refusal: Callable[[Mapping[str, str], Literal["test", "live"]], Mapping[str, str]] = lambda _credentials, _mode: {}
     unsupported: Callable[[WantedCharge], str | None] = lambda _charge: None
+    wallet: str = ""

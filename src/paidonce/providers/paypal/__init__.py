@@ -8,5 +8,10 @@ from paidonce.providers.paypal.connector import NAME, PayPal
 from paidonce.providers.paypal.credentials import FIELDS
 
 CONNECTOR: Final = Connector(
-    name=NAME, display_name="PayPal", credential_fields=FIELDS, open=PayPal, unsupported=unsupported
+    name=NAME,
+    display_name="PayPal",
+    credential_fields=FIELDS,
+    open=PayPal,
+    unsupported=unsupported,
+    wallet="PayPal",
 )

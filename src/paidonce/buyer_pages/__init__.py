@@ -1,0 +1,1 @@
+"""The pages on which buyers pay: one for each checkout, at ``/pay/{token}``."""

@@ -1,0 +1,195 @@
+"""The pages of checkouts: to look at, to pay on, and to wait on."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from paidonce.buyer_pages.methods import Method, methods_for
+from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
+from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream, Pace
+from paidonce.buyer_pages.view import PATH, TEMPLATES, page_path, plain_headers, show
+from paidonce.checkouts.http import load_checkout
+from paidonce.checkouts.model import Checkout
+from paidonce.errors import CheckoutNotFound, PaidonceError
+from paidonce.events.model import Origin
+from paidonce.events.streaming import respond_to_head
+from paidonce.http.context import context_of
+from paidonce.http.request import new_return_url
+from paidonce.merchants.model import Mode, TenantScopedId
+from paidonce.pages.errors import Endpoint, with_error_pages
+from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.sessions import ReplaceSession, replace_sessions
+from paidonce.payments.starting import start_payment
+from paidonce.service import Service
+
+ACTION_SECONDS_MAX: Final = 10.0  # How long a press of the button waits for the provider's page.
+FIELDS_MAX: Final = 10
+ATTEMPT_COUNT: Final = re.compile("[0-9]{1,3}")
+OWN_SITES: Final = frozenset({"same-origin", "none"})
+UNTOLD: Final = "null"  # The origin that a browser names where our pages tell it to send no referrer.
+DONE: Final = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+def buyer_routes(service: Service) -> list[Route]:
+    """Return the routes of the pages of checkouts."""
+    pages = BuyerPages(service)
+    return [
+        Route(f"{PATH}/{{token}}/events", pages.follow, methods=["GET"]),
+        Route(f"{PATH}/{{token}}", _page(pages.look), methods=["GET"]),
+        Route(f"{PATH}/{{token}}", _page(pages.pay), methods=["POST"]),
+    ]
+
+
+class BuyerPages:
+    """Answers buyers. Who has a token may pay its checkout, and is asked for nothing else: there is no cookie."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._streams = BuyerStreams()
+
+    async def look(self, request: Request) -> Response:
+        """Show a checkout as it stands."""
+        token, checkout = await self._checkout(request)
+        now = self._service.clock()
+        methods = await self._methods(checkout) if state_of(checkout, now) is BuyerState.PAYABLE else ()
+        return show(request, token, checkout, methods, now)
+
+    async def pay(self, request: Request) -> Response:
+        """Start a payment, or join the one that is under way, and send the buyer on.
+
+        A form that was shown before the newest attempt starts nothing: its buyer is shown what has happened since.
+        """
+        token, checkout = await self._checkout(request)
+        if is_from_another_site(request):
+            values = {"page_url": page_path(request, token)}
+            return TEMPLATES.respond(request, "refused.html", values, status=403, headers=plain_headers())
+        form = await _read_form(request)
+        seen = form.get("attempt", "")
+        on_page = RedirectResponse(page_path(request, token), 303, DONE)
+        if not ATTEMPT_COUNT.fullmatch(seen):
+            return on_page
+        if "replace" in form:
+            await self._replace(request, checkout, int(seen))
+            return on_page
+        method = next((one for one in await self._methods(checkout) if one.name == form.get("method")), None)
+        if method is None:
+            return on_page
+        try:
+            started = await self._start(request, checkout, method, int(seen))
+        except PaidonceError as error:
+            if error.retryable or isinstance(error, CheckoutNotFound):
+                raise
+            return on_page  # It shows why: the checkout has ended, or no account can take it any more.
+        url = provider_url(started)
+        return on_page if url is None else RedirectResponse(url, 303, DONE)
+
+    async def follow(self, request: Request) -> ASGIApp:
+        """Tell a page that waits when it is out of date."""
+        _, checkout = await self._checkout(request)
+        if request.method == "HEAD":
+            return respond_to_head
+        shown = request.query_params.get("shown", "")
+        stream = ChangeStream(
+            checkout,
+            partial(self._load, checkout.id),
+            self._service.settlement_waiters,
+            lambda now: shown_state(now, self._service.clock()) != shown,
+            pace=Pace(),
+        )
+
+        async def send_counted(scope: Scope, receive: Receive, send: Send) -> None:
+            with self._streams.counted(context_of(request)):
+                await stream(scope, receive, send)
+
+        return send_counted
+
+    async def _checkout(self, request: Request) -> tuple[str, Checkout]:
+        """Return the token of a request and its checkout; raises CheckoutNotFound, for every token alike."""
+        token = request.path_params["token"]
+        checkout_id = self._service.page_tokens.checkout_id_of(token)
+        if checkout_id is None:
+            raise CheckoutNotFound
+        return token, await self._load(checkout_id)
+
+    async def _load(self, checkout_id: str) -> Checkout:
+        return await load_checkout(self._service, TenantScopedId(checkout_id, None))
+
+    async def _methods(self, checkout: Checkout) -> tuple[Method, ...]:
+        return await methods_for(self._service.payment_providers, checkout)
+
+    async def _start(self, request: Request, checkout: Checkout, method: Method, seen: int) -> Checkout:
+        """Start a payment as the API does; returns the checkout when the buyer knows where to go.
+
+        Raises what the API's call raises.
+        """
+        service, scoped = self._service, TenantScopedId(checkout.id, checkout.merchant_id, checkout.mode)
+        load = partial(load_checkout, service, scoped)
+        chosen = await service.payment_providers.choose(load, Mode(checkout.mode), method.wanted)
+        assert method.wanted.payment_method is not None, "each method names how to pay"
+        params: StartPayment = start_payment(
+            chosen,
+            scoped,
+            method.wanted.payment_method,
+            new_return_url=partial(new_return_url, request, service),
+            origin=Origin(context_of(request).id, None),
+            seen_attempt_count=seen,
+        )
+        outcome = await service.worker.begin(start_payments, params, params.route)
+        assert not hasattr(outcome, "record"), "there is no idempotency key"
+        started: Checkout = outcome.checkout
+        if not started.awaits_provider:
+            return started
+        assert started.attempt is not None, "what awaits the provider has an attempt"
+        if not chosen.provider.opens_session(started.attempt.payment_method):
+            return started  # Nobody has to act: the page waits.
+        owned_locally = isinstance(outcome, Started) and outcome.is_owned_locally
+        return await service.settlement_waiters.settled(
+            started, load, seconds=ACTION_SECONDS_MAX, owned_locally=owned_locally
+        )
+
+    async def _replace(self, request: Request, checkout: Checkout, seen: int) -> None:
+        scoped = TenantScopedId(checkout.id, checkout.merchant_id, checkout.mode)
+        wanted = ReplaceSession(scoped, seen, Origin(context_of(request).id, None))
+        before = await self._service.writer.submit(replace_sessions, wanted)
+        if before.attempt is not None:
+            self._service.worker.wake(before.attempt.provider)
+
+
+def is_from_another_site(request: Request) -> bool:
+    """Tell whether a browser says that another site's page sent a form.
+
+    Nothing is charged by such a form that its sender could not charge: the token is the secret, no cookie takes part,
+    and the buyer still has to pay on the provider's page. It is refused, because no honest page sends it.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in OWN_SITES
+    origin = request.headers.get("origin", UNTOLD)
+    return origin != UNTOLD and urlsplit(origin).netloc != request.headers.get("host", "")
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    """Read a form; empty where it is none of ours."""
+    try:
+        return dict(parse_qsl((await request.body()).decode("ascii"), max_num_fields=FIELDS_MAX))
+    except ValueError:
+        return {}
+
+
+def _page(endpoint: Endpoint) -> Endpoint:
+    """Answer with pages, whatever is raised; what is not found looks the same for every token."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except CheckoutNotFound:
+            return TEMPLATES.respond(request, "missing.html", {}, status=404, headers=plain_headers())
+
+    return with_error_pages(answer)

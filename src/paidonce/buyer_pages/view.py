@@ -1,0 +1,115 @@
+"""The page of a checkout: its template, and the values that it shows."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from paidonce.buyer_pages.methods import Method
+from paidonce.buyer_pages.state import BuyerState, is_unconfirmed, provider_url, shown_state, state_of
+from paidonce.buyer_pages.texts import NOT_COMPLETED, decline_text
+from paidonce.checkouts.model import ATTEMPTS_MAX, Checkout, CheckoutStatus
+from paidonce.clock import Instant, format_instant
+from paidonce.http.context import prefix_in
+from paidonce.merchants.model import Mode
+from paidonce.money import Money
+from paidonce.pages.amounts import format_amount
+from paidonce.pages.headers import page_headers
+from paidonce.pages.languages import ENGLISH, Language, negotiate_language
+from paidonce.pages.templates import Templates
+
+TEMPLATES: Final = Templates("paidonce.buyer_pages")
+PATH: Final = "/pay"
+SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, is sent back to the shop.
+# Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
+REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
+REFRESH_SECONDS_MAX: Final = 30
+WEB: Final = ("https://", "http://")
+
+
+def show(request: Request, token: str, checkout: Checkout, methods: Sequence[Method], now: Instant) -> Response:
+    """Respond with the page of a checkout as it stands. ``methods`` matter where it can be paid."""
+    state = state_of(checkout, now)
+    language = negotiate_language(None, request.headers.get("accept-language"))
+    values = (
+        values_of(checkout, state, now, language) | _links(request, token, checkout, state, now) | {"methods": methods}
+    )
+    return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers())
+
+
+def page_path(request: Request, token: str) -> str:
+    """Return the path of the page of a checkout, as the buyer's browser asks for it."""
+    return f"{prefix_in(request.scope)}{PATH}/{token}"
+
+
+def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Language) -> dict[str, Any]:
+    """Return what the page shows of a checkout."""
+    attempt = checkout.attempt
+    paid_at = checkout.updated_at if attempt is None or attempt.settled_at is None else attempt.settled_at
+    refunded = checkout.amount_refunded
+    has_failed = checkout.status == CheckoutStatus.FAILED and attempt is not None
+    declined = decline_text(attempt.decline_code) if has_failed and attempt is not None else None
+    return {
+        "language": ENGLISH.tag,
+        "locale": language.locale,
+        "style": style(),
+        "shop_name": checkout.merchant_id,
+        "description": checkout.description,
+        "amount": format_amount(Money(checkout.amount, checkout.currency), language.locale),
+        "is_test": checkout.mode == Mode.TEST,
+        "declined": declined,
+        "is_refusal": declined != NOT_COMPLETED,
+        "attempt_count": checkout.attempt_count,
+        "attempts_left": ATTEMPTS_MAX - checkout.attempt_count,
+        "is_unconfirmed": is_unconfirmed(checkout),
+        "refunded": Money(refunded, checkout.currency) if refunded else None,
+        "paid_at": paid_at,
+        "paid_at_utc": format_instant(paid_at),
+        "reference": checkout.id,
+        "refresh_seconds": SHOP_SECONDS if state not in WAITS else _refresh_seconds(checkout, now),
+    }
+
+
+WAITS: Final = frozenset({BuyerState.WAITING, BuyerState.ACTION, BuyerState.IN_SHOP})
+
+
+def _links(request: Request, token: str, checkout: Checkout, state: BuyerState, now: Instant) -> dict[str, str | None]:
+    path = page_path(request, token)
+    shop_url = checkout.success_url if state is BuyerState.PAID else checkout.cancel_url
+    return {
+        "page_url": path,
+        "events_url": f"{path}/events?shown={shown_state(checkout, now)}",
+        "provider_url": provider_url(checkout),
+        # The API takes no other URLs; a page must not rely on that alone.
+        "shop_url": shop_url if shop_url and shop_url.lower().startswith(WEB) else None,
+    }
+
+
+def _refresh_seconds(checkout: Checkout, now: Instant) -> int:
+    waited = now - (checkout.attempt.created_at if checkout.attempt else now)
+    return next((seconds for until, seconds in REFRESH_SECONDS if waited < until), REFRESH_SECONDS_MAX)
+
+
+@cache
+def style() -> Any:  # noqa: ANN401 - Markup, which is imported with Jinja2
+    """Return the style sheet, which stands in each page: so a page is one response."""
+    from markupsafe import Markup  # noqa: PLC0415 - with Jinja2, when the first page is asked for
+
+    return Markup(files("paidonce.buyer_pages").joinpath("templates/buyer.css").read_text())  # noqa: S704 - our own file
+
+
+@cache
+def _headers() -> dict[str, str]:
+    """Return the headers of a page. Its policy names the digest of the one style sheet that it may hold."""
+    digest = b64encode(hashlib.sha256(str(style()).encode()).digest()).decode()
+    return page_headers(style_src=f"'self' 'sha256-{digest}'") | {"Referrer-Policy": "no-referrer"}
+
+
+def plain_headers() -> dict[str, str]:
+    """Return the headers of what is shown beside a checkout's page."""
+    return {"Referrer-Policy": "no-referrer"}
