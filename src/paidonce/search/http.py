@@ -1,7 +1,10 @@
 """The call that searches for checkouts."""
 
+from functools import partial
+
 from starlette.responses import Response
 
+from paidonce.checkouts.http import show_checkout
 from paidonce.clock import parse_instant
 from paidonce.errors import MerchantNotFound, WrongMerchant, WrongMode
 from paidonce.http.operation import ResponseSpec, get
@@ -29,7 +32,8 @@ async def search_checkouts(request: ApiRequest, parameters: SearchParameters) ->
     """Return a page of what is found."""
     tenant = request.tenant(parameters)
     await request.require_merchant(tenant.merchant_id)
-    return json_response(search_response(await find_checkouts(request.service.reader, _search(parameters, tenant))))
+    page = await find_checkouts(request.service.reader, _search(parameters, tenant))
+    return json_response(search_response(page, partial(show_checkout, request)))
 
 
 def _search(parameters: SearchParameters, tenant: Tenant) -> Search:

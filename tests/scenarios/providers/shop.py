@@ -277,8 +277,10 @@ class Shop:
     # The buyer.
 
     def come_back(self, url: str) -> httpx.Response:
-        """Open the return URL in the buyer's browser."""
-        return self.browser.get(url)
+        """Open the return URL in the buyer's browser, which follows where it leads at the service itself."""
+        answer = self.browser.get(url)
+        location = answer.headers.get("location", "")
+        return self.browser.get(f"{self.service.url}{location}") if location.startswith("/pay/") else answer
 
     def approve(self, page: str) -> str:
         """Pay on the provider's page; returns the URL that the buyer is sent back to."""
