@@ -90,6 +90,14 @@ ROUTES: Final = {
     "POST /provider-accounts/{account_id}/disable": Route(),
     "POST /provider-accounts/{account_id}/enable": Route(),
     "POST /provider-accounts/{account_id}/check": Route(),
+    "GET /attempts": Route(
+        parameters=(("merchantId", "merchant"), ("startingAfter", "attempt_id")),
+        names_mode=True,
+    ),
+    "GET /attempts/{attempt_id}": Route(),
+    "POST /attempts/{attempt_id}/resolve": Route(body={"outcome": "SUCCEEDED", "reference": "ch_1"}),
+    "GET /provider-webhooks": Route(),
+    "POST /provider-webhooks/replay": Route(body={"provider": "simulator", "id": "msg_1"}),
     "GET /": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
@@ -117,6 +125,9 @@ OPEN: Final = {
     "GET /docs",
     "GET /",
 }
+
+# What a merchant's key never may, and whose paths name a merchant's thing.
+OPERATORS: Final = {"POST /attempts/{attempt_id}/resolve", "POST /keys/{key_id}/revoke", "POST /keys/{key_id}/rotate"}
 
 # Parameters of paths that name no merchant's thing.
 NOT_OWNED: Final = {"provider": "simulator", "return_token": "0" * 32}

@@ -51,6 +51,11 @@ SCOPES: Final = {
     "POST /provider-accounts/{account_id}/disable": "providers:write",
     "POST /provider-accounts/{account_id}/enable": "providers:write",
     "POST /provider-accounts/{account_id}/check": "providers:read",
+    "GET /attempts": "checkouts:read",
+    "GET /attempts/{attempt_id}": "checkouts:read",
+    "POST /attempts/{attempt_id}/resolve": "admin",
+    "GET /provider-webhooks": "admin",
+    "POST /provider-webhooks/replay": "admin",
     "POST /merchants": "admin",
     "GET /merchants": "admin",
     "POST /keys": "admin",
@@ -70,6 +75,7 @@ SCOPES: Final = {
 # What stands in a path: each is well formed, and nothing has it.
 NAMES: Final = {
     "checkout_id": f"chk_{'0' * 26}",
+    "attempt_id": f"att_{'0' * 26}",
     "refund_id": f"ref_{'0' * 26}",
     "event_id": f"evt_{'0' * 26}",
     "endpoint_id": f"whe_{'0' * 26}",

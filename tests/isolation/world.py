@@ -91,6 +91,8 @@ class World:
         )
         self.things["key"] = ["the-owners-refund"]
         self.things["refund_id"] = [refund["id"]]
+        paid = await self.called("GET", f"/checkouts/{completed}", self.owner)
+        self.things["attempt_id"] = [paid["attempt"]["id"], refund["id"]]
         while refund["status"] == "PENDING":
             refund = await self.called("GET", f"/refunds/{refund['id']}", self.owner)
             await asyncio.sleep(0.01)

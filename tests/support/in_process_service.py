@@ -13,7 +13,7 @@ import paidonce.app
 from paidonce import ids
 from paidonce.app import open_service
 from paidonce.clock import Instant
-from paidonce.database.schema import delivery, metadata
+from paidonce.database.schema import delivery, metadata, provider_webhook
 from paidonce.encryption import write_key
 from paidonce.events.model import Cause
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
@@ -21,7 +21,8 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Succeeded
+from paidonce.provider_webhooks.actions import ReceivedWebhook, store_webhooks
+from paidonce.providers.base import Evidence, Notice, Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.web import create_web_app
@@ -112,6 +113,25 @@ class InProcessService:
         paying = await self.made(f"/checkouts/{checkout_id}/pay")
         await self.prove(paying["attempt"]["id"])
         return checkout_id
+
+    async def paying(self, **fields: object) -> Json:
+        """Create a checkout and begin its payment; returns the checkout. Nothing is known of its outcome."""
+        return await self.made(f"/checkouts/{await self.checkout(as_who=None, **fields)}/pay")
+
+    async def provider_webhook(
+        self, webhook_id: str = "", *, evidence: Evidence | None = None, key: str = "att_0"
+    ) -> str:
+        """Store a webhook of the simulator that was given up, because no attempt matches it; returns its id."""
+        webhook_id = webhook_id or self.new_name("msg")
+        received = ReceivedWebhook(
+            "simulator", Notice(webhook_id, key, evidence or Succeeded("ch_1"), None), b'{"a":1}'
+        )
+        name = await self.service.writer.submit(store_webhooks, received)
+        with self.service.database.write() as transaction:
+            found = provider_webhook.c.id == name.id
+            given_up = {"due_at": None, "tries": 6, "result": "ATTEMPT_NOT_FOUND"}
+            transaction.run(update(provider_webhook).where(found).values(**given_up))
+        return webhook_id
 
     async def prove(self, attempt_id: str, reference: str = "ch_1") -> None:
         """Record that an attempt has succeeded."""

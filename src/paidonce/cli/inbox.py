@@ -9,8 +9,9 @@ from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.ids import system_chance
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.provider_webhooks.actions import ApplyWebhook, apply_webhooks
-from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult
+from paidonce.provider_webhooks.actions import Applied
+from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook
+from paidonce.provider_webhooks.replay import ReplayWebhook, describe, replay_webhooks
 from paidonce.provider_webhooks.store import WebhookName, find_by_id, read_newest
 from paidonce.settings import Settings
 
@@ -56,31 +57,19 @@ def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> Non
                 f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
             )
         requests = [
-            ApplyWebhook(
+            ReplayWebhook(
                 name=WebhookName(one.provider, one.id),
                 schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
                 chance=system_chance(),
-                again=True,
             )
             for one in found
         ]
-        applied = [one for one in apply_webhooks(transaction, requests) if one is not None]
+        applied = [one for one in replay_webhooks(transaction, requests) if isinstance(one, Applied)]
     if not applied:
         click.echo(f"paidonce: webhook {webhook_id} not found", err=True)
         sys.exit(NOT_APPLIED_EXIT)
-    click.echo(MEANINGS[applied[0].result].format(checkout=applied[0].checkout_id, reason=applied[0].reason))
+    click.echo(describe(applied[0]))
     sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
-
-
-MEANINGS = {
-    WebhookResult.CHANGED: "Applied: it settled an attempt of {checkout}.",
-    WebhookResult.KNOWN: "Applied: the outcome for {checkout} was already known.",
-    WebhookResult.NO_NEWS: "Applied: it does not affect a payment.",
-    WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: no attempt matches it.",
-    WebhookResult.POSTPONED: "Not applied to {checkout} yet: {reason}.",
-    WebhookResult.NEEDS_REVIEW: "Not applied to {checkout}: {reason}. Compare the provider's dashboard.",
-    WebhookResult.FAILED: "Not applied: see the log.",
-}
 
 
 def _webhook_row(webhook: ProviderWebhook) -> WebhookRow:

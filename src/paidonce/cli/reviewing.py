@@ -7,12 +7,13 @@ import click
 
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
-from paidonce.events.model import Cause
+from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus
+from paidonce.payments.review import ResolveAttempt, resolve_attempts
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_unproven
-from paidonce.providers.base import Declined, Evidence, Succeeded
+from paidonce.providers.base import Declined, Succeeded
 from paidonce.settings import Settings
 
 LIST_MAX = 1000
@@ -51,23 +52,22 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
     """Record what a person learned from the provider about an attempt."""
     if (reference is None) == (decline_code is None):
         raise click.UsageError("Give either --succeeded REFERENCE or --declined CODE.")
-    evidence: Evidence = Succeeded(reference) if reference is not None else Declined(decline_code or "")
-    request = RecordEvidence(
-        attempt_id=attempt_id,
-        evidence=evidence,
-        cause=Cause.OPERATOR,
+    request = ResolveAttempt(
+        name=TenantScopedId(attempt_id, None),
+        evidence=Succeeded(reference) if reference is not None else Declined(decline_code or ""),
         schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
-        chance=0.0,
     )
     with open_shared_database(settings) as database, database.write() as transaction:
-        settled = record_evidence(transaction, [request])[0]
-    if settled.status is None:
-        click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
-        sys.exit(NOTHING_CHANGED_EXIT)
-    if settled.transition is None:
-        click.echo(f"paidonce: attempt {attempt_id} is already {settled.status}", err=True)
-        sys.exit(NOTHING_CHANGED_EXIT)
-    click.echo(f"{attempt_id} is {settled.transition.status} now.")
+        [outcome] = resolve_attempts(transaction, [request])
+    match outcome:
+        case AttemptNotFound():
+            click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
+            sys.exit(NOTHING_CHANGED_EXIT)
+        case AttemptOutcomeKnown():
+            click.echo(f"paidonce: {outcome.detail}", err=True)
+            sys.exit(NOTHING_CHANGED_EXIT)
+        case _:
+            click.echo(f"{attempt_id} is {outcome.status} now.")
 
 
 def _row(attempt: Attempt, now: int) -> dict[str, str | int]:

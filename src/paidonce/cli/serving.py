@@ -10,10 +10,10 @@ import click
 import structlog
 
 from paidonce.app import fork_writer, open_service, preload_server
-from paidonce.cli.file_access import warn_about_file_permissions
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import exit_on_failure
+from paidonce.doctor.file_permissions import warn_about_file_permissions
 from paidonce.errors import DatabaseInUse
 from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS

@@ -15,6 +15,7 @@ PaidonceError
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
+├── AttemptNotFound · AttemptOutcomeKnown · ProviderWebhookNotFound
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── NotLoggedIn · InsufficientRole · InvalidCsrfToken    of people who use the dashboard
@@ -31,6 +32,7 @@ from paidonce.errors.merchants import (
     KeyNotActive,
     KeyNotFound,
     MerchantNotFound,
+    ProviderWebhookNotFound,
     TooManyRedeliveries,
     TooManyWebhookEndpoints,
     WebhookEndpointNotFound,
@@ -48,6 +50,8 @@ from paidonce.errors.payments import (
     AmountExceedsCapturable,
     AmountExceedsRefundable,
     AmountNotSupported,
+    AttemptNotFound,
+    AttemptOutcomeKnown,
     AttemptsExhausted,
     CheckoutExpired,
     CheckoutNotFound,
@@ -90,6 +94,8 @@ __all__ = [
     "AmountExceedsCapturable",
     "AmountExceedsRefundable",
     "AmountNotSupported",
+    "AttemptNotFound",
+    "AttemptOutcomeKnown",
     "AttemptsExhausted",
     "BodyTooLarge",
     "CheckoutExpired",
@@ -130,6 +136,7 @@ __all__ = [
     "ProviderAccountWrongMode",
     "ProviderNotFound",
     "ProviderUnavailable",
+    "ProviderWebhookNotFound",
     "RateLimited",
     "RefundNotFound",
     "RequestTimeout",

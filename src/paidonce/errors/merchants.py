@@ -76,3 +76,12 @@ class TooManyRedeliveries(PaidonceError):
         super().__init__(
             f"A webhook endpoint can have at most {redeliveries_max} pending redeliveries. Wait until one is completed."
         )
+
+
+class ProviderWebhookNotFound(PaidonceError):
+    """No webhook with this id is stored, or it was applied so long ago that it is no longer stored."""
+
+    code = "provider_webhook_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no stored webhook with this id of this provider.")

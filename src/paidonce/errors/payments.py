@@ -21,6 +21,24 @@ class PaymentInProgress(PaidonceError):
         super().__init__("A payment with another payment method is in progress. Wait until it ends.")
 
 
+class AttemptNotFound(PaidonceError):
+    """The caller has no attempt with this id."""
+
+    code = "attempt_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no attempt with this id.")
+
+
+class AttemptOutcomeKnown(PaidonceError):
+    """The outcome of the attempt is proven already, and this would not change it."""
+
+    code = "attempt_outcome_known"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The attempt is already {status}, and what you report does not change that.")
+
+
 class InvalidState(PaidonceError):
     """The status of the checkout does not allow this operation."""
 

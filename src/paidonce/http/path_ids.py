@@ -32,6 +32,13 @@ def _id(description: str, prefix: str, not_found: type[PaidonceError]) -> PathId
 
 PATH_IDS: Final = {
     "checkout_id": _id("The checkout's id.", ids.CHECKOUT, errors.CheckoutNotFound),
+    # A refund is an attempt, too, and its id is its own.
+    "attempt_id": PathId(
+        "The attempt's id. The id of a refund is the id of its attempt.",
+        rf"({ids.ATTEMPT}|{ids.REFUND})_[0-9a-v]{{26}}",
+        EXAMPLE.format(prefix=ids.ATTEMPT),
+        errors.AttemptNotFound,
+    ),
     "refund_id": _id("The refund's id.", ids.REFUND, errors.RefundNotFound),
     "event_id": _id("The event's id.", ids.EVENT, errors.EventNotFound),
     "endpoint_id": _id("The webhook endpoint's id.", ids.ENDPOINT, errors.WebhookEndpointNotFound),

@@ -10,9 +10,9 @@ from paidonce.http import meta
 from paidonce.http.operation import Operation
 from paidonce.idempotency import http as idempotency
 from paidonce.merchants import http as merchants
-from paidonce.payments import http as payments, return_http
+from paidonce.payments import http as payments, return_http, review_http as attempts
 from paidonce.provider_accounts import http as provider_accounts
-from paidonce.provider_webhooks import http as provider_webhooks
+from paidonce.provider_webhooks import http as provider_webhooks, replay_http as replays
 from paidonce.search import http as search
 from paidonce.webhook_endpoints import deliveries_http as deliveries, http as webhook_endpoints
 
@@ -59,6 +59,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     merchants.get_keys,
     merchants.revoke_key,
     merchants.rotate_key,
+    attempts.get_attempts,
+    attempts.get_attempt,
+    attempts.resolve_attempt,
+    replays.get_provider_webhooks,
+    replays.replay_provider_webhook,
     provider_webhooks.receive_webhook,
     provider_webhooks.receive_account_webhook,
     return_http.return_from_provider,

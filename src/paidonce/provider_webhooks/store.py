@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Delete, Select, Update, bindparam, delete, select, tuple_, update
+from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, select, text, tuple_, update
 from sqlalchemy.sql.dml import Insert
 
 from paidonce.clock import Instant
-from paidonce.database.schema import provider_webhook
+from paidonce.database.schema import GIVEN_UP, provider_webhook
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.provider_webhooks.model import ProviderWebhook
+from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
 
+COUNTED_MAX: Final = 1000  # Whoever counts says "at least" then, instead of reading a backlog of years.
 _COLUMNS: Final = [provider_webhook.c[name] for name in ProviderWebhook.__struct_fields__]
 
 
@@ -101,6 +102,26 @@ _DUE_AFTER: Final = _DUE.where(
 _BY_ID: Final = select(*_COLUMNS).where(provider_webhook.c.id == bindparam("wanted_id"))
 _NEWEST: Final = select(*_COLUMNS).order_by(provider_webhook.c.received_at.desc()).limit(bindparam("limit"))
 _NEWEST_NOT_APPLIED: Final = _NEWEST.where(provider_webhook.c.applied_at.is_(None))
+_WAITING: Final = (provider_webhook.c.received_at, provider_webhook.c.provider, provider_webhook.c.id)
+_GIVEN_UP: Final = (
+    select(*_COLUMNS)
+    .where(text(GIVEN_UP), provider_webhook.c.result == bindparam("of_result"))
+    .order_by(*_WAITING)
+    .limit(bindparam("limit"))
+)
+_GIVEN_UP_AFTER: Final = _GIVEN_UP.where(
+    provider_webhook.c.received_at >= bindparam("after_received_at"),  # The part that the index knows.
+    tuple_(*_WAITING) > tuple_(bindparam("after_received_at"), bindparam("after_provider"), bindparam("after_id")),
+)
+_OLDEST_GIVEN_UP: Final = (
+    select(provider_webhook.c.received_at)
+    .where(text(GIVEN_UP), provider_webhook.c.result == bindparam("of_result"))
+    .order_by(provider_webhook.c.received_at)
+    .limit(COUNTED_MAX)
+    .subquery("oldest")
+)
+_COUNT_GIVEN_UP: Final = select(func.count(), func.min(_OLDEST_GIVEN_UP.c.received_at)).select_from(_OLDEST_GIVEN_UP)
+_ANY_OF: Final = select(exists().where(provider_webhook.c.provider == bindparam("of_provider")))
 
 
 def insert_webhooks(transaction: Transaction, webhooks: Sequence[ProviderWebhook]) -> None:
@@ -149,3 +170,29 @@ def read_newest(transaction: Transaction, *, limit: int, applied_too: bool) -> l
     """Read at most ``limit`` webhooks, newest first: all, or those that are not applied."""
     statement = _NEWEST if applied_too else _NEWEST_NOT_APPLIED
     return [ProviderWebhook(*row) for row in transaction.rows(statement, {"limit": limit})]
+
+
+def read_given_up(
+    transaction: Transaction, result: WebhookResult, *, limit: int, after: ProviderWebhook | None
+) -> list[ProviderWebhook]:
+    """Read at most ``limit`` webhooks that came to a result and are not tried again, those after one, oldest first."""
+    parameters: dict[str, Any] = {"of_result": result, "limit": limit}
+    statement = _GIVEN_UP
+    if after is not None:
+        statement = _GIVEN_UP_AFTER
+        parameters |= {"after_received_at": after.received_at, "after_provider": after.provider, "after_id": after.id}
+    return [ProviderWebhook(*row) for row in transaction.rows(statement, parameters)]
+
+
+def count_given_up(transaction: Transaction, result: WebhookResult) -> tuple[int, Instant | None]:
+    """Count, up to COUNTED_MAX, the webhooks that came to a result and are not tried again, and tell when the oldest
+    was received.
+    """
+    [row] = transaction.rows(_COUNT_GIVEN_UP, {"of_result": result})
+    return row[0], row[1]
+
+
+def has_webhook(transaction: Transaction, provider: str) -> bool:
+    """Tell whether any webhook of a provider, or of one account with it, is stored."""
+    [row] = transaction.rows(_ANY_OF, {"of_provider": provider})
+    return bool(row[0])

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, func, select, update
+from sqlalchemy import Select, Update, bindparam, func, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
-from paidonce.database.schema import delivery, webhook_endpoint
+from paidonce.clock import Instant
+from paidonce.database.schema import FAILING, delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
@@ -15,6 +16,7 @@ from paidonce.merchants.model import Tenant, TenantFilter, TenantScopedId, pick_
 from paidonce.merchants.scoping import is_found, wanted_ids
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 
+FAILING_MAX: Final = 1000
 _COLUMNS: Final = [webhook_endpoint.c[name] for name in WebhookEndpoint.__struct_fields__]
 _CHANGING: Final[dict[str, type[str] | type[int]]] = {
     "url": str,
@@ -77,6 +79,17 @@ _INSERT: Final = Statement(_insert)
 _BY_NAME: Final = Statement(_by_name)
 _CHANGE: Final = Statement(_change)
 _OF_TENANTS: Final = Statement(_of_tenants)
+_FAILING: Final = (
+    select(
+        webhook_endpoint.c.id,
+        webhook_endpoint.c.merchant_id,
+        webhook_endpoint.c.failing_since,
+        webhook_endpoint.c.paused_at.is_not(None),
+    )
+    .where(text(FAILING), webhook_endpoint.c.failing_since < bindparam("before"))
+    .order_by(webhook_endpoint.c.failing_since)
+    .limit(FAILING_MAX)
+)
 _ALL: Final = select(*_COLUMNS).where(webhook_endpoint.c.deleted_at.is_(None)).order_by(webhook_endpoint.c.id)
 
 
@@ -151,3 +164,18 @@ def read_all(transaction: Transaction, *, after: str, limit: int) -> list[Webhoo
     """Read endpoints that are not deleted, in the order of their ids, those after an id."""
     statement = _ALL.where(webhook_endpoint.c.id > after).limit(limit)
     return [WebhookEndpoint(*row) for row in transaction.rows(statement)]
+
+
+class FailingEndpoint(msgspec.Struct, frozen=True):
+    """An endpoint whose receiver has not taken a webhook since an instant, and whether it is paused."""
+
+    id: str
+    merchant_id: str
+    failing_since: Instant
+    is_paused: bool
+
+
+def read_failing(transaction: Transaction, *, before: Instant) -> list[FailingEndpoint]:
+    """Read at most FAILING_MAX endpoints that have failed since before an instant, those that fail longest first."""
+    rows = transaction.rows(_FAILING, {"before": before})
+    return [FailingEndpoint(row[0], row[1], row[2], bool(row[3])) for row in rows]

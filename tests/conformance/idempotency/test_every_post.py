@@ -81,6 +81,18 @@ async def redeliver(inside: InProcessService) -> Call:
     return Call(f"/deliveries/{one}/redeliver", {}, elsewhere=f"/deliveries/{other}/redeliver")
 
 
+async def resolve_attempt(inside: InProcessService) -> Call:
+    one, other = [(await inside.paying())["attempt"]["id"] for _ in range(2)]
+    body = {"outcome": "SUCCEEDED", "reference": "ch_1"}
+    return Call(f"/attempts/{one}/resolve", body, elsewhere=f"/attempts/{other}/resolve", by_operator=True)
+
+
+async def replay_webhook(inside: InProcessService) -> Call:
+    one, other = [await inside.provider_webhook() for _ in range(2)]
+    body = {"provider": "simulator", "id": one}
+    return Call("/provider-webhooks/replay", body, {**body, "id": other}, by_operator=True)
+
+
 async def create_merchant(inside: InProcessService) -> Call:
     return Call("/merchants", {"id": inside.new_name("m")}, {"id": inside.new_name("m")}, by_operator=True)
 
@@ -146,6 +158,8 @@ CALLS: Final[dict[str, Prepare]] = {
     "POST /provider-accounts/{account_id}/position": move_account,
     "POST /provider-accounts/{account_id}/disable": disable_account,
     "POST /provider-accounts/{account_id}/enable": enable_account,
+    "POST /attempts/{attempt_id}/resolve": resolve_attempt,
+    "POST /provider-webhooks/replay": replay_webhook,
     "POST /merchants": create_merchant,
     "POST /keys": create_key,
     "POST /keys/{key_id}/revoke": revoke_key,

@@ -18,14 +18,17 @@ from paidonce.database.migrate import migrate
 from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
+from paidonce.doctor.waiting import measure_waiting
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import delete_expired_keys
-from paidonce.merchants.model import Mode, Tenant, TenantScopedId
+from paidonce.merchants.model import Mode, Tenant, TenantFilter, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.external_store import read_by_reference
+from paidonce.payments.model import AttemptStatus
 from paidonce.payments.pay import StartPayment, start_payments
+from paidonce.payments.review import ListAttempts, list_attempts
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import (
     ClaimAttempts,
@@ -37,7 +40,9 @@ from paidonce.payments.settle import (
 from paidonce.payments.store import count_unproven, read_attempts
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, load_accounts
 from paidonce.provider_accounts.model import AccountName
-from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due
+from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
+from paidonce.provider_webhooks.replay import ListGivenUp, list_given_up
+from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due, read_given_up
 from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
 from paidonce.search.actions import load_named, order_terms, take_steps, write_terms
 from paidonce.search.model import Search
@@ -172,6 +177,17 @@ def search(transaction: Transaction) -> None:
             take_steps(transaction, [Step(narrower, None, 1, terms), Step(narrower, "chk_9", 1000, terms)])
 
 
+def show_what_waits_for_a_person(transaction: Transaction) -> None:
+    """Read the pages about what needs review, for a merchant and for the operator, and what doctor counts."""
+    for tenant in (TenantFilter(), TenantFilter("m", "test")):
+        for status in (AttemptStatus.NEEDS_REVIEW, AttemptStatus.UNKNOWN, AttemptStatus.ACCEPTED):
+            list_attempts(transaction, [ListAttempts(status=status, limit=10, tenant=tenant, created_before=1)])
+    list_given_up(transaction, [ListGivenUp(10)])
+    after = ProviderWebhook("simulator", "msg_1", None, None, None, "", 1, 1, None, None, None)
+    read_given_up(transaction, WebhookResult.FAILED, limit=10, after=after)
+    measure_waiting(transaction, [None])
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=system_clock)
@@ -189,7 +205,9 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
     return [table for table in LARGE if re.search(rf"Seq Scan on {table}\b", lines)]
 
 
-@pytest.mark.parametrize("work", [sell, look_after, hear_of_changes, search, count_statistics])
+@pytest.mark.parametrize(
+    "work", [sell, look_after, hear_of_changes, search, count_statistics, show_what_waits_for_a_person]
+)
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
 ) -> None:

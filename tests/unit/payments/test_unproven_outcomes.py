@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
+from paidonce.doctor.waiting import check_unproven
 from paidonce.errors import DatabaseUnavailable
 from paidonce.payments.unproven_outcomes import (
     PERIOD_SECONDS,
@@ -177,5 +177,5 @@ def test_both_databases_find_it_by_the_index_and_not_by_a_search(database: Datab
     ],
 )
 def test_the_doctor_judges_the_oldest(found: Unproven, level: str) -> None:
-    finding = import_module("paidonce.cli.doctor").check_unproven(found, NOW)
+    finding = check_unproven(found, NOW)
     assert (finding.level, bool(finding.remedy)) == (level, level != "ok")

@@ -13,18 +13,29 @@ from paidonce.database.schema.checkouts import EXPIRING, checkout
 from paidonce.database.schema.events import event
 from paidonce.database.schema.idempotency import idempotency_key
 from paidonce.database.schema.merchants import api_key, merchant
-from paidonce.database.schema.payments import MOVES_ITS_CHECKOUT, UNPROVEN, attempt, dispute
+from paidonce.database.schema.payments import (
+    ACCEPTED_ONLY,
+    AWAITING_PROOF,
+    MOVES_ITS_CHECKOUT,
+    UNPROVEN,
+    attempt,
+    dispute,
+)
 from paidonce.database.schema.provider_accounts import USABLE_ACCOUNT, provider_account
-from paidonce.database.schema.provider_webhooks import provider_webhook
+from paidonce.database.schema.provider_webhooks import GIVEN_UP, provider_webhook
 from paidonce.database.schema.search import search_term
 from paidonce.database.schema.statistics import hourly_statistics, statistics_cursor
 from paidonce.database.schema.users import audit_entry, dashboard_session, dashboard_user
-from paidonce.database.schema.webhook_endpoints import delivery, delivery_try, redelivery, webhook_endpoint
+from paidonce.database.schema.webhook_endpoints import FAILING, delivery, delivery_try, redelivery, webhook_endpoint
 
-SCHEMA_VERSION: Final = "0014"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0015"  # The newest migration. A test compares it with the folder.
 
 __all__ = [
+    "ACCEPTED_ONLY",
+    "AWAITING_PROOF",
     "EXPIRING",
+    "FAILING",
+    "GIVEN_UP",
     "MOVES_ITS_CHECKOUT",
     "SCHEMA_VERSION",
     "UNPROVEN",

@@ -26,6 +26,12 @@ MOVES_ITS_CHECKOUT: Final = (
 # An unconfirmed outcome. Statements use this exact text, so that both databases find the partial index.
 UNPROVEN: Final = "status IN ('UNKNOWN', 'NEEDS_REVIEW')"
 
+# The provider has accepted the operation, and owes its outcome.
+ACCEPTED_ONLY: Final = "status = 'ACCEPTED'"
+
+# An outcome that is owed or unconfirmed.
+AWAITING_PROOF: Final = "status IN ('ACCEPTED', 'UNKNOWN', 'NEEDS_REVIEW')"
+
 attempt = Table(
     "attempt",
     metadata,
@@ -110,6 +116,9 @@ attempt = Table(
     partial_index("attempt_by_provider_reference", "provider_reference", where="account_id IS NOT NULL"),
     partial_index("attempt_by_session_reference", "session_reference", where="account_id IS NOT NULL"),
     partial_index("attempt_unproven", "status", "created_at", where=UNPROVEN),
+    partial_index("attempt_accepted", "created_at", where=ACCEPTED_ONLY),
+    # For one merchant's pages. Few attempts are ever in it, so that it costs a payment nothing that ends at once.
+    partial_index("attempt_awaiting_proof", "merchant_id", "mode", "status", "created_at", where=AWAITING_PROOF),
     sqlite_with_rowid=False,
 )
 

@@ -1,5 +1,7 @@
 """Webhooks from payment providers."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -11,6 +13,9 @@ from sqlalchemy import (
 )
 
 from paidonce.database.schema.base import Id, metadata, partial_index
+
+# A webhook that could not be applied, and is not tried again: a person must look at it.
+GIVEN_UP: Final = "applied_at IS NULL AND due_at IS NULL"
 
 # The webhooks of a provider belong to no merchant: rows are found by the provider's id, and merchants cannot read them.
 provider_webhook = Table(
@@ -40,5 +45,6 @@ provider_webhook = Table(
     ),
     partial_index("provider_webhook_due", "due_at", where="due_at IS NOT NULL"),
     partial_index("provider_webhook_applied", "applied_at", where="applied_at IS NOT NULL"),
+    partial_index("provider_webhook_given_up", "result", "received_at", where=GIVEN_UP),
     sqlite_with_rowid=False,
 )

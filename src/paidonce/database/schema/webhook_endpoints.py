@@ -1,5 +1,7 @@
 """Webhooks to merchants."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -14,6 +16,9 @@ from sqlalchemy import (
 )
 
 from paidonce.database.schema.base import Id, metadata, mode, partial_index
+
+# An endpoint whose receiver has not taken a webhook since its first failure.
+FAILING: Final = "deleted_at IS NULL AND failing_since IS NOT NULL"
 
 webhook_endpoint = Table(
     "webhook_endpoint",
@@ -44,6 +49,7 @@ webhook_endpoint = Table(
         "(former_secret IS NULL) = (former_secret_until IS NULL)", name="webhook_endpoint_former_secret_ends"
     ),
     partial_index("webhook_endpoint_by_merchant", "merchant_id", "id", where="deleted_at IS NULL"),
+    partial_index("webhook_endpoint_failing", "failing_since", where=FAILING),
     sqlite_with_rowid=False,
 )
 

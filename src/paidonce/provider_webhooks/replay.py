@@ -1,0 +1,85 @@
+"""Replays: listing the webhooks that could not be applied, and applying a stored one again."""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from paidonce.database.transaction import Transaction
+from paidonce.errors import ProviderWebhookNotFound
+from paidonce.payments.schedule import LookupSchedule
+from paidonce.provider_webhooks.actions import Applied, ApplyWebhook, apply_webhooks
+from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
+from paidonce.provider_webhooks.store import WebhookName, read_given_up, read_webhooks
+
+# What came of applying a webhook, for people.
+_MEANINGS: Final = {
+    WebhookResult.CHANGED: "Applied: it settled an attempt of {checkout}.",
+    WebhookResult.KNOWN: "Applied: the outcome for {checkout} was already known.",
+    WebhookResult.NO_NEWS: "Applied: it does not affect a payment.",
+    WebhookResult.ATTEMPT_NOT_FOUND: "Not applied: no attempt matches it.",
+    WebhookResult.POSTPONED: "Not applied to {checkout} yet: {reason}.",
+    WebhookResult.NEEDS_REVIEW: "Not applied to {checkout}: {reason}. Compare the provider's dashboard.",
+    WebhookResult.FAILED: "Not applied: see the log.",
+}
+
+
+def describe(applied: Applied) -> str:
+    """Say in a sentence what came of applying a webhook."""
+    return _MEANINGS[applied.result].format(checkout=applied.checkout_id, reason=applied.reason)
+
+
+class ListGivenUp(msgspec.Struct, frozen=True):
+    """A request for a page of webhooks that came to a result and are not tried again, oldest first.
+
+    ``starting_after`` is the last webhook of the page before.
+    """
+
+    limit: int
+    result: WebhookResult = WebhookResult.NEEDS_REVIEW
+    starting_after: WebhookName | None = None
+
+
+def list_given_up(
+    transaction: Transaction, requests: Sequence[ListGivenUp]
+) -> list[tuple[list[ProviderWebhook], bool]]:
+    """Read pages of webhooks that wait for a person, and whether each has a next page."""
+    named = [one.starting_after for one in requests if one.starting_after is not None]
+    seen = read_webhooks(transaction, named) if named else {}
+    pages = []
+    for request in requests:
+        after = None if request.starting_after is None else seen.get(request.starting_after)
+        if request.starting_after is not None and after is None:
+            pages.append((list[ProviderWebhook](), False))
+            continue
+        found = read_given_up(transaction, request.result, limit=request.limit + 1, after=after)
+        pages.append((found[: request.limit], len(found) > request.limit))
+    return pages
+
+
+def load_webhooks(
+    transaction: Transaction, names: Sequence[WebhookName]
+) -> list[ProviderWebhook | ProviderWebhookNotFound]:
+    """Read webhooks by the name of their provider and their id."""
+    found = read_webhooks(transaction, list(set(names)))
+    return [found.get(name) or ProviderWebhookNotFound() for name in names]
+
+
+class ReplayWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to apply a stored webhook now, even if it was applied before or given up."""
+
+    name: WebhookName
+    schedule: LookupSchedule
+    chance: float
+
+
+ReplayOutcome: TypeAlias = Applied | ProviderWebhookNotFound
+
+
+def replay_webhooks(transaction: Transaction, requests: Sequence[ReplayWebhook]) -> list[ReplayOutcome]:
+    """Apply stored webhooks again."""
+    applied = apply_webhooks(
+        transaction,
+        [ApplyWebhook(name=one.name, schedule=one.schedule, chance=one.chance, again=True) for one in requests],
+    )
+    return [one or ProviderWebhookNotFound() for one in applied]

@@ -1,0 +1,98 @@
+"""An operator's calls about the webhooks of providers that could not be applied."""
+
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+
+from paidonce.errors import FieldError, InvalidRequest, ProviderWebhookNotFound
+from paidonce.http.commands import Command, Repeat
+from paidonce.http.operation import ResponseSpec, get, post
+from paidonce.http.request import ApiRequest
+from paidonce.http.responses import JSON, json_response
+from paidonce.idempotency.model import StoredResponse
+from paidonce.ids import system_chance
+from paidonce.merchants.model import Scope
+from paidonce.payments.schedule import LookupSchedule
+from paidonce.provider_webhooks.actions import Applied
+from paidonce.provider_webhooks.model import WebhookResult
+from paidonce.provider_webhooks.replay import ListGivenUp, ReplayWebhook, list_given_up, replay_webhooks
+from paidonce.provider_webhooks.schemas import (
+    ListProviderWebhooksParameters,
+    ProviderWebhookPage,
+    ReplayBody,
+    ReplayResponse,
+    provider_webhook_response,
+    replay_response,
+)
+from paidonce.provider_webhooks.store import WebhookName
+
+TAG: Final = "Operator"
+
+
+@get(
+    "/provider-webhooks",
+    ListProviderWebhooksParameters,
+    operation_id="listProviderWebhooks",
+    scope=Scope.ADMIN,
+    tag=TAG,
+    summary="List providers' webhooks that could not be applied",
+    description="Those that are not tried again, oldest first, by pages: pass the last one's `provider` and `id` as "
+    "`afterProvider` and `startingAfter` for the next.",
+    responses={200: ResponseSpec(description="A page.", schema=ProviderWebhookPage)},
+)
+async def get_provider_webhooks(request: ApiRequest, parameters: ListProviderWebhooksParameters) -> Response:
+    """Return a page of webhooks that wait for a person."""
+    after = None
+    if parameters.starting_after is not None:
+        if parameters.after_provider is None:
+            raise InvalidRequest([FieldError("afterProvider", "missing", "Give the provider of startingAfter, too.")])
+        after = WebhookName(parameters.after_provider, parameters.starting_after)
+    wanted = ListGivenUp(parameters.limit, WebhookResult(parameters.result), after)
+    page, has_more = await request.service.reader.submit(list_given_up, wanted)
+    return json_response(ProviderWebhookPage([provider_webhook_response(one) for one in page], has_more))
+
+
+@post(
+    "/provider-webhooks/replay",
+    operation_id="replayProviderWebhook",
+    scope=Scope.ADMIN,
+    tenant=None,
+    tag=TAG,
+    summary="Apply a stored webhook of a provider again",
+    description="Even if it was applied before or given up. What it proves is decided as when it arrived.",
+    body=ReplayBody,
+    body_required=True,
+    body_example={"provider": "stripe/pac_06f0q0h7pvsnb2c9vq3k1jv2rg", "id": "evt_1"},
+    responses={200: ResponseSpec(description="What came of it.", schema=ReplayResponse)},
+    errors=[ProviderWebhookNotFound],
+)
+async def replay_provider_webhook(request: ApiRequest, body: ReplayBody) -> Command[ReplayWebhook, Applied]:
+    """Apply a stored webhook again."""
+    service = request.service
+
+    async def respond(applied: Applied) -> Response:
+        if applied.checkout_id is not None:
+            service.settlement_waiters.notify(applied.checkout_id)
+        return json_response(replay_response(applied))
+
+    async def respond_again(repeat: Repeat) -> Response:
+        return Response(repeat.record.answer, media_type=JSON)
+
+    return Command(
+        action=replay_webhooks,
+        params=ReplayWebhook(
+            name=WebhookName(body.provider, body.id),
+            schedule=LookupSchedule(first_seconds=service.settings.reconcile_first_seconds),
+            chance=system_chance(),
+        ),
+        summarize=summarize_replayed,
+        respond=respond,
+        respond_again=respond_again,
+    )
+
+
+def summarize_replayed(params: ReplayWebhook, outcome: Applied) -> StoredResponse:
+    """Store what came of applying a webhook again: it may be applied once more later."""
+    answer = msgspec.json.encode(replay_response(outcome)).decode()
+    return StoredResponse(200, f"/provider-webhooks/{params.name.provider}", answer=answer)
