@@ -37,7 +37,6 @@ SEGMENTS: Final = {
     **PATH_IDS,
     "user_id": _own_id(ids.USER),
     "session_id": _own_id(ids.USER_SESSION),
-    "attempt_id": _own_id(ids.ATTEMPT),
     "token": _TOKEN,
 }
 

@@ -92,6 +92,8 @@ async def test_webhooks_without_an_attempt_are_a_warning_for_they_may_be_of_anot
 async def test_a_webhook_that_will_be_tried_again_is_no_finding(inside: InProcessService) -> None:
     received = ReceivedWebhook("simulator", Notice("msg_1", "att_1", None, None), b"{}")
     await inside.service.writer.submit(store_webhooks, received)
+    with inside.service.database.write() as transaction:
+        transaction.run(update(provider_webhook).values(result="ATTEMPT_NOT_FOUND"))
     assert (await findings(inside))["provider webhooks"].level is Level.OK
 
 

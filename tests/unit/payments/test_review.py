@@ -76,7 +76,11 @@ async def test_a_page_after_an_attempt_of_another_merchant_is_empty(inside: InPr
     await inside.service.writer.submit(create_merchants, another)
     key = await inside.api_key(another)
     mine = await inside.made("/checkouts", {"amount": 1, "currency": "USD", "idempotencyKey": "1"}, as_who=key)
-    await inside.made(f"/checkouts/{mine['id']}/pay", as_who=key)
+    paying = await inside.made(f"/checkouts/{mine['id']}/pay", as_who=key)
+    with inside.service.database.write() as transaction:
+        wanted = attempt.c.id == paying["attempt"]["id"]
+        transaction.run(update(attempt).where(wanted).values(status="NEEDS_REVIEW", due_at=None, created_at=NOW + 1))
+    assert len((await inside.get("/attempts", as_who=key)).json()["data"]) == 1
     page = await inside.get("/attempts", as_who=key, startingAfter=theirs["attempt"]["id"])
     assert page.json() == {"data": [], "hasMore": False}
 
@@ -172,6 +176,13 @@ async def test_a_webhook_that_is_applied_again_settles_the_attempt_that_it_names
     for given_up in ("NEEDS_REVIEW", "ATTEMPT_NOT_FOUND"):
         listed = await inside.get("/provider-webhooks", as_who=inside.operator_key, result=given_up)
         assert listed.json()["data"] == []
+
+
+async def test_a_webhook_that_was_applied_can_be_applied_again(inside: InProcessService) -> None:
+    checkout = await stuck(inside)
+    body = {"provider": "simulator", "id": await inside.provider_webhook(key=checkout["attempt"]["id"])}
+    replayed = [await inside.made("/provider-webhooks/replay", body, as_who=inside.operator_key) for _ in range(2)]
+    assert [one["result"] for one in replayed] == ["CHANGED", "KNOWN"]
 
 
 async def test_a_webhook_without_its_attempt_stays_in_the_list_and_says_why(inside: InProcessService) -> None:
