@@ -32,4 +32,6 @@ async def a_paid_checkout(running: InProcessService) -> Mapping[str, str]:
 
 LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard": Line(Role.VIEWER),
+    "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
+    "GET /dashboard/m/{merchant_id}/{mode}/payments/export": Line(Role.VIEWER),
 }

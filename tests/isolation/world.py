@@ -24,7 +24,6 @@ from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.actions import IssuedKey, NewKey, create_keys, create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
-from paidonce.search.actions import write_terms
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.web import create_web_app
@@ -70,7 +69,7 @@ class World:
         completed = await self._buy(self.owner, "the-owners", "tok_success")
         self.things["checkout_id"] = [
             completed,
-            pending := await self._buy(self.owner, "pending", description=WORD),
+            await self._buy(self.owner, "pending", description=WORD),
             await self._buy(self.owner, "failed", "tok_declined_expired_card"),
             await self._buy(self.owner, "authorized", "tok_success", captureMethod="manual"),
             await self._buy(self.owner, "processing", "tok_delay_500000", wait_seconds=0),
@@ -78,8 +77,7 @@ class World:
             captured := await self._buy(self.owner, "captured", "tok_success", captureMethod="manual"),
         ]
         self.things["word"] = [WORD]
-        with self.service.database.write() as transaction:
-            write_terms(transaction, [pending])
+        await self.service.rollup.catch_up()  # So that it is found by the word.
         await self.called("POST", f"/checkouts/{canceled}/cancel", self.owner)
         await self.called("POST", f"/checkouts/{captured}/capture", self.owner, headers={"Prefer": "wait=20"})
         refund = await self.called(

@@ -8,9 +8,14 @@ from starlette.routing import Route
 from paidonce.dashboard import home, paths
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
+from paidonce.dashboard.payments import export, listing
 from paidonce.service import Service
 
-DECLARATIONS: Final[tuple[Declaration, ...]] = (home.home,)
+DECLARATIONS: Final[tuple[Declaration, ...]] = (
+    home.home,
+    listing.list_payments,
+    export.export_payments,
+)
 
 
 def dashboard_routes(service: Service, declarations: Sequence[Declaration] = DECLARATIONS) -> list[Route]:

@@ -1,12 +1,12 @@
-"""Use cases of the search, each over a batch: take a step of a search, and write the terms of new checkouts."""
+"""Use cases of the search, each over a batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from paidonce.checkouts.model import Checkout
 from paidonce.database.transaction import Transaction
 from paidonce.search import store
-from paidonce.search.model import Search, query_terms, terms_of_checkout
-from paidonce.search.store import Step, StepResult, TermRow
+from paidonce.search.model import Search, query_terms
+from paidonce.search.store import Step, StepResult
 
 
 def load_named(transaction: Transaction, requests: Sequence[Search]) -> list[list[Checkout]]:
@@ -22,15 +22,3 @@ def order_terms(transaction: Transaction, requests: Sequence[Search]) -> list[tu
 def take_steps(transaction: Transaction, requests: Sequence[Step]) -> list[StepResult]:
     """Take steps of searches."""
     return [store.take_step(transaction, request) for request in requests]
-
-
-def write_terms(transaction: Transaction, checkout_ids: Collection[str]) -> None:
-    """Write the terms of checkouts; doing it again changes nothing."""
-    store.insert_terms(
-        transaction,
-        [
-            TermRow(one.merchant_id, one.mode, term, one.id)
-            for one in store.read_texts(transaction, checkout_ids)
-            for term in terms_of_checkout(one.description, one.metadata)
-        ],
-    )

@@ -59,11 +59,13 @@ class SearchPage(msgspec.Struct, frozen=True):
     searched_up_to: str | None
 
 
-def terms_of(text: str) -> list[str]:
-    """Return the different terms of a text: its pieces between spaces, such as e-mail addresses and order numbers, and
-    then the words in them. Upper and lower case are the same, and so are compatible forms of a letter.
-    """
-    return list(dict.fromkeys(chain(_pieces(text), _words(text))))
+class TermRow(msgspec.Struct, frozen=True, order=True):
+    """A term, and a checkout that is found by it."""
+
+    merchant_id: str
+    mode: str
+    term: str
+    checkout_id: str
 
 
 def query_terms(text: str) -> list[str]:
@@ -72,7 +74,11 @@ def query_terms(text: str) -> list[str]:
 
 
 def terms_of_checkout(description: str | None, metadata: str | None) -> list[str]:
-    """Return the terms of a checkout: those of its description and of the values of its metadata, a JSON object."""
+    """Return the different terms of a checkout's description and of the values of its metadata, a JSON object.
+
+    They are the pieces between spaces, such as e-mail addresses and order numbers, and then the words in them. Upper
+    and lower case are the same, and so are compatible forms of a letter.
+    """
     values = msgspec.json.decode(metadata, type=dict[str, str]).values() if metadata else ()
     texts = [*values, description or ""]
     pieces = chain.from_iterable(map(_pieces, texts))

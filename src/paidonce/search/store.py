@@ -5,18 +5,18 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, exists, select, union
+from sqlalchemy import ColumnElement, Select, exists, select, union
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce import ids
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.store import WITH_ATTEMPT, checkout_of_row
 from paidonce.database.schema import attempt, checkout, search_term
-from paidonce.database.sets import encode_rows, insert_json_rows
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant
-from paidonce.search.model import CLOCK_SKEW_MS, Search
+from paidonce.search.model import CLOCK_SKEW_MS, Search, TermRow, terms_of_checkout
 
 PROBE_MAX: Final = 1000  # Terms that more checkouts have than this are equally common.
 
@@ -149,46 +149,37 @@ def _count(transaction: Transaction, tenant: Tenant, term: str) -> int:
     return PROBE_MAX + 1
 
 
-class TermRow(msgspec.Struct, frozen=True):
-    """A term of a checkout."""
-
-    merchant_id: str
-    mode: str
-    term: str
-    checkout_id: str
-
-
 def _insert_terms(dialect: str) -> ReturningInsert[Any]:
     statement = insert_json_rows(dialect, search_term, *TermRow.__struct_fields__)
     return statement.on_conflict_do_nothing().returning(search_term.c.term)
 
 
+def _texts(dialect: str) -> Select[Any]:
+    wanted = json_rows(dialect, "wanted", id=str)
+    return select(
+        checkout.c.id, checkout.c.merchant_id, checkout.c.mode, checkout.c.description, checkout.c.metadata
+    ).where(
+        checkout.c.id == wanted.c.id,
+        checkout.c.description.is_not(None) | checkout.c.metadata.is_not(None),
+    )
+
+
 _INSERT_TERMS: Final = Statement(_insert_terms)
-_TEXTS: Final = select(
-    checkout.c.id, checkout.c.merchant_id, checkout.c.mode, checkout.c.description, checkout.c.metadata
-).where(
-    checkout.c.id.in_(bindparam("wanted", expanding=True)),
-    checkout.c.description.is_not(None) | checkout.c.metadata.is_not(None),
-)
+_TEXTS: Final = Statement(_texts)
 
 
-class CheckoutTexts(msgspec.Struct, frozen=True):
-    """The texts of a checkout, which never change."""
-
-    id: str
-    merchant_id: str
-    mode: str
-    description: str | None
-    metadata: str | None
-
-
-def read_texts(transaction: Transaction, checkout_ids: Collection[str]) -> list[CheckoutTexts]:
-    """Read the texts of those checkouts that have any."""
-    return [CheckoutTexts(*row) for row in transaction.rows(_TEXTS, {"wanted": sorted(checkout_ids)})]
+def read_terms(transaction: Transaction, checkout_ids: Iterable[str]) -> list[TermRow]:
+    """Make the terms of checkouts, from texts that never change. Those without texts have none."""
+    rows = transaction.rows(_TEXTS, {"wanted": encode_rows({"id": one} for one in sorted(checkout_ids))})
+    return [
+        TermRow(merchant_id, mode, term, checkout_id)
+        for checkout_id, merchant_id, mode, description, metadata in rows
+        for term in terms_of_checkout(description, metadata)
+    ]
 
 
 def insert_terms(transaction: Transaction, terms: Iterable[TermRow]) -> None:
     """Insert terms. Those that are there already stay."""
-    rows: Sequence[TermRow] = sorted(terms, key=lambda one: (one.merchant_id, one.mode, one.term, one.checkout_id))
+    rows: Sequence[TermRow] = sorted(terms)
     if rows:
         transaction.run(_INSERT_TERMS, {"rows": encode_rows(rows)})

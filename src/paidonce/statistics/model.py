@@ -8,6 +8,7 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.schema.statistics import COUNTS
 from paidonce.merchants.model import Tenant
+from paidonce.search.model import TermRow
 from paidonce.statistics.histogram import Histogram
 
 HOUR_MS: Final = 3_600_000
@@ -65,7 +66,8 @@ class Figures(msgspec.Struct):
 class LogCount(msgspec.Struct, frozen=True):
     """What the events of a log count as whose numbers are above ``after``, up to ``to``.
 
-    ``to_created_at`` is when the last of them was written. ``has_more`` tells whether further events follow.
+    ``to_created_at`` is when the last of them was written. ``terms`` are those of the checkouts that were created.
+    ``has_more`` tells whether further events follow.
     """
 
     tenant: Tenant
@@ -73,6 +75,7 @@ class LogCount(msgspec.Struct, frozen=True):
     to: int
     to_created_at: Instant
     figures: dict[FiguresKey, Figures]
+    terms: list[TermRow]
     has_more: bool
 
 

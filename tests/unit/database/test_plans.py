@@ -44,9 +44,9 @@ from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
 from paidonce.provider_webhooks.replay import ListGivenUp, list_given_up
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due, read_given_up
 from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
-from paidonce.search.actions import load_named, order_terms, take_steps, write_terms
-from paidonce.search.model import Search
-from paidonce.search.store import Step
+from paidonce.search.actions import load_named, order_terms, take_steps
+from paidonce.search.model import Search, TermRow
+from paidonce.search.store import Step, insert_terms, read_terms
 from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
@@ -159,7 +159,8 @@ def hear_of_changes(transaction: Transaction) -> None:
 
 def search(transaction: Transaction) -> None:
     """Search by all that a search can ask for, and write the terms of a new checkout."""
-    write_terms(transaction, ["chk_1", "chk_2"])
+    read_terms(transaction, ["chk_1", "chk_2"])
+    insert_terms(transaction, [TermRow("m", "test", "blue", "chk_1")])
     wanted = Search(tenant=Tenant("m", "test"), limit=10, text="blue shirt")
     load_named(transaction, [wanted])
     order_terms(transaction, [wanted])

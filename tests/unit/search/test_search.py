@@ -4,14 +4,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import select
 
 from paidonce import ids
 from paidonce.clock import format_instant
-from paidonce.database.schema import checkout
-from paidonce.merchants.model import Mode
+from paidonce.merchants.model import Mode, Tenant
 from paidonce.search import finding
-from paidonce.search.actions import write_terms
+from paidonce.statistics import actions
+from paidonce.statistics.actions import CountLogs, count_logs, store_counts
 from tests.isolation.routes import ACCOUNT
 from tests.support.in_process_service import InProcessService, Json
 
@@ -39,9 +38,8 @@ async def indexed(inside: InProcessService, **fields: Any) -> str:  # noqa: ANN4
 
 
 async def index(inside: InProcessService) -> None:
-    """Write the terms of all checkouts."""
-    with inside.service.database.write() as transaction:
-        write_terms(transaction, [one for (one,) in transaction.rows(select(checkout.c.id))])
+    """Write the terms of all checkouts, as the worker would."""
+    await inside.service.rollup.catch_up()
 
 
 async def test_a_checkout_is_found_by_its_id_and_by_its_idempotency_key(inside: InProcessService) -> None:
@@ -177,3 +175,24 @@ async def test_an_operator_names_the_merchant_that_is_searched(inside: InProcess
     unnamed = await inside.get("/checkouts/search", as_who=inside.operator_key)
     assert unnamed.status_code in (400, 403)
     assert await found(inside, query=wanted) == [wanted]
+
+
+async def test_terms_are_written_in_small_steps_however_many_checkouts_were_created(inside: InProcessService) -> None:
+    made = [await inside.checkout(description=f"a blue shirt {number}") for number in range(4)]
+    with patch.object(actions, "TERMS_MAX", 1):
+        await index(inside)
+    assert await found(inside, query="blue shirt") == made[::-1]
+    assert len(inside.rows()["search_term"]) == 4 * 4
+
+
+async def test_a_checkout_without_texts_has_no_terms(inside: InProcessService) -> None:
+    await indexed(inside)
+    assert inside.rows()["search_term"] == []
+
+
+async def test_terms_are_written_once_although_two_processes_read_the_same_events(inside: InProcessService) -> None:
+    await inside.checkout(description="blue")
+    request = CountLogs([Tenant(inside.merchant_id, "test")], 100)
+    [[first], [second]] = [await inside.service.reader.submit(count_logs, request) for _ in range(2)]
+    assert [await inside.service.writer.submit(store_counts, one) for one in (first, second)] == [True, False]
+    assert [row[2] for row in inside.rows()["search_term"]] == ["blue"]
