@@ -7,8 +7,10 @@ returns its values; so does an action that needs something to act on. It is call
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from paidonce.users.model import Role
-from tests.support.dashboard_client import Fields
+from paidonce import ids
+from paidonce.users.actions import ChangeUser, WantedUser, change_users
+from paidonce.users.model import Role, hash_token
+from tests.support.dashboard_client import Fields, logged_in
 from tests.support.in_process_service import InProcessService
 
 Prepare: TypeAlias = Callable[[InProcessService], Awaitable[Mapping[str, str]]]
@@ -30,8 +32,24 @@ async def a_paid_checkout(running: InProcessService) -> Mapping[str, str]:
     return {"checkout_id": await running.paid()}
 
 
+async def a_link(running: InProcessService) -> Mapping[str, str]:
+    """Give a user a one-time link; returns its token."""
+    person = await logged_in(running)
+    token = ids.new_token()
+    user = WantedUser(person.user.id, None)
+    await running.service.writer.submit(change_users, ChangeUser(user=user, link_hash=hash_token(token)))
+    return {"token": token}
+
+
 LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments/export": Line(Role.VIEWER),
+    "GET /dashboard/login": Line(None),
+    "POST /dashboard/login": Line(None, {"email": "a@example.com", "password": "wrong"}, is_repeatable=False),
+    "GET /dashboard/login/code": Line(None),
+    "POST /dashboard/login/code": Line(None, {"code": "123456"}, is_repeatable=False),
+    "GET /dashboard/login/{token}": Line(None, prepare=a_link),
+    "POST /dashboard/login/{token}": Line(None, prepare=a_link, is_repeatable=False),
+    "POST /dashboard/logout": Line(Role.VIEWER, is_repeatable=False),
 }

@@ -4,18 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import httpx
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from paidonce import ids
 from paidonce.dashboard.cookies import SESSION, csrf_token
 from paidonce.database.transaction import Transaction
 from paidonce.users import store
-from paidonce.users.model import SESSION_MS, Role, User, hash_token
-from paidonce.users.sessions import NewSession, begin_sessions
+from paidonce.users.actions import LogIn, log_in as begin_session
+from paidonce.users.model import Role, User, hash_token
+from paidonce.users.sessions import NewSession
 from tests.support.in_process_service import NOW, InProcessService
 
 Fields = Mapping[str, str | list[str]]
 
 ADDRESS: Final = "192.0.2.1"
+PASSWORD: Final = "correct horse battery"
+# Cheap, so that tests need not wait for it.
+PASSWORD_HASH: Final = Argon2id(salt=bytes(16), length=32, iterations=1, lanes=1, memory_cost=32).derive_phc_encoded(
+    PASSWORD.encode()
+)
 
 
 class DashboardClient:
@@ -59,6 +66,7 @@ async def logged_in(
         merchant_id="" if role is Role.OPERATOR else merchant_id or running.merchant_id,
         email=f"{user_id}@example.com",
         role=role.value,
+        password_hash=PASSWORD_HASH,
         created_at=NOW,
         updated_at=NOW,
     )
@@ -66,14 +74,11 @@ async def logged_in(
     token = ids.new_token()
     new = NewSession(
         id=ids.new_id(ids.USER_SESSION),
-        user_id=user_id,
         token_hash=hash_token(token),
         address=ADDRESS,
         user_agent="test",
-        is_verified=True,
-        lifetime_ms=SESSION_MS,
     )
-    await running.service.writer.submit(begin_sessions, new)
+    await running.service.writer.submit(begin_session, LogIn(user_id=user_id, password_hash=PASSWORD_HASH, session=new))
     return DashboardClient(http or running.http, user, token)
 
 

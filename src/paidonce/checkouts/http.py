@@ -194,7 +194,7 @@ def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, tenant: Tenant)
         metadata=msgspec.json.encode(body.metadata, order="sorted").decode() if body.metadata else None,
         success_url=body.success_url,
         cancel_url=body.cancel_url,
-        origin=Origin(request.context.id, key),
+        origin=Origin(request.context.id, key, request.caller.actor),
     )
 
 

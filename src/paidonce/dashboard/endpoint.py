@@ -10,8 +10,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from paidonce.dashboard import cookies, paths
+from paidonce.dashboard.auditing import recorded
 from paidonce.dashboard.declarations import SEGMENTS, Declaration
 from paidonce.dashboard.forms import receive_form
+from paidonce.dashboard.log_in_guard import LogInGuard
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import (
     InsufficientRole,
@@ -29,8 +31,8 @@ from paidonce.http.problems import explain
 from paidonce.merchants.actions import load_merchants
 from paidonce.merchants.model import Mode, Tenant
 from paidonce.service import Service
-from paidonce.users.model import Person
-from paidonce.users.sessions import load_people
+from paidonce.users.model import USED_AT_MS, Person
+from paidonce.users.sessions import load_people, use_sessions
 
 SERVER_ERROR: Final = 500
 
@@ -38,11 +40,14 @@ SERVER_ERROR: Final = 500
 class DashboardEndpoint:
     """Answers all requests to one path of the dashboard, as an ASGI application."""
 
-    def __init__(self, declarations: Sequence[Declaration], service: Service, declared: frozenset[str]) -> None:
+    def __init__(
+        self, declarations: Sequence[Declaration], service: Service, declared: frozenset[str], guard: LogInGuard
+    ) -> None:
         methods = {one.method: one for one in declarations}
         self._declarations = methods | ({"HEAD": methods["GET"]} if "GET" in methods else {})
         self._service = service
         self._declared = declared
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -51,6 +56,7 @@ class DashboardEndpoint:
             http=http,
             service=self._service,
             declared=self._declared,
+            guard=self._guard,
             secret=cookies.read_cookie(http, cookies.VISITOR),
             path_values=scope.get("path_params", {}),
         )
@@ -65,8 +71,12 @@ class DashboardEndpoint:
         """Find who is logged in."""
         token = cookies.read_cookie(request.http, cookies.SESSION)
         person = await self._service.reader.submit(load_people, token) if token else None
-        if person is None or person.session.verified_at is None:
+        if person is None:
             return request
+        if person.session.verified_at is None:
+            return replace(request, pending=person)
+        if self._service.clock() >= person.session.used_at + USED_AT_MS:
+            await self._service.writer.submit(use_sessions, person.session.id)
         return replace(request, signed_in=person, secret=token)
 
     async def _respond(self, request: DashboardRequest) -> Response:
@@ -107,7 +117,7 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
     request = replace(request, received=received)
     assert declaration.form is not None, "an action has a form"
     try:
-        return await declaration.handle(request, received.read(declaration.form))
+        return await recorded(request, declaration, declaration.handle(request, received.read(declaration.form)))
     except PaidonceError as error:
         _, (status, _) = explain(error, request.http.scope)
         if declaration.shows is None or status >= SERVER_ERROR:

@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from paidonce import ids
 from paidonce.dashboard import cookies, paths
 from paidonce.dashboard.forms import NO_FORM, FormState, ReceivedForm
+from paidonce.dashboard.log_in_guard import LogInGuard
 from paidonce.dashboard.navigation import navigation_of
-from paidonce.http.context import path_in, prefix_in
+from paidonce.http.context import context_of, path_in, prefix_in
 from paidonce.http.fields import Fields, read_form_fields
 from paidonce.merchants.model import Caller, Mode, Tenant
 from paidonce.pages.headers import page_headers
@@ -31,7 +32,7 @@ class DashboardRequest:
 
     ``signed_in`` is who is logged in, and ``tenant`` whose data the path names; both were checked. ``secret`` is the
     cookie that CSRF tokens are bound to. ``received`` is the form of an action, and ``form`` one that was refused.
-    ``declared`` has the paths of all pages.
+    ``declared`` has the paths of all pages. ``pending`` is who has given a password and no second factor yet.
     """
 
     http: Request
@@ -39,7 +40,9 @@ class DashboardRequest:
     declared: frozenset[str]
     secret: str
     path_values: Mapping[str, str]
+    guard: LogInGuard
     signed_in: Person | None = None
+    pending: Person | None = None
     tenant_or_none: Tenant | None = None
     received: ReceivedForm | None = None
     form: FormState = NO_FORM
@@ -70,6 +73,11 @@ class DashboardRequest:
     def tenant_path(self) -> str:
         """The path of the merchant's pages in the mode of this page, for links."""
         return prefix_in(self.http.scope) + paths.tenant_path(self.tenant.merchant_id, self.tenant.mode)
+
+    @property
+    def address(self) -> str:
+        """The client's address; empty where none is known."""
+        return context_of(self.http).address
 
     @property
     def idempotency_key(self) -> str:

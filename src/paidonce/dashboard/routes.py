@@ -5,9 +5,10 @@ from typing import Final
 
 from starlette.routing import Route
 
-from paidonce.dashboard import home, paths
+from paidonce.dashboard import home, log_in, paths
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
+from paidonce.dashboard.log_in_guard import LogInGuard
 from paidonce.dashboard.payments import export, listing
 from paidonce.service import Service
 
@@ -15,6 +16,13 @@ DECLARATIONS: Final[tuple[Declaration, ...]] = (
     home.home,
     listing.list_payments,
     export.export_payments,
+    log_in.log_in_page,
+    log_in.log_in,
+    log_in.second_factor_page,
+    log_in.second_factor,
+    log_in.link_page,
+    log_in.use_link,
+    log_in.log_out,
 )
 
 
@@ -22,11 +30,13 @@ def dashboard_routes(service: Service, declarations: Sequence[Declaration] = DEC
     """Make Starlette's routes, one for each path, in the order of the table: the first that matches is taken. Any other
     path below the dashboard's is answered with a page, too.
     """
+    guard = LogInGuard()
     by_path: dict[str, list[Declaration]] = {}
     for one in declarations:
         by_path.setdefault(one.path, []).append(one)
     declared = frozenset(one.path for one in declarations if one.method == "GET")
     routes = [
-        Route(f"{paths.PATH}{path}", DashboardEndpoint(of_path, service, declared)) for path, of_path in by_path.items()
+        Route(f"{paths.PATH}{path}", DashboardEndpoint(of_path, service, declared, guard))
+        for path, of_path in by_path.items()
     ]
-    return [*routes, Route(f"{paths.PATH}/{{unknown:path}}", DashboardEndpoint([], service, declared))]
+    return [*routes, Route(f"{paths.PATH}/{{unknown:path}}", DashboardEndpoint([], service, declared, guard))]

@@ -19,6 +19,7 @@ PaidonceError
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── NotLoggedIn · InsufficientRole · InvalidCsrfToken    of people who use the dashboard
+├── InvalidLogin · InvalidLink · UserNotFound · EmailTaken · LastOperator
 ├── RateLimited · Overloaded   a rate limit was reached; a queue is full: the request had no effect
 ├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
@@ -88,7 +89,16 @@ from paidonce.errors.requests import (
     WrongMerchant,
     WrongMode,
 )
-from paidonce.errors.users import InsufficientRole, InvalidCsrfToken, NotLoggedIn
+from paidonce.errors.users import (
+    EmailTaken,
+    InsufficientRole,
+    InvalidCsrfToken,
+    InvalidLink,
+    InvalidLogin,
+    LastOperator,
+    NotLoggedIn,
+    UserNotFound,
+)
 
 __all__ = [
     "AmountExceedsCapturable",
@@ -104,6 +114,7 @@ __all__ = [
     "DatabaseInUse",
     "DatabaseUnavailable",
     "DeliveryNotFound",
+    "EmailTaken",
     "EncryptionKeyMissing",
     "EventNotFound",
     "FieldError",
@@ -115,12 +126,15 @@ __all__ = [
     "InsufficientScope",
     "InvalidCsrfToken",
     "InvalidIdempotencyKey",
+    "InvalidLink",
+    "InvalidLogin",
     "InvalidRequest",
     "InvalidSettings",
     "InvalidSignature",
     "InvalidState",
     "KeyNotActive",
     "KeyNotFound",
+    "LastOperator",
     "MalformedBody",
     "MalformedRequest",
     "MerchantNotFound",
@@ -147,6 +161,7 @@ __all__ = [
     "TooManyWebhookEndpoints",
     "Unauthenticated",
     "UnsupportedMediaType",
+    "UserNotFound",
     "WebhookEndpointNotFound",
     "WrongMerchant",
     "WrongMode",

@@ -60,10 +60,13 @@ class Cause(StrEnum):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The request that caused a change: its ``X-Request-Id``, and its ``Idempotency-Key`` if it had one."""
+    """The request that caused a change: its ``X-Request-Id``, its ``Idempotency-Key`` if it had one, and the person who
+    made it, such as ``user:usr_…``; None for an API key.
+    """
 
     request_id: str | None = None
     idempotency_key: str | None = None
+    actor: str | None = None
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,10 @@ class FollowEventsParameters(TenantFields, frozen=True, kw_only=True):
 
 
 class EventResponse(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that happened, and why. ``sequence`` counts the events of its merchant and ``mode`` without a gap."""
+    """Something that happened, and why. ``sequence`` counts the events of its merchant and ``mode`` without a gap.
+
+    ``actor`` is the person who caused it in the dashboard.
+    """
 
     id: str
     type: str
@@ -70,6 +73,7 @@ class EventResponse(msgspec.Struct, frozen=True, rename="camel"):
     request_id: str | None
     idempotency_key: str | None
     created_at: str
+    actor: str | None = None
 
 
 class EventPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -98,4 +102,5 @@ def event_response(event: Event) -> EventResponse:
         event.request_id,
         detail.get("idempotencyKey"),
         format_instant(event.created_at),
+        detail.get("actor"),
     )

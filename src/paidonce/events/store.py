@@ -126,6 +126,8 @@ def _numbered(new: NewEvent, sequence: int, now: Instant) -> Event:
     detail = new.detail
     if new.origin.idempotency_key is not None:
         detail = {**(detail or {}), "idempotencyKey": new.origin.idempotency_key}
+    if new.origin.actor is not None:
+        detail = {**(detail or {}), "actor": new.origin.actor}
     return Event(
         ids.new_id(ids.EVENT),
         new.merchant_id,

@@ -48,7 +48,8 @@ class ApiRequest:
 
         Raises InvalidIdempotencyKey.
         """
-        return Origin(self.context.id, read_idempotency_key(self.http.headers.get("idempotency-key")))
+        key = read_idempotency_key(self.http.headers.get("idempotency-key"))
+        return Origin(self.context.id, key, self.caller.actor)
 
     @property
     def resource(self) -> TenantScopedId:

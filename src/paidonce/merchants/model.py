@@ -148,14 +148,15 @@ class Caller(msgspec.Struct, frozen=True):
     """The caller of a request. Without a merchant it may act for all: an operator, or everybody while authentication is
     off.
 
-    ``key_id`` is None while authentication is off. ``mode`` is that of a merchant's key; None where the caller may act
-    in both modes.
+    ``key_id`` is None while authentication is off; for a person it is the id of the user. ``mode`` is that of a
+    merchant's key; None where the caller may act in both modes. ``actor`` names a person in events.
     """
 
     merchant_id: str | None
     scopes: frozenset[Scope]
     key_id: str | None = None
     mode: Mode | None = None
+    actor: str | None = None
 
     def scoped_id(self, resource_id: str) -> TenantScopedId:
         """Name a resource for this caller: another merchant's, or one of the other mode, is not found."""

@@ -113,8 +113,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
         scopes = SCOPES[self.role]
         if tenant is None:
             assert self.is_operator, "only an operator acts for no merchant"
-            return Caller(None, scopes, self.user.id)
-        return Caller(tenant.merchant_id, scopes & MERCHANT_SCOPES, self.user.id, Mode(tenant.mode))
+            return Caller(None, scopes, self.user.id, None, self.actor)
+        return Caller(tenant.merchant_id, scopes & MERCHANT_SCOPES, self.user.id, Mode(tenant.mode), self.actor)
 
 
 def hash_token(token: str) -> str:

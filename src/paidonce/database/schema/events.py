@@ -25,7 +25,6 @@ event = Table(
     Column("cause", Text, nullable=False),
     Column("detail", Text, comment="a JSON object: what changed, beyond the type"),
     Column("request_id", Text),
-    Column("actor", Text, comment="the person who did it, as user:usr_…; none for an API key or the service"),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
     UniqueConstraint("merchant_id", "mode", "sequence", name="event_sequence"),

@@ -1,6 +1,6 @@
 """People who use the dashboard, their sessions, and the audit log.
 
-The release before neither writes nor reads them, and leaves the new column of events empty.
+The release before neither writes nor reads them.
 """
 
 import sqlalchemy as sa
@@ -15,9 +15,7 @@ HAS_LINK = "link_hash IS NOT NULL"
 
 
 def upgrade() -> None:
-    """Create the tables and their indexes, and the column that says which person caused an event."""
-    comment = "the person who did it, as user:usr_…; none for an API key or the service"
-    op.add_column("event", sa.Column("actor", sa.Text(), comment=comment))
+    """Create the tables and their indexes."""
     _create_dashboard_users()
     _create_dashboard_sessions()
     _create_audit_entries()
