@@ -61,6 +61,8 @@ ROUTES: Final = {
     "GET /events": Route(parameters=(("merchantId", "merchant"), ("checkoutId", "checkout_id")), names_mode=True),
     "GET /events/stream": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
     "GET /events/{event_id}": Route(),
+    "GET /statistics": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
+    "GET /statistics/current": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
     "GET /idempotency-keys/{key}": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
     "POST /webhook-endpoints": Route(body=ENDPOINT, fields=(("merchantId", "merchant"),), names_mode=True),
     "GET /webhook-endpoints": Route(

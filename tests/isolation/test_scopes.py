@@ -42,6 +42,8 @@ SCOPES: Final = {
     "GET /deliveries/{delivery_id}": "webhooks:write",
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": "webhooks:write",
     "POST /deliveries/{delivery_id}/redeliver": "webhooks:write",
+    "GET /statistics": "checkouts:read",
+    "GET /statistics/current": "checkouts:read",
     "GET /idempotency-keys/{key}": "checkouts:read",
     "POST /provider-accounts": "providers:write",
     "GET /provider-accounts": "providers:read",

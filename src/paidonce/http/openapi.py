@@ -137,6 +137,7 @@ def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json
             {"name": "Refunds", "description": "Return money to the buyer, completely or in part; disputes of buyers."},
             {"name": "Operator", "description": "Manage merchants and API keys, with an operator's API key."},
             {"name": "Events", "description": "The ordered event log of a merchant: as pages and as a stream."},
+            {"name": "Statistics", "description": "See what was sold, and what needs attention."},
             {"name": "Webhooks", "description": "Webhook endpoints of merchants, and the deliveries to them."},
             {"name": "Providers", "description": "Accounts with payment providers, and webhooks from them."},
             {"name": "Buyers", "description": "For the browsers of buyers."},

@@ -14,6 +14,7 @@ from paidonce.payments import http as payments, return_http, review_http as atte
 from paidonce.provider_accounts import http as provider_accounts
 from paidonce.provider_webhooks import http as provider_webhooks, replay_http as replays
 from paidonce.search import http as search
+from paidonce.statistics import http as statistics
 from paidonce.webhook_endpoints import deliveries_http as deliveries, http as webhook_endpoints
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -52,6 +53,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     provider_accounts.disable_account,
     provider_accounts.enable_account,
     provider_accounts.check_account,
+    statistics.get_statistics,
+    statistics.get_current_statistics,
     idempotency.get_idempotency_key,
     merchants.create_merchant,
     merchants.get_merchants,

@@ -1,0 +1,98 @@
+"""What is read for statistics and for a merchant's state is found through an index, on both databases."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from sqlalchemy import event, insert
+
+from paidonce.clock import system_clock
+from paidonce.database import statement
+from paidonce.database.engine import Database, open_database
+from paidonce.database.schema import webhook_endpoint
+from paidonce.database.statement import execute_on_driver
+from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
+from paidonce.merchants.model import Tenant
+from paidonce.statistics.actions import FindNews, find_news
+from paidonce.statistics.current import load_current_states
+from paidonce.statistics.model import HOUR_MS
+from paidonce.statistics.reading import FiguresRange, load_complete_up_to, load_figures
+
+TENANT = Tenant("m", "test")
+
+
+@pytest.fixture
+def database(migrated_database_url: str) -> Iterator[Database]:
+    opened = open_database(parse_database_url(migrated_database_url), clock=system_clock)
+    new = {"id": "we_1", "merchant_id": "m", "mode": "test", "url": "http://example.com", "secret": "v1.sealed"}
+    with opened.write() as transaction:
+        transaction.run(insert(webhook_endpoint).values(**new, version=1, created_at=1, updated_at=1))
+    yield opened
+    opened.close()
+
+
+def plans_of(database: Database, work: Callable[[Transaction], object]) -> list[str]:
+    """Run something, and return how the database executes each statement of it."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        asked.append((sql, values))
+
+    def run_and_note(connection: Any, sql: str, values: Any = ()) -> Any:  # noqa: ANN401 - as it is
+        if sql.startswith("SELECT"):
+            asked.append((sql, values))
+        return execute_on_driver(connection, sql, values)
+
+    event.listen(database.writes, "before_cursor_execute", note)
+    with database.write() as transaction:
+        with patch.object(statement, "execute_on_driver", run_and_note):
+            work(transaction)
+        event.remove(database.writes, "before_cursor_execute", note)
+        is_sqlite = transaction.connection.dialect.name == "sqlite"
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        return [
+            str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
+            for sql, values in asked
+        ]
+
+
+def test_a_merchants_state_is_read_through_indexes_of_the_merchant(database: Database) -> None:
+    plans = plans_of(database, lambda transaction: load_current_states(transaction, [TENANT]))
+    indexes = [
+        "webhook_endpoint_by_merchant",
+        "delivery_due",
+        "attempt_awaiting_proof",
+        "attempt_awaiting_proof",
+    ]
+    assert len(plans) == len(indexes)
+    for plan, index in zip(plans, indexes, strict=True):
+        assert index in plan
+        assert "Seq Scan" not in plan
+        # In the order of the index: nothing is read only to be sorted.
+        assert "Sort" not in plan
+        assert "TEMP B-TREE" not in plan
+
+
+def test_figures_are_read_in_the_order_of_their_key_from_the_place_where_the_page_begins(database: Database) -> None:
+    wanted = FiguresRange(tenant=TENANT, bounds=[0, HOUR_MS], currency="USD", provider="simulator")
+    (plan,) = plans_of(database, lambda transaction: load_figures(transaction, [wanted]))
+    assert "hourly_statistics_pkey" in plan or "SEARCH hourly_statistics USING PRIMARY KEY" in plan
+    assert "(hour,currency,provider)>" in plan or "(ROW(hour, currency, provider) >" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_up_to_when_figures_are_complete_is_read_through_the_numbers_of_events(database: Database) -> None:
+    (plan,) = plans_of(database, lambda transaction: load_complete_up_to(transaction, [TENANT]))
+    assert "event_sequence" in plan or "(merchant_id=? AND mode=? AND sequence>?)" in plan
+    assert "Sort" not in plan
+    assert "Seq Scan" not in plan
+
+
+def test_a_page_of_merchants_is_read_in_the_order_of_their_ids(database: Database) -> None:
+    (plan,) = plans_of(database, lambda transaction: find_news(transaction, [FindNews("m", 500)]))
+    assert "Seq Scan" not in plan
+    assert "SCAN " not in plan
+    assert "Sort" not in plan
