@@ -135,6 +135,7 @@ def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json
         "tags": [
             {"name": "Checkouts", "description": "Create checkouts and pay them."},
             {"name": "Refunds", "description": "Return money to the buyer, completely or in part; disputes of buyers."},
+            {"name": "Attempts", "description": "See and resolve what waits for a proof or for a person."},
             {"name": "Operator", "description": "Manage merchants and API keys, with an operator's API key."},
             {"name": "Events", "description": "The ordered event log of a merchant: as pages and as a stream."},
             {"name": "Statistics", "description": "See what was sold, and what needs attention."},
