@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx
 
+from paidonce.checkouts.actions import expire_checkouts
 from paidonce.events.model import Cause
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
@@ -69,6 +70,10 @@ class BuyerPagesShop:
             chance=0.5,
         )
         await self.running.service.writer.submit(record_evidence, proof)
+
+    async def expire(self) -> None:
+        """Expire all checkouts that are due, as the worker's poller does."""
+        await self.running.service.writer.submit(expire_checkouts, 100)
 
     async def attempts(self, checkout: Json) -> int:
         """Count the attempts to pay."""

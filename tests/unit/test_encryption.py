@@ -40,6 +40,16 @@ def test_the_first_key_seals_and_every_key_opens() -> None:
     assert (both.is_current(sealed), both.is_current(both.seal(SECRET, "m1"))) == (False, True)
 
 
+def test_a_key_for_another_purpose_is_derived_from_each_key_and_tells_nothing_of_it() -> None:
+    both = ring(NEW, OLD)
+    derived = both.derive("tokens", 32)
+    assert derived == [*ring(NEW).derive("tokens", 32), *ring(OLD).derive("tokens", 32)]
+    assert len({*derived, *both.derive("others", 32), NEW, OLD}) == 6
+    assert [len(one) for one in ring(NEW).derive("tokens", 64)] == [64]
+    with pytest.raises(EncryptionKeyMissing):
+        ring().derive("tokens", 32)
+
+
 def test_without_the_key_the_error_names_the_key_the_setting_and_the_command() -> None:
     with pytest.raises(EncryptionKeyMissing, match=f"{key_id(OLD)} is not configured.*PAIDONCE_ENCRYPTION_KEYS"):
         ring(NEW).open(ring(OLD).seal(SECRET, "m1"), "m1")

@@ -52,3 +52,12 @@ def test_chance_is_at_least_0_and_below_1() -> None:
     drawn = [ids.system_chance() for _ in range(1000)]
     assert all(0 <= one < 1 for one in drawn)
     assert len(set(drawn)) > 900
+
+
+def test_an_id_is_its_16_bytes_and_they_are_the_id() -> None:
+    for _ in range(100):
+        made = ids.new_id(ids.CHECKOUT)
+        assert len(ids.bytes_of(made)) == 16
+        assert ids.id_from_bytes(ids.CHECKOUT, ids.bytes_of(made)) == made
+    assert ids.id_from_bytes("x", bytes([255]) * 16) == f"x_{'v' * 25}s"
+    assert ids.id_from_bytes("x", bytes(16)) == f"x_{'0' * 26}"

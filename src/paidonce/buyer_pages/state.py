@@ -52,7 +52,12 @@ def provider_url(checkout: Checkout) -> str | None:
     if not checkout.awaits_buyer or checkout.attempt is None or checkout.attempt.action is None:
         return None
     action = decode_action(checkout.attempt.action)
-    return action.url if isinstance(action, Redirect) else None
+    return action.url if isinstance(action, Redirect) and is_web_address(action.url) else None
+
+
+def is_web_address(url: str | None) -> bool:
+    """Tell whether a page may lead to a URL. Those that are stored were checked; a page does not rely on that alone."""
+    return url is not None and url.lower().startswith(("https://", "http://"))
 
 
 def is_unconfirmed(checkout: Checkout) -> bool:

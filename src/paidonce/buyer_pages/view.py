@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce.buyer_pages.methods import Method
-from paidonce.buyer_pages.state import BuyerState, is_unconfirmed, provider_url, shown_state, state_of
+from paidonce.buyer_pages.state import BuyerState, is_unconfirmed, is_web_address, provider_url, shown_state, state_of
 from paidonce.buyer_pages.texts import NOT_COMPLETED, decline_text
 from paidonce.checkouts.model import ATTEMPTS_MAX, Checkout, CheckoutStatus
 from paidonce.clock import Instant, format_instant
@@ -29,7 +29,6 @@ SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, i
 # Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
 REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
 REFRESH_SECONDS_MAX: Final = 30
-WEB: Final = ("https://", "http://")
 
 
 def show(request: Request, token: str, checkout: Checkout, methods: Sequence[Method], now: Instant) -> Response:
@@ -85,8 +84,7 @@ def _links(request: Request, token: str, checkout: Checkout, state: BuyerState, 
         "page_url": path,
         "events_url": f"{path}/events?shown={shown_state(checkout, now)}",
         "provider_url": provider_url(checkout),
-        # The API takes no other URLs; a page must not rely on that alone.
-        "shop_url": shop_url if shop_url and shop_url.lower().startswith(WEB) else None,
+        "shop_url": shop_url if is_web_address(shop_url) else None,
     }
 
 

@@ -104,7 +104,7 @@ def _check_encryption(settings: Settings) -> Finding:
     return Finding(
         "encryption",
         Level.WARNING,
-        "no key is configured: webhook endpoints and provider accounts cannot be created",
+        "no key is configured: webhook endpoints and provider accounts cannot be created, and checkouts have no page",
         remedy,
     )
 
