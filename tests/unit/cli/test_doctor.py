@@ -41,6 +41,11 @@ def test_a_healthy_database_gives_warnings_about_the_settings_only_and_exit_0(ru
     assert [check for check, one in findings(result).items() if bool(one["remedy"]) == (one["level"] == "ok")] == []
 
 
+def test_without_an_encryption_key_checkouts_have_no_page(run: Run, sqlite_url: str) -> None:
+    found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0"))["encryption"]
+    assert found["found"].endswith("and checkouts have no page")
+
+
 def test_with_keys_authentication_is_as_it_should_be(run: Run, sqlite_url: str) -> None:
     run("db", "upgrade", DATABASE_URL=sqlite_url)
     found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", PAIDONCE_AUTH="keys"))
