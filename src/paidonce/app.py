@@ -24,6 +24,7 @@ from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.unproven_outcomes import UnprovenOutcomeMonitor
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.profiles.cache import ProfileCache
 from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_accounts.opening import AccountOpener, Connectors
 from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
@@ -69,6 +70,7 @@ async def open_service(
         worker = _payment_worker(writer, reader, providers, settings, settlement_waiters, clock=clock)
         provider_webhook_processor = _provider_webhook_processor(writer, reader, settings, clock, settlement_waiters)
         api_key_cache = ApiKeyCache(reader, monotonic=time.monotonic)
+        profiles = ProfileCache(reader, monotonic=time.monotonic)
         unproven_outcome_monitor = UnprovenOutcomeMonitor(reader, clock=clock)
         webhook_endpoints = _webhook_endpoints(writer, reader, settings, clock, encryption)
         try:
@@ -94,6 +96,7 @@ async def open_service(
                 PageTokens(encryption, is_on=settings.checkout_page == "on"),
                 providers,
                 provider_accounts,
+                profiles,
                 _pages_of(simulator),
                 clock,
             )
@@ -101,6 +104,7 @@ async def open_service(
             settlement_waiters.close()
             await feed.stop()
             await api_key_cache.stop()
+            await profiles.stop()
             await unproven_outcome_monitor.stop()
             await provider_webhook_processor.stop()
             await asyncio.gather(

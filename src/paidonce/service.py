@@ -15,6 +15,7 @@ from paidonce.events.feed import Feed
 from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.worker import PaymentWorker
+from paidonce.profiles.cache import ProfileCache
 from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_webhooks.processor import ProviderWebhookProcessor
 from paidonce.settings import Settings
@@ -44,6 +45,7 @@ class Service:
     page_tokens: PageTokens
     payment_providers: PaymentProviders
     provider_accounts: ProviderConnections
+    profiles: ProfileCache
     provider_pages: Sequence[BaseRoute]
     clock: Clock
 

@@ -100,6 +100,9 @@ ROUTES: Final = {
     "POST /attempts/{attempt_id}/resolve": Route(body={"outcome": "SUCCEEDED", "reference": "ch_1"}),
     "GET /provider-webhooks": Route(),
     "POST /provider-webhooks/replay": Route(body={"provider": "simulator", "id": "msg_1"}),
+    "GET /profile": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
+    "PATCH /profile": Route(body={"displayName": "Another"}, fields=(("merchantId", "merchant"),), names_mode=True),
+    "GET /logos/{logo_digest}": Route(),
     "GET /": Route(),
     "POST /merchants": Route(body={"id": "m_other"}, fields=(("id", "merchant"),)),
     "GET /merchants": Route(parameters=(("startingAfter", "merchant"),)),
@@ -121,6 +124,7 @@ OPEN: Final = {
     "POST /providers/{provider}/webhooks",
     "POST /providers/{provider}/{account_id}/webhooks",
     "GET /return/{return_token}",  # For a buyer, who has no key. The token is what they know.
+    "GET /logos/{logo_digest}",  # For a buyer's browser. The path tells nothing of the merchant.
     "GET /health/live",
     "GET /health/ready",
     "GET /openapi.json",
@@ -132,6 +136,6 @@ OPEN: Final = {
 OPERATORS: Final = {"POST /attempts/{attempt_id}/resolve", "POST /keys/{key_id}/revoke", "POST /keys/{key_id}/rotate"}
 
 # Parameters of paths that name no merchant's thing.
-NOT_OWNED: Final = {"provider": "simulator", "return_token": "0" * 32}
+NOT_OWNED: Final = {"provider": "simulator", "return_token": "0" * 32, "logo_digest": "0" * 32}
 
 VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

@@ -58,6 +58,9 @@ SCOPES: Final = {
     "POST /attempts/{attempt_id}/resolve": "admin",
     "GET /provider-webhooks": "admin",
     "POST /provider-webhooks/replay": "admin",
+    "GET /profile": "checkouts:read",
+    "PATCH /profile": "profile:write",
+    "GET /logos/{logo_digest}": OPEN,
     "POST /merchants": "admin",
     "GET /merchants": "admin",
     "POST /keys": "admin",
@@ -87,6 +90,7 @@ NAMES: Final = {
     "key": "k",
     "provider": "nobody",
     "return_token": "0" * 32,
+    "logo_digest": "0" * 32,
 }
 
 

@@ -10,6 +10,7 @@ SCOPES = (
     "webhooks:write",
     "providers:read",
     "providers:write",
+    "profile:write",
 )
 OVERLAP_SECONDS_DEFAULT = 86_400
 OVERLAP_SECONDS_MAX = 30 * 86_400

@@ -10,7 +10,7 @@ PaidonceError
 ├── IdempotencyKeyReused · IdempotencyKeyInUse · IdempotencyKeyNotFound
 ├── CheckoutNotFound · PaymentInProgress · ProviderNotFound · InvalidSignature
 ├── Unauthenticated            the API key is missing or invalid
-├── InsufficientScope · WrongMerchant · WrongMode · MerchantNotFound · KeyNotFound · KeyNotActive
+├── InsufficientScope · WrongMerchant · WrongMode · MerchantNotFound · LogoNotFound · KeyNotFound · KeyNotActive
 ├── WebhookEndpointNotFound · DeliveryNotFound · TooManyWebhookEndpoints
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
@@ -32,6 +32,7 @@ from paidonce.errors.merchants import (
     EventNotFound,
     KeyNotActive,
     KeyNotFound,
+    LogoNotFound,
     MerchantNotFound,
     ProviderWebhookNotFound,
     TooManyRedeliveries,
@@ -135,6 +136,7 @@ __all__ = [
     "KeyNotActive",
     "KeyNotFound",
     "LastOperator",
+    "LogoNotFound",
     "MalformedBody",
     "MalformedRequest",
     "MerchantNotFound",

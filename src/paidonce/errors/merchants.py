@@ -21,6 +21,15 @@ class MerchantNotFound(PaidonceError):
         super().__init__("There is no merchant with this id. Create it first.")
 
 
+class LogoNotFound(PaidonceError):
+    """No merchant has a logo with this digest."""
+
+    code = "logo_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no logo with this digest.")
+
+
 class KeyNotFound(PaidonceError):
     """No merchant has an API key with this id."""
 

@@ -11,8 +11,9 @@ from paidonce.merchants.model import Tenant
 
 class EventType(StrEnum):
     """The types of events. ``checkout.*`` are transitions; ``attempt.*`` concern an attempt that has not changed its
-    checkout yet; ``dispute.*`` concern a charge that its buyer disputes. ``endpoint.*`` concern a webhook endpoint and
-    ``provider_account.*`` an account with a payment provider; both concern no checkout.
+    checkout yet; ``dispute.*`` concern a charge that its buyer disputes. ``endpoint.*`` concern a webhook endpoint,
+    ``provider_account.*`` an account with a payment provider and ``profile.*`` the merchant's profile; these concern no
+    checkout.
     """
 
     CHECKOUT_CREATED = "checkout.created"
@@ -45,6 +46,7 @@ class EventType(StrEnum):
     PROVIDER_ACCOUNT_MOVED = "provider_account.moved"
     PROVIDER_ACCOUNT_DISABLED = "provider_account.disabled"
     PROVIDER_ACCOUNT_ENABLED = "provider_account.enabled"
+    PROFILE_UPDATED = "profile.updated"
 
 
 class Cause(StrEnum):

@@ -35,8 +35,8 @@ A checkout and payment service. One purchase is charged at most once, also when 
 calls time out, or messages arrive twice.
 
 Amounts are integers in the minor unit of the currency. Times are RFC 3339 in UTC. Ids are opaque and
-sort by creation time. Every response has an `X-Request-Id` header and `Cache-Control: no-store`. HEAD is supported
-wherever GET is.
+sort by creation time. Every response has an `X-Request-Id` header and, unless its call says otherwise,
+`Cache-Control: no-store`. HEAD is supported wherever GET is.
 
 Every error is a problem (RFC 9457) with a stable `code`. There is one exception: the HTTP server itself
 refuses some malformed requests with a 400 or 431 without a body, or closes a connection whose request does not arrive
@@ -140,6 +140,7 @@ def build_document(operations: Sequence["Operation"], *, url: str = "/") -> Json
             {"name": "Events", "description": "The ordered event log of a merchant: as pages and as a stream."},
             {"name": "Statistics", "description": "See what was sold, and what needs attention."},
             {"name": "Webhooks", "description": "Webhook endpoints of merchants, and the deliveries to them."},
+            {"name": "Profile", "description": "How a merchant appears to its buyers."},
             {"name": "Providers", "description": "Accounts with payment providers, and webhooks from them."},
             {"name": "Buyers", "description": "For the browsers of buyers."},
             {"name": "Service", "description": "Health checks and the description of the API."},

@@ -47,5 +47,6 @@ PATH_IDS: Final = {
     "key_id": _id("The API key's id, never the key itself.", ids.KEY, errors.KeyNotFound),
     "key": PathId("The key as one part of the path, a slash in it as `%2F`.", "[!-~]([ -~]{0,253}[!-~])?", "abc123"),
     "return_token": PathId("The token of the return URL.", "[0-9A-Za-z]{32}", "0" * 32, errors.CheckoutNotFound),
+    "logo_digest": PathId("The digest, from the profile.", "[0-9a-f]{32}", "0" * 32, errors.LogoNotFound),
     "provider": PathId("The provider's name.", "[a-z][a-z0-9_]{0,63}", "simulator"),
 }

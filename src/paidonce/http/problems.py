@@ -56,6 +56,7 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
     errors.RouteNotFound: ProblemType(404, "Path not found"),
     errors.CheckoutNotFound: ProblemType(404, "Checkout not found"),
     errors.MerchantNotFound: ProblemType(404, "Merchant not found"),
+    errors.LogoNotFound: ProblemType(404, "Logo not found"),
     errors.KeyNotFound: ProblemType(404, "API key not found"),
     errors.RefundNotFound: ProblemType(404, "Refund not found"),
     errors.IdempotencyKeyNotFound: ProblemType(404, "Idempotency key not found"),

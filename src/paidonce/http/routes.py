@@ -11,6 +11,7 @@ from paidonce.http.operation import Operation
 from paidonce.idempotency import http as idempotency
 from paidonce.merchants import http as merchants
 from paidonce.payments import http as payments, return_http, review_http as attempts
+from paidonce.profiles import http as profiles
 from paidonce.provider_accounts import http as provider_accounts
 from paidonce.provider_webhooks import http as provider_webhooks, replay_http as replays
 from paidonce.search import http as search
@@ -55,6 +56,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     provider_accounts.check_account,
     statistics.get_statistics,
     statistics.get_current_statistics,
+    profiles.get_profile,
+    profiles.update_profile,
+    profiles.get_logo,
     idempotency.get_idempotency_key,
     merchants.create_merchant,
     merchants.get_merchants,

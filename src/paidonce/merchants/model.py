@@ -19,6 +19,7 @@ class Scope(StrEnum):
     WEBHOOKS_WRITE = "webhooks:write"
     PROVIDERS_READ = "providers:read"
     PROVIDERS_WRITE = "providers:write"
+    PROFILE_WRITE = "profile:write"
     ADMIN = "admin"
 
 

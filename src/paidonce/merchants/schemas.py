@@ -21,6 +21,7 @@ MerchantScope = Literal[
     "webhooks:write",
     "providers:read",
     "providers:write",
+    "profile:write",
 ]
 
 

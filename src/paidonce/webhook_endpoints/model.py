@@ -36,7 +36,7 @@ PAUSE_AFTER_SECONDS: Final = 72 * HOUR  # Without one success. The merchant can 
 RETRY_AFTER_SECONDS_MAX: Final = 24 * HOUR  # The longest that a receiver may put us off at once.
 JITTER: Final = 0.2  # Spreads the tries of deliveries that failed together.
 
-ON_REQUEST_ONLY: Final = ("endpoint.", "provider_account.")  # Events that concern no checkout.
+ON_REQUEST_ONLY: Final = ("endpoint.", "provider_account.", "profile.")  # Events that concern no checkout.
 
 GONE: Final = 410  # A receiver's way of saying that it wants no more.
 

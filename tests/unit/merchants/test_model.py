@@ -66,7 +66,7 @@ def test_a_caller_has_its_keys_merchant_and_scopes_and_an_operator_none() -> Non
 
 def test_a_merchant_may_have_every_scope_but_admin() -> None:
     written_out = {"checkouts:read", "checkouts:write", "refunds:write", "events:read", "webhooks:write"}
-    written_out |= {"providers:read", "providers:write"}
+    written_out |= {"providers:read", "providers:write", "profile:write"}
     assert written_out == MERCHANT_SCOPES
     assert Caller(None, frozenset(written_out), None) == UNAUTHENTICATED  # type: ignore[arg-type] # equal to the scopes
 

@@ -62,8 +62,8 @@ def test_an_endpoint_has_failed_for_too_long_after_three_days() -> None:
 
 
 @pytest.mark.parametrize("kind", EventType)
-def test_without_a_filter_an_endpoint_gets_everything_but_events_about_endpoints_and_accounts(kind: EventType) -> None:
-    assert wants(None, kind) == (not kind.value.startswith(("endpoint.", "provider_account.")))
+def test_without_a_filter_an_endpoint_gets_everything_but_events_that_concern_no_checkout(kind: EventType) -> None:
+    assert wants(None, kind) == (not kind.value.startswith(("endpoint.", "provider_account.", "profile.")))
 
 
 @pytest.mark.parametrize("kind", EventType)

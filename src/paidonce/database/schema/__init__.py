@@ -12,7 +12,7 @@ from paidonce.database.schema.base import Id, metadata
 from paidonce.database.schema.checkouts import EXPIRING, checkout
 from paidonce.database.schema.events import event
 from paidonce.database.schema.idempotency import idempotency_key
-from paidonce.database.schema.merchants import api_key, merchant
+from paidonce.database.schema.merchants import api_key, merchant, merchant_profile
 from paidonce.database.schema.payments import (
     ACCEPTED_ONLY,
     AWAITING_PROOF,
@@ -54,6 +54,7 @@ __all__ = [
     "hourly_statistics",
     "idempotency_key",
     "merchant",
+    "merchant_profile",
     "metadata",
     "provider_account",
     "provider_webhook",

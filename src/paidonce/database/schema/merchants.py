@@ -5,13 +5,14 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
 )
 
-from paidonce.database.schema.base import Id, metadata
+from paidonce.database.schema.base import Id, metadata, mode, partial_index
 
 merchant = Table(
     "merchant",
@@ -48,5 +49,32 @@ api_key = Table(
     CheckConstraint("mode IN ('test', 'live')", name="api_key_mode"),
     CheckConstraint("(replaced_by IS NOT NULL) = (expires_at IS NOT NULL)", name="api_key_replaced_expires"),
     Index("api_key_by_merchant", "merchant_id", "id"),
+    sqlite_with_rowid=False,
+)
+
+merchant_profile = Table(
+    "merchant_profile",
+    metadata,
+    Column("merchant_id", Id, nullable=False),
+    *mode("merchant_profile"),
+    Column("display_name", Text),
+    Column("color", Text, comment="#rrggbb"),
+    Column("checkout_page", Integer, nullable=False, comment="1: checkouts have a page on which buyers pay"),
+    Column("support_email", Text),
+    Column("support_url", Text),
+    Column("logo_digest", Id, comment="of its bytes: the first half of SHA-256, in hexadecimal"),
+    Column("logo_type", Text, comment="a media type"),
+    Column("logo_width", Integer, comment="pixels"),
+    Column("logo_height", Integer, comment="pixels"),
+    Column("version", Integer, nullable=False, comment="counts its changes; each is made to the one that was seen"),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("logo", Text, comment="its bytes, in base64; last, so that other columns are read without it"),
+    PrimaryKeyConstraint("merchant_id", "mode", name="merchant_profile_pkey"),
+    CheckConstraint("checkout_page IN (0, 1)", name="merchant_profile_checkout_page"),
+    CheckConstraint(
+        "(logo_type IS NULL) = (logo_digest IS NULL) AND (logo IS NULL OR logo_digest IS NOT NULL)",
+        name="merchant_profile_logo_is_whole",
+    ),
+    partial_index("merchant_profile_by_logo", "logo_digest", where="logo_digest IS NOT NULL"),
     sqlite_with_rowid=False,
 )
