@@ -12,13 +12,16 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser check format bench prove fuzz mutants lock clean
+.PHONY: help run shop test browser check format bench prove fuzz mutants lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/$(RUN_LOCK).stamp ## set up .venv, then serve (DATABASE_URL, PORT, … as in the README)
 	@$(BIN)/paidonce dev
+
+shop: .venv/dev.stamp ## run paidonce and the shop of examples/shop, which sells through it (PORT, SHOP_PORT)
+	@$(BIN)/python examples/shop/start.py
 
 # Tests start hundreds of processes. Without stored byte code each of them would compile all of its modules again.
 test browser prove fuzz: export PYTHONDONTWRITEBYTECODE =

@@ -101,7 +101,7 @@ def test_every_public_function_and_class_says_what_it_does() -> None:
 
 
 def python_files() -> list[Path]:
-    return [path for folder in ("src", "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for folder in ("src", "tests", "bench", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def shown(path: Path) -> str:
