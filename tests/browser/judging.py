@@ -1,4 +1,4 @@
-"""What every page must be: accessible by axe-core's rules, no wider than its window, and in no other site's debt."""
+"""What every page must be: accessible by axe-core's rules, and no wider than its window."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,7 +19,7 @@ TOO_WIDE: Final = """() => {
 
 
 def check_page(page: Page) -> None:
-    """Fail with all that is wrong with a page."""
+    """Fail with all that is wrong with a page. Its scripts must be on, because axe-core is one."""
     problems = [*accessibility_problems(page), *layout_problems(page)]
     assert problems == [], f"{page.url}: " + "\n".join(["", *problems])
 
