@@ -50,6 +50,16 @@ def test_a_buyer_pays_and_is_led_back_to_the_shop(new_page: NewPage, merchant: M
     assert (merchant.read(checkout)["status"], merchant.charged_times(checkout)) == ("COMPLETED", 1)
 
 
+def test_a_buyer_who_uses_the_receipt_is_not_led_away_from_it(new_page: NewPage, merchant: Merchant) -> None:
+    page = new_page(DESKTOP)
+    page.clock.install()
+    page.goto(paid_with(merchant, "tok_success", successUrl=f"{merchant.shop_url}?order=1")["url"])
+    expect_title(page, PAID)
+    page.keyboard.press("Tab")
+    page.clock.fast_forward("01:00")
+    expect(page.get_by_role("link", name="Back to the shop")).to_be_focused()
+
+
 @with_and_without_scripts
 def test_a_buyer_who_is_declined_pays_with_another_method(new_page: NewPage, merchant: Merchant, visitor: Look) -> None:
     checkout = merchant.checkout()
@@ -247,8 +257,8 @@ def exhausted(merchant: Merchant) -> Json:
     return checkout
 
 
-def paid_with(merchant: Merchant, method: str) -> Json:
-    checkout = payable(merchant)
+def paid_with(merchant: Merchant, method: str, **fields: object) -> Json:
+    checkout = merchant.checkout(description="Two tickets", cancelUrl=merchant.shop_url, **fields)
     merchant.call(checkout, "pay", paymentMethod=method)
     return checkout
 
