@@ -41,6 +41,14 @@ async def a_link(running: InProcessService) -> Mapping[str, str]:
     return {"token": token}
 
 
+async def an_open_checkout(running: InProcessService) -> Mapping[str, str]:
+    return {"checkout_id": await running.checkout()}
+
+
+async def an_authorized_checkout(running: InProcessService) -> Mapping[str, str]:
+    return {"checkout_id": await running.authorized()}
+
+
 LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
@@ -52,4 +60,12 @@ LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard/login/{token}": Line(None, prepare=a_link),
     "POST /dashboard/login/{token}": Line(None, prepare=a_link, is_repeatable=False),
     "POST /dashboard/logout": Line(Role.VIEWER, is_repeatable=False),
+    "GET /dashboard/m/{merchant_id}/{mode}/payments/{checkout_id}": Line(Role.VIEWER, prepare=a_paid_checkout),
+    "POST /dashboard/m/{merchant_id}/{mode}/payments/{checkout_id}/capture": Line(
+        Role.REFUNDS, {"amount": "5.00"}, an_authorized_checkout
+    ),
+    "POST /dashboard/m/{merchant_id}/{mode}/payments/{checkout_id}/cancel": Line(Role.REFUNDS, {}, an_open_checkout),
+    "POST /dashboard/m/{merchant_id}/{mode}/payments/{checkout_id}/refund": Line(
+        Role.REFUNDS, {"amount": "1.00", "reason": "returned"}, a_paid_checkout
+    ),
 }

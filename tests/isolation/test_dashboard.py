@@ -84,7 +84,8 @@ async def test_a_page_is_shown_to_who_has_its_role(running: InProcessService, ca
 @pytest.mark.parametrize("call", CLOSED)
 async def test_nobody_who_is_not_logged_in_sees_or_does_anything(running: InProcessService, call: str) -> None:
     line = LINES[call]
-    path = filled(call, running.merchant_id, await prepared(running, line))
+    values = await prepared(running, line)
+    path = filled(call, running.merchant_id, values)
     before = state(running)
     for cookies in ({}, {"paidonce_session": "0" * 42}):
         stranger = await logged_in(running)
@@ -110,7 +111,8 @@ async def test_nobody_who_is_not_logged_in_sees_or_does_anything(running: InProc
 )
 async def test_a_smaller_role_is_refused(running: InProcessService, call: str, role: Role) -> None:
     line = LINES[call]
-    path = filled(call, running.merchant_id, await prepared(running, line))
+    values = await prepared(running, line)
+    path = filled(call, running.merchant_id, values)
     person = await logged_in(running, role)
     before = state(running)
     assert (await use(person, call, path, line)).status_code == 403
@@ -146,7 +148,8 @@ async def test_another_merchant_and_another_mode_are_not_found(running: InProces
 @pytest.mark.parametrize("call", ACTIONS)
 async def test_a_form_without_the_csrf_token_of_the_session_is_refused(running: InProcessService, call: str) -> None:
     line = LINES[call]
-    path = filled(call, running.merchant_id, await prepared(running, line))
+    values = await prepared(running, line)
+    path = filled(call, running.merchant_id, values)
     person = await logged_in(running, line.role or Role.VIEWER)
     other = await logged_in(running, line.role or Role.VIEWER)
     before = state(running)
@@ -160,7 +163,8 @@ async def test_a_form_without_the_csrf_token_of_the_session_is_refused(running: 
 @pytest.mark.parametrize("call", [call for call in ACTIONS if LINES[call].is_repeatable])
 async def test_a_form_that_is_sent_twice_takes_effect_once(running: InProcessService, call: str) -> None:
     line = LINES[call]
-    path = filled(call, running.merchant_id, await prepared(running, line))
+    values = await prepared(running, line)
+    path = filled(call, running.merchant_id, values)
     person = await logged_in(running, line.role or Role.VIEWER)
     before = state(running)
     first = await person.post(path, line.fields, key="sent-twice")

@@ -22,7 +22,7 @@ from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.provider_webhooks.actions import ReceivedWebhook, store_webhooks
-from paidonce.providers.base import Evidence, Notice, Succeeded
+from paidonce.providers.base import Authorized, Evidence, Notice, Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.web import create_web_app
@@ -133,11 +133,22 @@ class InProcessService:
             transaction.run(update(provider_webhook).where(found).values(**given_up))
         return webhook_id
 
+    async def authorized(self, **fields: object) -> str:
+        """Create a checkout and confirm the authorization of its amount, as a worker would."""
+        checkout_id = await self.checkout(as_who=None, captureMethod="manual", **fields)
+        paying = await self.made(f"/checkouts/{checkout_id}/pay")
+        await self.record(paying["attempt"]["id"], Authorized("ch_1"))
+        return checkout_id
+
     async def prove(self, attempt_id: str, reference: str = "ch_1") -> None:
         """Record that an attempt has succeeded."""
+        await self.record(attempt_id, Succeeded(reference))
+
+    async def record(self, attempt_id: str, evidence: Evidence) -> None:
+        """Record evidence about an attempt, as a worker would."""
         proof = RecordEvidence(
             attempt_id=attempt_id,
-            evidence=Succeeded(reference),
+            evidence=evidence,
             cause=Cause.PROVIDER_ANSWER,
             schedule=LookupSchedule(),
             chance=0.5,

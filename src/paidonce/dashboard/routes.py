@@ -9,13 +9,17 @@ from paidonce.dashboard import home, log_in, paths
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
 from paidonce.dashboard.log_in_guard import LogInGuard
-from paidonce.dashboard.payments import export, listing
+from paidonce.dashboard.payments import actions, detail, export, listing
 from paidonce.service import Service
 
 DECLARATIONS: Final[tuple[Declaration, ...]] = (
     home.home,
     listing.list_payments,
     export.export_payments,
+    detail.show_payment,
+    actions.capture_payment,
+    actions.cancel_payment,
+    actions.refund_payment,
     log_in.log_in_page,
     log_in.log_in,
     log_in.second_factor_page,

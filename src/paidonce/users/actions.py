@@ -59,6 +59,11 @@ def load_users_by_email(transaction: Transaction, emails: Sequence[str]) -> list
     return [store.read_user_by_email(transaction, one) for one in emails]
 
 
+def load_users_by_id(transaction: Transaction, requests: Sequence[frozenset[str]]) -> list[dict[str, User]]:
+    """Load users, by their ids, whoever they belong to; those that do not exist are left out."""
+    return [store.read_users(transaction, request) if request else {} for request in requests]
+
+
 class WantedUser(msgspec.Struct, frozen=True):
     """A user, who must belong to the merchant to be found; None: to any merchant or to none."""
 

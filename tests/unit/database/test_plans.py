@@ -26,6 +26,7 @@ from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.external_store import read_by_reference
+from paidonce.payments.history import load_histories
 from paidonce.payments.model import AttemptStatus
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.review import ListAttempts, list_attempts
@@ -49,6 +50,7 @@ from paidonce.search.model import Search, TermRow
 from paidonce.search.store import Step, insert_terms, read_terms
 from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
 from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
+from paidonce.webhook_endpoints.event_deliveries import EventNames, load_deliveries_of_events
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 
@@ -187,6 +189,13 @@ def show_what_waits_for_a_person(transaction: Transaction) -> None:
     after = ProviderWebhook("simulator", "msg_1", None, None, None, "", 1, 1, None, None, None)
     read_given_up(transaction, WebhookResult.FAILED, limit=10, after=after)
     measure_waiting(transaction, [None])
+
+
+def look_at_a_payment(transaction: Transaction) -> None:
+    """Read what the page of a payment shows."""
+    sell(transaction)
+    load_histories(transaction, [TenantScopedId("chk_1", "m", "test")])
+    load_deliveries_of_events(transaction, [EventNames(Tenant("m", "test"), ["evt_1", "evt_2"])])
 
 
 @pytest.fixture
