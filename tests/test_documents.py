@@ -10,7 +10,7 @@ LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def documents() -> list[Path]:
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    return [path for place in ("*.md", "docs/**/*.md", "examples/**/*.md") for path in sorted(ROOT.glob(place))]
 
 
 def anchors(document: Path) -> set[str]:

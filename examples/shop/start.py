@@ -18,34 +18,44 @@ MERCHANT: Final = "example-shop"
 
 
 def main() -> None:
+    """Run both, until one of them ends or Ctrl-C is pressed."""
     folder = Path(os.environ.get("SHOP_FOLDER", HERE / "data"))
     folder.mkdir(exist_ok=True)
     port, shop_port = os.environ.get("PORT", "3000"), os.environ.get("SHOP_PORT", "8000")
     url, shop_url = f"http://localhost:{port}", f"http://localhost:{shop_port}"
-    # Keys make paidonce check who calls. Webhooks go to https URLs only, except where this setting allows others.
-    service = {
-        **os.environ,
-        "PORT": port,
+    service = {**os.environ, "PORT": port, **service_settings(folder)}
+    with running([sys.executable, "-m", "paidonce", "dev"], service) as paidonce:
+        wait_until_ready(paidonce, url)
+        shop = {**os.environ, **shop_settings(folder, service, url, shop_url)}
+        with running([sys.executable, "-m", "uvicorn", *shop_arguments(shop_port)], shop) as server:
+            wait_until_ready(server, shop_url)
+            print(f"\nThe shop is at   {shop_url}\nCtrl-C ends it, and paidonce.\n", flush=True)
+            server.wait()
+
+
+def service_settings(folder: Path) -> dict[str, str]:
+    """Return the settings of paidonce. With API keys it checks who calls; webhooks may go to this machine."""
+    return {
         "DATABASE_URL": f"file:{folder / 'paidonce.db'}",
         "PAIDONCE_AUTH": "keys",
         "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true",
     }
-    with running([sys.executable, "-m", "paidonce", "dev"], service) as paidonce:
-        wait_until_ready(paidonce, url)
-        key, webhook_secret = credentials(folder, service, url, shop_url)
-        shop = {
-            **os.environ,
-            "SHOP_URL": shop_url,
-            "SHOP_DATABASE": str(folder / "shop.db"),
-            "SHOP_API_URL": url,
-            "SHOP_API_KEY": key,
-            "SHOP_WEBHOOK_SECRET": webhook_secret,
-        }
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "--port", shop_port, "shop:app"]
-        with running([*command, "--log-level", "warning"], shop) as server:
-            wait_until_ready(server, shop_url)
-            print(f"\nThe shop is at   {shop_url}\nCtrl-C ends it, and paidonce.\n", flush=True)
-            server.wait()
+
+
+def shop_settings(folder: Path, service: dict[str, str], url: str, shop_url: str) -> dict[str, str]:
+    """Return the settings of the shop. ``service`` is the environment in which paidonce runs."""
+    key, webhook_secret = credentials(folder, service, url, shop_url)
+    return {
+        "SHOP_URL": shop_url,
+        "SHOP_DATABASE": str(folder / "shop.db"),
+        "SHOP_API_URL": url,
+        "SHOP_API_KEY": key,
+        "SHOP_WEBHOOK_SECRET": webhook_secret,
+    }
+
+
+def shop_arguments(port: str) -> list[str]:
+    return ["--app-dir", str(HERE), "--port", port, "--log-level", "warning", "shop:app"]
 
 
 @contextmanager
