@@ -51,6 +51,7 @@ async def an_authorized_checkout(running: InProcessService) -> Mapping[str, str]
 
 LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard": Line(Role.VIEWER),
+    "GET /dashboard/m/{merchant_id}/{mode}": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments/export": Line(Role.VIEWER),
     "GET /dashboard/login": Line(None),

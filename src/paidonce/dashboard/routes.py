@@ -9,11 +9,13 @@ from paidonce.dashboard import home, log_in, paths
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
 from paidonce.dashboard.log_in_guard import LogInGuard
+from paidonce.dashboard.overview import page as overview
 from paidonce.dashboard.payments import actions, detail, export, listing
 from paidonce.service import Service
 
 DECLARATIONS: Final[tuple[Declaration, ...]] = (
     home.home,
+    overview.overview,
     listing.list_payments,
     export.export_payments,
     detail.show_payment,

@@ -1,6 +1,7 @@
 """What is counted, for each merchant, mode, hour, currency and provider."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -51,10 +52,18 @@ class Figures(msgspec.Struct):
 
     def add(self, other: "Figures") -> None:
         """Add other figures of the same currency."""
-        for name in ADDED:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.declines.update(other.declines)
-        self.settle_times.update(other.settle_times)
+        sums = [getattr(other, name) for name in ADDED]
+        self.add_values(sums, other.declines, other.settle_times)
+
+    def add_values(self, sums: Sequence[int], declines: Mapping[str, int], settle_times: Mapping[str, int]) -> None:
+        """Add other figures, whose sums are in the order of ``ADDED``."""
+        for name, value in zip(ADDED, sums, strict=True):
+            if value:
+                setattr(self, name, getattr(self, name) + value)
+        # Counter.update takes twice as long.
+        for mine, others in ((self.declines, declines), (self.settle_times, settle_times)):
+            for key, count in others.items():
+                mine[key] = mine.get(key, 0) + count
 
     @property
     def success_rate(self) -> float | None:

@@ -1,6 +1,6 @@
 """SQL statements for statistics. Each reads an index, and no more rows than its limit or its range of hours has."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -171,21 +171,19 @@ def add_figures(transaction: Transaction, added: Mapping[FiguresKey, Figures]) -
     """Add figures to those that are stored. The cursors of their logs must be locked by this transaction."""
     if not added:
         return
-    stored = {
-        FiguresKey(*row[: len(_KEY)]): figures_of(row[len(_KEY) :])
-        for row in transaction.rows(_FIGURES, {"wanted": encode_rows(added)})
-    }
+    sums = {key: Figures() for key in sorted(added)}
+    for row in transaction.rows(_FIGURES, {"wanted": encode_rows(added)}):
+        add_row(sums[FiguresKey(*row[: len(_KEY)])], row[len(_KEY) :])
     for key, figures in added.items():
-        stored.setdefault(key, Figures()).add(figures)
-    rows = encode_rows(_row(key, stored[key]) for key in sorted(added))
+        sums[key].add(figures)
+    rows = encode_rows(_row(key, figures) for key, figures in sums.items())
     transaction.run(_WRITE_FIGURES, {"rows": rows})
 
 
-def figures_of(values: Sequence[Any]) -> Figures:
-    """Make figures of the columns that follow those of the key."""
-    *added, declines, settle_times = values
-    sums = dict(zip(ADDED, added, strict=True))
-    return Figures(**sums, declines=Counter(_decode(declines)), settle_times=Counter(_decode(settle_times)))
+def add_row(figures: Figures, values: Sequence[Any]) -> None:
+    """Add the columns of a row that follow those of the key."""
+    *sums, declines, settle_times = values
+    figures.add_values(sums, _decode(declines), _decode(settle_times))
 
 
 def _row(key: FiguresKey, figures: Figures) -> dict[str, Any]:
