@@ -22,6 +22,15 @@ def format_time(instant: Instant, locale: str, zone: str = "UTC") -> str:
     return f"{text} {get_timezone_name(moment, 'short', locale=locale)}"
 
 
+def format_precise_time(instant: Instant, locale: str, zone: str = "UTC") -> str:
+    """Write a date and a time of day with seconds, short enough for a table: ``Jan 2, 2026, 3:04:05 AM UTC``."""
+    from babel.dates import format_datetime, get_timezone_name
+
+    moment = _moment(instant, zone)
+    text = format_datetime(moment, "medium", locale=locale)
+    return f"{text} {get_timezone_name(moment, 'short', locale=locale)}"
+
+
 def format_date(instant: Instant, locale: str, zone: str = "UTC") -> str:
     """Write a date: ``January 2, 2026``."""
     from babel.dates import format_date as day_of

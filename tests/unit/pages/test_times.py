@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.clock import parse_instant
-from paidonce.pages.times import format_date, format_time
+from paidonce.pages.times import format_date, format_precise_time, format_time
 
 MOMENT = parse_instant("2026-07-01T22:30:45.678Z")
 
@@ -20,6 +20,10 @@ MOMENT = parse_instant("2026-07-01T22:30:45.678Z")
 )
 def test_a_time_is_written_with_its_zone(locale: str, zone: str, text: str) -> None:
     assert format_time(MOMENT, locale, zone) == text
+
+
+def test_a_precise_time_has_seconds_and_is_short() -> None:
+    assert format_precise_time(MOMENT, "en") == "Jul 1, 2026, 10:30:45\u202fPM UTC"
 
 
 def test_a_date_is_the_one_of_the_zone() -> None:

@@ -50,9 +50,20 @@ async def show_payment(request: DashboardRequest) -> Response:
         "is_cut": len(history.events) > len(events),
         "deliveries": _deliveries(deliveries, events),
         "refresh_seconds": _refresh_seconds(history),
+        "links": _links(request),
         "path": f"{request.tenant_path}/payments/{checkout_id}",
     }
     return request.page("payment.html", values, title=f"Payment of {values['amount']}")
+
+
+def _links(request: DashboardRequest) -> dict[str, str]:
+    """Return where other pages begin that show what is named here, as far as there are such pages."""
+    pages = {"deliveries": "delivery_id", "review": "attempt_id", "accounts": "account_id"}
+    return {
+        name: f"{request.tenant_path}/{name}/"
+        for name, variable in pages.items()
+        if f"{paths.TENANT}/{name}/{{{variable}}}" in request.declared
+    }
 
 
 async def _people(request: DashboardRequest, events: Sequence[Event]) -> dict[str, str]:
@@ -70,7 +81,7 @@ def _facts(checkout: Checkout) -> dict[str, Any]:
         "Refunded": checkout.amount_refunded,
         "Being refunded": checkout.amount_refund_pending,
         "Disputed": checkout.amount_disputed,
-        "Left": max(0, checkout.amount_left - checkout.amount_disputed),
+        "Left to refund": max(0, checkout.amount_left - checkout.amount_disputed),
     }
     return {
         "checkout": checkout,
@@ -78,7 +89,7 @@ def _facts(checkout: Checkout) -> dict[str, Any]:
         "money": [
             (name, amount_text(amount, checkout.currency))
             for name, amount in money.items()
-            if amount or name in ("Captured", "Left")
+            if amount or name in ("Captured", "Left to refund")
         ],
         "metadata": metadata,
         "created": When(checkout.created_at),

@@ -30,8 +30,8 @@ from paidonce.users.model import Role
 
 log = structlog.get_logger()
 
-ROWS_MAX: Final = 100_000  # About 20 MB, which a spreadsheet still opens.
-EXAMINED_STEPS_MAX: Final = 400  # Up to 2,000,000 checkouts: some ten seconds in which others read, too.
+ROWS_MAX: Final = 100_000  # About 20 MB, which a spreadsheet opens. It takes three seconds.
+STEPS_MAX: Final = 500  # So up to 2,500,000 checkouts are examined: some ten seconds in which others read, too.
 STEP_ROWS: Final = 200  # Of one step. They are read and written within a few milliseconds.
 STUCK_SECONDS: Final = 30.0  # For a client that takes nothing.
 # Excel reads UTF-8 only where it begins with this mark. LibreOffice, Numbers and Google Sheets leave it out.
@@ -118,7 +118,7 @@ async def write_csv(reader: Batcher, wanted: Search, rate_limit: RateLimitState)
     """Yield the lines of what a search finds, some at a time. Where it ends early, the last line says so."""
     yield BYTE_ORDER_MARK + _lines([HEADER])
     rows = 0
-    for _ in range(EXAMINED_STEPS_MAX):
+    for _ in range(STEPS_MAX):
         try:
             found = await _step(reader, wanted, rate_limit)
         except PaidonceError as error:

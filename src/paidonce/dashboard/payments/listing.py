@@ -7,11 +7,10 @@ from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.checkouts.model import Checkout, CheckoutStatus
-from paidonce.clock import format_instant
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
 from paidonce.dashboard.payments.filters import PaymentFilter
-from paidonce.dashboard.payments.texts import When, amount_text, in_words
+from paidonce.dashboard.payments.texts import When, amount_text, in_words, shortened
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import InvalidRequest
 from paidonce.search.finding import find_checkouts
@@ -70,11 +69,10 @@ def _row(checkout: Checkout, path: str) -> dict[str, Any]:
     return {
         "href": f"{path}/{checkout.id}",
         "created": When(checkout.created_at),
-        "created_at": format_instant(checkout.created_at),
         "amount": amount_text(checkout.amount, checkout.currency),
         "status": checkout.status,
         "refunded": _refunded(checkout),
-        "description": checkout.description or "",
+        "description": shortened(checkout.description or ""),
         "provider": checkout.attempt.provider if checkout.attempt else "",
     }
 

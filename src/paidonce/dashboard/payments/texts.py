@@ -6,9 +6,10 @@ from paidonce.clock import Instant, format_instant
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.money import Money
 from paidonce.pages.amounts import UnreadableAmount, format_amount, format_plain_amount, parse_amount
-from paidonce.pages.times import format_time
+from paidonce.pages.times import format_precise_time
 
 LOCALE: Final = "en"  # The dashboard is written in English.
+SHORT_MAX: Final = 80  # Characters of a text in a table.
 
 
 def amount_text(amount: int, currency: str) -> str:
@@ -33,10 +34,15 @@ class When:
     """A time: ``text`` is for people, ``precise`` for machines and for who looks closely."""
 
     def __init__(self, instant: Instant) -> None:
-        self.text = format_time(instant, LOCALE)
+        self.text = format_precise_time(instant, LOCALE)
         self.precise = format_instant(instant)
 
 
 def in_words(name: str) -> str:
     """Write the name of a status or a kind as words: ``NEEDS_REVIEW`` is ``needs review``."""
     return name.replace("_", " ").lower()
+
+
+def shortened(text: str) -> str:
+    """Shorten a text for a table."""
+    return text if len(text) <= SHORT_MAX else f"{text[: SHORT_MAX - 1].rstrip()}…"

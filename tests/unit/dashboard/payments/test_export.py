@@ -81,7 +81,7 @@ async def test_an_export_that_ends_early_says_so_in_its_last_line(
         rows = await exported(viewer, payments)
     assert len(rows) == 4
     assert rows[-1][0] == "This export is incomplete: it ends after 2 payments."
-    with patch.object(export, "EXAMINED_STEPS_MAX", 1), patch.object(finding, "STEPS", (1,)):
+    with patch.object(export, "STEPS_MAX", 1), patch.object(finding, "STEPS", (1,)):
         rows = await exported(viewer, payments, currency="EUR")
     assert "incomplete" in rows[-1][0]
 

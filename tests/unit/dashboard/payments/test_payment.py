@@ -34,7 +34,7 @@ async def test_the_money_of_a_payment_is_told_with_what_is_left(
     await inside.prove(done["id"])
     await inside.made(f"/checkouts/{checkout_id}/refunds", {"amount": 200})
     text = text_of(await shown(viewer, payments, checkout_id))
-    for part in ("Amount €10.00", "Captured €10.00", "Refunded €3.00", "Being refunded €2.00", "Left €5.00"):
+    for part in ("Amount €10.00", "Captured €10.00", "Refunded €3.00", "Being refunded €2.00", "Left to refund €5.00"):
         assert part in text
 
 

@@ -21,7 +21,7 @@ async def refunds(inside: InProcessService, checkout_id: str) -> list[int]:
 
 def steps(page: str) -> dict[str, str]:
     """What can be done, each with the reason why not; empty where it can."""
-    possible = dict.fromkeys(re.findall(r"<summary>(.+?)…</summary>", page), "")
+    possible = dict.fromkeys(re.findall(r"<summary[^>]*>(.+?)…</summary>", page), "")
     disabled = re.findall(r"<button[^>]* disabled[^>]*>(.+?)</button>\s*<span[^>]*>(.+?)</span>", page)
     return possible | dict(disabled)
 
@@ -57,7 +57,7 @@ async def test_an_amount_that_cannot_be_refunded_is_shown_again_and_nothing_happ
     assert response.status_code in (409, 422)
     assert f'value="{typed}"' in response.text
     assert 'value="returned"' in response.text
-    assert "<details open>" in response.text
+    assert " open>" in response.text
     assert 'class="error"' in response.text
     assert await refunds(inside, checkout_id) == []
 
