@@ -25,7 +25,7 @@ class SearchParameters(TenantFields, frozen=True, kw_only=True):
                 pattern=r"^[^\x00]*$",
                 description="The id of a checkout, an attempt or a refund, an idempotency key, or a provider's "
                 "reference; otherwise words, numbers and e-mail addresses of the description and of the values of the "
-                "metadata, at most ten, all of which must be there.",
+                "metadata, all of which must be there. Of more than ten, the first ten count.",
             ),
         ]
         | None

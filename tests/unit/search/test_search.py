@@ -104,15 +104,15 @@ async def test_a_filter_finds_what_fulfils_it(inside: InProcessService, name: st
     assert await found(inside, **{name: value}) == [wanted]
 
 
-async def test_a_time_of_creation_jumps_to_its_place(inside: InProcessService) -> None:
-    hour_ms = 3_600_000
+@pytest.mark.parametrize("apart_ms", [1000, 3_600_000])
+async def test_a_time_of_creation_is_found_at_its_place_and_exactly(inside: InProcessService, apart_ms: int) -> None:
     first = await inside.checkout()
     began = inside.clock.now
-    inside.clock.now = began + hour_ms
+    inside.clock.now = began + apart_ms
     later = ids.lowest_id(ids.CHECKOUT, inside.clock.now)
     with patch("paidonce.checkouts.http.ids.new_id", lambda _prefix: later):
         second = await inside.checkout()
-    between = format_instant(began + hour_ms // 2)
+    between = format_instant(began + apart_ms // 2)
     assert await found(inside, createdAfter=between) == [second]
     assert await found(inside, createdBefore=between) == [first]
     assert await found(inside, createdAfter=between, createdBefore=between) == []
