@@ -53,12 +53,12 @@ def _page(wanted: Search, named: Sequence[Checkout], found: Sequence[Checkout], 
 
 
 async def _find_simulated(reader: Batcher, wanted: Search) -> list[Checkout]:
-    """Find the checkout with a charge of the simulator, whose references have no index.
+    """Find the checkout with a charge or a capture of the simulator, whose references have no index.
 
-    Such a reference begins with the time of the charge, so the checkouts that were created just before it are examined.
+    Such a reference begins with its time, so the checkouts that were created just before it are examined.
     """
     text = wanted.text or ""
-    if re.fullmatch(ids.pattern(ids.CHARGE), text) is None:
+    if not any(re.fullmatch(ids.pattern(prefix), text) for prefix in (ids.CHARGE, ids.CHANGE)):
         return []
     before = ids.lowest_id(ids.CHECKOUT, ids.milliseconds_of(text) + 1)
     step = Step(replace(wanted, reference=text, limit=1), before, STEPS[-1])

@@ -86,7 +86,7 @@ def _is_tenants(table: Any, tenant: Tenant) -> list[ColumnElement[bool]]:  # noq
 
 
 def _filters(wanted: Search) -> list[ColumnElement[bool]]:
-    return [
+    filters = [
         comparison(column, value)
         for column, comparison, value in (
             (checkout.c.status, operator.eq, wanted.status),
@@ -95,10 +95,14 @@ def _filters(wanted: Search) -> list[ColumnElement[bool]]:
             (checkout.c.created_at, operator.gt, wanted.created_after),
             (checkout.c.created_at, operator.lt, wanted.created_before),
             (attempt.c.provider, operator.eq, wanted.provider),
-            (attempt.c.provider_reference, operator.eq, wanted.reference),
         )
         if value is not None
     ]
+    if wanted.reference is not None:  # A capture has its own reference, and that of the charge.
+        filters.append(
+            (attempt.c.provider_reference == wanted.reference) | (attempt.c.charge_reference == wanted.reference)
+        )
+    return filters
 
 
 def _has_term(tenant: Tenant, term: str) -> ColumnElement[bool]:

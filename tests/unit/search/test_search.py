@@ -8,6 +8,7 @@ import pytest
 from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.merchants.model import Mode, Tenant
+from paidonce.providers.base import Authorized
 from paidonce.search import finding
 from paidonce.statistics import actions
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts
@@ -40,6 +41,11 @@ async def indexed(inside: InProcessService, **fields: Any) -> str:  # noqa: ANN4
 async def index(inside: InProcessService) -> None:
     """Write the terms of all checkouts, as the worker would."""
     await inside.service.rollup.catch_up()
+
+
+def terms(inside: InProcessService) -> list[str]:
+    """The terms of all checkouts of the merchant."""
+    return [term for merchant_id, _, term, _ in inside.rows()["search_term"] if merchant_id == inside.merchant_id]
 
 
 async def test_a_checkout_is_found_by_its_id_and_by_its_idempotency_key(inside: InProcessService) -> None:
@@ -170,6 +176,19 @@ async def test_a_payment_with_the_simulator_is_found_by_its_reference(inside: In
     assert await found(inside, query=reference[:-1] + ("0" if reference[-1] != "0" else "1")) == []
 
 
+async def test_a_capture_with_the_simulator_is_found_by_its_reference_and_by_that_of_the_authorization(
+    inside: InProcessService,
+) -> None:
+    wanted = await inside.checkout(captureMethod="manual")
+    paying = await inside.made(f"/checkouts/{wanted}/pay")
+    authorized = "ch_" + paying["attempt"]["id"].removeprefix("att_")
+    await inside.record(paying["attempt"]["id"], Authorized(authorized))
+    capturing = await inside.made(f"/checkouts/{wanted}/capture")
+    captured = "cg_" + capturing["attempt"]["id"].removeprefix("att_")
+    await inside.prove(capturing["attempt"]["id"], captured)
+    assert [await found(inside, query=one) for one in (authorized, captured)] == [[wanted], [wanted]]
+
+
 async def test_an_operator_names_the_merchant_that_is_searched(inside: InProcessService) -> None:
     wanted = await inside.checkout()
     unnamed = await inside.get("/checkouts/search", as_who=inside.operator_key)
@@ -182,12 +201,12 @@ async def test_terms_are_written_in_small_steps_however_many_checkouts_were_crea
     with patch.object(actions, "TERMS_MAX", 1):
         await index(inside)
     assert await found(inside, query="blue shirt") == made[::-1]
-    assert len(inside.rows()["search_term"]) == 4 * 4
+    assert len(terms(inside)) == 4 * 4
 
 
 async def test_a_checkout_without_texts_has_no_terms(inside: InProcessService) -> None:
     await indexed(inside)
-    assert inside.rows()["search_term"] == []
+    assert terms(inside) == []
 
 
 async def test_terms_are_written_once_although_two_processes_read_the_same_events(inside: InProcessService) -> None:
@@ -195,4 +214,4 @@ async def test_terms_are_written_once_although_two_processes_read_the_same_event
     request = CountLogs([Tenant(inside.merchant_id, "test")], 100)
     [[first], [second]] = [await inside.service.reader.submit(count_logs, request) for _ in range(2)]
     assert [await inside.service.writer.submit(store_counts, one) for one in (first, second)] == [True, False]
-    assert [row[2] for row in inside.rows()["search_term"]] == ["blue"]
+    assert terms(inside) == ["blue"]
