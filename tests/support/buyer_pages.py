@@ -54,9 +54,9 @@ class BuyerPagesShop:
         """Open the page, and press its button."""
         return await self.post(checkout, await self.form(checkout) | chosen)
 
-    async def until_begun(self, checkout: Json) -> None:
+    async def until_begun(self, checkout: Json, *, after: str = "PENDING") -> None:
         """Wait until a payment is under way."""
-        while (await self.now(checkout))["status"] == "PENDING":  # noqa: ASYNC110 - the test has no event for it
+        while (await self.now(checkout))["status"] == after:  # noqa: ASYNC110 - the test has no event for it
             await asyncio.sleep(0)
 
     async def prove(self, checkout: Json, evidence: Evidence) -> None:

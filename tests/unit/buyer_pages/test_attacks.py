@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from paidonce import ids
+from paidonce.buyer_pages.state import is_web_address
 from paidonce.checkouts.page_tokens import PageTokens
 from paidonce.encryption import KEY_BYTES, Keyring
 from paidonce.ids import secret_bytes
@@ -137,7 +138,8 @@ async def test_no_parameter_decides_where_a_buyer_is_led(shop: BuyerPagesShop) -
 
 
 async def test_a_url_that_is_no_web_address_is_never_led_to(shop: BuyerPagesShop) -> None:
-    for url in ("javascript:alert(1)", "data:text/html,x", "//evil.example", "https:evil", "/pay"):
+    for url in ("javascript:alert(1)", "data:text/html,x", "//evil.example", "/pay", "https+evil://x"):
+        assert not is_web_address(url)
         body = {"amount": 1, "currency": "USD", "idempotencyKey": "k", "cancelUrl": url}
         assert (await shop.running.post("/checkouts", body)).status_code == 400
 

@@ -94,7 +94,8 @@ async def test_a_buyer_who_must_act_is_sent_to_the_providers_page_as_often_as_th
     pressing = asyncio.create_task(shop.post(checkout, form))
     await shop.until_begun(checkout)
     await shop.prove(checkout, AWAITS_BUYER)
-    for answer in (await pressing, await shop.post(checkout, form)):
+    other_way = await shop.post(checkout, form | {"method": "tok_success"})  # From the same form: it joins.
+    for answer in (await pressing, await shop.post(checkout, form), other_way):
         assert (answer.status_code, answer.headers["location"]) == (303, PROVIDER_PAGE)
     page = await shop.page(checkout)
     assert title_of(page) == "Your payment is not complete"
@@ -118,6 +119,29 @@ async def test_a_buyer_may_pay_in_another_way_once_the_session_is_closed(shop: B
     assert await shop.attempts(checkout) == 1
     await shop.pay(checkout)
     assert await shop.attempts(checkout) == 2
+
+
+async def test_the_wish_to_pay_in_another_way_concerns_the_attempt_that_was_shown(shop: BuyerPagesShop) -> None:
+    checkout = await shop.checkout()
+    await shop.pay(checkout)
+    await shop.prove(checkout, DECLINED)
+    pressing = asyncio.create_task(shop.pay(checkout, method="tok_redirect"))
+    await shop.until_begun(checkout, after="FAILED")
+    await shop.prove(checkout, AWAITS_BUYER)
+    await pressing
+    await shop.post(checkout, {"attempt": "1", "replace": "1"})
+    assert PROVIDER_PAGE.replace("&", "&amp;") in await shop.page(checkout)
+    await shop.post(checkout, {"attempt": "2", "replace": "1"})
+    assert title_of(await shop.page(checkout)) == "Your payment is being confirmed"
+
+
+async def test_the_url_begins_as_the_setting_says_or_else_as_the_client_reached_the_service(
+    migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    body = {"amount": 1000, "currency": "USD", "idempotencyKey": "k"}
+    for public_url, begins in (("", "http://paidonce/pay/"), ("https://pay.example/x/", "https://pay.example/x/pay/")):
+        async with open_in_process_service(migrated_sqlite_url, str(tmp_path), public_url=public_url) as running:
+            assert (await running.made("/checkouts", body))["url"].startswith(begins)
 
 
 async def test_an_unknown_outcome_is_told_as_what_it_is(shop: BuyerPagesShop) -> None:
