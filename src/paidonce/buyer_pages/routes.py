@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce.buyer_pages.methods import Method, methods_for
 from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
 from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream, Pace
-from paidonce.buyer_pages.view import PATH, TEMPLATES, page_path, plain_headers, show
+from paidonce.buyer_pages.view import PATH, TEMPLATES, OpenedPage, page_path, plain_headers, show
 from paidonce.checkouts.http import load_checkout
 from paidonce.checkouts.model import Checkout
 from paidonce.errors import CheckoutNotFound, PaidonceError
@@ -22,7 +22,7 @@ from paidonce.events.model import Origin
 from paidonce.events.streaming import respond_to_head
 from paidonce.http.context import context_of
 from paidonce.http.request import new_return_url
-from paidonce.merchants.model import Mode, TenantScopedId
+from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.pages.errors import Endpoint, with_error_pages
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.sessions import ReplaceSession, replace_sessions
@@ -56,17 +56,18 @@ class BuyerPages:
 
     async def look(self, request: Request) -> Response:
         """Show a checkout as it stands."""
-        token, checkout = await self._checkout(request)
+        opened = await self._opened(request)
         now = self._service.clock()
-        methods = await self._methods(checkout) if state_of(checkout, now) is BuyerState.PAYABLE else ()
-        return show(request, token, checkout, methods, now)
+        is_payable = state_of(opened.checkout, now) is BuyerState.PAYABLE
+        methods = await self._methods(opened.checkout) if is_payable else ()
+        return show(request, opened, methods, now)
 
     async def pay(self, request: Request) -> Response:
         """Start a payment, or join the one that is under way, and send the buyer on.
 
         A form that was shown before the newest attempt starts nothing: its buyer is shown what has happened since.
         """
-        token, checkout = await self._checkout(request)
+        token, checkout, _ = await self._opened(request)
         if is_from_another_site(request):
             values = {"page_url": page_path(request, token)}
             return TEMPLATES.respond(request, "refused.html", values, status=403, headers=plain_headers())
@@ -92,7 +93,7 @@ class BuyerPages:
 
     async def follow(self, request: Request) -> ASGIApp:
         """Tell a page that waits when it is out of date."""
-        _, checkout = await self._checkout(request)
+        _, checkout, _ = await self._opened(request)
         if request.method == "HEAD":
             return respond_to_head
         shown = request.query_params.get("shown", "")
@@ -110,13 +111,19 @@ class BuyerPages:
 
         return send_counted
 
-    async def _checkout(self, request: Request) -> tuple[str, Checkout]:
-        """Return the token of a request and its checkout; raises CheckoutNotFound, for every token alike."""
+    async def _opened(self, request: Request) -> OpenedPage:
+        """Return what a request opens; raises CheckoutNotFound, for every token alike, also where the merchant has
+        switched pages off.
+        """
         token = request.path_params["token"]
         checkout_id = self._service.page_tokens.checkout_id_of(token)
         if checkout_id is None:
             raise CheckoutNotFound
-        return token, await self._load(checkout_id)
+        checkout = await self._load(checkout_id)
+        profile = await self._service.profiles.find(Tenant(checkout.merchant_id, checkout.mode))
+        if not profile.checkout_page:
+            raise CheckoutNotFound
+        return OpenedPage(token, checkout, profile)
 
     async def _load(self, checkout_id: str) -> Checkout:
         return await load_checkout(self._service, TenantScopedId(checkout_id, None))

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from paidonce.pages.amounts import format_amount
 from paidonce.pages.headers import page_headers
 from paidonce.pages.languages import ENGLISH, Language, negotiate_language
 from paidonce.pages.templates import Templates
+from paidonce.profiles.model import Profile
 
 TEMPLATES: Final = Templates("paidonce.buyer_pages")
 PATH: Final = "/pay"
@@ -31,12 +32,23 @@ REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
 REFRESH_SECONDS_MAX: Final = 30
 
 
-def show(request: Request, token: str, checkout: Checkout, methods: Sequence[Method], now: Instant) -> Response:
+class OpenedPage(NamedTuple):
+    """What a request opens: the token of the page, its checkout, and the profile of the merchant."""
+
+    token: str
+    checkout: Checkout
+    profile: Profile
+
+
+def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: Instant) -> Response:
     """Respond with the page of a checkout as it stands. ``methods`` matter where it can be paid."""
+    token, checkout, profile = opened
     state = state_of(checkout, now)
     language = negotiate_language(None, request.headers.get("accept-language"))
     values = (
-        values_of(checkout, state, now, language) | _links(request, token, checkout, state, now) | {"methods": methods}
+        values_of(checkout, state, now, language)
+        | _links(request, token, checkout, state, now)
+        | {"methods": methods, "shop_name": profile.shown_name}
     )
     return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers())
 
@@ -57,7 +69,6 @@ def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Lan
         "language": ENGLISH.tag,
         "locale": language.locale,
         "style": style(),
-        "shop_name": checkout.merchant_id,
         "description": checkout.description,
         "amount": format_amount(Money(checkout.amount, checkout.currency), language.locale),
         "is_test": checkout.mode == Mode.TEST,

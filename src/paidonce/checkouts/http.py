@@ -1,6 +1,6 @@
 """The calls about checkouts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -83,7 +83,7 @@ async def create_checkout(request: ApiRequest, body: CreateCheckoutBody) -> Resp
     headers = {"Location": f"/checkouts/{outcome.checkout.id}"}
     if not isinstance(outcome, Created):
         headers["Idempotent-Replayed"] = "true"
-    return json_response(show_checkout(request, outcome.checkout), 201, headers)
+    return json_response(await show_checkout(request, outcome.checkout), 201, headers)
 
 
 @get(
@@ -101,7 +101,7 @@ async def get_checkouts(request: ApiRequest, parameters: ListCheckoutsParameters
     tenant = request.tenant_filter(parameters)
     await request.require_merchant(tenant.merchant_id)
     page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, tenant))
-    return json_response(CheckoutPage([show_checkout(request, checkout) for checkout in page], has_more))
+    return json_response(CheckoutPage(await show_checkouts(request, page), has_more))
 
 
 @get(
@@ -140,9 +140,28 @@ async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:
     return await service.reader.submit(load_checkouts, checkout)
 
 
-def show_checkout(request: ApiRequest, checkout: Checkout) -> CheckoutResponse:
+async def show_checkout(request: ApiRequest, checkout: Checkout) -> CheckoutResponse:
     """Show a checkout, with the URL of its page as this client reaches it."""
-    return checkout_response(checkout, request.checkout_url(checkout.id))
+    path = await checkout_page_path(request.service, checkout)
+    return checkout_response(checkout, None if path is None else request.absolute_url(path))
+
+
+async def show_checkouts(request: ApiRequest, checkouts: Iterable[Checkout]) -> list[CheckoutResponse]:
+    """Show several checkouts."""
+    return [await show_checkout(request, checkout) for checkout in checkouts]
+
+
+async def checkout_page_path(service: Service, checkout: Checkout) -> str | None:
+    """Return the path of the page on which a buyer can pay; None where pages are switched off, for all or for the
+    merchant.
+    """
+    token = service.page_tokens.token_of(checkout.id)
+    if token is None:
+        return None
+    switch = service.profiles.page_switch
+    if not switch.all_are_on and not await switch.is_on(Tenant(checkout.merchant_id, checkout.mode)):
+        return None
+    return f"/pay/{token}"
 
 
 async def checkout_tenant(request: ApiRequest, _body: Fields) -> Tenant:
@@ -164,7 +183,7 @@ async def respond_when_settled(
     if seconds:
         if checkout.awaits_provider:
             if not count_wait(request.context):
-                return json_response(show_checkout(request, checkout), status, headers)
+                return json_response(await show_checkout(request, checkout), status, headers)
             waiting = service.settlement_waiters.settled(
                 checkout,
                 lambda: load_checkout(service, id_of(checkout)),
@@ -174,7 +193,7 @@ async def respond_when_settled(
             )
             checkout = await wait_while_key_is_valid(request, waiting)
         headers["Preference-Applied"] = f"wait={seconds}"
-    return json_response(show_checkout(request, checkout), status, headers)
+    return json_response(await show_checkout(request, checkout), status, headers)
 
 
 def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, tenant: Tenant) -> NewCheckout:

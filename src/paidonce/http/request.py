@@ -62,10 +62,9 @@ class ApiRequest:
         """Make a URL, which nobody can guess, to which a provider sends a buyer back."""
         return new_return_url(self.http, self.service)
 
-    def checkout_url(self, checkout_id: str) -> str | None:
-        """Return the URL at which the buyer of a checkout can pay; None where there is no such page."""
-        token = self.service.page_tokens.token_of(checkout_id)
-        return None if token is None else f"{public_url(self.http, self.service)}/pay/{token}"
+    def absolute_url(self, path: str) -> str:
+        """Return the URL of a path of this service, as buyers reach it."""
+        return f"{public_url(self.http, self.service)}{path}"
 
     def scoped_id(self, resource_id: str) -> TenantScopedId:
         """Name a resource for this caller alone, as in ``resource``."""

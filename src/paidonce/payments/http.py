@@ -171,11 +171,11 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
 
     async def respond(outcome: Started | Repeated) -> Response:
         is_canceled = outcome.checkout.status == CheckoutStatus.CANCELED
-        return _respond_to_cancel(show_checkout(request, outcome.checkout), 200 if is_canceled else 202)
+        return _respond_to_cancel(await show_checkout(request, outcome.checkout), 200 if is_canceled else 202)
 
     async def respond_again(repeat: Repeat) -> Response:
         checkout = await load_checkout(request.service, request.resource)
-        return _respond_to_cancel(show_checkout(request, checkout), repeat.record.status or 200)
+        return _respond_to_cancel(await show_checkout(request, checkout), repeat.record.status or 200)
 
     return Command(
         action=start_cancels,

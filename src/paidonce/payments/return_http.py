@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
-from paidonce.checkouts.http import load_checkout
+from paidonce.checkouts.http import checkout_page_path, load_checkout
 from paidonce.checkouts.model import PAYABLE, Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
@@ -56,13 +56,13 @@ async def return_from_provider(request: ApiRequest) -> Response:
         seconds=WAIT_SECONDS,
         until=lambda now: now.status != CheckoutStatus.PROCESSING or _has_been_looked_up(before, now),
     )
-    token = service.page_tokens.token_of(checkout.id)
+    page_path = await checkout_page_path(service, checkout)
     url = checkout.success_url if checkout.status in PAID else checkout.cancel_url
-    may_be_paid = checkout.status == CheckoutStatus.PROCESSING or (checkout.status in PAYABLE and token is not None)
+    may_be_paid = checkout.status == CheckoutStatus.PROCESSING or (checkout.status in PAYABLE and page_path is not None)
     if may_be_paid or url is None:
-        if token is None:
+        if page_path is None:
             return _page(request, checkout)
-        url = f"/pay/{token}"
+        url = page_path
     return RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 
 

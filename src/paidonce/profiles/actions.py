@@ -87,6 +87,11 @@ def _default(tenant: Tenant) -> Profile:
     return Profile(merchant_id=tenant.merchant_id, mode=tenant.mode)
 
 
+def list_without_page(transaction: Transaction, limits: Sequence[int]) -> list[list[Tenant]]:
+    """List merchants, with the mode, whose checkouts have no pages: at most ``limit`` for each request."""
+    return [store.read_without_page(transaction, limit) for limit in limits]
+
+
 class LogoFile(msgspec.Struct, frozen=True):
     """A logo as it is served: its bytes in base64, and their media type."""
 

@@ -11,6 +11,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.merchants.model import Tenant
 from paidonce.profiles.actions import load_profiles
 from paidonce.profiles.model import Profile
+from paidonce.profiles.page_switch import PageSwitch
 
 AGE_SECONDS_MAX: Final = 5.0  # As for API keys and for provider accounts.
 PROFILES_MAX: Final = 10_000  # A few MB. The one that was read first makes room for another.
@@ -30,6 +31,7 @@ class ProfileCache:
         self._entries: dict[Tenant, _Entry] = {}
         self._reads: dict[Tenant, asyncio.Task[Profile]] = {}
         self._invalidated_at = float("-inf")
+        self.page_switch = PageSwitch(reader, self.find, monotonic=monotonic, age_seconds=AGE_SECONDS_MAX)
 
     async def find(self, tenant: Tenant) -> Profile:
         """Return a merchant's profile in a mode; raises DatabaseUnavailable or Overloaded where it cannot be read."""
@@ -47,6 +49,7 @@ class ProfileCache:
         self._invalidated_at = self._monotonic()
         self._entries.clear()
         self._reads.clear()
+        self.page_switch.invalidate()
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -54,6 +57,7 @@ class ProfileCache:
         for read in reads:
             read.cancel()
         await asyncio.gather(*reads, return_exceptions=True)
+        await self.page_switch.stop()
 
     def _forget(self, tenant: Tenant, ended: "asyncio.Task[Profile]") -> None:
         if self._reads.get(tenant) is ended:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, bindparam, case, func, select
+from sqlalchemy import Select, bindparam, case, func, select, text
 from sqlalchemy.sql.dml import ReturningInsert
 
-from paidonce.database.schema import merchant_profile
+from paidonce.database.schema import WITHOUT_PAGE, merchant_profile
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
@@ -52,6 +52,9 @@ def _write(dialect: str) -> ReturningInsert[Any]:
 
 
 _PROFILES: Final = Statement(_profiles)
+_WITHOUT_PAGE: Final = (
+    select(merchant_profile.c.merchant_id, merchant_profile.c.mode).where(text(WITHOUT_PAGE)).limit(bindparam("limit"))
+)
 _WRITE: Final = Statement(_write)
 _LOGO: Final = (
     select(merchant_profile.c.logo, merchant_profile.c.logo_type)
@@ -94,3 +97,8 @@ def _profile(row: Sequence[Any]) -> Profile:
     digest, *rest = (values.pop(name) for name in ("logo_digest", "logo_type", "logo_width", "logo_height"))
     checkout_page = bool(values.pop("checkout_page"))
     return Profile(logo=None if digest is None else Logo(digest, *rest), checkout_page=checkout_page, **values)
+
+
+def read_without_page(transaction: Transaction, limit: int) -> list[Tenant]:
+    """Read at most ``limit`` merchants, with the mode, that have switched the pages of their checkouts off."""
+    return [Tenant(*row) for row in transaction.rows(_WITHOUT_PAGE, {"limit": limit})]

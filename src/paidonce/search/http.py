@@ -1,10 +1,8 @@
 """The call that searches for checkouts."""
 
-from functools import partial
-
 from starlette.responses import Response
 
-from paidonce.checkouts.http import show_checkout
+from paidonce.checkouts.http import show_checkouts
 from paidonce.clock import parse_instant
 from paidonce.errors import MerchantNotFound, WrongMerchant, WrongMode
 from paidonce.http.operation import ResponseSpec, get
@@ -33,7 +31,7 @@ async def search_checkouts(request: ApiRequest, parameters: SearchParameters) ->
     tenant = request.tenant(parameters)
     await request.require_merchant(tenant.merchant_id)
     page = await find_checkouts(request.service.reader, _search(parameters, tenant))
-    return json_response(search_response(page, partial(show_checkout, request)))
+    return json_response(search_response(page, await show_checkouts(request, page.checkouts)))
 
 
 def _search(parameters: SearchParameters, tenant: Tenant) -> Search:

@@ -1,12 +1,10 @@
 """What the search reads and responds with."""
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.schemas import CheckoutResponse, check_currency
 from paidonce.http.formats import Amount, CheckoutId, Limit, Time, check_instant, whole
 from paidonce.http.tenancy import TenantFields
@@ -56,6 +54,6 @@ class SearchResponse(msgspec.Struct, frozen=True, rename="camel"):
     searched_up_to: str | None
 
 
-def search_response(page: SearchPage, show: Callable[[Checkout], CheckoutResponse]) -> SearchResponse:
-    """Show what a search found. ``show`` shows one checkout."""
-    return SearchResponse([show(one) for one in page.checkouts], page.searched_up_to is not None, page.searched_up_to)
+def search_response(page: SearchPage, shown: list[CheckoutResponse]) -> SearchResponse:
+    """Show what a search found. ``shown`` are its checkouts."""
+    return SearchResponse(shown, page.searched_up_to is not None, page.searched_up_to)

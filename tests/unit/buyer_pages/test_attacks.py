@@ -11,6 +11,7 @@ from paidonce.buyer_pages.state import is_web_address
 from paidonce.checkouts.page_tokens import PageTokens
 from paidonce.encryption import KEY_BYTES, Keyring
 from paidonce.ids import secret_bytes
+from paidonce.merchants.model import Mode
 from tests.support.buyer_pages import BuyerPagesShop
 from tests.support.in_process_service import open_in_process_service
 
@@ -178,3 +179,25 @@ async def test_where_pages_are_switched_off_there_is_no_url_and_no_page(
         assert (await shop.http.get(checkout["url"])).status_code == 404
         assert (await shop.post(checkout, {"attempt": "0", "method": "tok_success"})).status_code == 404
         assert (await shop.now(checkout))["status"] == "PENDING"
+
+
+async def test_a_merchant_may_switch_pages_off_in_one_mode(migrated_database_url: str, tmp_path: Path) -> None:
+    async with open_in_process_service(migrated_database_url, str(tmp_path)) as running:
+        shop = BuyerPagesShop(running)
+        live_key = (await running.issued(running.merchant_id, mode=Mode.LIVE)).secret
+        checkout = await shop.checkout()
+        for is_on in (False, True):
+            answer = await running.http.patch(
+                "/profile",
+                json={"checkoutPage": is_on},
+                headers={"Authorization": f"Bearer {running.merchant_key}"},
+            )
+            assert answer.status_code == 200, answer.text
+            assert ((await shop.now(checkout))["url"] is not None) == is_on
+            assert (await shop.http.get(checkout["url"])).status_code == (200 if is_on else 404)
+            form = {"attempt": "9", "method": "tok_success"}
+            assert (await shop.post(checkout, form)).status_code == (303 if is_on else 404)
+            live = await running.made(
+                "/checkouts", {"amount": 1, "currency": "USD", "idempotencyKey": f"live {is_on}"}, as_who=live_key
+            )
+            assert live["url"] is not None

@@ -12,7 +12,7 @@ from paidonce.database.schema.base import Id, metadata
 from paidonce.database.schema.checkouts import EXPIRING, checkout
 from paidonce.database.schema.events import event
 from paidonce.database.schema.idempotency import idempotency_key
-from paidonce.database.schema.merchants import api_key, merchant, merchant_profile
+from paidonce.database.schema.merchants import WITHOUT_PAGE, api_key, merchant, merchant_profile
 from paidonce.database.schema.payments import (
     ACCEPTED_ONLY,
     AWAITING_PROOF,
@@ -40,6 +40,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "UNPROVEN",
     "USABLE_ACCOUNT",
+    "WITHOUT_PAGE",
     "Id",
     "api_key",
     "attempt",

@@ -1,5 +1,7 @@
 """Merchants and their API keys."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -52,6 +54,9 @@ api_key = Table(
     sqlite_with_rowid=False,
 )
 
+# The condition of a partial index, which statements repeat.
+WITHOUT_PAGE: Final = "checkout_page = 0"
+
 merchant_profile = Table(
     "merchant_profile",
     metadata,
@@ -76,5 +81,6 @@ merchant_profile = Table(
         name="merchant_profile_logo_is_whole",
     ),
     partial_index("merchant_profile_by_logo", "logo_digest", where="logo_digest IS NOT NULL"),
+    partial_index("merchant_profile_without_page", "merchant_id", "mode", where=WITHOUT_PAGE),
     sqlite_with_rowid=False,
 )

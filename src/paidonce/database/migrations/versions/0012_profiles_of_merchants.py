@@ -9,6 +9,7 @@ down_revision = "0011"
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 WITH_LOGO = "logo_digest IS NOT NULL"
+WITHOUT_PAGE = "checkout_page = 0"
 
 
 def upgrade() -> None:
@@ -48,4 +49,11 @@ def upgrade() -> None:
         ["logo_digest"],
         sqlite_where=sa.text(WITH_LOGO),
         postgresql_where=sa.text(WITH_LOGO),
+    )
+    op.create_index(
+        "merchant_profile_without_page",
+        "merchant_profile",
+        ["merchant_id", "mode"],
+        sqlite_where=sa.text(WITHOUT_PAGE),
+        postgresql_where=sa.text(WITHOUT_PAGE),
     )
