@@ -142,8 +142,11 @@ async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:
 
 async def show_checkout(request: ApiRequest, checkout: Checkout) -> CheckoutResponse:
     """Show a checkout, with the URL of its page as this client reaches it."""
-    path = await checkout_page_path(request.service, checkout)
-    return checkout_response(checkout, None if path is None else request.absolute_url(path))
+    token = request.service.page_tokens.token_of(checkout.id)
+    has_page = token is not None and (
+        request.service.profiles.page_switch.all_are_on or await has_checkout_page(request.service, checkout)
+    )
+    return checkout_response(checkout, request.absolute_url(f"/pay/{token}") if has_page else None)
 
 
 async def show_checkouts(request: ApiRequest, checkouts: Iterable[Checkout]) -> list[CheckoutResponse]:
@@ -156,12 +159,12 @@ async def checkout_page_path(service: Service, checkout: Checkout) -> str | None
     merchant.
     """
     token = service.page_tokens.token_of(checkout.id)
-    if token is None:
-        return None
-    switch = service.profiles.page_switch
-    if not switch.all_are_on and not await switch.is_on(Tenant(checkout.merchant_id, checkout.mode)):
-        return None
-    return f"/pay/{token}"
+    return None if token is None or not await has_checkout_page(service, checkout) else f"/pay/{token}"
+
+
+async def has_checkout_page(service: Service, checkout: Checkout) -> bool:
+    """Tell whether the merchant of a checkout has not switched pages off."""
+    return await service.profiles.page_switch.is_on(Tenant(checkout.merchant_id, checkout.mode))
 
 
 async def checkout_tenant(request: ApiRequest, _body: Fields) -> Tenant:

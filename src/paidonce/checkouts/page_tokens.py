@@ -37,10 +37,8 @@ class PageTokens:
 
     def token_of(self, checkout_id: str) -> str | None:
         """Return the token of a checkout; None where there are none."""
-        ciphers = self._known()
-        if not ciphers:
-            return None
-        return _written(ciphers[0].encrypt(ids.bytes_of(checkout_id), None))
+        ciphers = self._known() if self._ciphers is None else self._ciphers
+        return _written(ciphers[0].encrypt(ids.bytes_of(checkout_id), None)) if ciphers else None
 
     def checkout_id_of(self, token: str) -> str | None:
         """Return the id of the checkout with this token, under any of the keys; None where it is no token of ours."""
