@@ -1,9 +1,11 @@
 """The web application: the API, and the pages for people."""
 
-from starlette.types import ASGIApp
+from functools import cached_property
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.buyer_pages.routes import buyer_routes
-from paidonce.dashboard.routes import dashboard_routes
 from paidonce.http.app import create_api
 from paidonce.pages.assets import asset_routes
 from paidonce.service import Service
@@ -11,5 +13,31 @@ from paidonce.service import Service
 
 def create_web_app(service: Service) -> ASGIApp:
     """Make the application for a service that is open; any ASGI server can run it."""
-    dashboard = dashboard_routes(service) if service.settings.dashboard == "on" else []
-    return create_api(service, [*buyer_routes(service), *dashboard, *asset_routes(), *service.provider_pages])
+    dashboard = Dashboard(service)
+    paths = ("/dashboard", "/dashboard/{rest:path}") if service.settings.dashboard == "on" else ()
+    return create_api(
+        service,
+        [
+            *buyer_routes(service),
+            *(Route(path, dashboard) for path in paths),
+            *asset_routes(),
+            *service.provider_pages,
+        ],
+    )
+
+
+class Dashboard:
+    """The dashboard. Its pages are imported when the first one is asked for: a start does not wait for them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._router(scope, receive, send)
+
+    @cached_property
+    def _router(self) -> Router:
+        from paidonce.dashboard.routes import dashboard_routes
+
+        return Router(dashboard_routes(self._service), redirect_slashes=False)

@@ -35,7 +35,7 @@ class DashboardClient:
         self.cookies = {SESSION: token}
 
     async def get(self, path: str, **parameters: str) -> httpx.Response:
-        return await self.http.get(path, params=parameters, headers=self._headers())
+        return await self.http.get(path, params=parameters or None, headers=self._headers())
 
     async def post(
         self, path: str, fields: Fields | None = None, *, key: str | None = None, csrf: str | None = None

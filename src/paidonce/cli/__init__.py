@@ -9,6 +9,7 @@ import click
 from paidonce import __version__
 from paidonce.cli.key_commands import keys, merchants
 from paidonce.cli.provider_commands import providers
+from paidonce.cli.user_commands import users
 
 if TYPE_CHECKING:
     from paidonce.settings import Settings
@@ -70,6 +71,7 @@ def main() -> None:
 main.add_command(merchants)
 main.add_command(keys)
 main.add_command(providers)
+main.add_command(users)
 
 
 @main.command()

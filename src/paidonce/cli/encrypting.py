@@ -18,6 +18,8 @@ from paidonce.provider_accounts import store as provider_accounts
 from paidonce.provider_accounts.credentials import open_credentials, seal_credentials
 from paidonce.provider_accounts.model import ProviderAccount
 from paidonce.settings import Settings
+from paidonce.users.store import UserFilter, lock_users, read_user_page, update_user
+from paidonce.users.totp import open_totp_secret, seal_totp_secret
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.secrets import open_secret, seal_secret
 from paidonce.webhook_endpoints.store import change_endpoints, read_all
@@ -34,12 +36,13 @@ def reencrypt_secrets(settings: Settings) -> None:
             endpoints = _reencrypt_endpoints(database, keyring)
             accounts = _reencrypt_accounts(database, keyring)
             shown = _reencrypt_stored_secrets(database, keyring)
+            users = _reencrypt_second_factors(database, keyring)
         except (EncryptionKeyMissing, ValueError) as error:
             click.echo(f"paidonce: {error}", err=True)
             sys.exit(FAILURE_EXIT)
     click.echo(
-        f"Re-encrypted the secrets of {endpoints} webhook endpoints, {accounts} provider accounts and {shown} stored "
-        "responses. "
+        f"Re-encrypted the secrets of {endpoints} webhook endpoints, {accounts} provider accounts, {users} users and "
+        f"{shown} stored responses. "
         "All secrets now use the first key."
     )
 
@@ -100,6 +103,21 @@ def _reencrypt_stored_secrets(database: Database, keyring: Keyring) -> int:
             return changed
         changed += len(changes)
         after = list(found)[-1]
+
+
+def _reencrypt_second_factors(database: Database, keyring: Keyring) -> int:
+    changed = 0
+    after, more = "", True
+    while more:
+        with database.write() as transaction:
+            found, more = read_user_page(transaction, UserFilter(limit=BATCH, starting_after=after))
+            for user in lock_users(transaction, [one.id for one in found]).values():
+                if user.totp_secret is not None and not keyring.is_current(user.totp_secret):
+                    sealed = seal_totp_secret(keyring, open_totp_secret(keyring, user.totp_secret, user.id), user.id)
+                    update_user(transaction, user, msgspec.structs.replace(user, totp_secret=sealed))
+                    changed += 1
+        after = found[-1].id if found else after
+    return changed
 
 
 def _reencrypted(keyring: Keyring, endpoint: WebhookEndpoint) -> WebhookEndpoint:

@@ -9,16 +9,20 @@ from typing import Final, TypeAlias
 import click
 import structlog
 
+from paidonce import ids
 from paidonce.app import fork_writer, open_service, preload_server
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import exit_on_failure
+from paidonce.cli.users import link_url
 from paidonce.doctor.file_permissions import warn_about_file_permissions
 from paidonce.errors import DatabaseInUse
 from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
+from paidonce.users.first_user import FirstLink, link_first_users
+from paidonce.users.model import hash_token
 from paidonce.web import create_web_app
 
 log = structlog.get_logger()
@@ -41,7 +45,7 @@ def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standb
         open_configured = partial(
             open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
         )
-        run(_serve(settings, open_configured, with_worker=with_worker, standby=standby))
+        run(_serve(settings, open_configured, with_worker=with_worker, migrating=migrating, standby=standby))
 
 
 def run_worker(settings: Settings) -> None:
@@ -56,18 +60,21 @@ def run_worker(settings: Settings) -> None:
         run(_work(settings, partial(open_service, settings, with_worker=True, writer_process=writer_process)))
 
 
-async def _serve(settings: Settings, open_configured: OpenService, *, with_worker: bool, standby: bool) -> None:
+async def _serve(
+    settings: Settings, open_configured: OpenService, *, with_worker: bool, migrating: bool, standby: bool
+) -> None:
     async with AsyncExitStack() as stack:
         service = await _open(stack, settings, open_configured, standby=standby)
         if service is None:
             return
+        link_token = await _first_link(service) if migrating else None
         server = Server(
             create_web_app(service),
             settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=_announce_without_keys if settings.auth == "off" else _announce_with_keys,
+            announce=partial(_announce, settings, link_token),
         )
 
         def stop() -> None:
@@ -111,6 +118,23 @@ async def _work(settings: Settings, open_configured: OpenService) -> None:
         log.info("working", database=settings.database.shown, writer_pid=service.writer.pid)
         await stopping.wait()
     log.info("stopped")
+
+
+async def _first_link(service: Service) -> str | None:
+    """Make the token of a one-time link to the dashboard, while nobody has logged in; None where it is not needed."""
+    if service.settings.dashboard == "off":
+        return None
+    token = ids.new_token()
+    wanted = FirstLink(ids.new_id(ids.USER), hash_token(token))
+    return token if await service.writer.submit(link_first_users, wanted) else None
+
+
+def _announce(settings: Settings, link_token: str | None, url: str) -> None:
+    (_announce_without_keys if settings.auth == "off" else _announce_with_keys)(url)
+    if link_token is not None:
+        click.echo(f"Log in to the dashboard with this link, once, within 15 minutes:\n  {link_url(url, link_token)}\n")
+    elif settings.dashboard == "on":
+        click.echo(f"The dashboard is at {url}/dashboard. To log in: paidonce users link EMAIL\n")
 
 
 def _announce_without_keys(url: str) -> None:

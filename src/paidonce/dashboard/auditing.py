@@ -1,6 +1,6 @@
 """Records what people do: each action before it runs, and then its outcome. No action can be forgotten."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -21,10 +21,12 @@ log = structlog.get_logger()
 SUBJECT_LENGTH_MAX: Final = 200
 
 
-async def recorded(request: DashboardRequest, declaration: Declaration, running: Awaitable[Response]) -> Response:
+async def recorded(
+    request: DashboardRequest, declaration: Declaration, run: Callable[[], Awaitable[Response]]
+) -> Response:
     """Run an action of a person, and record it. What is open to everybody is recorded where it is."""
     if request.signed_in is None:
-        return await running
+        return await run()
     person, tenant = request.person, request.tenant_or_none
     subject = request.path_values[declaration.variables[-1]] if declaration.variables else None
     entry = AuditEntry(
@@ -39,7 +41,7 @@ async def recorded(request: DashboardRequest, declaration: Declaration, running:
     await request.service.writer.submit(record_entries, entry)
     outcome = InternalError.code
     try:
-        response = await running
+        response = await run()
         outcome = DONE
     except PaidonceError as error:
         outcome = error.code

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -34,6 +35,7 @@ from paidonce.service import Service
 from paidonce.users.model import USED_AT_MS, Person
 from paidonce.users.sessions import load_people, use_sessions
 
+NOT_FOUND: Final = 404
 SERVER_ERROR: Final = 500
 
 
@@ -117,12 +119,13 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
     request = replace(request, received=received)
     assert declaration.form is not None, "an action has a form"
     try:
-        return await recorded(request, declaration, declaration.handle(request, received.read(declaration.form)))
+        run = partial(declaration.handle, request, received.read(declaration.form))
+        return await recorded(request, declaration, run)
     except PaidonceError as error:
         _, (status, _) = explain(error, request.http.scope)
-        if declaration.shows is None or status >= SERVER_ERROR:
+        if declaration.shows is None or status == NOT_FOUND or status >= SERVER_ERROR:
             raise
-        refused = replace(request, form=received.refused(declaration.name, error))
+        refused = replace(request, form=received.refused(declaration.name, error, status))
         return await declaration.shows.handle(refused)
 
 

@@ -27,13 +27,14 @@ class Form(Fields, frozen=True, kw_only=True):
 class FormState(msgspec.Struct, frozen=True):
     """A form that was refused: the action it was sent to, its values, and what is wrong with each field and as a whole.
 
-    The page that is shown again has it; in all others it is empty.
+    The page that is shown again has it, with this HTTP status; in all others it is empty.
     """
 
     action: str = ""
     values: Mapping[str, str] = {}
     errors: Mapping[str, str] = {}
     message: str = ""
+    status: int = 422
 
     def of(self, action: str) -> "FormState":
         """Return this where it was sent to this action, and else an empty form: a page may have several forms."""
@@ -55,11 +56,11 @@ class ReceivedForm(msgspec.Struct, frozen=True):
         """Read the fields; raises InvalidRequest with all that are wrong."""
         return read_form_fields(kind, self.fields)
 
-    def refused(self, action: str, error: PaidonceError) -> FormState:
+    def refused(self, action: str, error: PaidonceError, status: int) -> FormState:
         """Return what is shown again where an action has refused the form. A password is not sent back."""
         values = {name: value for name, value in self.fields if "password" not in name.lower()}
         if not isinstance(error, InvalidRequest):
-            return FormState(action, values, {}, error.detail)
+            return FormState(action, values, {}, error.detail, status)
         errors = {one.pointer.removeprefix("/").partition("/")[0]: one.detail for one in error.fields}
         unplaced = [detail for name, detail in errors.items() if name not in values]
         return FormState(action, values, errors, " ".join(unplaced) or error.detail)

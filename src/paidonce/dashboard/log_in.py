@@ -1,7 +1,7 @@
 """The way in: the log-in, the second factor, the one-time link; and the way out."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 from starlette.responses import Response
@@ -28,12 +28,10 @@ from paidonce.users.audit import AuditType
 from paidonce.users.model import Person, Role, User, hash_token
 from paidonce.users.passwords import LENGTH_MAX, check_password
 from paidonce.users.sessions import EndSessions, NewSession, end_sessions
-from paidonce.users.totp import matching_step, without_recovery_code
+from paidonce.users.totp import matching_step, open_totp_secret, without_recovery_code
 
 Email = Annotated[str, Meta(max_length=254)]
 Password = Annotated[str, Meta(max_length=LENGTH_MAX)]
-
-TOTP_CONTEXT: Final = "totp"
 
 
 class LogInForm(Form, frozen=True, kw_only=True):
@@ -182,7 +180,7 @@ def _verifying(request: DashboardRequest, pending: Person, code: str, session: N
     user = pending.user
     if user.totp_secret is None:
         return None
-    secret = request.service.encryption.open(user.totp_secret, TOTP_CONTEXT, user.id)
+    secret = open_totp_secret(request.service.encryption, user.totp_secret, user.id)
     step = matching_step(secret, code, request.service.clock(), user.totp_step)
     left = None if step is not None else without_recovery_code(user.recovery_codes, code)
     if step is None and left is None:

@@ -23,6 +23,8 @@ from paidonce.users.model import Person
 TEMPLATES: Final = Templates("paidonce.dashboard")
 HEADERS: Final = page_headers(form_action="'self'")
 
+OK: Final = 200
+
 T = TypeVar("T", bound=Fields)
 
 
@@ -98,8 +100,8 @@ class DashboardRequest:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Respond with a page. A refused form makes it a 422, where no other status is given."""
-        status = 422 if self.form is not NO_FORM and status == 200 else status  # noqa: PLR2004 - named by themselves
+        """Respond with a page. A refused form has a status of its own, where the page is right."""
+        status = self.form.status if self.form is not NO_FORM and status == OK else status
         new_visitor = "" if self.secret else ids.new_token()
         flash = cookies.read_flash(self.http)
         response = TEMPLATES.respond(
@@ -122,6 +124,12 @@ class DashboardRequest:
             cookies.set_flash(self.http, response, message)
         return response
 
+    @property
+    def _events_path(self) -> str:
+        """The path of the merchant's event stream, for live updates; empty where there is none."""
+        is_there = self.tenant_or_none is not None and f"{paths.TENANT}/events/stream" in self.declared
+        return f"{self.tenant_path}/events/stream" if is_there else ""
+
     def _common_values(self, secret: str) -> dict[str, Any]:
         """Return what every template may use; dashboard/templates/layout.html describes it."""
         tenant = self.tenant_or_none
@@ -139,6 +147,7 @@ class DashboardRequest:
             "form": self.form,
             "csrf_token": cookies.csrf_token(secret),
             "new_idempotency_key": ids.new_token,
+            "events_path": self._events_path,
             "navigation": navigation_of(
                 self.signed_in, tenant, self.declared, prefix=prefix_in(self.http.scope), path=path_in(self.http.scope)
             ),

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.routing import Route
 
-from paidonce.dashboard import home, log_in, paths
+from paidonce.dashboard import account, audit, home, log_in, paths, users
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
 from paidonce.dashboard.log_in_guard import LogInGuard
@@ -29,6 +29,20 @@ DECLARATIONS: Final[tuple[Declaration, ...]] = (
     log_in.link_page,
     log_in.use_link,
     log_in.log_out,
+    account.account,
+    account.change_password,
+    account.second_factor_setup,
+    account.set_up_second_factor,
+    account.remove_second_factor,
+    account.end_other_sessions,
+    account.end_session,
+    users.merchant_users,
+    users.create_merchant_user,
+    users.change_merchant_user,
+    users.all_users,
+    users.create_user,
+    users.change_user,
+    audit.audit_log,
 )
 
 

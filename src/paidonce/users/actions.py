@@ -275,3 +275,9 @@ def _verify(transaction: Transaction, request: VerifySession) -> Session | UserN
     session = make_session(request.session, before.id, transaction.now, is_verified=True)
     store.insert_sessions(transaction, [session])
     return session
+
+
+def load_names(transaction: Transaction, requests: Sequence[frozenset[str]]) -> list[dict[str, str]]:
+    """Read the e-mail addresses of users by their ids. Missing ones are left out."""
+    found = store.read_users(transaction, {user_id for one in requests for user_id in one})
+    return [{user_id: found[user_id].email for user_id in one if user_id in found} for one in requests]

@@ -1,5 +1,6 @@
 """The second factor: time-based one-time passwords (RFC 6238), and recovery codes for who has lost the device."""
 
+from base64 import b32encode
 from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from paidonce.clock import Instant
+from paidonce.encryption import Keyring
 from paidonce.ids import draw_base62, secret_bytes
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ STEPS_AROUND: Final = 1  # A clock may be half a minute off, on either side.
 RECOVERY_CODES: Final = 8
 RECOVERY_LENGTH: Final = 12  # 71 random bits.
 ISSUER: Final = "paidonce"
+PURPOSE: Final = "second factor of a user"
 
 
 def new_secret() -> bytes:
@@ -27,9 +30,25 @@ def new_secret() -> bytes:
     return secret_bytes(SECRET_BYTES)
 
 
+def seal_totp_secret(keyring: Keyring, secret: bytes, user_id: str) -> str:
+    """Encrypt a secret for its user; raises EncryptionKeyMissing."""
+    return keyring.seal(secret, PURPOSE, user_id)
+
+
+def open_totp_secret(keyring: Keyring, sealed: str, user_id: str) -> bytes:
+    """Decrypt the secret of a user; raises EncryptionKeyMissing, or ValueError where it belongs to another."""
+    return keyring.open(sealed, PURPOSE, user_id)
+
+
 def secret_uri(secret: bytes, email: str) -> str:
     """Return the ``otpauth:`` URI that an app reads from a QR code."""
     return _totp(secret).get_provisioning_uri(email, ISSUER)
+
+
+def secret_text(secret: bytes) -> str:
+    """Write a secret as people type it into an app: base32, in groups of four."""
+    text = b32encode(secret).decode()
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def matching_step(secret: bytes, code: str, now: Instant, used_step: int | None) -> int | None:

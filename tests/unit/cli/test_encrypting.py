@@ -20,6 +20,9 @@ from paidonce.merchants.model import Mode
 from paidonce.provider_accounts.actions import CreateAccount, create_accounts
 from paidonce.provider_accounts.credentials import open_credentials, seal_credentials
 from paidonce.provider_accounts.store import read_all as read_all_accounts
+from paidonce.users.model import User
+from paidonce.users.store import UserFilter, insert_users, read_user_page
+from paidonce.users.totp import open_totp_secret, seal_totp_secret
 from paidonce.webhook_endpoints import actions
 from paidonce.webhook_endpoints.actions import CreateEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -39,12 +42,15 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
     fill(database, read_keys(old))
     add_accounts(database, read_keys(old))
     keep_secrets(database, read_keys(old))
+    add_users(database, read_keys(old))
     both = f"{new},{old}"
     for changed in (COUNT, 0):
         done = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=both)
         assert done.exit_code == 0
-        counts = f"secrets of {changed} webhook endpoints, {changed} provider accounts and {changed} stored responses."
-        assert counts in done.output
+        assert (
+            f"secrets of {changed} webhook endpoints, {changed} provider accounts, {changed} users and "
+            f"{changed} stored responses."
+        ) in done.output
     refused = run("db", "reencrypt", DATABASE_URL=database_url, PAIDONCE_ENCRYPTION_KEYS=old)
     assert refused.exit_code == 1
     assert "is not configured" in refused.output
@@ -53,10 +59,31 @@ def test_every_secret_is_sealed_anew_once_and_the_old_key_is_needed_no_more(run:
         rows = transaction.rows(select(webhook_endpoint.c.id, webhook_endpoint.c.secret))
         kept = read_secrets(transaction, after=ScopedKey("", "", ""), limit=COUNT + 1)
         accounts = read_all_accounts(transaction, after="", limit=COUNT + 1)
+        users, _ = read_user_page(transaction, UserFilter(limit=COUNT + 1))
     assert {ring.open(row.secret, "webhook_endpoint.secret", row.id[:4], row.id) for row in rows} == {b"whisper"}
     assert [open_stored_secret(ring, sealed, name) for name, sealed in kept.items()] == [WHISPER] * COUNT
     assert [open_credentials(ring, account) for account in accounts] == [{"apiKey": "whisper"}] * COUNT
+    assert [open_totp_secret(ring, str(one.totp_secret), one.id) for one in users] == [b"whisper"] * COUNT
     database.close()
+
+
+def add_users(database: Database, keys: Sequence[bytes]) -> None:
+    """Create users with a second factor."""
+    ring = Keyring(lambda: keys, draw=secret_bytes)
+    users = [
+        User(
+            id=user_id,
+            merchant_id="",
+            email=f"{user_id}@example.com",
+            role="operator",
+            totp_secret=seal_totp_secret(ring, b"whisper", user_id),
+            created_at=0,
+            updated_at=0,
+        )
+        for user_id in (f"usr_{number:04d}" for number in range(COUNT))
+    ]
+    with database.write() as transaction:
+        insert_users(transaction, users)
 
 
 def fill(database: Database, keys: Sequence[bytes]) -> None:

@@ -125,6 +125,10 @@ async def test_an_action_runs_a_call_of_the_api_once_for_each_idempotency_key(op
     assert again.headers["location"] == path
     refunds = await opened.running.get(f"/checkouts/{path.rpartition('/')[2]}/refunds")
     assert [one["amount"] for one in refunds.json()["data"]] == [300]
+    timeline = await opened.running.get(f"/checkouts/{path.rpartition('/')[2]}/timeline")
+    actors = {one["type"]: one["actor"] for one in timeline.json()["data"]}
+    assert actors["refund.created"] == f"user:{person.user.id}"
+    assert actors["checkout.created"] is None
     key = await opened.running.get("/idempotency-keys/one-form")
     assert key.status_code == 200
 

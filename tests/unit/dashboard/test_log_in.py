@@ -16,7 +16,7 @@ from paidonce.dashboard.cookies import SESSION, VISITOR
 from paidonce.users.actions import ChangeUser, SetTotp, WantedUser, change_users, set_totp
 from paidonce.users.model import IDLE_MS_MAX, LINK_MS, SECOND_FACTOR_MS, SESSION_MS, Role, User, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
-from paidonce.users.totp import seal_recovery_codes
+from paidonce.users.totp import seal_recovery_codes, seal_totp_secret
 from paidonce.web import create_web_app
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
 from tests.support.in_process_service import Clock, InProcessService, open_in_process_service
@@ -68,7 +68,7 @@ async def link_for(running: InProcessService, user: User) -> str:
 
 
 async def with_second_factor(running: InProcessService, user: User) -> None:
-    sealed = running.service.encryption.seal(SECRET, "totp", user.id)
+    sealed = seal_totp_secret(running.service.encryption, SECRET, user.id)
     codes = seal_recovery_codes(["recovery-one", "recovery-two"])
     await running.service.writer.submit(
         set_totp, SetTotp(user_id=user.id, secret=sealed, step=None, recovery_codes=codes)
@@ -205,7 +205,7 @@ async def test_a_password_that_is_set_with_a_link_is_stored_as_a_hash_and_ends_o
     assert chosen not in str(running.rows())
     assert "$argon2id$v=19$m=19456,t=2,p=1$" in str(running.rows()["dashboard_user"])
     assert (await person.get("/dashboard")).headers["location"].startswith("/dashboard/login")
-    assert (await Browser(running).log_in(person.user.email)).status_code == 422
+    assert (await Browser(running).log_in(person.user.email)).status_code == 403
     again = Browser(running)
     await again.log_in(person.user.email, chosen)
     assert await again.is_in()
@@ -219,7 +219,7 @@ async def test_a_password_with_a_second_factor_opens_nothing_until_the_code_is_g
     assert response.headers["location"] == "/dashboard/login/code"
     assert not await browser.is_in()
     await browser.get("/dashboard/login/code")
-    assert (await browser.post("/dashboard/login/code", code="000000")).status_code == 422
+    assert (await browser.post("/dashboard/login/code", code="000000")).status_code == 403
     assert not await browser.is_in()
     before = browser.http.cookies[SESSION]
     assert (await browser.post("/dashboard/login/code", code=code(running))).status_code == 303
