@@ -12,7 +12,7 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help run shop test browser check format bench prove fuzz mutants lock clean
+.PHONY: help run shop test browser check translations format bench prove fuzz mutants lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,13 @@ check: .venv/dev.stamp ## check lint, format, types, and which module may import
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+translations: .venv/dev.stamp ## collect new messages of the buyer's pages into the catalogues of all languages
+	@mkdir -p .make
+	@$(BIN)/pybabel --quiet extract --mapping pyproject.toml --keyword mark --no-location --sort-output --omit-header \
+		--width 120 --output-file .make/messages.pot src/paidonce/buyer_pages
+	@$(BIN)/pybabel --quiet update --input-file .make/messages.pot --output-dir src/paidonce/buyer_pages/locale \
+		--domain messages --omit-header --no-fuzzy-matching --ignore-obsolete --width 120
 
 format: .venv/dev.stamp ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix --exit-zero --quiet

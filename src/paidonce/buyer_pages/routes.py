@@ -14,7 +14,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce.buyer_pages.methods import Method, methods_for
 from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
 from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream, Pace
-from paidonce.buyer_pages.view import PATH, TEMPLATES, OpenedPage, page_path, plain_headers, show
+from paidonce.buyer_pages.view import (
+    PATH,
+    TEMPLATES,
+    OpenedPage,
+    language_of,
+    language_values,
+    page_path,
+    plain_headers,
+    show,
+)
 from paidonce.checkouts.http import load_checkout
 from paidonce.checkouts.model import Checkout
 from paidonce.errors import CheckoutNotFound, PaidonceError
@@ -69,7 +78,7 @@ class BuyerPages:
         """
         token, checkout, _ = await self._opened(request)
         if is_from_another_site(request):
-            values = {"page_url": page_path(request, token)}
+            values = {"page_url": page_path(request, token), **language_values(language_of(request))}
             return TEMPLATES.respond(request, "refused.html", values, status=403, headers=plain_headers())
         form = await _read_form(request)
         seen = form.get("attempt", "")
@@ -197,6 +206,8 @@ def _page(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except CheckoutNotFound:
-            return TEMPLATES.respond(request, "missing.html", {}, status=404, headers=plain_headers())
+            return TEMPLATES.respond(
+                request, "missing.html", language_values(language_of(request)), status=404, headers=plain_headers()
+            )
 
     return with_error_pages(answer)

@@ -20,12 +20,13 @@ from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.pages.amounts import format_amount
 from paidonce.pages.headers import page_headers
-from paidonce.pages.languages import ENGLISH, Language, negotiate_language
+from paidonce.pages.languages import Language, negotiate_language
 from paidonce.pages.templates import Templates
 from paidonce.profiles.model import Profile
 
 TEMPLATES: Final = Templates("paidonce.buyer_pages")
 PATH: Final = "/pay"
+LANGUAGE: Final = "lang"  # The parameter with which a link to a page can name its language.
 SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, is sent back to the shop.
 # Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
 REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
@@ -44,7 +45,7 @@ def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: I
     """Respond with the page of a checkout as it stands. ``methods`` matter where it can be paid."""
     token, checkout, profile = opened
     state = state_of(checkout, now)
-    language = negotiate_language(None, request.headers.get("accept-language"))
+    language = language_of(request)
     values = (
         values_of(checkout, state, now, language)
         | _links(request, token, checkout, state, now)
@@ -54,8 +55,21 @@ def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: I
 
 
 def page_path(request: Request, token: str) -> str:
-    """Return the path of the page of a checkout, as the buyer's browser asks for it."""
-    return f"{prefix_in(request.scope)}{PATH}/{token}"
+    """Return the path of the page of a checkout, as the buyer's browser asks for it; with the language, if it names
+    one.
+    """
+    path = f"{prefix_in(request.scope)}{PATH}/{token}"
+    return f"{path}?{LANGUAGE}={language_of(request).tag}" if LANGUAGE in request.query_params else path
+
+
+def language_of(request: Request) -> Language:
+    """Return the language of the pages for a request: the one that it names, or that the browser prefers."""
+    return negotiate_language(request.query_params.get(LANGUAGE), request.headers.get("accept-language"))
+
+
+def language_values(language: Language) -> dict[str, str]:
+    """Return what every page shows of its language."""
+    return {"language": language.tag, "direction": language.direction, "locale": language.locale}
 
 
 def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Language) -> dict[str, Any]:
@@ -66,8 +80,7 @@ def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Lan
     has_failed = checkout.status == CheckoutStatus.FAILED and attempt is not None
     declined = decline_text(attempt.decline_code) if has_failed and attempt is not None else None
     return {
-        "language": ENGLISH.tag,
-        "locale": language.locale,
+        **language_values(language),
         "style": style(),
         "description": checkout.description,
         "amount": format_amount(Money(checkout.amount, checkout.currency), language.locale),
@@ -89,11 +102,11 @@ WAITS: Final = frozenset({BuyerState.WAITING, BuyerState.ACTION, BuyerState.IN_S
 
 
 def _links(request: Request, token: str, checkout: Checkout, state: BuyerState, now: Instant) -> dict[str, str | None]:
-    path = page_path(request, token)
+    events_path = f"{prefix_in(request.scope)}{PATH}/{token}/events"
     shop_url = checkout.success_url if state is BuyerState.PAID else checkout.cancel_url
     return {
-        "page_url": path,
-        "events_url": f"{path}/events?shown={shown_state(checkout, now)}",
+        "page_url": page_path(request, token),
+        "events_url": f"{events_path}?shown={shown_state(checkout, now)}",
         "provider_url": provider_url(checkout),
         "shop_url": shop_url if is_web_address(shop_url) else None,
     }

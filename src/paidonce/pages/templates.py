@@ -12,6 +12,7 @@ from paidonce.pages.amounts import format_amount
 from paidonce.pages.assets import asset_path
 from paidonce.pages.headers import page_headers
 from paidonce.pages.times import format_date, format_time
+from paidonce.pages.translations import install_translations
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -69,5 +70,5 @@ def _environment(package: str) -> "Environment":
         extensions=["jinja2.ext.i18n"],
     )
     environment.filters |= {"amount": format_amount, "date": format_date, "time": format_time}
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined] # by the extension
+    install_translations(environment, package)
     return environment
