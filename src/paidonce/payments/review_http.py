@@ -15,9 +15,9 @@ from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.review import ListAttempts, ResolveAttempt, list_attempts, load_attempts, resolve_attempts
 from paidonce.payments.review_schemas import (
     AttemptPage,
-    AttemptResponse,
     ListAttemptsParameters,
     ResolveAttemptBody,
+    ReviewedAttemptResponse,
     attempt_response,
 )
 from paidonce.payments.schedule import LookupSchedule
@@ -57,7 +57,7 @@ async def get_attempts(request: ApiRequest, parameters: ListAttemptsParameters) 
     tag=TAG,
     summary="Get an attempt",
     description="A capture, a cancellation and a refund are attempts, too.",
-    responses={200: ResponseSpec(description="As it is now.", schema=AttemptResponse)},
+    responses={200: ResponseSpec(description="As it is now.", schema=ReviewedAttemptResponse)},
     errors=[AttemptNotFound],
 )
 async def get_attempt(request: ApiRequest) -> Response:
@@ -77,7 +77,7 @@ async def get_attempt(request: ApiRequest) -> Response:
     body=ResolveAttemptBody,
     body_required=True,
     body_example={"outcome": "DECLINED", "declineCode": "declined"},
-    responses={200: ResponseSpec(description="The attempt as it is then.", schema=AttemptResponse)},
+    responses={200: ResponseSpec(description="The attempt as it is then.", schema=ReviewedAttemptResponse)},
     errors=[AttemptNotFound, AttemptOutcomeKnown],
 )
 async def resolve_attempt(request: ApiRequest, body: ResolveAttemptBody) -> Command[ResolveAttempt, Attempt]:

@@ -44,7 +44,7 @@ class ResolveAttemptBody(Fields, frozen=True, kw_only=True):
     decline_code: DeclineCode | None = None
 
 
-class AttemptResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ReviewedAttemptResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An attempt: one call to a provider that moves money, or gives it back. ``lookups`` counts how often the provider
     was asked for its outcome.
     """
@@ -72,13 +72,13 @@ class AttemptResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 class AttemptPage(msgspec.Struct, frozen=True, rename="camel"):
     """A page of attempts, oldest first."""
 
-    data: list[AttemptResponse]
+    data: list[ReviewedAttemptResponse]
     has_more: bool
 
 
-def attempt_response(attempt: Attempt) -> AttemptResponse:
+def attempt_response(attempt: Attempt) -> ReviewedAttemptResponse:
     """Show an attempt."""
-    return AttemptResponse(
+    return ReviewedAttemptResponse(
         id=attempt.id,
         kind=attempt.kind,
         status=attempt.status,

@@ -25,8 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: Annotated[
         str,
         Meta(
-            description="URL at which buyers reach this service, such as `https://pay.example.com`; providers send "
-            "them back to it. If empty, it is taken from the Host header of each request to pay."
+            description="URL at which buyers reach this service, such as `https://pay.example.com`: checkouts' pages "
+            "are there, and providers send buyers back to it. If empty, it is taken from the Host header of each request."
         ),
     ] = ""
     checkout_page: Annotated[

@@ -74,16 +74,16 @@ async def test_a_form_with_another_number_of_attempts_starts_nothing(shop: Buyer
     assert (await shop.now(checkout))["status"] == "PENDING"
 
 
-async def test_a_thousand_presses_at_once_make_one_attempt(migrated_database_url: str, tmp_path: Path) -> None:
+async def test_presses_at_once_make_one_attempt(migrated_database_url: str, tmp_path: Path) -> None:
     async with open_in_process_service(migrated_database_url, str(tmp_path)) as running:
         shop = BuyerPagesShop(running)
         checkout = await shop.checkout()
         form = await shop.form(checkout)
-        answers = await asyncio.gather(*(shop.post(checkout, form) for _ in range(1000)))
+        answers = await asyncio.gather(*(shop.post(checkout, form) for _ in range(100)))
         assert {answer.status_code for answer in answers} == {303}
         assert await shop.attempts(checkout) == 1
         await shop.prove(checkout, DECLINED)
-        answers = await asyncio.gather(*(shop.post(checkout, form) for _ in range(100)))
+        answers = await asyncio.gather(*(shop.post(checkout, form) for _ in range(20)))
         assert await shop.attempts(checkout) == 1
         assert (await shop.now(checkout))["status"] == "FAILED"
 
