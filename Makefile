@@ -18,7 +18,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/$(RUN_LOCK).stamp ## set up .venv, then serve (DATABASE_URL, PORT, … as in the README)
-	@$(BIN)/paidonce dev
+	@$(BIN)/paidonce dev --demo
 
 shop: .venv/dev.stamp ## run paidonce and the shop of examples/shop, which sells through it (PORT, SHOP_PORT)
 	@$(BIN)/python examples/shop/start.py

@@ -76,12 +76,13 @@ main.add_command(users)
 
 @main.command()
 @listening
-def dev(*, host: str | None, port: int | None) -> None:
+@click.option("--demo", is_flag=True, help="Create a checkout to try the service with, and print a link to its page.")
+def dev(*, host: str | None, port: int | None, demo: bool) -> None:
     """Migrate the database, then run API, worker and simulated provider in one process."""
     from paidonce.cli.serving import run_server
 
     settings = read_settings(HOST=host, PORT=None if port is None else str(port))
-    run_server(settings, with_worker=True, migrating=True)
+    run_server(settings, with_worker=True, migrating=True, with_demo=demo)
 
 
 @main.command()

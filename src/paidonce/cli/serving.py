@@ -9,20 +9,17 @@ from typing import Final, TypeAlias
 import click
 import structlog
 
-from paidonce import ids
 from paidonce.app import fork_writer, open_service, preload_server
+from paidonce.cli.announcing import Links, announce, make_links
 from paidonce.cli.listening import Server, on_signal, run
 from paidonce.cli.logs import configure_logs
 from paidonce.cli.opening import exit_on_failure
-from paidonce.cli.users import link_url
 from paidonce.doctor.file_permissions import warn_about_file_permissions
 from paidonce.errors import DatabaseInUse
 from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.users.first_user import FirstLink, link_first_users
-from paidonce.users.model import hash_token
 from paidonce.web import create_web_app
 
 log = structlog.get_logger()
@@ -33,8 +30,12 @@ OpenService: TypeAlias = Callable[[], AbstractAsyncContextManager[Service]]
 STANDBY_POLL_SECONDS: Final = 0.02  # Checking a file lock takes microseconds.
 
 
-def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT. A ``standby`` waits until no other process serves the SQLite file."""
+def run_server(
+    settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False, with_demo: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT. A ``standby`` waits until no other process serves the SQLite file. ``with_demo``
+    makes a checkout to try the service with.
+    """
     if standby and settings.database.path is None:
         raise click.UsageError(
             "--standby is for a SQLite file, which has one server at a time. On PostgreSQL run several servers."
@@ -45,7 +46,16 @@ def run_server(settings: Settings, *, with_worker: bool, migrating: bool, standb
         open_configured = partial(
             open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
         )
-        run(_serve(settings, open_configured, with_worker=with_worker, migrating=migrating, standby=standby))
+        run(
+            _serve(
+                settings,
+                open_configured,
+                with_worker=with_worker,
+                migrating=migrating,
+                standby=standby,
+                with_demo=with_demo,
+            )
+        )
 
 
 def run_worker(settings: Settings) -> None:
@@ -61,20 +71,26 @@ def run_worker(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, open_configured: OpenService, *, with_worker: bool, migrating: bool, standby: bool
+    settings: Settings,
+    open_configured: OpenService,
+    *,
+    with_worker: bool,
+    migrating: bool,
+    standby: bool,
+    with_demo: bool,
 ) -> None:
     async with AsyncExitStack() as stack:
         service = await _open(stack, settings, open_configured, standby=standby)
         if service is None:
             return
-        link_token = await _first_link(service) if migrating else None
+        links = await make_links(service, with_demo=with_demo) if migrating else Links()
         server = Server(
             create_web_app(service),
             settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=partial(_announce, settings, link_token),
+            announce=partial(announce, settings, links),
         )
 
         def stop() -> None:
@@ -118,52 +134,3 @@ async def _work(settings: Settings, open_configured: OpenService) -> None:
         log.info("working", database=settings.database.shown, writer_pid=service.writer.pid)
         await stopping.wait()
     log.info("stopped")
-
-
-async def _first_link(service: Service) -> str | None:
-    """Make the token of a one-time link to the dashboard, while nobody has logged in; None where it is not needed."""
-    if service.settings.dashboard == "off":
-        return None
-    token = ids.new_token()
-    wanted = FirstLink(ids.new_id(ids.USER), hash_token(token))
-    return token if await service.writer.submit(link_first_users, wanted) else None
-
-
-def _announce(settings: Settings, link_token: str | None, url: str) -> None:
-    (_announce_without_keys if settings.auth == "off" else _announce_with_keys)(url)
-    if link_token is not None:
-        click.echo(f"Log in to the dashboard with this link, once, within 15 minutes:\n  {link_url(url, link_token)}\n")
-    elif settings.dashboard == "on":
-        click.echo(f"The dashboard is at {url}/dashboard. To log in: paidonce users link EMAIL\n")
-
-
-def _announce_without_keys(url: str) -> None:
-    click.echo(
-        f"""
-paidonce is at     {url}
-documentation at   {url}/docs
-
-  curl -X POST {url}/checkouts \\
-    -H "Content-Type: application/json" \\
-    -d '{{"merchantId":"m123","amount":1000,"currency":"USD","idempotencyKey":"abc123"}}'
-  curl {url}/checkouts/<checkout_id>
-  curl -X POST {url}/checkouts/<checkout_id>/pay
-"""
-    )
-
-
-def _announce_with_keys(url: str) -> None:
-    click.echo(
-        f"""
-paidonce is at     {url}
-documentation at   {url}/docs
-
-Every call needs an API key. Create one with
-  paidonce merchants create m123
-  paidonce keys create m123
-
-  curl -X POST {url}/checkouts \\
-    -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
-    -d '{{"amount":1000,"currency":"USD","idempotencyKey":"abc123"}}'
-"""
-    )
