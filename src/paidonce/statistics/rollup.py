@@ -7,6 +7,7 @@ counted before a stop, is found by going through the merchants, one page at each
 
 import asyncio
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final
 
 import structlog
@@ -26,7 +27,15 @@ EVENTS_MAX: Final = 200  # Of all logs, in one step: about two milliseconds of t
 LOGS_MAX: Final = 20  # In one step.
 MERCHANTS_MAX: Final = 500  # In one page of a sweep: about two milliseconds of the reader.
 SWEEP_SECONDS: Final = 5.0  # Between two pages: all of 10,000 merchants are looked at within 100 s.
-REST: Final = 4  # It rests four times as long as a step took: payments have at least four fifths of the time.
+REST: Final = 9  # It rests nine times as long as a step took: payments have at least nine tenths of the time.
+
+
+class _Done(Enum):
+    """What a step has counted."""
+
+    ALL = "all that was new when it began"
+    MORE_IS_LEFT = "a part of it"
+    BY_OTHERS = "nothing: another process is counting it"
 
 
 class Rollup:
@@ -37,11 +46,13 @@ class Rollup:
     ) -> None:
         self._writer = writer
         self._reader = reader
+        self._poll_seconds = poll_seconds
         self._sweep_seconds = sweep_seconds
         self._behind: dict[Tenant, None] = {}  # In the order in which they are to be counted.
         self._sweep_after = ""  # The last merchant that was looked at.
         self._sweep_at = 0.0  # In seconds of the event loop's clock.
         self._is_swept = False  # Whether all merchants were looked at once.
+        self._is_at_work = False
         self._poller = Poller("statistics", self._step, poll_seconds=sweep_seconds, wake_delay_seconds=poll_seconds)
 
     def start(self) -> None:
@@ -54,9 +65,9 @@ class Rollup:
 
     def committed(self, notice: CommitNotice) -> None:
         """Learn which logs have news. This must be quick: it runs after each commit."""
-        is_idle = not self._behind
+        is_asleep = not self._behind and not self._is_at_work
         self._behind.update(dict.fromkeys(notice.tenants))
-        if is_idle:
+        if is_asleep:
             self._poller.wake()
 
     async def catch_up(self) -> None:
@@ -68,18 +79,27 @@ class Rollup:
             await self._count_next()
 
     async def _step(self) -> float:
+        self._is_at_work = True
+        try:
+            return await self._work()
+        finally:
+            self._is_at_work = False
+
+    async def _work(self) -> float:
+        """Look at merchants where it is time, and count. Returns how long to rest: commits do not shorten it."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         if began >= self._sweep_at:
             await self._sweep()
             self._sweep_at = began + (self._sweep_seconds if self._is_swept else 0.0)
-        has_counted = await self._count_next()
+        done = await self._count_next()
         now = loop.time()
-        if self._behind and not has_counted:
-            return self._sweep_seconds  # Another process is counting them.
-        if self._behind or not self._is_swept:
+        if done is _Done.BY_OTHERS:
+            return self._sweep_seconds
+        if done is _Done.MORE_IS_LEFT or not self._is_swept:
             return REST * (now - began)
-        return self._sweep_at - now
+        # One step counts what is committed until then.
+        return self._poll_seconds if self._behind else self._sweep_at - now
 
     async def _sweep(self) -> None:
         """Look at the next page of merchants."""
@@ -88,11 +108,12 @@ class Rollup:
         self._sweep_after = page.last or ""
         self._is_swept = self._is_swept or page.last is None
 
-    async def _count_next(self) -> bool:
-        """Count the next events of the logs that have waited longest. Returns whether any was counted or had none."""
+    async def _count_next(self) -> "_Done":
+        """Count the next events of the logs that have waited longest."""
         tenants = list(self._behind)[:LOGS_MAX]
         for tenant in tenants:
             del self._behind[tenant]  # A commit during the step puts it back.
+        is_more_left = bool(self._behind)
         counts: list[LogCount] = []
 
         async def count(part: Sequence[Tenant]) -> None:
@@ -108,7 +129,10 @@ class Rollup:
         for one, is_stored in zip(counts, stored, strict=True):
             if one.has_more or is_stored is False:
                 self._behind[one.tenant] = None
-        return not counts or any(stored)
+                is_more_left = True
+        if counts and not any(stored):
+            return _Done.BY_OTHERS
+        return _Done.MORE_IS_LEFT if is_more_left else _Done.ALL
 
     async def _store(self, counted: LogCount) -> bool | None:
         """Store what was counted; returns whether it was not counted before, and None where a defect prevents it."""

@@ -56,11 +56,11 @@ class Process:
         ]
         await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in new))
 
-    def counted(self) -> int:
-        """Return how many checkouts are counted."""
+    def counted(self, merchant_id: str | None = None) -> int:
+        """Return how many checkouts are counted, of all merchants or of one."""
         with self.database.read() as transaction:
-            rows = transaction.rows(select(hourly_statistics.c.checkouts_created))
-        return sum(count for (count,) in rows)
+            rows = transaction.rows(select(hourly_statistics.c.merchant_id, hourly_statistics.c.checkouts_created))
+        return sum(count for one, count in rows if merchant_id in (None, one))
 
     async def until_counted(self, number: int) -> None:
         await until(lambda: self.counted() >= number)
@@ -88,9 +88,9 @@ async def process(url: str) -> AsyncIterator[Process]:
 
 @asynccontextmanager
 async def counting(
-    process: Process, *, is_notified: bool = False, sweep_seconds: float = NEVER
+    process: Process, *, is_notified: bool = False, sweep_seconds: float = NEVER, poll_seconds: float = 0.001
 ) -> AsyncIterator[Rollup]:
-    counting = Rollup(process.writer, process.reader, poll_seconds=0.001, sweep_seconds=sweep_seconds)
+    counting = Rollup(process.writer, process.reader, poll_seconds=poll_seconds, sweep_seconds=sweep_seconds)
     if is_notified:
         process.writer.add_commit_listener(counting.committed)
     counting.start()
@@ -164,6 +164,23 @@ async def test_a_long_backlog_is_counted_in_small_steps(migrated_database_url: s
     of_steps = [sum(one.to - one.after for one in outcome) for action, _, outcome in steps if action == "count_logs"]
     assert max(of_steps) <= EVENTS_MAX
     assert len(of_steps) >= 2
+
+
+async def test_commits_during_a_backlog_do_not_delay_it(migrated_database_url: str) -> None:
+    async with process(migrated_database_url) as one:
+        await one.create("m1", each=4 * EVENTS_MAX)
+        is_over = asyncio.Event()
+
+        async def go_on_selling() -> None:
+            while not is_over.is_set():
+                await one.create("m2")
+
+        # What is committed meanwhile is due in an hour, and the backlog is not.
+        async with counting(one, is_notified=True, poll_seconds=NEVER):
+            selling = asyncio.create_task(go_on_selling())
+            await until(lambda: one.counted("m1") == 4 * EVENTS_MAX)
+            is_over.set()
+            await selling
 
 
 async def test_two_processes_that_count_the_same_logs_count_each_event_once(migrated_database_url: str) -> None:
