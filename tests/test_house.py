@@ -17,7 +17,6 @@ ENTRY_POINTS = {
     "paidonce.cli",
     "paidonce.__main__",
     "paidonce.asgi",
-    "paidonce.dashboard.operations",  # For the pages that are being made.
     "paidonce.webhook_endpoints.receiver_process",
     "paidonce.providers.adyen",
     "paidonce.providers.mollie",

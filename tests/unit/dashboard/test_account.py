@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from paidonce.merchants.model import Mode
 from paidonce.users.model import Role
 from paidonce.users.totp import open_totp_secret
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
@@ -87,6 +88,15 @@ async def test_a_second_factor_is_stored_encrypted_once_a_code_shows_that_the_ap
     assert (await person.post(f"{path}/remove", {"password": "wrong"})).status_code == 422
     assert (await person.post(f"{path}/remove", {"password": PASSWORD})).status_code == 303
     assert next(row for row in running.rows()["dashboard_user"] if row[0] == person.user.id)[5] is None
+
+
+async def test_the_way_in_leads_to_the_mode_in_which_something_has_happened(running: InProcessService) -> None:
+    person = await logged_in(running)
+    path = f"/dashboard/m/{running.merchant_id}"
+    assert (await person.get("/dashboard")).headers["location"] == f"{path}/test"
+    live = await running.api_key(running.merchant_id, mode=Mode.LIVE)
+    await running.checkout(as_who=live)
+    assert (await person.get("/dashboard")).headers["location"] == f"{path}/live"
 
 
 async def test_sessions_are_listed_and_ended_one_by_one_or_all_but_this_one(running: InProcessService) -> None:
