@@ -26,7 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             description="URL at which buyers reach this service, such as `https://pay.example.com`: checkouts' pages "
-            "are there, and providers send buyers back to it. If empty, it is taken from the Host header of each request."
+            "are there, and providers send buyers back to it. If empty, it is taken from the Host header of each "
+            "request."
         ),
     ] = ""
     checkout_page: Annotated[
