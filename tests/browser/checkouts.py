@@ -17,10 +17,10 @@ ANSWER_SECONDS_MAX: Final = 90.0
 class Merchant:
     """A merchant whose buyers pay in the browser."""
 
-    def __init__(self, service: ServiceProcess, http: httpx.Client) -> None:
+    def __init__(self, service: ServiceProcess, http: httpx.Client, merchant_id: str) -> None:
         self.service = service
         self.http = http
-        self.merchant_id = f"m_{secrets.token_hex(4)}"
+        self.merchant_id = merchant_id
         self.shop_url = f"{service.url}/health/live"  # Where buyers go when they leave. Any page would do.
 
     def checkout(self, **fields: object) -> Json:
@@ -53,7 +53,7 @@ class Merchant:
 
 
 @contextmanager
-def merchant_of(service: ServiceProcess) -> Iterator[Merchant]:
-    """Yield a new merchant of a service."""
+def merchant_of(service: ServiceProcess, merchant_id: str | None = None) -> Iterator[Merchant]:
+    """Yield a merchant of a service: a new one, or the one with this id."""
     with httpx.Client(base_url=service.url, timeout=ANSWER_SECONDS_MAX) as http:
-        yield Merchant(service, http)
+        yield Merchant(service, http, merchant_id or f"m_{secrets.token_hex(4)}")

@@ -13,6 +13,8 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.chromium import MISSING, OfflineBrowser, find_chromium, open_offline
 from tests.browser.looks import ALL_LOOKS, DESKTOP, FEW_LOOKS, Look
+from tests.browser.people import People, Session
+from tests.browser.shown_data import ShownData, make_data
 from tests.support.service_process import ServiceProcess, processes
 
 WAIT_MILLISECONDS_MAX = 60_000.0  # What a page takes milliseconds for takes seconds on a machine that does much else.
@@ -53,8 +55,11 @@ def browser() -> Iterator[OfflineBrowser]:
 
 
 @pytest.fixture
-def new_page(browser: OfflineBrowser) -> Iterator[Callable[[Look], Page]]:
-    """Open pages, each as a new visitor. After the test, none of them has asked another host, or broken its policy."""
+def new_page(browser: OfflineBrowser) -> Iterator[Callable[..., Page]]:
+    """Open pages, each as a new visitor, or as a person in a session.
+
+    After the test, none of them has asked another host, or broken its policy.
+    """
     requested_hosts: list[str] = []
     errors: list[str] = []
 
@@ -64,8 +69,8 @@ def new_page(browser: OfflineBrowser) -> Iterator[Callable[[Look], Page]]:
 
     with ExitStack() as stack:
 
-        def open_page(look: Look = DESKTOP) -> Page:
-            context = browser.browser.new_context(**look.options)
+        def open_page(look: Look = DESKTOP, session: Session | None = None) -> Page:
+            context = browser.browser.new_context(**look.options, storage_state=session)
             stack.callback(context.close)
             context.set_default_timeout(WAIT_MILLISECONDS_MAX)
             context.on("request", lambda request: requested_hosts.append(urlsplit(request.url).hostname or ""))
@@ -85,4 +90,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     """Run paidonce as `make run` does, for all tests of this process."""
     folder: Path = tmp_path_factory.mktemp("service")
     with processes(folder) as start:
-        yield start("dev", DATABASE_URL=f"file:{folder}/paidonce.db").wait_until_ready()
+        settings = {"DATABASE_URL": f"file:{folder}/paidonce.db", "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true"}
+        yield start("dev", **settings).wait_until_ready()
+
+
+@pytest.fixture(scope="session")
+def people(service: ServiceProcess, browser: OfflineBrowser, shown_data: ShownData) -> People:
+    """Return people who use the dashboard of the service."""
+    return People(service, browser.browser, shown_data)
+
+
+@pytest.fixture(scope="session")
+def shown_data(service: ServiceProcess) -> ShownData:
+    """Make what the dashboard's pages show."""
+    return make_data(service)

@@ -12,8 +12,9 @@ RULES: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pr
 TOO_WIDE: Final = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
+  const scrolls = one => one && (getComputedStyle(one).overflowX !== "visible" || scrolls(one.parentElement));
   return [...document.body.querySelectorAll("*")]
-    .filter(one => one.getBoundingClientRect().right > width + 1)
+    .filter(one => one.getBoundingClientRect().right > width + 1 && !scrolls(one.parentElement))
     .map(one => `${one.tagName.toLowerCase()}.${one.className}: ${(one.textContent || "").trim().slice(0, 40)}`);
 }"""
 
@@ -37,3 +38,10 @@ def layout_problems(page: Page) -> Iterator[str]:
     """Yield what makes a page scroll sideways."""
     for element in page.evaluate(TOO_WIDE):
         yield f"wider than the window: {element}"
+
+
+def expect_visible_focus(page: Page) -> None:
+    """Fail where the focused element has no outline."""
+    style = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    width = page.evaluate("() => getComputedStyle(document.activeElement).outlineWidth")
+    assert (style, width) != ("none", "0px"), "nothing shows where the focus is"

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.checkouts import Json, Merchant, merchant_of
-from tests.browser.judging import check_page
+from tests.browser.judging import check_page, expect_visible_focus
 from tests.browser.looks import DESKTOP, PHONE, PHONE_WITHOUT_SCRIPTS, Look
 from tests.support.oracle import expire_checkout
 from tests.support.service_process import ServiceProcess
@@ -223,13 +223,6 @@ def test_a_buyer_pays_with_the_keyboard_alone_and_sees_where_the_focus_is(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect_title(page, PAID)
-
-
-def expect_visible_focus(page: Page) -> None:
-    """Fail where the focused element has no outline."""
-    style = page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
-    width = page.evaluate("() => getComputedStyle(document.activeElement).outlineWidth")
-    assert (style, width) != ("none", "0px"), "nothing shows where the focus is"
 
 
 def payable(merchant: Merchant) -> Json:

@@ -1,115 +1,111 @@
-"""The dashboard's frame: log-in, account, users and audit log, with and without the script."""
+"""People on the dashboard: every page in every look, and what they do there, with and without scripts."""
 
-import json
 import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.chromium import OfflineBrowser
-from tests.browser.judging import check_page
-from tests.browser.looks import DESKTOP, PHONE_WITHOUT_SCRIPTS, WITHOUT_SCRIPTS, Look
-from tests.support.service_process import ServiceProcess
+from paidonce.dashboard.declarations import Declaration
+from paidonce.dashboard.routes import DECLARATIONS
+from tests.browser.checkouts import merchant_of
+from tests.browser.judging import check_page, expect_visible_focus
+from tests.browser.looks import DESKTOP, PHONE, WITHOUT_SCRIPTS, Look
+from tests.browser.people import PASSWORD, People, log_in
+from tests.support.service_process import ServiceProcess, wait_until
 
-LINK = re.compile(r"http://\S+/dashboard/login/[0-9A-Za-z]{42}")
+NewPage = Callable[..., Page]
 
+# A file, and pages that nobody sees while they are logged in.
+NO_PAGES = {"/m/{merchant_id}/{mode}/payments/export", "/login/code", "/login/{token}", ""}
+PAGES = [one for one in DECLARATIONS if one.method == "GET" and one.path not in NO_PAGES]
 
-@pytest.fixture(scope="module")
-def operator_state(browser: OfflineBrowser, service: ServiceProcess) -> str:
-    """Log in with the link that the service has printed; returns the cookies of the session."""
-    link = next(found[0] for line in service.lines if (found := LINK.search(line)))
-    context = browser.browser.new_context(**PHONE_WITHOUT_SCRIPTS.options)
-    page = context.new_page()
-    page.goto(link)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/dashboard/**")
-    cookies = json.dumps(context.cookies())
-    context.close()
-    return cookies
-
-
-@pytest.fixture
-def open_page(
-    new_page: Callable[[Look], Page], service: ServiceProcess, operator_state: str
-) -> Callable[[Look, str], Page]:
-    """Open a page of the dashboard as the operator."""
-
-    def open_as_operator(look: Look, path: str) -> Page:
-        page = new_page(look)
-        page.context.add_cookies(json.loads(operator_state))
-        page.goto(f"{service.url}/dashboard{path}")
-        return page
-
-    return open_as_operator
-
-
-@pytest.mark.parametrize(
-    "path", ["/account", "/account/second-factor", "/operator/users", "/operator/audit", "/nothing"]
+with_and_without_scripts = pytest.mark.parametrize(
+    "visitor", [DESKTOP, WITHOUT_SCRIPTS], ids=lambda visitor: visitor.name
 )
-def test_a_page_of_the_dashboard_is_accessible_and_fits(
-    open_page: Callable[[Look, str], Page], look: Look, path: str
+
+
+@pytest.mark.parametrize("declared", PAGES, ids=[one.path for one in PAGES])
+def test_every_page_is_accessible_and_fits(
+    new_page: NewPage, people: People, declared: Declaration, look: Look
 ) -> None:
-    page = open_page(look, path)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page = new_page(look, people.session("operator"))
+    answer = page.goto(people.url(declared.path))
+    assert answer is not None
+    assert answer.status == 200
     check_page(page)
 
 
-def test_the_log_in_is_accessible_and_fits_also_when_it_refuses(
-    new_page: Callable[[Look], Page], service: ServiceProcess, look: Look
+@with_and_without_scripts
+def test_a_person_logs_in_with_a_link_once_and_then_with_the_password(
+    new_page: NewPage, people: People, visitor: Look
 ) -> None:
-    page = new_page(look)
-    page.goto(f"{service.url}/dashboard/account")
-    expect(page).to_have_url(re.compile("login"))
-    check_page(page)
-    page.get_by_label("E-mail address").fill("nobody@example.com")
-    page.get_by_label("Password").fill("not the password")
+    email = f"link-{visitor.name.replace(' ', '-')}@example.com"
+    link = people.new_link(email, "viewer")
+    page = new_page(visitor)
+    page.goto(link)
+    if visitor.has_scripts:
+        check_page(page)
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_have_text("The e-mail address or the password is wrong.")
-    check_page(page)
+    expect(page.get_by_role("link", name=email)).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text("You are logged out.")).to_be_visible()
+    page.goto(link)
+    expect(page.get_by_label("Password")).to_have_count(0)
+    page.goto(people.url("/login"))
+    log_in(page, email, "not the password")
+    expect(page.get_by_role("alert")).to_be_visible()
+    if visitor.has_scripts:
+        check_page(page)
+    log_in(page, email, PASSWORD)
+    expect(page.get_by_role("link", name=email)).to_be_visible()
 
 
-def test_a_user_is_created_and_disabled_with_and_without_the_script(open_page: Callable[[Look, str], Page]) -> None:
-    for look in (DESKTOP, WITHOUT_SCRIPTS):
-        page = open_page(look, "/operator/users")
-        asked: list[str] = []
-
-        def accept(dialog: Dialog, asked: list[str] = asked) -> None:
-            asked.append(dialog.message)
-            dialog.accept()
-
-        page.on("dialog", accept)
-        email = f"{look.name.replace(' ', '-')}@example.com"
-        page.get_by_label("E-mail address").fill(email)
-        page.get_by_label("Role", exact=True).last.select_option("operator")
-        page.get_by_role("button", name="Create").click()
-        expect(page.get_by_role("status")).to_contain_text("/dashboard/login/")
-        row = page.get_by_role("row").filter(has_text=email)
-        row.get_by_text("Change").first.click()
-        row.get_by_role("button", name="Disable").click()
-        expect(page.get_by_role("status")).to_contain_text("is disabled")
-        assert asked == ([f"Disable: {email}?"] if look.has_scripts else [])
-
-
-def test_a_filter_loads_only_the_table_and_keeps_the_history_and_the_focus(
-    open_page: Callable[[Look, str], Page],
+@with_and_without_scripts
+def test_a_person_finds_a_payment_and_refunds_a_part_of_it_once(
+    new_page: NewPage, service: ServiceProcess, people: People, visitor: Look
 ) -> None:
-    page = open_page(DESKTOP, "/operator/audit")
-    page.evaluate("document.querySelector('h1').dataset.kept = 'yes'")
-    page.get_by_label("Merchant").fill("m_nobody")
-    page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("Nothing was done yet.")).to_be_visible()
-    expect(page).to_have_url(re.compile(r"\?merchantId=m_nobody$"))
-    assert page.locator("h1").get_attribute("data-kept") == "yes"
-    expect(page.locator("#audit")).to_be_focused()
-    page.go_back()
-    expect(page.get_by_text("Nothing was done yet.")).to_be_hidden()
-    expect(page).to_have_url(re.compile(r"/audit$"))
+    with merchant_of(service, people.shown.merchant_id) as merchant:
+        checkout = merchant.checkout(description=f"Order of {visitor.name}")
+        merchant.call(checkout, "pay")
+        page = new_page(visitor, people.session("refunds"))
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(people.url("/m/{merchant_id}/{mode}/payments"))
+        page.get_by_label("Search").fill(checkout["id"])
+        page.get_by_role("button", name="Search").click()
+        page.get_by_role("table").get_by_role("link").click()
+        page.get_by_role("group").filter(has_text="Refund").locator("summary").click()
+        page.get_by_label("Amount").fill("5.00")
+        page.get_by_role("button", name=re.compile("^Refund")).click()
+        expect(page.get_by_role("status")).to_have_text("The refund of €5.00 began.")
+        wait_until(lambda: merchant.read(checkout)["amountRefunded"] == 500)
+        page.go_back()
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert merchant.read(checkout)["amountRefundPending"] == 0
 
 
-def test_the_keyboard_alone_leads_past_the_navigation(open_page: Callable[[Look, str], Page]) -> None:
-    page = open_page(DESKTOP, "/account")
-    page.keyboard.press("Tab")
-    expect(page.get_by_text("Skip to the content")).to_be_focused()
+def test_the_keyboard_alone_leads_through_the_log_in_and_the_first_key_after_it_offers_to_skip_to_the_content(
+    new_page: NewPage, people: People
+) -> None:
+    page = new_page(DESKTOP)
+    link = people.new_link("keyboard@example.com", "viewer")
+    page.goto(link)
+    page.get_by_label("Password").focus()
+    page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.locator("main")).to_be_focused()
+    expect(page.get_by_role("link", name="keyboard@example.com")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect_visible_focus(page)
+
+
+def test_a_page_that_does_not_exist_and_one_that_is_not_allowed_are_accessible(
+    new_page: NewPage, people: People
+) -> None:
+    page = new_page(PHONE, people.session("viewer"))
+    for path in ("/nothing", "/operator/merchants"):
+        page.goto(people.url(path))
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        check_page(page)
