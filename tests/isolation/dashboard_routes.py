@@ -65,6 +65,8 @@ LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard/m/{merchant_id}/{mode}": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments/export": Line(Role.VIEWER),
+    "GET /dashboard/m/{merchant_id}/{mode}/branding": Line(Role.ADMIN),
+    "POST /dashboard/m/{merchant_id}/{mode}/branding": Line(Role.ADMIN, {"displayName": "Another"}),
     "GET /dashboard/login": Line(None),
     "POST /dashboard/login": Line(None, {"email": "a@example.com", "password": "wrong"}, is_repeatable=False),
     "GET /dashboard/login/code": Line(None),

@@ -67,6 +67,8 @@ class DashboardEndpoint:
             response = await self._respond(request)
         except Exception as error:  # noqa: BLE001 - the border of the application: every error becomes a page
             response = _error_page(request, error)
+        finally:
+            await http.close()  # The files that a form has sent.
         await response(scope, receive, send)
 
     async def _identify(self, request: DashboardRequest) -> DashboardRequest:

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.routing import Route
 
-from paidonce.dashboard import account, audit, home, log_in, paths, users
+from paidonce.dashboard import account, audit, branding, home, log_in, paths, users
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.endpoint import DashboardEndpoint
 from paidonce.dashboard.log_in_guard import LogInGuard
@@ -36,6 +36,8 @@ DECLARATIONS: Final[tuple[Declaration, ...]] = (
     account.remove_second_factor,
     account.end_other_sessions,
     account.end_session,
+    branding.branding,
+    branding.change_branding,
     users.merchant_users,
     users.create_merchant_user,
     users.change_merchant_user,

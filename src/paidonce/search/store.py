@@ -12,7 +12,7 @@ from paidonce import ids
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.store import WITH_ATTEMPT, checkout_of_row
 from paidonce.database.schema import attempt, checkout, search_term
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant
@@ -46,17 +46,17 @@ class StepResult(msgspec.Struct, frozen=True):
 def take_step(transaction: Transaction, step: Step) -> StepResult:
     """Examine the next rows of the index."""
     place = search_term.c.checkout_id if step.terms else checkout.c.id
-    within = _range(step, place)
-    last = select(place).where(*within).order_by(place.desc()).limit(1).offset(step.examined_max - 1)
-    examined_to = _first(transaction, last)
-    if examined_to is not None:
-        within.append(place >= examined_to)
-    statement = WITH_ATTEMPT.where(*within, *_filters(step.wanted))
-    if step.terms:
-        statement = statement.where(
-            checkout.c.id == search_term.c.checkout_id, checkout.c.merchant_id == search_term.c.merchant_id
-        ).where(*(_has_term(step.wanted.tenant, term) for term in step.terms[1:]))
-    statement = statement.order_by(place.desc()).limit(step.wanted.limit + 1)
+    rows = select(place.label("id")).where(*_range(step, place)).order_by(place.desc())
+    examined_to = _first(transaction, rows.limit(1).offset(step.examined_max - 1))
+    # Chosen before anything is compared: otherwise PostgreSQL reads another index, of a status, say, without a bound.
+    chosen = materialized(rows.limit(step.examined_max))
+    tenant = step.wanted.tenant
+    statement = (
+        WITH_ATTEMPT.where(*_is_tenants(checkout, tenant), checkout.c.id == chosen.c.id)
+        .where(*_filters(step.wanted), *(_has_term(tenant, term, chosen.c.id) for term in step.terms[1:]))
+        .order_by(chosen.c.id.desc())
+        .limit(step.wanted.limit + 1)
+    )
     return StepResult([checkout_of_row(row) for row in transaction.rows(statement)], examined_to)
 
 
@@ -105,11 +105,9 @@ def _filters(wanted: Search) -> list[ColumnElement[bool]]:
     return filters
 
 
-def _has_term(tenant: Tenant, term: str) -> ColumnElement[bool]:
+def _has_term(tenant: Tenant, term: str, checkout_id: ColumnElement[str]) -> ColumnElement[bool]:
     other = search_term.alias()
-    return exists().where(
-        *_is_tenants(other, tenant), other.c.term == term, other.c.checkout_id == search_term.c.checkout_id
-    )
+    return exists().where(*_is_tenants(other, tenant), other.c.term == term, other.c.checkout_id == checkout_id)
 
 
 def read_named(transaction: Transaction, wanted: Search) -> list[Checkout]:

@@ -59,7 +59,7 @@ async def test_pages_lead_from_the_newest_to_the_oldest_and_back_and_keep_the_se
         seen += listed(page)
         while "Older" in page:
             page = await follow(viewer, page, "Older")
-            assert "currency=EUR" in link(page, "Newer")
+            assert "currency=EUR" in link(page, "Newest")
             seen += listed(page)
     assert seen == made[::-1]
 
