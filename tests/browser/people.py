@@ -53,7 +53,7 @@ class People:
         if role not in self._sessions:
             context = self._browser.new_context()
             page = context.new_page()
-            email = f"{role}-{os.getpid()}@example.com"
+            email = f"{role}@example.com"
             page.goto(self.new_link(email, role))
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Log in").click()
