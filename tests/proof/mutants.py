@@ -47,6 +47,16 @@ RESULTS_BEFORE_COMMIT: Final = (
 RESULTS: Final = (
     "                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
 )
+STORE_COUNTS: Final = "def store_counts(transaction: Transaction, counts: Sequence[LogCount]) -> list[bool]:\n"
+STORED_APART: Final = (
+    "def store_figures(transaction, counts):\n"
+    "    for one in counts:\n"
+    "        store.add_figures(transaction, one.figures)\n"
+    "    return [True for _ in counts]\n\n\n"
+    "def store_cursors(transaction, counts):\n"
+    "    moved = store.move_cursors(transaction, counts)\n"
+    "    return [one.tenant in moved for one in counts]\n\n\n"
+)
 
 _NO_PARTIAL_INDEX: Final = Edit(
     "database/migrations/versions/0006_sessions_and_actions_of_attempts.py",
@@ -198,6 +208,25 @@ MUTANTS: Final = (
             ),
         ),
         ("create", "create_checkouts:after_commit"),
+    ),
+    Mutant(
+        "one transaction for figures and the cursor of what is counted",
+        "crash points",
+        (
+            Edit("statistics/actions.py", STORE_COUNTS, STORED_APART + STORE_COUNTS),
+            Edit(
+                "statistics/rollup.py",
+                "count_logs, find_news, store_counts\n",
+                "count_logs, find_news\nfrom paidonce.statistics.actions import store_cursors, store_figures\n",
+            ),
+            Edit(
+                "statistics/rollup.py",
+                "            return await self._writer.submit(store_counts, counted)\n",
+                "            await self._writer.submit(store_figures, counted)\n"
+                "            return await self._writer.submit(store_cursors, counted)\n",
+            ),
+        ),
+        ("statistics", "store_figures:after_commit"),
     ),
 )
 

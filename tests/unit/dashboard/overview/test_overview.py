@@ -92,7 +92,7 @@ async def test_another_currency_can_be_chosen(service: InProcessService) -> None
 async def test_the_table_of_each_chart_has_a_row_for_each_interval_with_the_figures(service: InProcessService) -> None:
     await sell(service)
     html = (await page_of(service, period="day")).text
-    (table,) = re.findall(r"<caption>Volume</caption>.*?</table>", html, re.DOTALL)
+    (table,) = re.findall(r"<caption>Volume for each hour</caption>.*?</table>", html, re.DOTALL)
     rows = [re.sub(r"<[^>]*>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]]
     assert len(rows) == 25  # The hour that has begun is shown, too.
     assert rows[-1] == ["23:00", "$0.01", "$0.00", "$0.00"]
