@@ -3,7 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from paidonce.pages.amounts import format_amount
 from paidonce.pages.headers import page_headers
 from paidonce.pages.languages import Language, negotiate_language
 from paidonce.pages.templates import Templates
+from paidonce.profiles.colors import text_color_on
 from paidonce.profiles.model import Profile
 
 TEMPLATES: Final = Templates("paidonce.buyer_pages")
@@ -31,6 +32,7 @@ SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, i
 # Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
 REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
 REFRESH_SECONDS_MAX: Final = 30
+COLORS_MAX: Final = 256  # Style sheets in memory, of 4 kB each.
 
 
 class OpenedPage(NamedTuple):
@@ -49,9 +51,10 @@ def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: I
     values = (
         values_of(checkout, state, now, language)
         | _links(request, token, checkout, state, now)
-        | {"methods": methods, "shop_name": profile.shown_name}
+        | _branding(profile)
+        | {"methods": methods}
     )
-    return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers())
+    return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers(profile.color))
 
 
 def page_path(request: Request, token: str) -> str:
@@ -81,7 +84,6 @@ def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Lan
     declined = decline_text(attempt.decline_code) if has_failed and attempt is not None else None
     return {
         **language_values(language),
-        "style": style(),
         "description": checkout.description,
         "amount": format_amount(Money(checkout.amount, checkout.currency), language.locale),
         "is_test": checkout.mode == Mode.TEST,
@@ -117,18 +119,36 @@ def _refresh_seconds(checkout: Checkout, now: Instant) -> int:
     return next((seconds for until, seconds in REFRESH_SECONDS if waited < until), REFRESH_SECONDS_MAX)
 
 
-@cache
-def style() -> Any:  # noqa: ANN401 - Markup, which is imported with Jinja2
-    """Return the style sheet, which stands in each page: so a page is one response."""
+def _branding(profile: Profile) -> dict[str, Any]:
+    """Return what the page shows of the merchant."""
+    return {
+        "style": style(profile.color),
+        "shop_name": profile.shown_name,
+        "logo": profile.logo,
+        "support_email": profile.support_email,
+        "support_url": profile.support_url if is_web_address(profile.support_url) else None,
+    }
+
+
+@lru_cache(maxsize=COLORS_MAX)
+def style(color: str | None) -> Any:  # noqa: ANN401 - Markup, which is imported with Jinja2
+    """Return the style sheet, which stands in each page: so a page is one response. Buttons have the merchant's color.
+
+    Links keep ours, because they stand on the page, on which nobody has checked the merchant's color.
+    """
     from markupsafe import Markup  # noqa: PLC0415 - with Jinja2, when the first page is asked for
 
-    return Markup(files("paidonce.buyer_pages").joinpath("templates/buyer.css").read_text())  # noqa: S704 - our own file
+    sheet = files("paidonce.buyer_pages").joinpath("templates/buyer.css").read_text()
+    if color is not None:
+        # The border shows where a button is that is as pale as the page.
+        sheet += f":root{{--button:{color};--on-button:{text_color_on(color)};--button-line:var(--text)}}\n"
+    return Markup(sheet)  # noqa: S704 - our own file, and a color that was read as numbers
 
 
-@cache
-def _headers() -> dict[str, str]:
+@lru_cache(maxsize=COLORS_MAX)
+def _headers(color: str | None) -> dict[str, str]:
     """Return the headers of a page. Its policy names the digest of the one style sheet that it may hold."""
-    digest = b64encode(hashlib.sha256(str(style()).encode()).digest()).decode()
+    digest = b64encode(hashlib.sha256(str(style(color)).encode()).digest()).decode()
     return page_headers(style_src=f"'self' 'sha256-{digest}'") | {"Referrer-Policy": "no-referrer"}
 
 

@@ -87,7 +87,7 @@ class UpdateProfileBody(TenantFields, frozen=True, kw_only=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^([!-?A-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)?\Z",
+                pattern=r"^([A-Za-z0-9._+~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)?\Z",
                 max_length=254,
                 description="Where buyers can write to.",
             ),
