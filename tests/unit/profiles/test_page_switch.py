@@ -22,16 +22,19 @@ class Harness:
         self.reads = 0
         self.looked_up: list[Tenant] = []
         self.is_down = False
+        self.has_begun = asyncio.Event()
         self.now = 1000.0
         reader: Any = self
         self.switch = PageSwitch(reader, self.find, monotonic=lambda: self.now, age_seconds=AGE_SECONDS)
 
     async def submit(self, _action: object, limit: int) -> list[Tenant]:
         self.reads += 1
+        found = self.off[:limit]
+        self.has_begun.set()
         await asyncio.sleep(0)
         if self.is_down:
             raise DatabaseUnavailable
-        return self.off[:limit]
+        return found
 
     async def find(self, tenant: Tenant) -> Profile:
         self.looked_up.append(tenant)
@@ -71,7 +74,7 @@ async def test_a_change_of_another_process_is_seen_after_five_seconds_and_one_of
 async def test_a_read_that_began_before_a_change_is_not_kept() -> None:
     on = Harness()
     early = asyncio.create_task(on.switch.is_on(OFF))
-    await asyncio.sleep(0)
+    await on.has_begun.wait()
     on.off = [OFF]
     on.switch.invalidate()
     await early
