@@ -203,6 +203,7 @@ def _page(endpoint: Endpoint) -> Endpoint:
     """Answer with pages, whatever is raised; what is not found looks the same for every token."""
 
     async def answer(request: Request) -> Response:
+        await TEMPLATES.load()
         try:
             return await endpoint(request)
         except CheckoutNotFound:

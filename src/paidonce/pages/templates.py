@@ -1,5 +1,6 @@
 """Templates: HTML is written by Jinja2, which escapes every value, and fails on a name that is not given."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -8,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce.http.context import prefix_in
+from paidonce.money import Money
 from paidonce.pages.amounts import format_amount
 from paidonce.pages.assets import asset_path
 from paidonce.pages.headers import page_headers
+from paidonce.pages.languages import ENGLISH
 from paidonce.pages.times import format_date, format_time
 from paidonce.pages.translations import install_translations
 
@@ -25,6 +28,12 @@ class Templates:
 
     def __init__(self, package: str) -> None:
         self._package = package
+
+    async def load(self) -> None:
+        """Load all templates, once and in a thread: that takes tenths of a second, in which others are answered."""
+        if self._package not in _loaded:
+            await asyncio.to_thread(_load_all, self._package)
+            _loaded.add(self._package)
 
     def respond(
         self,
@@ -52,6 +61,16 @@ class Templates:
         return (
             _environment(self._package).get_template(name).render(asset=lambda one: prefix + asset_path(one), **values)
         )
+
+
+_loaded: Final[set[str]] = set()
+
+
+def _load_all(package: str) -> None:
+    environment = _environment(package)
+    for name in environment.list_templates():
+        environment.get_template(name)
+    format_amount(Money(1, "USD"), ENGLISH.locale)  # Loads what amounts are written with.
 
 
 @cache

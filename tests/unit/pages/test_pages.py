@@ -1,6 +1,8 @@
 """What all pages share: templates, assets, response headers, and errors as pages."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -90,3 +92,24 @@ async def test_the_application_serves_the_assets_and_no_other_file(sqlite_url: s
         assert (await running.http.get(asset_path("pages.css"))).status_code == 200
         for path in ("/assets/pages.css", "/assets/..%2Fapp.py", "/assets/pages.000000000000.css"):
             assert (await running.http.get(path)).status_code == 404
+
+
+TICKING = """
+import asyncio
+from paidonce.pages.templates import Templates
+
+async def main():
+    loading, ticks = asyncio.create_task(Templates("paidonce.buyer_pages").load()), 0
+    while not loading.done():
+        await asyncio.sleep(0)
+        ticks += 1
+    await loading
+    print(ticks)
+
+asyncio.run(main())
+"""
+
+
+def test_while_templates_are_loaded_for_the_first_page_others_are_answered() -> None:
+    ticks = subprocess.run([sys.executable, "-c", TICKING], capture_output=True, text=True, check=True)
+    assert int(ticks.stdout) > 10
