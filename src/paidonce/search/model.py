@@ -17,7 +17,7 @@ TERM_LENGTH_MAX: Final = 100  # Longer ones are cut, here and in what is searche
 QUERY_TERMS_MAX: Final = 10
 QUERY_LENGTH_MAX: Final = 255  # As long as the longest idempotency key.
 
-# A page of the search examines at most this many checkouts of the index. That took up to 20 ms (docs/decisions/0050).
+# A page of the search examines at most this many checkouts of an index: about 10 ms (docs/decisions/0050).
 EXAMINED_MAX: Final = 5000
 # A read examines at most this many, so that others read in between. The first is small: most filters are met often.
 STEPS: Final = (200, 800, 1000, 1000, 1000, 1000)
