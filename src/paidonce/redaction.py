@@ -13,8 +13,8 @@ _MASKS: Final = (
     (re.compile(r"\b(pek)_[A-Za-z0-9_-]{8,}"), r"\1_…"),
     (re.compile(r"\b(live|test|access)_[A-Za-z0-9]{24,}"), r"\1_…"),  # As Mollie's keys are.
     (re.compile(r"\b(Bearer|Basic)(\s+)[^\s\"'\\,]+", re.IGNORECASE), r"\1\2…"),
-    # The token of a checkout's page, and of a return URL: whoever has it can pay, or sees what was paid.
-    (re.compile(r"(/(?:pay|return)/)[A-Za-z0-9_-]{32,}"), r"\1…"),
+    # The token of a checkout's page, of a return URL and of a one-time link: whoever has it can pay, see, or log in.
+    (re.compile(r"(/(?:pay|return|dashboard/login)/)[A-Za-z0-9_-]{32,}"), r"\1…"),
     (re.compile(r"(://[^\s/:@\"]*:)[^\s/@\"]+@"), r"\1…@"),
     # Error messages of PostgreSQL contain whole rows.
     (re.compile(r"(Failing row contains \().*?(?=\\n|\n|$)"), r"\1…)"),
