@@ -17,7 +17,13 @@ from tests.support.service_process import ServiceProcess, wait_until
 NewPage = Callable[..., Page]
 
 # A file, and pages that nobody sees while they are logged in.
-NO_PAGES = {"/m/{merchant_id}/{mode}/payments/export", "/login/code", "/login/{token}", ""}
+NO_PAGES = {
+    "/m/{merchant_id}/{mode}/payments/export",
+    "/m/{merchant_id}/{mode}/events/stream",
+    "/login/code",
+    "/login/{token}",
+    "",
+}
 PAGES = [one for one in DECLARATIONS if one.method == "GET" and one.path not in NO_PAGES]
 
 with_and_without_scripts = pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from paidonce import ids
+from paidonce.merchants.model import OPERATOR
 from paidonce.users.actions import ChangeUser, WantedUser, change_users
 from paidonce.users.model import Role, hash_token
 from tests.support.dashboard_client import PASSWORD, Fields, logged_in
+from tests.support.fake_connector import CREDENTIALS
 from tests.support.in_process_service import InProcessService
 
 Prepare: TypeAlias = Callable[[InProcessService], Awaitable[Mapping[str, str]]]
@@ -60,8 +62,111 @@ async def a_user(running: InProcessService) -> Mapping[str, str]:
     return {"user_id": (await logged_in(running, Role.ADMIN)).user.id}
 
 
+async def an_attempt(running: InProcessService) -> Mapping[str, str]:
+    return {"attempt_id": (await running.paying())["attempt"]["id"]}
+
+
+async def an_endpoint(running: InProcessService) -> Mapping[str, str]:
+    return {"endpoint_id": (await running.delivery())[0]}
+
+
+async def a_paused_endpoint(running: InProcessService) -> Mapping[str, str]:
+    endpoint_id, _ = await running.delivery()
+    headers = {"Authorization": f"Bearer {running.merchant_key}"}
+    await running.http.patch(f"/webhook-endpoints/{endpoint_id}", json={"enabled": False}, headers=headers)
+    return {"endpoint_id": endpoint_id}
+
+
+async def a_delivery(running: InProcessService) -> Mapping[str, str]:
+    return {"delivery_id": (await running.delivery())[1]}
+
+
+async def an_event(running: InProcessService) -> Mapping[str, str]:
+    await running.checkout()
+    return {"event_id": (await running.get("/events")).json()["data"][0]["id"]}
+
+
+async def a_key(running: InProcessService) -> Mapping[str, str]:
+    return {"key_id": (await running.issued(running.merchant_id)).key.id}
+
+
+async def an_operators_key(running: InProcessService) -> Mapping[str, str]:
+    return {"key_id": (await running.issued(OPERATOR)).key.id}
+
+
+async def an_account(running: InProcessService) -> Mapping[str, str]:
+    made = await running.made("/provider-accounts", {"provider": "fake", "credentials": CREDENTIALS})
+    return {"account_id": made["id"]}
+
+
+async def a_disabled_account(running: InProcessService) -> Mapping[str, str]:
+    values = await an_account(running)
+    await running.made(f"/provider-accounts/{values['account_id']}/disable")
+    return values
+
+
+async def a_webhook_to_apply(running: InProcessService) -> Mapping[str, str]:
+    await running.provider_webhook("msg_to_apply")
+    return {}
+
+
+TENANT: Final = "/dashboard/m/{merchant_id}/{mode}"
+SECRET_FIELDS: Final = {f"credentials.{name}": value for name, value in CREDENTIALS.items()}
+ENDPOINT_FIELDS: Final = {"url": "http://127.0.0.1:9/webhooks"}
+ADMINS: Final = Role.ADMIN
+
+# An answer that shows a secret is no redirect: the secret is in no URL. Their own tests send them twice.
+OPERATIONS: Final[Mapping[str, Line]] = {
+    f"GET {TENANT}/review": Line(Role.VIEWER),
+    f"GET {TENANT}/review/{{attempt_id}}": Line(Role.VIEWER, prepare=an_attempt),
+    f"GET {TENANT}/webhooks": Line(Role.VIEWER),
+    f"POST {TENANT}/webhooks": Line(ADMINS, ENDPOINT_FIELDS, is_repeatable=False),
+    f"GET {TENANT}/webhooks/{{endpoint_id}}": Line(Role.VIEWER, prepare=an_endpoint),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/change": Line(ADMINS, ENDPOINT_FIELDS, an_endpoint, is_repeatable=False),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/pause": Line(ADMINS, prepare=an_endpoint),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/resume": Line(ADMINS, prepare=a_paused_endpoint),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/delete": Line(ADMINS, prepare=an_endpoint, is_repeatable=False),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/rotate": Line(ADMINS, prepare=an_endpoint, is_repeatable=False),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/test": Line(ADMINS, prepare=an_endpoint),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/redeliver": Line(
+        ADMINS, {"fromSequence": "1", "toSequence": "2"}, an_endpoint
+    ),
+    f"POST {TENANT}/webhooks/{{endpoint_id}}/redeliver-failed": Line(ADMINS, {"since": "2020-01-01"}, an_endpoint),
+    f"GET {TENANT}/deliveries/{{delivery_id}}": Line(Role.VIEWER, prepare=a_delivery),
+    f"POST {TENANT}/deliveries/{{delivery_id}}/redeliver": Line(ADMINS, prepare=a_delivery),
+    f"GET {TENANT}/events": Line(Role.VIEWER),
+    f"GET {TENANT}/events/stream": Line(Role.VIEWER),
+    f"GET {TENANT}/events/{{event_id}}": Line(Role.VIEWER, prepare=an_event),
+    f"GET {TENANT}/keys": Line(ADMINS),
+    f"POST {TENANT}/keys": Line(ADMINS, is_repeatable=False),
+    f"POST {TENANT}/keys/{{key_id}}/rotate": Line(ADMINS, {"overlapSeconds": "60"}, a_key, is_repeatable=False),
+    f"POST {TENANT}/keys/{{key_id}}/revoke": Line(ADMINS, prepare=a_key),
+    f"GET {TENANT}/accounts": Line(Role.VIEWER),
+    f"POST {TENANT}/accounts": Line(ADMINS, {"provider": "fake", **SECRET_FIELDS}),
+    f"GET {TENANT}/accounts/{{account_id}}": Line(Role.VIEWER, prepare=an_account),
+    f"POST {TENANT}/accounts/{{account_id}}/check": Line(ADMINS, prepare=an_account, is_repeatable=False),
+    f"POST {TENANT}/accounts/{{account_id}}/rotate": Line(ADMINS, SECRET_FIELDS, an_account),
+    f"POST {TENANT}/accounts/{{account_id}}/position": Line(ADMINS, {"position": "7"}, an_account),
+    f"POST {TENANT}/accounts/{{account_id}}/disable": Line(ADMINS, prepare=an_account),
+    f"POST {TENANT}/accounts/{{account_id}}/enable": Line(ADMINS, prepare=a_disabled_account),
+    "GET /dashboard/operator/review": Line(Role.OPERATOR),
+    "GET /dashboard/operator/review/attempts/{attempt_id}": Line(Role.OPERATOR, prepare=an_attempt),
+    "POST /dashboard/operator/review/attempts/{attempt_id}/resolve": Line(
+        Role.OPERATOR, {"outcome": "SUCCEEDED", "reference": "ch_1"}, an_attempt
+    ),
+    "POST /dashboard/operator/review/replay": Line(
+        Role.OPERATOR, {"provider": "simulator", "id": "msg_to_apply"}, a_webhook_to_apply
+    ),
+    "GET /dashboard/operator/merchants": Line(Role.OPERATOR),
+    "POST /dashboard/operator/merchants": Line(Role.OPERATOR, {"id": "m_new"}, is_repeatable=False),
+    "GET /dashboard/operator/keys": Line(Role.OPERATOR),
+    "POST /dashboard/operator/keys/{key_id}/revoke": Line(Role.OPERATOR, prepare=an_operators_key),
+    "GET /dashboard/operator/settings": Line(Role.OPERATOR),
+}
+
 LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard": Line(Role.VIEWER),
+    **OPERATIONS,
     "GET /dashboard/m/{merchant_id}/{mode}": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments": Line(Role.VIEWER),
     "GET /dashboard/m/{merchant_id}/{mode}/payments/export": Line(Role.VIEWER),

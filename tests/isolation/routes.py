@@ -78,6 +78,7 @@ ROUTES: Final = {
         parameters=(("startingAfter", "delivery_id"), ("endingBefore", "delivery_id"))
     ),
     "POST /webhook-endpoints/{endpoint_id}/redeliver": Route(body={"fromSequence": 1, "toSequence": 2}),
+    "POST /webhook-endpoints/{endpoint_id}/redeliver-failed": Route(body={"since": "2020-01-01T00:00:00Z"}),
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": Route(),
     "GET /deliveries/{delivery_id}": Route(),
     "POST /deliveries/{delivery_id}/redeliver": Route(),

@@ -39,6 +39,7 @@ SCOPES: Final = {
     "POST /webhook-endpoints/{endpoint_id}/test": "webhooks:write",
     "GET /webhook-endpoints/{endpoint_id}/deliveries": "webhooks:write",
     "POST /webhook-endpoints/{endpoint_id}/redeliver": "webhooks:write",
+    "POST /webhook-endpoints/{endpoint_id}/redeliver-failed": "webhooks:write",
     "GET /deliveries/{delivery_id}": "webhooks:write",
     "GET /webhook-endpoints/{endpoint_id}/redeliveries": "webhooks:write",
     "POST /deliveries/{delivery_id}/redeliver": "webhooks:write",

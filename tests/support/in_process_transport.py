@@ -22,7 +22,7 @@ def disconnecting_from_streams(app: ASGIApp) -> ASGIApp:
     """Disconnect the client of an event stream once it has received something."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != STREAM:
+        if not scope["path"].endswith(STREAM):
             await app(scope, receive, send)
             return
         heard = asyncio.Event()

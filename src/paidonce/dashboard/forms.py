@@ -13,6 +13,7 @@ from paidonce.http.fields import Fields, read_form_fields
 
 CSRF_FIELD: Final = "csrfToken"
 KEY_FIELD: Final = "idempotencyKey"
+CREDENTIAL_FIELD: Final = "credentials."  # How the names of fields begin that hold a provider's credentials.
 FIELDS_MAX: Final = 200
 
 T = TypeVar("T", bound="Form")
@@ -45,12 +46,16 @@ NO_FORM: Final = FormState()
 
 
 class ReceivedForm(msgspec.Struct, frozen=True):
-    """A form as it came: its CSRF token, its idempotency key, its own fields, and its files."""
+    """A form as it came: its CSRF token, its idempotency key, its own fields, and its files.
+
+    ``credentials`` are those of a provider, by their names. They are never shown again.
+    """
 
     csrf_token: str
     idempotency_key: str
     fields: Sequence[tuple[str, str]]
     files: Mapping[str, UploadFile]
+    credentials: Mapping[str, str] = {}
 
     def read(self, kind: type[T]) -> T:
         """Read the fields; raises InvalidRequest with all that are wrong."""
@@ -61,7 +66,8 @@ class ReceivedForm(msgspec.Struct, frozen=True):
         values = {name: value for name, value in self.fields if "password" not in name.lower()}
         if not isinstance(error, InvalidRequest):
             return FormState(action, values, {}, error.detail, status)
-        errors = {one.pointer.removeprefix("/").partition("/")[0]: one.detail for one in error.fields}
+        errors = {_field_of(one.pointer): one.detail for one in error.fields}
+        values |= {f"{CREDENTIAL_FIELD}{name}": "" for name in self.credentials}
         unplaced = [detail for name, detail in errors.items() if name not in values]
         return FormState(action, values, errors, " ".join(unplaced) or error.detail)
 
@@ -76,9 +82,24 @@ async def receive_form(request: Request) -> ReceivedForm:
     return ReceivedForm(
         csrf_token=_one(fields, CSRF_FIELD),
         idempotency_key=_one(fields, KEY_FIELD),
-        fields=[(name, value) for name, value in fields if name not in (CSRF_FIELD, KEY_FIELD)],
+        fields=[
+            (name, value)
+            for name, value in fields
+            if name not in (CSRF_FIELD, KEY_FIELD) and not name.startswith(CREDENTIAL_FIELD)
+        ],
         files=_files(form),
+        credentials={
+            name.removeprefix(CREDENTIAL_FIELD): value
+            for name, value in fields
+            if name.startswith(CREDENTIAL_FIELD) and value
+        },
     )
+
+
+def _field_of(pointer: str) -> str:
+    """Return the field of a form that a JSON pointer into the body of the API's call is about."""
+    name, _, rest = pointer.removeprefix("/").partition("/")
+    return f"{CREDENTIAL_FIELD}{rest}" if name == "credentials" and rest else name
 
 
 def _files(form: FormData) -> dict[str, UploadFile]:

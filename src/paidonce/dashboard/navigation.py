@@ -44,6 +44,8 @@ MERCHANT: Final = (
 )
 OPERATOR: Final = (
     Entry("Merchants", "/merchants"),
+    Entry("Needs review", "/review"),
+    Entry("API keys", "/keys"),
     Entry("Settings", "/settings"),
     Entry("Users", "/users"),
     Entry("Audit log", "/audit"),

@@ -30,14 +30,20 @@ async def run_operation(
     body: Mapping[str, Any] | None = None,
     parameters: Mapping[str, str] | None = None,
     as_operator: bool = False,
+    granting: Scope | None = None,
 ) -> Any:  # noqa: ANN401 - each operation has its own type of response
     """Run an operation as the person who is logged in; returns the response's struct, or None where it has no body.
 
     ``path_value`` is the variable part of its path, ``body`` is written as JSON. An action's idempotency key is passed
     on. With ``as_operator`` it is not limited to the merchant of the page, which only an operator may ask for.
+    ``granting`` is a scope that the role of the page has for the page's merchant alone, although no API key of the
+    merchant can have it: a person's password and second factor stand behind it, and the audit log names them.
     Raises what the operation raises, and InsufficientRole where the person's role lacks its scope.
     """
     caller = request.person.caller(None) if as_operator else request.caller
+    if granting is not None:
+        assert caller.merchant_id is not None, "a scope is granted for one merchant"
+        caller = msgspec.structs.replace(caller, scopes=caller.scopes | {granting})
     if operation.scope is not None and operation.scope not in caller.scopes:
         raise InsufficientRole(_least_role(operation.scope))
     for name in operation.variables:

@@ -43,6 +43,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     deliveries.send_test_event,
     deliveries.get_deliveries,
     deliveries.redeliver_range,
+    deliveries.redeliver_failed_deliveries,
     deliveries.get_redeliveries,
     deliveries.get_delivery,
     deliveries.redeliver_delivery,

@@ -8,7 +8,7 @@ import msgspec
 from paidonce.database.transaction import Transaction
 from paidonce.errors import KeyNotActive, KeyNotFound, MerchantNotFound
 from paidonce.merchants import store
-from paidonce.merchants.model import OPERATOR, ApiKey, Caller, KeyStatus, Merchant, Mode, Scope
+from paidonce.merchants.model import OPERATOR, ApiKey, Caller, KeyStatus, Merchant, Mode, Scope, TenantFilter
 from paidonce.merchants.secret import hash_secret, make_secret, shorten_secret
 from paidonce.merchants.store import KeyEnd, KeyFilter
 
@@ -34,15 +34,21 @@ def load_merchants(transaction: Transaction, merchant_ids: Sequence[str]) -> lis
 
 
 class MerchantFilter(msgspec.Struct, frozen=True):
-    """Which merchants a page holds: those whose ids follow ``starting_after``, in the order of ids."""
+    """Which merchants a page holds: those whose ids begin with ``prefix`` and follow ``starting_after``, in the order
+    of ids.
+    """
 
     limit: int
     starting_after: str = ""
+    prefix: str = ""
 
 
 def list_merchants(transaction: Transaction, requests: Sequence[MerchantFilter]) -> list[tuple[list[Merchant], bool]]:
     """Read pages of merchants, and whether each has a next page."""
-    return [store.read_merchant_page(transaction, after=one.starting_after, limit=one.limit) for one in requests]
+    return [
+        store.read_merchant_page(transaction, after=one.starting_after, prefix=one.prefix, limit=one.limit)
+        for one in requests
+    ]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,38 +102,41 @@ def load_keys(transaction: Transaction, key_ids: Sequence[str]) -> list[ApiKey |
 
 
 class RevokeKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to revoke a key. ``operators`` allows it to be an operator key, which only the command line may
-    manage.
+    """A request to revoke a key, which must be one of ``tenant``. ``operators`` allows it to be an operator key, which
+    no API key may manage.
     """
 
     id: str
     operators: bool
+    tenant: TenantFilter = TenantFilter()
 
 
 def revoke_keys(transaction: Transaction, requests: Sequence[RevokeKey]) -> list[ApiKey | KeyNotFound]:
     """Revoke keys, immediately and permanently. A revoked key is not changed."""
     found = store.read_keys(transaction, {one.id for one in requests})
-    to_revoke = {one.id: found[one.id] for one in requests if _may_manage(found.get(one.id), operators=one.operators)}
+    to_revoke = {one.id: found[one.id] for one in requests if _may_manage(found.get(one.id), one)}
     ends = [KeyEnd(id=key.id, merchant_id=key.merchant_id, revoked_at=transaction.now) for key in to_revoke.values()]
     store.end_keys(transaction, ends)
     now = store.read_keys(transaction, to_revoke)
-    return [
-        now[one.id] if _may_manage(found.get(one.id), operators=one.operators) else KeyNotFound() for one in requests
-    ]
+    return [now[one.id] if _may_manage(found.get(one.id), one) else KeyNotFound() for one in requests]
 
 
-def _may_manage(key: ApiKey | None, *, operators: bool) -> bool:
-    return key is not None and (operators or key.merchant_id != OPERATOR)
+def _may_manage(key: ApiKey | None, request: "RevokeKey | RotateKey") -> bool:
+    if key is None or (key.merchant_id == OPERATOR and not request.operators):
+        return False
+    tenant = request.tenant
+    return tenant.merchant_id in (None, key.merchant_id) and tenant.mode in (None, key.mode)
 
 
 class RotateKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to replace a key. Both keys are active until the overlap ends."""
+    """A request to replace a key of ``tenant``. Both keys are active until the overlap ends."""
 
     id: str
     new_id: str
     random_part: str
     overlap_seconds: int
     operators: bool
+    tenant: TenantFilter = TenantFilter()
 
 
 RotateOutcome: TypeAlias = IssuedKey | KeyNotFound | KeyNotActive
@@ -140,7 +149,7 @@ def rotate_keys(transaction: Transaction, requests: Sequence[RotateKey]) -> list
 
 def _rotate(transaction: Transaction, request: RotateKey) -> RotateOutcome:
     key = store.read_keys(transaction, [request.id]).get(request.id)
-    if key is None or not _may_manage(key, operators=request.operators):
+    if key is None or not _may_manage(key, request):
         return KeyNotFound()
     issued = _issue(
         transaction,

@@ -11,6 +11,7 @@ from paidonce.http.commands import Command, Repeat
 from paidonce.http.operation import ResponseSpec, get, post
 from paidonce.http.request import ApiRequest
 from paidonce.http.responses import json_response
+from paidonce.http.tenancy import TenantFields
 from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.actions import (
     CreatedMerchant,
@@ -28,7 +29,7 @@ from paidonce.merchants.actions import (
     revoke_keys,
     rotate_keys,
 )
-from paidonce.merchants.model import MERCHANT_SCOPES, ApiKey, Mode, Scope
+from paidonce.merchants.model import MERCHANT_SCOPES, ApiKey, Mode, Scope, TenantFilter
 from paidonce.merchants.schemas import (
     CreateKeyBody,
     CreateMerchantBody,
@@ -102,7 +103,7 @@ async def create_merchant(request: ApiRequest, body: CreateMerchantBody) -> Comm
 )
 async def get_merchants(request: ApiRequest, parameters: ListMerchantsParameters) -> Response:
     """Return a page of merchants."""
-    wanted = MerchantFilter(parameters.limit, parameters.starting_after or "")
+    wanted = MerchantFilter(parameters.limit, parameters.starting_after or "", parameters.prefix or "")
     page, has_more = await request.service.reader.submit(list_merchants, wanted)
     return json_response(MerchantPage([merchant_response(one) for one in page], has_more))
 
@@ -130,11 +131,12 @@ async def get_merchants(request: ApiRequest, parameters: ListMerchantsParameters
 )
 async def create_key(request: ApiRequest, body: CreateKeyBody) -> Command[NewKey, IssuedKey]:
     """Create an API key of a merchant."""
+    tenant = request.tenant(TenantFields(merchant_id=body.merchant_id, mode=body.mode), where="/merchantId")
     key = NewKey(
         id=ids.new_id(ids.KEY),
         random_part=ids.draw_base62(RANDOM_LENGTH),
-        merchant_id=body.merchant_id,
-        mode=Mode(body.mode),
+        merchant_id=tenant.merchant_id,
+        mode=Mode(tenant.mode),
         scopes=MERCHANT_SCOPES if body.scopes is None else frozenset(Scope(one) for one in body.scopes),
     )
 
@@ -166,7 +168,8 @@ async def get_keys(request: ApiRequest, parameters: ListKeysParameters) -> Respo
     service = request.service
     wanted = KeyFilter(
         limit=parameters.limit,
-        merchant_id=parameters.merchant_id,
+        merchant_id=request.merchant_id_if_named(parameters.merchant_id),
+        mode=request.caller.mode,
         starting_after=parameters.starting_after,
         operators=False,
     )
@@ -201,7 +204,7 @@ async def revoke_key(request: ApiRequest, _body: RevokeKeyBody) -> Command[Revok
 
     return Command(
         action=revoke_keys,
-        params=RevokeKey(id=request.path_value, operators=False),
+        params=RevokeKey(id=request.path_value, operators=False, tenant=_own(request)),
         summarize=summarize_revoked,
         respond=respond,
         respond_again=respond_again,
@@ -234,6 +237,7 @@ async def rotate_key(request: ApiRequest, body: RotateKeyBody) -> Command[Rotate
         random_part=ids.draw_base62(RANDOM_LENGTH),
         overlap_seconds=body.overlap_seconds,
         operators=False,
+        tenant=_own(request),
     )
 
     async def respond(issued: IssuedKey) -> Response:
@@ -248,6 +252,11 @@ async def rotate_key(request: ApiRequest, body: RotateKeyBody) -> Command[Rotate
         respond_again=lambda repeat: _respond_issued_again(request.service, repeat),
         secret=rotation.random_part,
     )
+
+
+def _own(request: ApiRequest) -> TenantFilter:
+    """Name whose keys the caller may manage: those of every merchant, or of its own in its mode."""
+    return TenantFilter(request.caller.merchant_id, request.caller.mode)
 
 
 def summarize_merchant(_params: object, outcome: CreatedMerchant) -> StoredResponse:

@@ -36,6 +36,7 @@ class ListMerchantsParameters(Fields, frozen=True, kw_only=True):
 
     limit: Limit = 10
     starting_after: MerchantId | None = None
+    prefix: Annotated[MerchantId, Meta(description="Only merchants whose ids begin with this.")] | None = None
 
 
 class CreateKeyBody(Fields, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ _KEYS_BY_ID: Final = Statement(_keys_by_id)
 _END_KEYS: Final = Statement(_end_keys)
 _MERCHANTS: Final = (
     select(*_MERCHANT_COLUMNS)
-    .where(merchant.c.id > bindparam("after"))
+    .where(merchant.c.id > bindparam("after"), merchant.c.id >= bindparam("first"), merchant.c.id < bindparam("last"))
     .order_by(merchant.c.id)
     .limit(bindparam("limit"))
 )
@@ -94,6 +94,7 @@ class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):
     operators: bool
     merchant_id: str | None = None
     starting_after: str | None = None
+    mode: str | None = None
 
 
 def insert_merchants(transaction: Transaction, merchant_ids: Iterable[str]) -> set[str]:
@@ -111,9 +112,11 @@ def read_merchants(transaction: Transaction, merchant_ids: Collection[str]) -> d
     return {one.id: one for one in (Merchant(*row) for row in rows)}
 
 
-def read_merchant_page(transaction: Transaction, *, after: str, limit: int) -> tuple[list[Merchant], bool]:
+def read_merchant_page(transaction: Transaction, *, after: str, prefix: str, limit: int) -> tuple[list[Merchant], bool]:
     """Read a page of merchants in the order of ids, and whether there is a next page."""
-    found = [Merchant(*row) for row in transaction.rows(_MERCHANTS, {"after": after, "limit": limit + 1})]
+    # Ids are compared by bytes and are printable ASCII, so that the last character of Unicode follows all of them.
+    wanted = {"after": after, "first": prefix, "last": f"{prefix}\U0010ffff", "limit": limit + 1}
+    found = [Merchant(*row) for row in transaction.rows(_MERCHANTS, wanted)]
     return found[:limit], len(found) > limit
 
 
@@ -143,6 +146,8 @@ def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[Api
         statement = statement.where(api_key.c.merchant_id != OPERATOR)
     if wanted.merchant_id is not None:
         statement = statement.where(api_key.c.merchant_id == wanted.merchant_id)
+    if wanted.mode is not None:
+        statement = statement.where(api_key.c.mode == wanted.mode)
     if wanted.starting_after is not None:
         statement = statement.where(api_key.c.id < wanted.starting_after)
     found = [_api_key(row) for row in transaction.rows(statement)]

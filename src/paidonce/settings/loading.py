@@ -84,16 +84,16 @@ def _wrong_urls(settings: Settings) -> list[str]:
     try:
         parse_database_url(settings.database_url)
     except ValueError as error:
-        problems.append(f"DATABASE_URL={_masked(settings.database_url)}: {error}")
+        problems.append(f"DATABASE_URL={mask_url(settings.database_url)}: {error}")
     try:
         books = parse_database_url(settings.simulator_database or "file:unused")
     except ValueError as error:
-        problems.append(f"PAIDONCE_SIMULATOR_DATABASE={_masked(settings.simulator_database)}: {error}")
+        problems.append(f"PAIDONCE_SIMULATOR_DATABASE={mask_url(settings.simulator_database)}: {error}")
     else:
         if books.dialect != "sqlite":
             problems.append("PAIDONCE_SIMULATOR_DATABASE: the simulator stores its records in SQLite only")
     problems += [
-        f"{environment_name(name)}={_masked(url)}: must be http://host:port or https://host:port"
+        f"{environment_name(name)}={mask_url(url)}: must be http://host:port or https://host:port"
         for name, url in (
             ("simulator_url", settings.simulator_url),
             *((f"{provider}_url", url) for provider, url in settings.provider_urls.items()),
@@ -102,7 +102,7 @@ def _wrong_urls(settings: Settings) -> list[str]:
     ]
     if settings.public_url and not _is_http_url(settings.public_url, with_path=True):
         problems.append(
-            f"PAIDONCE_PUBLIC_URL={_masked(settings.public_url)}: must be an http or https URL without a query"
+            f"PAIDONCE_PUBLIC_URL={mask_url(settings.public_url)}: must be an http or https URL without a query"
         )
     if settings.simulator_webhook_secret:
         try:
@@ -134,7 +134,7 @@ def _is_http_url(url: str, *, with_path: bool = False) -> bool:
         return False
 
 
-def _masked(url: str) -> str:
+def mask_url(url: str) -> str:
     """Mask everything in a URL that may be a password; of a server's URL only scheme and host are shown."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme in ("file", "sqlite"):

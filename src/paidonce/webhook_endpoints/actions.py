@@ -12,6 +12,8 @@ from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEn
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.webhook_endpoints import redelivery, resend_store, store
+from paidonce.webhook_endpoints.delivery_store import read_messages
+from paidonce.webhook_endpoints.message import DueMessage
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, PauseReason, WebhookEndpoint
 from paidonce.webhook_endpoints.resend_store import ShownDelivery
 from paidonce.webhook_endpoints.store import EndpointFilter
@@ -251,3 +253,38 @@ def load_deliveries(
 ) -> list[ShownDelivery | DeliveryNotFound]:
     """Read deliveries with their tries."""
     return [resend_store.read_delivery(transaction, request) or DeliveryNotFound() for request in requests]
+
+
+def load_messages(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[DueMessage | DeliveryNotFound]:
+    """Read what deliveries say, from which their bodies are written again as they were sent."""
+    found = [resend_store.read_delivery(transaction, request) for request in requests]
+    messages = read_messages(transaction, [one.delivery for one in found if one is not None])
+    return [DeliveryNotFound() if one is None else messages[one.delivery.id] for one in found]
+
+
+class RedeliverFailed(msgspec.Struct, frozen=True):
+    """A request to send again what failed to reach an endpoint and was created since an instant."""
+
+    endpoint: TenantScopedId
+    since: Instant
+
+
+class FailedRedelivered(msgspec.Struct, frozen=True):
+    """How many deliveries were made due, and whether there may be more."""
+
+    deliveries: int
+    has_more: bool
+
+
+def redeliver_failed(
+    transaction: Transaction, requests: Sequence[RedeliverFailed]
+) -> list[FailedRedelivered | WebhookEndpointNotFound]:
+    """Make an endpoint's failed deliveries due at once, at most resend_store.RESENT_MAX of each request."""
+    outcomes: list[FailedRedelivered | WebhookEndpointNotFound] = []
+    for request in requests:
+        (endpoint,) = load_endpoints(transaction, [request.endpoint])
+        if isinstance(endpoint, WebhookEndpoint):
+            outcomes.append(FailedRedelivered(*resend_store.resend_failed(transaction, endpoint, request.since)))
+        else:
+            outcomes.append(endpoint)
+    return outcomes

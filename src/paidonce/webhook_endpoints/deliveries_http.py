@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from paidonce import ids
+from paidonce.clock import parse_instant
 from paidonce.errors import (
     DeliveryNotFound,
     FieldError,
@@ -22,10 +23,13 @@ from paidonce.idempotency.model import StoredResponse
 from paidonce.merchants.model import Scope, Tenant, TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     DeliveryFilter,
+    FailedRedelivered,
+    RedeliverFailed,
     SendTest,
     list_deliveries,
     load_deliveries,
     redeliver,
+    redeliver_failed,
     send_tests,
 )
 from paidonce.webhook_endpoints.http import TAG, endpoint_tenant
@@ -43,7 +47,9 @@ from paidonce.webhook_endpoints.schemas import (
     DeliveryResponse,
     EmptyBody,
     ListDeliveriesParameters,
+    RedeliveredFailedResponse,
     RedeliveredResponse,
+    RedeliverFailedBody,
     RedeliverRangeBody,
     RedeliveryList,
     delivery_response,
@@ -195,6 +201,41 @@ async def redeliver_range(request: ApiRequest, body: RedeliverRangeBody) -> Comm
     )
 
 
+@post(
+    "/webhook-endpoints/{endpoint_id}/redeliver-failed",
+    operation_id="redeliverFailed",
+    scope=Scope.WEBHOOKS_WRITE,
+    tenant=endpoint_tenant,
+    tag=TAG,
+    summary="Send all failed deliveries of a webhook endpoint again",
+    description="Those that are tried no more, and that were created since a time: the newest 1000. With `hasMore` "
+    "call it again, with another `Idempotency-Key`, for those before them.",
+    body=RedeliverFailedBody,
+    body_required=True,
+    body_example={"since": "2026-01-02T03:04:05Z"},
+    responses={202: ResponseSpec(description="How many are due.", schema=RedeliveredFailedResponse)},
+    errors=[WebhookEndpointNotFound],
+)
+async def redeliver_failed_deliveries(
+    request: ApiRequest, body: RedeliverFailedBody
+) -> Command[RedeliverFailed, FailedRedelivered]:
+    """Send failed deliveries again."""
+
+    async def respond(outcome: FailedRedelivered) -> Response:
+        return json_response(_failed_redelivered(outcome), ACCEPTED)
+
+    async def respond_again(repeat: Repeat) -> Response:
+        return Response(repeat.record.answer, ACCEPTED, media_type=JSON)
+
+    return Command(
+        action=redeliver_failed,
+        params=RedeliverFailed(request.resource, parse_instant(body.since)),
+        summarize=summarize_failed_redelivered,
+        respond=respond,
+        respond_again=respond_again,
+    )
+
+
 @get(
     "/webhook-endpoints/{endpoint_id}/redeliveries",
     operation_id="listRedeliveries",
@@ -225,6 +266,16 @@ def summarize_range_redelivered(params: RedeliverRange, outcome: RangeRedelivere
     """Store how many deliveries were made due: no resource tells that later."""
     answer = msgspec.json.encode(_redelivered(outcome)).decode()
     return StoredResponse(ACCEPTED, f"/webhook-endpoints/{params.endpoint.id}", answer=answer)
+
+
+def summarize_failed_redelivered(params: RedeliverFailed, outcome: FailedRedelivered) -> StoredResponse:
+    """Store how many failed deliveries were made due: no resource tells that later."""
+    answer = msgspec.json.encode(_failed_redelivered(outcome)).decode()
+    return StoredResponse(ACCEPTED, f"/webhook-endpoints/{params.endpoint.id}", answer=answer)
+
+
+def _failed_redelivered(outcome: FailedRedelivered) -> RedeliveredFailedResponse:
+    return RedeliveredFailedResponse(outcome.deliveries, outcome.has_more)
 
 
 def _redelivered(outcome: RangeRedelivered) -> RedeliveredResponse:

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Update, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, TextClause, Update, bindparam, or_, select, text, update
 
 from paidonce import ids
-from paidonce.database.schema import delivery, delivery_try, event, webhook_endpoint
+from paidonce.clock import Instant
+from paidonce.database.schema import FAILED, delivery, delivery_try, event, webhook_endpoint
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import NamedRow, Transaction
@@ -20,6 +21,8 @@ from paidonce.webhook_endpoints.outbox import insert_deliveries, new_delivery, r
 from paidonce.webhook_endpoints.store import subscriptions_of
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
+
+RESENT_MAX: Final = 1000  # Failed deliveries that are made due in one transaction.
 
 # One that is being sent is left to its sender. One that is pending stays so, and becomes due.
 RESENDABLE: Final = {DeliveryStatus.PENDING, *sources_of(DeliveryStatus.PENDING)} - {DeliveryStatus.SENDING}
@@ -89,6 +92,16 @@ def _resend(dialect: str) -> Update:
     )
 
 
+_NEWEST_FAILED: Final = (
+    select(delivery.c.id, delivery.c.created_at)
+    .where(
+        delivery.c.endpoint_id == bindparam("wanted_id"),
+        delivery.c.merchant_id == bindparam("of_merchant"),
+        text(FAILED),
+    )
+    .order_by(delivery.c.id.desc())
+    .limit(RESENT_MAX + 1)
+)
 _TRIES: Final = Statement(_tries)
 _AMONG: Final = Statement(_among)
 _RESEND: Final = Statement(_resend)
@@ -143,7 +156,7 @@ def read_page(
     ).limit(limit + 1)
     statement = statement.order_by(delivery.c.id.asc() if backwards else delivery.c.id.desc())
     if status is not None:
-        statement = statement.where(delivery.c.status == status)
+        statement = statement.where(delivery.c.status == status, *_of_index(status))
     if starting_after is not None:
         statement = statement.where(delivery.c.id < starting_after)
     if ending_before is not None:
@@ -151,6 +164,14 @@ def read_page(
     found = transaction.rows(statement)
     page = _shown(transaction, found[:limit])
     return (page[::-1] if backwards else page), len(found) > limit
+
+
+def _of_index(status: str) -> list[ColumnElement[bool] | TextClause]:
+    """Name the partial index that has the deliveries with a status. Most are delivered, and in none."""
+    if status == DeliveryStatus.FAILED:
+        return [text(FAILED)]
+    is_open = status in (DeliveryStatus.PENDING, DeliveryStatus.SENDING)
+    return [delivery.c.due_at.is_not(None)] if is_open else []
 
 
 def _shown(transaction: Transaction, rows: Sequence[NamedRow]) -> list[ShownDelivery]:
@@ -179,6 +200,18 @@ def resend_one(transaction: Transaction, wanted: TenantScopedId) -> None:
 def _resend_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
     wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
     transaction.run(_RESEND, {"wanted": wanted, "now": transaction.now})
+
+
+def resend_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: Instant) -> tuple[int, bool]:
+    """Make due at once an endpoint's failed deliveries that were created since an instant, the newest RESENT_MAX at the
+    most; returns how many, and whether there may be more.
+    """
+    whose = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id}
+    newest = transaction.rows(_NEWEST_FAILED, whose)
+    wanted = [row.id for row in newest[:RESENT_MAX] if row.created_at >= since]
+    if wanted:
+        _resend_all(transaction, [(one, endpoint.merchant_id) for one in wanted])
+    return len(wanted), len(wanted) == RESENT_MAX < len(newest)
 
 
 def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:

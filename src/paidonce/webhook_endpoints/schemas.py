@@ -1,6 +1,6 @@
 """What the calls about webhook endpoints and deliveries read and respond with."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,7 +9,7 @@ from paidonce import ids
 from paidonce.clock import Instant, format_instant
 from paidonce.events.model import EventType
 from paidonce.http.fields import Fields
-from paidonce.http.formats import Limit, Text, whole
+from paidonce.http.formats import Limit, Text, Time, check_instant, whole
 from paidonce.http.tenancy import TenantFields
 from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import WebhookEndpoint
@@ -77,6 +77,14 @@ class RedeliverRangeBody(Fields, frozen=True, kw_only=True):
     to_sequence: Annotated[
         Sequence, Meta(description=f"At most {REDELIVERED_MAX} events in all, so at most that far beyond the first.")
     ]
+
+
+class RedeliverFailedBody(Fields, frozen=True, kw_only=True):
+    """Which failed deliveries to send again."""
+
+    since: Annotated[Time, Meta(description="Only deliveries that were created at this time or later.")]
+
+    checks: ClassVar = {"since": check_instant}
 
 
 class ListEndpointsParameters(TenantFields, frozen=True, kw_only=True):
@@ -173,6 +181,13 @@ class RedeliveredResponse(msgspec.Struct, frozen=True):
 
     deliveries: int
     remaining: int
+
+
+class RedeliveredFailedResponse(msgspec.Struct, frozen=True, rename="camel"):
+    """How many failed deliveries were made due. With ``hasMore`` the same call sends others."""
+
+    deliveries: int
+    has_more: bool
 
 
 class RedeliveryResponse(msgspec.Struct, frozen=True, rename="camel"):

@@ -76,6 +76,12 @@ async def redeliver_range(inside: InProcessService) -> Call:
     return Call(f"/webhook-endpoints/{endpoint_id}/redeliver", body, {**body, "toSequence": 6})
 
 
+async def redeliver_failed(inside: InProcessService) -> Call:
+    endpoint_id, _ = await inside.delivery()
+    body = {"since": "2020-01-01T00:00:00Z"}
+    return Call(f"/webhook-endpoints/{endpoint_id}/redeliver-failed", body, {"since": "2021-01-01T00:00:00Z"})
+
+
 async def redeliver(inside: InProcessService) -> Call:
     (_, one), (_, other) = await inside.delivery(), await inside.delivery()
     return Call(f"/deliveries/{one}/redeliver", {}, elsewhere=f"/deliveries/{other}/redeliver")
@@ -152,6 +158,7 @@ CALLS: Final[dict[str, Prepare]] = {
     "POST /webhook-endpoints/{endpoint_id}/rotate-secret": rotate_secret,
     "POST /webhook-endpoints/{endpoint_id}/test": send_test,
     "POST /webhook-endpoints/{endpoint_id}/redeliver": redeliver_range,
+    "POST /webhook-endpoints/{endpoint_id}/redeliver-failed": redeliver_failed,
     "POST /deliveries/{delivery_id}/redeliver": redeliver,
     "POST /provider-accounts": create_account,
     "POST /provider-accounts/{account_id}/rotate": rotate_account,

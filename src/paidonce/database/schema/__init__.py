@@ -26,7 +26,14 @@ from paidonce.database.schema.provider_webhooks import GIVEN_UP, provider_webhoo
 from paidonce.database.schema.search import search_term
 from paidonce.database.schema.statistics import hourly_statistics, statistics_cursor
 from paidonce.database.schema.users import audit_entry, dashboard_session, dashboard_user
-from paidonce.database.schema.webhook_endpoints import FAILING, delivery, delivery_try, redelivery, webhook_endpoint
+from paidonce.database.schema.webhook_endpoints import (
+    FAILED,
+    FAILING,
+    delivery,
+    delivery_try,
+    redelivery,
+    webhook_endpoint,
+)
 
 SCHEMA_VERSION: Final = "0015"  # The newest migration. A test compares it with the folder.
 
@@ -34,6 +41,7 @@ __all__ = [
     "ACCEPTED_ONLY",
     "AWAITING_PROOF",
     "EXPIRING",
+    "FAILED",
     "FAILING",
     "GIVEN_UP",
     "MOVES_ITS_CHECKOUT",

@@ -53,6 +53,9 @@ webhook_endpoint = Table(
     sqlite_with_rowid=False,
 )
 
+# A delivery that is not tried again until somebody asks for it.
+FAILED: Final = "status = 'FAILED'"
+
 delivery = Table(
     "delivery",
     metadata,
@@ -86,6 +89,7 @@ delivery = Table(
     # Read endpoint by endpoint, so that a backlog of one costs the others nothing.
     partial_index("delivery_due", "endpoint_id", "merchant_id", "due_at", where="due_at IS NOT NULL"),
     Index("delivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
+    partial_index("delivery_failed", "endpoint_id", "merchant_id", "id", where=FAILED),
     sqlite_with_rowid=False,
 )
 

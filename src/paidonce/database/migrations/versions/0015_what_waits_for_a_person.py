@@ -1,5 +1,5 @@
-"""Indexes of what waits for a person: attempts without a proof, provider webhooks that were given up, and failing
-endpoints.
+"""Indexes of what waits for a person: attempts without a proof, provider webhooks that were given up, and failed
+deliveries with their endpoints.
 
 Few rows are ever in them. The release before uses none of them.
 """
@@ -11,6 +11,7 @@ revision = "0015"
 down_revision = "0014"
 
 INDEXES = (
+    ("delivery_failed", "delivery", ["endpoint_id", "merchant_id", "id"], "status = 'FAILED'"),
     ("attempt_accepted", "attempt", ["created_at"], "status = 'ACCEPTED'"),
     (
         "attempt_awaiting_proof",
