@@ -90,6 +90,13 @@ async def test_a_second_factor_is_stored_encrypted_once_a_code_shows_that_the_ap
     assert next(row for row in running.rows()["dashboard_user"] if row[0] == person.user.id)[5] is None
 
 
+async def test_the_way_in_leads_an_operator_to_a_page_that_exists(running: InProcessService) -> None:
+    operator = await logged_in(running, Role.OPERATOR)
+    first = (await operator.get("/dashboard")).headers["location"]
+    assert first.startswith("/dashboard/operator/")
+    assert (await operator.get(first)).status_code == 200
+
+
 async def test_the_way_in_leads_to_the_mode_in_which_something_has_happened(running: InProcessService) -> None:
     person = await logged_in(running)
     path = f"/dashboard/m/{running.merchant_id}"
