@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.checkouts import Merchant, merchant_of
 from tests.browser.looks import DARK_PHONE, DESKTOP, PHONE, Look
 from tests.browser.people import People
-from tests.browser.test_buyer_page import NewPage
+from tests.browser.test_dashboard import NewPage
 from tests.support.service_process import ROOT, ServiceProcess
 
 FOLDER: Final = ROOT / "docs" / "screenshots"
