@@ -18,6 +18,7 @@ from bench.latency import measure_latencies
 from bench.load import wrk_is_installed
 from bench.machine import describe_machine
 from bench.memory import measure_memory
+from bench.pages import measure_pages
 from bench.plan import Places, Plan
 from bench.profiling import measure_profile
 from bench.report import show, show_comparison, write_into
@@ -49,6 +50,7 @@ LATENCY: Final = "latency"
 # Measured alone, on separate services.
 ALONE: Final[dict[str, Callable[[Session], Findings]]] = {
     "sizes": measure_sizes,
+    "pages": measure_pages,
     "start": measure_start,
     "installed": lambda _session: measure_installed_size(),
     "soak": measure_memory,

@@ -50,7 +50,9 @@ def measure_sizes(session: Session) -> Findings:
     figures, goals = [], []
     for name in session.databases:
         with ExitStack() as stack:
-            filled = [stack.enter_context(_filled(session, name, rows)) for rows in (ROWS_SMALL, session.plan.rows)]
+            filled = [
+                stack.enter_context(filled_database(session, name, rows)) for rows in (ROWS_SMALL, session.plan.rows)
+            ]
             measured = _measure(session, name, filled)
         figures += measured
         for call in CALLS:
@@ -78,7 +80,7 @@ def label(call: str, rows: int) -> str:
 
 
 @contextmanager
-def _filled(session: Session, name: str, rows: int) -> Iterator[Filled]:
+def filled_database(session: Session, name: str, rows: int) -> Iterator[Filled]:
     """Yield a filled database: a kept file if there is one, else a new one."""
     if name == SQLITE:
         path = _filled_file(session, rows)

@@ -66,10 +66,12 @@ def merchants_without_keys() -> tuple[Merchant, ...]:
 
 
 @contextmanager
-def paidonce_running(name: str, database_url: str, folder: Path, *, command: str = "serve") -> Iterator[Subject]:
-    """Migrate and serve with default settings; on leaving, the process has ended."""
+def paidonce_running(
+    name: str, database_url: str, folder: Path, *, command: str = "serve", **other_settings: str
+) -> Iterator[Subject]:
+    """Migrate and serve with default settings, except for others; on leaving, the process has ended."""
     folder.mkdir(exist_ok=True)
-    settings = service_settings(database_url)
+    settings = service_settings(database_url) | other_settings
     run_paidonce("db", "upgrade", folder=folder, settings=settings)
     merchants = _merchants(folder, settings)
     with ended(ServiceProcess(command, folder=folder, **settings)) as process:
