@@ -80,6 +80,7 @@ def test_a_person_finds_a_payment_and_refunds_a_part_of_it_once(
         page.goto(people.url("/m/{merchant_id}/{mode}/payments"))
         page.get_by_label("Search").fill(checkout["id"])
         page.get_by_role("button", name="Search").click()
+        expect(page.get_by_role("table").get_by_role("link")).to_have_count(1)
         page.get_by_role("table").get_by_role("link").click()
         page.get_by_role("group").filter(has_text="Refund").locator("summary").click()
         page.get_by_label("Amount").fill("5.00")
