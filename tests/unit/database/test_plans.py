@@ -39,6 +39,7 @@ from paidonce.payments.settle import (
     release_all_attempts,
 )
 from paidonce.payments.store import count_unproven, read_attempts
+from paidonce.profiles.actions import load_logos, load_profiles
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, load_accounts
 from paidonce.provider_accounts.model import AccountName
 from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
@@ -56,6 +57,7 @@ from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (
+    "merchant_profile",
     "checkout",
     "attempt",
     "dispute",
@@ -89,6 +91,8 @@ def sell(transaction: Transaction) -> None:
         ],
     )
     load_accounts(transaction, [AccountName("pac_1", "m")])
+    load_profiles(transaction, [Tenant("m", "test")])
+    load_logos(transaction, ["0" * 32])
     start_payments(
         transaction,
         [StartPayment(attempt_id="att_1", checkout=checkout, payment_method="tok", route=ProviderRoute("simulator"))],

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from paidonce.errors import InvalidRequest
 from paidonce.http.fields import read_body
 from paidonce.merchants.model import OPERATOR, Mode, Scope, Tenant
-from paidonce.profiles.actions import ChangeProfile, change_profiles
+from paidonce.profiles.actions import ChangeProfile, change_profiles, load_profiles
 from paidonce.profiles.model import LOGO_BYTES_MAX
 from paidonce.profiles.schemas import UpdateProfileBody
+from paidonce.profiles.store import write_profile
 from tests.support.images import JPEG, PNG, WEBP, png_like
 from tests.support.in_process_service import InProcessService, open_in_process_service
 
@@ -215,6 +217,15 @@ async def test_a_profile_that_two_change_at_once_has_both_changes(inside: InProc
         one, other = ChangeProfile(tenant=tenant, color="#000000"), ChangeProfile(tenant=tenant, display_name="Name")
         last = change_profiles(transaction, [one, other])[-1]
     assert (last.color, last.display_name, last.version) == ("#000000", "Name", 2)
+
+
+async def test_a_change_that_another_process_has_overtaken_is_not_written(inside: InProcessService) -> None:
+    tenant = Tenant(inside.merchant_id, "test")
+    with inside.service.database.write() as transaction:
+        [seen] = change_profiles(transaction, [ChangeProfile(tenant=tenant, display_name="First")])
+        [newer] = change_profiles(transaction, [ChangeProfile(tenant=tenant, display_name="Second")])
+        assert not write_profile(transaction, msgspec.structs.replace(seen, version=seen.version + 1), None)
+        assert load_profiles(transaction, [tenant]) == [newer]
 
 
 async def test_the_service_uses_a_change_of_this_process_at_once(inside: InProcessService) -> None:
