@@ -1,43 +1,24 @@
 """The dashboard's frame: log-in, account, users and audit log, with and without the script."""
 
-import json
 import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from tests.browser.chromium import OfflineBrowser
+from tests.browser.checkouts import merchant_of
 from tests.browser.judging import check_page
-from tests.browser.looks import DESKTOP, PHONE_WITHOUT_SCRIPTS, WITHOUT_SCRIPTS, Look
+from tests.browser.looks import DESKTOP, WITHOUT_SCRIPTS, Look
+from tests.browser.people import People
 from tests.support.service_process import ServiceProcess
-
-LINK = re.compile(r"http://\S+/dashboard/login/[0-9A-Za-z]{42}")
-
-
-@pytest.fixture(scope="module")
-def operator_state(browser: OfflineBrowser, service: ServiceProcess) -> str:
-    """Log in with the link that the service has printed; returns the cookies of the session."""
-    link = next(found[0] for line in service.lines if (found := LINK.search(line)))
-    context = browser.browser.new_context(**PHONE_WITHOUT_SCRIPTS.options)
-    page = context.new_page()
-    page.goto(link)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/dashboard/**")
-    cookies = json.dumps(context.cookies())
-    context.close()
-    return cookies
 
 
 @pytest.fixture
-def open_page(
-    new_page: Callable[[Look], Page], service: ServiceProcess, operator_state: str
-) -> Callable[[Look, str], Page]:
+def open_page(new_page: Callable[..., Page], service: ServiceProcess, people: People) -> Callable[[Look, str], Page]:
     """Open a page of the dashboard as the operator."""
 
     def open_as_operator(look: Look, path: str) -> Page:
-        page = new_page(look)
-        page.context.add_cookies(json.loads(operator_state))
+        page = new_page(look, people.session("operator"))
         page.goto(f"{service.url}/dashboard{path}")
         return page
 
@@ -100,5 +81,17 @@ def test_the_keyboard_alone_leads_past_the_navigation(open_page: Callable[[Look,
     page = open_page(DESKTOP, "/account")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
-    page.keyboard.press("Enter")
+    page.get_by_text("Skip to the content").press("Enter")
     expect(page.locator("main")).to_be_focused()
+
+
+@pytest.mark.parametrize("path", ["/payments", "/events"])
+def test_what_happens_is_shown_at_once_where_a_page_is_live(
+    open_page: Callable[[Look, str], Page], service: ServiceProcess, path: str
+) -> None:
+    with merchant_of(service, f"m_live_{path[1:]}") as merchant:
+        merchant.checkout()
+        page = open_page(DESKTOP, f"/m/{merchant.merchant_id}/test{path}")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        merchant.checkout()
+        expect(page.locator("tbody tr")).to_have_count(2)
