@@ -94,17 +94,21 @@ class Trade:
         checkout = self._any_checkout()
         if checkout is not None:
             name = self._name("att")
-            if not isinstance(self.payments.capture(checkout, name), PaidonceError):
-                self.attempts.append(name)
+            self.payments.capture(checkout, name)
+            self._remember(name)
 
     def cancel(self) -> None:
         checkout = self._any_checkout()
         if checkout is not None:
             name = self._name("att")
             self.payments.cancel(checkout, name)
-            with self.payments.database.read() as transaction:
-                if name in read_attempts(transaction, [name]):
-                    self.attempts.append(name)
+            self._remember(name)
+
+    def _remember(self, name: str) -> None:
+        """Go on with an attempt, if there is one: what was done already, or cannot be done, begins none."""
+        with self.payments.database.read() as transaction:
+            if name in read_attempts(transaction, [name]):
+                self.attempts.append(name)
 
     def refund(self) -> None:
         checkout = self._any_checkout()
