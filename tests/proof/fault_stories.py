@@ -11,12 +11,25 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus, ProviderRoute
 from paidonce.cli.inbox import replay_webhook
 from paidonce.cli.reviewing import resolve
 from paidonce.database.schema import attempt, event, provider_webhook
+from paidonce.errors import AttemptOutcomeKnown
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.payments.review import ResolveAttempt, resolve_attempts
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Dispute, Evidence, ExternalChange, ExternalRefund, Notice, RequiresReview, Succeeded
+from paidonce.provider_webhooks.replay import ReplayWebhook, replay_webhooks
+from paidonce.provider_webhooks.store import WebhookName
+from paidonce.providers.base import (
+    Declined,
+    Dispute,
+    Evidence,
+    ExternalChange,
+    ExternalRefund,
+    Notice,
+    RequiresReview,
+    Succeeded,
+)
 from paidonce.providers.simulator.books import ChargePage, change, charge
 from paidonce.providers.simulator.dashboard_books import ChangeInDashboard, CloseDispute, dispute
 from paidonce.providers.simulator.provider import Simulator
@@ -74,6 +87,11 @@ async def review(buyer: Buyer) -> None:
         await asyncio.to_thread(
             resolve, buyer.service.settings, checkout.attempt.id, reference=None, decline_code="not_charged"
         )
+    assert checkout.attempt is not None
+    name = TenantScopedId(checkout.attempt.id, buyer.merchant_id)
+    again = ResolveAttempt(name=name, evidence=Declined("not_charged"), schedule=LookupSchedule())
+    with suppress(AttemptOutcomeKnown):
+        await buyer.service.writer.submit(resolve_attempts, again)
     await buyer.until(checkout, STATUS.FAILED)
 
 
@@ -225,6 +243,8 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     with database(buyer.service.settings.database_url) as beside:
         beside.execute(provider_webhook.update().where(provider_webhook.c.id == notice.id).values(evidence=evidence))
     await asyncio.to_thread(replay, buyer, notice.id)
+    again = ReplayWebhook(name=WebhookName(SIMULATOR, notice.id), schedule=LookupSchedule(), chance=0.5)
+    await buyer.service.writer.submit(replay_webhooks, again)
 
 
 async def prune(buyer: Buyer) -> None:

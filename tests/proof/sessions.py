@@ -8,7 +8,8 @@ from paidonce import ids
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.cli.providers import ProviderCommands
 from paidonce.merchants.actions import create_merchants
-from paidonce.merchants.model import Mode
+from paidonce.merchants.model import Mode, TenantScopedId
+from paidonce.payments.sessions import ReplaceSession, replace_sessions
 from paidonce.provider_accounts.actions import ChangeAccount, CreateAccount, change_accounts, create_accounts
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
 from paidonce.providers.base import Redirect, decode_action
@@ -41,6 +42,17 @@ async def cancel_on_the_page(buyer: Buyer) -> None:
     checkout = await sent_to_the_page(buyer, "hosted")
     await buyer.cancel(checkout)
     await buyer.until(checkout, *ENDED)
+
+
+async def pay_in_another_way(buyer: Buyer) -> None:
+    """The buyer comes back from the provider's page without paying, and pays in another way."""
+    checkout = await sent_to_the_page(buyer, "hosted")
+    wanted = ReplaceSession(TenantScopedId(checkout.id, buyer.merchant_id), checkout.attempt_count)
+    await buyer.service.writer.submit(replace_sessions, wanted)
+    checkout = await buyer.until(checkout, *ENDED)
+    if checkout.status == CheckoutStatus.FAILED:
+        await buyer.pay(checkout)
+    await buyer.until(checkout, CheckoutStatus.COMPLETED)
 
 
 async def sent_to_the_page(buyer: Buyer, method: str) -> Checkout:

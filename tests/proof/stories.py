@@ -23,7 +23,14 @@ from tests.proof.fault_stories import (
     unreadable_webhook,
 )
 from tests.proof.keys import keys_desk
-from tests.proof.sessions import accounts_desk, approve_then_charge, cancel_on_the_page, decline_on_the_page
+from tests.proof.people import users_desk
+from tests.proof.sessions import (
+    accounts_desk,
+    approve_then_charge,
+    cancel_on_the_page,
+    decline_on_the_page,
+    pay_in_another_way,
+)
 from tests.proof.statistics import statistics
 from tests.proof.webhooks import webhook, webhook_desk, webhook_end, webhook_leave
 
@@ -184,11 +191,13 @@ STORIES: Final = {
     "approve_then_charge": Story(approve_then_charge, STATUS.COMPLETED, (1000, 0)),
     "decline_on_the_page": Story(decline_on_the_page, STATUS.FAILED),
     "cancel_on_the_page": Story(cancel_on_the_page, STATUS.CANCELED),
+    "pay_in_another_way": Story(pay_in_another_way, STATUS.COMPLETED, (1000, 0)),
     "accounts_desk": Story(accounts_desk, STATUS.PENDING),
     "fall_back": Story(fall_back, STATUS.COMPLETED, (1000, 0)),
     "answer_lost_at_an_account": Story(lose_the_answer_of_an_account, STATUS.COMPLETED, (1000, 0)),
     "statistics": Story(statistics, STATUS.COMPLETED, (1000, 300)),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
+    "users_desk": Story(users_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),
     "first_start": Story(create, STATUS.PENDING, from_the_start=True, anew=True),
 }

@@ -14,11 +14,13 @@ from paidonce.merchants.model import TenantFilter, TenantScopedId
 from paidonce.webhook_endpoints.actions import (
     ChangeEndpoint,
     CreateEndpoint,
+    RedeliverFailed,
     SendTest,
     change_endpoints,
     create_endpoints,
     list_endpoints,
     redeliver,
+    redeliver_failed,
     send_tests,
 )
 from paidonce.webhook_endpoints.model import WebhookEndpoint
@@ -99,6 +101,7 @@ async def webhook_desk(buyer: Buyer) -> None:
     await buyer.service.writer.submit(redeliver, TenantScopedId(delivery_id, buyer.merchant_id))
     again = RedeliverRange(id=ids.new_id(ids.REDELIVERY), endpoint=name, from_sequence=1, to_sequence=100)
     await buyer.service.writer.submit(redeliver_ranges, again)
+    await buyer.service.writer.submit(redeliver_failed, RedeliverFailed(name, 0))
     _, sealed = buyer.service.webhook_endpoints.make_secret(merchant_id=buyer.merchant_id, endpoint_id=endpoint.id)
     rotation = ChangeEndpoint(name=name, secret=sealed, overlap_ms=60_000)
     await buyer.service.writer.submit(change_endpoints, rotation)

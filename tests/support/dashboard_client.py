@@ -10,7 +10,7 @@ from paidonce import ids
 from paidonce.dashboard.cookies import SESSION, csrf_token
 from paidonce.database.transaction import Transaction
 from paidonce.users import store
-from paidonce.users.actions import LogIn, log_in as begin_session
+from paidonce.users.actions import LogIn, begin_sessions
 from paidonce.users.model import Role, User, hash_token
 from paidonce.users.sessions import NewSession
 from tests.support.in_process_service import NOW, InProcessService
@@ -78,7 +78,9 @@ async def logged_in(
         address=ADDRESS,
         user_agent="test",
     )
-    await running.service.writer.submit(begin_session, LogIn(user_id=user_id, password_hash=PASSWORD_HASH, session=new))
+    await running.service.writer.submit(
+        begin_sessions, LogIn(user_id=user_id, password_hash=PASSWORD_HASH, session=new)
+    )
     return DashboardClient(http or running.http, user, token)
 
 

@@ -18,9 +18,9 @@ from paidonce.users.actions import (
     LogIn,
     UseLink,
     VerifySession,
+    begin_sessions,
     load_users_by_email,
     load_users_by_link,
-    log_in as begin_session,
     use_links,
     verify_sessions,
 )
@@ -88,7 +88,7 @@ async def log_in(request: DashboardRequest, form: LogInForm) -> Response:
     begun = _new_session(request)
     try:
         session = await request.service.writer.submit(
-            begin_session, LogIn(user_id=usable.id, password_hash=usable.password_hash, session=begun.session)
+            begin_sessions, LogIn(user_id=usable.id, password_hash=usable.password_hash, session=begun.session)
         )
     except UserNotFound:
         raise InvalidLogin from None

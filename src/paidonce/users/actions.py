@@ -227,12 +227,12 @@ class LogIn(msgspec.Struct, frozen=True, kw_only=True):
     session: NewSession
 
 
-def log_in(transaction: Transaction, requests: Sequence[LogIn]) -> list[Session | UserNotFound]:
+def begin_sessions(transaction: Transaction, requests: Sequence[LogIn]) -> list[Session | UserNotFound]:
     """Begin sessions. One with a second factor to come opens only the page that asks for it."""
-    return [_log_in(transaction, one) for one in requests]
+    return [_begin_session(transaction, one) for one in requests]
 
 
-def _log_in(transaction: Transaction, request: LogIn) -> Session | UserNotFound:
+def _begin_session(transaction: Transaction, request: LogIn) -> Session | UserNotFound:
     user = store.lock_users(transaction, [request.user_id]).get(request.user_id)
     if user is None or user.disabled_at is not None or user.password_hash != request.password_hash:
         return UserNotFound()
