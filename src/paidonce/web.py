@@ -1,6 +1,6 @@
 """The web application: the API, and the pages for people."""
 
-from functools import cached_property
+import asyncio
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,17 +27,27 @@ def create_web_app(service: Service) -> ASGIApp:
 
 
 class Dashboard:
-    """The dashboard. Its pages are imported when the first one is asked for: a start does not wait for them."""
+    """The dashboard. Its pages are imported when the first one is asked for, in a thread: neither a start nor payments
+    wait for them.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._router: Router | None = None
+        self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        await self._router(scope, receive, send)
+        router = self._router or await self._load_once()
+        await router(scope, receive, send)
 
-    @cached_property
-    def _router(self) -> Router:
+    async def _load_once(self) -> Router:
+        async with self._loading:
+            if self._router is None:
+                self._router = await asyncio.to_thread(self._load)
+            return self._router
+
+    def _load(self) -> Router:
         from paidonce.dashboard.routes import dashboard_routes
 
         return Router(dashboard_routes(self._service), redirect_slashes=False)

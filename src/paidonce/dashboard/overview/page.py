@@ -5,9 +5,10 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from starlette.responses import Response
 
 from paidonce.checkouts.schemas import check_currency
-from paidonce.clock import Instant, format_instant
+from paidonce.clock import Instant
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
+from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.overview.figures import shown
 from paidonce.dashboard.overview.texts import duration_text
 from paidonce.dashboard.request import DashboardRequest
@@ -72,7 +73,8 @@ async def overview(request: DashboardRequest) -> Response:
         "currencies": [(one, one) for one in sorted({*found.currencies, currency})],
         "currency": currency,
         "period": period,
-        "up_to": format_instant(found.up_to),
+        "up_to": found.up_to,
+        **FORMATS,
         "is_behind": found.up_to < now,
         "attention": [_linked(request, one) for one in _attention(state, now)],
         "shown": shown(found, currency, bounds, period.interval, zone),
