@@ -11,7 +11,7 @@ ZONE_LENGTH_MAX: Final = 64
 
 
 def format_time(instant: Instant, locale: str, zone: str = "UTC") -> str:
-    """Write a date and a time of day with its zone: ``January 2, 2026 at 3:04 AM UTC``. A zone that is not known is
+    """Write a date and a time of day with its zone: ``January 2, 2026, 3:04 AM UTC``. A zone that is not known is
     taken for UTC.
     """
     from babel.dates import format_date as day_of, format_time as time_of_day, get_datetime_format, get_timezone_name
