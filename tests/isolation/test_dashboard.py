@@ -13,6 +13,8 @@ from tests.isolation.dashboard_routes import LINES, Line
 from tests.support.dashboard_client import DashboardClient, logged_in
 from tests.support.in_process_service import InProcessService, open_in_process_service
 
+pytestmark = pytest.mark.postgresql_in_prove
+
 OTHER = "m_of_somebody_else"
 # What only tells who came when, and what was tried.
 NOT_COMPARED = {"audit_entry", "dashboard_session"}
