@@ -49,7 +49,7 @@ def test_a_user_is_created_and_disabled_with_and_without_the_script(open_page: C
             dialog.accept()
 
         page.on("dialog", accept)
-        email = f"{look.name.replace(' ', '-')}@example.com"
+        email = f"created-{look.name.replace(' ', '-')}@example.com"
         page.get_by_label("E-mail address").fill(email)
         page.get_by_label("Role", exact=True).last.select_option("operator")
         page.get_by_role("button", name="Create").click()
