@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
@@ -469,13 +470,12 @@ async def test_settings_are_shown_without_a_secret_with_what_the_doctor_says(
 async def test_checks_that_take_too_long_do_not_keep_the_settings(
     inside: InProcessService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_go = asyncio.Event()
-
-    async def never(*_: object) -> None:
-        await let_go.wait()
-
+    let_go = threading.Event()
     monkeypatch.setattr(settings, "CHECK_SECONDS_MAX", 0.01)
-    monkeypatch.setattr(asyncio, "to_thread", never)
+    monkeypatch.setattr(settings, "examine_surroundings", lambda _settings: let_go.wait())
     operator = await logged_in(inside, Role.OPERATOR)
-    shown = text_of(await operator.get("/dashboard/operator/settings"))
+    try:
+        shown = text_of(await operator.get("/dashboard/operator/settings"))
+    finally:
+        let_go.set()
     assert "were left" in shown
