@@ -82,7 +82,11 @@ def test_the_keyboard_alone_leads_past_the_navigation(open_page: Callable[[Look,
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.get_by_text("Skip to the content").press("Enter")
-    expect(page.locator("main")).to_be_focused()
+    expect(page).to_have_url(re.compile("#content$"))
+    page.keyboard.press("Tab")
+    expect(page.locator("main :focus")).to_have_count(
+        1
+    )  # Whether main itself has the focus before depends on Chromium.
 
 
 @pytest.mark.parametrize("path", ["/payments", "/events"])
