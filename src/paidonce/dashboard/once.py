@@ -1,6 +1,5 @@
 """Actions that are no calls of the API take effect once for each idempotency key, too."""
 
-import hashlib
 from typing import Any, Final
 
 from paidonce import ids
@@ -15,10 +14,10 @@ from paidonce.idempotency.model import (
     Idempotency,
     ScopedKey,
     StoredResponse,
+    field_digests,
     operator_key_space,
 )
 
-DAY_MS: Final = 86_400_000
 SEE_OTHER: Final = 303
 
 
@@ -35,8 +34,8 @@ async def submit_once(
         id=ids.new_id(ids.CLAIM),
         name=ScopedKey(space.merchant_id, space.mode, request.idempotency_key),
         path=path_in(request.http.scope),
-        fields={name: hashlib.sha256(value.encode()).hexdigest()[:32] for name, value in request.received.fields},
-        retention_ms=request.service.settings.idempotency_days * DAY_MS,
+        fields=field_digests(dict(request.received.fields)),
+        retention_ms=request.service.settings.idempotency_retention_ms,
         request_id=context_of(request.http).id,
     )
     return await request.service.writer.submit(*with_idempotency(Idempotency(claim, _summarize), action, params))

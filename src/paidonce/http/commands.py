@@ -4,10 +4,9 @@ The handler of a POST returns a command: what is to be done, and how to respond.
 idempotency key. No handler sees the key, so none can forget it.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -28,14 +27,12 @@ from paidonce.idempotency.model import (
     IdempotencyRecord,
     ScopedKey,
     StoredResponse,
+    field_digests,
     operator_key_space,
 )
 from paidonce.idempotency.secrets import StoredSecret, open_stored_secret, seal_stored_secret
 from paidonce.merchants.model import Caller, Tenant
 from paidonce.service import Service
-
-DAY_MS: Final = 86_400_000
-DIGEST_DIGITS: Final = 32
 
 ParamsT = TypeVar("ParamsT")
 OutcomeT = TypeVar("OutcomeT")
@@ -119,8 +116,8 @@ async def _idempotency(
         id=ids.new_id(ids.CLAIM),
         name=name,
         path=path_in(request.http.scope),
-        fields={name: _digest(value) for name, value in msgspec.to_builtins(body).items()},
-        retention_ms=service.settings.idempotency_days * DAY_MS,
+        fields=field_digests(msgspec.to_builtins(body)),
+        retention_ms=service.settings.idempotency_retention_ms,
         request_id=origin.request_id,
         secret=_seal(service.encryption, command.secret, request.caller, name),
     )
@@ -171,7 +168,3 @@ def _shown_to(caller: Caller) -> str:
     if caller.merchant_id is not None:
         return caller.merchant_id
     return "" if caller.key_id is None else operator_key_space(caller.key_id).merchant_id
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:DIGEST_DIGITS]

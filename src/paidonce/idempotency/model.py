@@ -1,12 +1,15 @@
 """What is stored for a request with an idempotency key, and how a repeated request is compared with it."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from paidonce.clock import Instant
 from paidonce.merchants.model import Mode, Tenant
+
+DIGEST_DIGITS: Final = 32
 
 
 class ScopedKey(msgspec.Struct, frozen=True, order=True):
@@ -47,6 +50,14 @@ class StoredResponse(msgspec.Struct, frozen=True):
     resource: str
     attempt_id: str | None = None
     answer: str | None = None
+
+
+def field_digests(fields: Mapping[str, object]) -> dict[str, str]:
+    """Return a digest of each field of a request, by which another request with its key is compared."""
+    return {
+        name: hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:DIGEST_DIGITS]
+        for name, value in fields.items()
+    }
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):

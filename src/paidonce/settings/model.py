@@ -296,6 +296,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.header_seconds or (75.0 if self.trusted_proxies else 20.0)
 
     @property
+    def idempotency_retention_ms(self) -> int:
+        """How long the result of a request with an idempotency key is kept."""
+        return self.idempotency_days * 86_400_000
+
+    @property
     def encryption_key_file(self) -> Path | None:
         """The key file that `paidonce dev` creates, beside a SQLite file; None for a database in memory."""
         place = self.database
