@@ -1,6 +1,7 @@
 """The web application: the API, and the pages for people."""
 
 import asyncio
+from typing import Final
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,7 +9,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce.buyer_pages.routes import buyer_routes
 from paidonce.http.app import create_api
 from paidonce.pages.assets import asset_routes
+from paidonce.pages.templates import Templates
 from paidonce.service import Service
+
+DASHBOARD: Final = "paidonce.dashboard"
 
 
 def create_web_app(service: Service) -> ASGIApp:
@@ -45,6 +49,7 @@ class Dashboard:
         async with self._loading:
             if self._router is None:
                 self._router = await asyncio.to_thread(self._load)
+                await Templates(DASHBOARD).load()
             return self._router
 
     def _load(self) -> Router:

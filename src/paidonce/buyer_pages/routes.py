@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.buyer_pages.methods import Method, methods_for
 from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
-from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream, Pace
+from paidonce.buyer_pages.streaming import PACE, BuyerStreams, ChangeStream
 from paidonce.buyer_pages.view import (
     PATH,
     TEMPLATES,
@@ -31,6 +31,7 @@ from paidonce.events.model import Origin
 from paidonce.events.streaming import respond_to_head
 from paidonce.http.context import context_of
 from paidonce.http.request import new_return_url
+from paidonce.idempotency.model import AlreadyProcessed
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.pages.errors import Endpoint, with_error_pages
 from paidonce.payments.pay import Started, StartPayment, start_payments
@@ -111,7 +112,7 @@ class BuyerPages:
             partial(self._load, checkout.id),
             self._service.settlement_waiters,
             lambda now: shown_state(now, self._service.clock()) != shown,
-            pace=Pace(),
+            pace=PACE,
         )
 
         async def send_counted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +159,7 @@ class BuyerPages:
             seen_attempt_count=seen,
         )
         outcome = await service.worker.begin(start_payments, params, params.route)
-        assert not hasattr(outcome, "record"), "there is no idempotency key"
+        assert not isinstance(outcome, AlreadyProcessed), "there is no idempotency key"
         started: Checkout = outcome.checkout
         if not started.awaits_provider:
             return started

@@ -1,4 +1,4 @@
-"""A page that waits is told by Server-Sent Events when the checkout has changed, and then loads itself again."""
+"""Server-Sent Events for a page that waits: one is sent when its checkout has changed, and the page is loaded again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -6,28 +6,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.concurrency import ConcurrencyPerName
 from paidonce.errors import Overloaded
-from paidonce.events.streaming import HEADERS, RETRY_MS
+from paidonce.events.streaming import HEADERS, RETRY_MS, Pace
 from paidonce.http.context import RequestContext
 from paidonce.http.disconnects import until_disconnected
-from paidonce.http.rate_limits import count_buyer_stream
+from paidonce.http.rate_limits import count_page_stream
 
 STREAMS_MAX: Final = 1000  # In one process: each reads its checkout twice a second.
 ALL: Final = "all"
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a stream is quiet, stuck, or open, in seconds."""
-
-    heartbeat: float = 15.0
-    stuck: float = 30.0
-    open: float = 300.0
+PACE: Final = Pace(open=300.0)  # Then the page asks again.
 
 
 class BuyerStreams:
@@ -42,7 +34,7 @@ class BuyerStreams:
         if not self._open.enter(ALL):
             raise Overloaded
         try:
-            count_buyer_stream(context)
+            count_page_stream(context)
             yield
         finally:
             self._open.leave(ALL)

@@ -14,7 +14,7 @@ NOT_APPROVED: Final = mark("Your bank did not approve this payment.")
 NOT_COMPLETED: Final = mark("The payment was not completed.")
 NOT_SUPPORTED: Final = mark("This way to pay cannot be used for this purchase.")
 
-# What a thief should not learn (that a card is reported as stolen, that fraud is suspected) is told as any refusal.
+# A thief must not learn that a card is reported as stolen, or that fraud is suspected: those read as any refusal.
 DECLINED: Final = {
     decline_codes.INSUFFICIENT_FUNDS: mark("There is not enough money on the account or card."),
     decline_codes.LIMIT_EXCEEDED: mark("The payment exceeds a limit of the card or account."),

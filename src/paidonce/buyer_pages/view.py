@@ -32,6 +32,7 @@ SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, i
 # Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
 REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
 REFRESH_SECONDS_MAX: Final = 30
+WAITS: Final = frozenset({BuyerState.WAITING, BuyerState.ACTION, BuyerState.IN_SHOP})
 COLORS_MAX: Final = 256  # Style sheets in memory, of 4 kB each.
 
 
@@ -98,9 +99,6 @@ def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Lan
         "reference": checkout.id,
         "refresh_seconds": SHOP_SECONDS if state not in WAITS else _refresh_seconds(checkout, now),
     }
-
-
-WAITS: Final = frozenset({BuyerState.WAITING, BuyerState.ACTION, BuyerState.IN_SHOP})
 
 
 def _links(request: Request, token: str, checkout: Checkout, state: BuyerState, now: Instant) -> dict[str, str | None]:

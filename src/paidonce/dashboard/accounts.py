@@ -98,8 +98,8 @@ async def check_account(request: DashboardRequest, _form: EmptyForm) -> Response
     """Ask the provider whether it accepts the credentials."""
     checked = await run_operation(request, provider_accounts.check_account, path_value=_id(request), body={})
     assert isinstance(checked, AccountCheckResponse)
-    told = " ".join(checked.problems) or "The provider accepts the credentials."
-    return request.done(_path(request), told)
+    result = " ".join(checked.problems) or "The provider accepts the credentials."
+    return request.done(_path(request), result)
 
 
 @action("/m/{merchant_id}/{mode}/accounts/{account_id}/rotate", role=Role.ADMIN, form=EmptyForm, shows=account)

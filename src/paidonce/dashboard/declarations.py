@@ -1,7 +1,9 @@
 """Pages and actions of the dashboard, declared once, where their handlers are.
 
 ``page`` declares what is shown, ``action`` what a form does. Who may see it, whose data it is about, and that a form
-comes from a page of the same session and takes effect once, is checked from the declaration before the handler runs.
+comes from a page of the same session and has an idempotency key, is checked from the declaration before the handler
+runs. ``run_operation`` and ``submit_once`` take effect once for this key; an action with neither must end in the same
+state however often its form is sent.
 A declaration without a role does not exist: what is open to everybody is declared with ``open_page`` and
 ``open_action``, and says why. ``routes.py`` lists all declarations.
 """

@@ -25,7 +25,7 @@ from paidonce.events.store import EventFilter
 from paidonce.events.streaming import EventStream, Pace
 from paidonce.http.context import context_of
 from paidonce.http.fields import Fields
-from paidonce.http.rate_limits import count_buyer_stream, count_stream
+from paidonce.http.rate_limits import count_page_stream, count_stream
 from paidonce.users.model import Role
 from paidonce.users.sessions import load_people
 
@@ -70,7 +70,7 @@ async def event_stream(request: DashboardRequest) -> Response:
     after = min(int(given), newest) if SEQUENCE.fullmatch(given) else newest
     follow = partial(feed.follow, request.tenant, after=after, newest=newest)
     context = context_of(request.http)
-    count_buyer_stream(context)
+    count_page_stream(context)
     return _Streaming(
         EventStream(
             partial(_follow_while_logged_in, request, follow), types=None, pace=Pace(), rate_limit=count_stream(context)

@@ -76,7 +76,7 @@ async def log_in_page(request: DashboardRequest) -> Response:
 
 @open_action(paths.LOGIN, because="Nobody is logged in yet.", form=LogInForm, shows=log_in_page)
 async def log_in(request: DashboardRequest, form: LogInForm) -> Response:
-    """Log in with a password. Whether the user exists is told neither by the answer nor by how long it takes."""
+    """Log in with a password. Neither the response nor its duration shows whether the user exists."""
     email = form.email.strip().lower()
     request.guard.admit(email, request.address)
     user = await request.service.reader.submit(load_users_by_email, email)

@@ -1,4 +1,4 @@
-"""What needs review: a merchant's attempts whose outcome nobody knows, with what the provider said of them."""
+"""What needs review: a merchant's attempts whose outcome is unknown, with the evidence of the provider."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -149,8 +149,8 @@ async def _reports(request: DashboardRequest, attempt: Attempt) -> list[Report]:
 
 def _report(event: Event) -> Report:
     detail: dict[str, object] = msgspec.json.decode(event.detail) if event.detail else {}
-    told = "; ".join(f"{name}: {value}" for name, value in detail.items())
-    return Report(event.created_at, event.type, event.cause, told)
+    facts = "; ".join(f"{name}: {value}" for name, value in detail.items())
+    return Report(event.created_at, event.type, event.cause, facts)
 
 
 def _base(request: DashboardRequest) -> str:

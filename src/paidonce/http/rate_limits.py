@@ -293,7 +293,7 @@ def count_stream(context: RequestContext) -> RateLimitState:
     return state
 
 
-def count_buyer_stream(context: RequestContext) -> None:
+def count_page_stream(context: RequestContext) -> None:
     """Count the stream of a page of its address; raises RateLimited where that has as many as an API key may have."""
     state = _state_of(context)
     if not state.count(state.limits.streams):

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import pytest
 from starlette.types import Message
 
-from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream, Pace
+from paidonce.buyer_pages.streaming import BuyerStreams, ChangeStream
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.errors import Overloaded, RateLimited
+from paidonce.events.streaming import Pace
 from paidonce.http.context import RequestContext
 from paidonce.http.rate_limits import RateLimiter, RateLimitState, make_rate_limiter
 from paidonce.providers.base import Declined
