@@ -9,6 +9,8 @@
 "use strict";
 (() => {
   const get = (id) => document.getElementById(id);
+  const pageOf = (url) => url.pathname + url.search;
+  let shownPage = pageOf(location);
 
   async function load(url, ids) {
     const response = await fetch(url, { headers: { Accept: "text/html" }, credentials: "same-origin" });
@@ -29,6 +31,7 @@
     try {
       const page = await load(url, [id, `${id}-pager`]);
       if (isNew) history.pushState({ partial: id }, "", url);
+      shownPage = pageOf(location);
       document.title = page.title;
       const shown = get(id);
       const target = shown.hasAttribute("tabindex") ? shown : shown.querySelector("[tabindex]");
@@ -61,7 +64,8 @@
   });
 
   addEventListener("pageshow", () => document.querySelectorAll("button:disabled").forEach((one) => (one.disabled = false)));
-  addEventListener("popstate", () => location.reload());
+  // A link to a place within the page, such as the skip link, is a popstate too, and needs no reload.
+  addEventListener("popstate", () => pageOf(location) === shownPage || location.reload());
 
   // Live updates. One connection for each page that is visible, because browsers keep six for a host.
   let stream = null;
