@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.routing import BaseRoute
 
 from paidonce.checkouts.page_tokens import PageTokens
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock
+from paidonce.database.batch import Action, Outcome, Request
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database
 from paidonce.encryption import Keyring
+from paidonce.errors import PaidonceError
 from paidonce.events.feed import Feed
 from paidonce.merchants.api_key_cache import ApiKeyCache
 from paidonce.payments.providers import PaymentProviders
@@ -23,6 +26,17 @@ from paidonce.statistics.rollup import Rollup
 from paidonce.webhook_endpoints.service import WebhookEndpointService
 
 
+class Writer(Protocol):
+    """Runs actions that commit: the batcher, or what adds something to each of them."""
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that runs the actions; None where it is this process."""
+
+    async def submit(self, action: Action[Request, Outcome | PaidonceError], request: Request) -> Outcome:
+        """Run an action; returns its outcome after the commit, and raises what ``Batcher.submit`` raises."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts that ``app.open_service`` creates. ``reader`` runs read-only actions, ``writer`` those that commit.
@@ -32,7 +46,7 @@ class Service:
 
     settings: Settings
     database: Database
-    writer: Batcher
+    writer: Writer
     reader: Batcher
     settlement_waiters: SettlementWaiters
     worker: PaymentWorker

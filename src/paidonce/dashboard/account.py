@@ -98,7 +98,7 @@ async def second_factor_setup(request: DashboardRequest) -> Response:
     return request.page("second_factor_setup.html", values, title="Set up a second factor")
 
 
-@action(SECOND_FACTOR, role=Role.VIEWER, form=SetupForm, shows=second_factor_setup)
+@action(SECOND_FACTOR, role=Role.VIEWER, form=SetupForm, shows=second_factor_setup, leads_to=account)
 async def set_up_second_factor(request: DashboardRequest, form: SetupForm) -> Response:
     """Store the second factor, because a code shows that the app has the secret."""
     user = request.person.user
@@ -126,7 +126,7 @@ async def remove_second_factor(request: DashboardRequest, form: RemovalForm) -> 
     return request.done(_path(request), "The second factor was removed.")
 
 
-@action(f"{paths.ACCOUNT}/sessions/{{session_id}}/end", role=Role.VIEWER, form=NoFields)
+@action(f"{paths.ACCOUNT}/sessions/{{session_id}}/end", role=Role.VIEWER, form=NoFields, leads_to=account)
 async def end_session(request: DashboardRequest, _form: NoFields) -> Response:
     """End one of the person's sessions."""
     wanted = EndSessions(user_id=request.person.user.id, only=request.path_values["session_id"])
@@ -134,7 +134,7 @@ async def end_session(request: DashboardRequest, _form: NoFields) -> Response:
     return request.done(_path(request), "The session has ended.")
 
 
-@action(f"{paths.ACCOUNT}/sessions/end", role=Role.VIEWER, form=NoFields)
+@action(f"{paths.ACCOUNT}/sessions/end", role=Role.VIEWER, form=NoFields, leads_to=account)
 async def end_other_sessions(request: DashboardRequest, _form: NoFields) -> Response:
     """End all sessions of the person but this one."""
     person = request.person

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.dashboard.declarations import Declaration
+from paidonce.dashboard.once import SentBefore
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_of
@@ -19,6 +20,7 @@ from paidonce.users.model import User
 log = structlog.get_logger()
 
 SUBJECT_LENGTH_MAX: Final = 200
+REPEATED: Final = "sent before"
 
 
 async def recorded(
@@ -43,6 +45,9 @@ async def recorded(
     try:
         response = await run()
         outcome = DONE
+    except SentBefore:
+        outcome = REPEATED
+        raise
     except PaidonceError as error:
         outcome = error.code
         raise

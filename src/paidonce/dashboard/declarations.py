@@ -2,8 +2,9 @@
 
 ``page`` declares what is shown, ``action`` what a form does. Who may see it, whose data it is about, and that a form
 comes from a page of the same session and has an idempotency key, is checked from the declaration before the handler
-runs. ``run_operation`` and ``submit_once`` take effect once for this key; an action with neither must end in the same
-state however often its form is sent.
+runs. Whatever an action commits claims this key in the same transaction (``once.py``), so a form that is sent twice
+takes effect once. An open action has nobody whose key it could be: it begins a session, whose cookie only its response
+has.
 A declaration without a role does not exist: what is open to everybody is declared with ``open_page`` and
 ``open_action``, and says why. ``routes.py`` lists all declarations.
 """
@@ -48,7 +49,7 @@ class Declaration:
     """A page or an action. ``path`` is below ``/dashboard``. ``role`` is the least that a person must have.
 
     ``open_because`` says why it needs no role. ``shows`` is the page that is shown again, with the form and what is
-    wrong with it, where an action refuses it.
+    wrong with it, where an action refuses it. ``leads_to`` is the page that a form leads to which was sent before.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Declaration:
     open_because: str = ""
     form: type[Form] | None = None
     shows: "Declaration | None" = None
+    leads_to: "Declaration | None" = None
 
     def __post_init__(self) -> None:
         """Refuse a declaration that leaves open who may use it: a service that has one does not start."""
@@ -93,10 +95,20 @@ def page(path: str, *, role: Role) -> Callable[[PageHandler], Declaration]:
 
 
 def action(
-    path: str, *, role: Role, form: type[FormT], shows: Declaration | None = None
+    path: str,
+    *,
+    role: Role,
+    form: type[FormT],
+    shows: Declaration | None = None,
+    leads_to: Declaration | None = None,
 ) -> Callable[[ActionHandler[FormT]], Declaration]:
-    """Declare what a form does. The handler is given the form, and ends with ``request.done(…)``."""
-    return lambda handler: Declaration(method="POST", path=path, handle=handler, role=role, form=form, shows=shows)
+    """Declare what a form does. The handler is given the form, and ends with ``request.done(…)``.
+
+    Without ``leads_to``, a form that was sent before leads to the page that it ``shows``.
+    """
+    return lambda handler: Declaration(
+        method="POST", path=path, handle=handler, role=role, form=form, shows=shows, leads_to=leads_to or shows
+    )
 
 
 def open_page(path: str, *, because: str) -> Callable[[PageHandler], Declaration]:

@@ -1,5 +1,6 @@
 """The endpoint of a path: checks what its declaration demands, runs the handler, and shows errors as pages."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 from paidonce.dashboard import cookies, paths
 from paidonce.dashboard.auditing import recorded
 from paidonce.dashboard.declarations import SEGMENTS, Declaration
-from paidonce.dashboard.forms import receive_form
+from paidonce.dashboard.forms import Form, receive_form
 from paidonce.dashboard.log_in_guard import LogInGuard
+from paidonce.dashboard.once import SentBefore, claiming
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import (
     InsufficientRole,
@@ -37,6 +39,7 @@ from paidonce.users.sessions import load_people, use_sessions
 
 NOT_FOUND: Final = 404
 SERVER_ERROR: Final = 500
+SENT_BEFORE: Final = "This form was sent before, and took effect then. Nothing was done again."
 
 
 class DashboardEndpoint:
@@ -121,14 +124,30 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
     request = replace(request, received=received)
     assert declaration.form is not None, "an action has a form"
     try:
-        run = partial(declaration.handle, request, received.read(declaration.form))
+        run = partial(_run_once, request, declaration, received.read(declaration.form))
         return await recorded(request, declaration, run)
+    except SentBefore:
+        return request.done(_page_after(request, declaration), SENT_BEFORE)
     except PaidonceError as error:
         _, (status, _) = explain(error, request.http.scope)
         if declaration.shows is None or status == NOT_FOUND or status >= SERVER_ERROR:
             raise
         refused = replace(request, form=received.refused(declaration.name, error, status))
         return await declaration.shows.handle(refused)
+
+
+async def _run_once(request: DashboardRequest, declaration: Declaration, form: Form) -> Response:
+    """Run the handler of an action. What a person's form commits claims its idempotency key."""
+    return await declaration.handle(request if declaration.role is None else await claiming(request), form)
+
+
+def _page_after(request: DashboardRequest, declaration: Declaration) -> str:
+    """Return the path of the page that a form leads to which was sent before."""
+    after = declaration.leads_to
+    if after is None:
+        return request.dashboard_path
+    path = re.sub(r"{(\w+)}", lambda name: request.path_values[name[1]], after.path.removeprefix(paths.TENANT))
+    return (request.tenant_path if after.is_of_tenant else request.dashboard_path) + path
 
 
 async def _tenant(request: DashboardRequest, person: Person) -> Tenant:

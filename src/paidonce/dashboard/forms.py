@@ -8,13 +8,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from paidonce.errors import InvalidRequest, MalformedBody, PaidonceError
+from paidonce.errors import IdempotencyKeyReused, InvalidRequest, MalformedBody, PaidonceError
 from paidonce.http.fields import Fields, read_form_fields
 
 CSRF_FIELD: Final = "csrfToken"
 KEY_FIELD: Final = "idempotencyKey"
 CREDENTIAL_FIELD: Final = "credentials."  # How the names of fields begin that hold a provider's credentials.
 FIELDS_MAX: Final = 200
+SENT_WITH_OTHER_VALUES: Final = "This form was sent before with other values. Check these, and send it again."
 
 T = TypeVar("T", bound="Form")
 
@@ -64,6 +65,8 @@ class ReceivedForm(msgspec.Struct, frozen=True):
     def refused(self, action: str, error: PaidonceError, status: int) -> FormState:
         """Return what is shown again where an action has refused the form. A password is not sent back."""
         values = {name: value for name, value in self.fields if "password" not in name.lower()}
+        if isinstance(error, IdempotencyKeyReused):  # A person went back, changed something, and sent the form again.
+            return FormState(action, values, {}, SENT_WITH_OTHER_VALUES, status)
         if not isinstance(error, InvalidRequest):
             return FormState(action, values, {}, error.detail, status)
         errors = {_field_of(one.pointer): one.detail for one in error.fields}

@@ -1,4 +1,12 @@
-"""Runs a call of the API in this process, for a person: its validation, idempotency and errors are those of the API."""
+"""Runs a call of the API in this process, for a person: its validation, idempotency and errors are those of the API.
+
+The call is given a request as a client would send it, with its body as JSON, and its response is decoded again. A
+way to run an operation with structs would not be simpler. A body must be written as JSON or as plain values in any
+case, because msgspec checks limits and patterns when it decodes, and not when a struct is made. A response is written
+by about sixty handlers, some with headers and a status of their own, and all of them would have to return structs
+instead. The request also carries what handlers read beside the body: the caller, the idempotency key, the host of URLs,
+and the path that an idempotency key is stored with. Encoding and decoding take less than a tenth of a millisecond.
+"""
 
 import asyncio
 from collections.abc import Mapping, MutableMapping
@@ -10,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from paidonce.dashboard.once import without_claim
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import InsufficientRole, RouteNotFound
 from paidonce.http.context import CONTEXT, RequestContext, context_of, prefix_in
@@ -35,7 +44,8 @@ async def run_operation(
     """Run an operation as the person who is logged in; returns the response's struct, or None where it has no body.
 
     ``path_value`` is the variable part of its path, ``body`` is written as JSON. An action's idempotency key is passed
-    on. With ``as_operator`` it is not limited to the merchant of the page, which only an operator may ask for.
+    on to a call that honours one; what another call commits claims the key as all that an action commits. With
+    ``as_operator`` it is not limited to the merchant of the page, which only an operator may ask for.
     ``granting`` is a scope that the role of the page has for the page's merchant alone, although no API key of the
     merchant can have it: a person's password and second factor stand behind it, and the audit log names them.
     Raises what the operation raises, and InsufficientRole where the person's role lacks its scope.
@@ -50,7 +60,8 @@ async def run_operation(
         PATH_IDS[name].check(path_value)
     scope = _scope(request, operation, path_value, parameters, caller)
     http = Request(scope, _receiving(b"" if body is None else msgspec.json.encode(body)))
-    response = await operation.handle(ApiRequest(http, request.service, path_value))
+    service = without_claim(request.service) if operation.honours_idempotency_key else request.service
+    response = await operation.handle(ApiRequest(http, service, path_value))
     assert isinstance(response, Response), f"{operation.operation_id} responds with a stream"
     schema = operation.responses[response.status_code].schema
     return None if schema is None else msgspec.json.decode(response.body, type=schema)

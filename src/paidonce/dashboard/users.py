@@ -10,12 +10,10 @@ from paidonce import ids
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import action, page
 from paidonce.dashboard.forms import Form
-from paidonce.dashboard.once import submit_once
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.http.fields import Fields
 from paidonce.http.formats import MerchantId, whole
-from paidonce.idempotency.model import AlreadyProcessed
 from paidonce.users.actions import ChangeUser, NewUser, WantedUser, change_users, create_users, list_users, load_users
 from paidonce.users.model import Role, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
@@ -127,16 +125,16 @@ async def _create(request: DashboardRequest, path: str, email: str, role: Role, 
         merchant_id=merchant_id,
         link_hash=hash_token(token),
     )
-    made = await submit_once(request, create_users, new)
-    return request.done(path, _told(request, made, f"{new.email} was created.", token))
+    await request.service.writer.submit(create_users, new)
+    return request.done(path, _with_link(request, f"{new.email} was created.", token))
 
 
 async def _change(request: DashboardRequest, path: str, form: ChangeForm, merchant_id: str | None) -> Response:
     wanted = WantedUser(request.path_values["user_id"], merchant_id)
     user = await request.service.reader.submit(load_users, wanted)
     if form.change == "end_sessions":
-        made = await submit_once(request, end_sessions, EndSessions(user_id=user.id))
-        return request.done(path, _told(request, made, f"All sessions of {user.email} have ended."))
+        await request.service.writer.submit(end_sessions, EndSessions(user_id=user.id))
+        return request.done(path, f"All sessions of {user.email} have ended.")
     token = ids.new_token()
     change = ChangeUser(
         user=wanted,
@@ -145,14 +143,14 @@ async def _change(request: DashboardRequest, path: str, form: ChangeForm, mercha
         link_hash=hash_token(token) if form.change == "link" else None,
         kept_session=request.person.session.id,
     )
-    made = await submit_once(request, change_users, change)
+    await request.service.writer.submit(change_users, change)
     message = {
         "role": f"{user.email} has another role. Their sessions have ended.",
         "disable": f"{user.email} is disabled. Their sessions have ended.",
         "enable": f"{user.email} is enabled.",
         "link": f"{user.email} has a new link.",
     }[form.change]
-    return request.done(path, _told(request, made, message, token if form.change == "link" else ""))
+    return request.done(path, _with_link(request, message, token) if form.change == "link" else message)
 
 
 def _new_role(form: ChangeForm) -> Role:
@@ -161,10 +159,8 @@ def _new_role(form: ChangeForm) -> Role:
     return Role(form.role)
 
 
-def _told(request: DashboardRequest, made: object, message: str, token: str = "") -> str:
+def _with_link(request: DashboardRequest, message: str, token: str) -> str:
     """Return what the next page says. A link is shown once: only its hash is stored."""
-    if isinstance(made, AlreadyProcessed) or not token:
-        return message
     base_url = request.service.settings.public_url or str(request.http.base_url)
     link = f"{base_url.rstrip('/')}{paths.PATH}{paths.LOGIN}/{token}"
     return f"{message} Give them this link, which is valid once, for 15 minutes: {link}"

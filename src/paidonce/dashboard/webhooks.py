@@ -145,7 +145,7 @@ async def resume_webhook_endpoint(request: DashboardRequest, _form: EmptyForm) -
     return request.done(_path(request), "The endpoint is resumed. The events that were kept are sent now.")
 
 
-@action("/m/{merchant_id}/{mode}/webhooks/{endpoint_id}/delete", role=Role.ADMIN, form=EmptyForm)
+@action("/m/{merchant_id}/{mode}/webhooks/{endpoint_id}/delete", role=Role.ADMIN, form=EmptyForm, leads_to=webhooks)
 async def delete_webhook_endpoint(request: DashboardRequest, _form: EmptyForm) -> Response:
     """Delete an endpoint."""
     await run_operation(request, endpoints.delete_endpoint, path_value=_id(request))

@@ -67,7 +67,7 @@ class IdempotentAction(msgspec.Struct, frozen=True):
                 if claim.name in locked:
                     outcomes[index] = IdempotencyKeyInUse()
                 elif claim.name in records and records[claim.name].claim_id != claim.id:
-                    outcomes[index] = _compare(records[claim.name], claim)
+                    outcomes[index] = compare_with_record(records[claim.name], claim)
             own = [
                 index
                 for name, index in first.items()
@@ -100,7 +100,8 @@ def _run(
     return dict(zip(own, outcomes, strict=True))
 
 
-def _compare(record: IdempotencyRecord, claim: Claim) -> AlreadyProcessed | IdempotencyKeyReused:
+def compare_with_record(record: IdempotencyRecord, claim: Claim) -> AlreadyProcessed | IdempotencyKeyReused:
+    """Tell whether a request is the one that has its key, or another one with the same key."""
     differing = record.differing_fields(claim)
     return IdempotencyKeyReused(differing) if differing else AlreadyProcessed(record)
 

@@ -122,3 +122,8 @@ def operator_key_space(key_id: str) -> Tenant:
     mode; that of the namespace means nothing.
     """
     return Tenant(f"operator {key_id}", Mode.TEST)
+
+
+def person_key_space(user_id: str) -> Tenant:
+    """Return the namespace for the idempotency keys of a person's forms. As that of an operator it is no merchant's."""
+    return Tenant(f"person {user_id}", Mode.TEST)
