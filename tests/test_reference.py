@@ -19,13 +19,13 @@ from sqlalchemy.engine.interfaces import ReflectedIndex
 import paidonce
 from paidonce.checkouts import model as checkouts
 from paidonce.cli import BAD_SETTINGS_EXIT, main
-from paidonce.cli.opening import FAILURE_EXIT
+from paidonce.cli.opening import FAILURE_EXIT, USAGE_EXIT
 from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import FOLDER, migrate
 from paidonce.database.schema import SCHEMA_VERSION, metadata
 from paidonce.database_url import parse_database_url
-from paidonce.errors import InvalidSettings, PaidonceError
+from paidonce.errors import CannotDistribute, InvalidSettings, PaidonceError
 from paidonce.events.model import Cause, EventType
 from paidonce.http.problems import PROBLEM_TYPES, PROCESS_ERRORS
 from paidonce.payments import disputes, model as payments
@@ -144,10 +144,9 @@ def test_every_error_code_is_listed_with_its_status_and_whether_to_retry() -> No
 
 
 def test_every_error_of_a_command_is_listed_with_its_exit() -> None:
+    exits: dict[type[PaidonceError], int] = {InvalidSettings: BAD_SETTINGS_EXIT, CannotDistribute: USAGE_EXIT}
     expected = [
-        (kind.code, str(BAD_SETTINGS_EXIT if kind is InvalidSettings else FAILURE_EXIT))
-        for kind in subclasses(PaidonceError)
-        if kind in PROCESS_ERRORS
+        (kind.code, str(exits.get(kind, FAILURE_EXIT))) for kind in subclasses(PaidonceError) if kind in PROCESS_ERRORS
     ]
     assert column("errors.md", "Errors of a command", 0, 1) == sorted(expected)
 

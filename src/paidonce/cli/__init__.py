@@ -140,6 +140,17 @@ def upgrade() -> None:
 
 
 @db.command()
+@click.option(
+    "--shards", type=click.IntRange(1, 64_000), help="Number of shards, if no table is distributed yet. Default: 32."
+)
+def distribute(*, shards: int | None) -> None:
+    """Distribute the tables over the nodes of a Citus cluster; run it after each upgrade."""
+    from paidonce.cli.schema import distribute_tables
+
+    distribute_tables(read_settings(), shards=shards)
+
+
+@db.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
     """Print the schema version of the database; exit 1 if it is not the version of this release."""

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable, SchemaOutdated
+from paidonce.errors import CannotDistribute, DatabaseInUse, DatabaseUnavailable, NotDurable, SchemaOutdated
 
 if TYPE_CHECKING:
     from paidonce.database.engine import Database
     from paidonce.settings import Settings
 
 FAILURE_EXIT = 1
+USAGE_EXIT = 2  # As click exits where a command cannot be used like that.
 
 
 @contextmanager
 def exit_on_failure(place: str) -> Iterator[None]:
-    """Print one line and exit with 1 where the database at ``place`` cannot be opened, or the port cannot be used."""
+    """Print one line and exit where the database at ``place`` or the port cannot be used, or not for this command."""
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
     from paidonce.cli.errors import CannotListen
@@ -27,6 +28,8 @@ def exit_on_failure(place: str) -> Iterator[None]:
         yield
     except (DatabaseInUse, SchemaOutdated, NotDurable) as error:
         _fail(error.detail)
+    except CannotDistribute as error:
+        _fail(error.detail, exit_status=USAGE_EXIT)
     except CannotListen as error:
         _fail(str(error))
     except DatabaseUnavailable as error:
@@ -58,6 +61,6 @@ def open_shared_database(settings: "Settings") -> "Iterator[Database]":
             database.close()
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, exit_status: int = FAILURE_EXIT) -> None:
     click.echo(f"paidonce: {message}", err=True)
-    sys.exit(FAILURE_EXIT)
+    sys.exit(exit_status)

@@ -1,4 +1,4 @@
-"""``paidonce db``: upgrade and status."""
+"""``paidonce db``: upgrade, distribute and status."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ import click
 
 from paidonce.cli.opening import exit_on_failure
 from paidonce.clock import system_clock
+from paidonce.database.citus.distribute import distribute
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate, schema_version
 from paidonce.database.schema import SCHEMA_VERSION
@@ -23,6 +24,17 @@ def upgrade_schema(settings: Settings) -> None:
         finally:
             database.close()
     click.echo(f"{place} {'was migrated to' if changed else 'already has'} schema version {SCHEMA_VERSION}.")
+
+
+def distribute_tables(settings: Settings, *, shards: int | None) -> None:
+    """Distribute the tables over the nodes of a Citus cluster and print what was done; exit 2 on another database."""
+    place = settings.database
+    with exit_on_failure(place.shown):
+        done = distribute(place, clock=system_clock, shards=shards)
+    if done.tables:
+        click.echo(f"{place.shown}: distributed over {done.shards} shards: {', '.join(done.tables)}")
+    else:
+        click.echo(f"{place.shown} is distributed over {done.shards} shards; nothing was left to do.")
 
 
 def show_schema_status(settings: Settings, *, as_json: bool) -> None:

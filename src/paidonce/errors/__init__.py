@@ -23,6 +23,7 @@ PaidonceError
 ├── RateLimited · Overloaded   a rate limit was reached; a queue is full: the request had no effect
 ├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
+├── CannotDistribute           the database is not the coordinator of a Citus cluster
 └── NotDurable                 the database could lose committed data in a crash
 """
 
@@ -40,6 +41,7 @@ from paidonce.errors.merchants import (
     WebhookEndpointNotFound,
 )
 from paidonce.errors.operation import (
+    CannotDistribute,
     DatabaseInUse,
     DatabaseUnavailable,
     EncryptionKeyMissing,
@@ -109,6 +111,7 @@ __all__ = [
     "AttemptOutcomeKnown",
     "AttemptsExhausted",
     "BodyTooLarge",
+    "CannotDistribute",
     "CheckoutExpired",
     "CheckoutNotFound",
     "CurrencyNotSupported",

@@ -59,6 +59,12 @@ class SchemaOutdated(PaidonceError):
     code = "schema_outdated"
 
 
+class CannotDistribute(PaidonceError):
+    """The tables cannot be distributed: the database is not the coordinator of a Citus cluster, or not as expected."""
+
+    code = "cannot_distribute"
+
+
 class NotDurable(PaidonceError):
     """The database is configured so that a crash can lose committed data."""
 

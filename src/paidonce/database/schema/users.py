@@ -1,7 +1,7 @@
 """People who use the dashboard, their sessions, and what they did where no checkout tells it.
 
 These are few rows. Users and sessions are found by an e-mail address or a token that belongs to no merchant, so a
-distributed PostgreSQL keeps these tables whole on every node.
+distributed PostgreSQL keeps these tables whole on its coordinator.
 """
 
 from sqlalchemy import (
