@@ -3,36 +3,72 @@
 import asyncio
 from typing import Final
 
+import structlog
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.buyer_pages.routes import buyer_routes
+from paidonce.buyer_pages.view import TEMPLATES as BUYER_TEMPLATES, style
 from paidonce.http.app import create_api
-from paidonce.pages.assets import asset_routes
-from paidonce.pages.templates import Templates
+from paidonce.pages.assets import asset_routes, load_assets
+from paidonce.pages.templates import SHARED, Templates
 from paidonce.service import Service
 
+log = structlog.get_logger()
+
 DASHBOARD: Final = "paidonce.dashboard"
+PRELOAD_SECONDS: Final = 5.0  # After the start, so that a new process answers what has waited for it first.
+PRELOAD_SECONDS_DEV: Final = 0.2  # Somebody is about to open the links that `paidonce dev` prints.
 
 
-def create_web_app(service: Service) -> ASGIApp:
-    """Make the application for a service that is open; any ASGI server can run it."""
-    dashboard = Dashboard(service)
-    paths = ("/dashboard", "/dashboard/{rest:path}") if service.settings.dashboard == "on" else ()
-    return create_api(
-        service,
-        [
-            *buyer_routes(service),
-            *(Route(path, dashboard) for path in paths),
-            *asset_routes(),
-            *service.provider_pages,
-        ],
-    )
+class WebApp:
+    """The application for a service that is open; any ASGI server can run it."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._has_buyer_pages = settings.checkout_page == "on"
+        self._dashboard = Dashboard(service) if settings.dashboard == "on" else None
+        dashboard = self._dashboard
+        paths = () if dashboard is None else ("/dashboard", "/dashboard/{rest:path}")
+        self._app: ASGIApp = create_api(
+            service,
+            [
+                *buyer_routes(service),
+                *(Route(path, dashboard) for path in paths if dashboard is not None),
+                *asset_routes(),
+                *service.provider_pages,
+            ],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+    async def preload(self, *, after_seconds: float) -> None:
+        """Load the pages that are on, a moment after the start. An error is logged: whoever asks for a page is told."""
+        await asyncio.sleep(after_seconds)
+        try:
+            await Templates(SHARED).load()
+            await asyncio.to_thread(load_assets)
+            if self._has_buyer_pages:
+                await BUYER_TEMPLATES.load()
+                await asyncio.to_thread(style, None)
+            if self._dashboard is not None:
+                await self._dashboard.load()
+        except Exception as error:
+            log.exception("pages_not_loaded", exc_info=error)
+        else:
+            log.debug("pages_loaded")
+
+
+def create_web_app(service: Service) -> WebApp:
+    """Make the application for a service that is open."""
+    return WebApp(service)
 
 
 class Dashboard:
-    """The dashboard. Its pages are imported when the first one is asked for, in a thread: neither a start nor payments
-    wait for them.
+    """The dashboard. Its pages are imported a moment after the start, or when the first one is asked for, in a thread:
+    neither a start nor payments wait for them.
     """
 
     def __init__(self, service: Service) -> None:
@@ -42,17 +78,19 @@ class Dashboard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        router = self._router or await self._load_once()
+        router = self._router or await self.load()
         await router(scope, receive, send)
 
-    async def _load_once(self) -> Router:
+    async def load(self) -> Router:
+        """Import the pages and load their templates, once."""
         async with self._loading:
             if self._router is None:
-                self._router = await asyncio.to_thread(self._load)
+                router = await asyncio.to_thread(self._import)
                 await Templates(DASHBOARD).load()
+                self._router = router
             return self._router
 
-    def _load(self) -> Router:
+    def _import(self) -> Router:
         from paidonce.dashboard.routes import dashboard_routes
 
         return Router(dashboard_routes(self._service), redirect_slashes=False)

@@ -3,7 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -136,11 +136,16 @@ def style(color: str | None) -> Any:  # noqa: ANN401 - Markup, which is imported
     """
     from markupsafe import Markup  # noqa: PLC0415 - with Jinja2, when the first page is asked for
 
-    sheet = files("paidonce.buyer_pages").joinpath("templates/buyer.css").read_text()
+    sheet = _sheet()
     if color is not None:
         # The border shows where a button is that is as pale as the page.
         sheet += f":root{{--button:{color};--on-button:{text_color_on(color)};--button-line:var(--text)}}\n"
     return Markup(sheet)  # noqa: S704 - our own file, and a color that was read as numbers
+
+
+@cache
+def _sheet() -> str:
+    return files("paidonce.buyer_pages").joinpath("templates/buyer.css").read_text()
 
 
 @lru_cache(maxsize=COLORS_MAX)

@@ -20,7 +20,7 @@ from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web import create_web_app
+from paidonce.web import PRELOAD_SECONDS, PRELOAD_SECONDS_DEV, create_web_app
 
 log = structlog.get_logger()
 
@@ -84,16 +84,26 @@ async def _serve(
         if service is None:
             return
         links = await make_links(service, with_demo=with_demo) if migrating else Links()
+        web_app = create_web_app(service)
+        preloading: list[asyncio.Task[None]] = []
+
+        def announce_and_preload(url: str) -> None:
+            announce(settings, links, url)
+            seconds = PRELOAD_SECONDS_DEV if migrating else PRELOAD_SECONDS
+            preloading.append(asyncio.create_task(web_app.preload(after_seconds=seconds)))
+
         server = Server(
-            create_web_app(service),
+            web_app,
             settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=partial(announce, settings, links),
+            announce=announce_and_preload,
         )
 
         def stop() -> None:
+            for task in preloading:
+                task.cancel()
             service.drain()
             server.stop()
 

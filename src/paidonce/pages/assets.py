@@ -31,6 +31,11 @@ def asset_path(name: str) -> str:
     return _assets()[name].path
 
 
+def load_assets() -> None:
+    """Read all assets, once."""
+    _by_path()
+
+
 def asset_routes() -> list[Route]:
     """Return the route of all assets."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -13,9 +14,9 @@ from paidonce.money import Money
 from paidonce.pages.amounts import format_amount
 from paidonce.pages.assets import asset_path
 from paidonce.pages.headers import page_headers
-from paidonce.pages.languages import ENGLISH
+from paidonce.pages.languages import CODES
 from paidonce.pages.times import format_date, format_time
-from paidonce.pages.translations import install_translations
+from paidonce.pages.translations import install_translations, load_translations
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,9 +31,16 @@ class Templates:
         self._package = package
 
     async def load(self) -> None:
-        """Load all templates, once and in a thread: that takes tenths of a second, in which others are answered."""
+        """Load all templates and catalogues, once and in a thread: that takes tenths of a second, in which others are
+        answered. Afterwards no page reads a file, so a package may be replaced under a running process. It is done one
+        file at a time, so that a process that stops does not wait for it.
+        """
         if self._package not in _loaded:
-            await asyncio.to_thread(_load_all, self._package)
+            environment = await asyncio.to_thread(_environment, self._package)
+            for name in environment.list_templates():
+                await asyncio.to_thread(environment.get_template, name)
+            for code in CODES:
+                await asyncio.to_thread(_load_language, self._package, code)
             _loaded.add(self._package)
 
     def respond(
@@ -64,17 +72,24 @@ class Templates:
 
 
 _loaded: Final[set[str]] = set()
+_making: Final = Lock()
 
 
-def _load_all(package: str) -> None:
-    environment = _environment(package)
-    for name in environment.list_templates():
-        environment.get_template(name)
-    format_amount(Money(1, "USD"), ENGLISH.locale)  # Loads what amounts are written with.
+def _load_language(package: str, code: str) -> None:
+    """Load the catalogue of a language, and what amounts and times are written with."""
+    load_translations(package, code)
+    format_amount(Money(1, "USD"), code)
+    format_time(0, code)
+
+
+def _environment(package: str) -> "Environment":
+    """Return the environment of a package, of which there is one, whichever thread is the first to ask for it."""
+    with _making:
+        return _make_environment(package)
 
 
 @cache
-def _environment(package: str) -> "Environment":
+def _make_environment(package: str) -> "Environment":
     """Load the templates of a package. Jinja2 is imported here, so that a start does not wait for it."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 

@@ -1,5 +1,5 @@
 """Translations of templates, from the ``.po`` files of the package that has the templates. No compiled files are kept:
-a file is read in about a millisecond, when its language is first asked for, and stays in memory.
+a file is read in about a millisecond, with the templates, and stays in memory.
 """
 
 from functools import cache
