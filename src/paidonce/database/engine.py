@@ -13,10 +13,10 @@ from typing import Any, Final
 import pysqlite3.dbapi2
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from paidonce.clock import Clock
-from paidonce.database.statement import execute_on_driver
+from paidonce.database.statement import IS_CITUS, execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
@@ -179,10 +179,13 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
     )
 
     @event.listens_for(engine, "connect")
-    def _keep_commits_durable(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
-        # With a default of "off", a crash could lose an acknowledged commit. A stronger level is kept.
+    def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's connection
         connection.autocommit = True
-        if connection.execute("SHOW synchronous_commit").fetchone()[0] == "off":
+        synchronous_commit, record.info[IS_CITUS] = connection.execute(
+            "SELECT current_setting('synchronous_commit'), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+        ).fetchone()
+        # With a default of "off", a crash could lose an acknowledged commit. A stronger level is kept.
+        if synchronous_commit == "off":
             connection.execute("SET synchronous_commit = on")
         connection.autocommit = False
 

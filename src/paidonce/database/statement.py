@@ -23,8 +23,22 @@ class _Compiled(NamedTuple):
     """Values that are part of the statement."""
 
 
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+CITUS: Final = "citus"
+IS_CITUS: Final = "is_citus"  # What the pool remembers of a connection.
+
+
+def dialect_of(connection: Connection) -> str:
+    """Return for which database the statements of a connection are built: SQLITE, POSTGRESQL, or CITUS for a
+    PostgreSQL that has the extension Citus, whether or not its tables are distributed.
+    """
+    name = connection.dialect.name
+    return CITUS if name != SQLITE and connection.info.get(IS_CITUS) else name
+
+
 class Statement:
-    """A statement. ``make`` builds it for the name of a dialect. It cannot contain a list of variable length
+    """A statement. ``make`` builds it for what ``dialect_of`` returns. It cannot contain a list of variable length
     (``IN``).
     """
 
@@ -46,17 +60,17 @@ class Statement:
         self._run(connection, parameters)
 
     def _run(self, connection: Connection, parameters: Parameters) -> Any:  # noqa: ANN401 - the driver's cursor
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        name = dialect_of(connection)
+        compiled = self._compiled.get(name) or self._compile(name, connection.dialect)
         given = {**compiled.fixed, **parameters} if compiled.fixed else parameters
         values = given if compiled.names is None else [given[name] for name in compiled.names]
         return execute_on_driver(connection, compiled.sql, values)
 
-    def _compile(self, dialect: Dialect) -> _Compiled:
-        made: Any = self._make(dialect.name).compile(dialect=dialect)
+    def _compile(self, name: str, dialect: Dialect) -> _Compiled:
+        made: Any = self._make(name).compile(dialect=dialect)
         assert "POSTCOMPILE" not in made.string, "the statement contains a list of variable length"
         fixed = {name: bound.effective_value for name, bound in made.binds.items() if not bound.required}
-        compiled = self._compiled[dialect.name] = _Compiled(made.string, made.positiontup, fixed)
+        compiled = self._compiled[name] = _Compiled(made.string, made.positiontup, fixed)
         return compiled
 
 

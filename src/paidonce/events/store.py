@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, true
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import FromClause
 
@@ -13,13 +13,15 @@ from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, event, merchant
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import Statement
+from paidonce.database.statement import POSTGRESQL, Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.merchants.scoping import is_tenants, tenant_parameters
 
 _COLUMNS: Final = Event.__struct_fields__[:-1]  # The kind of attempt is read from the attempt.
+
+SEQUENCE_MAX: Final = 2**63 - 1
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -62,25 +64,42 @@ def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Selec
 def _after(dialect: str) -> Select[Any]:
     """Select the events after a number, for each of many logs, through the index."""
     wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, seen=int)
+    found, joined = (_next_by_lateral if dialect == POSTGRESQL else _next_by_range)(wanted)
+    return _with_attempt(found, joined).order_by(found.c.merchant_id, found.c.mode, found.c.sequence)
+
+
+def _next_by_lateral(wanted: FromClause) -> tuple[FromClause, FromClause]:
+    found = _next(event, event.c.merchant_id == wanted.c.merchant_id, wanted).lateral("found")
+    return found, wanted.join(found, true())
+
+
+def _next_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
+    """For SQLite and Citus, which have no LATERAL with LIMIT: select up to the number of the last of the next."""
     first = event.alias("first")
-    newer = (
-        select(first)
-        .where(
-            first.c.merchant_id == wanted.c.merchant_id,
-            first.c.mode == wanted.c.mode,
-            first.c.sequence > wanted.c.seen,
-        )
-        .order_by(first.c.sequence)
+    last = (
+        _next(first, first.c.merchant_id == merchant.c.id, wanted)
+        .with_only_columns(first.c.sequence)
+        .offset(bindparam("limit") - 1)
+        .limit(1)
+        .correlate(merchant, wanted)
+        .scalar_subquery()
+    )
+    of_log = and_(
+        event.c.merchant_id == merchant.c.id,
+        event.c.mode == wanted.c.mode,
+        event.c.sequence > wanted.c.seen,
+        event.c.sequence <= func.coalesce(last, SEQUENCE_MAX),
+    )
+    return event, wanted.join(merchant, merchant.c.id == wanted.c.merchant_id).join(event, of_log)
+
+
+def _next(events: Any, is_merchants: ColumnElement[bool], wanted: FromClause) -> Select[Any]:  # noqa: ANN401 - a table or an alias of one
+    return (
+        select(events)
+        .where(is_merchants, events.c.mode == wanted.c.mode, events.c.sequence > wanted.c.seen)
+        .order_by(events.c.sequence)
         .limit(bindparam("limit"))
     )
-    if dialect == "postgresql":
-        found: FromClause = newer.lateral("found")
-        joined = wanted.join(found, true())
-    else:  # SQLite has no LATERAL.
-        found = event
-        few = newer.with_only_columns(first.c.id).correlate(wanted)
-        joined = wanted.join(event, event.c.id.in_(few) & (event.c.merchant_id == wanted.c.merchant_id))
-    return _with_attempt(found, joined).order_by(found.c.merchant_id, found.c.mode, found.c.sequence)
 
 
 _COUNT_EVENTS: Final = Statement(_count_events)

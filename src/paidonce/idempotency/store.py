@@ -5,17 +5,16 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Delete, Select, Update, and_, bindparam, delete, select, tuple_, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import FromClause
 
+from paidonce.database.locks import unless_locked
 from paidonce.database.schema import idempotency_key
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, StoredResponse
 
-LOCK_NOT_AVAILABLE: Final = "55P03"
 # A commit takes milliseconds. A longer wait is for a stalled process, and would block all requests of the batch.
 WAIT_MS_MAX: Final = 500
 
@@ -127,16 +126,7 @@ def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey]:
 
 def _claim_unless_locked(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey] | None:
     """Claim keys; returns None where another transaction has locked one of them and does not end."""
-    try:
-        with transaction.connection.begin_nested():
-            transaction.connection.exec_driver_sql(f"SET LOCAL lock_timeout = {WAIT_MS_MAX}")
-            claimed = _claim(transaction, claims)
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
-            raise
-        return None
-    transaction.connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
-    return claimed
+    return unless_locked(transaction.connection, lambda: _claim(transaction, claims), wait_ms=WAIT_MS_MAX)
 
 
 def _row(claim: Claim, transaction: Transaction) -> dict[str, object]:

@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, select, text, update
 
 from paidonce.clock import Instant
+from paidonce.database.locks import change_unlocked
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
-from paidonce.database.statement import Statement
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.statement import POSTGRESQL, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
@@ -49,16 +50,26 @@ _RELEASE_ALL: Final = (
 _ACCOUNT: Final = func.coalesce(attempt.c.account_id, "")
 
 
-def _claim(*of_accounts: ColumnElement[bool]) -> Update:
+def _due(dialect: str, *of_accounts: ColumnElement[bool]) -> Select[Any]:
     due = (
-        select(attempt.c.id, attempt.c.merchant_id)
+        select(attempt.c.id, attempt.c.merchant_id, attempt.c.fence)
         .where(attempt.c.provider == bindparam("at_provider"), attempt.c.due_at <= bindparam("now"), *of_accounts)
         .order_by(attempt.c.due_at)
         .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)  # Workers do not wait for rows of each other. SQLite has one writer anyway.
     )
-    wanted = materialized(due)
-    statement = update(attempt).where(attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id)
+    # Workers do not wait for rows of each other. Citus refuses this; SQLite has one writer anyway.
+    return due.with_for_update(skip_locked=True) if dialect == POSTGRESQL else due
+
+
+def _claim(dialect: str) -> Update:
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
+    statement = update(attempt).where(
+        attempt.c.id == wanted.c.id,
+        attempt.c.merchant_id == wanted.c.merchant_id,
+        # Another worker may have claimed it since it was found: then it has another fence, and is not due.
+        attempt.c.fence == wanted.c.fence,
+        attempt.c.due_at <= bindparam("now"),
+    )
     changes = statement.values(
         status=case((attempt.c.status == AttemptStatus.READY, _SENT), else_=attempt.c.status),
         fence=attempt.c.fence + 1,
@@ -68,18 +79,19 @@ def _claim(*of_accounts: ColumnElement[bool]) -> Update:
     return changes.returning(*_COLUMNS)
 
 
-def _claim_unsent(dialect: str) -> Update:
+def _due_unsent(dialect: str) -> Select[Any]:
     wanted = json_rows(dialect, "wanted_account", account=str)
-    return _claim(
+    return _due(
+        dialect,
         attempt.c.status == AttemptStatus.READY,
         attempt.c.fallbacks.is_not(None),
         exists().where(wanted.c.account == _ACCOUNT),
     )
 
 
-def _claim_except(dialect: str) -> Update:
+def _due_except(dialect: str) -> Select[Any]:
     excluded = json_rows(dialect, "excluded", account=str)
-    return _claim(~exists().where(excluded.c.account == _ACCOUNT))
+    return _due(dialect, ~exists().where(excluded.c.account == _ACCOUNT))
 
 
 def _by_id(dialect: str) -> Select[Any]:
@@ -169,10 +181,11 @@ _COUNT_UNPROVEN: Final = (
     .group_by(attempt.c.status)
 )
 
-_CLAIM: Final = Statement(lambda _: _claim())
-_CLAIM_ONLY: Final = Statement(lambda _: _claim(bindparam("account") == _ACCOUNT))
-_CLAIM_EXCEPT: Final = Statement(_claim_except)
-_CLAIM_UNSENT: Final = Statement(_claim_unsent)
+_DUE: Final = Statement(_due)
+_DUE_ONLY: Final = Statement(lambda dialect: _due(dialect, bindparam("account") == _ACCOUNT))
+_DUE_EXCEPT: Final = Statement(_due_except)
+_DUE_UNSENT: Final = Statement(_due_unsent)
+_CLAIM: Final = Statement(_claim)
 _BY_ID: Final = Statement(_by_id)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
 _SETTLE: Final = Statement(partial(_settle, sessions=True))
@@ -180,7 +193,7 @@ _SETTLE_DIRECT: Final = Statement(partial(_settle, sessions=False))
 _RELEASE: Final = Statement(_release)
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, order=True):
     """An attempt in the hands of the owner that has this fence."""
 
     id: str
@@ -211,16 +224,21 @@ def claim_due(
     ``except_for`` and ``only`` restrict the accounts. With ``unsent_of`` only attempts of these accounts are claimed
     that were never sent and can continue with another account.
     """
-    wanted = {"at_provider": provider, "now": transaction.now, "limit": limit, "lease_until": lease_until}
+    wanted = {"at_provider": provider, "now": transaction.now, "limit": limit}
     if only is not None:
-        found = transaction.rows(_CLAIM_ONLY, {**wanted, "account": only})
+        due = transaction.rows(_DUE_ONLY, {**wanted, "account": only})
     elif unsent_of:
-        found = transaction.rows(_CLAIM_UNSENT, {**wanted, "wanted_account": _encode_accounts(unsent_of)})
+        due = transaction.rows(_DUE_UNSENT, {**wanted, "wanted_account": _encode_accounts(unsent_of)})
     elif except_for:
-        found = transaction.rows(_CLAIM_EXCEPT, {**wanted, "excluded": _encode_accounts(except_for)})
+        due = transaction.rows(_DUE_EXCEPT, {**wanted, "excluded": _encode_accounts(except_for)})
     else:
-        found = transaction.rows(_CLAIM, wanted)
-    return [Attempt(*row) for row in found]
+        due = transaction.rows(_DUE, wanted)
+
+    def claim(attempts: Sequence[Held]) -> list[Attempt]:
+        parameters = {"wanted": encode_rows(attempts), "now": transaction.now, "lease_until": lease_until}
+        return [Attempt(*row) for row in transaction.rows(_CLAIM, parameters)]
+
+    return list(change_unlocked(transaction.connection, sorted(Held(*row) for row in due), claim))
 
 
 def _encode_accounts(accounts: Sequence[str]) -> str:

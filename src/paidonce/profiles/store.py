@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, bindparam, case, func, select, text
+from sqlalchemy import Select, bindparam, case, func, null, select, text
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import WITHOUT_PAGE, merchant_profile
@@ -43,7 +43,7 @@ def _write(dialect: str) -> ReturningInsert[Any]:
     changes: dict[str, Any] = {name: insert.excluded[name] for name in _SHOWN[2:]}
     # A change of other fields does not carry the logo.
     kept = func.coalesce(insert.excluded.logo, merchant_profile.c.logo)
-    changes["logo"] = case((insert.excluded.logo_digest.is_(None), None), else_=kept)
+    changes["logo"] = case((insert.excluded.logo_digest.is_(None), null()), else_=kept)
     return insert.on_conflict_do_update(
         index_elements=["merchant_id", "mode"],
         set_=changes,

@@ -9,9 +9,10 @@ from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paidonce.clock import Instant
+from paidonce.database.locks import change_unlocked
 from paidonce.database.schema import attempt, checkout, event, hourly_statistics, merchant, statistics_cursor
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
-from paidonce.database.statement import Statement
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.statement import POSTGRESQL, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Event, EventType
 from paidonce.merchants.model import Mode, Tenant
@@ -38,23 +39,28 @@ def _insert_cursors(dialect: str) -> postgresql.Insert | sqlite.Insert:
     return given.on_conflict_do_nothing()
 
 
+def _unmoved(dialect: str) -> Select[Any]:
+    """Select the cursors that are still where their events were read from, and that no other process is moving."""
+    wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, after=int)
+    unmoved = select(statistics_cursor.c.merchant_id, statistics_cursor.c.mode).where(
+        statistics_cursor.c.merchant_id == wanted.c.merchant_id,
+        statistics_cursor.c.mode == wanted.c.mode,
+        statistics_cursor.c.sequence == wanted.c.after,
+    )
+    # A process that waited here would keep locks of payments from the same batch.
+    return unmoved.with_for_update(skip_locked=True, of=statistics_cursor) if dialect == POSTGRESQL else unmoved
+
+
 def _move_cursors(dialect: str) -> Update:
-    """Move each cursor that is still where its events were read from, and that no other process is moving."""
     wanted = json_rows(dialect, "wanted", merchant_id=str, mode=str, after=int, to=int, counted_at=int)
-    free = materialized(
-        select(statistics_cursor.c.merchant_id, statistics_cursor.c.mode, wanted.c.to, wanted.c.counted_at)
+    return (
+        update(statistics_cursor)
         .where(
             statistics_cursor.c.merchant_id == wanted.c.merchant_id,
             statistics_cursor.c.mode == wanted.c.mode,
             statistics_cursor.c.sequence == wanted.c.after,
         )
-        # A process that waited here would keep locks of payments from the same batch.
-        .with_for_update(skip_locked=True, of=statistics_cursor)
-    )
-    return (
-        update(statistics_cursor)
-        .where(statistics_cursor.c.merchant_id == free.c.merchant_id, statistics_cursor.c.mode == free.c.mode)
-        .values(sequence=free.c.to, counted_at=free.c.counted_at)
+        .values(sequence=wanted.c.to, counted_at=wanted.c.counted_at)
         .returning(statistics_cursor.c.merchant_id, statistics_cursor.c.mode)
     )
 
@@ -83,17 +89,14 @@ def _attempts(dialect: str) -> Select[Any]:
     return select(attempt.c.id, attempt.c.provider, attempt.c.amount).where(attempt.c.id == wanted.c.id)
 
 
-def _first_paid(dialect: str) -> Select[Any]:
+def _paid(dialect: str) -> Select[Any]:
     wanted = json_rows(dialect, "wanted", id=str)
     # Events of a checkout are in its log in their order, whatever the clocks of several processes said.
-    first = (
-        select(event.c.created_at)
+    return (
+        select(event.c.checkout_id, event.c.created_at)
         .where(event.c.checkout_id == wanted.c.id, event.c.type == EventType.CHECKOUT_PROCESSING)
-        .order_by(event.c.sequence)
-        .limit(1)
-        .scalar_subquery()
+        .order_by(event.c.merchant_id, event.c.mode, event.c.sequence)
     )
-    return select(wanted.c.id, first)
 
 
 def _history(dialect: str) -> Select[Any]:
@@ -123,12 +126,13 @@ def _news(_dialect: str) -> Select[Any]:
 
 _CURSORS: Final = Statement(_cursors)
 _INSERT_CURSORS: Final = Statement(_insert_cursors)
+_UNMOVED: Final = Statement(_unmoved)
 _MOVE_CURSORS: Final = Statement(_move_cursors)
 _FIGURES: Final = Statement(_figures)
 _WRITE_FIGURES: Final = Statement(_write_figures)
 _CURRENCIES: Final = Statement(_currencies)
 _ATTEMPTS: Final = Statement(_attempts)
-_FIRST_PAID: Final = Statement(_first_paid)
+_PAID: Final = Statement(_paid)
 _HISTORY_OF: Final = Statement(_history)
 _NEWS: Final = Statement(_news)
 
@@ -157,10 +161,17 @@ def move_cursors(transaction: Transaction, counts: Sequence[LogCount]) -> set[Te
     if new:
         rows = encode_rows({**_names(one.tenant), "sequence": 0, "counted_at": one.to_created_at} for one in new)
         transaction.run(_INSERT_CURSORS, {"rows": rows})
-    wanted = encode_rows(
-        {**_names(one.tenant), "after": one.after, "to": one.to, "counted_at": one.to_created_at} for one in counts
-    )
-    return {Tenant(*row) for row in transaction.rows(_MOVE_CURSORS, {"wanted": wanted})}
+    given = {
+        one.tenant: {**_names(one.tenant), "after": one.after, "to": one.to, "counted_at": one.to_created_at}
+        for one in counts
+    }
+
+    def move(tenants: Sequence[Tenant]) -> list[Tenant]:
+        wanted = encode_rows(given[one] for one in tenants)
+        return [Tenant(*row) for row in transaction.rows(_MOVE_CURSORS, {"wanted": wanted})]
+
+    unmoved = transaction.rows(_UNMOVED, {"wanted": encode_rows(given.values())})
+    return set(change_unlocked(transaction.connection, sorted(Tenant(*row) for row in unmoved), move))
 
 
 def _names(tenant: Tenant) -> dict[str, Any]:
@@ -204,8 +215,8 @@ def read_attempt_facts(transaction: Transaction, attempt_ids: Collection[str]) -
 
 def read_first_paid(transaction: Transaction, checkout_ids: Collection[str]) -> dict[str, Instant]:
     """Read when checkouts were paid first, by their ids."""
-    rows = transaction.rows(_FIRST_PAID, _ids(checkout_ids)) if checkout_ids else ()
-    return {checkout_id: at for checkout_id, at in rows if at is not None}
+    rows = transaction.rows(_PAID, _ids(checkout_ids)) if checkout_ids else ()
+    return dict(reversed(rows))  # The first replaces the others.
 
 
 def read_histories(transaction: Transaction, checkout_ids: Collection[str]) -> dict[str, list[Event]]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import CTE, ColumnElement, Select, Update, bindparam, func, or_, select, true, update
+from sqlalchemy import CTE, BigInteger, ColumnElement, Select, Update, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
+from paidonce.database.locks import change_unlocked
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event, webhook_endpoint
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, materialized
-from paidonce.database.statement import Statement
+from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.statement import CITUS, POSTGRESQL, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.message import DueMessage
@@ -46,7 +47,7 @@ class Share(msgspec.Struct, frozen=True):
     places: int
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, order=True):
     """A delivery in the hands of the sender that has this fence."""
 
     id: str
@@ -84,14 +85,20 @@ class DeliveryMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _endpoints_with_open() -> CTE:
-    """Step from endpoint to endpoint through the index of what is open: as many steps as endpoints, not as rows."""
+    """Step from endpoint to endpoint through the index of what is open: as many steps as such endpoints, not as rows.
+
+    Citus refuses it: there every endpoint is looked at.
+    """
     first = select(func.min(delivery.c.endpoint_id).label("id")).where(_OPEN).cte("step", recursive=True)
     beyond = select(func.min(delivery.c.endpoint_id)).where(_OPEN, delivery.c.endpoint_id > first.c.id)
     return first.union_all(select(beyond.scalar_subquery()).where(first.c.id.is_not(None)))
 
 
-def _waiting() -> Select[Any]:
-    step = _endpoints_with_open()
+def _has_open(dialect: str) -> tuple[ColumnElement[bool], ...]:
+    return () if dialect == CITUS else (webhook_endpoint.c.id == _endpoints_with_open().c.id,)
+
+
+def _waiting(dialect: str) -> Select[Any]:
     first_due = (
         select(func.min(delivery.c.due_at))
         .where(
@@ -110,7 +117,7 @@ def _waiting() -> Select[Any]:
             first_due.label("first_due"),
         )
         .where(
-            webhook_endpoint.c.id == step.c.id,
+            *_has_open(dialect),
             webhook_endpoint.c.paused_at.is_(None),
             webhook_endpoint.c.deleted_at.is_(None),
         )
@@ -124,9 +131,8 @@ def _waiting() -> Select[Any]:
     )
 
 
-def _deleted() -> Select[Any]:
+def _deleted(dialect: str) -> Select[Any]:
     """Select deleted endpoints that left something open, but for what is being sent: that ends with its lease."""
-    step = _endpoints_with_open()
     left = select(delivery.c.id).where(
         delivery.c.endpoint_id == webhook_endpoint.c.id,
         delivery.c.merchant_id == webhook_endpoint.c.merchant_id,
@@ -135,7 +141,7 @@ def _deleted() -> Select[Any]:
     )
     return (
         select(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id)
-        .where(webhook_endpoint.c.id == step.c.id, webhook_endpoint.c.deleted_at.is_not(None), left.exists())
+        .where(*_has_open(dialect), webhook_endpoint.c.deleted_at.is_not(None), left.exists())
         .order_by(webhook_endpoint.c.id)
         .limit(bindparam("limit"))
     )
@@ -150,51 +156,76 @@ def _may_become(target: DeliveryStatus) -> ColumnElement[bool]:
     return or_(*(delivery.c.status == source for source in sources_of(target)))
 
 
-def _heads(dialect: str, wanted: FromClause) -> Select[Any]:
-    """Select the longest due deliveries of each wanted endpoint, with their place among those."""
-    due = (
-        delivery.c.endpoint_id == wanted.c.endpoint_id,
-        delivery.c.merchant_id == wanted.c.merchant_id,
-        delivery.c.due_at <= bindparam("now"),
+def _first_due(dialect: str) -> Select[Any]:
+    """Select the longest due deliveries of each wanted endpoint, as many as it has places."""
+    wanted = json_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
+    head, joined = (_heads_by_lateral if dialect == POSTGRESQL else _heads_by_range)(wanted)
+    place = func.row_number().over(
+        partition_by=(head.c.merchant_id, head.c.endpoint_id), order_by=(head.c.due_at, head.c.id)
     )
-    if dialect == "postgresql":
-        head: FromClause = (
-            select(delivery.c.id, delivery.c.merchant_id, delivery.c.due_at)
-            .where(*due)
-            .order_by(delivery.c.due_at, delivery.c.id)
-            .limit(PLACES_OF_AN_ENDPOINT)
-            .with_for_update(skip_locked=True)  # So that senders do not queue for the same rows.
-            .lateral("head")
+    ranked = (
+        select(head.c.id, head.c.merchant_id, head.c.fence, place.label("place"), wanted.c.places)
+        .select_from(joined)
+        .subquery("ranked")
+    )
+    return select(ranked.c.id, ranked.c.merchant_id, ranked.c.fence).where(ranked.c.place <= ranked.c.places)
+
+
+def _heads_by_lateral(wanted: FromClause) -> tuple[FromClause, FromClause]:
+    head = (
+        select(delivery)
+        .where(
+            delivery.c.endpoint_id == wanted.c.endpoint_id,
+            delivery.c.merchant_id == wanted.c.merchant_id,
+            delivery.c.due_at <= bindparam("now"),
         )
-        joined = wanted.join(head, true())
-    else:
-        first = delivery.alias("first")
-        few = (
-            select(first.c.id)
-            .where(
-                first.c.endpoint_id == wanted.c.endpoint_id,
-                first.c.merchant_id == wanted.c.merchant_id,
-                first.c.due_at <= bindparam("now"),
-            )
-            .order_by(first.c.due_at, first.c.id)
-            .limit(PLACES_OF_AN_ENDPOINT)
-            .correlate(wanted)
+        .order_by(delivery.c.due_at, delivery.c.id)
+        .limit(PLACES_OF_AN_ENDPOINT)
+        .with_for_update(skip_locked=True)  # So that senders do not queue for the same rows.
+        .lateral("head")
+    )
+    return head, wanted.join(head, true())
+
+
+def _heads_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
+    """For SQLite and Citus, which have no LATERAL with LIMIT: select up to when the last of the first is due.
+
+    More may be due at that instant.
+    """
+    first, head = delivery.alias("first"), delivery.alias("head")
+    last_due = (
+        select(first.c.due_at)
+        .where(
+            first.c.endpoint_id == webhook_endpoint.c.id,
+            first.c.merchant_id == webhook_endpoint.c.merchant_id,
+            first.c.due_at <= bindparam("now"),
         )
-        head = delivery.alias("head")
-        joined = wanted.join(head, head.c.id.in_(few) & (head.c.merchant_id == wanted.c.merchant_id))
-    place = func.row_number().over(partition_by=wanted.c.endpoint_id, order_by=(head.c.due_at, head.c.id))
-    ranked = select(head.c.id, head.c.merchant_id, place.label("place"), wanted.c.places).select_from(joined)
-    few_of_each = ranked.subquery("ranked")
-    return select(few_of_each.c.id, few_of_each.c.merchant_id).where(few_of_each.c.place <= few_of_each.c.places)
+        .order_by(first.c.due_at)
+        .offset(PLACES_OF_AN_ENDPOINT - 1)
+        .limit(1)
+        .correlate(webhook_endpoint)
+        .scalar_subquery()
+    )
+    of_endpoint = and_(
+        head.c.endpoint_id == webhook_endpoint.c.id,
+        head.c.merchant_id == webhook_endpoint.c.merchant_id,
+        head.c.due_at <= func.coalesce(last_due, bindparam("now", type_=BigInteger())),
+    )
+    endpoints = wanted.join(
+        webhook_endpoint,
+        (webhook_endpoint.c.id == wanted.c.endpoint_id) & (webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
+    )
+    return head, endpoints.join(head, of_endpoint)
 
 
 def _claim(dialect: str) -> Update:
-    wanted = json_rows(dialect, "wanted", endpoint_id=str, merchant_id=str, places=int)
-    heads = materialized(_heads(dialect, wanted))
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str, fence=int)
     statement = update(delivery).where(
-        delivery.c.id == heads.c.id,
-        delivery.c.merchant_id == heads.c.merchant_id,
-        delivery.c.due_at <= bindparam("now"),  # Once more: right also where nothing locks the rows.
+        delivery.c.id == wanted.c.id,
+        delivery.c.merchant_id == wanted.c.merchant_id,
+        # Another sender may have claimed it since it was found: then it has another fence, and is not due.
+        delivery.c.fence == wanted.c.fence,
+        delivery.c.due_at <= bindparam("now"),
         _may_become(DeliveryStatus.SENDING),
     )
     return statement.values(
@@ -307,7 +338,8 @@ def _drop() -> Update:
     return statement.values(status=DeliveryStatus.DROPPED, due_at=None, updated_at=bindparam("now"))
 
 
-_WAITING: Final = _waiting()
+_WAITING: Final = Statement(_waiting)
+_FIRST_DUE: Final = Statement(_first_due)
 _CLAIM: Final = Statement(_claim)
 _MESSAGES: Final = Statement(_messages)
 _MARK: Final = Statement(_mark)
@@ -317,7 +349,7 @@ _RELEASE_ALL: Final = (
     .where(delivery.c.status == DeliveryStatus.SENDING, _OPEN)
     .values(status=_RELEASED, due_at=bindparam("now"))
 )
-_DELETED: Final = _deleted()
+_DELETED: Final = Statement(_deleted)
 _DROP: Final = _drop()
 _INSERT_TRY: Final = Statement(lambda dialect: insert_json_rows(dialect, delivery_try, *NewTry.__struct_fields__))
 
@@ -330,10 +362,13 @@ def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
 
 def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until: Instant) -> list[Delivery]:
     """Claim due deliveries until ``lease_until``, at most as many for each endpoint as it has places."""
-    found = transaction.rows(
-        _CLAIM, {"wanted": encode_rows(shares), "now": transaction.now, "lease_until": lease_until}
-    )
-    return [Delivery(*row) for row in found]
+    due = transaction.rows(_FIRST_DUE, {"wanted": encode_rows(shares), "now": transaction.now})
+
+    def claim(deliveries: Sequence[Held]) -> list[Delivery]:
+        parameters = {"wanted": encode_rows(deliveries), "now": transaction.now, "lease_until": lease_until}
+        return [Delivery(*row) for row in transaction.rows(_CLAIM, parameters)]
+
+    return list(change_unlocked(transaction.connection, sorted(Held(*row) for row in due), claim))
 
 
 def read_messages(transaction: Transaction, deliveries: Iterable[Delivery]) -> dict[str, DueMessage]:
