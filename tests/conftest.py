@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests.support import citus
 from tests.support.databases import (
     empty_tables,
     fresh_database,
@@ -28,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SESSION_DIRECTORY] = Path(worker_input["session_directory"])
         return
     stack = ExitStack()
+    if citus.cluster_urls():
+        citus.name_template()
+        stack.callback(citus.drop_template)
     config.stash[SESSION_DIRECTORY] = stack.enter_context(session_directory())
     config.add_cleanup(stack.close)
 
@@ -40,7 +44,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # Before tests are distributed to processes.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of `make test` what runs in `make prove`: see the marker postgresql_in_prove."""
+    """Leave out of `make test` what runs in `make prove`, and what no Citus cluster can do: see the markers."""
+    for one in items:
+        if is_on_postgresql(one) or "postgres_server_url" in getattr(one, "fixturenames", ()):
+            one.add_marker("postgresql")
+        marker = one.get_closest_marker("plain_postgresql")
+        if marker and citus.cluster_urls() and not is_on_sqlite(one):
+            one.add_marker(pytest.mark.skip(reason=f"not on a Citus cluster: {marker.kwargs['reason']}"))
     if os.environ.get("PAIDONCE_PROOF") == "long":
         return
     left_out = [one for one in items if one.get_closest_marker("postgresql_in_prove") and is_on_postgresql(one)]
@@ -54,6 +64,11 @@ def is_on_postgresql(item: pytest.Item) -> bool:
     return hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
 
 
+def is_on_sqlite(item: pytest.Item) -> bool:
+    """Tell whether a test is the one for SQLite of those that run once for each database."""
+    return hasattr(item, "callspec") and "sqlite" in item.callspec.params.values()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has no types
     """Pass the shared directory to a worker of pytest-xdist."""
@@ -62,13 +77,18 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist has
 
 @pytest.fixture(scope="session")
 def postgres_server_url(pytestconfig: pytest.Config) -> str:
-    """The administrator's database on a running PostgreSQL: ``TEST_DATABASE_URL``, or the session's own server."""
+    """The administrator's database on a running PostgreSQL: the coordinator of ``TEST_CITUS_URLS``,
+    ``TEST_DATABASE_URL``, or the session's own server.
+    """
+    cluster = citus.cluster_urls()
+    if cluster:
+        return cluster[0]
     return os.environ.get("TEST_DATABASE_URL") or server_url(pytestconfig.stash[SESSION_DIRECTORY])
 
 
 @pytest.fixture
 def postgres_url(postgres_server_url: str) -> Iterator[str]:
-    """Yield an empty PostgreSQL database for one test."""
+    """Yield an empty PostgreSQL database for one test. On a Citus cluster it has all tables, without rows."""
     with fresh_database(postgres_server_url) as url:
         yield url
 
@@ -106,6 +126,10 @@ def migrated_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def migrated_postgres_template(postgres_server_url: str) -> Iterator[str]:
     """Migrate one PostgreSQL database for all tests of this process; yields its name. Others are copies of it."""
+    cluster = citus.cluster_urls()
+    if cluster:
+        yield citus.template(cluster)
+        return
     with fresh_database(postgres_server_url) as url:
         migrate_database(url)
         yield str(make_url(url).database)

@@ -1,4 +1,8 @@
-"""Databases on a Citus cluster that somebody else runs: ``TEST_CITUS_URLS`` names its nodes, the coordinator first."""
+"""Databases on a Citus cluster that somebody else runs: ``TEST_CITUS_URLS`` names its nodes, the coordinator first.
+
+With it, all tests that use PostgreSQL run on distributed databases. Each is a copy of one that is migrated, distributed
+and without rows, which the session creates once.
+"""
 
 import os
 import re
@@ -14,9 +18,13 @@ from sqlalchemy.engine import make_url
 
 from paidonce.clock import system_clock
 from paidonce.database.citus.distribute import distribute
+from paidonce.database.engine import open_database
+from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 
 VARIABLE: Final = "TEST_CITUS_URLS"
+TEMPLATE_VARIABLE: Final = "TEST_CITUS_TEMPLATE"  # Set by the main process of a session, for all of its processes.
+END_ALL_CONNECTIONS: Final = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
 SHARDS: Final = 4  # As few as show what is distributed: each shard of each table costs time.
 
 
@@ -33,6 +41,36 @@ def require_cluster() -> list[str]:
     return urls
 
 
+def name_template() -> None:
+    """Choose the name of the template for this session."""
+    os.environ[TEMPLATE_VARIABLE] = f"test_template_{secrets.token_hex(8)}"
+
+
+def template(nodes: Sequence[str]) -> str:
+    """Return the name of the session's distributed database without rows, which the first process creates."""
+    name = os.environ[TEMPLATE_VARIABLE]
+    with psycopg.connect(nodes[0], autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+            return name
+        for node in nodes:
+            execute(node, "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", name)
+        url = join_nodes(nodes, name)
+        migrate_and_distribute(url)
+        for node in nodes:
+            # The extension keeps connections of its own, and a database with connections cannot be copied.
+            execute(node, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
+            with psycopg.connect(node, autocommit=True) as administrator:
+                administrator.execute(END_ALL_CONNECTIONS, [name])
+    return name
+
+
+def drop_template() -> None:
+    """Drop the template at the end of the session."""
+    for node in cluster_urls():
+        execute(node, "DROP DATABASE IF EXISTS {} WITH (FORCE)", os.environ[TEMPLATE_VARIABLE])
+
+
 @contextmanager
 def fresh_citus_database(nodes: Sequence[str]) -> Iterator[str]:
     """Create a database without tables on all nodes of a cluster, and join them; yields its URL on the coordinator."""
@@ -41,21 +79,31 @@ def fresh_citus_database(nodes: Sequence[str]) -> Iterator[str]:
         for node in nodes:
             execute(node, "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", name)
             stack.callback(execute, node, "DROP DATABASE {} WITH (FORCE)", name)
-            execute(url_of(node, name), "CREATE EXTENSION citus")
-        coordinator, *workers = [make_url(node) for node in nodes]
-        url = url_of(nodes[0], name)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "SELECT citus_set_coordinator_host(%s, %s)", [coordinator.host, coordinator.port or 5432]
-            )
-            for worker in workers:
-                connection.execute("SELECT citus_add_node(%s, %s)", [worker.host, worker.port or 5432])
-        yield url
+        yield join_nodes(nodes, name)
 
 
-def distribute_database(url: str, *, shards: int = SHARDS) -> None:
-    """Distribute a migrated database as ``paidonce db distribute`` does."""
-    distribute(parse_database_url(url), clock=system_clock, shards=shards)
+def join_nodes(nodes: Sequence[str], name: str) -> str:
+    """Join the databases of this name on all nodes to one; returns its URL on the coordinator."""
+    for node in nodes:
+        execute(url_of(node, name), "CREATE EXTENSION citus")
+    coordinator, *workers = [make_url(node) for node in nodes]
+    url = url_of(nodes[0], name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT citus_set_coordinator_host(%s, %s)", [coordinator.host, coordinator.port or 5432])
+        for worker in workers:
+            connection.execute("SELECT citus_add_node(%s, %s)", [worker.host, worker.port or 5432])
+    return url
+
+
+def migrate_and_distribute(url: str, *, shards: int = SHARDS) -> None:
+    """Do what ``paidonce db upgrade`` and ``paidonce db distribute`` do."""
+    parsed = parse_database_url(url)
+    database = open_database(parsed, clock=system_clock)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+    distribute(parsed, clock=system_clock, shards=shards)
 
 
 def url_of(node: str, database: str) -> str:

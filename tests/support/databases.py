@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Final
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import Table, inspect
-from sqlalchemy.engine import make_url
 
 from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
@@ -26,6 +25,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database.schema import metadata
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
+from tests.support import citus
 
 SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
 
@@ -130,17 +130,23 @@ def _readable_copy(directory: Path) -> Path:
 
 
 @contextmanager
-def fresh_database(administrator_url: str, *, template: str = "template1") -> Iterator[str]:
-    """Create a database beside the given one, empty or as a copy of the database with the name ``template``.
+def fresh_database(administrator_url: str, *, template: str = "") -> Iterator[str]:
+    """Create a database beside the given one, as a copy of the database with the name ``template``.
 
-    Yields its URL, and drops it with its connections.
+    Without a template it is empty on a plain PostgreSQL; on a Citus cluster it is migrated and distributed, and has no
+    rows. Yields its URL, and drops it with its connections.
     """
+    nodes = citus.cluster_urls()
+    if administrator_url in nodes:
+        template = template or citus.template(nodes)
+    else:
+        nodes = [administrator_url]
     name = f"test_{secrets.token_hex(8)}"
-    _execute(administrator_url, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    try:
-        yield make_url(administrator_url).set(database=name).render_as_string(hide_password=False)
-    finally:
-        _execute(administrator_url, "DROP DATABASE {} WITH (FORCE)", name)
+    with ExitStack() as stack:
+        for node in nodes:
+            citus.execute(node, "CREATE DATABASE {} TEMPLATE {}", name, template or "template1")
+            stack.callback(citus.execute, node, "DROP DATABASE {} WITH (FORCE)", name)
+        yield citus.url_of(administrator_url, name)
 
 
 def make_schema(database: Database) -> None:
@@ -170,6 +176,8 @@ def empty_tables(url: str) -> None:
     deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(one.name)) for one in reversed(metadata.sorted_tables)]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(END_CONNECTIONS, [CONNECTION_END_MS_MAX])
+        if citus.cluster_urls():  # One connection to each node does it all, so that foreign keys see what is deleted.
+            connection.execute("SET citus.multi_shard_modify_mode = 'sequential'")
         connection.execute(sql.SQL("; ").join(deletes))
 
 
@@ -188,8 +196,3 @@ def without_indexes(database: Database, table: Table) -> Iterator[Transaction]:
             index.drop(transaction.connection)
         yield transaction
         raise _RolledBackError
-
-
-def _execute(administrator_url: str, statement: LiteralString, *names: str) -> None:
-    with psycopg.connect(administrator_url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
