@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 from tests.support import citus
@@ -22,8 +24,21 @@ from tests.support.databases import (
 SESSION_DIRECTORY = pytest.StashKey[Path]()
 
 
+# No example fails because the machine was busy.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Create the directory that all processes of the session share, or read its path from the main process."""
+    # By default, structlog draws tracebacks with all variables, which takes seconds on a busy machine.
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(),
+        ]
+    )
     worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker_input is not None:
         config.stash[SESSION_DIRECTORY] = Path(worker_input["session_directory"])

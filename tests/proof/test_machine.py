@@ -27,7 +27,6 @@ def test_whatever_clients_workers_and_the_provider_do_in_whatever_order_all_that
         settings=settings(
             max_examples=3000 if part is Part.LONG else 60,
             stateful_step_count=50 if part is Part.LONG else 40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
         ),

@@ -16,7 +16,7 @@ from paidonce.concurrency import ConcurrencyPerName, FairConcurrencyLimiter, Que
 PLACES: Final = 2
 WAITING_MAX: Final = 4
 NAMES: Final = ("ada", "bob", "cyd")
-SOON: Final = 20.0  # Far more than anything here takes.
+SOON: Final = 90.0  # Far more than anything here takes.
 
 
 class Asking:

@@ -19,10 +19,11 @@ def restore_logging() -> Iterator[None]:
     """Undo what a command configures: it logs to the output of its test, where no other test would find its lines."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    configuration = structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 @pytest.fixture

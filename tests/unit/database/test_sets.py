@@ -45,7 +45,7 @@ def round_trip(transaction: Transaction, rows: list[tuple[str | None, int | None
 def test_every_text_and_number_and_null_comes_out_as_it_went_in(database_url: str) -> None:
     database = open_database(parse_database_url(database_url), clock=system_clock)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(ROWS)
     def holds(rows: list[tuple[str | None, int | None]]) -> None:
         with database.read() as transaction:

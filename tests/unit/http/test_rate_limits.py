@@ -30,7 +30,7 @@ from paidonce.settings import Settings
 
 ADA: Final = Caller("m_ada", frozenset(), "key_ada")
 BOB: Final = Caller("m_bob", frozenset(), "key_bob")
-SOON: Final = 20.0  # Far more than anything here takes.
+SOON: Final = 90.0  # Far more than anything here takes.
 CALLERS: Final = {one.key_id or "nobody": one for one in (ADA, BOB, UNAUTHENTICATED)}
 
 

@@ -235,7 +235,7 @@ async def test_the_service_uses_a_change_of_this_process_at_once(inside: InProce
     assert (await inside.service.profiles.find(tenant)).shown_name == "Name"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(min_size=1, max_size=80))
 async def test_a_name_is_stored_as_it_was_given_or_refused(inside: InProcessService, name: str) -> None:
     answer = await change(inside, {"displayName": name})

@@ -106,7 +106,7 @@ async def working(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():  # noqa: ASYNC110 - a thread makes it come true
             await asyncio.sleep(0.005)
 

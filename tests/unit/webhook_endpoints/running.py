@@ -75,6 +75,6 @@ async def running(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Look again and again until it holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():  # noqa: ASYNC110 - a thread makes it come true
             await asyncio.sleep(0.005)

@@ -43,7 +43,7 @@ async def test_a_body_goes_out_whole_and_in_pieces_of_bounded_size(body: bytes) 
 
 async def test_a_client_that_takes_nothing_more_is_let_go_without_a_proper_end() -> None:
     client = Client(takes=2)
-    async with asyncio.timeout(20) as patience:
+    async with asyncio.timeout(90) as patience:
         await ask(bytes(10 * PIECE_BYTES), client, stall_seconds=0.01)
     assert not patience.expired()
     assert len(client.messages) == 2

@@ -19,7 +19,7 @@ from paidonce.errors import (
 from paidonce.http.middleware.request_limits import HEADERS_MAX, PIECES_MAX, RequestLimits
 from paidonce.http.rate_limits import BODY_BYTES_MAX
 
-SECONDS_MAX = 20.0
+SECONDS_MAX = 90.0
 HOST = (b"host", b"here")
 
 
