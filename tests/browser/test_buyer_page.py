@@ -88,6 +88,19 @@ def test_a_buyer_approves_3d_secure_and_sees_the_receipt(new_page: NewPage, merc
 
 
 @with_and_without_scripts
+def test_a_language_that_the_shop_chose_stays_when_the_provider_sends_the_buyer_back(
+    new_page: NewPage, merchant: Merchant, visitor: Look
+) -> None:
+    page = new_page(visitor)
+    page.goto(f"{merchant.checkout()['url']}?lang=sv")
+    page.get_by_label("Test: 3-D Secure").check()
+    page.get_by_role("button", name=re.compile("19,99")).click()
+    page.get_by_role("button", name="Approve").click()
+    expect_title(page, "Tack, din betalning har kommit fram")
+    assert page.url.endswith("?lang=sv")
+
+
+@with_and_without_scripts
 def test_a_buyer_who_refuses_3d_secure_is_charged_nothing_and_can_pay_again(
     new_page: NewPage, merchant: Merchant, visitor: Look
 ) -> None:

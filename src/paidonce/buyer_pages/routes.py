@@ -34,6 +34,7 @@ from paidonce.http.request import new_return_url
 from paidonce.idempotency.model import AlreadyProcessed
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
 from paidonce.pages.errors import Endpoint, with_error_pages
+from paidonce.pages.languages import in_language_of
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.sessions import ReplaceSession, replace_sessions
 from paidonce.payments.starting import start_payment
@@ -154,7 +155,7 @@ class BuyerPages:
             chosen,
             scoped,
             method.wanted.payment_method,
-            new_return_url=partial(new_return_url, request, service),
+            new_return_url=lambda: in_language_of(new_return_url(request, service), request.query_params),
             origin=Origin(context_of(request).id, None),
             seen_attempt_count=seen,
         )

@@ -20,14 +20,13 @@ from paidonce.merchants.model import Mode
 from paidonce.money import Money
 from paidonce.pages.amounts import format_amount
 from paidonce.pages.headers import page_headers
-from paidonce.pages.languages import Language, negotiate_language
+from paidonce.pages.languages import PARAMETER, Language, in_language_of, negotiate_language
 from paidonce.pages.templates import Templates
 from paidonce.profiles.colors import text_color_on
 from paidonce.profiles.model import Profile
 
 TEMPLATES: Final = Templates("paidonce.buyer_pages")
 PATH: Final = "/pay"
-LANGUAGE: Final = "lang"  # The parameter with which a link to a page can name its language.
 SHOP_SECONDS: Final = 5  # Until a buyer who has paid, or cannot pay any more, is sent back to the shop.
 # Without a script a page that waits loads itself again: soon at first, and rarely where it takes long.
 REFRESH_SECONDS: Final = ((30_000, 2), (300_000, 10))
@@ -62,13 +61,12 @@ def page_path(request: Request, token: str) -> str:
     """Return the path of the page of a checkout, as the buyer's browser asks for it; with the language, if it names
     one.
     """
-    path = f"{prefix_in(request.scope)}{PATH}/{token}"
-    return f"{path}?{LANGUAGE}={language_of(request).tag}" if LANGUAGE in request.query_params else path
+    return in_language_of(f"{prefix_in(request.scope)}{PATH}/{token}", request.query_params)
 
 
 def language_of(request: Request) -> Language:
     """Return the language of the pages for a request: the one that it names, or that the browser prefers."""
-    return negotiate_language(request.query_params.get(LANGUAGE), request.headers.get("accept-language"))
+    return negotiate_language(request.query_params.get(PARAMETER), request.headers.get("accept-language"))
 
 
 def language_values(language: Language) -> dict[str, str]:

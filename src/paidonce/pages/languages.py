@@ -1,7 +1,7 @@
 """The languages of pages for buyers, and which of them a request is answered in."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -32,6 +32,14 @@ class Language(NamedTuple):
 
 
 ENGLISH: Final = Language("en", "en")
+PARAMETER: Final = "lang"  # The parameter with which a link to a page names its language.
+
+
+def in_language_of(url: str, parameters: Mapping[str, str]) -> str:
+    """Return a URL without parameters, with the language that a request names in its own, if it names one."""
+    if PARAMETER not in parameters:
+        return url
+    return f"{url}?{PARAMETER}={negotiate_language(parameters[PARAMETER], None).tag}"
 
 
 def negotiate_language(requested: str | None, accept_language: str | None) -> Language:

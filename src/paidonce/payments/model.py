@@ -286,7 +286,7 @@ def new_attempt(
         account_id=route.account_id,
         session_expires_at=checkout.expires_at if return_url else None,
         return_url=return_url,
-        return_token=return_url.rpartition("/")[2] if return_url else None,
+        return_token=return_url.partition("?")[0].rpartition("/")[2] if return_url else None,
         fallbacks=encode_fallbacks(fallbacks),
     )
 

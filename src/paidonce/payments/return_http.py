@@ -9,6 +9,7 @@ from paidonce.checkouts.model import PAYABLE, Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
+from paidonce.pages.languages import in_language_of
 from paidonce.pages.templates import Templates
 from paidonce.providers.base import Redirect, decode_action
 
@@ -33,7 +34,8 @@ TEMPLATES: Final = Templates("paidonce.pages")
     operation_id="returnFromProvider",
     tag="Buyers",
     summary="Return from a provider's page",
-    description="For the buyer's browser. The provider is asked for the outcome, and no query parameter is believed. "
+    description="For the buyer's browser. The provider is asked for the outcome, and no query parameter is believed; "
+    "`lang` names the language of the checkout's page. "
     "A buyer who has paid is sent to `successUrl`, and one who can pay no more to `cancelUrl`. Everybody else is sent "
     "to the checkout's page, also where there is no such URL. Where that page is switched off, a buyer who was "
     "declined is sent to `cancelUrl`, and the others are shown the status.",
@@ -62,7 +64,7 @@ async def return_from_provider(request: ApiRequest) -> Response:
     if may_be_paid or url is None:
         if page_path is None:
             return _page(request, checkout)
-        url = page_path
+        url = in_language_of(page_path, request.http.query_params)
     return RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 
 

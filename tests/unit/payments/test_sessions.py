@@ -242,6 +242,13 @@ def test_however_often_a_buyer_comes_back_their_attempt_is_claimed_once_in_one_a
     assert [number for number, claimed in enumerate(claims, 1) if claimed] == [15, 30]
 
 
+def test_a_return_url_may_name_the_language_of_the_buyer_after_its_token(payments: Payments) -> None:
+    payments.pay(payments.create(), payment_method=HOSTED_PAGE, return_url=f"{RETURN_URL}?lang=de")
+    (attempt,) = payments.do(find_returning, TOKEN)
+    assert attempt is not None
+    assert attempt.return_url == f"{RETURN_URL}?lang=de"
+
+
 def test_a_return_token_that_belongs_to_nobody_finds_nothing(payments: Payments) -> None:
     awaiting_buyer(payments)
     assert payments.do(find_returning, "t" * 32, TOKEN[:-1]) == [None, None]
