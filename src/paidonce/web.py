@@ -1,22 +1,30 @@
 """The web application: the API, and the pages for people."""
 
 import asyncio
+import re
 from typing import Final
 
 import structlog
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from paidonce.buyer_pages.errors import error_page as buyer_error_page
 from paidonce.buyer_pages.routes import buyer_routes
 from paidonce.buyer_pages.view import TEMPLATES as BUYER_TEMPLATES, style
 from paidonce.http.app import create_api
+from paidonce.http.context import path_in
+from paidonce.http.problems import explain, problem_response
 from paidonce.pages.assets import asset_routes, load_assets
+from paidonce.pages.errors import error_page, wants_page
 from paidonce.pages.templates import SHARED, Templates
 from paidonce.service import Service
 
 log = structlog.get_logger()
 
 DASHBOARD: Final = "paidonce.dashboard"
+PAGES: Final = re.compile(r"/(pay|return|dashboard)(?:/|\Z)")  # The paths that people open in a browser.
 PRELOAD_SECONDS: Final = 5.0  # After the start, so that a new process answers what has waited for it first.
 PRELOAD_SECONDS_DEV: Final = 0.2  # Somebody is about to open the links that `paidonce dev` prints.
 
@@ -38,6 +46,7 @@ class WebApp:
                 *asset_routes(),
                 *service.provider_pages,
             ],
+            respond_to_error,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +73,18 @@ class WebApp:
 def create_web_app(service: Service) -> WebApp:
     """Make the application for a service that is open."""
     return WebApp(service)
+
+
+def respond_to_error(error: Exception, scope: Scope) -> Response:
+    """Turn an error into a problem; or into a page, where a browser asks for one under the path of a page."""
+    pages = PAGES.match(path_in(scope))
+    if pages is None:
+        return problem_response(error, scope)
+    fact, _ = explain(error, scope)
+    request, problem = Request(scope), problem_response(fact, scope)
+    if not wants_page(request):
+        return problem
+    return error_page(request, fact, problem) if pages[1] == "dashboard" else buyer_error_page(request, problem)
 
 
 class Dashboard:

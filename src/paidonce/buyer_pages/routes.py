@@ -1,7 +1,7 @@
 """The pages of checkouts: to look at, to pay on, and to wait on."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from paidonce.buyer_pages.errors import missing_page
 from paidonce.buyer_pages.methods import Method, methods_for
 from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
 from paidonce.buyer_pages.streaming import PACE, BuyerStreams, ChangeStream
@@ -26,14 +27,13 @@ from paidonce.buyer_pages.view import (
 )
 from paidonce.checkouts.http import load_checkout
 from paidonce.checkouts.model import Checkout
-from paidonce.errors import CheckoutNotFound, PaidonceError
+from paidonce.errors import CheckoutNotFound, MethodNotAllowed, PaidonceError
 from paidonce.events.model import Origin
 from paidonce.events.streaming import respond_to_head
 from paidonce.http.context import context_of
 from paidonce.http.request import new_return_url
 from paidonce.idempotency.model import AlreadyProcessed
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
-from paidonce.pages.errors import Endpoint, with_error_pages
 from paidonce.pages.languages import in_language_of
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.sessions import ReplaceSession, replace_sessions
@@ -53,8 +53,7 @@ def buyer_routes(service: Service) -> list[Route]:
     pages = BuyerPages(service)
     return [
         Route(f"{PATH}/{{token}}/events", pages.follow, methods=["GET"]),
-        Route(f"{PATH}/{{token}}", _page(pages.look), methods=["GET"]),
-        Route(f"{PATH}/{{token}}", _page(pages.pay), methods=["POST"]),
+        Route(f"{PATH}/{{token}}", _Pages(GET=pages.look, POST=pages.pay)),
     ]
 
 
@@ -201,16 +200,21 @@ async def _read_form(request: Request) -> Mapping[str, str]:
         return {}
 
 
-def _page(endpoint: Endpoint) -> Endpoint:
-    """Answer with pages, whatever is raised; what is not found looks the same for every token."""
+class _Pages:
+    """Answers the methods of a path. What is raised here becomes a page where a browser asks for one."""
 
-    async def answer(request: Request) -> Response:
+    def __init__(self, **methods: Callable[[Request], Awaitable[Response]]) -> None:
+        self._methods = methods | {"HEAD": methods["GET"]}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        answer = self._methods.get(request.method)
         await TEMPLATES.load()
+        if answer is None:
+            raise MethodNotAllowed(request.method, sorted(self._methods))
         try:
-            return await endpoint(request)
+            response = await answer(request)
         except CheckoutNotFound:
-            return TEMPLATES.respond(
-                request, "missing.html", language_values(language_of(request)), status=404, headers=plain_headers()
-            )
-
-    return with_error_pages(answer)
+            response = missing_page(request)
+        await response(scope, receive, send)

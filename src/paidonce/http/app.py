@@ -16,13 +16,19 @@ from paidonce.http.middleware.rate_limits import RateLimits
 from paidonce.http.middleware.request_context import RequestContexts
 from paidonce.http.middleware.request_limits import RequestLimits
 from paidonce.http.operation import Operation
+from paidonce.http.problems import ErrorResponse, problem_response
 from paidonce.http.rate_limits import make_rate_limiter
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 
 
-def create_api(service: Service, pages: Sequence[BaseRoute]) -> ASGIApp:
-    """Make the application for a service that is open: all operations, and the routes of pages beside them."""
+def create_api(
+    service: Service, pages: Sequence[BaseRoute], error_response: ErrorResponse = problem_response
+) -> ASGIApp:
+    """Make the application for a service that is open: all operations, and the routes of pages beside them.
+
+    ``error_response`` writes errors, which are pages where people read them.
+    """
     render_pages(OPERATIONS)
     limits = make_rate_limiter(service.settings)
     router = Router(
@@ -31,7 +37,7 @@ def create_api(service: Service, pages: Sequence[BaseRoute]) -> ASGIApp:
         default=_refuse_unknown_path,
     )
     app: ASGIApp = RequestLimits(CanonicalPaths(router), body_seconds=service.settings.body_seconds)
-    app = RequestContexts(RateLimits(ProblemResponses(app), limits), OPERATIONS)
+    app = RequestContexts(RateLimits(ProblemResponses(app, error_response), limits, error_response), OPERATIONS)
     if service.settings.trusted_proxies:
         app = TrustedProxies(app, service.settings.trusted_proxies)
     return only_http(app)

@@ -1,6 +1,7 @@
 """Maps each error to its HTTP response, an RFC 9457 problem. A test fails on an error that is missing here."""
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -12,6 +13,9 @@ from paidonce.errors import PaidonceError
 from paidonce.http.context import context_in, prefix_in
 
 log = structlog.get_logger()
+
+ErrorResponse: TypeAlias = Callable[[Exception, Scope], Response]
+"""Turns what was raised for a request into its response."""
 
 PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = "1"

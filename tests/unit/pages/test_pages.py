@@ -9,14 +9,14 @@ import httpx
 import pytest
 from jinja2 import UndefinedError
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.errors import CheckoutNotFound
+from paidonce.errors import MethodNotAllowed
 from paidonce.http.context import CONTEXT, RequestContext
+from paidonce.http.problems import problem_response
 from paidonce.pages.assets import asset_path, asset_routes
-from paidonce.pages.errors import with_error_pages
+from paidonce.pages.errors import error_page
 from paidonce.pages.templates import Templates
 from tests.support.in_process_service import open_in_process_service
 
@@ -63,28 +63,19 @@ async def test_an_asset_is_kept_for_ever_under_a_path_with_the_digest_of_its_con
 
 
 async def test_an_error_is_shown_as_a_page_with_its_status_and_the_id_of_the_request() -> None:
-    @with_error_pages
-    async def missing(_request: Request) -> Response:
-        raise CheckoutNotFound
-
-    @with_error_pages
-    async def broken(_request: Request) -> Response:
-        raise ZeroDivisionError
-
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = missing if scope["path"] == "/missing" else broken
-        await (await endpoint(Request(scope, receive)))(scope, receive, send)
+        error = MethodNotAllowed("PUT", ["GET"])
+        await error_page(Request(scope), error, problem_response(error, scope))(scope, receive, send)
 
-    found = await get(in_context(route), "/missing")
-    assert (found.status_code, found.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "<h1>Checkout not found</h1>" in found.text
-    assert "req_7" in found.text
-    policy = found.headers["content-security-policy"]
+    shown = await get(in_context(route), "/dashboard")
+    assert (shown.status_code, shown.headers["content-type"]) == (405, "text/html; charset=utf-8")
+    assert "<h1>Method not allowed</h1>" in shown.text
+    assert "req_7" in shown.text
+    assert shown.headers["allow"] == "GET"
+    policy = shown.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    failed = await get(in_context(route), "/broken")
-    assert (failed.status_code, "ZeroDivision" in failed.text) == (500, False)
 
 
 async def test_the_application_serves_the_assets_and_no_other_file(sqlite_url: str, tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
-"""Errors become problems: whatever is raised behind this, the client gets an answer."""
+"""Errors become responses: whatever is raised behind this, the client gets an answer."""
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paidonce.http.context import context_in
-from paidonce.http.problems import problem_response
+from paidonce.http.problems import ErrorResponse, problem_response
 
 log = structlog.get_logger()
 
 
 class ProblemResponses:
-    """Answers what was raised with a problem. A response that has begun is cut off instead, so that it shows."""
+    """Answers what was raised with a problem, or with a page where a person reads it. A response that has begun is cut
+    off instead, so that it shows.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, error_response: ErrorResponse = problem_response) -> None:
         self._app = app
+        self._error_response = error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -23,4 +26,4 @@ class ProblemResponses:
             if context_in(scope).has_begun:
                 log.error("response_failed", path=scope["path"], exc_info=error)
                 return
-            await problem_response(error, scope)(scope, receive, send)
+            await self._error_response(error, scope)(scope, receive, send)

@@ -5,16 +5,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_in
 from paidonce.http.middleware.large_responses import PIECE_BYTES, send_in_pieces
-from paidonce.http.problems import problem_response
+from paidonce.http.problems import ErrorResponse, problem_response
 from paidonce.http.rate_limits import RateLimiter
 
 
 class RateLimits:
     """Holds each request against its address, and tells each response what is left."""
 
-    def __init__(self, app: ASGIApp, limits: RateLimiter) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimiter, error_response: ErrorResponse = problem_response) -> None:
         self._app = app
         self._limits = limits
+        self._error_response = error_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it for its address."""
@@ -36,7 +37,7 @@ class RateLimits:
             try:
                 self._limits.enter(context)
             except PaidonceError as refusal:
-                await problem_response(refusal, scope)(scope, receive, send_with_limits)
+                await self._error_response(refusal, scope)(scope, receive, send_with_limits)
             else:
                 await self._app(scope, receive, send_with_limits)
         finally:
