@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from random import Random
+from typing import Final, NamedTuple, TextIO
 
 import click
 
@@ -18,6 +19,7 @@ from tests.mutation.running import Job, run_in_functions, run_on_import
 
 TOLD_EVERY: Final = 50
 POSTGRESQL_SECONDS: Final = 5.0  # Each mutant that is tried on PostgreSQL starts a server of its own.
+CONNECTOR_MODULES: Final = ("amounts", "decline_codes", "disputes", "external_changes", "responses", "webhooks", "wire")
 TARGETS: Final = {
     "payments": ["payments/*.py"],
     "checkouts": ["checkouts/*.py"],
@@ -31,6 +33,17 @@ TARGETS: Final = {
     "money": ["money.py"],
     "jobs": ["jobs/*.py"],
     "batch": ["database/batch.py", "database/batcher.py"],
+    "users": ["users/*.py"],
+    "dashboard": ["dashboard/**/*.py"],
+    "statistics": ["statistics/*.py"],
+    "search": ["search/*.py"],
+    "profiles": ["profiles/*.py"],
+    "buyer_pages": ["buyer_pages/*.py"],
+    "pages": ["pages/*.py"],
+    "provider_accounts": ["provider_accounts/*.py"],
+    "providers": ["providers/*.py"],
+    # What the connectors make of responses and of webhooks. The conformance tests hold what they send.
+    "connectors": [f"providers/*/{name}.py" for name in CONNECTOR_MODULES],
 }
 
 
@@ -40,10 +53,24 @@ def paths_of(folder: str) -> list[Path]:
     return [path for pattern in patterns for path in sorted(ROOT.glob(f"src/paidonce/{pattern}"))]
 
 
+class Sample(NamedTuple):
+    """At most ``size`` mutants of each folder, or all of them without a size. The same seed chooses the same ones."""
+
+    size: int | None = None
+    seed: int = 0
+
+    def of(self, mutants: list[Mutant]) -> list[Mutant]:
+        """Choose mutants, in the order in which they are in their files."""
+        if self.size is None or self.size >= len(mutants):
+            return mutants
+        chosen = Random(self.seed).sample(range(len(mutants)), self.size)
+        return [mutants[index] for index in sorted(chosen)]
+
+
 class Run:
     """One run over folders: first what must be imported anew, then what needs one process that has loaded all."""
 
-    def __init__(self, folders: list[str], output: TextIO) -> None:
+    def __init__(self, folders: list[str], output: TextIO, sample: Sample) -> None:
         self._lines = measured_lines()
         self._results = Results(KEPT_IN / "results.json")
         self._output = output
@@ -51,7 +78,9 @@ class Run:
         self._jobs: list[Job] = []
         self._tests: dict[str, list[str]] = {}
         self._done: Counter[str] = Counter()
-        self.mutants = {name: [mutant for path in paths_of(name) for mutant in mutants_of(path)] for name in folders}
+        self.mutants = {
+            name: sample.of([mutant for path in paths_of(name) for mutant in mutants_of(path)]) for name in folders
+        }
         equivalents = known_equivalents()
         files = {one.file for one in equivalents}
         for mutant in self._all():
@@ -121,12 +150,14 @@ def silenced() -> Iterator[TextIO]:
 @click.command()
 @click.option("--only", default="", help="Folders, or files of src/paidonce, with commas between them; all without it.")
 @click.option("--show", default="", help="Tell the survivors in these folders as they are known, and run nothing.")
+@click.option("--sample", type=click.IntRange(min=1), help="Try at most so many mutants of each folder.")
+@click.option("--seed", default=0, help="Which sample to try.")
 @click.option("--processes", default=os.cpu_count() or 1)
-def main(only: str, show: str, processes: int) -> None:
+def main(*, only: str, show: str, sample: int | None, seed: int, processes: int) -> None:
     """Put mistakes into the code, one at a time, and say which of them no test notices."""
     folders = [name for name in (only or show).split(",") if name] or list(TARGETS)
     with silenced() as output:
-        run = Run(folders, output)
+        run = Run(folders, output, Sample(sample, seed))
         if not show:
             run.go(processes)
         run.tell()
