@@ -144,8 +144,8 @@ async def link_page(request: DashboardRequest) -> Response:
 )
 async def use_link(request: DashboardRequest, form: LinkForm) -> Response:
     """Log in with a one-time link, and set a password."""
-    request.guard.admit("", request.address)
     link_hash = hash_token(request.path_values["token"])
+    request.guard.admit(link_hash, request.address)  # A bucket for each link: nobody uses up the attempts of others.
     user = await request.service.reader.submit(load_users_by_link, link_hash)
     password_hash = await hash_new_password(request, user, form.new_password)
     begun = _new_session(request)

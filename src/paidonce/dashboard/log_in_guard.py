@@ -1,4 +1,4 @@
-"""What bounds log-in attempts, in each process: for each e-mail address, for each client address, and in total.
+"""What bounds log-in attempts, in each process: for each account, for each client address, and in total.
 
 An attempt is counted before anything is looked up, so a refusal says nothing about whether a user exists.
 """
@@ -11,7 +11,7 @@ from paidonce.http.client_addresses import client_address
 from paidonce.http.rate_limits import Policy, Stopwatch, TokenBuckets
 from paidonce.users.passwords import PasswordHasher
 
-PER_EMAIL: Final = Policy("email", 1 / 60, 10)  # Ten at once, then one a minute.
+PER_ACCOUNT: Final = Policy("account", 1 / 60, 10)  # Ten at once, then one a minute.
 PER_ADDRESS: Final = Policy("address", 1 / 10, 30)  # Several people behind one address.
 TOTAL: Final = Policy("total", 5, 100)  # A hash takes 40 ms of a core.
 
@@ -21,11 +21,11 @@ class LogInGuard:
 
     def __init__(self, stopwatch: Stopwatch = time.monotonic_ns) -> None:
         self.passwords = PasswordHasher()
-        self._buckets = [TokenBuckets(one, stopwatch) for one in (PER_EMAIL, PER_ADDRESS, TOTAL)]
+        self._buckets = [TokenBuckets(one, stopwatch) for one in (PER_ACCOUNT, PER_ADDRESS, TOTAL)]
 
-    def admit(self, email: str, address: str) -> None:
-        """Count an attempt to log in; raises RateLimited."""
-        for buckets, name in zip(self._buckets, (email, client_address(address), ""), strict=True):
+    def admit(self, account: str, address: str) -> None:
+        """Count an attempt to log in to an account, which an e-mail address or a link names; raises RateLimited."""
+        for buckets, name in zip(self._buckets, (account, client_address(address), ""), strict=True):
             wait_seconds, _ = buckets.take(name)
             if wait_seconds:
                 raise RateLimited(

@@ -257,24 +257,33 @@ class VerifySession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify_sessions(transaction: Transaction, requests: Sequence[VerifySession]) -> list[Session | UserNotFound]:
-    """Verify sessions. A code is used once: of two sessions with the same one, one is verified."""
+    """Verify sessions. A code is used once: of two sessions with the same one, one is verified. A session that has
+    ended since the code was checked is not verified, such as one of a user who was disabled.
+    """
     return [_verify(transaction, one) for one in requests]
 
 
 def _verify(transaction: Transaction, request: VerifySession) -> Session | UserNotFound:
-    before = request.user
+    before = store.lock_users(transaction, [request.user.id]).get(request.user.id)
+    if before is None or before.disabled_at is not None or _second_factor(before) != _second_factor(request.user):
+        return UserNotFound()
+    if not store.delete_sessions(transaction, before.id, only=request.pending_session):
+        return UserNotFound()
     after = msgspec.structs.replace(
         before,
         last_login_at=transaction.now,
         totp_step=before.totp_step if request.step is None else request.step,
         recovery_codes=before.recovery_codes if request.recovery_codes is None else request.recovery_codes,
     )
-    if before.disabled_at is not None or not store.update_user(transaction, before, after):
-        return UserNotFound()
-    store.delete_sessions(transaction, before.id, only=request.pending_session)
+    store.update_user(transaction, before, after)
     session = make_session(request.session, before.id, transaction.now, is_verified=True)
     store.insert_sessions(transaction, [session])
     return session
+
+
+def _second_factor(user: User) -> tuple[str | None, int | None, str | None]:
+    """Return what a code is checked against."""
+    return user.totp_secret, user.totp_step, user.recovery_codes
 
 
 def load_names(transaction: Transaction, requests: Sequence[frozenset[str]]) -> list[dict[str, str]]:

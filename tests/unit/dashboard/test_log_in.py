@@ -167,6 +167,24 @@ def test_attempts_from_one_address_are_bounded() -> None:
     guard.admit("other@example.com", "192.0.2.2")
 
 
+@pytest.mark.usefixtures("still_time")
+async def test_whoever_tries_links_keeps_nobody_else_from_using_theirs(running: InProcessService) -> None:
+    app = create_web_app(running.service)
+    user = (await logged_in(running)).user
+    path = f"/dashboard/login/{await link_for(running, user)}"
+    for number in range(12):
+        stranger = Browser(running)
+        stranger.http = httpx.AsyncClient(
+            transport=InProcessTransport(app, f"198.51.100.{number}"), base_url="http://paidonce"
+        )
+        await stranger.get("/dashboard/login")
+        assert (await stranger.post(f"/dashboard/login/{ids.new_token()}")).status_code == 403
+    browser = Browser(running)
+    browser.http = httpx.AsyncClient(transport=InProcessTransport(app), base_url="http://paidonce")
+    await browser.get(path)
+    assert (await browser.post(path)).status_code == 303
+
+
 async def test_a_form_of_the_log_in_needs_the_cookie_of_its_page(running: InProcessService) -> None:
     user = (await logged_in(running)).user
     browser = Browser(running)

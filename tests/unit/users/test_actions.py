@@ -280,35 +280,56 @@ def test_of_two_sessions_with_the_same_code_one_is_verified(users: UsersHarness,
     user = with_second_factor(users, users.create(password_hash=ONE))
     log_in(users, user, "pending")
     log_in(users, user, "other")
-    pending = users.person("pending")
-    assert pending is not None
+    people = {token: users.person(token) for token in ("pending", "other")}
     users.clock.now += 1
 
-    def verify(token: str) -> Session | UserNotFound:
+    def verify(token: str, pending: str) -> Session | UserNotFound:
+        person = people[pending]
+        assert person is not None
         found: Session | UserNotFound = users.do(
             verify_sessions,
             VerifySession(
-                user=pending.user,
-                pending_session=pending.session.id,
+                user=person.user,
+                pending_session=person.session.id,
                 session=new_session(token),
                 **code,  # type: ignore[arg-type]
             ),
         )
         return found
 
-    first = verify("a")
+    first = verify("a", "pending")
     assert isinstance(first, Session)
     assert (first.user_id, first.verified_at) == (user.id, users.clock.now)
-    assert isinstance(verify("b"), UserNotFound)
+    assert isinstance(verify("b", "other"), UserNotFound)
     assert users.logged_in("pending", "other", "a", "b") == ["other", "a"]
     expected = {"totp_step": 7, "recovery_codes": '["x"]', "last_login_at": users.clock.now}
     expected |= {"totp_step" if name == "step" else name: value for name, value in code.items()}
     assert {name: getattr(load(users, user), name) for name in expected} == expected
 
 
-def test_who_was_disabled_between_the_password_and_the_code_is_not_logged_in(users: UsersHarness) -> None:
-    user = users.change(with_second_factor(users, users.create(password_hash=ONE)), is_disabled=True)
-    request = VerifySession(user=user, pending_session="uss_none", session=new_session("a"), step=8)
-    assert isinstance(users.do(verify_sessions, request), UserNotFound)
+@pytest.mark.parametrize(
+    "change", [{"is_disabled": True}, {"password_hash": TWO}, {"role": Role.ADMIN}, {"is_disabled": False}]
+)
+def test_a_code_begins_no_session_after_the_one_that_asks_for_it_has_ended(
+    users: UsersHarness, change: dict[str, object]
+) -> None:
+    user = with_second_factor(users, users.create(password_hash=ONE))
+    pending = log_in(users, user, "pending")
+    assert isinstance(pending, Session)
+    users.change(user, **change)
+    request = VerifySession(user=user, pending_session=pending.id, session=new_session("a"), step=8)
+    verified = users.do(verify_sessions, request)
     users.change(user, is_disabled=False)
-    assert users.logged_in("a") == []
+    ends_sessions = change != {"is_disabled": False}
+    assert isinstance(verified, UserNotFound) == ends_sessions
+    assert users.logged_in("a") == ([] if ends_sessions else ["a"])
+
+
+def test_a_code_of_a_second_factor_that_was_replaced_meanwhile_begins_no_session(users: UsersHarness) -> None:
+    user = with_second_factor(users, users.create(password_hash=ONE))
+    pending = log_in(users, user, "pending")
+    assert isinstance(pending, Session)
+    users.do(set_totp, SetTotp(user_id=user.id, secret="v1.another", step=7, recovery_codes='["x"]'))
+    request = VerifySession(user=user, pending_session=pending.id, session=new_session("a"), step=8)
+    assert isinstance(users.do(verify_sessions, request), UserNotFound)
+    assert users.logged_in("pending", "a") == ["pending"]
