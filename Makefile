@@ -61,8 +61,9 @@ prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power 
 fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)
 	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
 
-mutants: .venv/mutants.stamp ## run mutation tests (ONLY=payments,events SHOW=payments)
-	@nice $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SHOW),--show $(SHOW)) $(ARGS)
+mutants: .venv/mutants.stamp ## run mutation tests (ONLY=payments,events SHOW=payments SAMPLE=100 SEED=1)
+	@nice $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SHOW),--show $(SHOW)) \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: $(UV) ## lock the dependencies (UPGRADE=1 for the newest versions)
 	@mkdir -p requirements

@@ -10,6 +10,10 @@ from tests.mutation.mistakes import Mutant
 
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.toml")
 COLUMNS: Final = ("caught", "survived", "timed out", "equivalent")
+# How much must be noticed of what can move money or show it to somebody else, and of the rest.
+GUARDS: Final = frozenset({"payments", "checkouts", "idempotency", "users"})
+MARK_OF_GUARDS: Final = 0.9
+MARK: Final = 0.8
 
 
 class Equivalent(NamedTuple):
@@ -34,14 +38,15 @@ def equivalent_of(mutant: Mutant) -> Equivalent:
 
 def table(verdicts: Mapping[str, Sequence[Verdict]]) -> Iterator[str]:
     """Draw the table by folder, in Markdown."""
-    yield "| folder | mutants | caught | survived | timed out | equivalent | noticed |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield "| folder | mutants | caught | survived | timed out | equivalent | noticed | mark |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     everything = [verdict for found in verdicts.values() for verdict in found]
     for folder, found in [*verdicts.items(), ("all", everything)]:
         counts = [sum(verdict.status == column for verdict in found) for column in COLUMNS]
         caught, survived, late, _ = counts
         share = f"{(caught + late) / (caught + late + survived):.1%}" if caught + late + survived else "–"
-        yield f"| {folder} | {len(found)} | {' | '.join(map(str, counts))} | {share} |"
+        mark = MARK_OF_GUARDS if folder in GUARDS else MARK
+        yield f"| {folder} | {len(found)} | {' | '.join(map(str, counts))} | {share} | {mark:.0%} |"
 
 
 def told(survivors: Iterable[tuple[Mutant, Verdict]]) -> Iterator[str]:
