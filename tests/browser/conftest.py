@@ -90,7 +90,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     """Run paidonce as `make run` does, for all tests of this process."""
     folder: Path = tmp_path_factory.mktemp("service")
     with processes(folder) as start:
-        settings = {"DATABASE_URL": f"file:{folder}/paidonce.db", "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true"}
+        settings = {
+            "DATABASE_URL": f"file:{folder}/paidonce.db",
+            "PAIDONCE_WEBHOOK_ALLOW_PRIVATE": "true",
+            "PAIDONCE_STRIPE_URL": "http://127.0.0.1:9",  # Nobody listens there: no provider is asked.
+        }
         yield start("dev", **settings).wait_until_ready()
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.checkouts import Json, Merchant, merchant_of
 from tests.browser.judging import check_page, expect_visible_focus
@@ -162,6 +162,25 @@ def test_an_unknown_outcome_is_told_and_the_page_shows_the_outcome_when_it_is_kn
     expect(page.get_by_text("We are asking your bank. You are not charged twice.")).to_be_visible()
     expect_title(page, PAID)
     assert merchant.charged_times(checkout) == 1
+
+
+def test_a_page_that_waits_shows_the_outcome_although_its_script_cannot_be_loaded(
+    new_page: NewPage, merchant: Merchant
+) -> None:
+    def hurry(route: Route) -> None:
+        """Shorten the time until the page loads itself again: the test need not wait for it."""
+        response = route.fetch()
+        headers = {**response.headers, **({"refresh": "1"} if "refresh" in response.headers else {})}
+        route.fulfill(response=response, headers=headers)
+
+    checkout = merchant.checkout()
+    merchant.http.post(f"/checkouts/{checkout['id']}/pay", json={"paymentMethod": "tok_accepted"}).raise_for_status()
+    page = new_page(PHONE)
+    page.route("**/pay/*", hurry)
+    page.route("**/*.js", lambda route: route.abort())
+    page.goto(checkout["url"])
+    expect_title(page, CONFIRMING)
+    expect_title(page, PAID)
 
 
 def test_a_double_click_charges_once(new_page: NewPage, merchant: Merchant) -> None:

@@ -226,5 +226,6 @@ LINES: Final[Mapping[str, Line]] = {
     "GET /dashboard/operator/users": Line(Role.OPERATOR),
     "POST /dashboard/operator/users": Line(Role.OPERATOR, {"email": "other@example.com", "role": "operator"}),
     "POST /dashboard/operator/users/{user_id}": Line(Role.OPERATOR, {"change": "disable"}, prepare=a_user),
+    "GET /dashboard/m/{merchant_id}/{mode}/audit": Line(Role.ADMIN),
     "GET /dashboard/operator/audit": Line(Role.OPERATOR),
 }

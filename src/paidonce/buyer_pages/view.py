@@ -54,7 +54,10 @@ def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: I
         | _branding(profile)
         | {"methods": methods}
     )
-    return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers(profile.color))
+    # Where the script is on but cannot be loaded, this is what shows the outcome. A script cannot take it back, and the
+    # page may show its state for as long, so it is rare.
+    refresh = {"Refresh": str(REFRESH_SECONDS_MAX)} if state is BuyerState.WAITING else {}
+    return TEMPLATES.respond(request, f"{state}.html", values, headers=_headers(profile.color) | refresh)
 
 
 def page_path(request: Request, token: str) -> str:

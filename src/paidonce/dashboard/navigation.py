@@ -41,6 +41,7 @@ MERCHANT: Final = (
     Entry("Provider accounts", "/accounts"),
     Entry("Branding", "/branding", Role.ADMIN),
     Entry("Users", "/users", Role.ADMIN),
+    Entry("Audit log", "/audit", Role.ADMIN),
 )
 OPERATOR: Final = (
     Entry("Merchants", "/merchants"),

@@ -100,6 +100,7 @@ DECLARATIONS: Final[tuple[Declaration, ...]] = (
     users.all_users,
     users.create_user,
     users.change_user,
+    audit.merchant_audit_log,
     audit.audit_log,
 )
 

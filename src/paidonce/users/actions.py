@@ -284,9 +284,3 @@ def _verify(transaction: Transaction, request: VerifySession) -> Session | UserN
 def _second_factor(user: User) -> tuple[str | None, int | None, str | None]:
     """Return what a code is checked against."""
     return user.totp_secret, user.totp_step, user.recovery_codes
-
-
-def load_names(transaction: Transaction, requests: Sequence[frozenset[str]]) -> list[dict[str, str]]:
-    """Read the e-mail addresses of users by their ids. Missing ones are left out."""
-    found = store.read_users(transaction, {user_id for one in requests for user_id in one})
-    return [{user_id: found[user_id].email for user_id in one if user_id in found} for one in requests]

@@ -11,11 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
+from paidonce.users.audit_store import AuditFilter, read_entries
 from paidonce.users.model import Role
 from paidonce.users.totp import open_totp_secret
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
 from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.plans import plans_of
 
 
 @pytest.fixture
@@ -200,3 +203,32 @@ async def test_the_audit_log_is_paged(running: InProcessService) -> None:
     assert older is not None
     second = (await operator.get(unescape(older[1]))).text
     assert (first.count("end other sessions"), second.count("end other sessions")) == (50, 1)
+
+
+async def test_an_admin_reads_the_audit_log_of_the_merchant_alone_in_which_operators_are_not_named(
+    running: InProcessService,
+) -> None:
+    operator, admin = await logged_in(running, Role.OPERATOR), await logged_in(running, Role.ADMIN)
+    base = f"/dashboard/m/{running.merchant_id}"
+    await admin.post(f"{base}/test/branding", {"displayName": "One"})
+    await operator.post(f"{base}/live/branding", {"displayName": "Two"})
+    other_merchant = running.new_name("m")
+    await running.service.writer.submit(create_merchants, other_merchant)
+    stranger = await logged_in(running, Role.ADMIN, merchant_id=other_merchant)
+    await stranger.post(f"/dashboard/m/{other_merchant}/test/branding", {"displayName": "Three"})
+    page = (await admin.get(f"{base}/test/audit")).text
+    assert page.count("change branding") == 2
+    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert table.count(admin.user.email) == 1
+    assert "an operator of this service" in table
+    assert operator.user.email not in page
+    assert (await admin.get(f"{base}/test/audit", before="aud_0")).text.count("change branding") == 0
+    assert operator.user.email in (await operator.get(f"{base}/test/audit")).text.partition("<tbody>")[2]
+
+
+async def test_the_audit_log_of_a_merchant_is_read_by_its_index(running: InProcessService) -> None:
+    wanted = AuditFilter(limit=50, merchant_id="m_1", starting_after="aud_1")
+    (plan,) = plans_of(running.service.database, lambda transaction: read_entries(transaction, wanted))
+    assert "audit_entry_by_merchant" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan

@@ -1,24 +1,20 @@
 """What is read for statistics and for a merchant's state is found through an index, on both databases."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
-from unittest.mock import patch
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 
 from paidonce.clock import system_clock
-from paidonce.database import statement
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import webhook_endpoint
-from paidonce.database.statement import execute_on_driver
-from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.merchants.model import Tenant
 from paidonce.statistics.actions import FindNews, find_news
 from paidonce.statistics.current import load_current_states
 from paidonce.statistics.model import HOUR_MS
 from paidonce.statistics.reading import FiguresRange, load_complete_up_to, load_figures
+from tests.support.plans import plans_of
 
 TENANT = Tenant("m", "test")
 
@@ -31,31 +27,6 @@ def database(migrated_database_url: str) -> Iterator[Database]:
         transaction.run(insert(webhook_endpoint).values(**new, version=1, created_at=1, updated_at=1))
     yield opened
     opened.close()
-
-
-def plans_of(database: Database, work: Callable[[Transaction], object]) -> list[str]:
-    """Run something, and return how the database executes each statement of it."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        asked.append((sql, values))
-
-    def run_and_note(connection: Any, sql: str, values: Any = ()) -> Any:  # noqa: ANN401 - as it is
-        if sql.startswith("SELECT"):
-            asked.append((sql, values))
-        return execute_on_driver(connection, sql, values)
-
-    event.listen(database.writes, "before_cursor_execute", note)
-    with database.write() as transaction:
-        with patch.object(statement, "execute_on_driver", run_and_note):
-            work(transaction)
-        event.remove(database.writes, "before_cursor_execute", note)
-        is_sqlite = transaction.connection.dialect.name == "sqlite"
-        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
-        return [
-            str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
-            for sql, values in asked
-        ]
 
 
 def test_a_merchants_state_is_read_through_indexes_of_the_merchant(database: Database) -> None:

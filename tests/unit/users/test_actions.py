@@ -15,7 +15,6 @@ from paidonce.users.actions import (
     change_users,
     create_users,
     list_users,
-    load_names,
     load_users,
     load_users_by_email,
     load_users_by_id,
@@ -59,7 +58,6 @@ def test_a_user_is_created_with_a_link_and_found_by_id_address_and_link(users: U
     assert users.do(load_users_by_link, user.link_hash) == user
     assert users.do(load_users_by_id, frozenset({user.id, "usr_none"})) == {user.id: user}
     assert users.do(load_users_by_id, frozenset()) == {}
-    assert users.do(load_names, frozenset({user.id, "usr_none"})) == {user.id: user.email}
     assert users.do(load_users_by_email, "b@example.com") is None
 
 
