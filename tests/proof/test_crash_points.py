@@ -88,7 +88,10 @@ def test_a_process_that_dies_at_any_point_and_again_in_its_recovery_breaks_nothi
 
 
 def sample(points: set[str], seed: int, *, even: bool) -> set[str]:
-    """Take every second point, in an order that the seed draws: SQLite's half and PostgreSQL's are all of them."""
+    """Take every fourth point, in an order that the seed draws: no point is tried on both databases.
+
+    Each run has another seed, so that every point has its turn soon. ``make prove`` tries all of them on both.
+    """
     order = sorted(points | ONLY_ON_SQLITE)
     Random(seed).shuffle(order)
-    return points & {*order[0 if even else 1 :: 2], *(ONLY_ON_SQLITE if even else ())}
+    return points & {*order[0 if even else 1 :: 4]}

@@ -29,6 +29,9 @@ from tests.support import citus
 
 SERVER_USER: Final = "nobody"  # PostgreSQL refuses to run as root; this user is on every machine.
 
+MEMORY: Final = Path("/dev/shm")
+MEMORY_BYTES_MIN: Final = 3 * 2**30  # The write-ahead log takes up to 1 GB, and the databases some hundreds of MB.
+
 END_CONNECTIONS: Final = """
     SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -54,7 +57,7 @@ rm -rf "$1"
 @contextmanager
 def session_directory() -> Iterator[Path]:
     """Provide a directory that the processes of a test session share; on leaving, the server in it is stopped."""
-    directory = Path(tempfile.mkdtemp(prefix="paidonce-"))
+    directory = Path(tempfile.mkdtemp(prefix="paidonce-", dir=_memory()))
     try:
         os.mkfifo(directory / "lifeline")
         (directory / "running").touch()
@@ -68,6 +71,15 @@ def session_directory() -> Iterator[Path]:
                 fcntl.flock(running, fcntl.LOCK_EX)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, where there is one with room for the server.
+
+    There, to create and to drop a database takes half of the CPU time, and a third of the time, that it takes on disk.
+    """
+    is_usable = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN
+    return MEMORY if is_usable else None
 
 
 def server_url(directory: Path) -> str:
