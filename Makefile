@@ -56,11 +56,11 @@ bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONL
 
 prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
-	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m postgresql_in_prove
+	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m "postgresql_in_prove or in_prove"
 	@set -e; for provider in $(PROVE_PROVIDERS); do $(BIN)/paidonce prove --provider $$provider; done
 
 fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)
-	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
+	@PAIDONCE_PROOF=long FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance
 
 mutants: .venv/mutants.stamp ## run mutation tests (ONLY=payments,events SHOW=payments SAMPLE=100 SEED=1)
 	@nice $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SHOW),--show $(SHOW)) \

@@ -98,7 +98,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             one.add_marker(pytest.mark.skip(reason=f"not on a Citus cluster: {marker.kwargs['reason']}"))
     if os.environ.get("PAIDONCE_PROOF") == "long":
         return
-    left_out = [one for one in items if one.get_closest_marker("postgresql_in_prove") and is_on_postgresql(one)]
+    left_out = [
+        one
+        for one in items
+        if one.get_closest_marker("in_prove")
+        or (one.get_closest_marker("postgresql_in_prove") and is_on_postgresql(one))
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [one for one in items if one not in left_out]
@@ -210,9 +215,12 @@ def migrated_database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield one empty database of each kind for all tests of a module, which share a service in this process."""
+    """Yield one migrated database of each kind for all tests of a module, which share a service."""
     if request.param == "sqlite":
-        yield f"file:{tmp_path_factory.mktemp('shared')}/paidonce.db"
+        path = tmp_path_factory.mktemp("shared") / "paidonce.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite_file"), path)
+        yield f"file:{path}"
         return
-    with fresh_database(request.getfixturevalue("postgres_server_url")) as url:
+    template = request.getfixturevalue("migrated_postgres_template")
+    with fresh_database(request.getfixturevalue("postgres_server_url"), template=template) as url:
         yield url

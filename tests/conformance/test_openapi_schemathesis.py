@@ -41,6 +41,7 @@ def test_schemathesis_finds_no_500_and_no_answer_that_the_document_does_not_know
 
 
 @pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.in_prove
 def test_the_second_server_keeps_the_contract_too(sqlite_url: str, tmp_path: Path) -> None:
     with processes(tmp_path) as start:
         assert start("db", "upgrade", DATABASE_URL=sqlite_url).wait_for_end() == 0

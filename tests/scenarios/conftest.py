@@ -1,10 +1,9 @@
-"""Fixtures of the scenarios: processes of one test, and one service that harmless scenarios share."""
+"""Fixtures of the scenarios: processes of one test, and one service that the harmless scenarios of a file share."""
 
 import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -34,19 +33,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
         yield started
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def shared_service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServiceProcess]:
-    """Run one service on each kind of database, for all tests that do not harm it and use their own merchant."""
-    folder = tmp_path_factory.mktemp("shared")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        started = stack.enter_context(processes(folder))
-        yield started("dev", DATABASE_URL=url).wait_until_ready()
+@pytest.fixture(scope="module")
+def shared_service(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """Run one service on each kind of database, for the tests of a file that do not harm it and use their own merchant.
+
+    It does not live longer: a service that nobody calls takes CPU, too, in a while more than it takes to start another.
+    """
+    with processes(tmp_path_factory.mktemp("service")) as started:
+        yield started("dev", DATABASE_URL=shared_database_url).wait_until_ready()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from html import unescape
 from typing import Final
 
 import httpx
+import pytest
 
 from tests.support.buyer_pages import fields_in, title_of
 from tests.support.merchant_client import PAYMENT_SECONDS_MAX, Json, MerchantClient, at_once
@@ -43,6 +44,7 @@ async def wait_on_page(shop: MerchantClient, url: str) -> str:
     return page
 
 
+@pytest.mark.postgresql_in_prove
 async def test_a_thousand_presses_at_once_are_one_attempt_and_one_charge(service: ServiceProcess) -> None:
     async with MerchantClient(service.url) as shop:
         checkout = await create(shop)

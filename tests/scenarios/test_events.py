@@ -1,7 +1,6 @@
 """The event log over HTTP: paged, one by one, and as a stream, also across a crash and a stop."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -91,7 +90,7 @@ async def test_several_followers_are_told_the_same_while_payments_settle(service
     assert ends.events == [event for event in listed if event["type"] == "checkout.completed"]
 
 
-@pytest.mark.skipif(os.environ.get("PAIDONCE_PROOF") != "long", reason="PAIDONCE_PROOF=long")
+@pytest.mark.in_prove
 async def test_two_thousand_followers_of_one_process_are_all_told(service: ServiceProcess) -> None:
     merchants = [f"m_{secrets.token_hex(6)}" for _ in range(100)]
     before_kib = memory_kib(service)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from paidonce.cli import main
-from tests.support.databases import fresh_database
 from tests.support.service_process import ServiceProcess, processes, wait_until
 
 LIMIT_SECONDS = 120.0  # For a slow machine; without an end of its own a stream is open for 15 minutes.
@@ -53,19 +52,13 @@ class OperatorClient:
 SLOW = {"PAIDONCE_AUTH": "keys", "PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "600", "PAIDONCE_LEASE_SECONDS": "900"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def operator_client(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorClient]:
+@pytest.fixture(scope="module")
+def operator_client(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorClient]:
     folder = tmp_path_factory.mktemp("operator_client")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        stack.enter_context(pytest.MonkeyPatch.context()).chdir(folder)
-        service = stack.enter_context(processes(folder))("dev", DATABASE_URL=url, **SLOW).wait_until_ready()
-        operator_client = OperatorClient(service, url)
+    with pytest.MonkeyPatch.context() as patch, processes(folder) as start:
+        patch.chdir(folder)
+        service = start("dev", DATABASE_URL=shared_database_url, **SLOW).wait_until_ready()
+        operator_client = OperatorClient(service, shared_database_url)
         operator_client.operate("merchants", "create", "m123")
         operator_client.admin = operator_client.operate("keys", "create", "--admin")
         yield operator_client
@@ -142,7 +135,7 @@ def test_a_client_that_waits_for_a_payment_is_refused_when_its_key_ends(
             assert operator.get(path).json()["status"] == "PROCESSING"
 
 
-@pytest.mark.parametrize("operator_client", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("shared_database_url", ["postgresql"], indirect=True)
 def test_a_stream_ends_when_its_key_is_revoked_through_another_server(
     start: Callable[..., ServiceProcess], operator_client: OperatorClient
 ) -> None:

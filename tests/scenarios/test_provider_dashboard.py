@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.support.databases import fresh_database
 from tests.support.merchant_client import Json, MerchantClient
 from tests.support.oracle import violated_invariants
 from tests.support.provider_process import ServiceAndProvider, start_service_and_provider
@@ -19,16 +16,11 @@ pytestmark = pytest.mark.postgresql_in_prove
 WAIT_SECONDS_MAX: Final = 120.0
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
+@pytest.fixture(scope="module")
+def pair(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
     """Run a service and a provider that sends webhooks, for all tests."""
-    folder: Path = tmp_path_factory.mktemp("dashboard")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        yield start_service_and_provider(stack.enter_context(processes(folder)), url)
+    with processes(tmp_path_factory.mktemp("dashboard")) as start:
+        yield start_service_and_provider(start, shared_database_url)
 
 
 async def until(shop: MerchantClient, checkout_id: str, condition: Callable[[Json], object]) -> Json:

@@ -3,15 +3,12 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import func, select
 
 from paidonce.database.schema import event, provider_webhook
-from tests.support.databases import fresh_database
 from tests.support.merchant_client import MerchantClient, at_once
 from tests.support.oracle import attempts_of, database, violated_invariants
 from tests.support.provider_process import ServiceAndProvider, forgeries, signed, start_service_and_provider
@@ -35,16 +32,11 @@ METHODS = {
 PATIENT = {"PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100", "PAIDONCE_LEASE_SECONDS": "120"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
+@pytest.fixture(scope="module")
+def pair(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceAndProvider]:
     """Run a service and a provider that sends webhooks, for all tests that do not harm them."""
-    folder: Path = tmp_path_factory.mktemp("told")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        yield start_service_and_provider(stack.enter_context(processes(folder)), url, settings=PATIENT)
+    with processes(tmp_path_factory.mktemp("told")) as start:
+        yield start_service_and_provider(start, shared_database_url, settings=PATIENT)
 
 
 async def test_whatever_becomes_of_answer_and_webhook_a_payment_ends_the_same_and_charges_once(

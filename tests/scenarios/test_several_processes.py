@@ -38,13 +38,14 @@ class Fleet(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def fleet(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(
+    postgres_server_url: str, migrated_postgres_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
     with (
-        fresh_database(postgres_server_url) as url,
+        fresh_database(postgres_server_url, template=migrated_postgres_template) as url,
         processes(tmp_path_factory.mktemp("fleet")) as start,
     ):
         settings = {"DATABASE_URL": url, **SETTINGS}
-        assert start("db", "upgrade", **settings).wait_for_end() == 0
         servers = [start("serve", "--no-worker", **settings) for _ in range(2)]
         workers = [start("worker", **settings) for _ in range(2)]
         for one in (*servers, *workers):

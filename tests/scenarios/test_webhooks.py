@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -18,7 +18,6 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
-from tests.support.databases import fresh_database
 from tests.support.merchant_client import MerchantClient, at_once, is_replayed
 from tests.support.service_process import ServiceProcess, processes
 from tests.support.webhook_receiver import Json, WebhookReceiver
@@ -32,17 +31,11 @@ QUICK_WEBHOOKS: Final = {
 }
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def sending(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+@pytest.fixture(scope="module")
+def sending(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """Share one service of each kind that may send to loopback and retries quickly."""
-    folder = tmp_path_factory.mktemp("sending")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        start = stack.enter_context(processes(folder))
-        yield start("dev", DATABASE_URL=url, **QUICK_WEBHOOKS).wait_until_ready()
+    with processes(tmp_path_factory.mktemp("sending")) as start:
+        yield start("dev", DATABASE_URL=shared_database_url, **QUICK_WEBHOOKS).wait_until_ready()
 
 
 @pytest.fixture

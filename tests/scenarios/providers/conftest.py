@@ -1,7 +1,6 @@
 """Each scenario runs with each provider, on each kind of database."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Final
 
 import pytest
@@ -13,24 +12,18 @@ from tests.scenarios.providers.mollie_kit import MollieKit
 from tests.scenarios.providers.paypal_kit import PayPalKit
 from tests.scenarios.providers.shop import Host, Shop
 from tests.scenarios.providers.stripe_kit import StripeKit
-from tests.support.databases import fresh_database
 from tests.support.service_process import print_output, processes
 
 ALL_KITS: Final[tuple[type[ProviderKit], ...]] = (AdyenKit, MollieKit, PayPalKit, StripeKit)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def shared_host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    folder = tmp_path_factory.mktemp("providers")
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            url = f"file:{folder}/paidonce.db"
-        else:
-            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
-        addresses = {kit.name: ProviderAddress() for kit in ALL_KITS}
-        host = Host(stack.enter_context(processes(folder)), url, addresses)
-        stack.enter_context(host.http)
-        yield host
+@pytest.fixture(scope="module")
+def shared_host(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    addresses = {kit.name: ProviderAddress() for kit in ALL_KITS}
+    with processes(tmp_path_factory.mktemp("providers")) as start:
+        host = Host(start, shared_database_url, addresses)
+        with host.http:
+            yield host
         for address in addresses.values():
             address.close()
 

@@ -70,7 +70,7 @@ def required(found: T | None, what: str) -> T:
 
 
 class Host:
-    """One service, and the addresses of all providers. The tests of a session share it, one after the other."""
+    """One service, and the addresses of all providers. The tests of a file share it, one after the other."""
 
     def __init__(
         self, start: Callable[..., ServiceProcess], database_url: str, addresses: Mapping[str, ProviderAddress]
