@@ -33,6 +33,8 @@ from paidonce.providers.registry import CONNECTORS
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.page import page_routes
 from paidonce.providers.simulator.provider import Simulator
+from paidonce.retention.model import periods_of
+from paidonce.retention.worker import RetentionWorker
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.statistics.rollup import Rollup
@@ -63,6 +65,7 @@ async def open_service(
         _open_simulator(settings, clock) as simulator,
         _open_accounts(reader, AccountOpener(connectors, encryption, settings, clock=clock)) as provider_accounts,
         _open_rollup(writer, reader, settings, is_running=with_worker) as rollup,
+        _open_retention(writer, reader, settings, clock, is_running=with_worker),
     ):
         feed = _start_feed(writer, reader, settings)
         settlement_waiters = SettlementWaiters(poll_seconds=settings.poll_seconds)
@@ -252,6 +255,20 @@ async def _open_rollup(
         yield rollup
     finally:
         await rollup.stop()
+
+
+@asynccontextmanager
+async def _open_retention(
+    writer: Batcher, reader: Batcher, settings: Settings, clock: Clock, *, is_running: bool
+) -> AsyncIterator[None]:
+    """Delete old rows in the background, where this process has a worker."""
+    worker = RetentionWorker(writer, reader, periods_of(settings), poll_seconds=settings.poll_seconds, clock=clock)
+    if is_running:
+        worker.start()
+    try:
+        yield
+    finally:
+        await worker.stop()
 
 
 def _pages_of(simulator: Provider) -> Sequence[BaseRoute]:

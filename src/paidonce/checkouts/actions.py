@@ -121,8 +121,11 @@ def list_checkouts(
 def load_timelines(
     transaction: Transaction, requests: Sequence[TenantScopedId]
 ) -> list[Sequence[Event] | CheckoutNotFound]:
-    """Load the events of checkouts, oldest first. Every checkout has at least the event of its creation."""
-    return [events_of_checkout(transaction, request) or CheckoutNotFound() for request in requests]
+    """Load the events of checkouts, oldest first. One whose events are deleted has none."""
+    found = {request: events_of_checkout(transaction, request) for request in requests}
+    missing = {request for request, events in found.items() if not events}
+    existing = store.read_by_id(transaction, missing) if missing else {}
+    return [found[one] if found[one] or one in existing else CheckoutNotFound() for one in requests]
 
 
 class CancelCheckout(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ from paidonce.errors import (
     WrongMerchant,
     WrongMode,
 )
-from paidonce.events.model import Origin
+from paidonce.events.model import EventType, Origin
 from paidonce.events.schemas import event_response
 from paidonce.http.disconnects import until_disconnected
 from paidonce.http.fields import Fields
@@ -125,14 +125,16 @@ async def get_checkout(request: ApiRequest) -> Response:
     operation_id="getTimeline",
     scope=Scope.CHECKOUTS_READ,
     summary="Get a checkout's timeline",
-    description="Every transition, attempt and response of the provider with its cause, oldest first.",
-    responses={200: ResponseSpec(description="Everything that happened so far.", schema=Timeline)},
+    description="Every transition, attempt and response of the provider with its cause, oldest first. With `complete` "
+    "it begins with the creation; otherwise its oldest events are deleted.",
+    responses={200: ResponseSpec(description="What happened so far.", schema=Timeline)},
     errors=[CheckoutNotFound],
 )
 async def get_timeline(request: ApiRequest) -> Response:
     """Return everything that happened to a checkout."""
     events = await request.service.reader.submit(load_timelines, request.resource)
-    return json_response(Timeline([event_response(event) for event in events]))
+    is_complete = bool(events) and events[0].type == EventType.CHECKOUT_CREATED
+    return json_response(Timeline([event_response(event) for event in events], is_complete))
 
 
 async def load_checkout(service: Service, checkout: TenantScopedId) -> Checkout:

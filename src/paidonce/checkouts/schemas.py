@@ -183,9 +183,10 @@ class CheckoutPage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """Everything that happened to a checkout, oldest first."""
+    """What happened to a checkout, oldest first. ``complete`` is false where its oldest events are deleted."""
 
     data: list[EventResponse]
+    complete: bool
 
 
 def checkout_response(checkout: Checkout, url: str | None) -> CheckoutResponse:

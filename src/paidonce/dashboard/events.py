@@ -17,7 +17,7 @@ from paidonce.dashboard.declarations import page
 from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import PaidonceError
-from paidonce.events.actions import list_events, load_events, load_newest_sequences
+from paidonce.events.actions import list_events, load_events, load_log_bounds
 from paidonce.events.feed import Follower
 from paidonce.events.model import Event
 from paidonce.events.schemas import SEQUENCE_MAX, event_response
@@ -44,18 +44,19 @@ class EventsParameters(Fields, frozen=True, kw_only=True):
 async def events(request: DashboardRequest) -> Response:
     """Show a page of events, newest first. Numbers have no gaps, so that a page is a range of them."""
     reader = request.service.reader
-    newest = await reader.submit(load_newest_sequences, request.tenant)
+    log = await reader.submit(load_log_bounds, request.tenant)
     before = request.parameters(EventsParameters).before
-    last = newest if before is None else min(before - 1, newest)
-    first = max(1, last - PAGE_LENGTH + 1)
+    last = log.newest if before is None else min(before - 1, log.newest)
+    first = max(log.first, last - PAGE_LENGTH + 1)
     wanted = EventFilter(tenant=request.tenant, limit=max(1, last - first + 1), after=first - 1)
-    found = (await reader.submit(list_events, wanted))[0] if last >= 1 else []
+    found = (await reader.submit(list_events, wanted)).events if last >= log.first else []
     path = f"{request.tenant_path}/events"
     values = {
         "events": [event_response(one) for one in reversed(found)],
-        "older": f"{path}?before={first}" if first > 1 else "",
-        "newer": f"{path}?before={last + PAGE_LENGTH + 1}" if last < newest else "",
-        "live": f"{path}/stream?after={last}" if last == newest else "",
+        "older": f"{path}?before={first}" if first > log.first else "",
+        "newer": f"{path}?before={last + PAGE_LENGTH + 1}" if last < log.newest else "",
+        "live": f"{path}/stream?after={last}" if last == log.newest else "",
+        "first_sequence": log.first,
         **FORMATS,
     }
     return request.page("events.html", values, title="Events")
@@ -65,10 +66,11 @@ async def events(request: DashboardRequest) -> Response:
 async def event_stream(request: DashboardRequest) -> Response:
     """Send events as they happen, as the API does, until the session ends."""
     feed = request.service.feed
-    newest = await feed.newest(request.tenant)
+    log = await feed.bounds_to_follow(request.tenant)
     given = request.http.headers.get("last-event-id") or request.http.query_params.get("after", "")
-    after = min(int(given), newest) if SEQUENCE.fullmatch(given) else newest
-    follow = partial(feed.follow, request.tenant, after=after, newest=newest)
+    # A page that is older than the log goes on where the log begins.
+    after = min(max(int(given), log.first - 1), log.newest) if SEQUENCE.fullmatch(given) else log.newest
+    follow = partial(feed.follow, request.tenant, after=after, newest=log.newest)
     context = context_of(request.http)
     count_page_stream(context)
     return _Streaming(

@@ -17,6 +17,7 @@ PaidonceError
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
 ├── AttemptNotFound · AttemptOutcomeKnown · ProviderWebhookNotFound
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
+├── EventsDeleted              a position before the beginning of the event log
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
 ├── NotLoggedIn · InsufficientRole · InvalidCsrfToken    of people who use the dashboard
 ├── InvalidLogin · InvalidLink · UserNotFound · EmailTaken · LastOperator
@@ -31,6 +32,7 @@ from paidonce.errors.base import FieldError, PaidonceError
 from paidonce.errors.merchants import (
     DeliveryNotFound,
     EventNotFound,
+    EventsDeleted,
     KeyNotActive,
     KeyNotFound,
     LogoNotFound,
@@ -121,6 +123,7 @@ __all__ = [
     "EmailTaken",
     "EncryptionKeyMissing",
     "EventNotFound",
+    "EventsDeleted",
     "FieldError",
     "HeadersTooLarge",
     "IdempotencyKeyInUse",

@@ -12,6 +12,18 @@ class EventNotFound(PaidonceError):
         super().__init__("There is no event with this id.")
 
 
+class EventsDeleted(PaidonceError):
+    """Events after the given position were deleted by retention; ``first_sequence`` is the oldest that is kept."""
+
+    code = "events_deleted"
+
+    def __init__(self, first_sequence: int) -> None:
+        super().__init__(
+            f"Events before number {first_sequence} are deleted. Read the current state, and continue from there."
+        )
+        self.first_sequence = first_sequence
+
+
 class MerchantNotFound(PaidonceError):
     """The merchant does not exist. With API keys on, a merchant must be created before it is used."""
 

@@ -5,16 +5,30 @@ from collections.abc import Sequence
 import msgspec
 
 from paidonce.database.transaction import Transaction
-from paidonce.errors import EventNotFound
+from paidonce.errors import EventNotFound, EventsDeleted
 from paidonce.events import store
 from paidonce.events.model import Event
 from paidonce.events.store import EventFilter, ReadPosition
 from paidonce.merchants.model import Tenant, TenantScopedId
 
 
-def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[tuple[list[Event], bool]]:
-    """Load pages of events, oldest first, and whether each has a next page."""
-    return [store.read_page(transaction, request) for request in requests]
+class FoundEvents(msgspec.Struct, frozen=True):
+    """A page of events, oldest first, and whether there is a next page. The log begins with ``first_sequence``."""
+
+    events: list[Event]
+    has_more: bool
+    first_sequence: int
+
+
+def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[FoundEvents | EventsDeleted]:
+    """Load pages of events. A page after 0 begins where its log begins."""
+    return [_page(transaction, request) for request in requests]
+
+
+def _page(transaction: Transaction, request: EventFilter) -> FoundEvents | EventsDeleted:
+    events, has_more = store.read_page(transaction, request)
+    first = store.read_start(transaction, request.tenant)
+    return EventsDeleted(first) if 0 < request.after < first - 1 else FoundEvents(events, has_more, first)
 
 
 def load_events(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Event | EventNotFound]:
@@ -25,6 +39,18 @@ def load_events(transaction: Transaction, requests: Sequence[TenantScopedId]) ->
 def load_newest_sequences(transaction: Transaction, tenants: Sequence[Tenant]) -> list[int]:
     """Load the sequence numbers of the newest events in these logs; 0 for one without events."""
     return [store.read_newest(transaction, tenant) for tenant in tenants]
+
+
+class LogBounds(msgspec.Struct, frozen=True):
+    """The numbers of the oldest event that a log keeps, and of its newest event; 1 and 0 for one without events."""
+
+    first: int
+    newest: int
+
+
+def load_log_bounds(transaction: Transaction, tenants: Sequence[Tenant]) -> list[LogBounds]:
+    """Load where logs begin and end."""
+    return [LogBounds(store.read_start(transaction, one), store.read_newest(transaction, one)) for one in tenants]
 
 
 class EventsAfter(msgspec.Struct, frozen=True):

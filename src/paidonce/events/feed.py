@@ -16,8 +16,8 @@ import structlog
 
 from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
-from paidonce.errors import Overloaded
-from paidonce.events.actions import EventsAfter, load_events_after, load_newest_sequences
+from paidonce.errors import EventsDeleted, Overloaded
+from paidonce.events.actions import EventsAfter, LogBounds, load_events_after, load_log_bounds
 from paidonce.events.model import Event
 from paidonce.events.store import ReadPosition
 from paidonce.jobs.halving import run_by_halves
@@ -53,6 +53,11 @@ class _Tail:
         for follower in self.followers:
             follower.wake()
 
+    def begin_again(self, events: list[Event]) -> None:
+        """Go on with these events where those before them are deleted: every follower is behind then."""
+        self.recent.clear()
+        self.append(events)
+
 
 class Follower:
     """Somebody who follows a log. ``position`` is the number of the last one that it was given."""
@@ -82,11 +87,16 @@ class Follower:
         self._bell.set()
 
     async def read(self, *, seconds: float) -> list[Event]:
-        """Return the events that come next, in their order; waits up to ``seconds`` for one, else returns none."""
+        """Return the events that come next, in their order; waits up to ``seconds`` for one, else returns none.
+
+        Raises EventsDeleted where the next events were deleted before they were read.
+        """
         self._bell.clear()  # Before looking: what comes after it sets the bell again.
         found = self._tail.since(self.position)
         if found is None:
             found = await self._feed.read_history(self._tenant, self.position)
+            if not found or found[0].sequence != self.position + 1:
+                await self._feed.check_kept(self._tenant, self.position)
         elif not found and not self.ended:
             try:
                 async with asyncio.timeout(seconds):
@@ -140,12 +150,22 @@ class Feed:
         self._news.update(tenants)
         self._poller.wake()
 
-    async def newest(self, tenant: Tenant) -> int:
-        """Tell the number of the newest event in a log, to somebody who wants to follow; raises Overloaded."""
+    async def bounds_to_follow(self, tenant: Tenant) -> LogBounds:
+        """Tell where a log begins and ends, to somebody who wants to follow; raises Overloaded."""
         self._refuse_too_many()
-        number = await self._log_reader.submit(load_newest_sequences, tenant)
+        found = await self.bounds(tenant)
         self._refuse_too_many()
-        return number
+        return found
+
+    async def check_kept(self, tenant: Tenant, position: int) -> None:
+        """Raise EventsDeleted where events after a number are deleted."""
+        first = (await self.bounds(tenant)).first
+        if position < first - 1:
+            raise EventsDeleted(first)
+
+    async def bounds(self, tenant: Tenant) -> LogBounds:
+        """Read where a log begins and ends."""
+        return await self._log_reader.submit(load_log_bounds, tenant)
 
     def _refuse_too_many(self) -> None:
         if self._closed or self._count >= self._limit:
@@ -158,7 +178,7 @@ class Feed:
 
     @contextmanager
     def follow(self, tenant: Tenant, *, after: int, newest: int) -> Iterator[Follower]:
-        """Follow a log after the sequence number ``after``; ``newest`` is what ``newest()`` returned."""
+        """Follow a log after the sequence number ``after``; ``newest`` is what ``bounds_to_follow()`` returned."""
         tail = self._tails.get(tenant)
         if tail is None:
             tail = self._tails[tenant] = _Tail(newest)
@@ -216,6 +236,8 @@ class Feed:
             # The last follower may have gone meanwhile, and another come with a tail of its own.
             if tail is not None and tail.newest == events[0].sequence - 1:
                 tail.append(events)
+            elif tail is not None and tail.newest < events[0].sequence - 1:
+                tail.begin_again(events)
             if len(events) == RECENT_MAX:
                 self._hear({tenant})
 

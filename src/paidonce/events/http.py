@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from paidonce.errors import EventNotFound, FieldError, InvalidRequest, WrongMerchant, WrongMode
+from paidonce.errors import EventNotFound, EventsDeleted, FieldError, InvalidRequest, WrongMerchant, WrongMode
 from paidonce.events.actions import list_events, load_events
 from paidonce.events.schemas import (
     EventPage,
@@ -38,9 +38,10 @@ SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
     summary="List events",
     description="A merchant's events in one mode, in the order in which they happened, by pages: pass the last "
     "`sequence` as `after` for the next. Numbers have no gaps, and no event appears later before one that you have "
-    "seen. Without a mode it is `test`.",
+    "seen. Without a mode it is `test`. Old events may be deleted: the log begins with `firstSequence`, and so does "
+    "a page after 0. A position before it is a 410.",
     responses={200: ResponseSpec(description="A page, oldest first.", schema=EventPage)},
-    errors=[WrongMerchant, WrongMode],
+    errors=[WrongMerchant, WrongMode, EventsDeleted],
 )
 async def get_events(request: ApiRequest, parameters: ListEventsParameters) -> Response:
     """Return a page of events."""
@@ -51,8 +52,9 @@ async def get_events(request: ApiRequest, parameters: ListEventsParameters) -> R
         types=_types(parameters.types),
         checkout_id=parameters.checkout_id,
     )
-    page, has_more = await request.service.reader.submit(list_events, wanted)
-    return json_response(EventPage([event_response(event) for event in page], has_more))
+    page = await request.service.reader.submit(list_events, wanted)
+    shown = [event_response(event) for event in page.events]
+    return json_response(EventPage(shown, page.has_more, page.first_sequence))
 
 
 @get(
@@ -63,26 +65,29 @@ async def get_events(request: ApiRequest, parameters: ListEventsParameters) -> R
     scope=Scope.EVENTS_READ,
     summary="Stream events",
     description="Server-Sent Events without an end: `id` is the event's `sequence`, `event` its type, `data` the event "
-    "as in the list. Reconnect with `Last-Event-ID`, as browsers do by themselves, and no event is lost or repeated.",
+    "as in the list. Reconnect with `Last-Event-ID`, as browsers do by themselves, and no event is lost or repeated. A "
+    "position whose next event is deleted is a 410; 0 is always where the log begins.",
     headers=["Last-Event-ID"],
     responses={
         200: ResponseSpec(description="Past events, and then new ones as they happen.", media_type="text/event-stream")
     },
-    errors=[WrongMerchant, WrongMode],
+    errors=[WrongMerchant, WrongMode, EventsDeleted],
 )
 async def stream_events(request: ApiRequest, parameters: FollowEventsParameters) -> ASGIApp:
     """Send events as they happen, after those that happened since."""
     feed = request.service.feed
     tenant = request.tenant(parameters)
     position = _position(request.http.headers.get("last-event-id"), parameters.after)
-    newest = await feed.newest(tenant)
-    after = newest if position is None else position
-    if after > newest:
-        detail = f"No event has this number yet; the newest is {newest}."
+    log = await feed.bounds_to_follow(tenant)
+    after = log.newest if position is None else position or log.first - 1
+    if after > log.newest:
+        detail = f"No event has this number yet; the newest is {log.newest}."
         raise InvalidRequest([FieldError("after", "out_of_range", detail)])
+    if after < log.first - 1:
+        raise EventsDeleted(log.first)
     if request.http.method == "HEAD":
         return respond_to_head
-    follow = partial(feed.follow, tenant, after=after, newest=newest)
+    follow = partial(feed.follow, tenant, after=after, newest=log.newest)
     follow_on = partial(follow_while_key_is_valid, request, follow)
     return EventStream(follow_on, types=_types(parameters.types), pace=Pace(), rate_limit=count_stream(request.context))
 

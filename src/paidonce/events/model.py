@@ -1,12 +1,15 @@
 """Events. Every transition appends one in the same transaction, and an event is never changed."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from paidonce.clock import Instant
 from paidonce.merchants.model import Tenant
+
+PREVIOUS_STATUS: Final = "previousStatus"
+"""In the detail of an event that replaces a final status of a refund, or a status of a dispute: the status before."""
 
 
 class EventType(StrEnum):

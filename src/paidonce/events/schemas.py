@@ -30,7 +30,11 @@ class ListEventsParameters(TenantFields, frozen=True, kw_only=True):
     checkout_id: CheckoutId | None = None
     after: Annotated[
         int,
-        Meta(ge=0, le=SEQUENCE_MAX, description="The `sequence` of the last event that you have; 0 is before all."),
+        Meta(
+            ge=0,
+            le=SEQUENCE_MAX,
+            description="The `sequence` of the last event that you have; 0 is before all that are kept.",
+        ),
     ] = 0
     limit: Limit = 10
 
@@ -45,7 +49,7 @@ class FollowEventsParameters(TenantFields, frozen=True, kw_only=True):
         str,
         whole(
             r"([0-9]{1,18}|newest)",
-            "The `sequence` of the last event that you have; 0 is before all, `newest` is now.",
+            "The `sequence` of the last event that you have; 0 is before all that are kept, `newest` is now.",
         ),
     ] = "0"
 
@@ -77,10 +81,11 @@ class EventResponse(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EventPage(msgspec.Struct, frozen=True, rename="camel"):
-    """A page of events, oldest first."""
+    """A page of events, oldest first. ``firstSequence`` is the number of the oldest event that is kept."""
 
     data: list[EventResponse]
     has_more: bool
+    first_sequence: int
 
 
 def event_response(event: Event) -> EventResponse:

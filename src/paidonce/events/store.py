@@ -11,7 +11,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from paidonce import ids
 from paidonce.clock import Instant
-from paidonce.database.schema import attempt, event, merchant
+from paidonce.database.schema import attempt, event, event_log, merchant
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import POSTGRESQL, Statement
 from paidonce.database.transaction import AnyRow, Transaction
@@ -102,6 +102,14 @@ def _next(events: Any, is_merchants: ColumnElement[bool], wanted: FromClause) ->
     )
 
 
+def _lock_starts(dialect: str) -> ReturningInsert[Any]:
+    upsert = insert_json_rows(dialect, event_log, "merchant_id", "mode", "first_sequence", "first_delivered")
+    return upsert.on_conflict_do_update(
+        index_elements=["merchant_id", "mode"], set_={"first_sequence": event_log.c.first_sequence}
+    ).returning(event_log.c.mode, event_log.c.first_sequence)
+
+
+_LOCK_STARTS: Final = Statement(_lock_starts)
 _COUNT_EVENTS: Final = Statement(_count_events)
 _INSERT_EVENTS: Final = Statement(lambda dialect: insert_json_rows(dialect, event, *_COLUMNS))
 _AFTER: Final = Statement(_after)
@@ -110,6 +118,11 @@ _EVENTS_OF_CHECKOUT: Final = _EVENTS.where(event.c.checkout_id == bindparam("wan
     event.c.sequence
 )
 _EVENT: Final = _EVENTS.where(event.c.id == bindparam("wanted_id"), is_tenants(event))
+_START: Final = Statement(
+    lambda _dialect: select(event_log.c.first_sequence).where(
+        event_log.c.merchant_id == bindparam("tenant"), event_log.c.mode == bindparam("of_mode")
+    )
+)
 _NEWEST: Final = select(*(merchant.c[name].label(mode) for mode, name in COUNTER_OF.items())).where(
     merchant.c.id == bindparam("merchant_id")
 )
@@ -200,6 +213,27 @@ def read_event(transaction: Transaction, wanted: TenantScopedId) -> Event | None
     """Read an event; None where its id does not find it."""
     found = _events(transaction.rows(_EVENT, tenant_parameters(wanted)))
     return found[0] if found else None
+
+
+def read_start(transaction: Transaction, tenant: Tenant) -> int:
+    """Read the number of the oldest event that a log keeps; 1 where nothing was deleted.
+
+    Events are deleted from the oldest on. Whoever reads events reads this afterwards: what was read is without a gap
+    where it begins no later than this, also where events are deleted at the same time.
+    """
+    found = transaction.rows(_START, {"tenant": tenant.merchant_id, "of_mode": tenant.mode})
+    return int(found[0][0]) if found else 1
+
+
+def lock_starts(transaction: Transaction, merchant_id: str) -> dict[str, int]:
+    """Read the number of the oldest event that a merchant's log keeps in each mode. Until the transaction ends, none of
+    its events is deleted.
+
+    Who also locks the merchant's row calls this before, as every transaction that deletes events does.
+    """
+    start = {"merchant_id": merchant_id, "first_sequence": 1, "first_delivered": 1}
+    rows = encode_rows({**start, "mode": mode} for mode in sorted(Mode))
+    return dict(transaction.rows(_LOCK_STARTS, {"rows": rows}))
 
 
 def read_newest(transaction: Transaction, tenant: Tenant) -> int:

@@ -83,6 +83,7 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
     errors.TooManyWebhookEndpoints: ProblemType(409, "Too many webhook endpoints"),
     errors.TooManyRedeliveries: ProblemType(409, "Too many pending redeliveries"),
     errors.CheckoutExpired: ProblemType(410, "Checkout expired"),
+    errors.EventsDeleted: ProblemType(410, "Events deleted"),
     errors.BodyTooLarge: ProblemType(413, "Request body too large"),
     errors.TargetTooLong: ProblemType(414, "Path and query too long"),
     errors.UnsupportedMediaType: ProblemType(415, "Unsupported media type"),
@@ -129,6 +130,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     errors: list[ProblemField] = []
     current_status: str | None = None
     fields: list[str] = []
+    first_sequence: int | None = None
 
 
 # After these errors the remaining bytes may not be a new request, so the connection is closed.
@@ -156,6 +158,7 @@ def problem_response(error: Exception, scope: Scope) -> Response:
         errors=[ProblemField(*one) for one in fact.fields] if isinstance(fact, errors.InvalidRequest) else [],
         current_status=fact.current_status if isinstance(fact, errors.InvalidState) else None,
         fields=fact.fields if isinstance(fact, errors.IdempotencyKeyReused) else [],
+        first_sequence=fact.first_sequence if isinstance(fact, errors.EventsDeleted) else None,
     )
     headers = {"Connection": "close"} if isinstance(fact, CLOSING) else {}
     match fact:

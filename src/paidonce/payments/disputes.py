@@ -13,7 +13,7 @@ from paidonce.checkouts.store import id_of
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutNotFound
-from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.events.model import PREVIOUS_STATUS, Cause, EventType, NewEvent
 from paidonce.ids import DISPUTE, NewId
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import dispute_store as store
@@ -60,7 +60,7 @@ def record_dispute(transaction: Transaction, dispute: Dispute, charge: Attempt, 
             return record_dispute(transaction, dispute, charge, new_id=new_id)  # Another process was first: look again.
     added = _disputed(recorded, target, charge) - (0 if source is None else _disputed(recorded, source, charge))
     checkouts.add_disputed(transaction, TenantScopedId(charge.checkout_id, charge.merchant_id), added)
-    transaction.events.append(_event(recorded, charge))
+    transaction.events.append(_event(recorded, charge, source))
     return True
 
 
@@ -100,13 +100,14 @@ def _disputed(dispute: RecordedDispute, status: DisputeStatus, charge: Attempt) 
     return dispute.amount if status is not DisputeStatus.WON and dispute.currency == charge.currency else 0
 
 
-def _event(dispute: RecordedDispute, charge: Attempt) -> NewEvent:
+def _event(dispute: RecordedDispute, charge: Attempt, source: DisputeStatus | None) -> NewEvent:
     detail = {
         "disputeId": dispute.id,
         "providerReference": dispute.reference,
         "amount": str(dispute.amount),
         "currency": dispute.currency,
         "reason": dispute.reason,
+        PREVIOUS_STATUS: source,  # Statistics need it, and the event of that status may be deleted by then.
     }
     return NewEvent(
         type=EVENT_OF[DisputeStatus(dispute.status)],

@@ -6,9 +6,10 @@ from typing import Final
 
 from paidonce import ids
 from paidonce.checkouts.actions import expire_checkouts
-from paidonce.clock import Clock, Instant
+from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.idempotency.actions import delete_expired_keys
+from paidonce.jobs.deletion import paced_deletion
 from paidonce.jobs.poller import Poller, Step
 from paidonce.payments.capture import VoidExpired, void_expired
 
@@ -30,14 +31,12 @@ class ExpiryPollers:
         voids_started: Callable[[], None],
     ) -> None:
         self._writer = writer
-        self._clock = clock
         self._expired = expired
         self._voids_started = voids_started
-        self._delete_at: Instant = 0
         steps: dict[str, Step] = {
             "expired checkouts": self._expire_checkouts,
             "voids of expired checkouts": self._void_expired,
-            "expired idempotency keys": self._delete_keys,
+            "expired idempotency keys": paced_deletion(self._delete_keys, interval_ms=DELETE_INTERVAL_MS, clock=clock),
         }
         self._pollers = [Poller(name, step, poll_seconds=poll_seconds) for name, step in steps.items()]
 
@@ -58,7 +57,5 @@ class ExpiryPollers:
         if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
             self._voids_started()
 
-    async def _delete_keys(self) -> None:
-        now = self._clock()
-        if now >= self._delete_at and await self._writer.submit(delete_expired_keys, DELETE_MAX) < DELETE_MAX:
-            self._delete_at = now + DELETE_INTERVAL_MS
+    async def _delete_keys(self) -> bool:
+        return await self._writer.submit(delete_expired_keys, DELETE_MAX) == DELETE_MAX

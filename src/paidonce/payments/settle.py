@@ -11,7 +11,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransitio
 from paidonce.checkouts.store import RefundSums
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
-from paidonce.events.model import Cause, EventType, NewEvent
+from paidonce.events.model import PREVIOUS_STATUS, Cause, EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.fallback import Ended, continue_payments, with_usable_fallbacks
@@ -369,7 +369,8 @@ def _event(kind: EventType, decided: Decided) -> NewEvent:
         mode=attempt.mode,
         checkout_id=attempt.checkout_id,
         attempt_id=attempt.id,
-        detail=_detail(transition),
+        # Statistics need it, and the event of the outcome that it replaces may be deleted by then.
+        detail=_detail(transition) | ({PREVIOUS_STATUS: attempt.status} if attempt.status in FINAL else {}),
     )
 
 

@@ -6,10 +6,11 @@ from typing import Final
 
 import structlog
 
-from paidonce.clock import Clock, Instant
+from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
+from paidonce.jobs.deletion import paced_deletion
 from paidonce.jobs.poller import AT_ONCE, Poller
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
@@ -55,15 +56,17 @@ class ProviderWebhookProcessor:
         self._reader = reader
         self._schedule = schedule
         self._keep_ms = round(keep_days * DAY_MS)
-        self._clock = clock
-        self._prune_at: Instant = 0
         self._chance = chance
         self._settled = settled
         self._after: DuePosition | None = None  # Where the next page of due webhooks begins.
         self._tasks: set[asyncio.Task[None]] = set()
         self._pollers = [
             Poller("due provider webhooks", self._apply_page, poll_seconds=poll_seconds),
-            Poller("old provider webhooks", self._prune, poll_seconds=poll_seconds),
+            Poller(
+                "old provider webhooks",
+                paced_deletion(self._prune, interval_ms=PRUNE_INTERVAL_MS, clock=clock),
+                poll_seconds=poll_seconds,
+            ),
         ]
 
     async def receive(self, provider: str, notices: Sequence[Notice], body: bytes) -> None:
@@ -94,17 +97,12 @@ class ProviderWebhookProcessor:
         self._after = page[-1] if len(page) == APPLY_MAX else None
         return None if self._after is None else AT_ONCE
 
-    async def _prune(self) -> float | None:
-        """Delete a batch of webhooks that were applied long ago, if it is time to."""
-        now = self._clock()
-        if now < self._prune_at:
-            return None
+    async def _prune(self) -> bool:
+        """Delete a batch of webhooks that were applied long ago; returns whether there may be more."""
         old = await self._reader.submit(find_old_webhooks, OldWebhooks(self._keep_ms, PRUNE_MAX))
         if old:
             await self._writer.submit(prune_webhooks, old)
-        if len(old) < PRUNE_MAX:
-            self._prune_at = now + PRUNE_INTERVAL_MS
-        return None
+        return len(old) == PRUNE_MAX
 
     async def _apply(self, name: WebhookName) -> None:
         command = ApplyWebhook(name=name, schedule=self._schedule, chance=self._chance())

@@ -56,6 +56,7 @@ class Snapshot(NamedTuple):
     merchants: Sequence[Any]
     charges: Sequence[Any] = ()
     changes: Sequence[Any] = ()
+    logs: Sequence[Any] = ()  # Where the log of a merchant and mode begins; the others begin with 1.
 
 
 def take_snapshot(url: str, books: Path, *, of_merchant: str | None = None) -> Snapshot:
@@ -89,12 +90,12 @@ def read_rows(connection: Connection, of_merchant: str | None = None) -> Snapsho
     """Read the rows of the service, without the books. They are consistent within the transaction of the caller."""
 
     def rows(table: str, column: str = "merchant_id") -> Sequence[AnyRow]:
-        wanted = f"SELECT * FROM {table}"  # noqa: S608 - the names are the four below
+        wanted = f"SELECT * FROM {table}"  # noqa: S608 - the names are the five below
         if of_merchant is None:
             return connection.execute(text(wanted)).all()
         return connection.execute(text(f"{wanted} WHERE {column} = :merchant"), {"merchant": of_merchant}).all()
 
-    return Snapshot(rows("checkout"), rows("attempt"), rows("event"), rows("merchant", "id"))
+    return Snapshot(rows("checkout"), rows("attempt"), rows("event"), rows("merchant", "id"), logs=rows("event_log"))
 
 
 @contextmanager

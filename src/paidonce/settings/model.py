@@ -87,6 +87,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     provider_webhook_days: Annotated[
         float, Meta(gt=0, le=36500, description="How many days a provider's webhook is kept after it was applied.")
     ] = 90.0
+    event_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=36500,
+            description="How many days events are kept, with their webhook deliveries. 0 means for ever.",
+        ),
+    ] = 0.0
+    delivery_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=36500,
+            description="How many days the webhook deliveries of an event are kept. 0 means as long as the event.",
+        ),
+    ] = 0.0
+    audit_days: Annotated[
+        float,
+        Meta(ge=0, le=36500, description="How many days entries of the audit log are kept. 0 means for ever."),
+    ] = 0.0
     shutdown_seconds: Annotated[
         float,
         Meta(

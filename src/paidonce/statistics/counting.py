@@ -6,8 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from paidonce.clock import Instant
-from paidonce.events.model import Event, EventType
-from paidonce.payments.model import AttemptKind
+from paidonce.events.model import PREVIOUS_STATUS, Event, EventType
+from paidonce.payments.disputes import DisputeStatus
+from paidonce.payments.model import AttemptKind, AttemptStatus
 from paidonce.statistics.histogram import bucket_of
 from paidonce.statistics.model import HOUR_MS, Figures, FiguresKey
 
@@ -112,7 +113,13 @@ def _add_success(figures: Figures, event: Event, facts: Facts) -> None:
 
 
 def _had_succeeded(event: Event, facts: Facts) -> bool:
-    """Tell whether the outcome of the same refund that was recorded last before this one is a success."""
+    """Tell whether the outcome of the same refund that was recorded last before this one is a success.
+
+    An event tells it itself; one of an earlier release does not, but the events before it do.
+    """
+    detail = _detail(event.detail or "{}")
+    if PREVIOUS_STATUS in detail:
+        return bool(detail[PREVIOUS_STATUS] == AttemptStatus.SUCCEEDED)
     before = [one.type for one in _history_of(event, facts) if one.attempt_id == event.attempt_id]
     return before[-1:] == [EventType.REFUND_SUCCEEDED]
 
@@ -122,14 +129,20 @@ def _disputed(event: Event, facts: Facts) -> int:
     detail = _detail(event.detail or "{}")
     if detail.get("currency") != facts.currencies[event.checkout_id or ""]:
         return 0  # The checkout does not count it either.
+    counts_now = event.type != EventType.DISPUTE_WON
+    return int(detail["amount"]) * (counts_now - _was_disputed(event, detail, facts))
+
+
+def _was_disputed(event: Event, detail: Mapping[str, Any], facts: Facts) -> bool:
+    """Tell whether the same dispute was open or lost before an event."""
+    if PREVIOUS_STATUS in detail:
+        return bool(detail[PREVIOUS_STATUS] != DisputeStatus.WON)
     before = [
         one.type
         for one in _history_of(event, facts)
         if one.type in DISPUTE_TYPES and _detail(one.detail or "{}").get("disputeId") == detail.get("disputeId")
     ]
-    counts_now = event.type != EventType.DISPUTE_WON
-    counted = bool(before) and before[-1] != EventType.DISPUTE_WON
-    return int(detail["amount"]) * (counts_now - counted)
+    return bool(before) and before[-1] != EventType.DISPUTE_WON
 
 
 def _history_of(event: Event, facts: Facts) -> list[Event]:

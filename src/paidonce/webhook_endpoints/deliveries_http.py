@@ -9,6 +9,7 @@ from paidonce import ids
 from paidonce.clock import parse_instant
 from paidonce.errors import (
     DeliveryNotFound,
+    EventsDeleted,
     FieldError,
     InvalidRequest,
     TooManyRedeliveries,
@@ -166,14 +167,15 @@ async def redeliver_delivery(request: ApiRequest, _body: EmptyBody) -> Command[T
     summary="Send a range of events again",
     description="To this endpoint, by their `sequence`. Events that it was sent are sent again with the same "
     "`webhook-id`; events that its filter takes and that it was never sent, because it did not exist yet, are sent for "
-    "the first time. The first events are due at once, the `remaining` ones as fast as the receiver takes them.",
+    "the first time. The first events are due at once, the `remaining` ones as fast as the receiver takes them. A "
+    "range that begins before the log does is a 410 with its `firstSequence`.",
     body=RedeliverRangeBody,
     body_required=True,
     body_example={"fromSequence": 1, "toSequence": 100},
     responses={
         202: ResponseSpec(description="How many are due, and how many events remain.", schema=RedeliveredResponse)
     },
-    errors=[WebhookEndpointNotFound, TooManyRedeliveries],
+    errors=[WebhookEndpointNotFound, TooManyRedeliveries, EventsDeleted],
 )
 async def redeliver_range(request: ApiRequest, body: RedeliverRangeBody) -> Command[RedeliverRange, RangeRedelivered]:
     """Send a range of events to an endpoint again."""

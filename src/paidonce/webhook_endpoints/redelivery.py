@@ -16,8 +16,8 @@ from paidonce.database.schema import delivery, merchant, redelivery, webhook_end
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.errors import TooManyRedeliveries, WebhookEndpointNotFound
-from paidonce.events.store import COUNTER_OF
+from paidonce.errors import EventsDeleted, TooManyRedeliveries, WebhookEndpointNotFound
+from paidonce.events.store import COUNTER_OF, lock_starts
 from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.webhook_endpoints import resend_store, store
 from paidonce.webhook_endpoints.model import WebhookEndpoint
@@ -73,7 +73,7 @@ class RangeRedelivered(msgspec.Struct, frozen=True):
     remaining: int
 
 
-RangeOutcome: TypeAlias = RangeRedelivered | WebhookEndpointNotFound | TooManyRedeliveries
+RangeOutcome: TypeAlias = RangeRedelivered | EventsDeleted | WebhookEndpointNotFound | TooManyRedeliveries
 
 _COLUMNS: Final = [redelivery.c[name] for name in Redelivery.__struct_fields__]
 _OF_ENDPOINT: Final = (
@@ -174,6 +174,7 @@ def _order(transaction: Transaction, request: RedeliverRange) -> RangeOutcome:
     endpoint = store.read_endpoints(transaction, [request.endpoint]).get(request.endpoint)
     if endpoint is None or endpoint.deleted_at is not None:
         return WebhookEndpointNotFound()
+    first = lock_starts(transaction, endpoint.merchant_id)[endpoint.mode]
     newest = _lock_merchant(transaction, endpoint.merchant_id)[Mode(endpoint.mode)]
     unfinished = read_redeliveries(transaction, endpoint)
     before = next((one for one in unfinished if one.id == request.id), None)
@@ -181,6 +182,8 @@ def _order(transaction: Transaction, request: RedeliverRange) -> RangeOutcome:
         return RangeRedelivered(0, before.remaining)
     if len(unfinished) >= REDELIVERIES_MAX:
         return TooManyRedeliveries(REDELIVERIES_MAX)
+    if request.from_sequence < first:
+        return EventsDeleted(first)
     order = Redelivery(
         id=request.id,
         merchant_id=endpoint.merchant_id,
@@ -260,6 +263,7 @@ def advance_redeliveries(transaction: Transaction, names: Iterable[RedeliveryNam
     """Take a step of each of these orders, and end those that are carried out or whose endpoint is deleted."""
     # Merchants are locked in one order in every process, as before a commit: so two processes cannot deadlock.
     for name in sorted(names, key=lambda one: (one.merchant_id, one.id)):
+        lock_starts(transaction, name.merchant_id)
         _lock_merchant(transaction, name.merchant_id)
         wanted = {"wanted": encode_rows([name])}
         # Read again under the lock: another process may have taken the step.

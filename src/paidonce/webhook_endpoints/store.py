@@ -62,12 +62,14 @@ def _of_tenants(dialect: str) -> Select[Any]:
         )
         .scalar_subquery()
     )
+    # The newest of all may be deleted, and was not necessarily the last one to be.
+    greatest = func.greatest if dialect == "postgresql" else func.max
     return select(
         webhook_endpoint.c.id,
         webhook_endpoint.c.merchant_id,
         webhook_endpoint.c.mode,
         webhook_endpoint.c.event_types,
-        func.coalesce(newest, 0).label("newest"),
+        greatest(func.coalesce(newest, 0), webhook_endpoint.c.deleted_number).label("newest"),
     ).where(
         webhook_endpoint.c.merchant_id == wanted.c.merchant_id,
         webhook_endpoint.c.mode == wanted.c.mode,

@@ -80,7 +80,7 @@ class EventLogHarness:
 
     async def join(self, after: int, merchant: str = "m1", mode: str = "test") -> "FollowerLog":
         tenant = Tenant(merchant, mode)
-        return FollowerLog(self.feed, tenant, after, await self.feed.newest(tenant))
+        return FollowerLog(self.feed, tenant, after, (await self.feed.bounds_to_follow(tenant)).newest)
 
 
 class FollowerLog:

@@ -24,9 +24,9 @@ async def test_pages_have_neither_gap_nor_repeat_while_writers_write(migrated_da
         read: list[int] = []
         while len(read) < 60:
             wanted = EventFilter(tenant=TENANT, limit=7, after=read[-1] if read else 0)
-            page, has_more = await harness.reader.submit(list_events, wanted)
-            assert has_more <= (len(page) == 7)
-            read += [event.sequence for event in page]
+            page = await harness.reader.submit(list_events, wanted)
+            assert page.has_more <= (len(page.events) == 7)
+            read += [event.sequence for event in page.events]
         await writing
     assert read == list(range(1, 61))
 
@@ -74,7 +74,7 @@ async def test_an_event_that_is_committed_just_before_a_follower_joins_is_sent_a
     migrated_database_url: str,
 ) -> None:
     async with event_log_harness(migrated_database_url) as harness:
-        newest = await harness.feed.newest(TENANT)
+        newest = (await harness.feed.bounds_to_follow(TENANT)).newest
         await harness.happen(1)  # Nobody follows yet: the feed takes no note of it.
         assert await FollowerLog(harness.feed, TENANT, 0, newest).until(1) == [1]
 

@@ -51,15 +51,15 @@ class EventLog:
         **wanted: Any,  # noqa: ANN401 - the filter's fields
     ) -> tuple[list[int], bool]:
         tenant = Tenant(merchant_id, mode)
-        ((found, more),) = self.ask(list_events, EventFilter(tenant=tenant, limit=limit, **wanted))
-        return [one.sequence for one in found], more
+        (found,) = self.ask(list_events, EventFilter(tenant=tenant, limit=limit, **wanted))
+        return [one.sequence for one in found.events], found.has_more
 
     def newest(self, *merchant_ids: str, mode: str = "test") -> list[int]:
         return self.ask(load_newest_sequences, *(Tenant(one, mode) for one in merchant_ids))
 
     def events(self, merchant_id: str = "m1", mode: str = "test") -> list[Event]:
-        ((found, _),) = self.ask(list_events, EventFilter(tenant=Tenant(merchant_id, mode), limit=100))
-        return list(found)
+        (found,) = self.ask(list_events, EventFilter(tenant=Tenant(merchant_id, mode), limit=100))
+        return list(found.events)
 
 
 @pytest.fixture

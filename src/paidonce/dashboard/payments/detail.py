@@ -15,7 +15,7 @@ from paidonce.dashboard.payments.possible import cancel_of, capture_of, refund_o
 from paidonce.dashboard.payments.texts import When, amount_text, in_words
 from paidonce.dashboard.payments.timeline import ENTRIES_MAX, actors_of, write_timeline
 from paidonce.dashboard.request import DashboardRequest
-from paidonce.events.model import Event
+from paidonce.events.model import Event, EventType
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.history import PaymentHistory, load_histories
@@ -48,6 +48,7 @@ async def show_payment(request: DashboardRequest) -> Response:
         "disputes": [_dispute(one) for one in history.disputes],
         "timeline": write_timeline(events, checkout.currency, await _people(request, events))[::-1],
         "is_cut": len(history.events) > len(events),
+        "is_incomplete": not history.events or history.events[0].type != EventType.CHECKOUT_CREATED,
         "deliveries": _deliveries(deliveries, events),
         "refresh_seconds": _refresh_seconds(history),
         "links": _links(request),

@@ -10,7 +10,7 @@ from typing import Final
 
 from paidonce.database.schema.base import Id, metadata
 from paidonce.database.schema.checkouts import EXPIRING, checkout
-from paidonce.database.schema.events import event
+from paidonce.database.schema.events import event, event_log
 from paidonce.database.schema.idempotency import idempotency_key
 from paidonce.database.schema.merchants import WITHOUT_PAGE, api_key, merchant, merchant_profile
 from paidonce.database.schema.payments import (
@@ -35,7 +35,7 @@ from paidonce.database.schema.webhook_endpoints import (
     webhook_endpoint,
 )
 
-SCHEMA_VERSION: Final = "0015"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0016"  # The newest migration. A test compares it with the folder.
 
 __all__ = [
     "ACCEPTED_ONLY",
@@ -60,6 +60,7 @@ __all__ = [
     "delivery_try",
     "dispute",
     "event",
+    "event_log",
     "hourly_statistics",
     "idempotency_key",
     "merchant",

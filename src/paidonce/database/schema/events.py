@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Index,
     PrimaryKeyConstraint,
@@ -29,5 +30,21 @@ event = Table(
     PrimaryKeyConstraint("id", "merchant_id", name="event_pkey"),
     UniqueConstraint("merchant_id", "mode", "sequence", name="event_sequence"),
     Index("event_by_checkout", "checkout_id", "merchant_id"),
+    sqlite_with_rowid=False,
+)
+
+# Where the log of a merchant and mode begins. There is a row once something of the log was deleted or redelivered.
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("merchant_id", Id, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False, comment="events before this number are deleted"),
+    Column(
+        "first_delivered", BigInteger, nullable=False, comment="deliveries of events before this number are deleted"
+    ),
+    PrimaryKeyConstraint("merchant_id", "mode", name="event_log_pkey"),
+    CheckConstraint("mode IN ('test', 'live')", name="event_log_mode"),
+    CheckConstraint("1 <= first_sequence AND first_sequence <= first_delivered", name="event_log_begins"),
     sqlite_with_rowid=False,
 )

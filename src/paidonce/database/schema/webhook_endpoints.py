@@ -39,6 +39,13 @@ webhook_endpoint = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
+    Column(
+        "deleted_number",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="number of the newest delivery that was deleted",
+    ),
     PrimaryKeyConstraint("id", "merchant_id", name="webhook_endpoint_pkey"),
     CheckConstraint(
         "(paused_at IS NOT NULL) = (pause_reason IS NOT NULL AND pause_reason IN ('request', 'gone', 'failing'))",
@@ -79,13 +86,14 @@ delivery = Table(
     ),
     ForeignKeyConstraint(["event_id", "merchant_id"], ["event.id", "event.merchant_id"], name="delivery_event_fkey"),
     UniqueConstraint("endpoint_id", "merchant_id", "number", name="delivery_number"),
-    UniqueConstraint("endpoint_id", "merchant_id", "event_id", name="delivery_once_for_each_event"),
     CheckConstraint(
         "status IN ('PENDING', 'SENDING', 'DELIVERED', 'FAILED', 'DROPPED')",
         name="delivery_status",
     ),
     CheckConstraint("(due_at IS NOT NULL) = (status IN ('PENDING', 'SENDING'))", name="delivery_due_is_open"),
     CheckConstraint("status <> 'DELIVERED' OR delivered_at IS NOT NULL", name="delivery_delivered_says_when"),
+    # The event comes first: so the deliveries of an event are found, also by the foreign key where it is deleted.
+    Index("delivery_once_for_each_event", "event_id", "merchant_id", "endpoint_id", unique=True),
     # Read endpoint by endpoint, so that a backlog of one costs the others nothing.
     partial_index("delivery_due", "endpoint_id", "merchant_id", "due_at", where="due_at IS NOT NULL"),
     Index("delivery_by_endpoint", "endpoint_id", "merchant_id", "id"),
