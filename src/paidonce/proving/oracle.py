@@ -302,10 +302,10 @@ def _of_histories(snapshot: Snapshot) -> Iterator[Violation]:
     kept_since = _kept_since(snapshot)
     for row in snapshot.checkouts:
         event_statuses = history[row.id]
-        if row.created_at <= kept_since.get((row.merchant_id, row.mode), 0):  # Its oldest events may be deleted.
-            is_told = not event_statuses or event_statuses[-1] == row.status
-        else:
-            is_told = event_statuses[:1] == ["PENDING"] and event_statuses[-1] == row.status
+        is_told = event_statuses[:1] == ["PENDING"] and event_statuses[-1] == row.status
+        since = kept_since.get((row.merchant_id, row.mode))
+        if since is not None and row.created_at <= since:  # Its oldest events may be deleted.
+            is_told = event_statuses[-1:] in ([], [row.status])
         if not is_told:
             yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id} is {row.status} and its events tell {event_statuses}")
         for before, after in pairwise(event_statuses):
@@ -313,7 +313,8 @@ def _of_histories(snapshot: Snapshot) -> Iterator[Violation]:
                 yield Violation(Rule.ALLOWED_TRANSITIONS, f"{row.id} went from {before} to {after}")
     for row in snapshot.attempts:
         is_told = starts[row.id] >= 1 and (row.settled_at is None or ends[row.id] >= 1)
-        if not is_told and row.created_at > kept_since.get((row.merchant_id, row.mode), 0):
+        since = kept_since.get((row.merchant_id, row.mode))
+        if not is_told and (since is None or row.created_at > since):
             counted = f"{starts[row.id]} events of a start and {ends[row.id]} of an end"
             yield Violation(Rule.TRANSITION_AND_EVENT, f"{row.id}, {row.kind} {row.status}, has {counted}")
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import msgspec
 
 from paidonce.database.transaction import Transaction
-from paidonce.errors import PaidonceError
 from paidonce.events.model import Event
 from paidonce.events.store import ReadPosition, read_after
 from paidonce.merchants.model import Tenant
@@ -26,15 +25,6 @@ from paidonce.retention.model import (
     without_open,
 )
 from paidonce.statistics.store import read_cursors
-
-
-class StillNeeded(PaidonceError):
-    """An event was sent again, or is to be, after its deletion was planned. Nothing is deleted."""
-
-    code = "still_needed"
-
-    def __init__(self) -> None:
-        super().__init__("An event is to be sent again.")
 
 
 class FindOldLogs(msgspec.Struct, frozen=True):
@@ -125,24 +115,29 @@ def _position(start: LogStart, first: int) -> ReadPosition:
 
 
 def delete_old(transaction: Transaction, requests: Sequence[Deletion]) -> list[bool]:
-    """Take planned steps. False where the log does not begin any more where the step was planned: another process was
-    first, or this one in a commit whose answer was lost. Then nothing changes.
-
-    Raises StillNeeded where an event was sent again after that was planned.
+    """Take planned steps. False where nothing is deleted: another process has taken the step, or this one in a commit
+    whose answer was lost, or an event was sent again, or is to be, since the step was planned.
     """
     return [_delete(transaction, request) for request in requests]
 
 
 def _delete(transaction: Transaction, deletion: Deletion) -> bool:
-    if not store.move_start(transaction, deletion):
+    # From here on, no redelivery begins.
+    if not store.lock_start(transaction, deletion.start) or _is_needed(transaction, deletion):
         return False
-    # The beginning is locked: from here on, no redelivery begins.
-    redelivered_next = store.read_next_redelivered(transaction, deletion.tenant)
-    is_to_be_sent = redelivered_next is not None and redelivered_next < deletion.first_delivered
-    if is_to_be_sent or not store.delete_deliveries(transaction, deletion):
-        raise StillNeeded  # So that this request is alone in a transaction, which is rolled back.
+    store.delete_deliveries(transaction, deletion)
     store.delete_events(transaction, deletion)
+    store.move_start(transaction, deletion)
     return True
+
+
+def _is_needed(transaction: Transaction, deletion: Deletion) -> bool:
+    """Tell whether an event is to be sent again, or has other deliveries than when the step was planned."""
+    redelivered_next = store.read_next_redelivered(transaction, deletion.tenant)
+    if redelivered_next is not None and redelivered_next < deletion.first_delivered:
+        return True
+    deliveries = store.read_deliveries(transaction, deletion.tenant, deletion.event_ids)
+    return any(one.is_open for one in deliveries) or {one.id for one in deliveries} != set(deletion.delivery_ids)
 
 
 class DeleteEntries(msgspec.Struct, frozen=True):

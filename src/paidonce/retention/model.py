@@ -41,11 +41,14 @@ def periods_of(settings: Settings) -> RetentionPeriods:
 
 
 class LogStart(msgspec.Struct, frozen=True):
-    """Where a log begins: with its first event, and with the first event whose deliveries are kept."""
+    """Where a log begins: with its first event, and with the first event whose deliveries are kept. It is stored once
+    the log does not begin with 1.
+    """
 
     tenant: Tenant
     first_sequence: int = 1
     first_delivered: int = 1
+    is_stored: bool = False
 
 
 class OldDelivery(msgspec.Struct, frozen=True):

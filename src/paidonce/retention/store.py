@@ -59,28 +59,25 @@ def _insert_log(dialect: str) -> postgresql.Insert | sqlite.Insert:
     return given.on_conflict_do_nothing()
 
 
-def _move(_dialect: str) -> Update:
-    """Move the beginning of a log that is still where the old rows were found, and that no other process is moving."""
-    free = (
+def _lock(_dialect: str) -> Select[Any]:
+    """Lock the beginning of a log that is still where the old rows were found."""
+    return (
         select(event_log.c.merchant_id)
         .where(
-            event_log.c.merchant_id == bindparam("tenant"),
-            event_log.c.mode == bindparam("of_mode"),
+            _OF_LOG,
             event_log.c.first_sequence == bindparam("seen"),
             event_log.c.first_delivered == bindparam("seen_delivered"),
         )
         # A process that waited here would keep locks of payments from the same batch.
         .with_for_update(skip_locked=True)
     )
+
+
+def _move(_dialect: str) -> Update:
     return (
         update(event_log)
-        .where(
-            event_log.c.merchant_id == bindparam("tenant"),
-            event_log.c.mode == bindparam("of_mode"),
-            event_log.c.merchant_id.in_(free),
-        )
+        .where(_OF_LOG)
         .values(first_sequence=bindparam("first"), first_delivered=bindparam("first_delivered"))
-        .returning(event_log.c.merchant_id)
     )
 
 
@@ -101,15 +98,6 @@ def _delete_deliveries(dialect: str) -> ReturningDelete[Any]:
             delivery.c.due_at.is_(None),
         )
         .returning(delivery.c.endpoint_id, delivery.c.number)
-    )
-
-
-def _any_left(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
-    return (
-        select(delivery.c.id)
-        .where(delivery.c.event_id == wanted.c.id, delivery.c.merchant_id == bindparam("tenant"))
-        .limit(1)
     )
 
 
@@ -136,10 +124,10 @@ def _keep_numbers(dialect: str) -> Update:
 _PAGE: Final = Statement(_page)
 _DELIVERIES: Final = Statement(_deliveries)
 _INSERT_LOG: Final = Statement(_insert_log)
+_LOCK: Final = Statement(_lock)
 _MOVE: Final = Statement(_move)
 _DELETE_TRIES: Final = Statement(_delete_tries)
 _DELETE_DELIVERIES: Final = Statement(_delete_deliveries)
-_ANY_LEFT: Final = Statement(_any_left)
 _KEEP_NUMBERS: Final = Statement(_keep_numbers)
 _OF_LOG: Final = and_(event_log.c.merchant_id == bindparam("tenant"), event_log.c.mode == bindparam("of_mode"))
 _START: Final = select(event_log.c.first_sequence, event_log.c.first_delivered).where(_OF_LOG)
@@ -187,7 +175,7 @@ def read_starts(transaction: Transaction, *, after: str, limit: int) -> tuple[li
 def read_start(transaction: Transaction, tenant: Tenant) -> LogStart:
     """Read where a log begins."""
     found = transaction.rows(_START, _names(tenant))
-    return LogStart(tenant, *found[0]) if found else LogStart(tenant)
+    return LogStart(tenant, found[0][0], found[0][1], is_stored=True) if found else LogStart(tenant)
 
 
 def read_next_redelivered(transaction: Transaction, tenant: Tenant) -> int | None:
@@ -202,34 +190,36 @@ def read_deliveries(transaction: Transaction, tenant: Tenant, event_ids: Iterabl
     return [OldDelivery(row[0], row[1], bool(row[2]), row[3]) for row in rows]
 
 
-def move_start(transaction: Transaction, deletion: Deletion) -> bool:
-    """Move the beginning of a log, and lock it; False where it is not where the old rows were found."""
-    seen = deletion.start
-    row = {"first_sequence": 1, "first_delivered": 1, "merchant_id": seen.tenant.merchant_id, "mode": seen.tenant.mode}
-    if seen.first_delivered == 1:
-        transaction.run(_INSERT_LOG, {"rows": encode_rows([row])})
-    parameters = {
-        **_names(seen.tenant),
-        "seen": seen.first_sequence,
-        "seen_delivered": seen.first_delivered,
-        "first": deletion.first_sequence,
-        "first_delivered": deletion.first_delivered,
-    }
-    return bool(transaction.rows(_MOVE, parameters))
+def lock_start(transaction: Transaction, seen: LogStart) -> bool:
+    """Lock the beginning of a log; False where it is not where it was seen, or another process has locked it."""
+    names = _names(seen.tenant)
+    if not seen.is_stored:
+        first = {"merchant_id": names["tenant"], "mode": names["of_mode"], "first_sequence": 1, "first_delivered": 1}
+        transaction.run(_INSERT_LOG, {"rows": encode_rows([first])})
+    parameters = {**names, "seen": seen.first_sequence, "seen_delivered": seen.first_delivered}
+    return bool(transaction.rows(_LOCK, parameters))
 
 
-def delete_deliveries(transaction: Transaction, deletion: Deletion) -> bool:
-    """Delete deliveries that are not open, with their tries; False where an event has others."""
+def move_start(transaction: Transaction, deletion: Deletion) -> None:
+    """Let a log begin where it does after a deletion."""
+    first = {"first": deletion.first_sequence, "first_delivered": deletion.first_delivered}
+    transaction.run(_MOVE, {**_names(deletion.tenant), **first})
+
+
+def delete_deliveries(transaction: Transaction, deletion: Deletion) -> None:
+    """Delete deliveries that are not open, with their tries."""
+    if not deletion.delivery_ids:
+        return
     of_merchant = {"tenant": deletion.tenant.merchant_id}
-    if deletion.delivery_ids:
-        wanted = {**_ids(deletion.delivery_ids), **of_merchant}
-        transaction.run(_DELETE_TRIES, wanted)
-        newest: dict[str, int] = {}
-        for endpoint_id, number in transaction.rows(_DELETE_DELIVERIES, wanted):
-            newest[endpoint_id] = max(number, newest.get(endpoint_id, 0))
-        deleted = encode_rows({"endpoint_id": one, "number": newest[one]} for one in sorted(newest))
-        transaction.run(_KEEP_NUMBERS, {"wanted": deleted, **of_merchant})
-    return not (deletion.event_ids and transaction.rows(_ANY_LEFT, {**_ids(deletion.event_ids), **of_merchant}))
+    wanted = {**_ids(deletion.delivery_ids), **of_merchant}
+    transaction.run(_DELETE_TRIES, wanted)
+    deleted = transaction.rows(_DELETE_DELIVERIES, wanted)
+    assert len(deleted) == len(deletion.delivery_ids), "another process has just made one due: nothing is deleted"
+    newest: dict[str, int] = {}
+    for endpoint_id, number in deleted:
+        newest[endpoint_id] = max(number, newest.get(endpoint_id, 0))
+    rows = encode_rows({"endpoint_id": one, "number": newest[one]} for one in sorted(newest))
+    transaction.run(_KEEP_NUMBERS, {"wanted": rows, **of_merchant})
 
 
 def delete_events(transaction: Transaction, deletion: Deletion) -> None:

@@ -16,7 +16,6 @@ from paidonce.retention.actions import (
     DeleteEntries,
     FindOldLogs,
     PlanDeletion,
-    StillNeeded,
     delete_old,
     delete_old_entries,
     find_old_logs,
@@ -53,19 +52,24 @@ class RetentionWorker:
             steps["old events"] = self.delete_from_logs
         if periods.audit_ms is not None:
             steps["old entries of the audit log"] = self._delete_entries
-        self._pollers = [
-            Poller(name, paced_deletion(delete, interval_ms=INTERVAL_MS, clock=clock), poll_seconds=poll_seconds)
+        self._pollers = {
+            name: Poller(name, paced_deletion(delete, interval_ms=INTERVAL_MS, clock=clock), poll_seconds=poll_seconds)
             for name, delete in steps.items()
-        ]
+        }
+
+    @property
+    def polls(self) -> list[str]:
+        """The names of what is deleted."""
+        return list(self._pollers)
 
     def start(self) -> None:
         """Begin to delete."""
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             poller.start()
 
     async def stop(self) -> None:
         """Delete no more."""
-        await asyncio.gather(*(poller.stop() for poller in self._pollers))
+        await asyncio.gather(*(poller.stop() for poller in self._pollers.values()))
 
     async def delete_from_logs(self) -> bool:
         """Take one step of the log whose turn it is; without one, look at the next merchants. False where all merchants
@@ -88,8 +92,6 @@ class RetentionWorker:
         try:
             planned = await self._reader.submit(plan_deletions, PlanDeletion(tenant, self._periods))
             return planned is not None and await self._writer.submit(delete_old, planned)
-        except StillNeeded:
-            return False  # The next sweep finds it again.
         except (DatabaseUnavailable, Overloaded):
             self._old.append(tenant)
             raise

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
@@ -19,7 +21,9 @@ from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.doctor.waiting import measure_waiting
+from paidonce.events.actions import load_log_bounds
 from paidonce.events.model import Cause
+from paidonce.events.store import lock_starts
 from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import Mode, Tenant, TenantFilter, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
@@ -46,6 +50,9 @@ from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
 from paidonce.provider_webhooks.replay import ListGivenUp, list_given_up
 from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due, read_given_up
 from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
+from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
+from paidonce.retention.model import RetentionPeriods
+from paidonce.retention.store import delete_deliveries
 from paidonce.search.actions import load_named, order_terms, take_steps
 from paidonce.search.model import Search, TermRow
 from paidonce.search.store import Step, insert_terms, read_terms
@@ -58,6 +65,7 @@ from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (
     "merchant_profile",
+    "event_log",
     "checkout",
     "attempt",
     "dispute",
@@ -195,6 +203,23 @@ def show_what_waits_for_a_person(transaction: Transaction) -> None:
     measure_waiting(transaction, [None])
 
 
+def delete_old_rows(transaction: Transaction) -> None:
+    """Find old events, and delete them with their deliveries and tries; tell where the log begins."""
+    count_statistics(transaction)
+    now = transaction.now + 2
+    transaction.now = now
+    tenant, periods = Tenant("m", "test"), RetentionPeriods(event_ms=1, delivery_ms=1)
+    (found,) = find_old_logs(transaction, [FindOldLogs("", 100, periods)])
+    assert found.tenants == [tenant]
+    (planned,) = plan_deletions(transaction, [PlanDeletion(tenant, periods)])
+    assert planned is not None
+    assert delete_old(transaction, [planned]) == [True]
+    with suppress(AssertionError):  # There is no such delivery.
+        delete_deliveries(transaction, msgspec.structs.replace(planned, delivery_ids=["dlv_1"]))
+    assert load_log_bounds(transaction, [tenant])[0].first > 1
+    lock_starts(transaction, "m")
+
+
 def look_at_a_payment(transaction: Transaction) -> None:
     """Read what the page of a payment shows."""
     sell(transaction)
@@ -220,7 +245,7 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
 
 
 @pytest.mark.parametrize(
-    "work", [sell, look_after, hear_of_changes, search, count_statistics, show_what_waits_for_a_person]
+    "work", [sell, look_after, hear_of_changes, search, count_statistics, delete_old_rows, show_what_waits_for_a_person]
 )
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
