@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.clock import Instant
 from paidonce.database.schema import FAILING, delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import Statement
+from paidonce.database.statement import SQLITE, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant, TenantFilter, TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
@@ -63,7 +63,7 @@ def _of_tenants(dialect: str) -> Select[Any]:
         .scalar_subquery()
     )
     # The newest of all may be deleted, and was not necessarily the last one to be.
-    greatest = func.greatest if dialect == "postgresql" else func.max
+    greatest = func.max if dialect == SQLITE else func.greatest
     return select(
         webhook_endpoint.c.id,
         webhook_endpoint.c.merchant_id,

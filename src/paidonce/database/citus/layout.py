@@ -22,6 +22,7 @@ DISTRIBUTION_COLUMNS: Final[Mapping[str, str]] = {
     "attempt": "merchant_id",
     "dispute": "merchant_id",
     "event": "merchant_id",
+    "event_log": "merchant_id",
     "idempotency_key": "merchant_id",
     "search_term": "merchant_id",
     "hourly_statistics": "merchant_id",
