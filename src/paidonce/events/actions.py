@@ -49,8 +49,12 @@ class LogBounds(msgspec.Struct, frozen=True):
 
 
 def load_log_bounds(transaction: Transaction, tenants: Sequence[Tenant]) -> list[LogBounds]:
-    """Load where logs begin and end."""
-    return [LogBounds(store.read_start(transaction, one), store.read_newest(transaction, one)) for one in tenants]
+    """Load where logs begin and end. Each log is read once, however many ask for it."""
+    found = {
+        one: LogBounds(store.read_start(transaction, one), store.read_newest(transaction, one))
+        for one in dict.fromkeys(tenants)
+    }
+    return [found[one] for one in tenants]
 
 
 class EventsAfter(msgspec.Struct, frozen=True):
