@@ -12,7 +12,8 @@ from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import BatchRunner, BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
-from paidonce.database.engine import Database, open_database, require_durable_server
+from paidonce.database.durability import require_durable_server
+from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl

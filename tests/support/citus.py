@@ -51,7 +51,7 @@ def template(nodes: Sequence[str]) -> str:
     name = os.environ[TEMPLATE_VARIABLE]
     with psycopg.connect(nodes[0], autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return name
         for node in nodes:
             execute(node, "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", name)

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from paidonce.cli.opening import exit_on_failure
 from paidonce.clock import system_clock
 from paidonce.database.citus.distribute import distribute
+from paidonce.database.citus.health import Cluster, read_cluster
+from paidonce.database.citus.layout import misplaced
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate, schema_version
 from paidonce.database.schema import SCHEMA_VERSION
@@ -38,22 +41,59 @@ def distribute_tables(settings: Settings, *, shards: int | None) -> None:
 
 
 def show_schema_status(settings: Settings, *, as_json: bool) -> None:
-    """Print the schema version of the database; exit 1 if it is not the version of this release."""
+    """Print the schema version, and on a cluster its nodes and what is not distributed; exit 1 if anything is to do."""
     place = settings.database
-    version = None
+    version, cluster = None, None
     if place.path is None or place.path.exists():
         with exit_on_failure(place.shown):
             database = open_database(place, clock=system_clock, exclusive=False)
             try:
                 with database.reads.connect() as connection:
                     version = schema_version(connection)
+                if place.dialect == "postgresql":
+                    with database.writes.begin() as connection:
+                        cluster = read_cluster(connection)
             finally:
                 database.close()
     if as_json:
-        click.echo(json.dumps({"database": place.shown, "schema": version, "wanted": SCHEMA_VERSION}))
-    elif version == SCHEMA_VERSION:
-        click.echo(f"{place.shown} has schema version {version}, the version of this release.")
+        status: dict[str, Any] = {"database": place.shown, "schema": version, "wanted": SCHEMA_VERSION}
+        click.echo(json.dumps(status if cluster is None else {**status, "cluster": _summarize(cluster)}))
     else:
-        click.echo(f"{place.shown} has schema version {version or 'none'}; this release needs {SCHEMA_VERSION}.")
+        _print_status(place.shown, version, cluster)
+    is_ready = cluster is None or not (cluster.left_local or misplaced(cluster.places))
+    sys.exit(0 if version == SCHEMA_VERSION and is_ready else 1)
+
+
+def _print_status(place: str, version: str | None, cluster: Cluster | None) -> None:
+    if version == SCHEMA_VERSION:
+        click.echo(f"{place} has schema version {version}, the version of this release.")
+    else:
+        click.echo(f"{place} has schema version {version or 'none'}; this release needs {SCHEMA_VERSION}.")
         click.echo("Run: paidonce db upgrade")
-    sys.exit(0 if version == SCHEMA_VERSION else 1)
+    if cluster is None:
+        return
+    click.echo(
+        f"It is a Citus cluster ({cluster.version}); the tables of merchants have {cluster.shards or 'no'} shards."
+    )
+    for node in cluster.nodes:
+        role = "coordinator" if node.is_coordinator else "worker"
+        click.echo(f"  {role:<12}{node.name}{f': does not respond: {node.error}' if node.error else ''}")
+    if misplaced(cluster.places):
+        click.echo(f"Distributed in another way than this release needs: {', '.join(misplaced(cluster.places))}")
+    if cluster.left_local:
+        click.echo(f"Not distributed: {', '.join(cluster.left_local)}")
+        if version == SCHEMA_VERSION:
+            click.echo("Run: paidonce db distribute")
+
+
+def _summarize(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "version": cluster.version,
+        "shards": cluster.shards,
+        "left_local": cluster.left_local,
+        "misplaced": misplaced(cluster.places),
+        "nodes": [
+            {"name": node.name, "is_coordinator": node.is_coordinator, "error": node.error or None}
+            for node in cluster.nodes
+        ],
+    }

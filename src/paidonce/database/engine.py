@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,23 +240,6 @@ def _verify_durability(url: DatabaseUrl, engine: Engine) -> None:
     durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)
     if url.path and not durable:
         message = f"{url.shown} answers journal_mode={journal}, synchronous={synchronous}; it would lose commits."
-        raise NotDurable(message)
-
-
-def require_durable_server(database: Database) -> None:
-    """Raise NotDurable where a PostgreSQL server runs with settings under which a crash can lose commits."""
-    if database.url.dialect != "postgresql":
-        return
-    with database.reads.connect() as connection:
-        values = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "full_page_writes")}
-    require_durable_settings(database.url.shown, values)
-
-
-def require_durable_settings(place: str, values: Mapping[str, str | None]) -> None:
-    """Raise NotDurable where one of a server's settings is off, and name all that are."""
-    off = [name for name, value in values.items() if value != "on"]
-    if off:
-        message = f"{place} runs with {' and '.join(f'{name}=off' for name in off)}; it would lose commits. Turn it on."
         raise NotDurable(message)
 
 

@@ -8,13 +8,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from paidonce.clock import Clock
+from paidonce.database.citus.health import CONNECTIONS_OF_A_PROCESS, check_cluster, read_cluster
 from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level, check_schema
 from paidonce.database.migrate import schema_version
 from paidonce.database_url import DatabaseUrl
 
 MAJOR_VERSION_MIN: Final = 15  # PostgreSQL's own maintenance of 14 ended in November 2026.
-CONNECTIONS_OF_A_PROCESS: Final = 8  # The size of the pool and its overflow, in database/engine.py.
 SKEW_MS_WARNING: Final = 1000  # A machine with a time service is far more accurate than this.
 
 SETTINGS: Final = (
@@ -63,13 +63,19 @@ def examine_postgresql(url: DatabaseUrl, *, clock: Clock, skew_ms_max: float) ->
     try:
         with database.reads.connect() as connection:
             facts = _read_facts(connection, clock)
+        with database.writes.begin() as connection:
+            cluster = read_cluster(connection)
     except DBAPIError as error:
         found = f"{url.shown} is not reachable: {' '.join(str(error.orig).split())}"
         remedy = "check DATABASE_URL, that the server is running, and that its pg_hba.conf allows this host"
         return [Finding("server", Level.PROBLEM, found, remedy)]
     finally:
         database.close()
-    return [Finding("server", Level.OK, f"{url.shown} responds"), *check_server(facts, skew_ms_max=skew_ms_max)]
+    return [
+        Finding("server", Level.OK, f"{url.shown} responds"),
+        *check_server(facts, skew_ms_max=skew_ms_max),
+        *(check_cluster(cluster) if cluster is not None else ()),
+    ]
 
 
 def _read_facts(connection: Connection, clock: Clock) -> ServerFacts:

@@ -1,5 +1,6 @@
 """``paidonce db distribute``: what it prints, and its exit status."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.support.citus import fresh_citus_database, require_cluster
 Run = Callable[..., Result]
 
 
+@pytest.mark.plain_postgresql(reason="a cluster is distributed")
 def test_a_plain_postgresql_is_not_distributed(migrated_postgres_url: str, run: Run) -> None:
     result = run("db", "distribute", "--shards", "4", DATABASE_URL=migrated_postgres_url)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -50,3 +52,35 @@ def test_a_cluster_is_upgraded_distributed_and_left_alone_the_second_time(run: R
         second = run("db", "distribute", DATABASE_URL=url)
         assert (second.exit_code, second.stderr) == (0, "")
         assert second.stdout.endswith(" is distributed over 4 shards; nothing was left to do.\n")
+
+
+def test_the_status_of_a_cluster_names_its_nodes_its_shards_and_what_is_left_to_do(run: Run) -> None:
+    nodes = require_cluster()
+    with fresh_citus_database(nodes) as url:
+        run("db", "upgrade", DATABASE_URL=url)
+        before = run("db", "status", DATABASE_URL=url)
+        assert before.exit_code == 1
+        assert "the tables of merchants have no shards." in before.stdout
+        assert "\nNot distributed: alembic_version, merchant, " in before.stdout
+        assert before.stdout.endswith("\nRun: paidonce db distribute\n")
+        run("db", "distribute", "--shards", "4", DATABASE_URL=url)
+        after = run("db", "status", DATABASE_URL=url)
+        assert (after.exit_code, "Not distributed" in after.stdout) == (0, False)
+        assert "the tables of merchants have 4 shards." in after.stdout
+        assert [line.split()[0] for line in after.stdout.splitlines() if line.startswith("  ")] == [
+            "coordinator",
+            *["worker"] * (len(nodes) - 1),
+        ]
+        cluster = json.loads(run("db", "status", "--json", DATABASE_URL=url).stdout)["cluster"]
+        assert (cluster["shards"], cluster["left_local"], cluster["misplaced"]) == (4, [], [])
+        assert [node["error"] for node in cluster["nodes"]] == [None] * len(nodes)
+
+
+@pytest.mark.plain_postgresql(reason="its status has a cluster")
+def test_the_status_of_a_plain_postgresql_tells_nothing_of_clusters(migrated_postgres_url: str, run: Run) -> None:
+    assert set(json.loads(run("db", "status", "--json", DATABASE_URL=migrated_postgres_url).stdout)) == {
+        "database",
+        "schema",
+        "wanted",
+    }
+    assert run("db", "status", DATABASE_URL=migrated_postgres_url).stdout.count("\n") == 1

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from unittest.mock import patch
 
@@ -9,9 +9,8 @@ from sqlalchemy import text
 
 from paidonce.clock import system_clock
 from paidonce.database import engine
-from paidonce.database.engine import Database, open_database, require_durable_server, require_durable_settings
+from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
-from paidonce.errors import NotDurable
 
 
 @contextmanager
@@ -21,28 +20,6 @@ def opened(url: str) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-@pytest.mark.parametrize(
-    ("set_to", "named"),
-    [
-        ({"fsync": "off", "full_page_writes": "on"}, ["fsync=off"]),
-        ({"fsync": "on", "full_page_writes": "off"}, ["full_page_writes=off"]),
-        ({"fsync": "off", "full_page_writes": "off"}, ["fsync=off", "full_page_writes=off"]),
-    ],
-)
-def test_a_server_that_would_lose_commits_is_refused_and_everything_that_is_off_is_named(
-    set_to: Mapping[str, str], named: list[str]
-) -> None:
-    with pytest.raises(NotDurable) as refused:
-        require_durable_settings("PostgreSQL at somewhere", set_to)
-    assert all(name in refused.value.detail for name in named)
-    assert ("full_page_writes" in refused.value.detail) == ("full_page_writes=off" in named)
-
-
-def test_a_server_that_keeps_commits_is_taken(database_url: str) -> None:
-    with opened(database_url) as database:
-        require_durable_server(database)
 
 
 def test_a_read_sees_what_was_committed_since_the_one_before(database_url: str) -> None:
