@@ -1,13 +1,17 @@
 """Checkouts and payments, driven through the actions alone, on a database whose clock the test controls."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import update
 
 from paidonce.checkouts.actions import create_checkouts, load_checkouts, load_timelines
+from paidonce.checkouts.list_store import CheckoutFilter
+from paidonce.checkouts.listing import list_checkouts
 from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.clock import Clock, Instant
+from paidonce.database.batcher import Batcher
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import checkout as checkout_table
 from paidonce.database.transaction import Transaction
@@ -89,6 +93,14 @@ class Payments:
         """Run an action, and another one of another process in the middle of it."""
         with self.database.write() as transaction:
             return list(action(Interrupted(transaction, lambda other: by(other, [theirs])), requests))
+
+    async def submit(self, action: AnyAction, request: object) -> AnyOutcome:
+        """Run an action as a Batcher does."""
+        return self.do(action, request)[0]
+
+    def listing(self, wanted: CheckoutFilter) -> tuple[Sequence[Checkout], bool]:
+        """Return a page of checkouts, and whether there is a next page."""
+        return asyncio.run(list_checkouts(cast("Batcher", self), wanted))
 
     def create(
         self, name: str = "1", *, amount: int = 1000, manual: bool = False, merchant_id: str = "m", **changed: AnyValue

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from paidonce.checkouts import store
+from paidonce.checkouts.list_store import CheckoutFilter, ExaminedRange, read_range
 from paidonce.checkouts.model import (
     PAYABLE,
     Checkout,
@@ -111,11 +112,9 @@ def load_checkouts_by_key(transaction: Transaction, keys: Sequence[store.Checkou
     return [found.get(key) for key in keys]
 
 
-def list_checkouts(
-    transaction: Transaction, requests: Sequence[store.CheckoutFilter]
-) -> list[tuple[list[Checkout], bool]]:
-    """Load pages of checkouts, newest first, and whether each has a next page."""
-    return [store.read_page(transaction, request) for request in requests]
+def examine_checkouts(transaction: Transaction, requests: Sequence[CheckoutFilter]) -> list[ExaminedRange]:
+    """Load the first checkouts of lists, as far as one read examines them."""
+    return [read_range(transaction, request) for request in requests]
 
 
 def load_timelines(

@@ -11,10 +11,11 @@ from paidonce.checkouts.actions import (
     Created,
     Replayed,
     create_checkouts,
-    list_checkouts,
     load_checkouts,
     load_timelines,
 )
+from paidonce.checkouts.list_store import CheckoutFilter
+from paidonce.checkouts.listing import list_checkouts
 from paidonce.checkouts.model import Checkout, NewCheckout
 from paidonce.checkouts.schemas import (
     CheckoutPage,
@@ -24,7 +25,7 @@ from paidonce.checkouts.schemas import (
     Timeline,
     checkout_response,
 )
-from paidonce.checkouts.store import CheckoutFilter, id_of
+from paidonce.checkouts.store import id_of
 from paidonce.clock import parse_instant
 from paidonce.errors import (
     CheckoutNotFound,
@@ -100,7 +101,7 @@ async def get_checkouts(request: ApiRequest, parameters: ListCheckoutsParameters
     """Return a page of checkouts."""
     tenant = request.tenant_filter(parameters)
     await request.require_merchant(tenant.merchant_id)
-    page, has_more = await request.service.reader.submit(list_checkouts, _filter(parameters, tenant))
+    page, has_more = await list_checkouts(request.service.reader, _filter(parameters, tenant))
     return json_response(CheckoutPage(await show_checkouts(request, page), has_more))
 
 

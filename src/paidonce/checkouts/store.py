@@ -1,11 +1,10 @@
 """SQL statements for checkouts. Each runs over a batch and is compiled once for each database."""
 
-import operator
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Update, and_, bindparam, func, or_, select, text, union_all, update
+from sqlalchemy import BigInteger, Select, Update, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
@@ -15,7 +14,7 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
-from paidonce.merchants.model import Mode, TenantFilter, TenantScopedId, pick_visible
+from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
@@ -230,49 +229,6 @@ def read_by_key(transaction: Transaction, keys: Iterable[CheckoutKey]) -> dict[C
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
     """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first."""
     return [checkout_of_row(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
-
-
-class CheckoutFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which checkouts a page has: newest first, or with ``ending_before`` those just newer than an id."""
-
-    limit: int
-    tenant: TenantFilter = TenantFilter()
-    status: str | None = None
-    created_after: Instant | None = None
-    created_before: Instant | None = None
-    starting_after: str | None = None
-    ending_before: str | None = None
-
-
-def read_page(transaction: Transaction, wanted: CheckoutFilter) -> tuple[list[Checkout], bool]:
-    """Read a page, newest first, and whether there is a next page."""
-    backwards = wanted.ending_before is not None
-    order = checkout.c.id.asc() if backwards else checkout.c.id.desc()
-    conditions = [
-        comparison(column, value)
-        for column, comparison, value in (
-            (checkout.c.merchant_id, operator.eq, wanted.tenant.merchant_id),
-            (checkout.c.mode, operator.eq, wanted.tenant.mode),
-            (checkout.c.status, operator.eq, wanted.status),
-            (checkout.c.created_at, operator.gt, wanted.created_after),
-            (checkout.c.created_at, operator.lt, wanted.created_before),
-            (checkout.c.id, operator.lt, wanted.starting_after),
-            (checkout.c.id, operator.gt, wanted.ending_before),
-        )
-        if value is not None
-    ]
-    if wanted.tenant.merchant_id is not None and wanted.tenant.mode is None:
-        # The index is in the order of ids only within a mode: so the page is picked from one page of each.
-        pages = [
-            select(checkout.c.id).where(*conditions, checkout.c.mode == mode).order_by(order).limit(wanted.limit + 1)
-            for mode in Mode
-        ]
-        candidates = union_all(*(select(page.subquery().c.id) for page in pages))
-        conditions = [checkout.c.merchant_id == wanted.tenant.merchant_id, checkout.c.id.in_(candidates)]
-    statement = WITH_ATTEMPT.where(*conditions).order_by(order).limit(wanted.limit + 1)
-    found = [checkout_of_row(row) for row in transaction.rows(statement)]
-    page = found[: wanted.limit]
-    return (page[::-1] if backwards else page), len(found) > wanted.limit
 
 
 def apply_transitions(transaction: Transaction, transitions: Sequence[CheckoutTransition]) -> set[str]:

@@ -3,9 +3,10 @@
 from typing import Final
 
 from paidonce import ids
-from paidonce.checkouts.actions import Created, Replayed, create_checkouts, list_checkouts
+from paidonce.checkouts.actions import Created, Replayed, create_checkouts
+from paidonce.checkouts.list_store import CheckoutFilter
+from paidonce.checkouts.listing import list_checkouts
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout
-from paidonce.checkouts.store import CheckoutFilter
 from paidonce.merchants.model import Mode, TenantFilter
 from paidonce.service import Service
 
@@ -21,7 +22,7 @@ async def demo_checkout(service: Service) -> Checkout:
     wanted = CheckoutFilter(
         limit=NEWEST, tenant=TenantFilter(MERCHANT, Mode.TEST.value), status=CheckoutStatus.PENDING.value
     )
-    unpaid, _ = await service.reader.submit(list_checkouts, wanted)
+    unpaid, _ = await list_checkouts(service.reader, wanted)
     if unpaid:
         return unpaid[0]
     checkout_id = ids.new_id(ids.CHECKOUT)

@@ -10,11 +10,11 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.health import Finding, Level
 from paidonce.database.transaction import Transaction
-from paidonce.doctor.words import counted, listed
-from paidonce.payments.review_store import AcceptedForLong, count_accepted_for_long
+from paidonce.doctor.words import counted, counted_up_to, listed
+from paidonce.payments.review_store import COUNTED_MAX, AcceptedForLong, count_accepted_for_long
 from paidonce.payments.unproven_outcomes import UNKNOWN_MS_MAX, Unproven, measure_unproven
 from paidonce.provider_accounts.store import any_exists
-from paidonce.provider_webhooks.model import WebhookResult
+from paidonce.provider_webhooks.model import GIVEN_UP_RESULTS, WebhookResult
 from paidonce.provider_webhooks.store import count_given_up, has_webhook
 from paidonce.webhook_endpoints.store import FailingEndpoint, read_failing
 
@@ -23,13 +23,6 @@ DAY_MS: Final = 24 * HOUR_MS
 SILENT_MS_MAX: Final = DAY_MS  # An account that works sends its first webhook within minutes of its first payment.
 ACCEPTED_MS_MAX: Final = 3 * DAY_MS  # A capture or a refund takes minutes to two days. Bank transfers take longer.
 FAILING_MS_MAX: Final = HOUR_MS  # A receiver that is being deployed is back by then.
-
-GIVEN_UP: Final = (
-    WebhookResult.NEEDS_REVIEW,
-    WebhookResult.FAILED,
-    WebhookResult.POSTPONED,
-    WebhookResult.ATTEMPT_NOT_FOUND,
-)
 
 
 class GivenUp(msgspec.Struct, frozen=True):
@@ -55,7 +48,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 def measure_waiting(transaction: Transaction, requests: Sequence[None]) -> list[Waiting]:
     """Measure what waits, with a bounded number of rows."""
     now = transaction.now
-    counted_by_result = {result: count_given_up(transaction, result) for result in GIVEN_UP}
+    counted_by_result = {result: count_given_up(transaction, result) for result in GIVEN_UP_RESULTS}
     accepted = count_accepted_for_long(transaction, before=now - SILENT_MS_MAX)
     measured = Waiting(
         unproven=measure_unproven(transaction, [None])[0],
@@ -87,14 +80,18 @@ def check_unproven(found: Unproven, now: Instant) -> Finding:
     check, remedy = "proof", "run: paidonce review list; ask the provider for the outcome of each attempt"
     if found.in_review_since is not None:
         hours = (now - found.in_review_since) // HOUR_MS
-        summary = f"{counted(found.in_review, 'attempt')} waiting for review by a person, the oldest for {hours} h"
+        attempts = counted_up_to(COUNTED_MAX, found.in_review, "attempt")
+        summary = f"{attempts} waiting for review by a person, the oldest for {hours} h"
         return Finding(check, Level.PROBLEM, summary, remedy)
     if found.unknown_since is not None and now - found.unknown_since > UNKNOWN_MS_MAX:
         hours = (now - found.unknown_since) // HOUR_MS
-        summary = f"{counted(found.unknown, 'outcome')} unknown, the oldest for {hours} h; look-ups continue"
+        outcomes = counted_up_to(COUNTED_MAX, found.unknown, "outcome")
+        summary = f"{outcomes} unknown, the oldest for {hours} h; look-ups continue"
         return Finding(check, Level.WARNING, summary, f"check whether the provider is available; {remedy}")
     summary = (
-        f"{counted(found.unknown, 'outcome')} unknown, being looked up" if found.unknown else "every outcome is known"
+        f"{counted_up_to(COUNTED_MAX, found.unknown, 'outcome')} unknown, being looked up"
+        if found.unknown
+        else "every outcome is known"
     )
     return Finding(check, Level.OK, summary)
 
@@ -108,7 +105,7 @@ def check_given_up(found: Mapping[WebhookResult, GivenUp], now: Instant) -> Find
     if not found:
         return Finding(check, Level.OK, "every webhook is applied, or will be tried again")
     shown = urgent or found
-    parts = [f"{counted(one.webhooks, 'webhook')} {result}" for result, one in shown.items()]
+    parts = [f"{counted_up_to(COUNTED_MAX, one.webhooks, 'webhook')} {result}" for result, one in shown.items()]
     hours = (now - min(one.since for one in shown.values())) // HOUR_MS
     summary = f"{listed(parts)}, not applied and not tried again, the oldest for {hours} h"
     remedy = "run: paidonce inbox list; compare the provider's dashboard, and apply each with paidonce inbox replay"

@@ -11,6 +11,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def counted_up_to(limit: int, number: int, noun: str) -> str:
+    """Write a number of things that were counted up to a limit."""
+    return counted(number, noun) if number < limit else f"at least {counted(number, noun)}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Write the first names, and how many others there are."""
     shown = ", ".join(names[:LISTED_MAX])

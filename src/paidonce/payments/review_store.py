@@ -12,7 +12,15 @@ from paidonce.merchants.model import TenantFilter
 from paidonce.payments.model import Attempt, AttemptStatus
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
-_COUNTED_MAX: Final = 1000  # A page says "1000 or more", instead of reading a backlog of an outage.
+COUNTED_MAX: Final = 1000  # Whoever counts says "at least" then, instead of reading the backlog of an outage.
+_OLDEST_UNPROVEN: Final = (
+    select(attempt.c.created_at)
+    .where(text(UNPROVEN), attempt.c.status == bindparam("of_status"))
+    .order_by(attempt.c.created_at)
+    .limit(COUNTED_MAX)
+    .subquery("oldest")
+)
+_COUNT_UNPROVEN: Final = select(func.count(), func.min(_OLDEST_UNPROVEN.c.created_at)).select_from(_OLDEST_UNPROVEN)
 
 
 class AttemptFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +76,14 @@ def _of_index(statement: Select[Any], status: AttemptStatus, *, of_merchant: boo
     return statement.where(text(AWAITING_PROOF if of_merchant else everybodys), attempt.c.status == status)
 
 
+def count_unproven(transaction: Transaction, status: AttemptStatus) -> tuple[int, Instant | None]:
+    """Count, up to COUNTED_MAX, the attempts that are UNKNOWN or in NEEDS_REVIEW, and tell when the oldest was
+    committed.
+    """
+    [row] = transaction.rows(_COUNT_UNPROVEN, {"of_status": status})
+    return row[0], row[1]
+
+
 def count_accepted_for_long(transaction: Transaction, *, before: Instant) -> list[AcceptedForLong]:
     """Count the attempts that were created before an instant and that their provider has only accepted, by account.
 
@@ -77,7 +93,7 @@ def count_accepted_for_long(transaction: Transaction, *, before: Instant) -> lis
         select(attempt.c.provider, attempt.c.account_id, attempt.c.merchant_id, attempt.c.created_at)
         .where(text(ACCEPTED_ONLY), attempt.c.created_at < bindparam("before"))
         .order_by(attempt.c.created_at)
-        .limit(_COUNTED_MAX)
+        .limit(COUNTED_MAX)
         .subquery("oldest")
     )
     statement = select(

@@ -175,12 +175,6 @@ _BY_STATUS: Final = (
     .limit(bindparam("limit"))
 )
 
-_COUNT_UNPROVEN: Final = (
-    select(attempt.c.status, func.count().label("attempts"), func.min(attempt.c.created_at).label("since"))
-    .where(text(UNPROVEN))
-    .group_by(attempt.c.status)
-)
-
 _DUE: Final = Statement(_due)
 _DUE_ONLY: Final = Statement(lambda dialect: _due(dialect, bindparam("account") == _ACCOUNT))
 _DUE_EXCEPT: Final = Statement(_due_except)
@@ -309,11 +303,6 @@ def read_refunds_by_id(transaction: Transaction, wanted: Collection[TenantScoped
     """Read refunds; those that are missing, or that their id does not find, are left out."""
     rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
     return pick_visible(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
-
-
-def count_unproven(transaction: Transaction) -> dict[str, tuple[int, Instant]]:
-    """Count the attempts that have no proof, by status, each with the instant at which its oldest was committed."""
-    return {row.status: (row.attempts, row.since) for row in transaction.rows(_COUNT_UNPROVEN)}
 
 
 def read_unproven(transaction: Transaction, status: AttemptStatus, limit: int) -> list[Attempt]:

@@ -11,7 +11,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.jobs.poller import Poller
 from paidonce.payments.model import AttemptStatus
-from paidonce.payments.store import count_unproven
+from paidonce.payments.review_store import count_unproven
 
 log = structlog.get_logger()
 
@@ -20,7 +20,9 @@ UNKNOWN_MS_MAX: Final = 3_600_000  # By then five look-ups have found nothing: s
 
 
 class Unproven(msgspec.Struct, frozen=True, kw_only=True):
-    """How many outcomes are asked about still or wait for a person, and since when the oldest of each does."""
+    """How many outcomes are looked up or wait for a person, each counted up to COUNTED_MAX, and since when the oldest
+    is unknown.
+    """
 
     unknown: int = 0
     unknown_since: Instant | None = None
@@ -30,9 +32,8 @@ class Unproven(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure_unproven(transaction: Transaction, requests: Sequence[None]) -> list[Unproven]:
     """Count the outcomes without a proof."""
-    found = count_unproven(transaction)
-    unknown, unknown_since = found.get(AttemptStatus.UNKNOWN, (0, None))
-    in_review, in_review_since = found.get(AttemptStatus.NEEDS_REVIEW, (0, None))
+    unknown, unknown_since = count_unproven(transaction, AttemptStatus.UNKNOWN)
+    in_review, in_review_since = count_unproven(transaction, AttemptStatus.NEEDS_REVIEW)
     measured = Unproven(
         unknown=unknown, unknown_since=unknown_since, in_review=in_review, in_review_since=in_review_since
     )

@@ -32,6 +32,14 @@ class WebhookResult(StrEnum):
 
 APPLIED: Final = frozenset({WebhookResult.CHANGED, WebhookResult.KNOWN, WebhookResult.NO_NEWS})
 
+# What a webhook that is not applied may have come to when it is not tried again, the most urgent first.
+GIVEN_UP_RESULTS: Final = (
+    WebhookResult.NEEDS_REVIEW,
+    WebhookResult.FAILED,
+    WebhookResult.POSTPONED,
+    WebhookResult.ATTEMPT_NOT_FOUND,
+)
+
 
 class ProviderWebhook(msgspec.Struct, frozen=True):
     """A stored webhook. ``evidence`` and ``body`` are JSON text; ``due_at`` is None where nothing will try it again."""

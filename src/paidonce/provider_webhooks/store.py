@@ -12,7 +12,7 @@ from paidonce.database.schema import GIVEN_UP, provider_webhook
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
-from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
+from paidonce.provider_webhooks.model import GIVEN_UP_RESULTS, ProviderWebhook, WebhookResult
 
 COUNTED_MAX: Final = 1000  # Whoever counts says "at least" then, instead of reading a backlog of years.
 _COLUMNS: Final = [provider_webhook.c[name] for name in ProviderWebhook.__struct_fields__]
@@ -100,8 +100,18 @@ _DUE_AFTER: Final = _DUE.where(
     tuple_(*_POSITION) > tuple_(bindparam("after_due_at"), bindparam("after_provider"), bindparam("after_id")),
 )
 _BY_ID: Final = select(*_COLUMNS).where(provider_webhook.c.id == bindparam("wanted_id"))
-_NEWEST: Final = select(*_COLUMNS).order_by(provider_webhook.c.received_at.desc()).limit(bindparam("limit"))
-_NEWEST_NOT_APPLIED: Final = _NEWEST.where(provider_webhook.c.applied_at.is_(None))
+_APPLIED_LAST: Final = (
+    select(*_COLUMNS)
+    .where(provider_webhook.c.applied_at.is_not(None))
+    .order_by(provider_webhook.c.applied_at.desc())
+    .limit(bindparam("limit"))
+)
+_DUE_LAST: Final = (
+    select(*_COLUMNS)
+    .where(provider_webhook.c.due_at.is_not(None))
+    .order_by(provider_webhook.c.due_at.desc())
+    .limit(bindparam("limit"))
+)
 _WAITING: Final = (provider_webhook.c.received_at, provider_webhook.c.provider, provider_webhook.c.id)
 _GIVEN_UP: Final = (
     select(*_COLUMNS)
@@ -109,6 +119,7 @@ _GIVEN_UP: Final = (
     .order_by(*_WAITING)
     .limit(bindparam("limit"))
 )
+_NEWEST_GIVEN_UP: Final = _GIVEN_UP.order_by(None).order_by(provider_webhook.c.received_at.desc())
 _GIVEN_UP_AFTER: Final = _GIVEN_UP.where(
     provider_webhook.c.received_at >= bindparam("after_received_at"),  # The part that the index knows.
     tuple_(*_WAITING) > tuple_(bindparam("after_received_at"), bindparam("after_provider"), bindparam("after_id")),
@@ -167,9 +178,18 @@ def find_by_id(transaction: Transaction, webhook_id: str) -> list[ProviderWebhoo
 
 
 def read_newest(transaction: Transaction, *, limit: int, applied_too: bool) -> list[ProviderWebhook]:
-    """Read at most ``limit`` webhooks, newest first: all, or those that are not applied."""
-    statement = _NEWEST if applied_too else _NEWEST_NOT_APPLIED
-    return [ProviderWebhook(*row) for row in transaction.rows(statement, {"limit": limit})]
+    """Read at most ``limit`` webhooks, newest first: all, or those that are not applied.
+
+    Each webhook would pay for an index of when it was received. Without one, they are the newest of those that were
+    given up, of those that are due last, and of those that were applied last.
+    """
+    rows = [*transaction.rows(_DUE_LAST, {"limit": limit})]
+    for result in GIVEN_UP_RESULTS:
+        rows += transaction.rows(_NEWEST_GIVEN_UP, {"of_result": result, "limit": limit})
+    if applied_too:
+        rows += transaction.rows(_APPLIED_LAST, {"limit": limit})
+    found = [ProviderWebhook(*row) for row in rows]
+    return sorted(found, key=lambda one: one.received_at, reverse=True)[:limit]
 
 
 def read_given_up(

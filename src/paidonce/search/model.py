@@ -23,9 +23,6 @@ EXAMINED_MAX: Final = 5000
 STEPS: Final = (200, 800, 1000, 1000, 1000, 1000)
 assert sum(STEPS) == EXAMINED_MAX
 
-# The id of a checkout is made before its transaction commits, and by another clock where there are several processes.
-CLOCK_SKEW_MS: Final = 600_000
-
 _EDGES: Final = re.compile(r"^[\W_]+|[\W_]+$")
 _WORD: Final = re.compile(r"[^\W_]+")
 

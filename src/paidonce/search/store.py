@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, exists, select, union
 from sqlalchemy.sql.dml import ReturningInsert
 
-from paidonce import ids
+from paidonce.checkouts.list_store import created_between
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.store import WITH_ATTEMPT, checkout_of_row
 from paidonce.database.schema import attempt, checkout, search_term
@@ -16,7 +16,7 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows, mat
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant
-from paidonce.search.model import CLOCK_SKEW_MS, Search, TermRow, terms_of_checkout
+from paidonce.search.model import Search, TermRow, terms_of_checkout
 
 PROBE_MAX: Final = 1000  # Terms that more checkouts have than this are equally common.
 
@@ -47,9 +47,12 @@ def take_step(transaction: Transaction, step: Step) -> StepResult:
     """Examine the next rows of the index."""
     place = search_term.c.checkout_id if step.terms else checkout.c.id
     rows = select(place.label("id")).where(*_range(step, place)).order_by(place.desc())
+    # Each statement has its own snapshot on PostgreSQL. What is created between the two is in the range as well.
     examined_to = _first(transaction, rows.limit(1).offset(step.examined_max - 1))
+    if examined_to is not None:
+        rows = rows.where(place >= examined_to)
     # Chosen before anything is compared: otherwise PostgreSQL reads another index, of a status, say, without a bound.
-    chosen = materialized(rows.limit(step.examined_max))
+    chosen = materialized(rows.limit(2 * step.examined_max))
     tenant = step.wanted.tenant
     statement = (
         WITH_ATTEMPT.where(*_is_tenants(checkout, tenant), checkout.c.id == chosen.c.id)
@@ -74,10 +77,7 @@ def _range(step: Step, place: ColumnElement[str]) -> list[ColumnElement[bool]]:
         conditions = _is_tenants(checkout, wanted.tenant)
     if step.before is not None:
         conditions.append(place < step.before)
-    if wanted.created_before is not None:
-        conditions.append(place < ids.lowest_id(ids.CHECKOUT, wanted.created_before + CLOCK_SKEW_MS))
-    if wanted.created_after is not None:
-        conditions.append(place > ids.lowest_id(ids.CHECKOUT, max(0, wanted.created_after - CLOCK_SKEW_MS)))
+    conditions += created_between(place, wanted.created_after, wanted.created_before)
     return conditions
 
 

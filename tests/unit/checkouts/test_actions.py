@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pytest
 
 from paidonce.checkouts.actions import (
@@ -13,17 +12,17 @@ from paidonce.checkouts.actions import (
     cancel_checkouts,
     create_checkouts,
     expire_checkouts,
-    list_checkouts,
     load_checkouts,
     load_checkouts_by_key,
     load_timelines,
 )
+from paidonce.checkouts.list_store import CheckoutFilter
 from paidonce.checkouts.model import Checkout, NewCheckout
-from paidonce.checkouts.store import CheckoutFilter, CheckoutKey
+from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReused, InvalidState
 from paidonce.events.model import Origin
-from paidonce.merchants.model import TenantFilter, TenantScopedId
+from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import Settled, record_evidence
@@ -186,8 +185,7 @@ def test_a_checkout_is_read_with_its_newest_attempt_of_its_own_merchant(payments
     assert other.attempt is not None
     assert other.attempt.status == "READY"
     assert (found.attempt.ended, other.attempt.ended) == (True, False)
-    (page,) = payments.do(list_checkouts, CheckoutFilter(limit=10))
-    assert page == ([other, found], False)
+    assert payments.listing(CheckoutFilter(limit=10)) == ([other, found], False)
 
 
 def test_of_several_attempts_the_newest_is_shown(payments: Payments) -> None:
@@ -197,8 +195,8 @@ def test_of_several_attempts_the_newest_is_shown(payments: Payments) -> None:
         payments.prove(attempt_id, Declined("do_not_honor"))
     for name, newest in ((checkout, "att_2"), (other, "att_3")):
         assert payments.checkout(name).attempt == as_latest(payments.attempt(newest))
-    (page,) = payments.do(list_checkouts, CheckoutFilter(limit=10))
-    assert [one.id for one in page[0]] == ["chk_2", "chk_1"]
+    page, _ = payments.listing(CheckoutFilter(limit=10))
+    assert [one.id for one in page] == ["chk_2", "chk_1"]
 
 
 # Cancel.
@@ -341,79 +339,3 @@ def test_what_another_process_moves_meanwhile_does_not_expire(payments: Payments
     (expired,) = payments.do_interrupted(cancel_checkouts, CancelCheckout(checkout), expire_checkouts, 10)
     assert expired == []
     assert payments.history(checkout) == ["checkout.created", "checkout.expired"]
-
-
-# Lists.
-
-
-def ids_of(payments: Payments, **wanted: AnyValue) -> tuple[list[str], bool]:
-    tenant = TenantFilter(wanted.pop("merchant_id", None), wanted.pop("mode", None))
-    (page,) = payments.do(list_checkouts, CheckoutFilter(**{"limit": 10, "tenant": tenant, **wanted}))
-    found, has_more = page
-    return [one.id.removeprefix("chk_") for one in found], has_more
-
-
-@pytest.fixture
-def listed(payments: Payments) -> Payments:
-    """Create five checkouts, a second apart: 1, 3 and 5 are of merchant m, 2 and 4 of n; 3 is canceled, and 5 is
-    paid.
-    """
-    for number in range(1, 6):
-        payments.create(
-            str(number), merchant_id="m" if number % 2 else "n", mode="live" if number in (1, 2) else "test"
-        )
-        payments.now += 1000
-    payments.do(cancel_checkouts, CancelCheckout(TenantScopedId("chk_3", "m")))
-    payments.pay(TenantScopedId("chk_5", "m"))
-    return payments
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "has_more"),
-    [
-        ({}, "54321", False),
-        ({"limit": 5}, "54321", False),
-        ({"limit": 4}, "5432", True),
-        ({"limit": 1}, "5", True),
-        ({"merchant_id": "m"}, "531", False),
-        ({"merchant_id": "m", "limit": 2}, "53", True),
-        ({"merchant_id": "o"}, "", False),
-        ({"merchant_id": "m", "mode": "live"}, "1", False),
-        ({"merchant_id": "m", "mode": "test"}, "53", False),
-        ({"merchant_id": "m", "mode": "test", "limit": 1}, "5", True),
-        ({"mode": "live"}, "21", False),
-        ({"merchant_id": "m", "limit": 1, "starting_after": "chk_3"}, "1", False),
-        ({"merchant_id": "m", "limit": 1, "ending_before": "chk_1"}, "3", True),
-        ({"status": "PENDING"}, "421", False),
-        ({"status": "CANCELED"}, "3", False),
-        ({"merchant_id": "n", "status": "CANCELED"}, "", False),
-        ({"created_after": NOW + 1000}, "543", False),
-        ({"created_before": NOW + 1000}, "1", False),
-        ({"created_after": NOW, "created_before": NOW + 3000}, "32", False),
-        ({"starting_after": "chk_4"}, "321", False),
-        ({"starting_after": "chk_4", "limit": 2}, "32", True),
-        ({"ending_before": "chk_2"}, "543", False),
-        ({"ending_before": "chk_2", "limit": 2}, "43", True),
-        ({"ending_before": "chk_2", "limit": 3}, "543", False),
-        ({"ending_before": "chk_2", "merchant_id": "m"}, "53", False),
-    ],
-)
-def test_a_page_shows_what_is_asked_for_the_newest_first_and_whether_there_is_more(
-    listed: Payments, wanted: dict[str, Any], found: str, *, has_more: bool
-) -> None:
-    assert ids_of(listed, **wanted) == (list(found), has_more)
-
-
-def test_a_list_shows_each_checkout_as_it_is_read_by_itself(listed: Payments) -> None:
-    (page,) = listed.do(list_checkouts, CheckoutFilter(limit=10))
-    names = [TenantScopedId(one.id, one.merchant_id) for one in page[0]]
-    assert page[0] == [listed.checkout(name) for name in names]
-    assert page[0][0].attempt is not None
-    assert msgspec.to_builtins(page[0][0])["attempt"]["status"] == "READY"
-
-
-def test_of_several_pages_each_is_its_own(listed: Payments) -> None:
-    pages = listed.do(list_checkouts, CheckoutFilter(limit=1), CheckoutFilter(limit=9, tenant=TenantFilter("n")))
-    assert [([one.id for one in page], more) for page, more in pages] == (
-        [(["chk_5"], True), (["chk_4", "chk_2"], False)]
-    )

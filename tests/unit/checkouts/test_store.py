@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from paidonce.checkouts import store
+from paidonce.checkouts import list_store, store
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
+from paidonce.checkouts.list_store import CheckoutFilter
 from paidonce.checkouts.model import NewCheckout
 from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.schema import checkout
@@ -44,8 +45,8 @@ def test_a_page_reads_one_row_more_than_it_shows_however_many_there_are(
         payments.create(str(number))
     with payments.database.read() as transaction:
         counting = CountingTransaction(transaction.connection, transaction.now)
-        page, has_more = store.read_page(counting, store.CheckoutFilter(limit=2, ending_before=ending_before))
-    assert (len(page), has_more, counting.rows_read) == (2, True, 3)
+        page = list_store.read_range(counting, CheckoutFilter(limit=2, ending_before=ending_before)).found
+    assert (len(page), counting.rows_read) == (3, 3)
 
 
 def test_a_refund_changes_the_sums_of_no_other_merchant_s_checkout_with_the_same_id(payments: Payments) -> None:

@@ -8,10 +8,18 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
 from paidonce import ids
-from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts, load_timelines
+from paidonce.checkouts.actions import (
+    create_checkouts,
+    examine_checkouts,
+    expire_checkouts,
+    load_checkouts,
+    load_timelines,
+)
+from paidonce.checkouts.list_store import CheckoutFilter
 from paidonce.checkouts.model import Checkout, CheckoutStatus, NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
 from paidonce.database import statement
@@ -42,13 +50,21 @@ from paidonce.payments.settle import (
     record_evidence,
     release_all_attempts,
 )
-from paidonce.payments.store import count_unproven, read_attempts
+from paidonce.payments.store import read_attempts
+from paidonce.payments.unproven_outcomes import measure_unproven
 from paidonce.profiles.actions import load_logos, load_profiles
 from paidonce.provider_accounts.actions import ChooseAccount, choose_accounts, load_accounts
 from paidonce.provider_accounts.model import AccountName
 from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
 from paidonce.provider_webhooks.replay import ListGivenUp, list_given_up
-from paidonce.provider_webhooks.store import DuePosition, WebhookName, find_applied, find_due, read_given_up
+from paidonce.provider_webhooks.store import (
+    DuePosition,
+    WebhookName,
+    find_applied,
+    find_due,
+    read_given_up,
+    read_newest,
+)
 from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
 from paidonce.retention.model import RetentionPeriods
@@ -140,7 +156,7 @@ def look_after(transaction: Transaction) -> None:
     find_due(transaction, 100, None)
     find_due(transaction, 100, DuePosition(1, WebhookName("simulator", "msg_1")))
     find_applied(transaction, before=0, limit=100)
-    count_unproven(transaction)
+    measure_unproven(transaction, [None])
 
 
 def count_statistics(transaction: Transaction) -> None:
@@ -200,6 +216,7 @@ def show_what_waits_for_a_person(transaction: Transaction) -> None:
     list_given_up(transaction, [ListGivenUp(10)])
     after = ProviderWebhook("simulator", "msg_1", None, None, None, "", 1, 1, None, None, None)
     read_given_up(transaction, WebhookResult.FAILED, limit=10, after=after)
+    read_newest(transaction, limit=50, applied_too=True)
     measure_waiting(transaction, [None])
 
 
@@ -227,6 +244,13 @@ def look_at_a_payment(transaction: Transaction) -> None:
     load_deliveries_of_events(transaction, [EventNames(Tenant("m", "test"), ["evt_1", "evt_2"])])
 
 
+def list_by_status(transaction: Transaction) -> None:
+    """Read lists with a status and a time, of a merchant in one mode and in both, and of all merchants."""
+    for tenant in (TenantFilter("m", "test"), TenantFilter("m"), TenantFilter()):
+        wanted = CheckoutFilter(limit=10, tenant=tenant, status="AUTHORIZED", created_after=1_700_000_000_000)
+        examine_checkouts(transaction, [wanted, replace(wanted, ending_before="chk_1")])
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = open_database(parse_database_url(database_url), clock=system_clock)
@@ -245,7 +269,17 @@ def whole_tables_read(connection: Connection, sql: str, values: Any) -> list[str
 
 
 @pytest.mark.parametrize(
-    "work", [sell, look_after, hear_of_changes, search, count_statistics, delete_old_rows, show_what_waits_for_a_person]
+    "work",
+    [
+        sell,
+        look_after,
+        hear_of_changes,
+        search,
+        list_by_status,
+        count_statistics,
+        delete_old_rows,
+        show_what_waits_for_a_person,
+    ],
 )
 def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_table(
     database: Database, work: Callable[[Transaction], None]
@@ -287,6 +321,19 @@ def test_an_attempt_is_found_by_the_providers_reference_through_an_index_of_refe
     assert "attempt_by_session_reference" in plan
 
 
+@pytest.mark.parametrize("ending_before", [None, "chk_1"])
+def test_a_list_with_a_status_reads_its_place_in_the_index_of_the_merchant(
+    database: Database, ending_before: str | None
+) -> None:
+    """With the index of what expires, the database would read all that have the status before it sorts them."""
+    wanted = CheckoutFilter(
+        limit=10, tenant=TenantFilter("m", "test"), status="AUTHORIZED", ending_before=ending_before
+    )
+    plans = plans_of(database, lambda transaction: examine_checkouts(transaction, [wanted]))
+    assert ["checkout_by_merchant" in plan for plan in plans] == [True] * 2
+    assert [plan for plan in plans if "checkout_to_expire" in plan] == []
+
+
 @pytest.mark.parametrize(
     ("terms", "index"), [((), {"checkout_by_merchant"}), (("blue",), {"search_term", "search_term_pkey"})]
 )
@@ -294,20 +341,25 @@ def test_a_search_reads_its_place_in_the_index_of_the_merchant_or_of_the_term(
     database: Database, terms: tuple[str, ...], index: set[str]
 ) -> None:
     """The first statement finds where a step ends, and the second what is wanted in it."""
+    wanted = Search(tenant=Tenant("m", "test"), limit=10, status="AUTHORIZED", provider="stripe", amount=77)
+    plans = plans_of(database, lambda transaction: take_steps(transaction, [Step(wanted, "chk_9", 100, terms)]))
+    assert [any(name in plan for name in index) for plan in plans] == [True] * 2
+    assert [plan for plan in plans if "checkout_to_expire" in plan] == []
+
+
+def plans_of(database: Database, work: Callable[[Transaction], object]) -> list[str]:
+    """Return the plans of the statements that some work asks."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
         asked.append((sql, values))
 
-    wanted = Search(tenant=Tenant("m", "test"), limit=10, status="AUTHORIZED", provider="stripe", amount=77)
     with database.write() as transaction:
         event.listen(database.writes, "before_cursor_execute", note)
-        take_steps(transaction, [Step(wanted, "chk_9", 100, terms)])
+        work(transaction)
         event.remove(database.writes, "before_cursor_execute", note)
         explain = "EXPLAIN QUERY PLAN" if transaction.connection.dialect.name == "sqlite" else "EXPLAIN"
-        plans = [
+        return [
             str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
             for sql, values in asked
         ]
-    assert [any(name in plan for name in index) for plan in plans] == [True] * len(plans)
-    assert [plan for plan in plans if "checkout_to_expire" in plan] == []

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from paidonce.database.batch import BatchRunner
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
-from paidonce.database.schema import UNPROVEN, attempt, checkout, merchant
+from paidonce.database.schema import attempt, checkout, merchant
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.doctor.waiting import check_unproven
@@ -155,16 +155,11 @@ def test_a_monitor_that_waits_for_the_database_is_named_in_the_log() -> None:
     looking(unavailable, story)
 
 
-def test_both_databases_find_it_by_the_index_and_not_by_a_search(database: Database) -> None:
-    wanted = f"SELECT status, count(*), min(created_at) FROM attempt WHERE {UNPROVEN} GROUP BY status"
-    with database.reads.connect() as connection:
-        if database.url.dialect == "sqlite":
-            plan: Any = connection.execute(text(f"EXPLAIN QUERY PLAN {wanted}")).all()
-        else:
-            connection.execute(text("SET enable_seqscan = off"))  # A table of nothing is read through otherwise.
-            plan = connection.execute(text(f"EXPLAIN {wanted}")).all()
-            connection.execute(text("RESET enable_seqscan"))
-    assert "attempt_unproven" in str(plan)
+async def test_more_than_a_thousand_outcomes_are_not_counted_further(database: Database) -> None:
+    have(database, "UNKNOWN", age_ms=OLD)
+    have(database, "UNKNOWN", age_ms=1000, count=1000)
+    assert measured(database) == Unproven(unknown=1000, unknown_since=NOW - OLD)
+    assert check_unproven(measured(database), NOW).found.startswith("at least 1000 outcomes unknown, ")
 
 
 @pytest.mark.parametrize(
