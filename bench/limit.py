@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paidonce.cli.serving import run_server
+from paidonce.cli.serving import ServerRole, run_server
 from paidonce.settings import Settings
 
 JSON = "application/json"
@@ -52,7 +52,7 @@ def main(created: Path, found: Path) -> None:
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
     settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")
     with patch("paidonce.cli.serving.create_web_app", lambda _service: create_canned_app(canned)):
-        run_server(settings, with_worker=False, migrating=True)
+        run_server(settings, ServerRole(with_worker=False, is_for_development=True))
 
 
 if __name__ == "__main__":

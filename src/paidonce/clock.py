@@ -12,6 +12,9 @@ Instant: TypeAlias = int
 Clock: TypeAlias = Callable[[], Instant]
 """Returns the current time. It is passed in, so that a test can control it."""
 
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

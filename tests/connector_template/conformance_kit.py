@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from paidonce.providers.base import HOSTED_PAGE, BuyerAction, Provider
+from paidonce.providers.base import HOSTED_PAGE, Provider
+from paidonce.providers.evidence import BuyerAction
 from tests.conformance.providers.kits import Kit, Running
 from tests.connector_template.connector import CONNECTOR
 from tests.connector_template.double.server import API_KEY, ExampleDouble, create_double, signature

@@ -10,15 +10,8 @@ from paidonce.merchants.model import Mode
 from paidonce.payments.model import Fallback
 from paidonce.provider_accounts.actions import CreateAccount, create_accounts
 from paidonce.provider_accounts.opening import Connectors
-from paidonce.providers.base import (
-    ChargeRequest,
-    Connection,
-    Connector,
-    Evidence,
-    Modification,
-    NotDone,
-    Provider,
-)
+from paidonce.providers.base import ChargeRequest, Connection, Connector, Modification, Provider
+from paidonce.providers.evidence import Evidence, NotDone
 from paidonce.providers.registry import CONNECTORS
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.buyer import Buyer

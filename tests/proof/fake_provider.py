@@ -8,19 +8,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from paidonce.clock import Clock, Instant
-from paidonce.providers.base import (
-    Authorized,
-    Capabilities,
-    ChargeRequest,
-    Declined,
-    Evidence,
-    Modification,
-    NotFound,
-    OperationKind,
-    OperationSupport,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import Capabilities, ChargeRequest, Modification, OperationSupport
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, OperationKind, Succeeded, Unknown
 
 KINDS: Final[dict[str, OperationKind]] = {
     "CHARGE": "charge",

@@ -20,7 +20,7 @@ from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.provider_webhooks.replay import ReplayWebhook, replay_webhooks
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     Declined,
     Dispute,
     Evidence,

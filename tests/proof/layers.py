@@ -26,7 +26,7 @@ from paidonce.payments.model import AttemptKind, new_attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
-from paidonce.providers.base import Succeeded, Unknown
+from paidonce.providers.evidence import Succeeded, Unknown
 from tests.proof.power_cuts import cut_the_power
 
 LEASE_MS: Final = 1000

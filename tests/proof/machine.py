@@ -42,7 +42,7 @@ from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
-from paidonce.providers.base import Evidence, NotFound, Succeeded
+from paidonce.providers.evidence import Evidence, NotFound, Succeeded
 from paidonce.proving.oracle import find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from tests.proof.buyer import idempotency_for

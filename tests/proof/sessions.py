@@ -12,7 +12,7 @@ from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.sessions import ReplaceSession, replace_sessions
 from paidonce.provider_accounts.actions import ChangeAccount, CreateAccount, change_accounts, create_accounts
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
-from paidonce.providers.base import Redirect, decode_action
+from paidonce.providers.evidence import Redirect, decode_action
 from paidonce.providers.simulator.provider import Simulator
 from paidonce.providers.simulator.session_books import SessionStep
 from tests.proof.buyer import SIMULATOR, Buyer

@@ -35,7 +35,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Succeeded
+from paidonce.providers.evidence import Succeeded
 from tests.proof.buyer import idempotency_for, summarize
 from tests.proof.cutting_proxy import CuttingProxy
 from tests.support.databases import SERVER_USER, _package_folder, fresh_database, server_url, session_directory

@@ -18,7 +18,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
-from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, Succeeded, Unknown
 
 LEASE_MS: Final = 1000
 _time: Final = count(1_700_000_000_000, 100)

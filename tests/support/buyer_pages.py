@@ -11,7 +11,7 @@ from paidonce.checkouts.actions import expire_checkouts
 from paidonce.events.model import Cause
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Evidence
+from paidonce.providers.evidence import Evidence
 from tests.support.in_process_service import InProcessService, Json
 
 FIELD: Final = re.compile(r'<input type="(?:hidden|radio)" name="([^"]*)" value="([^"]*)"( required checked)?')

@@ -12,17 +12,8 @@ import uvicorn
 
 from paidonce.clock import Clock, Instant, system_clock
 from paidonce.money import Money
-from paidonce.providers.base import (
-    HOSTED_PAGE,
-    BuyerAction,
-    ChargeRequest,
-    Connection,
-    Connector,
-    Modification,
-    OperationKind,
-    Provider,
-    Redirect,
-)
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Connection, Connector, Modification, Provider
+from paidonce.providers.evidence import BuyerAction, OperationKind, Redirect
 from paidonce.proving.doubles.server import Double
 
 RETURN_URL: Final = "https://shop.example/return/1"

@@ -11,13 +11,11 @@ from paidonce.providers.base import (
     Connection,
     Connector,
     CredentialField,
-    Evidence,
     Modification,
-    Notice,
     OperationSupport,
-    Unknown,
     WantedCharge,
 )
+from paidonce.providers.evidence import Evidence, Notice, Unknown
 
 KEY: Final = "fk_test_0123456789abcdef"
 LIVE_KEY: Final = "fk_live_0123456789abcdef"

@@ -22,7 +22,7 @@ from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.provider_webhooks.actions import ReceivedWebhook, store_webhooks
-from paidonce.providers.base import Authorized, Evidence, Notice, Succeeded
+from paidonce.providers.evidence import Authorized, Evidence, Notice, Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.web import create_web_app

@@ -31,7 +31,7 @@ from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.provider_accounts.actions import CreateAccount, create_accounts
-from paidonce.providers.base import Authorized, Evidence, ExternalChange, Succeeded
+from paidonce.providers.evidence import Authorized, Evidence, ExternalChange, Succeeded
 from tests.support.databases import make_schema
 
 NOW: Final = 1_700_000_000_000

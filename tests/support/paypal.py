@@ -8,13 +8,8 @@ import httpx
 import msgspec
 
 from paidonce.clock import Clock, system_clock
-from paidonce.providers.base import (
-    ChargeRequest,
-    Connection,
-    Opened,
-    Provider,
-    RequiresAction,
-)
+from paidonce.providers.base import ChargeRequest, Connection, Provider
+from paidonce.providers.evidence import Opened, RequiresAction
 from paidonce.providers.paypal import CONNECTOR
 from paidonce.providers.simulator.faults import FaultPlan
 from paidonce.proving.doubles.paypal.funding import BALANCE

@@ -9,7 +9,7 @@ from paidonce.errors import PaidonceError
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import AttemptStatus
 from paidonce.payments.store import read_attempts
-from paidonce.providers.base import Authorized, Declined, Dispute, ExternalRefund, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Dispute, ExternalRefund, Succeeded, Unknown
 from tests.support.payments import Payments, new_checkout
 
 CODES: Final = ("insufficient_funds", "expired_card")

@@ -6,7 +6,7 @@ from typing import Final
 from paidonce.checkouts.model import ATTEMPTS_MAX, PAYABLE, Checkout, CheckoutStatus
 from paidonce.clock import Instant
 from paidonce.payments.model import AttemptKind, AttemptStatus
-from paidonce.providers.base import Redirect, decode_action
+from paidonce.providers.evidence import Redirect, decode_action
 
 UNCONFIRMED: Final = frozenset({AttemptStatus.UNKNOWN, AttemptStatus.ACCEPTED, AttemptStatus.NEEDS_REVIEW})
 PAID: Final = frozenset({CheckoutStatus.COMPLETED, CheckoutStatus.AUTHORIZED})

@@ -21,7 +21,7 @@ from paidonce.events.schemas import EventResponse
 from paidonce.http.formats import CheckoutId, Limit, Text, Time, check_instant, check_text, whole
 from paidonce.http.tenancy import TenantFields
 from paidonce.money import AMOUNT_MAX, CURRENCIES
-from paidonce.providers.base import BuyerAction, Redirect, decode_action
+from paidonce.providers.evidence import BuyerAction, Redirect, decode_action
 from paidonce.redaction import GROUPED, holds_card_number
 
 CARD_NAME: Final = re.compile(r"card|(?:^|[^a-z])(?:pan|cc)(?:$|[^a-z])", re.IGNORECASE)

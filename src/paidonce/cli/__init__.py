@@ -79,10 +79,10 @@ main.add_command(users)
 @click.option("--demo", is_flag=True, help="Create a checkout to try the service with, and print a link to its page.")
 def dev(*, host: str | None, port: int | None, demo: bool) -> None:
     """Migrate the database, then run API, worker and simulated provider in one process."""
-    from paidonce.cli.serving import run_server
+    from paidonce.cli.serving import ServerRole, run_server
 
     settings = read_settings(HOST=host, PORT=None if port is None else str(port))
-    run_server(settings, with_worker=True, migrating=True, with_demo=demo)
+    run_server(settings, ServerRole(is_for_development=True, with_demo=demo))
 
 
 @main.command()
@@ -107,7 +107,7 @@ def serve(
     standby: bool,
 ) -> None:
     """Run the API on a migrated database."""
-    from paidonce.cli.serving import run_server
+    from paidonce.cli.serving import ServerRole, run_server
 
     settings = read_settings(
         HOST=host,
@@ -115,7 +115,7 @@ def serve(
         PAIDONCE_TLS_CERTIFICATE=tls_certificate,
         PAIDONCE_TLS_KEY=tls_key,
     )
-    run_server(settings, with_worker=worker, migrating=False, standby=standby)
+    run_server(settings, ServerRole(with_worker=worker, is_standby=standby))
 
 
 @main.command()

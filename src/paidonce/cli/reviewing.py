@@ -13,7 +13,7 @@ from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.review import ResolveAttempt, resolve_attempts
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import read_unproven
-from paidonce.providers.base import Declined, Succeeded
+from paidonce.providers.evidence import Declined, Succeeded
 from paidonce.settings import Settings
 
 LIST_MAX = 1000

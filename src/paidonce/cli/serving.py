@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 import click
+import msgspec
 import structlog
 
 from paidonce.app import fork_writer, open_service, preload_server
@@ -30,13 +31,22 @@ OpenService: TypeAlias = Callable[[], AbstractAsyncContextManager[Service]]
 STANDBY_POLL_SECONDS: Final = 0.02  # Checking a file lock takes microseconds.
 
 
-def run_server(
-    settings: Settings, *, with_worker: bool, migrating: bool, standby: bool = False, with_demo: bool = False
-) -> None:
-    """Serve until SIGTERM or SIGINT. A ``standby`` waits until no other process serves the SQLite file. ``with_demo``
-    makes a checkout to try the service with.
+class ServerRole(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server does beside serving. A standby waits until no other process serves the SQLite file.
+
+    ``is_for_development``: it migrates the database first, and prints links to start with. ``with_demo``: it makes a
+    checkout to try the service with.
     """
-    if standby and settings.database.path is None:
+
+    with_worker: bool = True
+    is_standby: bool = False
+    is_for_development: bool = False
+    with_demo: bool = False
+
+
+def run_server(settings: Settings, role: ServerRole) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if role.is_standby and settings.database.path is None:
         raise click.UsageError(
             "--standby is for a SQLite file, which has one server at a time. On PostgreSQL run several servers."
         )
@@ -44,18 +54,13 @@ def run_server(
     warn_about_file_permissions(settings)
     with exit_on_failure(settings.database.shown), fork_writer(settings) as writer_process:
         open_configured = partial(
-            open_service, settings, with_worker=with_worker, migrating=migrating, writer_process=writer_process
+            open_service,
+            settings,
+            with_worker=role.with_worker,
+            migrating=role.is_for_development,
+            writer_process=writer_process,
         )
-        run(
-            _serve(
-                settings,
-                open_configured,
-                with_worker=with_worker,
-                migrating=migrating,
-                standby=standby,
-                with_demo=with_demo,
-            )
-        )
+        run(_serve(settings, open_configured, role))
 
 
 def run_worker(settings: Settings) -> None:
@@ -70,26 +75,18 @@ def run_worker(settings: Settings) -> None:
         run(_work(settings, partial(open_service, settings, with_worker=True, writer_process=writer_process)))
 
 
-async def _serve(
-    settings: Settings,
-    open_configured: OpenService,
-    *,
-    with_worker: bool,
-    migrating: bool,
-    standby: bool,
-    with_demo: bool,
-) -> None:
+async def _serve(settings: Settings, open_configured: OpenService, role: ServerRole) -> None:
     async with AsyncExitStack() as stack:
-        service = await _open(stack, settings, open_configured, standby=standby)
+        service = await _open(stack, settings, open_configured, standby=role.is_standby)
         if service is None:
             return
-        links = await make_links(service, with_demo=with_demo) if migrating else Links()
+        links = await make_links(service, with_demo=role.with_demo) if role.is_for_development else Links()
         web_app = create_web_app(service)
         preloading: list[asyncio.Task[None]] = []
 
         def announce_and_preload(url: str) -> None:
             announce(settings, links, url)
-            seconds = PRELOAD_SECONDS_DEV if migrating else PRELOAD_SECONDS
+            seconds = PRELOAD_SECONDS_DEV if role.is_for_development else PRELOAD_SECONDS
             preloading.append(asyncio.create_task(web_app.preload(after_seconds=seconds)))
 
         server = Server(
@@ -108,7 +105,7 @@ async def _serve(
             server.stop()
 
         on_signal(stop)
-        log.info("serving", database=settings.database.shown, worker=with_worker, writer_pid=service.writer.pid)
+        log.info("serving", database=settings.database.shown, worker=role.with_worker, writer_pid=service.writer.pid)
         await server.serve()
     log.info("stopped")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from paidonce.clock import Instant
+from paidonce.clock import DAY_MS, HOUR_MS, Instant
 from paidonce.database.health import Finding, Level
 from paidonce.database.transaction import Transaction
 from paidonce.doctor.words import counted, counted_up_to, listed
@@ -18,8 +18,6 @@ from paidonce.provider_webhooks.model import GIVEN_UP_RESULTS, WebhookResult
 from paidonce.provider_webhooks.store import count_given_up, has_webhook
 from paidonce.webhook_endpoints.store import FailingEndpoint, read_failing
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
 SILENT_MS_MAX: Final = DAY_MS  # An account that works sends its first webhook within minutes of its first payment.
 ACCEPTED_MS_MAX: Final = 3 * DAY_MS  # A capture or a refund takes minutes to two days. Bank transfers take longer.
 FAILING_MS_MAX: Final = HOUR_MS  # A receiver that is being deployed is back by then.

@@ -10,7 +10,7 @@ from typing import Final
 
 from paidonce.clock import Clock, Instant
 from paidonce.ids import Chance
-from paidonce.providers.base import Evidence, NotDone, NotFound, Unknown
+from paidonce.providers.evidence import Evidence, NotDone, NotFound, Unknown
 
 UNKNOWN_IN_A_ROW_MAX: Final = 50  # Fewer could be chance where one answer in three is lost; more is an outage.
 PAUSE_MS_MIN: Final = 1_000

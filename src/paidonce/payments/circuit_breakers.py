@@ -8,7 +8,7 @@ from typing import Final
 from paidonce.clock import Clock
 from paidonce.ids import Chance
 from paidonce.payments.circuit_breaker import CircuitBreaker
-from paidonce.providers.base import Evidence
+from paidonce.providers.evidence import Evidence
 
 NO_ACCOUNT: Final = ""
 ACCOUNTS_PART: Final = 4  # One account has at most a fourth of the places.

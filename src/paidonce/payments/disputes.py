@@ -19,7 +19,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import dispute_store as store
 from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.model import Attempt
-from paidonce.providers.base import Dispute
+from paidonce.providers.evidence import Dispute
 
 
 class DisputeStatus(StrEnum):

@@ -31,7 +31,7 @@ from paidonce.payments.external_reducer import (
 from paidonce.payments.model import BY_PROVIDER, Attempt, AttemptKind, AttemptStatus, recorded_attempt
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import AuthorizationEnded, Dispute, ExternalChange, ExternalRefund
+from paidonce.providers.evidence import AuthorizationEnded, Dispute, ExternalChange, ExternalRefund
 
 UNKNOWN_DECLINE: Final = "declined"
 

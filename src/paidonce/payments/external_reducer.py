@@ -9,7 +9,7 @@ from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.clock import Instant
 from paidonce.money import AMOUNT_MAX
 from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus
-from paidonce.providers.base import Accepted, AuthorizationEnded, Declined, Evidence, ExternalRefund, Succeeded
+from paidonce.providers.evidence import Accepted, AuthorizationEnded, Declined, Evidence, ExternalRefund, Succeeded
 
 
 class RecordRefund(msgspec.Struct, frozen=True):

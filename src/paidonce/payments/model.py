@@ -15,7 +15,7 @@ import msgspec
 
 from paidonce.checkouts.model import Checkout, CheckoutStatus, LatestAttempt, ProviderRoute
 from paidonce.clock import Instant
-from paidonce.providers.base import OperationKind
+from paidonce.providers.evidence import OperationKind
 
 
 class AttemptKind(StrEnum):

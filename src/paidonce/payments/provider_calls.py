@@ -13,16 +13,14 @@ from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.model import Cause
 from paidonce.money import Money
 from paidonce.payments.model import OPERATION_OF, Attempt, AttemptKind, AttemptStatus
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest, Modification, Provider
+from paidonce.providers.evidence import (
     Accepted,
-    ChargeRequest,
     Declined,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Opened,
-    Provider,
     RequiresAction,
     RequiresReview,
     Unknown,

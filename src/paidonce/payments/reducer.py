@@ -17,7 +17,7 @@ from paidonce.payments.model import (
     decode_fallbacks,
 )
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,

@@ -11,7 +11,7 @@ from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
 from paidonce.pages.languages import in_language_of
 from paidonce.pages.templates import Templates
-from paidonce.providers.base import Redirect, decode_action
+from paidonce.providers.evidence import Redirect, decode_action
 
 WAIT_SECONDS: Final = 5.0
 PAID: Final = frozenset({CheckoutStatus.COMPLETED, CheckoutStatus.AUTHORIZED})

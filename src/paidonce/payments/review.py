@@ -15,7 +15,7 @@ from paidonce.payments.review_store import AttemptFilter, read_attempts_that_wai
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_attempts
-from paidonce.providers.base import Declined, Succeeded
+from paidonce.providers.evidence import Declined, Succeeded
 
 
 class ListAttempts(msgspec.Struct, frozen=True, kw_only=True):

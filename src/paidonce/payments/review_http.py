@@ -21,7 +21,7 @@ from paidonce.payments.review_schemas import (
     attempt_response,
 )
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.providers.base import Declined, Succeeded
+from paidonce.providers.evidence import Declined, Succeeded
 
 TAG: Final = "Attempts"
 

@@ -29,7 +29,7 @@ from paidonce.payments.model import (
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import Held
-from paidonce.providers.base import Authorized, Evidence, NotDone
+from paidonce.providers.evidence import Authorized, Evidence, NotDone
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):

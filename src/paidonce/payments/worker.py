@@ -43,7 +43,7 @@ from paidonce.payments.settle import (
     release_attempts,
 )
 from paidonce.payments.store import Held
-from paidonce.providers.base import NotDone
+from paidonce.providers.evidence import NotDone
 
 CLAIM_MAX: Final = 256  # Attempts in one statement: more would keep others from the database for too long.
 

@@ -18,7 +18,7 @@ from paidonce.payments.store import read_attempts
 from paidonce.provider_webhooks import store
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
 from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookName
-from paidonce.providers.base import Evidence, ExternalChange, NotFound, Notice, Unknown
+from paidonce.providers.evidence import Evidence, ExternalChange, NotFound, Notice, Unknown
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Evidence | ExternalChange).decode

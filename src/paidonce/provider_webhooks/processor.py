@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from paidonce.clock import Clock
+from paidonce.clock import DAY_MS, Clock
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
@@ -27,14 +27,13 @@ from paidonce.provider_webhooks.actions import (
 )
 from paidonce.provider_webhooks.model import WebhookResult
 from paidonce.provider_webhooks.store import DuePosition, WebhookName
-from paidonce.providers.base import Notice
+from paidonce.providers.evidence import Notice
 
 log = structlog.get_logger()
 
 APPLY_MAX: Final = 256
 PRUNE_MAX: Final = 256  # A statement of milliseconds, between which others write.
 PRUNE_INTERVAL_MS: Final = 3_600_000
-DAY_MS: Final = 86_400_000
 
 
 class ProviderWebhookProcessor:

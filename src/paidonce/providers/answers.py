@@ -6,7 +6,7 @@ import msgspec
 
 from paidonce.errors import MalformedBody
 from paidonce.http_client import NoAnswer, NotSent
-from paidonce.providers.base import Declined, NotDone, NotFound, Unknown
+from paidonce.providers.evidence import Declined, NotDone, NotFound, Unknown
 
 T = TypeVar("T")
 

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
-from paidonce.clock import Instant
+from paidonce.clock import HOUR_MS, Instant
 from paidonce.events.model import PREVIOUS_STATUS, Event, EventType
 from paidonce.payments.disputes import DisputeStatus
 from paidonce.payments.model import AttemptKind, AttemptStatus
 from paidonce.statistics.histogram import bucket_of
-from paidonce.statistics.model import HOUR_MS, Figures, FiguresKey
+from paidonce.statistics.model import Figures, FiguresKey
 
 _detail: Final = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -4,14 +4,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from paidonce.clock import Instant, format_instant, parse_instant
+from paidonce.clock import DAY_MS, Instant, format_instant, parse_instant
 from paidonce.errors import FieldError, InvalidRequest, MerchantNotFound, WrongMerchant, WrongMode
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
 from paidonce.http.responses import json_response
 from paidonce.merchants.model import Scope
 from paidonce.statistics.current import load_current_states
-from paidonce.statistics.intervals import DAY_MS, RANGE_MS_DEFAULT, RANGE_MS_MAX, read_zone, split
+from paidonce.statistics.intervals import RANGE_MS_DEFAULT, RANGE_MS_MAX, read_zone, split
 from paidonce.statistics.reading import FiguresRange, read_statistics
 from paidonce.statistics.schemas import (
     CurrentStatisticsParameters,

@@ -6,12 +6,10 @@ from datetime import date, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from paidonce.clock import Instant
-from paidonce.statistics.model import HOUR_MS
+from paidonce.clock import DAY_MS, HOUR_MS, Instant
 
 IntervalName: TypeAlias = Literal["hour", "day", "week", "month"]
 
-DAY_MS: Final = 24 * HOUR_MS
 ZONE_LENGTH_MAX: Final = 64
 ZONE_DEFAULT: Final = "UTC"
 

@@ -12,8 +12,6 @@ from paidonce.merchants.model import Tenant
 from paidonce.search.model import TermRow
 from paidonce.statistics.histogram import Histogram
 
-HOUR_MS: Final = 3_600_000
-
 # Counts and sums, which are added. Sums are in minor units.
 ADDED: Final = (*COUNTS, "amount_refunded", "amount_disputed")
 

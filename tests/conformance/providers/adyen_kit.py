@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 import httpx
 import msgspec
 
-from paidonce.providers.base import HOSTED_PAGE, BuyerAction, ChargeRequest, Evidence, Modification, Provider
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification, Provider
+from paidonce.providers.evidence import BuyerAction, Evidence
 from paidonce.proving.doubles.adyen.server import AdyenDouble
 from tests.conformance.providers.kits import Kit, Running
 from tests.support.adyen import adyen_double, connected, item, signed, webhook

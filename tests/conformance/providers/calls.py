@@ -10,14 +10,13 @@ import pytest
 
 from paidonce.clock import Instant, system_clock
 from paidonce.money import Money
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest, Modification
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     BuyerAction,
-    ChargeRequest,
     Declined,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Opened,

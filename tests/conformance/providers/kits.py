@@ -22,15 +22,8 @@ from paidonce.database.engine import open_database
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
 from paidonce.ids import system_chance
-from paidonce.providers.base import (
-    HOSTED_PAGE,
-    BuyerAction,
-    ChargeRequest,
-    Evidence,
-    Modification,
-    Provider,
-    Redirect,
-)
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification, Provider
+from paidonce.providers.evidence import BuyerAction, Evidence, Redirect
 from paidonce.providers.simulator.books import make_books
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.providers.simulator.page import page_routes

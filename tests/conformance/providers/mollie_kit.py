@@ -5,7 +5,8 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from paidonce.providers.base import HOSTED_PAGE, BuyerAction, Provider
+from paidonce.providers.base import HOSTED_PAGE, Provider
+from paidonce.providers.evidence import BuyerAction
 from paidonce.proving.doubles.mollie.server import MollieDouble
 from tests.conformance.providers.kits import Kit, Running
 from tests.support.doubles import page_of, visit

@@ -5,7 +5,8 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from paidonce.clock import system_clock
-from paidonce.providers.base import BuyerAction, Provider
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import BuyerAction
 from paidonce.proving.doubles.paypal.funding import BALANCE
 from paidonce.proving.doubles.paypal.pages import CERTIFICATE
 from paidonce.proving.doubles.paypal.server import PayPalDouble

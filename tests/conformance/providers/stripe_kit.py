@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, BuyerAction, ClientSecret, Provider
+from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, Provider
+from paidonce.providers.evidence import BuyerAction, ClientSecret
 from paidonce.proving.doubles.stripe.server import StripeDouble, signature
 from tests.conformance.providers.kits import Kit, Running
 from tests.support.stripe import WEBHOOK_SECRET, connected, event, stripe_double

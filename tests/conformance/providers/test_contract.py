@@ -7,14 +7,7 @@ import msgspec
 import pytest
 
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import (
-    Authorized,
-    Declined,
-    NotDone,
-    Notice,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.evidence import Authorized, Declined, NotDone, Notice, Succeeded, Unknown
 from tests.conformance.providers.calls import (
     assert_not_found,
     change,

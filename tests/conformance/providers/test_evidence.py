@@ -2,15 +2,8 @@
 
 import asyncio
 
-from paidonce.providers.base import (
-    Accepted,
-    Declined,
-    Evidence,
-    Modification,
-    NotDone,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import Modification
+from paidonce.providers.evidence import Accepted, Declined, Evidence, NotDone, Succeeded, Unknown
 from tests.conformance.providers.calls import (
     ask,
     assert_not_found,

@@ -5,10 +5,10 @@ import asyncio
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest
+from paidonce.providers.evidence import (
     Authorized,
     BuyerAction,
-    ChargeRequest,
     Declined,
     NotDone,
     Opened,

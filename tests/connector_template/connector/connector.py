@@ -6,19 +6,8 @@ from typing import Final, TypeVar
 
 from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.answers import of_no_answer, read_object
-from paidonce.providers.base import (
-    Capabilities,
-    ChargeRequest,
-    Connection,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    Notice,
-    OperationSupport,
-    RequiresAction,
-    Unknown,
-)
+from paidonce.providers.base import Capabilities, ChargeRequest, Connection, Modification, OperationSupport
+from paidonce.providers.evidence import Evidence, NotDone, NotFound, Notice, RequiresAction, Unknown
 from tests.connector_template.connector import requests, responses, webhooks
 from tests.connector_template.connector.credentials import API_KEY, WEBHOOK_SECRET, problems
 from tests.connector_template.connector.requests import Call

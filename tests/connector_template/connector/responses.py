@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 
 from paidonce.http_client import Answer
 from paidonce.providers.answers import of_refused_look_up, read_object
-from paidonce.providers.base import (
+from paidonce.providers.base import Modification
+from paidonce.providers.decline_codes import DECLINED, EXPIRED_CARD, INSUFFICIENT_FUNDS, SESSION_EXPIRED
+from paidonce.providers.evidence import (
     Authorized,
     Declined,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Redirect,
@@ -22,7 +23,6 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from paidonce.providers.decline_codes import DECLINED, EXPIRED_CARD, INSUFFICIENT_FUNDS, SESSION_EXPIRED
 from tests.connector_template.connector.wire import ErrorBody, Operation, Payment
 
 DECLINE_CODES: Final[Mapping[str, str]] = {"card_expired": EXPIRED_CARD, "no_funds": INSUFFICIENT_FUNDS}

@@ -8,7 +8,7 @@ from typing import Final
 
 from paidonce.clock import Instant
 from paidonce.providers.answers import read_webhook_object
-from paidonce.providers.base import Notice, RequiresAction
+from paidonce.providers.evidence import Notice, RequiresAction
 from tests.connector_template.connector.responses import of_payment
 from tests.connector_template.connector.wire import Webhook
 

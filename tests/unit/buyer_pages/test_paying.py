@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from paidonce.providers.base import Declined, Redirect, RequiresAction, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Redirect, RequiresAction, Succeeded, Unknown
 from tests.support.buyer_pages import BuyerPagesShop, title_of
 from tests.support.in_process_service import open_in_process_service
 

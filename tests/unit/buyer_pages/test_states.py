@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from paidonce.buyer_pages.texts import decline_text
-from paidonce.providers.base import Authorized, ClientSecret, Declined, RequiresAction, Succeeded, Unknown
 from paidonce.providers.decline_codes import DECLINE_CODES, LOST_OR_STOLEN_CARD, SUSPECTED_FRAUD
+from paidonce.providers.evidence import Authorized, ClientSecret, Declined, RequiresAction, Succeeded, Unknown
 from tests.support.buyer_pages import BuyerPagesShop, fields_in, title_of
 from tests.support.in_process_service import open_in_process_service
 

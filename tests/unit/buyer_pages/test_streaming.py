@@ -14,7 +14,7 @@ from paidonce.errors import Overloaded, RateLimited
 from paidonce.events.streaming import Pace
 from paidonce.http.context import RequestContext
 from paidonce.http.rate_limits import RateLimiter, RateLimitState, make_rate_limiter
-from paidonce.providers.base import Declined
+from paidonce.providers.evidence import Declined
 from paidonce.settings import Settings
 from tests.support.buyer_pages import BuyerPagesShop
 

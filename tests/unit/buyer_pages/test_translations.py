@@ -16,7 +16,7 @@ from babel.messages.pofile import read_po
 from paidonce.buyer_pages.texts import DECLINED, decline_text
 from paidonce.pages.languages import CODES
 from paidonce.pages.translations import load_translations
-from paidonce.providers.base import Declined, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Succeeded, Unknown
 from tests.support.buyer_pages import BuyerPagesShop
 
 PACKAGE: Final = "paidonce.buyer_pages"

@@ -26,7 +26,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.settle import Settled, record_evidence
-from paidonce.providers.base import Authorized, Declined, Succeeded
+from paidonce.providers.evidence import Authorized, Declined, Succeeded
 from tests.support.payments import DAY_MS, NOW, AnyValue, Payments, evidence_about, payment, told
 
 

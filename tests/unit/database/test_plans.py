@@ -65,7 +65,7 @@ from paidonce.provider_webhooks.store import (
     read_given_up,
     read_newest,
 )
-from paidonce.providers.base import Dispute, ExternalChange, ExternalRefund, Succeeded
+from paidonce.providers.evidence import Dispute, ExternalChange, ExternalRefund, Succeeded
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
 from paidonce.retention.model import RetentionPeriods
 from paidonce.retention.store import delete_deliveries
@@ -77,6 +77,7 @@ from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all 
 from paidonce.webhook_endpoints.event_deliveries import EventNames, load_deliveries_of_events
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
+from tests.support.plans import plans_of
 
 STATEMENTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 LARGE: Final = (
@@ -345,21 +346,3 @@ def test_a_search_reads_its_place_in_the_index_of_the_merchant_or_of_the_term(
     plans = plans_of(database, lambda transaction: take_steps(transaction, [Step(wanted, "chk_9", 100, terms)]))
     assert [any(name in plan for name in index) for plan in plans] == [True] * 2
     assert [plan for plan in plans if "checkout_to_expire" in plan] == []
-
-
-def plans_of(database: Database, work: Callable[[Transaction], object]) -> list[str]:
-    """Return the plans of the statements that some work asks."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        asked.append((sql, values))
-
-    with database.write() as transaction:
-        event.listen(database.writes, "before_cursor_execute", note)
-        work(transaction)
-        event.remove(database.writes, "before_cursor_execute", note)
-        explain = "EXPLAIN QUERY PLAN" if transaction.connection.dialect.name == "sqlite" else "EXPLAIN"
-        return [
-            str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
-            for sql, values in asked
-        ]

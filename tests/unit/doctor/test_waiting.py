@@ -12,7 +12,7 @@ from paidonce.database.health import Finding, Level
 from paidonce.database.schema import attempt, provider_webhook, webhook_endpoint
 from paidonce.doctor.waiting import check_waiting, measure_waiting
 from paidonce.provider_webhooks.actions import ReceivedWebhook, store_webhooks
-from paidonce.providers.base import Notice
+from paidonce.providers.evidence import Notice
 from tests.support.fake_connector import CREDENTIALS
 from tests.support.in_process_service import ENDPOINT, NOW, InProcessService, open_in_process_service
 

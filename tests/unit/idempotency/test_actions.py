@@ -38,7 +38,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
-from paidonce.providers.base import Succeeded
+from paidonce.providers.evidence import Succeeded
 from tests.support.databases import make_schema
 
 DAY_MS: Final = 86_400_000

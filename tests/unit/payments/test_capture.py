@@ -28,7 +28,7 @@ from paidonce.payments.capture import (
 )
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Repeated, Started, start_payments
-from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, Succeeded, Unknown
 from tests.support.payments import DAY_MS, LEASE_MS, NOW, AnyValue, Payments, StartAction, payment, told
 
 Wish: TypeAlias = Callable[..., StartCapture | StartCancel]

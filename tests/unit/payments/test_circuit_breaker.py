@@ -1,7 +1,7 @@
 import pytest
 
 from paidonce.payments.circuit_breaker import CircuitBreaker
-from paidonce.providers.base import Declined, Evidence, NotFound, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Evidence, NotFound, Succeeded, Unknown
 
 UNKNOWN = Unknown("no answer in time")
 OPENS_AFTER = 50  # Outcomes without a proof in a row.

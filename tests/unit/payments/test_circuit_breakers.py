@@ -3,7 +3,7 @@
 import pytest
 
 from paidonce.payments.circuit_breakers import IDLE_MAX, NO_ACCOUNT, CircuitBreakers
-from paidonce.providers.base import Succeeded, Unknown
+from paidonce.providers.evidence import Succeeded, Unknown
 
 CONCURRENCY = 8
 SHARE = 2  # Of one account: a fourth.

@@ -13,7 +13,7 @@ from paidonce.payments.external_changes import record_changes
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
-from paidonce.providers.base import AuthorizationEnded, Authorized, Declined, Dispute, ExternalRefund, Succeeded
+from paidonce.providers.evidence import AuthorizationEnded, Authorized, Declined, Dispute, ExternalRefund, Succeeded
 from tests.support.payments import Payments, evidence_about, external, new_checkout
 
 

@@ -19,8 +19,8 @@ from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.settle import ClaimAttempts, claim_attempts
 from paidonce.provider_accounts.actions import ChangeAccount, change_accounts
 from paidonce.provider_accounts.model import AccountName, AccountStatus
-from paidonce.providers.base import (
-    HOSTED_PAGE,
+from paidonce.providers.base import HOSTED_PAGE
+from paidonce.providers.evidence import (
     Authorized,
     Declined,
     Evidence,

@@ -14,7 +14,7 @@ from paidonce.payments.capture import StartCancel, start_cancels
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Repeated, Started, start_payments
 from paidonce.payments.settle import record_evidence
-from paidonce.providers.base import Authorized, Declined, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Succeeded, Unknown
 from tests.support.payments import DAY_MS, LEASE_MS, NOW, Payments, evidence_about, payment, told
 
 ATTEMPTS_MAX = 5

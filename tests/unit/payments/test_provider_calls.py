@@ -14,20 +14,8 @@ from paidonce.money import Money
 from paidonce.payments.model import Attempt, AttemptKind
 from paidonce.payments.provider_calls import ProviderCaller
 from paidonce.payments.providers import PaymentProviders
-from paidonce.providers.base import (
-    HOSTED_PAGE,
-    Accepted,
-    Capabilities,
-    ChargeRequest,
-    Evidence,
-    Modification,
-    NotFound,
-    OperationSupport,
-    Provider,
-    RequiresReview,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import HOSTED_PAGE, Capabilities, ChargeRequest, Modification, OperationSupport, Provider
+from paidonce.providers.evidence import Accepted, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 
 NOW: Final = 1_700_000_000_000
 TIMEOUT_SECONDS: Final = 20.0

@@ -20,7 +20,7 @@ from paidonce.payments.model import (
 )
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import ACCEPTED_DELAYS_SECONDS, LOOKUP_DELAYS_SECONDS, LookupSchedule
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,

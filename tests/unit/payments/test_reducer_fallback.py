@@ -12,7 +12,7 @@ from paidonce.payments.model import (
     encode_fallbacks,
 )
 from paidonce.payments.reducer import decide
-from paidonce.providers.base import Evidence, NotDone
+from paidonce.providers.evidence import Evidence, NotDone
 from tests.unit.payments.test_reducer import EXAMPLES, NOW, SCHEDULE, attempt_in, decided
 
 FALLBACKS = (Fallback("mollie", "pac_2", "https://pay.example/return/2"), Fallback("stripe", "pac_3"))

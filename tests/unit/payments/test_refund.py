@@ -16,7 +16,7 @@ from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
-from paidonce.providers.base import Declined, Evidence, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Evidence, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
 from tests.support.service_process import wait_until
 

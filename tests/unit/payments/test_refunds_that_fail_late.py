@@ -17,7 +17,7 @@ from paidonce.payments.model import (
 from paidonce.payments.pay import Started
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.providers.base import Declined, Evidence, NotDone, Succeeded
+from paidonce.providers.evidence import Declined, Evidence, NotDone, Succeeded
 from tests.support.payments import NOW, Payments, evidence_about
 
 

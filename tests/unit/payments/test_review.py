@@ -11,7 +11,7 @@ from paidonce.clock import Instant
 from paidonce.database.schema import attempt, provider_webhook
 from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
-from paidonce.providers.base import Declined, Succeeded
+from paidonce.providers.evidence import Declined, Succeeded
 from tests.support.in_process_service import NOW, InProcessService, Json, open_in_process_service
 
 HOUR_MS: Final = 3_600_000

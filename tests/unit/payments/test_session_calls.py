@@ -13,13 +13,11 @@ from paidonce.payments.provider_calls import Called, ProviderCaller
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.providers.base import (
-    HOSTED_PAGE,
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification
+from paidonce.providers.evidence import (
     Authorized,
-    ChargeRequest,
     Declined,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Opened,

@@ -15,8 +15,8 @@ from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.session_store import close_sessions
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions, find_returning, resume_attempts
 from paidonce.payments.settle import release_all_attempts
-from paidonce.providers.base import (
-    HOSTED_PAGE,
+from paidonce.providers.base import HOSTED_PAGE
+from paidonce.providers.evidence import (
     Authorized,
     ClientSecret,
     Declined,

@@ -19,7 +19,7 @@ from paidonce.payments.model import Transition
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.base import Authorized, Declined, Evidence, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, Succeeded, Unknown
 from tests.support.databases import make_schema
 
 CHECKOUT = TenantScopedId("chk_1", "m")

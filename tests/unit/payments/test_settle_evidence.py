@@ -14,7 +14,7 @@ from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LOOKUP_DELAYS_SECONDS
 from paidonce.payments.settle import record_evidence
-from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about, payment
 
 DECLINE = Declined("do_not_honor", "ch_no")

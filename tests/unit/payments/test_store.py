@@ -10,7 +10,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import AttemptStatus, Transition
 from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.store import Held, apply_transitions, read_unproven
-from paidonce.providers.base import Declined, RequiresReview, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, RequiresReview, Succeeded, Unknown
 from tests.support.databases import without_indexes
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about
 

@@ -15,7 +15,8 @@ from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import claim_attempts
-from paidonce.providers.base import ChargeRequest, Evidence, Succeeded
+from paidonce.providers.base import ChargeRequest
+from paidonce.providers.evidence import Evidence, Succeeded
 from tests.proof.fake_provider import FakeOutcome
 from tests.support.payments import DAY_MS
 from tests.support.worker import LEASE_SECONDS, POLL_SECONDS, WorkerHarness, run_with_worker

@@ -8,7 +8,8 @@ from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
 from paidonce.payments.model import Attempt, Fallback
 from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.providers import PaymentProviders
-from paidonce.providers.base import ChargeRequest, Evidence, NotDone, Provider
+from paidonce.providers.base import ChargeRequest, Provider
+from paidonce.providers.evidence import Evidence, NotDone
 from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.support.payments import payment
 from tests.support.worker import WorkerHarness, run_with_worker

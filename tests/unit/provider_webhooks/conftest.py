@@ -28,7 +28,7 @@ from paidonce.provider_webhooks.actions import (
     store_webhooks,
 )
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.base import Declined, Evidence, ExternalChange, Notice, Succeeded
+from paidonce.providers.evidence import Declined, Evidence, ExternalChange, Notice, Succeeded
 
 NOW: Final = 1_700_000_000_000
 SUCCESS: Final = Succeeded("ch_1")

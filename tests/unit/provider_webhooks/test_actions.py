@@ -19,7 +19,7 @@ from paidonce.provider_webhooks.actions import (
 )
 from paidonce.provider_webhooks.model import RETRY_SECONDS
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.base import Authorized, Declined, Evidence, NotFound, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, Succeeded, Unknown
 from tests.unit.provider_webhooks.conftest import DECLINE, NOW, SUCCESS, Shop
 
 

@@ -12,7 +12,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.provider_webhooks.model import POSTPONED_DAYS_MAX, RETRY_SECONDS
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     AuthorizationEnded,
     Declined,
     Dispute,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import func, select
 
+from paidonce.clock import DAY_MS
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.schema import provider_webhook
 from paidonce.errors import Overloaded
@@ -22,8 +23,8 @@ from paidonce.provider_webhooks.actions import (
     find_due_webhooks,
 )
 from paidonce.provider_webhooks.model import RETRY_SECONDS
-from paidonce.provider_webhooks.processor import DAY_MS, PRUNE_INTERVAL_MS, PRUNE_MAX, ProviderWebhookProcessor
-from paidonce.providers.base import Notice
+from paidonce.provider_webhooks.processor import PRUNE_INTERVAL_MS, PRUNE_MAX, ProviderWebhookProcessor
+from paidonce.providers.evidence import Notice
 from tests.unit.provider_webhooks.conftest import SUCCESS, Shop
 
 KEEP_DAYS: Final = 2

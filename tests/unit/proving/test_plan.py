@@ -13,7 +13,8 @@ from paidonce.cli import prove
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
-from paidonce.providers.base import ChargeRequest, Evidence, Modification
+from paidonce.providers.base import ChargeRequest, Modification
+from paidonce.providers.evidence import Evidence
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.kits import KITS
 from paidonce.proving.plan import (

@@ -12,7 +12,7 @@ import pytest
 
 from paidonce.database.engine import Database
 from paidonce.merchants.model import Tenant
-from paidonce.providers.base import Declined, Dispute, Succeeded
+from paidonce.providers.evidence import Declined, Dispute, Succeeded
 from paidonce.proving.oracle import Rule, find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions

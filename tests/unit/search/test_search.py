@@ -8,7 +8,7 @@ import pytest
 from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.merchants.model import Mode, Tenant
-from paidonce.providers.base import Authorized
+from paidonce.providers.evidence import Authorized
 from paidonce.search import finding
 from paidonce.statistics import actions
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts

@@ -7,7 +7,7 @@ import pytest
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
 from paidonce.merchants.model import Tenant
 from paidonce.payments.model import Fallback
-from paidonce.providers.base import Authorized, Declined, Dispute, NotDone, Succeeded
+from paidonce.providers.evidence import Authorized, Declined, Dispute, NotDone, Succeeded
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts
 from paidonce.statistics.histogram import quantile_ms
 from paidonce.statistics.model import Figures, FiguresKey

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, strategies
 
-from paidonce.statistics.intervals import DAY_MS, IntervalName, interval_of, read_zone, split
-from paidonce.statistics.model import HOUR_MS
+from paidonce.clock import DAY_MS, HOUR_MS
+from paidonce.statistics.intervals import IntervalName, interval_of, read_zone, split
 
 ZONES = (
     "UTC",

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import insert
 
-from paidonce.clock import system_clock
+from paidonce.clock import HOUR_MS, system_clock
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
 from paidonce.merchants.model import Tenant
 from paidonce.statistics.actions import FindNews, find_news
 from paidonce.statistics.current import load_current_states
-from paidonce.statistics.model import HOUR_MS
 from paidonce.statistics.reading import FiguresRange, load_complete_up_to, load_figures
 from tests.support.plans import plans_of
 

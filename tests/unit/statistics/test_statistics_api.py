@@ -6,12 +6,11 @@ from unittest.mock import patch
 
 import pytest
 
-from paidonce.clock import format_instant
+from paidonce.clock import HOUR_MS, format_instant
 from paidonce.merchants.model import Scope
 from paidonce.payments.settle import record_evidence
-from paidonce.providers.base import Declined, Unknown
+from paidonce.providers.evidence import Declined, Unknown
 from paidonce.statistics import reading
-from paidonce.statistics.model import HOUR_MS
 from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
 from tests.support.payments import evidence_about
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from starlette.responses import Response
 
 from paidonce.checkouts.schemas import check_currency
-from paidonce.clock import Instant
+from paidonce.clock import DAY_MS, Instant
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
 from paidonce.dashboard.formats import FORMATS
@@ -15,7 +15,7 @@ from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import InvalidRequest
 from paidonce.http.fields import Fields
 from paidonce.statistics.current import COUNTED_MAX, CurrentState, Waiting, load_current_states
-from paidonce.statistics.intervals import DAY_MS, IntervalName, read_zone, split
+from paidonce.statistics.intervals import IntervalName, read_zone, split
 from paidonce.statistics.reading import FiguresRange, Statistics, read_statistics
 from paidonce.statistics.schemas import check_zone
 from paidonce.users.model import Role

@@ -9,8 +9,8 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone
 from paidonce.providers.decline_codes import AMOUNT_NOT_SUPPORTED
+from paidonce.providers.evidence import NotDone
 
 _ISO_DECIMALS: Final = {currency.code: currency.exponent or 0 for currency in iso4217.Currency}
 _ADYEN_DECIMALS: Final = _ISO_DECIMALS | {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}

@@ -9,7 +9,8 @@ from paidonce.providers.adyen.failures import failure
 from paidonce.providers.adyen.requests import Call
 from paidonce.providers.adyen.wire import ModificationReceipt, Payment, PaymentLink
 from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
-from paidonce.providers.base import Connection, NotDone, NotFound, Unknown
+from paidonce.providers.base import Connection
+from paidonce.providers.evidence import NotDone, NotFound, Unknown
 
 TEST_URL: Final = "https://checkout-test.adyen.com"
 LIVE_URL: Final = "https://{prefix}-checkout-live.adyenpayments.com"

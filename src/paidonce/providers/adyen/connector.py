@@ -24,15 +24,12 @@ from paidonce.providers.base import (
     Capabilities,
     ChargeRequest,
     Connection,
-    Evidence,
     Modification,
-    NotDone,
-    Notice,
     OperationSupport,
-    Unknown,
     WantedCharge,
 )
 from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED
+from paidonce.providers.evidence import Evidence, NotDone, Notice, Unknown
 
 log = structlog.get_logger()
 

@@ -13,13 +13,13 @@ from typing import Final
 from paidonce.http_client import Answer
 from paidonce.providers.adyen.wire import ApiError
 from paidonce.providers.answers import read_object
-from paidonce.providers.base import NotDone, Unknown
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
     INCORRECT_DETAILS,
     PROVIDER_REFUSED,
 )
+from paidonce.providers.evidence import NotDone, Unknown
 from paidonce.redaction import redact
 
 TRANSIENT: Final = "transient-error"

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification, OperationKind
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Modification
+from paidonce.providers.evidence import OperationKind
 
 CHARGES: Final = frozenset({"charge", "authorize", "link-charge", "link-authorize"})
 MODIFICATIONS: Final = frozenset({"capture", "void", "refund"})

@@ -11,7 +11,8 @@ from paidonce.clock import Instant
 from paidonce.providers.adyen.amounts import from_adyen
 from paidonce.providers.adyen.decline_codes import decline_code, raw_code_of
 from paidonce.providers.adyen.wire import Amount, ModificationReceipt, Payment, PaymentLink
-from paidonce.providers.base import (
+from paidonce.providers.decline_codes import AUTHENTICATION_FAILED, SESSION_EXPIRED
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,
@@ -21,7 +22,6 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from paidonce.providers.decline_codes import AUTHENTICATION_FAILED, SESSION_EXPIRED
 
 # The payment goes on only when a buyer acts, whom nobody sends anywhere: see ``of_payment``.
 REQUIRES_BUYER: Final = frozenset({"RedirectShopper", "IdentifyShopper", "ChallengeShopper", "PresentToShopper"})

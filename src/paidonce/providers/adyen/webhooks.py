@@ -19,7 +19,8 @@ from paidonce.providers.adyen.references import AUTHORIZATIONS, CHARGES, LINKS, 
 from paidonce.providers.adyen.responses import proof_of_charge
 from paidonce.providers.adyen.wire import Item, Webhook
 from paidonce.providers.answers import read_object
-from paidonce.providers.base import (
+from paidonce.providers.decline_codes import PROVIDER_REFUSED
+from paidonce.providers.evidence import (
     AuthorizationEnded,
     Declined,
     Dispute,
@@ -29,7 +30,6 @@ from paidonce.providers.base import (
     Notice,
     Succeeded,
 )
-from paidonce.providers.decline_codes import PROVIDER_REFUSED
 
 # An event of a modification, and whether ``success`` means that it took place. One that failed was reported as a
 # success before, and its event has ``success: true`` too.

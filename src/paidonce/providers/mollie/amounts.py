@@ -9,8 +9,8 @@ import re
 from typing import Final
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone
 from paidonce.providers.decline_codes import CURRENCY_NOT_SUPPORTED
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.mollie.wire import Amount
 
 DECIMALS: Final = {

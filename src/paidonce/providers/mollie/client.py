@@ -8,7 +8,8 @@ import structlog
 
 from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
-from paidonce.providers.base import Connection, NotDone, NotFound, Unknown
+from paidonce.providers.base import Connection
+from paidonce.providers.evidence import NotDone, NotFound, Unknown
 from paidonce.providers.mollie.credentials import API_KEY
 from paidonce.providers.mollie.failures import STATE_MAY_HAVE_CHANGED, failure
 from paidonce.providers.mollie.requests import Call

@@ -13,17 +13,13 @@ import structlog
 
 from paidonce.errors import ProviderUnavailable
 from paidonce.http_client import NoAnswer
-from paidonce.providers.base import (
+from paidonce.providers.base import Capabilities, ChargeRequest, Connection, Modification, OperationSupport
+from paidonce.providers.evidence import (
     Accepted,
-    Capabilities,
-    ChargeRequest,
-    Connection,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Notice,
-    OperationSupport,
     RequiresAction,
     Succeeded,
     Unknown,

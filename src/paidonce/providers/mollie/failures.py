@@ -10,8 +10,8 @@ from typing import Final
 
 from paidonce.http_client import Answer
 from paidonce.providers.answers import read_object
-from paidonce.providers.base import NotDone, Unknown
 from paidonce.providers.decline_codes import AMOUNT_NOT_SUPPORTED, CURRENCY_NOT_SUPPORTED, PROVIDER_REFUSED
+from paidonce.providers.evidence import NotDone, Unknown
 from paidonce.providers.mollie.wire import ApiError
 from paidonce.redaction import redact
 

@@ -6,8 +6,9 @@ payment" (docs.mollie.com/docs/place-a-hold-for-a-payment), read 2026-11.
 
 from typing import Final
 
-from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
+from paidonce.providers.base import HOSTED_PAGE, WantedCharge
 from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.mollie.amounts import to_mollie
 
 # The methods that need nothing but an amount and a description. Mollie's other methods want addresses or order lines

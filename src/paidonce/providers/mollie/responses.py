@@ -8,7 +8,8 @@ expired, failed and paid of a payment are final.
 from typing import Final
 
 from paidonce.clock import Instant, parse_instant
-from paidonce.providers.base import (
+from paidonce.providers.decline_codes import BUYER_CANCELED, DECLINED, PROVIDER_REFUSED, SESSION_EXPIRED
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,
@@ -19,7 +20,6 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from paidonce.providers.decline_codes import BUYER_CANCELED, DECLINED, PROVIDER_REFUSED, SESSION_EXPIRED
 from paidonce.providers.mollie.amounts import from_mollie
 from paidonce.providers.mollie.decline_codes import decline_code
 from paidonce.providers.mollie.wire import Capture, Payment, Refund

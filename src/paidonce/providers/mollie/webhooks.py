@@ -19,8 +19,8 @@ from urllib.parse import parse_qs
 from paidonce.clock import Clock
 from paidonce.errors import RateLimited
 from paidonce.providers.answers import read_webhook_object
-from paidonce.providers.base import AuthorizationEnded, Dispute, Evidence, ExternalChange, ExternalRefund, Notice
 from paidonce.providers.decline_codes import DECLINED
+from paidonce.providers.evidence import AuthorizationEnded, Dispute, Evidence, ExternalChange, ExternalRefund, Notice
 from paidonce.providers.mollie import responses
 from paidonce.providers.mollie.amounts import from_mollie
 from paidonce.providers.mollie.wire import Capture, Chargeback, Entity, Event, Payment, Refund, key_in

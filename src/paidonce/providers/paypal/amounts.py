@@ -12,12 +12,13 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
+from paidonce.providers.base import HOSTED_PAGE, WantedCharge
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
     PAYMENT_METHOD_NOT_SUPPORTED,
 )
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.paypal.wire import Amount
 
 WHOLE: Final = frozenset({"HUF", "JPY", "TWD"})

@@ -16,7 +16,8 @@ import structlog
 from paidonce.clock import Instant
 from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
-from paidonce.providers.base import Connection, Declined, NotDone, NotFound, Unknown
+from paidonce.providers.base import Connection
+from paidonce.providers.evidence import Declined, NotDone, NotFound, Unknown
 from paidonce.providers.paypal.credentials import CLIENT_ID, CLIENT_SECRET
 from paidonce.providers.paypal.failures import STATE_HAS_CHANGED, error_of, failure
 from paidonce.providers.paypal.requests import Call

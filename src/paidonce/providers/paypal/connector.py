@@ -14,23 +14,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from paidonce.http_client import NoAnswer
-from paidonce.providers.base import (
-    Capabilities,
-    ChargeRequest,
-    Connection,
+from paidonce.providers.base import Capabilities, ChargeRequest, Connection, Modification, OperationSupport
+from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED, PROVIDER_REFUSED
+from paidonce.providers.evidence import (
     Declined,
     Evidence,
-    Modification,
     NotDone,
     NotFound,
     Notice,
     Opened,
-    OperationSupport,
     RequiresAction,
     Succeeded,
     Unknown,
 )
-from paidonce.providers.decline_codes import PAYMENT_METHOD_NOT_SUPPORTED, PROVIDER_REFUSED
 from paidonce.providers.paypal import requests, responses, webhooks
 from paidonce.providers.paypal.amounts import METHODS, to_paypal
 from paidonce.providers.paypal.certificates import Certificates

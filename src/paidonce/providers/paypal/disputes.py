@@ -6,7 +6,7 @@ the outcome codes of one that is resolved.
 
 from typing import Final, Literal
 
-from paidonce.providers.base import Dispute
+from paidonce.providers.evidence import Dispute
 from paidonce.providers.paypal import wire
 from paidonce.providers.paypal.amounts import from_paypal
 

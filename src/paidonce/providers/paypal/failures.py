@@ -11,8 +11,8 @@ from typing import Final
 
 from paidonce.http_client import Answer
 from paidonce.providers.answers import read_object
-from paidonce.providers.base import Declined, NotDone, Unknown
 from paidonce.providers.decline_codes import PROVIDER_REFUSED
+from paidonce.providers.evidence import Declined, NotDone, Unknown
 from paidonce.providers.paypal.decline_codes import DECLINES, decline_code
 from paidonce.providers.paypal.wire import ApiError
 from paidonce.redaction import redact

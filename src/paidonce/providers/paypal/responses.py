@@ -7,10 +7,11 @@ capture or authorize it. With the intent CAPTURE only one capture is possible, w
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest
+from paidonce.providers.decline_codes import PROVIDER_REFUSED
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
-    ChargeRequest,
     Declined,
     Evidence,
     ExternalRefund,
@@ -22,7 +23,6 @@ from paidonce.providers.base import (
     Succeeded,
     Unknown,
 )
-from paidonce.providers.decline_codes import PROVIDER_REFUSED
 from paidonce.providers.paypal.amounts import from_paypal
 from paidonce.providers.paypal.decline_codes import decline_code
 from paidonce.providers.paypal.requests import intent_of

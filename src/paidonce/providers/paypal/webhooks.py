@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from paidonce.clock import Instant
 from paidonce.providers.answers import read_webhook_object
-from paidonce.providers.base import AuthorizationEnded, Evidence, ExternalChange, Notice, Opened
+from paidonce.providers.evidence import AuthorizationEnded, Evidence, ExternalChange, Notice, Opened
 from paidonce.providers.paypal import disputes, responses
 from paidonce.providers.paypal.wire import CLOSED_BY, REFUND, Dispute, Event, Order, Payment
 

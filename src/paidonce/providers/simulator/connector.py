@@ -13,18 +13,8 @@ import structlog
 
 from paidonce.clock import Clock
 from paidonce.http_client import Answer, HttpClient, NoAnswer, NotSent
-from paidonce.providers.base import (
-    Capabilities,
-    ChargeRequest,
-    Declined,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    Notice,
-    OperationSupport,
-    Unknown,
-)
+from paidonce.providers.base import Capabilities, ChargeRequest, Modification, OperationSupport
+from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, Notice, Unknown
 from paidonce.providers.simulator.behaviour import opens_session
 from paidonce.providers.simulator.notices import NoticeReader
 from paidonce.providers.simulator.wire import (

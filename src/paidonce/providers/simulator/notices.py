@@ -7,7 +7,7 @@ import structlog
 
 from paidonce.clock import Clock
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import Notice
+from paidonce.providers.evidence import Notice
 from paidonce.providers.simulator.wire import DASHBOARD, DashboardWebhookBody, WebhookBody, change_of, evidence_of
 from paidonce.signing import read_secret, verified_id
 

@@ -8,17 +8,8 @@ from urllib.parse import urljoin
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
-from paidonce.providers.base import (
-    Capabilities,
-    ChargeRequest,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    Notice,
-    OperationSupport,
-    Unknown,
-)
+from paidonce.providers.base import Capabilities, ChargeRequest, Modification, OperationSupport
+from paidonce.providers.evidence import Evidence, NotDone, NotFound, Notice, Unknown
 from paidonce.providers.simulator.behaviour import opens_session
 from paidonce.providers.simulator.calls import KEY_LIFETIME_SECONDS, LostResponse, Rules
 from paidonce.providers.simulator.notices import NoticeReader

@@ -5,11 +5,11 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from paidonce.clock import Instant, format_instant, parse_instant
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest
+from paidonce.providers.evidence import (
     Accepted,
     AuthorizationEnded,
     Authorized,
-    ChargeRequest,
     Declined,
     Dispute,
     Evidence,

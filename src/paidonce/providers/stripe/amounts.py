@@ -11,12 +11,13 @@ from typing import Final
 import iso4217
 
 from paidonce.money import Money
-from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, NotDone, WantedCharge
+from paidonce.providers.base import EMBEDDED, HOSTED_PAGE, WantedCharge
 from paidonce.providers.decline_codes import (
     AMOUNT_NOT_SUPPORTED,
     CURRENCY_NOT_SUPPORTED,
     PAYMENT_METHOD_NOT_SUPPORTED,
 )
+from paidonce.providers.evidence import NotDone
 
 DIGITS_MAX: Final = 12  # Of a card payment. Stripe refuses, or does not offer, a method that takes less.
 ZERO_DECIMAL: Final = frozenset(

@@ -8,7 +8,8 @@ import structlog
 
 from paidonce.http_client import Answer, HttpClient, NoAnswer
 from paidonce.providers.answers import of_no_answer, of_refused_look_up, read_object
-from paidonce.providers.base import Connection, Declined, NotDone, NotFound, Unknown
+from paidonce.providers.base import Connection
+from paidonce.providers.evidence import Declined, NotDone, NotFound, Unknown
 from paidonce.providers.stripe.credentials import SECRET_KEY
 from paidonce.providers.stripe.failures import STATE_HAS_CHANGED, error_of, failure
 from paidonce.providers.stripe.requests import Call

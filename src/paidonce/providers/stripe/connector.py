@@ -9,22 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from paidonce.http_client import NoAnswer
-from paidonce.providers.base import (
-    Authorized,
-    Capabilities,
-    ChargeRequest,
-    Connection,
-    Declined,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    Notice,
-    OperationSupport,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import Capabilities, ChargeRequest, Connection, Modification, OperationSupport
 from paidonce.providers.decline_codes import PROVIDER_REFUSED
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotDone, NotFound, Notice, Succeeded, Unknown
 from paidonce.providers.stripe import requests, responses, webhooks
 from paidonce.providers.stripe.amounts import to_stripe
 from paidonce.providers.stripe.client import Failed, StripeClient

@@ -5,7 +5,7 @@ From the API reference of Refunds, Disputes and PaymentIntents (docs.stripe.com/
 
 from typing import Final, Literal
 
-from paidonce.providers.base import AuthorizationEnded, Dispute, ExternalRefund
+from paidonce.providers.evidence import AuthorizationEnded, Dispute, ExternalRefund
 from paidonce.providers.stripe import wire
 from paidonce.providers.stripe.amounts import from_stripe
 from paidonce.providers.stripe.decline_codes import decline_code

@@ -11,8 +11,8 @@ from typing import Final
 
 from paidonce.http_client import Answer
 from paidonce.providers.answers import read_object
-from paidonce.providers.base import Declined, NotDone, Unknown
 from paidonce.providers.decline_codes import CURRENCY_NOT_SUPPORTED, INCORRECT_DETAILS, PROVIDER_REFUSED
+from paidonce.providers.evidence import Declined, NotDone, Unknown
 from paidonce.providers.stripe.decline_codes import decline_code
 from paidonce.providers.stripe.wire import ApiError, ErrorBody
 from paidonce.redaction import redact

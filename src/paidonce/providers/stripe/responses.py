@@ -6,7 +6,14 @@ Sessions and "Refund and cancel payments" (docs.stripe.com/refunds), read 2026-1
 
 from typing import Final
 
-from paidonce.providers.base import (
+from paidonce.providers.decline_codes import (
+    AUTHENTICATION_FAILED,
+    DECLINED,
+    PROVIDER_REFUSED,
+    SESSION_EXPIRED,
+    SUSPECTED_FRAUD,
+)
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     ClientSecret,
@@ -19,13 +26,6 @@ from paidonce.providers.base import (
     RequiresAction,
     Succeeded,
     Unknown,
-)
-from paidonce.providers.decline_codes import (
-    AUTHENTICATION_FAILED,
-    DECLINED,
-    PROVIDER_REFUSED,
-    SESSION_EXPIRED,
-    SUSPECTED_FRAUD,
 )
 from paidonce.providers.stripe.amounts import from_stripe
 from paidonce.providers.stripe.decline_codes import decline_code

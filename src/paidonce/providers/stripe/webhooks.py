@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from paidonce.clock import Instant
 from paidonce.providers.answers import read_webhook_object
-from paidonce.providers.base import Declined, Evidence, ExternalChange, Notice, Opened, RequiresAction
+from paidonce.providers.evidence import Declined, Evidence, ExternalChange, Notice, Opened, RequiresAction
 from paidonce.providers.stripe import external_changes, responses
 from paidonce.providers.stripe.wire import (
     HOSTED,

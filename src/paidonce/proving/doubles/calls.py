@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from paidonce.clock import Instant
+from paidonce.clock import DAY_MS, Instant
 from paidonce.providers.simulator.faults import Fault
 
 Json: TypeAlias = dict[str, Any]
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from html import unescape
 import httpx
 import pytest
 
+from paidonce.clock import HOUR_MS
 from paidonce.dashboard.overview.texts import compact_amount, duration_text
 from paidonce.payments.settle import record_evidence
-from paidonce.providers.base import Declined, Unknown
-from paidonce.statistics.model import HOUR_MS
+from paidonce.providers.evidence import Declined, Unknown
 from tests.support.dashboard_client import logged_in
 from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
 from tests.support.payments import evidence_about

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from paidonce.merchants.model import Mode
-from paidonce.providers.base import Declined, Unknown
+from paidonce.providers.evidence import Declined, Unknown
 from paidonce.users.model import Role
 from tests.support.dashboard_client import DashboardClient, logged_in
 from tests.support.in_process_service import ENDPOINT, InProcessService

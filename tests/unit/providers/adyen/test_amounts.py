@@ -5,7 +5,8 @@ import pytest
 from paidonce.money import CURRENCIES, Money
 from paidonce.providers.adyen import CONNECTOR
 from paidonce.providers.adyen.amounts import from_adyen, to_adyen
-from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
+from paidonce.providers.base import HOSTED_PAGE, WantedCharge
+from paidonce.providers.evidence import NotDone
 
 PAIRS = [
     (Money(1234, "USD"), 1234),

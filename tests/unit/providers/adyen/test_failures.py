@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from paidonce.providers.base import HOSTED_PAGE, Evidence, NotDone, NotFound, Provider, Unknown
+from paidonce.providers.base import HOSTED_PAGE, Provider
+from paidonce.providers.evidence import Evidence, NotDone, NotFound, Unknown
 from tests.support.adyen import connected
 from tests.support.doubles import charge_request, modification
 from tests.support.provider_process import free_port

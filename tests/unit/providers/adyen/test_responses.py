@@ -5,13 +5,12 @@ from typing import Any, Final
 
 import pytest
 
-from paidonce.providers.base import (
-    HOSTED_PAGE,
+from paidonce.providers.base import HOSTED_PAGE, Modification
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,
     Evidence,
-    Modification,
     NotDone,
     Redirect,
     RequiresAction,

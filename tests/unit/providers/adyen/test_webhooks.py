@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     AuthorizationEnded,
     Authorized,
     Declined,

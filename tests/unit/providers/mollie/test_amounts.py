@@ -3,7 +3,8 @@
 import pytest
 
 from paidonce.money import CURRENCIES, Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone, WantedCharge
+from paidonce.providers.base import HOSTED_PAGE, WantedCharge
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.mollie import CONNECTOR
 from paidonce.providers.mollie.amounts import from_mollie, to_mollie
 from paidonce.providers.mollie.wire import Amount

@@ -6,13 +6,13 @@ from typing import Literal
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,
     NotDone,
     NotFound,
-    Provider,
     RequiresAction,
     Succeeded,
     Unknown,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from paidonce.providers.base import Declined
 from paidonce.providers.decline_codes import DECLINE_CODES
+from paidonce.providers.evidence import Declined
 from tests.support.doubles import charge_request
 from tests.support.mollie import PAYMENT, connected
 from tests.support.raw_server import Part, answer, raw_server

@@ -7,16 +7,8 @@ from typing import Final
 
 import pytest
 
-from paidonce.providers.base import (
-    ChargeRequest,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    OperationKind,
-    Provider,
-    Unknown,
-)
+from paidonce.providers.base import ChargeRequest, Modification, Provider
+from paidonce.providers.evidence import Evidence, NotDone, NotFound, OperationKind, Unknown
 from paidonce.proving.doubles.mollie.server import API_KEY
 from tests.support.doubles import charge_request, modification
 from tests.support.mollie import CAPTURE, PAYMENT, REFUND, connected

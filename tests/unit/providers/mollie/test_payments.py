@@ -6,18 +6,8 @@ import json
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    HOSTED_PAGE,
-    Accepted,
-    Authorized,
-    ChargeRequest,
-    Declined,
-    Provider,
-    Redirect,
-    RequiresAction,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Provider
+from paidonce.providers.evidence import Accepted, Authorized, Declined, Redirect, RequiresAction, Succeeded, Unknown
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.mollie.server import MollieDouble
 from tests.support.doubles import RETURN_URL, SettableClock, charge_request, visit

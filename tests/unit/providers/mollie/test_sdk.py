@@ -25,7 +25,8 @@ from mollie.models.payment_response import PaymentResponseStatus
 from mollie.models.webhook_event_types import WebhookEventTypes
 from mollie.utils.webhooks import InvalidSignatureException, SignatureValidator
 
-from paidonce.providers.base import Notice, Provider, RequiresAction, Succeeded, Unknown
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import Notice, RequiresAction, Succeeded, Unknown
 from paidonce.providers.mollie import requests
 from paidonce.providers.mollie.decline_codes import decline_code
 from paidonce.providers.mollie.methods import METHODS

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from paidonce.errors import ProviderUnavailable, RateLimited
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Accepted,
     AuthorizationEnded,
     Authorized,
@@ -19,7 +20,6 @@ from paidonce.providers.base import (
     ExternalChange,
     ExternalRefund,
     Notice,
-    Provider,
     RequiresAction,
     Succeeded,
 )

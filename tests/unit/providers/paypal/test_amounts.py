@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone, WantedCharge
+from paidonce.providers.base import WantedCharge
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.paypal import CONNECTOR
 from paidonce.providers.paypal.amounts import WHOLE, WITH_CENTS, from_paypal, to_paypal
 from paidonce.providers.paypal.wire import Amount

@@ -7,15 +7,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    Declined,
-    Evidence,
-    NotDone,
-    NotFound,
-    RequiresAction,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, RequiresAction, Succeeded, Unknown
 from tests.support.doubles import NOW, SettableClock, charge_request, modification, page_of
 from tests.support.paypal import connected
 from tests.support.provider_process import free_port

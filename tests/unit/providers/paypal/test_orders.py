@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from paidonce.money import Money
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
     Declined,
     NotDone,
     NotFound,
     Opened,
-    Provider,
     RequiresAction,
     Succeeded,
     Unknown,

@@ -5,17 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    Accepted,
-    Authorized,
-    Declined,
-    Modification,
-    NotDone,
-    NotFound,
-    Provider,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import Modification, Provider
+from paidonce.providers.evidence import Accepted, Authorized, Declined, NotDone, NotFound, Succeeded, Unknown
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.paypal.server import PayPalDouble
 from tests.support.doubles import SettableClock, modification

@@ -32,7 +32,7 @@ from paypalserversdk.models.refund_status import RefundStatus
 from paypalserversdk.paypal_serversdk_client import PaypalServersdkClient
 
 from paidonce.money import Money
-from paidonce.providers.base import NotDone
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.paypal import requests, responses, wire
 from paidonce.providers.paypal.amounts import to_paypal
 from paidonce.providers.paypal.decline_codes import CLOSED

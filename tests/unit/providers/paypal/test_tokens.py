@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from paidonce.providers.base import NotDone, Opened, Provider, RequiresAction, Succeeded, Unknown
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import NotDone, Opened, RequiresAction, Succeeded, Unknown
 from paidonce.providers.simulator.faults import Fault
 from paidonce.proving.doubles.paypal.server import CLIENT_ID, CLIENT_SECRET, TOKEN, TOKEN_SECONDS, PayPalDouble
 from tests.support.doubles import SettableClock, charge_request

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import pytest
 
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Accepted,
     AuthorizationEnded,
     Authorized,
@@ -19,7 +20,6 @@ from paidonce.providers.base import (
     ExternalChange,
     ExternalRefund,
     Opened,
-    Provider,
     Succeeded,
 )
 from paidonce.providers.paypal.certificates import CERTIFICATES_MAX, FETCHES_MAX, read_chain, trusted_roots

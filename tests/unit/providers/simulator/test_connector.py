@@ -9,17 +9,8 @@ import pytest
 
 from paidonce.clock import system_clock
 from paidonce.money import Money
-from paidonce.providers.base import (
-    Authorized,
-    ChargeRequest,
-    Declined,
-    Evidence,
-    Modification,
-    NotDone,
-    NotFound,
-    Succeeded,
-    Unknown,
-)
+from paidonce.providers.base import ChargeRequest, Modification
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotDone, NotFound, Succeeded, Unknown
 from paidonce.providers.simulator.connector import ConnectorSettings, SimulatorConnector
 from paidonce.proving.processes import free_port
 from tests.support.raw_server import OK, Part, raw_server

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from paidonce.clock import format_instant, system_clock
-from paidonce.providers.base import (
+from paidonce.providers.evidence import (
     AuthorizationEnded,
     Authorized,
     Dispute,

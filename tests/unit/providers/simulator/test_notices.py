@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from paidonce.clock import system_clock
-from paidonce.providers.base import Authorized, Declined, Evidence, Notice, Succeeded
+from paidonce.providers.evidence import Authorized, Declined, Evidence, Notice, Succeeded
 from paidonce.providers.simulator.notices import NoticeReader
 from tests.support.provider_process import SECRET, signed
 

@@ -7,9 +7,9 @@ import pytest
 
 from paidonce.clock import parse_instant
 from paidonce.money import Money
-from paidonce.providers.base import (
+from paidonce.providers.base import ChargeRequest
+from paidonce.providers.evidence import (
     Authorized,
-    ChargeRequest,
     Declined,
     Evidence,
     NotDone,

@@ -3,7 +3,8 @@
 import pytest
 
 from paidonce.money import CURRENCIES, Money
-from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, WantedCharge
+from paidonce.providers.base import HOSTED_PAGE, Provider, WantedCharge
+from paidonce.providers.evidence import NotDone
 from paidonce.providers.stripe import CONNECTOR
 from paidonce.providers.stripe.amounts import from_stripe, to_stripe
 from paidonce.proving.doubles.stripe.server import StripeDouble

@@ -6,18 +6,16 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    HOSTED_PAGE,
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Provider
+from paidonce.providers.evidence import (
     AuthorizationEnded,
     Authorized,
-    ChargeRequest,
     Declined,
     Dispute,
     Evidence,
     ExternalChange,
     ExternalRefund,
     Opened,
-    Provider,
     RequiresAction,
     Succeeded,
 )

@@ -7,14 +7,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    Declined,
-    Evidence,
-    NotDone,
-    NotFound,
-    Provider,
-    Unknown,
-)
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, Unknown
 from tests.support.doubles import charge_request, modification
 from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server

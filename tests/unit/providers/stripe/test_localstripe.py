@@ -19,16 +19,8 @@ import httpx
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    Authorized,
-    ChargeRequest,
-    Declined,
-    Evidence,
-    NotDone,
-    Opened,
-    Provider,
-    Succeeded,
-)
+from paidonce.providers.base import ChargeRequest, Provider
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotDone, Opened, Succeeded
 from tests.support.doubles import charge_request, modification
 from tests.support.provider_process import free_port
 from tests.support.raw_server import raw_server

@@ -7,17 +7,15 @@ import httpx
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    EMBEDDED,
+from paidonce.providers.base import EMBEDDED, ChargeRequest, Provider
+from paidonce.providers.evidence import (
     Accepted,
     Authorized,
-    ChargeRequest,
     ClientSecret,
     Declined,
     NotDone,
     NotFound,
     Opened,
-    Provider,
     RequiresAction,
     Succeeded,
     Unknown,

@@ -3,18 +3,8 @@
 import msgspec
 import pytest
 
-from paidonce.providers.base import (
-    HOSTED_PAGE,
-    Accepted,
-    Authorized,
-    ChargeRequest,
-    Declined,
-    NotDone,
-    NotFound,
-    Provider,
-    RequiresAction,
-    Succeeded,
-)
+from paidonce.providers.base import HOSTED_PAGE, ChargeRequest, Provider
+from paidonce.providers.evidence import Accepted, Authorized, Declined, NotDone, NotFound, RequiresAction, Succeeded
 from paidonce.proving.doubles.stripe.server import StripeDouble
 from tests.support.doubles import RETURN_URL, SettableClock, charge_request, page_of, visit
 

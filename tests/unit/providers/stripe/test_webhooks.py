@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 
 from paidonce.errors import MalformedBody
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Accepted,
     AuthorizationEnded,
     Authorized,
@@ -19,7 +20,6 @@ from paidonce.providers.base import (
     ExternalRefund,
     Notice,
     Opened,
-    Provider,
     Redirect,
     RequiresAction,
     Succeeded,

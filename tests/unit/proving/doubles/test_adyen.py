@@ -9,7 +9,8 @@ import httpx
 import msgspec
 import pytest
 
-from paidonce.providers.base import HOSTED_PAGE, Accepted, RequiresAction, Succeeded
+from paidonce.providers.base import HOSTED_PAGE
+from paidonce.providers.evidence import Accepted, RequiresAction, Succeeded
 from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookFault
 from paidonce.proving.doubles.adyen.server import API_KEY, AdyenDouble
 from paidonce.proving.doubles.faults import FaultSource

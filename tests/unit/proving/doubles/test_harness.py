@@ -6,7 +6,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from paidonce.providers.base import HOSTED_PAGE, NotDone, Provider, RequiresAction
+from paidonce.providers.base import HOSTED_PAGE, Provider
+from paidonce.providers.evidence import NotDone, RequiresAction
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Movement
 from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeDouble

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from paidonce.clock import system_clock
-from paidonce.providers.base import (
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import (
     Authorized,
     Declined,
     Evidence,
     Notice,
     Opened,
-    Provider,
     Redirect,
     RequiresAction,
     Succeeded,

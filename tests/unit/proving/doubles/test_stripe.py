@@ -11,14 +11,8 @@ import msgspec
 import pytest
 
 from paidonce.clock import system_clock
-from paidonce.providers.base import (
-    Declined,
-    Evidence,
-    Opened,
-    Provider,
-    RequiresAction,
-    Succeeded,
-)
+from paidonce.providers.base import Provider
+from paidonce.providers.evidence import Declined, Evidence, Opened, RequiresAction, Succeeded
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.calls import ApiFailure, PreparedCall, Reply
 from paidonce.proving.doubles.idempotency import IdempotencyKeys

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Final
 
+from paidonce.clock import DAY_MS
 from paidonce.proving.doubles.adyen import payments
 from paidonce.proving.doubles.adyen.books import Books, format_time
 from paidonce.proving.doubles.adyen.cards import Card
 from paidonce.proving.doubles.adyen.params import AdyenFailure
-from paidonce.proving.doubles.calls import DAY_MS, Json
+from paidonce.proving.doubles.calls import Json
 
 DAYS_MAX: Final = 70
 

@@ -13,13 +13,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from paidonce.clock import Clock, Instant, system_clock
+from paidonce.clock import DAY_MS, Clock, Instant, system_clock
 from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.adyen import links, pages, params, payments
 from paidonce.proving.doubles.adyen.books import Books, format_time
 from paidonce.proving.doubles.adyen.cards import STORED, Card
 from paidonce.proving.doubles.adyen.params import AdyenFailure
-from paidonce.proving.doubles.calls import DAY_MS, ApiCall, ApiFailure, Json, PreparedCall, Reply, match_path
+from paidonce.proving.doubles.calls import ApiCall, ApiFailure, Json, PreparedCall, Reply, match_path
 from paidonce.proving.doubles.server import Double
 from paidonce.proving.doubles.webhooks import Event, WebhookTarget
 

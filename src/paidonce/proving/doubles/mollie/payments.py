@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
+from paidonce.clock import DAY_MS, MINUTE_MS
 from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.mollie.books import Books, Record
 from paidonce.proving.doubles.mollie.params import DOCUMENTATION, HAL, HTML, MollieFailure, link, minor_units, written
 
-MINUTE_MS: Final = 60 * 1000
-DAY_MS: Final = 24 * 60 * MINUTE_MS
 # How long a payment of a method can be paid ("When does a payment expire", docs.mollie.com/docs/status-change).
 EXPIRES_MS: Final = {"banktransfer": 12 * DAY_MS, "creditcard": 30 * MINUTE_MS, "paypal": 180 * MINUTE_MS}
 EXPIRES_MS_OTHERWISE: Final = 15 * MINUTE_MS

@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from paidonce.clock import DAY_MS
 from paidonce.proving.doubles.calls import Json
 from paidonce.proving.doubles.ledger import MovementKind
 from paidonce.proving.doubles.paypal.bodies import NewCapture, NewRefund, minor_units, written
 from paidonce.proving.doubles.paypal.books import LOOKS, Books, Kind, key_of
 from paidonce.proving.doubles.paypal.failures import PayPalFailure
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
 AUTHORIZATION_MS: Final = 29 * DAY_MS
 PATHS: Final[dict[Kind, str]] = {
     "order": "/v2/checkout/orders",

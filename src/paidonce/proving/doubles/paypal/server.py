@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from paidonce.clock import Clock, Instant, system_clock
+from paidonce.clock import DAY_MS, Clock, Instant, system_clock
 from paidonce.providers.simulator.faults import Fault, FaultPlan
-from paidonce.proving.doubles.calls import DAY_MS, ApiCall, ApiFailure, Json, PreparedCall, Reply, match_path
+from paidonce.proving.doubles.calls import ApiCall, ApiFailure, Json, PreparedCall, Reply, match_path
 from paidonce.proving.doubles.paypal import orders, pages, payments
 from paidonce.proving.doubles.paypal.bodies import Change, NewCapture, NewOrder, NewRefund, Nothing, read_body
 from paidonce.proving.doubles.paypal.books import Books, key_of
