@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from paidonce.clock import system_clock
 from paidonce.database.citus.distribute import distribute
+from paidonce.database.citus.node_settings import set_node_settings
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
@@ -104,6 +105,15 @@ def migrate_and_distribute(url: str, *, shards: int = SHARDS) -> None:
     finally:
         database.close()
     distribute(parsed, clock=system_clock, shards=shards)
+
+
+def set_settings(url: str) -> None:
+    """Set on all nodes what ``paidonce db distribute`` sets."""
+    database = open_database(parse_database_url(url), clock=system_clock)
+    try:
+        set_node_settings(database)
+    finally:
+        database.close()
 
 
 def url_of(node: str, database: str) -> str:

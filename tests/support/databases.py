@@ -158,7 +158,10 @@ def fresh_database(administrator_url: str, *, template: str = "") -> Iterator[st
         for node in nodes:
             citus.execute(node, "CREATE DATABASE {} TEMPLATE {}", name, template or "template1")
             stack.callback(citus.execute, node, "DROP DATABASE {} WITH (FORCE)", name)
-        yield citus.url_of(administrator_url, name)
+        url = citus.url_of(administrator_url, name)
+        if nodes != [administrator_url]:
+            citus.set_settings(url)  # They belong to a database, and are not copied with it.
+        yield url
 
 
 def make_schema(database: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.schema import EXPIRING, attempt, checkout
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import EventType, NewEvent
@@ -48,8 +48,9 @@ class NewCheckoutRow(msgspec.Struct, frozen=True):
     expires_at: Instant
 
 
-def _insert(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_json_rows(dialect, checkout, *NewCheckoutRow.__struct_fields__)
+def _insert(dialect: str, merchants_exist: bool) -> ReturningInsert[Any]:  # noqa: FBT001 - as RowsInsert calls it
+    columns = NewCheckoutRow.__struct_fields__
+    statement = insert_json_rows(dialect, checkout, *columns, merchants_exist=merchants_exist)
     # RETURNING leaves out rows that exist already; they are read back by key.
     key = ["merchant_id", "mode", "idempotency_key"]
     return statement.on_conflict_do_nothing(index_elements=key).returning(checkout.c.id)
@@ -143,7 +144,7 @@ _LIMIT_EXPIRY: Final = (
         updated_at=bindparam("now"),
     )
 )
-_INSERT: Final = Statement(_insert)
+_INSERT: Final = RowsInsert(_insert)
 _BY_ID: Final = Statement(_by_id)
 _BY_KEY: Final = Statement(_by_key)
 _APPLY_TRANSITION: Final = Statement(_apply_transition)
@@ -170,8 +171,8 @@ def checkout_of_row(row: AnyRow) -> Checkout:
 
 def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set[str]:
     """Insert checkouts whose merchant and idempotency key are new; returns the ids that were inserted."""
-    rows = encode_rows(_new_row(request, transaction.now) for request in requests)
-    return transaction.column(_INSERT, {"rows": rows})
+    rows = [_new_row(request, transaction.now) for request in requests]
+    return {checkout_id for (checkout_id,) in _INSERT.rows(transaction.connection, rows)}
 
 
 def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:

@@ -31,7 +31,37 @@ ORPHANED_WRITER_POLL_SECONDS: Final = 0.01
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
-# A broken network is noticed within seconds. Every statement and every lock has a time limit.
+# Every statement and every lock has a time limit.
+TIME_LIMITS: Final = {
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+# On Citus they are also the defaults of the databases of all nodes (database/citus/node_settings.py), because those of
+# a connection hold on its own node only.
+PLANNER_SETTINGS: Final = {
+    # The planner estimates that a batch has a hundred rows and prefers a sequential scan of a small table. It keeps the
+    # plan of a prepared statement even when the table grows. Every statement of ours has an index, so scans are off.
+    # Where a statement needs one anyway, servers before 18 raise its cost so far that they start JIT: JIT is off too.
+    "random_page_cost": "1.1",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+# A PostgreSQL without the extension keeps settings with a prefix that it does not know, and nothing reads them.
+CITUS_SETTINGS: Final = {
+    "citus.propagate_set_commands": "local",  # SET LOCAL holds on the workers too: the time limits of locks.
+    # Otherwise a statement on several shards holds up all others on its table until its transaction ends. A deadlock
+    # is found and its transaction is repeated.
+    "citus.enable_deadlock_prevention": "off",
+    # One connection to each node for a transaction: more would each have to be prepared to commit.
+    "citus.max_adaptive_executor_pool_size": "1",
+}
+
+# A broken network is noticed within seconds.
 POSTGRESQL_CONNECT: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -39,11 +69,9 @@ POSTGRESQL_CONNECT: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "paidonce",
-    # The planner estimates that a batch has a hundred rows and prefers a sequential scan of a small table. It keeps the
-    # plan of a prepared statement even when the table grows. Every statement of ours has an index, so scans are off.
-    # Where a statement needs one anyway, servers before 18 raise its cost so far that they start JIT: JIT is off too.
-    "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
-    " -c random_page_cost=1.1 -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off",
+    "options": " ".join(
+        f"-c {name}={value}" for name, value in (TIME_LIMITS | PLANNER_SETTINGS | CITUS_SETTINGS).items()
+    ),
 }
 
 # A plan from when a table was small is used for no longer: to plan all statements again takes a few milliseconds.
@@ -190,11 +218,15 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")
-    def _discard_old_plans(connection: Connection) -> None:
+    def _begin(connection: Connection) -> None:
         now = time.monotonic()
         if now >= connection.info.setdefault("plans_until", now + PLANS_SECONDS_MAX):
             connection.info["plans_until"] = now + PLANS_SECONDS_MAX
             execute_on_driver(connection, "DISCARD PLANS")
+        if connection.info[IS_CITUS] and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            # The limit of a statement holds on all nodes, because the coordinator cancels it there. That of a lock does
+            # not: the coordinator waits for an answer, not for a lock.
+            execute_on_driver(connection, f"SET LOCAL lock_timeout = '{TIME_LIMITS['lock_timeout']}'")
 
     reads = engine.execution_options(isolation_level="AUTOCOMMIT")
     return Database(url, engine, reads, clock, before_commit)

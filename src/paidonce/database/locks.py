@@ -6,14 +6,22 @@ one shard, so there a statement waits, but for a short time only. SQLite has one
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from paidonce.database.engine import TIME_LIMITS
 from paidonce.database.statement import CITUS, dialect_of
 
-Given = TypeVar("Given")
+
+class Sortable(Protocol):
+    """Anything that has an order."""
+
+    def __lt__(self, other: Any, /) -> bool: ...  # noqa: ANN401 - of the same class
+
+
+Given = TypeVar("Given", bound=Sortable)
 Changed = TypeVar("Changed")
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -33,7 +41,8 @@ def unless_locked(connection: Connection, change: Callable[[], Changed], *, wait
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
         return None
-    connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+    # Not TO DEFAULT: on the workers of Citus that would be another.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TIME_LIMITS['lock_timeout']}'")
     return changed
 
 
@@ -46,6 +55,7 @@ def change_unlocked(
     """
     if not rows:
         return []
+    rows = sorted(rows)  # Rows are locked in this order by everybody, so that fewer transactions deadlock.
     if dialect_of(connection) != CITUS:
         return change(rows)
     changed = unless_locked(connection, partial(change, rows), wait_ms=WAIT_MS_MAX)
@@ -53,3 +63,22 @@ def change_unlocked(
         return changed
     each = (unless_locked(connection, partial(change, [row]), wait_ms=WAIT_FOR_ONE_MS_MAX) for row in rows)
     return [one for some in each if some is not None for one in some]
+
+
+def claim_unlocked(
+    connection: Connection,
+    find: Callable[[int], Sequence[Given]],
+    claim: Callable[[Sequence[Given]], Sequence[Changed]],
+    *,
+    limit: int,
+) -> list[Changed]:
+    """Find at most ``limit`` rows and claim them. On Citus, look once beyond those that another transaction has locked
+    or claimed, so that one that is stalled does not hide what else is due.
+    """
+    found = find(limit)
+    claimed = list(change_unlocked(connection, found, claim))
+    if dialect_of(connection) == CITUS and len(claimed) < len(found):
+        seen = set(found)
+        others = [row for row in find(2 * limit) if row not in seen][: limit - len(claimed)]
+        claimed += change_unlocked(connection, others, claim)
+    return claimed

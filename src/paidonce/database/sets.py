@@ -1,12 +1,15 @@
 """Passes many rows as one JSON parameter, so that a batch statement is compiled once for all batch sizes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
     CTE,
     BigInteger,
+    ClauseElement,
+    ColumnElement,
+    Connection,
     Integer,
     Select,
     Table,
@@ -23,7 +26,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.sql.selectable import FromClause
 
-from paidonce.database.statement import CITUS, POSTGRESQL, SQLITE
+from paidonce.database.schema import merchant
+from paidonce.database.statement import CITUS, POSTGRESQL, SQLITE, Statement, dialect_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -49,20 +53,73 @@ def json_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int])
     ).subquery(parameter)
 
 
-def insert_json_rows(dialect: str, table: Table, *columns: str) -> postgresql.Insert | sqlite.Insert:
+def insert_json_rows(
+    dialect: str, table: Table, *columns: str, merchants_exist: bool = False
+) -> postgresql.Insert | sqlite.Insert:
     """Insert the rows of the JSON parameter ``rows``, which have these columns, in the order of the primary key.
 
     There is one parameter instead of one for each value. The driver reads it without the interpreter lock, whereas
     binding each value would block the other threads (docs/decisions/0018).
+
+    With ``merchants_exist``, Citus inserts on the nodes of the merchants, by a join with their rows: a row whose
+    merchant has none is left out there. Without it, all rows pass through the coordinator.
     """
     kinds: dict[str, type[str | int]] = {
         name: int if isinstance(table.c[name].type, Integer) else str for name in columns
     }
     given = json_rows(dialect, "rows", **kinds)
+    values = {name: given.c[name] for name in columns}
     # Without a WHERE clause, SQLite would parse ON CONFLICT as the ON of a join.
-    wanted = select(*(given.c[name] for name in columns)).where(true())
+    condition: ColumnElement[bool] = true()
+    if merchants_exist and dialect == CITUS:
+        values["merchant_id"] = merchant.c.id
+        condition = merchant.c.id == given.c.merchant_id
     insert = sqlite.insert(table) if dialect == SQLITE else postgresql.insert(table)
-    return insert.from_select(list(columns), wanted)
+    return insert.from_select(list(columns), select(*values.values()).where(condition))
+
+
+class RowsInsert:
+    """A statement that inserts given rows, and returns a name of each row that it writes before other columns.
+
+    ``make`` builds it for a dialect, and for whether the merchants of all rows exist. On Citus it is executed as if
+    they did, and again for the rows of merchants that do not. ``name_of`` returns the name of a given row, and
+    ``merchant_of`` the id of its merchant.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str, bool], ClauseElement],
+        name_of: Callable[[Any], tuple[Any, ...]] = lambda row: (row.id,),
+        merchant_of: Callable[[Any], str] = lambda row: row.merchant_id,
+    ) -> None:
+        self.of_known: Final = Statement(lambda dialect: make(dialect, True))  # noqa: FBT003 - of two
+        self.of_any: Final = Statement(lambda dialect: make(dialect, False))  # noqa: FBT003 - of two
+        self._name_of: Final = name_of
+        self._merchant_of: Final = merchant_of
+
+    def rows(self, connection: Connection, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Insert rows; returns what was written of those that were not left out. Raises DBAPIError."""
+        if dialect_of(connection) != CITUS:
+            return self.of_any.rows(connection, {"rows": encode_rows(rows)})
+        found = self.of_known.rows(connection, {"rows": encode_rows(rows)})
+        if len(found) == len(rows):
+            return found
+        names = {row[: len(self._name_of(rows[0]))] for row in found}
+        left = [row for row in rows if self._name_of(row) not in names]
+        wanted = encode_rows({"id": one} for one in {self._merchant_of(row) for row in left})
+        existing = {merchant_id for (merchant_id,) in _EXISTING.rows(connection, {"wanted": wanted})}
+        # A row whose merchant exists was there before, or its merchant was not yet when the statement began.
+        for statement, exists in ((self.of_known, True), (self.of_any, False)):
+            some = [row for row in left if (self._merchant_of(row) in existing) is exists]
+            found += statement.rows(connection, {"rows": encode_rows(some)}) if some else []
+        return found
+
+
+def _existing(dialect: str) -> Select[Any]:
+    return select(merchant.c.id).where(merchant.c.id == json_rows(dialect, "wanted", id=str).c.id)
+
+
+_EXISTING: Final = Statement(_existing)
 
 
 def materialized(rows: Select[Any]) -> CTE:

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
+from paidonce.database.citus.pruning import is_of_each, prune, values_of_each
+
 Parameters: TypeAlias = Mapping[str, Any]
 Row: TypeAlias = tuple[Any, ...]
 
@@ -21,6 +23,8 @@ class _Compiled(NamedTuple):
     """The parameters in the order of their placeholders; None where the driver takes them by name."""
     fixed: Parameters
     """Values that are part of the statement."""
+    derived: Sequence[str]
+    """Parameters whose values follow from others: see database/citus/pruning.py."""
 
 
 SQLITE: Final = "sqlite"
@@ -43,7 +47,7 @@ class Statement:
     """
 
     def __init__(self, make: Callable[[str], ClauseElement]) -> None:
-        self._make: Final = make
+        self.make: Final = make
         self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, parameters: Parameters) -> list[Row]:
@@ -63,14 +67,18 @@ class Statement:
         name = dialect_of(connection)
         compiled = self._compiled.get(name) or self._compile(name, connection.dialect)
         given = {**compiled.fixed, **parameters} if compiled.fixed else parameters
+        if compiled.derived:
+            given = {**given, **{name: values_of_each(name, parameters) for name in compiled.derived}}
         values = given if compiled.names is None else [given[name] for name in compiled.names]
         return execute_on_driver(connection, compiled.sql, values)
 
     def _compile(self, name: str, dialect: Dialect) -> _Compiled:
-        made: Any = self._make(name).compile(dialect=dialect)
+        statement = self.make(name)
+        made: Any = (prune(statement) if name == CITUS else statement).compile(dialect=dialect)
         assert "POSTCOMPILE" not in made.string, "the statement contains a list of variable length"
         fixed = {name: bound.effective_value for name, bound in made.binds.items() if not bound.required}
-        compiled = self._compiled[name] = _Compiled(made.string, made.positiontup, fixed)
+        derived = [name for name in made.binds if is_of_each(name)]
+        compiled = self._compiled[name] = _Compiled(made.string, made.positiontup, fixed, derived)
         return compiled
 
 

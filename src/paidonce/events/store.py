@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, true
+from sqlalchemy import ClauseElement, ColumnElement, Select, and_, bindparam, func, select, true, update
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, event, event_log, merchant
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import POSTGRESQL, Statement
+from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
+from paidonce.database.statement import CITUS, POSTGRESQL, Statement
 from paidonce.database.transaction import AnyRow, Transaction
 from paidonce.events.model import Event, NewEvent
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
@@ -42,14 +42,19 @@ class MerchantCount(msgspec.Struct, frozen=True):
     created_at: Instant
 
 
-def _count_events(dialect: str) -> ReturningInsert[Any]:
+def _count_events(dialect: str, merchants_exist: bool) -> ClauseElement:  # noqa: FBT001 - as RowsInsert calls it
+    counters = [merchant.c[name] for name in COUNTER_OF.values()]
+    if merchants_exist and dialect == CITUS:
+        added = json_rows(dialect, "rows", id=str, **dict.fromkeys(COUNTER_OF.values(), int))
+        changes = {column.name: column + added.c[column.name] for column in counters}
+        return update(merchant).where(merchant.c.id == added.c.id).values(changes).returning(merchant.c.id, *counters)
     # An INSERT handles its rows in order. They are sorted by id, so that every process locks merchants in the same
     # order and two batches cannot deadlock. A merchant is created by its first use.
     upsert = insert_json_rows(dialect, merchant, *MerchantCount.__struct_fields__)
     return upsert.on_conflict_do_update(
         index_elements=["id"],
         set_={name: merchant.c[name] + upsert.excluded[name] for name in COUNTER_OF.values()},
-    ).returning(merchant.c.id, *(merchant.c[name] for name in COUNTER_OF.values()))
+    ).returning(merchant.c.id, *counters)
 
 
 def _with_attempt(events: FromClause, beside: FromClause | None = None) -> Select[Any]:
@@ -77,7 +82,8 @@ def _next_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
     """For SQLite and Citus, which have no LATERAL with LIMIT: select up to the number of the last of the next."""
     first = event.alias("first")
     last = (
-        _next(first, first.c.merchant_id == merchant.c.id, wanted)
+        # Compared with the given rows too, so that Citus looks for it on their shards only.
+        _next(first, and_(first.c.merchant_id == merchant.c.id, first.c.merchant_id == wanted.c.merchant_id), wanted)
         .with_only_columns(first.c.sequence)
         .offset(bindparam("limit") - 1)
         .limit(1)
@@ -86,6 +92,7 @@ def _next_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
     )
     of_log = and_(
         event.c.merchant_id == merchant.c.id,
+        event.c.merchant_id == wanted.c.merchant_id,
         event.c.mode == wanted.c.mode,
         event.c.sequence > wanted.c.seen,
         event.c.sequence <= func.coalesce(last, SEQUENCE_MAX),
@@ -110,8 +117,8 @@ def _lock_starts(dialect: str) -> ReturningInsert[Any]:
 
 
 _LOCK_STARTS: Final = Statement(_lock_starts)
-_COUNT_EVENTS: Final = Statement(_count_events)
-_INSERT_EVENTS: Final = Statement(lambda dialect: insert_json_rows(dialect, event, *_COLUMNS))
+_COUNT_EVENTS: Final = RowsInsert(_count_events, merchant_of=lambda row: row.id)
+_INSERT_EVENTS: Final = Statement(lambda dialect: insert_json_rows(dialect, event, *_COLUMNS, merchants_exist=True))
 _AFTER: Final = Statement(_after)
 _EVENTS: Final = _with_attempt(event)
 _EVENTS_OF_CHECKOUT: Final = _EVENTS.where(event.c.checkout_id == bindparam("wanted_id"), is_tenants(event)).order_by(
@@ -138,12 +145,12 @@ def write_events(transaction: Transaction) -> list[Event]:
         return []
     logs = [(new.merchant_id, new.mode) for new in events]
     counts = Counter(logs)
-    added = encode_rows(
+    added = [
         MerchantCount(one, counts[one, _TEST], counts[one, _LIVE], transaction.now)
         for one in sorted({merchant_id for merchant_id, _ in counts})
-    )
+    ]
     number: dict[tuple[str, str], int] = {}
-    for merchant_id, test, live in transaction.rows(_COUNT_EVENTS, {"rows": added}):
+    for merchant_id, test, live in _COUNT_EVENTS.rows(transaction.connection, added):
         number[merchant_id, _TEST] = test - counts[merchant_id, _TEST]
         number[merchant_id, _LIVE] = live - counts[merchant_id, _LIVE]
     written = []

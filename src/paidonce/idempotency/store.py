@@ -10,7 +10,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.database.locks import unless_locked
 from paidonce.database.schema import idempotency_key
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, StoredResponse
@@ -37,7 +37,7 @@ def _is_same(wanted: FromClause) -> ColumnElement[bool]:
     return and_(*(column == wanted.c[column.name] for column in _NAME))
 
 
-def _insert(dialect: str) -> ReturningInsert[Any]:
+def _insert(dialect: str, merchants_exist: bool) -> ReturningInsert[Any]:  # noqa: FBT001 - as RowsInsert calls it
     statement = insert_json_rows(
         dialect,
         idempotency_key,
@@ -49,6 +49,7 @@ def _insert(dialect: str) -> ReturningInsert[Any]:
         "created_at",
         "expires_at",
         "secret",
+        merchants_exist=merchants_exist,
     )
     return statement.on_conflict_do_nothing(index_elements=ScopedKey.__struct_fields__).returning(*_NAME)
 
@@ -83,7 +84,9 @@ def _replace_secrets(dialect: str) -> Update:
     return statement.values(secret=wanted.c.new)
 
 
-_INSERT: Final = Statement(_insert)
+_INSERT: Final = RowsInsert(
+    _insert, lambda row: tuple(row[column.name] for column in _NAME), lambda row: row["merchant_id"]
+)
 _BY_NAME: Final = Statement(_by_name)
 _DELETE: Final = Statement(_delete)
 _STORE_RESPONSES: Final = Statement(_store_responses)
@@ -120,8 +123,8 @@ def claim_keys(transaction: Transaction, claims: Sequence[Claim]) -> tuple[set[S
 
 
 def _claim(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey]:
-    rows = encode_rows(_row(claim, transaction) for claim in claims)
-    return {ScopedKey(*name) for name in transaction.rows(_INSERT, {"rows": rows})}
+    rows = [_row(claim, transaction) for claim in claims]
+    return {ScopedKey(*name) for name in _INSERT.rows(transaction.connection, rows)}
 
 
 def _claim_unless_locked(transaction: Transaction, claims: Sequence[Claim]) -> set[ScopedKey] | None:

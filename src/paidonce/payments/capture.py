@@ -120,7 +120,9 @@ def _start_cancel(transaction: Transaction, request: StartCancel) -> StartOutcom
 
 def _ours(transaction: Transaction, checkout: Checkout, attempt_id: str) -> Started:
     """Find the attempt that this very request committed, when the answer to its commit was lost."""
-    return Started(checkout, store.read_attempts(transaction, [attempt_id])[attempt_id])
+    ours = store.read_attempt(transaction, attempt_id, checkout.merchant_id)
+    assert ours is not None, "the checkout names it"
+    return Started(checkout, ours)
 
 
 def void_expired(transaction: Transaction, requests: Sequence[VoidExpired]) -> list[int]:

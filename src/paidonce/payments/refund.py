@@ -42,7 +42,7 @@ def _start_refund(transaction: Transaction, request: StartRefund) -> Started | P
     checkout = checkouts.read_by_id(transaction, [request.checkout]).get(request.checkout)
     if checkout is None:
         return CheckoutNotFound()
-    existing = store.read_attempts(transaction, [request.attempt_id]).get(request.attempt_id)
+    existing = store.read_attempt(transaction, request.attempt_id, checkout.merchant_id)
     if existing is not None:  # From a commit whose answer was lost.
         return Started(checkout, existing)
     if checkout.status != CheckoutStatus.COMPLETED or checkout.attempt is None:

@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, select, text, update
 
 from paidonce.clock import Instant
-from paidonce.database.locks import change_unlocked
+from paidonce.database.locks import claim_unlocked
 from paidonce.database.schema import UNPROVEN, attempt
-from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
+from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import POSTGRESQL, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
@@ -33,8 +33,18 @@ _SESSION_COLUMNS: Final = (
     "fallbacks",
 )
 _DIRECT_COLUMNS: Final = [name for name in Attempt.__struct_fields__ if name not in _SESSION_COLUMNS]
-_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *Attempt.__struct_fields__))
-_INSERT_DIRECT: Final = Statement(lambda dialect: insert_json_rows(dialect, attempt, *_DIRECT_COLUMNS))
+
+
+def _insert(columns: Sequence[str]) -> RowsInsert:
+    return RowsInsert(
+        lambda dialect, merchants_exist: insert_json_rows(
+            dialect, attempt, *columns, merchants_exist=merchants_exist
+        ).returning(attempt.c.id)
+    )
+
+
+_INSERT: Final = _insert(Attempt.__struct_fields__)
+_INSERT_DIRECT: Final = _insert(_DIRECT_COLUMNS)
 _RELEASE_ALL: Final = (
     update(attempt)
     # An UNKNOWN one may be leased, or only wait for its next look-up: asking early does no harm. Those that wait for a
@@ -97,6 +107,11 @@ def _due_except(dialect: str) -> Select[Any]:
 def _by_id(dialect: str) -> Select[Any]:
     wanted = json_rows(dialect, "wanted", id=str)
     return select(*_COLUMNS).where(attempt.c.id == wanted.c.id)
+
+
+def _by_name(dialect: str) -> Select[Any]:
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
+    return select(*_COLUMNS).where(attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id)
 
 
 def _refund_by_id(dialect: str) -> Select[Any]:
@@ -181,6 +196,7 @@ _DUE_EXCEPT: Final = Statement(_due_except)
 _DUE_UNSENT: Final = Statement(_due_unsent)
 _CLAIM: Final = Statement(_claim)
 _BY_ID: Final = Statement(_by_id)
+_BY_NAME: Final = Statement(_by_name)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
 _SETTLE: Final = Statement(partial(_settle, sessions=True))
 _SETTLE_DIRECT: Final = Statement(partial(_settle, sessions=False))
@@ -200,7 +216,7 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
     rows = list(attempts)
     if rows:
         are_direct = all(one.account_id is None and one.return_url is one.initiated_by is None for one in rows)
-        transaction.run(_INSERT_DIRECT if are_direct else _INSERT, {"rows": encode_rows(rows)})
+        (_INSERT_DIRECT if are_direct else _INSERT).rows(transaction.connection, rows)
 
 
 def claim_due(
@@ -218,21 +234,24 @@ def claim_due(
     ``except_for`` and ``only`` restrict the accounts. With ``unsent_of`` only attempts of these accounts are claimed
     that were never sent and can continue with another account.
     """
-    wanted = {"at_provider": provider, "now": transaction.now, "limit": limit}
+    wanted = {"at_provider": provider, "now": transaction.now}
     if only is not None:
-        due = transaction.rows(_DUE_ONLY, {**wanted, "account": only})
+        statement, restriction = _DUE_ONLY, {"account": only}
     elif unsent_of:
-        due = transaction.rows(_DUE_UNSENT, {**wanted, "wanted_account": _encode_accounts(unsent_of)})
+        statement, restriction = _DUE_UNSENT, {"wanted_account": _encode_accounts(unsent_of)}
     elif except_for:
-        due = transaction.rows(_DUE_EXCEPT, {**wanted, "excluded": _encode_accounts(except_for)})
+        statement, restriction = _DUE_EXCEPT, {"excluded": _encode_accounts(except_for)}
     else:
-        due = transaction.rows(_DUE, wanted)
+        statement, restriction = _DUE, {}
+
+    def find(count: int) -> list[Held]:
+        return [Held(*row) for row in transaction.rows(statement, {**wanted, **restriction, "limit": count})]
 
     def claim(attempts: Sequence[Held]) -> list[Attempt]:
         parameters = {"wanted": encode_rows(attempts), "now": transaction.now, "lease_until": lease_until}
         return [Attempt(*row) for row in transaction.rows(_CLAIM, parameters)]
 
-    return list(change_unlocked(transaction.connection, sorted(Held(*row) for row in due), claim))
+    return claim_unlocked(transaction.connection, find, claim, limit=limit)
 
 
 def _encode_accounts(accounts: Sequence[str]) -> str:
@@ -243,6 +262,12 @@ def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[
     """Read attempts by id, for the service itself: whose they are is not asked."""
     wanted = encode_rows({"id": one} for one in attempt_ids)
     return {one.id: one for one in (Attempt(*row) for row in transaction.rows(_BY_ID, {"wanted": wanted}))}
+
+
+def read_attempt(transaction: Transaction, attempt_id: str, merchant_id: str) -> Attempt | None:
+    """Read an attempt of a merchant; None where there is none."""
+    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows([{"id": attempt_id, "merchant_id": merchant_id}])})
+    return Attempt(*rows[0]) if rows else None
 
 
 def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Attempt, Transition]]) -> set[str]:

@@ -1,7 +1,7 @@
 """SQL statements that find checkouts. Each reads a bounded number of rows of one index, whatever the filters are."""
 
 import operator
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -152,16 +152,17 @@ def _count(transaction: Transaction, tenant: Tenant, term: str) -> int:
 
 
 def _insert_terms(dialect: str) -> ReturningInsert[Any]:
-    statement = insert_json_rows(dialect, search_term, *TermRow.__struct_fields__)
+    statement = insert_json_rows(dialect, search_term, *TermRow.__struct_fields__, merchants_exist=True)
     return statement.on_conflict_do_nothing().returning(search_term.c.term)
 
 
 def _texts(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     return select(
         checkout.c.id, checkout.c.merchant_id, checkout.c.mode, checkout.c.description, checkout.c.metadata
     ).where(
         checkout.c.id == wanted.c.id,
+        checkout.c.merchant_id == wanted.c.merchant_id,
         checkout.c.description.is_not(None) | checkout.c.metadata.is_not(None),
     )
 
@@ -170,9 +171,13 @@ _INSERT_TERMS: Final = Statement(_insert_terms)
 _TEXTS: Final = Statement(_texts)
 
 
-def read_terms(transaction: Transaction, checkout_ids: Iterable[str]) -> list[TermRow]:
-    """Make the terms of checkouts, from texts that never change. Those without texts have none."""
-    rows = transaction.rows(_TEXTS, {"wanted": encode_rows({"id": one} for one in sorted(checkout_ids))})
+def read_terms(transaction: Transaction, checkouts: Mapping[str, str]) -> list[TermRow]:
+    """Make the terms of checkouts, from texts that never change. Those without texts have none.
+
+    ``checkouts`` are their ids, each with its merchant.
+    """
+    wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in sorted(checkouts.items()))
+    rows = transaction.rows(_TEXTS, {"wanted": wanted})
     return [
         TermRow(merchant_id, mode, term, checkout_id)
         for checkout_id, merchant_id, mode, description, metadata in rows

@@ -39,7 +39,7 @@ def _count(transaction: Transaction, request: CountLogs) -> list[LogCount]:
     events = read_after(transaction, positions, request.limit)
     facts = _read_facts(transaction, [one for one in events if one.type in COUNTED and one.checkout_id])
     terms: defaultdict[str, list[TermRow]] = defaultdict(list)
-    for term in read_terms(transaction, {_created(one) for one in events} - {""}):
+    for term in read_terms(transaction, {_created(one): one.merchant_id for one in events if _created(one)}):
         terms[term.checkout_id].append(term)
     logs: defaultdict[Tenant, list[Event]] = defaultdict(list)
     for event in events:
@@ -77,12 +77,14 @@ def _created(event: Event) -> str:
 
 
 def _read_facts(transaction: Transaction, events: Sequence[Event]) -> Facts:
-    def checkouts_of(types: frozenset[str]) -> set[str]:
-        return {one.checkout_id for one in events if one.checkout_id is not None and one.type in types}
+    def checkouts_of(types: frozenset[str]) -> dict[str, str]:
+        return {one.checkout_id: one.merchant_id for one in events if one.checkout_id is not None and one.type in types}
 
     return Facts(
         currencies=store.read_currencies(transaction, checkouts_of(COUNTED)),
-        attempts=store.read_attempt_facts(transaction, {one.attempt_id for one in events if one.attempt_id}),
+        attempts=store.read_attempt_facts(
+            transaction, {one.attempt_id: one.merchant_id for one in events if one.attempt_id}
+        ),
         first_paid_at=store.read_first_paid(transaction, checkouts_of(SETTLING)),
         histories=store.read_histories(transaction, checkouts_of(FOLLOWING)),
     )

@@ -1,8 +1,8 @@
 """SQL statements for statistics. Each reads an index, and no more rows than its limit or its range of hours has."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from sqlalchemy import Select, Update, and_, bindparam, func, or_, select, update
@@ -23,6 +23,9 @@ _KEY: Final = FiguresKey.__struct_fields__
 _COLUMNS: Final = (*_KEY, *ADDED, "declines", "settle_times")
 _HISTORY: Final = (*sorted(FOLLOWING), EventType.REFUND_SUCCEEDED.value)
 
+Names: TypeAlias = Mapping[str, str]
+"""Ids, each with the merchant of what it names."""
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(dict[str, int]).decode
 
@@ -35,7 +38,9 @@ def _cursors(dialect: str) -> Select[Any]:
 
 
 def _insert_cursors(dialect: str) -> postgresql.Insert | sqlite.Insert:
-    given = insert_json_rows(dialect, statistics_cursor, "merchant_id", "mode", "sequence", "counted_at")
+    given = insert_json_rows(
+        dialect, statistics_cursor, "merchant_id", "mode", "sequence", "counted_at", merchants_exist=True
+    )
     return given.on_conflict_do_nothing()
 
 
@@ -73,38 +78,50 @@ def _figures(dialect: str) -> Select[Any]:
 
 
 def _write_figures(dialect: str) -> postgresql.Insert | sqlite.Insert:
-    given = insert_json_rows(dialect, hourly_statistics, *_COLUMNS)
+    given = insert_json_rows(dialect, hourly_statistics, *_COLUMNS, merchants_exist=True)
     return given.on_conflict_do_update(
         index_elements=list(_KEY), set_={name: given.excluded[name] for name in _COLUMNS[len(_KEY) :]}
     )
 
 
 def _currencies(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
-    return select(checkout.c.id, checkout.c.currency).where(checkout.c.id == wanted.c.id)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
+    return select(checkout.c.id, checkout.c.currency).where(
+        checkout.c.id == wanted.c.id, checkout.c.merchant_id == wanted.c.merchant_id
+    )
 
 
 def _attempts(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
-    return select(attempt.c.id, attempt.c.provider, attempt.c.amount).where(attempt.c.id == wanted.c.id)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
+    return select(attempt.c.id, attempt.c.provider, attempt.c.amount).where(
+        attempt.c.id == wanted.c.id, attempt.c.merchant_id == wanted.c.merchant_id
+    )
 
 
 def _paid(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     # Events of a checkout are in its log in their order, whatever the clocks of several processes said.
     return (
         select(event.c.checkout_id, event.c.created_at)
-        .where(event.c.checkout_id == wanted.c.id, event.c.type == EventType.CHECKOUT_PROCESSING)
+        .where(
+            event.c.checkout_id == wanted.c.id,
+            event.c.merchant_id == wanted.c.merchant_id,
+            event.c.type == EventType.CHECKOUT_PROCESSING,
+        )
         .order_by(event.c.merchant_id, event.c.mode, event.c.sequence)
     )
 
 
 def _history(dialect: str) -> Select[Any]:
-    wanted = json_rows(dialect, "wanted", id=str)
+    wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     columns = (event.c[name] for name in Event.__struct_fields__[:-1])
     return (
         select(*columns)
-        .where(event.c.checkout_id == wanted.c.id, or_(*(event.c.type == kind for kind in _HISTORY)))
+        .where(
+            event.c.checkout_id == wanted.c.id,
+            event.c.merchant_id == wanted.c.merchant_id,
+            or_(*(event.c.type == kind for kind in _HISTORY)),
+        )
         .order_by(event.c.merchant_id, event.c.mode, event.c.sequence)
     )
 
@@ -171,7 +188,7 @@ def move_cursors(transaction: Transaction, counts: Sequence[LogCount]) -> set[Te
         return [Tenant(*row) for row in transaction.rows(_MOVE_CURSORS, {"wanted": wanted})]
 
     unmoved = transaction.rows(_UNMOVED, {"wanted": encode_rows(given.values())})
-    return set(change_unlocked(transaction.connection, sorted(Tenant(*row) for row in unmoved), move))
+    return set(change_unlocked(transaction.connection, [Tenant(*row) for row in unmoved], move))
 
 
 def _names(tenant: Tenant) -> dict[str, Any]:
@@ -202,31 +219,31 @@ def _row(key: FiguresKey, figures: Figures) -> dict[str, Any]:
     return row | {name: _encode(row[name]).decode() for name in ("declines", "settle_times")}
 
 
-def read_currencies(transaction: Transaction, checkout_ids: Collection[str]) -> dict[str, str]:
+def read_currencies(transaction: Transaction, checkouts: Names) -> dict[str, str]:
     """Read the currencies of checkouts, by their ids."""
-    return dict(transaction.rows(_CURRENCIES, _ids(checkout_ids)))
+    return dict(transaction.rows(_CURRENCIES, _names_of(checkouts)))
 
 
-def read_attempt_facts(transaction: Transaction, attempt_ids: Collection[str]) -> dict[str, AttemptFacts]:
+def read_attempt_facts(transaction: Transaction, attempts: Names) -> dict[str, AttemptFacts]:
     """Read what never changes of attempts, by their ids."""
-    rows = transaction.rows(_ATTEMPTS, _ids(attempt_ids)) if attempt_ids else ()
+    rows = transaction.rows(_ATTEMPTS, _names_of(attempts)) if attempts else ()
     return {attempt_id: AttemptFacts(provider, amount) for attempt_id, provider, amount in rows}
 
 
-def read_first_paid(transaction: Transaction, checkout_ids: Collection[str]) -> dict[str, Instant]:
+def read_first_paid(transaction: Transaction, checkouts: Names) -> dict[str, Instant]:
     """Read when checkouts were paid first, by their ids."""
-    rows = transaction.rows(_PAID, _ids(checkout_ids)) if checkout_ids else ()
+    rows = transaction.rows(_PAID, _names_of(checkouts)) if checkouts else ()
     return dict(reversed(rows))  # The first replaces the others.
 
 
-def read_histories(transaction: Transaction, checkout_ids: Collection[str]) -> dict[str, list[Event]]:
+def read_histories(transaction: Transaction, checkouts: Names) -> dict[str, list[Event]]:
     """Read the events of checkouts that tell of outcomes of refunds and of disputes, in their order."""
     found: defaultdict[str, list[Event]] = defaultdict(list)
-    for row in transaction.rows(_HISTORY_OF, _ids(checkout_ids)) if checkout_ids else ():
+    for row in transaction.rows(_HISTORY_OF, _names_of(checkouts)) if checkouts else ():
         one = Event(*row)
         found[one.checkout_id or ""].append(one)
     return found
 
 
-def _ids(ids: Iterable[str]) -> dict[str, str]:
-    return {"wanted": encode_rows({"id": one} for one in ids)}
+def _names_of(names: Names) -> dict[str, str]:
+    return {"wanted": encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names.items())}

@@ -198,17 +198,19 @@ def _heads_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
         .where(
             first.c.endpoint_id == webhook_endpoint.c.id,
             first.c.merchant_id == webhook_endpoint.c.merchant_id,
+            first.c.merchant_id == wanted.c.merchant_id,  # So that Citus looks for it on the shards of these only.
             first.c.due_at <= bindparam("now"),
         )
         .order_by(first.c.due_at)
         .offset(PLACES_OF_AN_ENDPOINT - 1)
         .limit(1)
-        .correlate(webhook_endpoint)
+        .correlate(webhook_endpoint, wanted)
         .scalar_subquery()
     )
     of_endpoint = and_(
         head.c.endpoint_id == webhook_endpoint.c.id,
         head.c.merchant_id == webhook_endpoint.c.merchant_id,
+        head.c.merchant_id == wanted.c.merchant_id,
         head.c.due_at <= func.coalesce(last_due, bindparam("now", type_=BigInteger())),
     )
     endpoints = wanted.join(
@@ -268,7 +270,14 @@ def _messages(dialect: str) -> Select[Any]:
     of_one_merchant = delivery.c.merchant_id == wanted.c.merchant_id
     joined = (
         wanted.join(delivery, (delivery.c.id == wanted.c.id) & of_one_merchant)
-        .join(event, (event.c.id == delivery.c.event_id) & (event.c.merchant_id == delivery.c.merchant_id))
+        .join(
+            event,
+            and_(
+                event.c.id == delivery.c.event_id,
+                event.c.merchant_id == delivery.c.merchant_id,
+                event.c.merchant_id == wanted.c.merchant_id,
+            ),
+        )
         .outerjoin(checkout, (checkout.c.id == event.c.checkout_id) & (checkout.c.merchant_id == event.c.merchant_id))
         .outerjoin(attempt, (attempt.c.id == event.c.attempt_id) & (attempt.c.merchant_id == event.c.merchant_id))
     )
@@ -351,7 +360,9 @@ _RELEASE_ALL: Final = (
 )
 _DELETED: Final = Statement(_deleted)
 _DROP: Final = _drop()
-_INSERT_TRY: Final = Statement(lambda dialect: insert_json_rows(dialect, delivery_try, *NewTry.__struct_fields__))
+_INSERT_TRY: Final = Statement(
+    lambda dialect: insert_json_rows(dialect, delivery_try, *NewTry.__struct_fields__, merchants_exist=True)
+)
 
 
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
@@ -368,7 +379,7 @@ def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until:
         parameters = {"wanted": encode_rows(deliveries), "now": transaction.now, "lease_until": lease_until}
         return [Delivery(*row) for row in transaction.rows(_CLAIM, parameters)]
 
-    return list(change_unlocked(transaction.connection, sorted(Held(*row) for row in due), claim))
+    return list(change_unlocked(transaction.connection, [Held(*row) for row in due], claim))
 
 
 def read_messages(transaction: Transaction, deliveries: Iterable[Delivery]) -> dict[str, DueMessage]:

@@ -39,6 +39,7 @@ def _deliveries(dialect: str) -> Select[Any]:
     of_event = and_(
         delivery.c.endpoint_id == webhook_endpoint.c.id,
         delivery.c.merchant_id == webhook_endpoint.c.merchant_id,
+        delivery.c.merchant_id == wanted.c.merchant_id,
         delivery.c.event_id == wanted.c.event_id,
     )
     return (

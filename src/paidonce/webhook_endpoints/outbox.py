@@ -24,7 +24,9 @@ from paidonce.webhook_endpoints.store import Subscription, subscriptions_of
 
 log = structlog.get_logger()
 
-_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, delivery, *Delivery.__struct_fields__))
+_INSERT: Final = Statement(
+    lambda dialect: insert_json_rows(dialect, delivery, *Delivery.__struct_fields__, merchants_exist=True)
+)
 
 _read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
 _read_detail: Final = msgspec.json.Decoder(dict[str, Any]).decode

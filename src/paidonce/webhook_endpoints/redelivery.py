@@ -81,7 +81,9 @@ _OF_ENDPOINT: Final = (
     .where(redelivery.c.endpoint_id == bindparam("wanted_id"), redelivery.c.merchant_id == bindparam("of_merchant"))
     .order_by(redelivery.c.id)
 )
-_INSERT: Final = Statement(lambda dialect: insert_json_rows(dialect, redelivery, *Redelivery.__struct_fields__))
+_INSERT: Final = Statement(
+    lambda dialect: insert_json_rows(dialect, redelivery, *Redelivery.__struct_fields__, merchants_exist=True)
+)
 _LOCK_MERCHANT: Final = (
     update(merchant)
     .where(merchant.c.id == bindparam("wanted_id"))

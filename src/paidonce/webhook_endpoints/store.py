@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.clock import Instant
 from paidonce.database.schema import FAILING, delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import SQLITE, Statement
+from paidonce.database.statement import CITUS, SQLITE, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant, TenantFilter, TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
@@ -58,7 +58,10 @@ def _of_tenants(dialect: str) -> Select[Any]:
     newest = (
         select(func.max(delivery.c.number))
         .where(
-            delivery.c.endpoint_id == webhook_endpoint.c.id, delivery.c.merchant_id == webhook_endpoint.c.merchant_id
+            delivery.c.endpoint_id == webhook_endpoint.c.id,
+            delivery.c.merchant_id == webhook_endpoint.c.merchant_id,
+            # Citus looks for it on the shards of the given rows only.
+            *([delivery.c.merchant_id == wanted.c.merchant_id] if dialect == CITUS else ()),
         )
         .scalar_subquery()
     )

@@ -190,7 +190,7 @@ def hear_of_changes(transaction: Transaction) -> None:
 
 def search(transaction: Transaction) -> None:
     """Search by all that a search can ask for, and write the terms of a new checkout."""
-    read_terms(transaction, ["chk_1", "chk_2"])
+    read_terms(transaction, {"chk_1": "m", "chk_2": "m"})
     insert_terms(transaction, [TermRow("m", "test", "blue", "chk_1")])
     wanted = Search(tenant=Tenant("m", "test"), limit=10, text="blue shirt")
     load_named(transaction, [wanted])

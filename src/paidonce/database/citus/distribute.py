@@ -18,6 +18,7 @@ from paidonce.database.citus.layout import (
     misplaced,
     read_places,
 )
+from paidonce.database.citus.node_settings import set_node_settings
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import prepare_schema
 from paidonce.database_url import DatabaseUrl
@@ -60,7 +61,9 @@ def distribute(url: DatabaseUrl, *, clock: Clock, shards: int | None) -> Distrib
     try:
         _require_coordinator(database)
         prepare_schema(database, migrating=False)
-        return _distribute_all(database, shards)
+        distribution = _distribute_all(database, shards)
+        set_node_settings(database)
+        return distribution
     finally:
         database.close()
 
