@@ -147,7 +147,7 @@ async def show_checkout(request: ApiRequest, checkout: Checkout) -> CheckoutResp
     """Show a checkout, with the URL of its page as this client reaches it."""
     token = request.service.page_tokens.token_of(checkout.id)
     has_page = token is not None and (
-        request.service.profiles.page_switch.all_are_on or await has_checkout_page(request.service, checkout)
+        request.service.profiles.all_have_pages or await has_checkout_page(request.service, checkout)
     )
     return checkout_response(checkout, request.absolute_url(f"/pay/{token}") if has_page else None)
 
@@ -167,7 +167,7 @@ async def checkout_page_path(service: Service, checkout: Checkout) -> str | None
 
 async def has_checkout_page(service: Service, checkout: Checkout) -> bool:
     """Tell whether the merchant of a checkout has not switched pages off."""
-    return await service.profiles.page_switch.is_on(Tenant(checkout.merchant_id, checkout.mode))
+    return await service.profiles.has_page(Tenant(checkout.merchant_id, checkout.mode))
 
 
 async def checkout_tenant(request: ApiRequest, _body: Fields) -> Tenant:
