@@ -93,6 +93,14 @@ def test_a_person_finds_a_payment_and_refunds_a_part_of_it_once(
         assert merchant.read(checkout)["amountRefundPending"] == 0
 
 
+@with_and_without_scripts
+def test_a_step_that_is_not_possible_cannot_be_pressed(new_page: NewPage, people: People, visitor: Look) -> None:
+    page = new_page(visitor, people.session("refunds"))
+    page.goto(people.url("/m/{merchant_id}/{mode}/payments/{checkout_id}"))
+    expect(page.get_by_text("It is paid. Refund it instead.")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel the payment")).to_be_disabled()
+
+
 def test_the_keyboard_alone_leads_through_the_log_in_and_the_first_key_after_it_offers_to_skip_to_the_content(
     new_page: NewPage, people: People
 ) -> None:

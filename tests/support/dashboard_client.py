@@ -1,6 +1,8 @@
 """People who use the dashboard of a service in this process."""
 
+import re
 from collections.abc import Mapping, Sequence
+from html import unescape
 from typing import Final
 
 import httpx
@@ -87,3 +89,14 @@ async def logged_in(
 def _insert(transaction: Transaction, users: Sequence[User]) -> list[None]:
     store.insert_users(transaction, users)
     return [None] * len(users)
+
+
+def base(running: InProcessService, mode: str = "test") -> str:
+    """Return the path of the merchant's pages in a mode."""
+    return f"/dashboard/m/{running.merchant_id}/{mode}"
+
+
+def text_of(page: httpx.Response) -> str:
+    """Return the words of a page, without its markup."""
+    assert page.status_code == 200, page.text
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page.text)).split())

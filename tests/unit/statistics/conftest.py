@@ -3,6 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.payments import Payments
+from tests.support.shared_service import anyio_backend, running, service
+
+__all__ = ["anyio_backend", "payments", "running", "service"]
 
 
 @pytest.fixture

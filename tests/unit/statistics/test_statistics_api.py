@@ -1,6 +1,5 @@
 """What ``GET /statistics`` responds with, on both databases."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import patch
 
@@ -11,35 +10,10 @@ from paidonce.merchants.model import Scope
 from paidonce.payments.settle import record_evidence
 from paidonce.providers.evidence import Declined, Unknown
 from paidonce.statistics import reading
-from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
+from tests.support.in_process_service import NOW, InProcessService
 from tests.support.payments import evidence_about
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def running(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    shared_database_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    folder = tmp_path_factory.mktemp("statistics")
-    async with open_in_process_service(shared_database_url, str(folder)) as service:
-        yield service
-
-
-@pytest.fixture
-async def service(running: InProcessService) -> InProcessService:
-    """Use a merchant of its own, at a known time."""
-    running.clock.now = NOW
-    await running.settle()
-    return running
 
 
 async def decide(service: InProcessService, attempt_id: str, evidence: Any) -> None:  # noqa: ANN401 - any evidence

@@ -59,11 +59,12 @@
       visit(form.action.split("?")[0] + (query ? `?${query}` : ""), form.dataset.partial, true);
     } else if (form.method === "post") {
       // After the form is sent. Two presses are one action anyway, by the key in the form.
-      setTimeout(() => form.querySelectorAll("button").forEach((one) => (one.disabled = true)));
+      const sent = [...form.querySelectorAll("button:enabled")];
+      setTimeout(() => sent.forEach((one) => (one.disabled = one.dataset.sent = true)));
     }
   });
 
-  addEventListener("pageshow", () => document.querySelectorAll("button:disabled").forEach((one) => (one.disabled = false)));
+  addEventListener("pageshow", () => document.querySelectorAll("button[data-sent]").forEach((one) => (one.disabled = false)));
   // A link to a place within the page, such as the skip link, is a popstate too, and needs no reload.
   addEventListener("popstate", () => pageOf(location) === shownPage || location.reload());
 

@@ -35,9 +35,10 @@ class Decline(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What is shown of the figures in one currency."""
+    """What is shown of the figures in one currency. ``is_empty`` tells that nothing was paid: charts show nothing."""
 
     sums: list[tuple[str, str]]
+    is_empty: bool
     volume: Chart
     payments: Chart
     times: Chart
@@ -51,6 +52,7 @@ def shown(found: Statistics, currency: str, bounds: Sequence[Instant], interval:
     total = found.total(currency)
     return Shown(
         _sums(total, currency),
+        not (total.payments_succeeded or total.payments_declined or total.amount_captured or total.amount_refunded),
         _volume(figures, labels, total, currency),
         _payments(figures, labels, total),
         _times(figures, labels, total),
@@ -90,7 +92,7 @@ def _volume(figures: Sequence[Figures], labels: Sequence[str], total: Figures, c
         )
         for name, field in columns
     ]
-    summary = f"{_amount(total.amount_captured, currency)} were captured in all."
+    summary = f"Captured in all: {_amount(total.amount_captured, currency)}."
     subject = Subject("volume", "Volume", summary, labels, lambda value: compact_amount(value, currency))
     chart = bar_chart(subject, series[:1])
     chart.series.extend(series[1:])  # In the table alone: they are other amounts, and no parts of the volume.
@@ -99,7 +101,7 @@ def _volume(figures: Sequence[Figures], labels: Sequence[str], total: Figures, c
 
 def _payments(figures: Sequence[Figures], labels: Sequence[str], total: Figures) -> Chart:
     counted = (("Succeeded", "payments_succeeded"), ("Declined", "payments_declined"))
-    summary = f"{total.payments_succeeded:,} payments succeeded and {total.payments_declined:,} were declined."
+    summary = f"Succeeded: {total.payments_succeeded:,}. Declined: {total.payments_declined:,}."
     chart = bar_chart(
         Subject("payments", "Payments", summary, labels, lambda value: f"{value:,.0f}"),
         [

@@ -112,6 +112,7 @@ def _attention(state: CurrentState, now: Instant) -> list[Attention]:
 
     unhealthy = state.endpoints_failing + state.endpoints_paused
     health = f"{state.endpoints_failing} failing, {state.endpoints_paused} paused, of {state.endpoints}"
+    health = health if state.endpoints else "There is none yet."
     return [
         waiting("Unknown outcomes", state.unknown, "/review", "Every outcome is known."),
         waiting("Needs review", state.in_review, "/review", "Nothing waits for a person."),

@@ -1,7 +1,6 @@
 """The page of the overview, on both databases."""
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 
 import httpx
@@ -12,33 +11,8 @@ from paidonce.dashboard.overview.texts import compact_amount, duration_text
 from paidonce.payments.settle import record_evidence
 from paidonce.providers.evidence import Declined, Unknown
 from tests.support.dashboard_client import logged_in
-from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
 from tests.support.payments import evidence_about
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def running(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    shared_database_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    folder = tmp_path_factory.mktemp("overview")
-    async with open_in_process_service(shared_database_url, str(folder)) as service:
-        yield service
-
-
-@pytest.fixture
-async def service(running: InProcessService) -> InProcessService:
-    """Use a merchant of its own, at a known time."""
-    running.clock.now = NOW
-    await running.settle()
-    return running
 
 
 async def page_of(service: InProcessService, **parameters: str) -> httpx.Response:
@@ -121,8 +95,8 @@ async def test_every_chart_has_a_name_and_says_its_figures_in_words(service: InP
     await sell(service)
     html = (await page_of(service)).text
     for chart, words in {
-        "volume": "$20.00 were captured in all.",
-        "payments": "2 payments succeeded and 1 were declined.",
+        "volume": "Captured in all: $20.00.",
+        "payments": "Succeeded: 2. Declined: 1.",
         "times": "From the first pay to the provider's confirmation",
     }.items():
         assert f'aria-labelledby="{chart}-title {chart}-text"' in html

@@ -1,38 +1,13 @@
 """People at the pages about payments, of a service whose clock begins now, as the ids of checkouts hold the time."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from paidonce.clock import system_clock
 from paidonce.users.model import Role
 from tests.support.dashboard_client import DashboardClient, logged_in
-from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
+from tests.support.shared_service import anyio_backend, inside, running
 
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def running(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    shared_database_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    folder = tmp_path_factory.mktemp("service")
-    async with open_in_process_service(shared_database_url, str(folder)) as service:
-        yield service
-
-
-@pytest.fixture
-async def inside(running: InProcessService) -> InProcessService:
-    """The service with a merchant without any data. Its clock begins now, as the ids of checkouts hold the time."""
-    running.clock.now = system_clock()
-    await running.settle()
-    return running
+__all__ = ["anyio_backend", "clerk", "inside", "payments", "running", "viewer"]
 
 
 @pytest.fixture
