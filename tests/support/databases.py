@@ -20,6 +20,7 @@ from psycopg import sql
 from sqlalchemy import Table, inspect
 
 from paidonce.clock import system_clock
+from paidonce.database.citus.layout import COORDINATOR_TABLES
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import metadata
@@ -188,12 +189,16 @@ def empty_tables(url: str) -> None:
 
     For tables with few rows, DELETE takes a third of the time of TRUNCATE, which makes new files for each index.
     """
-    deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(one.name)) for one in reversed(metadata.sorted_tables)]
+    names = [one.name for one in reversed(metadata.sorted_tables)]
+    # A cluster refuses to change a table that others refer to on the coordinator, after one on many nodes.
+    groups = [names]
+    if citus.cluster_urls():
+        groups = [[name for name in names if (name in COORDINATOR_TABLES) is here] for here in (True, False)]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(END_CONNECTIONS, [CONNECTION_END_MS_MAX])
-        if citus.cluster_urls():  # One connection to each node does it all, so that foreign keys see what is deleted.
-            connection.execute("SET citus.multi_shard_modify_mode = 'sequential'")
-        connection.execute(sql.SQL("; ").join(deletes))
+        for group in groups:
+            deletes = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in group]
+            connection.execute(sql.SQL("; ").join(deletes))
 
 
 class _RolledBackError(Exception):
