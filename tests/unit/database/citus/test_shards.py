@@ -33,7 +33,7 @@ from paidonce.merchants.model import Tenant, TenantScopedId
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
-from paidonce.providers.base import Succeeded
+from paidonce.providers.evidence import Succeeded
 from paidonce.webhook_endpoints import delivery_store
 from paidonce.webhook_endpoints.actions import CreateEndpoint, create_endpoints
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
