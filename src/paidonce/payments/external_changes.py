@@ -31,7 +31,7 @@ from paidonce.payments.external_reducer import (
 from paidonce.payments.model import BY_PROVIDER, Attempt, AttemptKind, AttemptStatus, recorded_attempt
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.providers.evidence import AuthorizationEnded, Dispute, ExternalChange, ExternalRefund
+from paidonce.providers.evidence import AuthorizationEnded, Dispute, ExternalChange, ExternalRefund, UnclearChange
 
 UNKNOWN_DECLINE: Final = "declined"
 
@@ -80,6 +80,8 @@ def _record(transaction: Transaction, request: RecordChange) -> ChangeOutcome:
         case AuthorizationEnded() as ended:
             decided = decide_release(ended, charge=request.charge, checkout=checkout, now=transaction.now)
             return _follow(transaction, request, decided, checkout)
+        case UnclearChange(reason):
+            return ChangeOutcome(ChangeResult.NEEDS_REVIEW, reason)
         case Dispute() as dispute:
             if not has_valid_amount(dispute.amount):
                 reason = f"the provider reported a dispute of {dispute.amount} {dispute.currency}"

@@ -196,7 +196,13 @@ class AuthorizationEnded(msgspec.Struct, frozen=True, tag=True):
     reason: Literal["expired", "canceled"]
 
 
-ExternalChange: TypeAlias = ExternalRefund | Dispute | AuthorizationEnded
+class UnclearChange(msgspec.Struct, frozen=True, tag=True):
+    """Something happened to a charge that no rule covers. A person must compare the provider's dashboard."""
+
+    reason: str
+
+
+ExternalChange: TypeAlias = ExternalRefund | Dispute | AuthorizationEnded | UnclearChange
 """What happened to a charge at the provider without a request of ours."""
 
 

@@ -20,6 +20,7 @@ from paidonce.providers.evidence import (
     ExternalChange,
     ExternalRefund,
     Succeeded,
+    UnclearChange,
 )
 from tests.support.payments import evidence_about
 from tests.unit.provider_webhooks.conftest import DECLINE, SUCCESS, Shop
@@ -82,6 +83,17 @@ def test_a_change_that_no_rule_covers_is_not_tried_again_and_shown_to_operators(
     replayed = CliRunner().invoke(main, ["inbox", "replay", "msg_2"], env={"DATABASE_URL": shop.url})
     reason = "the provider reported more refunds than were captured"
     expected = f"Not applied to {checkout_id}: {reason}. Compare the provider's dashboard.\n"
+    assert (replayed.exit_code, replayed.output) == (1, expected)
+
+
+def test_a_change_that_the_connector_cannot_read_is_shown_to_operators_with_its_reason(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    shop.apply(shop.receive(SUCCESS))
+    unclear = UnclearChange("the dispute D-1 was resolved with an unknown outcome")
+    assert shop.apply(shop.receive(unclear, webhook_id="msg_2")) == ["NEEDS_REVIEW"]
+    assert shop.row("msg_2").due_at is None
+    replayed = CliRunner().invoke(main, ["inbox", "replay", "msg_2"], env={"DATABASE_URL": shop.url})
+    expected = f"Not applied to {checkout_id}: {unclear.reason}. Compare the provider's dashboard.\n"
     assert (replayed.exit_code, replayed.output) == (1, expected)
 
 

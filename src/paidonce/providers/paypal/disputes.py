@@ -6,13 +6,12 @@ the outcome codes of one that is resolved.
 
 from typing import Final, Literal
 
-from paidonce.providers.evidence import Dispute
+from paidonce.providers.evidence import Dispute, UnclearChange
 from paidonce.providers.paypal import wire
 from paidonce.providers.paypal.amounts import from_paypal
 
 INQUIRY: Final = "INQUIRY"  # Buyer and merchant talk to each other: nothing is claimed yet.
 RESOLVED: Final = "RESOLVED"
-# An outcome that is missing tells nothing.
 OUTCOMES: Final[dict[str | None, Literal["won", "lost"]]] = {
     "RESOLVED_SELLER_FAVOUR": "won",
     "RESOLVED_WITH_PAYOUT": "won",  # PayPal pays the buyer itself.
@@ -23,17 +22,22 @@ OUTCOMES: Final[dict[str | None, Literal["won", "lost"]]] = {
 }
 
 
-def of_dispute(dispute: wire.Dispute) -> tuple[Dispute | None, str | None]:
-    """Return what a dispute tells, and the capture that it is about; None for an inquiry, and for a dispute of several
-    payments, whose amount belongs to none of them.
+def of_dispute(dispute: wire.Dispute) -> tuple[Dispute | UnclearChange | None, str | None]:
+    """Return what a dispute tells, and a capture that it is about; None for an inquiry.
+
+    A dispute of several payments, whose amount belongs to none of them, and an outcome that is not listed above are for
+    a person: the money may be gone.
     """
-    money = from_paypal(dispute.dispute_amount)
     captures = [one.seller_transaction_id for one in dispute.disputed_transactions]
-    if money is None or len(captures) != 1 or dispute.dispute_life_cycle_stage == INQUIRY:
+    if not captures or dispute.dispute_life_cycle_stage == INQUIRY:
         return None, None
+    money = from_paypal(dispute.dispute_amount)
+    if money is None or len(captures) > 1:
+        reason = f"the dispute {dispute.dispute_id} is about several payments, or its amount cannot be read"
+        return UnclearChange(reason), captures[0]
     status: Literal["opened", "won", "lost"] | None = "opened"
     if dispute.status == RESOLVED:
         status = OUTCOMES.get(dispute.dispute_outcome.outcome_code if dispute.dispute_outcome else None)
     if status is None:
-        return None, None
+        return UnclearChange(f"the dispute {dispute.dispute_id} was resolved with an unknown outcome"), captures[0]
     return Dispute(dispute.dispute_id, status, money.amount, money.currency, dispute.reason), captures[0]

@@ -21,6 +21,7 @@ from paidonce.providers.evidence import (
     ExternalRefund,
     Opened,
     Succeeded,
+    UnclearChange,
 )
 from paidonce.providers.paypal.certificates import CERTIFICATES_MAX, FETCHES_MAX, read_chain, trusted_roots
 from paidonce.proving.doubles.paypal.signing import make_chain, signed_headers
@@ -376,6 +377,25 @@ async def test_an_event_tells_what_was_done_without_us(
 
 
 @pytest.mark.parametrize(
+    ("name", "about", "reason"),
+    [
+        ("CREATED", DISPUTE | {"disputed_transactions": TRANSACTIONS * 2}, "is about several payments"),
+        ("CREATED", DISPUTE | {"dispute_amount": None}, "its amount cannot be read"),
+        ("RESOLVED", RESOLVED | {"dispute_outcome": {"outcome_code": "NONE"}}, "with an unknown outcome"),
+        ("RESOLVED", RESOLVED | {"dispute_outcome": None}, "with an unknown outcome"),
+    ],
+)
+async def test_a_dispute_of_a_payment_of_ours_that_no_rule_covers_is_for_a_person(
+    paypal: Provider, server: RawServer, name: str, about: dict[str, Any], reason: str
+) -> None:
+    key, change, reference = await read(paypal, server, event(f"CUSTOMER.DISPUTE.{name}", about))
+    assert (key, reference) == (None, "C1")
+    assert isinstance(change, UnclearChange)
+    assert "PP-D-1" in change.reason
+    assert reason in change.reason
+
+
+@pytest.mark.parametrize(
     ("name", "about"),
     [
         ("CHECKOUT.ORDER.APPROVED", ORDER | {"purchase_units": [{"custom_id": "att_1.ORDER_CLOSED"}]}),
@@ -386,9 +406,6 @@ async def test_an_event_tells_what_was_done_without_us(
         ("PAYMENT.CAPTURE.REFUNDED", REFUND | {"custom_id": "att_1", "status": "A_NEW_STATUS"}),
         ("CUSTOMER.DISPUTE.CREATED", {"dispute_id": "PP-1"}),
         ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"dispute_life_cycle_stage": "INQUIRY"}),
-        ("CUSTOMER.DISPUTE.CREATED", DISPUTE | {"disputed_transactions": TRANSACTIONS * 2}),
-        ("CUSTOMER.DISPUTE.RESOLVED", RESOLVED | {"dispute_outcome": {"outcome_code": "NONE"}}),
-        ("CUSTOMER.DISPUTE.RESOLVED", RESOLVED | {"dispute_outcome": None}),
         ("BILLING.PLAN.CREATED", {}),
     ],
 )
