@@ -7,12 +7,11 @@ from typing import Final
 
 import msgspec
 
-from paidonce.clock import Instant
+from paidonce.clock import DAY_MS, Instant
 from paidonce.events.model import Event
 from paidonce.merchants.model import Tenant
 from paidonce.settings import Settings
 
-DAY_MS: Final = 86_400_000
 EVENTS_MAX: Final = 100  # Of a log in one step.
 ROWS_MAX: Final = 300  # Deliveries and tries of these events, unless one event has more.
 

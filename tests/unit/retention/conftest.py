@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, func, select
 
+from paidonce.clock import DAY_MS
 from paidonce.database.schema import delivery, delivery_try, event
 from paidonce.merchants.model import Tenant
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
-from paidonce.retention.model import DAY_MS, Deletion, RetentionPeriods
+from paidonce.retention.model import Deletion, RetentionPeriods
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts
 from tests.unit.webhook_endpoints.conftest import Outgoing, outgoing, shared_outgoing
 

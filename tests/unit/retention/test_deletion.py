@@ -4,12 +4,13 @@ import pytest
 from sqlalchemy import update
 
 from paidonce import ids
+from paidonce.clock import DAY_MS
 from paidonce.database.schema import delivery, event
 from paidonce.errors import EventsDeleted
 from paidonce.events.actions import LogBounds, load_log_bounds
 from paidonce.merchants.model import Tenant, TenantScopedId
 from paidonce.retention.actions import delete_old
-from paidonce.retention.model import DAY_MS, EVENTS_MAX, ROWS_MAX, RetentionPeriods
+from paidonce.retention.model import EVENTS_MAX, ROWS_MAX, RetentionPeriods
 from paidonce.webhook_endpoints.actions import redeliver
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import RangeRedelivered, RedeliverRange, redeliver_ranges

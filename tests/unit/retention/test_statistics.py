@@ -10,13 +10,14 @@ from typing import Final
 
 import pytest
 
+from paidonce.clock import DAY_MS
 from paidonce.database.engine import Database
 from paidonce.merchants.model import Tenant
 from paidonce.providers.evidence import Declined, Dispute, Succeeded
 from paidonce.proving.oracle import Rule, find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
-from paidonce.retention.model import DAY_MS, Deletion, RetentionPeriods
+from paidonce.retention.model import Deletion, RetentionPeriods
 from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
 from tests.support.payments import Payments
 from tests.support.statistics_oracle import sums_of_checkouts, sums_of_statistics

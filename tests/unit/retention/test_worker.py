@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout
-from paidonce.clock import Instant
+from paidonce.clock import DAY_MS, Instant
 from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database.schema import audit_entry, event
@@ -21,7 +21,7 @@ from paidonce.events.store import write_events
 from paidonce.merchants.model import Tenant
 from paidonce.retention import store
 from paidonce.retention.actions import DeleteEntries, delete_old_entries
-from paidonce.retention.model import DAY_MS, EVENTS_MAX, Deletion, LogStart, RetentionPeriods, periods_of
+from paidonce.retention.model import EVENTS_MAX, Deletion, LogStart, RetentionPeriods, periods_of
 from paidonce.retention.worker import RetentionWorker
 from paidonce.settings import Settings
 from paidonce.statistics.rollup import Rollup
