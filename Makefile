@@ -56,7 +56,7 @@ bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONL
 
 prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
-	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m "postgresql_in_prove or in_prove"
+	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m "postgresql_in_prove or in_prove or longer_in_prove"
 	@set -e; for provider in $(PROVE_PROVIDERS); do $(BIN)/paidonce prove --provider $$provider; done
 
 fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)

@@ -16,9 +16,9 @@ from paidonce.encryption import write_key
 from tests.support.service_process import processes
 
 HERE: Final = Path(__file__).parent
-EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "5"))
+EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES") or (5 if os.environ.get("PAIDONCE_PROOF") == "long" else 2))
 # A fixed one, so that the suite finds the same each time; the long run is there to find something new.
-SEED: Final = ["--seed", os.environ.get("FUZZ_SEED", "1")] if EXAMPLES == 5 or "FUZZ_SEED" in os.environ else []
+SEED: Final = ["--seed", os.environ.get("FUZZ_SEED", "1")] if EXAMPLES <= 5 or "FUZZ_SEED" in os.environ else []
 SAMPLE: Final = ("--phases", "examples,fuzzing", "--max-examples", "2")
 CASES_MIN: Final = max(300, 5 * EXAMPLES)
 SECONDS_MAX: Final = 600 + 4 * EXAMPLES  # Some 10 to 50 cases a second, and 4 to 8 for each example.

@@ -288,6 +288,7 @@ async def test_outside_of_development_loopback_is_refused_and_without_a_key_no_e
 KILLS: Final = 20 if os.environ.get("PAIDONCE_PROOF") == "long" else 1
 
 
+@pytest.mark.longer_in_prove
 @pytest.mark.timeout(300 + 60 * KILLS)
 async def test_however_often_the_service_is_killed_every_event_arrives(
     start: Callable[..., ServiceProcess],
