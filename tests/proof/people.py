@@ -8,17 +8,20 @@ from typing import Final
 
 from paidonce import ids
 from paidonce.cli.users import change_role, create_user, end_all_sessions, print_link
+from paidonce.errors import EmailTaken
 from paidonce.merchants.model import Mode, Tenant
 from paidonce.profiles.actions import ChangeProfile, change_profiles
 from paidonce.users.actions import (
     ChangeUser,
     LogIn,
+    NewUser,
     SetTotp,
     UseLink,
     VerifySession,
     WantedUser,
     begin_sessions,
     change_users,
+    create_users,
     load_users,
     set_totp,
     use_links,
@@ -40,6 +43,8 @@ async def users_desk(buyer: Buyer) -> None:
     buyer.arm()
     await buyer.create()
     await service.writer.submit(link_first_users, FirstLink(ids.new_id(ids.USER), hash_token(ids.new_token())))
+    with suppress(EmailTaken):  # From before a crash.
+        await service.writer.submit(create_users, new_colleague(buyer))
     link = await asyncio.to_thread(let_in, buyer)
     user = await log_in_with_link(buyer, link)
     await log_in_with_password(buyer, user)
@@ -48,6 +53,17 @@ async def users_desk(buyer: Buyer) -> None:
     await service.writer.submit(end_sessions, EndSessions(user_id=user.id))
     await asyncio.to_thread(run_quietly, lambda: end_all_sessions(service.settings, user.email))
     assert await service.reader.submit(list_sessions, user.id) == []
+
+
+def new_colleague(buyer: Buyer) -> NewUser:
+    """Return a user of the merchant, as an administrator creates one in the dashboard."""
+    return NewUser(
+        id=ids.new_id(ids.USER),
+        email=f"colleague-{buyer.merchant_id}@shop.example".lower(),
+        role=Role.VIEWER,
+        merchant_id=buyer.merchant_id,
+        link_hash=hash_token(ids.new_token()),
+    )
 
 
 def let_in(buyer: Buyer) -> str:
