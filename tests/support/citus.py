@@ -7,6 +7,8 @@ and without rows, which the session creates once.
 import os
 import re
 import secrets
+import shlex
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, LiteralString
@@ -24,6 +26,9 @@ from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 
 VARIABLE: Final = "TEST_CITUS_URLS"
+# A command that is called with "kill" or "start" and the number of a node in the list: 0 is the coordinator. It returns
+# when the node is gone, or serves.
+KILL_VARIABLE: Final = "TEST_CITUS_KILL"
 TEMPLATE_VARIABLE: Final = "TEST_CITUS_TEMPLATE"  # Set by the main process of a session, for all of its processes.
 END_ALL_CONNECTIONS: Final = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
 SHARDS: Final = 4  # As few as show what is distributed: each shard of each table costs time.
@@ -40,6 +45,28 @@ def require_cluster() -> list[str]:
     if not urls:
         pytest.skip(f"left out: {VARIABLE} names no Citus cluster")
     return urls
+
+
+def require_killing() -> None:
+    """Skip the test where nothing can kill the nodes."""
+    if not os.environ.get(KILL_VARIABLE):
+        pytest.skip(f"left out: {KILL_VARIABLE} names no command that kills and starts nodes")
+
+
+def kill_node(number: int) -> None:
+    """Kill a node of the cluster, as a crash would."""
+    _run_on_node("kill", number)
+
+
+def start_node(number: int) -> None:
+    """Start a node that was killed."""
+    _run_on_node("start", number)
+
+
+def _run_on_node(what: str, number: int) -> None:
+    command = [*shlex.split(os.environ[KILL_VARIABLE]), what, str(number)]
+    # A server that it starts keeps the pipes of its output, so there are none.
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def name_template() -> None:

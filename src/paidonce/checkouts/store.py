@@ -229,7 +229,8 @@ def read_by_key(transaction: Transaction, keys: Iterable[CheckoutKey]) -> dict[C
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
     """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first."""
-    return [checkout_of_row(row) for row in transaction.rows(_EXPIRED, {"now": transaction.now, "limit": limit})]
+    rows = transaction.rows_of_living_nodes(_EXPIRED, {"now": transaction.now, "limit": limit})
+    return [checkout_of_row(row) for row in rows[:limit]]
 
 
 def apply_transitions(transaction: Transaction, transitions: Sequence[CheckoutTransition]) -> set[str]:

@@ -3,6 +3,10 @@
 Each action runs once over all of its requests in the batch, so that one fsync pays for many requests. Under low load a
 batch is a single request, and it does not wait for others. A batch that fails is split in halves until the failing
 request is alone.
+
+Where it fails because a node of a distributed database is lost, it is split by the nodes that store the data of its
+requests. Requests of merchants on the other nodes are then served, and those on the lost node are refused without
+being tried, until it responds again (docs/decisions/0055).
 """
 
 import time
@@ -11,8 +15,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import structlog
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.database.faults import with_retries
+from paidonce.database.nodes import Nodes, merchants_in
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
@@ -33,6 +39,8 @@ BeginTransaction: TypeAlias = Callable[[], AbstractContextManager[Transaction]]
 JobResult: TypeAlias = tuple[int, Any]
 """The number of a job, and its outcome: a value, or an exception to raise."""
 
+AGAIN_MAX: Final = 2  # Connections of the coordinator that a node's restart has closed fail once each.
+SPLIT_SECONDS_MAX: Final = 1.0  # Of a batch, where requests for living nodes fail all the same: others wait meanwhile.
 WAIT_SECONDS_MAX: Final = 5.0  # A request that waited longer is refused with Overloaded, and is not run.
 
 
@@ -67,6 +75,7 @@ class BatchRunner:
         self._begin = begin
         self._chance = chance
         self._committed: list[Transaction] = []
+        self._nodes = Nodes()
 
     def run(self, jobs: Sequence[Job]) -> BatchResult:
         """Run a batch; returns a result for every job."""
@@ -88,10 +97,21 @@ class BatchRunner:
         if not jobs:
             return []
         try:
-            return with_retries(lambda: self._commit(jobs), chance=self._chance)
+            if self._nodes.is_check_due:
+                self._check_nodes()
+            if not self._nodes.lost:
+                return self._run_together(jobs)
         except DatabaseUnavailable as error:
-            log.error("batch_refused", requests=len(jobs), cause=str(error.__cause__))
-            return [(job.number, error) for job in jobs]
+            if not error.is_of_one_node:
+                return _refuse(jobs, error)
+        return self._run_by_node(jobs)
+
+    def _run_together(self, jobs: Sequence[Job]) -> list[JobResult]:
+        """Run jobs in one transaction, or in halves where one of them has a defect. Raises DatabaseUnavailable."""
+        try:
+            return with_retries(lambda: self._commit(jobs), chance=self._chance)
+        except DatabaseUnavailable:
+            raise
         except Exception as error:
             if len(jobs) == 1:
                 if not isinstance(error, PaidonceError):
@@ -100,14 +120,99 @@ class BatchRunner:
             middle = len(jobs) // 2
             return self._run(jobs[:middle]) + self._run(jobs[middle:])
 
+    def _run_by_node(self, jobs: Sequence[Job]) -> list[JobResult]:
+        """Run what is stored on living nodes, for each node on its own, and refuse the rest."""
+        try:
+            for _ in range(AGAIN_MAX):
+                if not self._nodes.lost:
+                    self._check_nodes()
+                if self._nodes.lost:
+                    break
+                try:  # All nodes respond: it may have been an old connection to one.
+                    return self._run_together(jobs)
+                except DatabaseUnavailable as error:
+                    if not error.is_of_one_node:
+                        raise
+            groups, refused = self._group(jobs)
+        except DatabaseUnavailable as error:
+            return _refuse(jobs, error)
+        results: list[JobResult] = [(job.number, DatabaseUnavailable(is_of_one_node=True)) for job in refused]
+        deadline = time.monotonic() + SPLIT_SECONDS_MAX
+        for group in groups:
+            results += self._run_group(group, deadline)
+        refusals = sum(isinstance(outcome, DatabaseUnavailable) for _, outcome in results)
+        if refusals:
+            log.warning("requests_of_lost_nodes_refused", requests=refusals, nodes=sorted(self._nodes.lost))
+        return results
+
+    def _run_group(self, jobs: Sequence[Job], deadline: float) -> list[JobResult]:
+        """Run jobs whose data is stored on living nodes. One that reads from a lost node too is refused."""
+        try:
+            return self._run_together(jobs)
+        except DatabaseUnavailable as error:
+            if len(jobs) == 1 or not error.is_of_one_node or time.monotonic() > deadline:
+                return [(job.number, error) for job in jobs]
+            middle = len(jobs) // 2
+            parts: list[Sequence[Job]] = [
+                [job for job in jobs if job.action == one] for one in {job.action for job in jobs}
+            ]
+            if len(parts) == 1:
+                parts = [jobs[:middle], jobs[middle:]]
+            return [result for part in parts for result in self._run_group(part, deadline)]
+
+    def _group(self, jobs: Sequence[Job]) -> tuple[list[list[Job]], list[Job]]:
+        """Return the jobs in groups that share a fate, and those whose data is stored on a node that is lost.
+
+        Jobs that name no merchant, such as claims, form a group for each action.
+        """
+        merchants = {job.number: merchants_in(job.request) for job in jobs}
+
+        def locate() -> None:
+            with self._begin() as transaction:
+                self._nodes.locate(transaction, unknown)
+
+        unknown = frozenset().union(*merchants.values()) - self._nodes.node_of.keys()
+        if unknown:
+            _on_coordinator(locate, chance=self._chance)
+        groups: dict[object, list[Job]] = {}
+        refused = []
+        for job in jobs:
+            nodes = frozenset(self._nodes.node_of.get(one, "") for one in merchants[job.number])
+            if nodes & self._nodes.lost:
+                refused.append(job)
+            else:
+                groups.setdefault(nodes or job.action, []).append(job)
+        return list(groups.values()), refused
+
+    def _check_nodes(self) -> None:
+        def check() -> None:
+            with self._begin() as transaction:
+                self._nodes.check(transaction)
+
+        _on_coordinator(check, chance=self._chance)
+
     def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
         groups: dict[Action[Any, Any], list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.action, []).append(job)
         results: list[JobResult] = []
         with self._begin() as transaction:
+            transaction.lost_nodes = self._nodes.lost
             for action, group in groups.items():
                 outcomes = action(transaction, [job.request for job in group])
                 results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))
         self._committed.append(transaction)
         return results
+
+
+def _refuse(jobs: Sequence[Job], error: DatabaseUnavailable) -> list[JobResult]:
+    log.error("batch_refused", requests=len(jobs), cause=str(error.__cause__))
+    return [(job.number, error) for job in jobs]
+
+
+def _on_coordinator(ask: Callable[[], Outcome], *, chance: Chance) -> Outcome:
+    """Ask the coordinator about its nodes. Raises DatabaseUnavailable also where it is not a coordinator."""
+    try:
+        return with_retries(ask, chance=chance)
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise DatabaseUnavailable from error

@@ -63,14 +63,18 @@ class Statement:
         """Execute the statement, which returns no rows; raises DBAPIError."""
         self._run(connection, parameters)
 
-    def _run(self, connection: Connection, parameters: Parameters) -> Any:  # noqa: ANN401 - the driver's cursor
+    def prepare(self, connection: Connection, parameters: Parameters) -> tuple[str, Any]:
+        """Return the statement in the driver's own syntax, and the values for it."""
         name = dialect_of(connection)
         compiled = self._compiled.get(name) or self._compile(name, connection.dialect)
         given = {**compiled.fixed, **parameters} if compiled.fixed else parameters
         if compiled.derived:
             given = {**given, **{name: values_of_each(name, parameters) for name in compiled.derived}}
         values = given if compiled.names is None else [given[name] for name in compiled.names]
-        return execute_on_driver(connection, compiled.sql, values)
+        return compiled.sql, values
+
+    def _run(self, connection: Connection, parameters: Parameters) -> Any:  # noqa: ANN401 - the driver's cursor
+        return execute_on_driver(connection, *self.prepare(connection, parameters))
 
     def _compile(self, name: str, dialect: Dialect) -> _Compiled:
         statement = self.make(name)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, overload
 from sqlalchemy import Connection, Executable, Row
 
 from paidonce.clock import Instant
+from paidonce.database.node_reads import rows_by_node
 from paidonce.database.statement import Parameters, Statement
 
 NamedRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -19,13 +20,28 @@ AnyRow: TypeAlias = NamedRow | tuple[Any, ...]
 class Transaction:
     """One transaction. ``events`` are written last, so that merchants' rows are locked for as short a time as possible.
 
-    ``has_deliveries`` says whether any of the events has to be delivered to a webhook endpoint.
+    ``has_deliveries`` says whether any of the events has to be delivered to a webhook endpoint. ``lost_nodes`` are the
+    nodes of a distributed database that do not respond.
     """
 
     connection: Connection
     now: Instant
     events: list[Any] = field(default_factory=list)
     has_deliveries: bool = False
+    lost_nodes: frozenset[str] = frozenset()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether ``rows_of_living_nodes`` leaves out what is stored on nodes that do not respond."""
+        return bool(self.lost_nodes)
+
+    def rows_of_living_nodes(self, statement: Statement, parameters: Parameters) -> Sequence[tuple[Any, ...]]:
+        """Read rows of any merchants. Where nodes of a distributed database are lost, each of the others is asked for
+        its own rows, in turns: an order and a limit then hold for each node.
+        """
+        if not self.lost_nodes:
+            return statement.rows(self.connection, parameters)
+        return rows_by_node(self.connection, statement, parameters, lost_nodes=self.lost_nodes)
 
     @overload
     def rows(self, statement: Statement, parameters: Parameters) -> Sequence[tuple[Any, ...]]: ...

@@ -38,12 +38,16 @@ class Overloaded(PaidonceError):
 
 
 class DatabaseUnavailable(PaidonceError):
-    """The database does not respond or cannot write; nothing was acknowledged."""
+    """The database does not respond or cannot write; nothing was acknowledged.
+
+    ``is_of_one_node``: it is a distributed database, one of whose nodes is lost; what is stored on others is available.
+    """
 
     code = "database_unavailable"
     retryable = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_of_one_node: bool = False) -> None:
+        self.is_of_one_node = is_of_one_node
         super().__init__("The database is not available. Nothing was acknowledged. Retry later.")
 
 

@@ -187,13 +187,17 @@ class ActiveKey(msgspec.Struct, frozen=True):
     remaining_ms: int | None
 
 
-def load_active_keys(transaction: Transaction, requests: Sequence[Sequence[str]]) -> list[dict[str, ActiveKey]]:
-    """Load active keys by the hashes of their secrets. Others are left out."""
+def load_active_keys(transaction: Transaction, requests: Sequence[Sequence[str]]) -> list[dict[str, ActiveKey | None]]:
+    """Load active keys by the hashes of their secrets. Others are left out, or None where a node is lost that may store
+    them.
+    """
     found = store.read_keys_by_hash(transaction, {one for request in requests for one in request})
     now = transaction.now
-    active = {
+    active: dict[str, ActiveKey | None] = {
         one.hash: ActiveKey(one.caller, None if one.expires_at is None else one.expires_at - now)
         for one in found.values()
         if one.status(now) is KeyStatus.ACTIVE
     }
+    if transaction.is_partial:
+        active |= {one: None for request in requests for one in request if one not in found}
     return [{one: active[one] for one in request if one in active} for request in requests]

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from paidonce.database.batcher import Batcher
-from paidonce.errors import Overloaded, PaidonceError
+from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.merchants.actions import ActiveKey, load_active_keys
 from paidonce.merchants.lifetimes import REFRESH_SECONDS, KeyLifetimes
 from paidonce.merchants.model import Caller
@@ -132,8 +132,13 @@ class ApiKeyCache:
                 self._refuse(waiting, error)
                 pause_seconds = FAILED_PAUSE_SECONDS
             else:
-                for key_hash in (*waiting, *stale):
+                unavailable = {key_hash for key_hash, active in found.items() if active is None}
+                for key_hash in {*waiting, *stale} - unavailable:
                     self._store(key_hash, found.get(key_hash), read_at)
+                self._refuse(
+                    {one: waiting.pop(one) for one in unavailable & waiting.keys()},
+                    DatabaseUnavailable(is_of_one_node=True),
+                )
                 for key_hash, future in waiting.items():
                     if not future.done():
                         active = found.get(key_hash)

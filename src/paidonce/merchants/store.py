@@ -128,7 +128,7 @@ def insert_keys(transaction: Transaction, keys: Iterable[ApiKey]) -> None:
 def read_keys_by_hash(transaction: Transaction, hashes: Iterable[str]) -> dict[str, ApiKey]:
     """Read keys by the hashes of their secrets. Missing ones are left out."""
     wanted = encode_rows({"hash": one} for one in hashes)
-    rows = transaction.rows(_KEYS_BY_HASH, {"wanted": wanted})
+    rows = transaction.rows_of_living_nodes(_KEYS_BY_HASH, {"wanted": wanted})
     return {one.hash: one for one in map(_api_key, rows)}
 
 

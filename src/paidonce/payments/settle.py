@@ -1,7 +1,7 @@
 """Settling: claiming what is due, and writing what evidence leads to: attempt, checkout, sums, event, all or none."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -61,6 +61,11 @@ def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) 
         )
         for one in requests
     ]
+
+
+def find_due_providers(transaction: Transaction, requests: Sequence[Collection[str]]) -> list[set[str]]:
+    """Return those of some providers for which attempts are due: one read, where each claim would be a transaction."""
+    return [store.find_providers_with_due(transaction, providers) for providers in requests]
 
 
 def release_attempts(transaction: Transaction, requests: Sequence[Sequence[Held]]) -> list[None]:

@@ -5,13 +5,14 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Update, bindparam, case, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Select, Text, Update, any_, bindparam, case, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from paidonce.clock import Instant
 from paidonce.database.locks import claim_unlocked
 from paidonce.database.schema import UNPROVEN, attempt
 from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import POSTGRESQL, Statement
+from paidonce.database.statement import POSTGRESQL, SQLITE, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
@@ -69,6 +70,18 @@ def _due(dialect: str, *of_accounts: ColumnElement[bool]) -> Select[Any]:
     )
     # Workers do not wait for rows of each other. Citus refuses this; SQLite has one writer anyway.
     return due.with_for_update(skip_locked=True) if dialect == POSTGRESQL else due
+
+
+def _with_due(dialect: str) -> Select[Any]:
+    """Select which of some providers have due attempts. Their names lead into the index."""
+    is_wanted: ColumnElement[bool]
+    if dialect == SQLITE:
+        is_wanted = attempt.c.provider.in_(select(json_rows(dialect, "wanted", provider=str).c.provider))
+    else:
+        is_wanted = attempt.c.provider == any_(bindparam("providers", type_=ARRAY(Text())))
+    return (
+        select(attempt.c.provider).where(is_wanted, attempt.c.due_at <= bindparam("now")).group_by(attempt.c.provider)
+    )
 
 
 def _claim(dialect: str) -> Update:
@@ -190,6 +203,7 @@ _BY_STATUS: Final = (
     .limit(bindparam("limit"))
 )
 
+_WITH_DUE: Final = Statement(_with_due)
 _DUE: Final = Statement(_due)
 _DUE_ONLY: Final = Statement(lambda dialect: _due(dialect, bindparam("account") == _ACCOUNT))
 _DUE_EXCEPT: Final = Statement(_due_except)
@@ -219,6 +233,16 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
         (_INSERT_DIRECT if are_direct else _INSERT).rows(transaction.connection, rows)
 
 
+def find_providers_with_due(transaction: Transaction, providers: Collection[str]) -> set[str]:
+    """Return those of some providers for which an attempt is due."""
+    wanted = {
+        "wanted": encode_rows({"provider": one} for one in providers),
+        "providers": list(providers),
+        "now": transaction.now,
+    }
+    return {name for (name,) in transaction.rows_of_living_nodes(_WITH_DUE, wanted)}
+
+
 def claim_due(
     transaction: Transaction,
     provider: str,
@@ -245,7 +269,8 @@ def claim_due(
         statement, restriction = _DUE, {}
 
     def find(count: int) -> list[Held]:
-        return [Held(*row) for row in transaction.rows(statement, {**wanted, **restriction, "limit": count})]
+        due = transaction.rows_of_living_nodes(statement, {**wanted, **restriction, "limit": count})
+        return [Held(*row) for row in due[:count]]
 
     def claim(attempts: Sequence[Held]) -> list[Attempt]:
         parameters = {"wanted": encode_rows(attempts), "now": transaction.now, "lease_until": lease_until}

@@ -89,15 +89,18 @@ _APPLIED_BEFORE: Final = (
     .limit(bindparam("limit"))
 )
 _POSITION: Final = (provider_webhook.c.due_at, provider_webhook.c.provider, provider_webhook.c.id)
-_DUE: Final = (
+_SELECT_DUE: Final = (
     select(*_POSITION)
     .where(provider_webhook.c.due_at <= bindparam("now"))
     .order_by(*_POSITION)
     .limit(bindparam("limit"))
 )
-_DUE_AFTER: Final = _DUE.where(
-    provider_webhook.c.due_at >= bindparam("after_due_at"),  # The part that the index of due webhooks knows.
-    tuple_(*_POSITION) > tuple_(bindparam("after_due_at"), bindparam("after_provider"), bindparam("after_id")),
+_DUE: Final = Statement(lambda _: _SELECT_DUE)
+_DUE_AFTER: Final = Statement(
+    lambda _: _SELECT_DUE.where(
+        provider_webhook.c.due_at >= bindparam("after_due_at"),  # The part that the index of due webhooks knows.
+        tuple_(*_POSITION) > tuple_(bindparam("after_due_at"), bindparam("after_provider"), bindparam("after_id")),
+    )
 )
 _BY_ID: Final = select(*_COLUMNS).where(provider_webhook.c.id == bindparam("wanted_id"))
 _APPLIED_LAST: Final = (
@@ -159,7 +162,8 @@ def find_due(transaction: Transaction, limit: int, after: DuePosition | None) ->
     if after is not None:
         statement = _DUE_AFTER
         parameters |= {"after_due_at": after.due_at, "after_provider": after.name.provider, "after_id": after.name.id}
-    return [DuePosition(row[0], WebhookName(row[1], row[2])) for row in transaction.rows(statement, parameters)]
+    rows = sorted(transaction.rows_of_living_nodes(statement, parameters))
+    return [DuePosition(row[0], WebhookName(row[1], row[2])) for row in rows[:limit]]
 
 
 def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> list[WebhookName]:

@@ -162,7 +162,7 @@ def read_cursors(transaction: Transaction, tenants: Iterable[Tenant]) -> dict[Te
 
 def read_news(transaction: Transaction, *, after: str, limit: int) -> NewsPage:
     """Read which of the next merchants have events that are not counted, in the order of their ids."""
-    rows = transaction.rows(_NEWS, {"after": after, "limit": limit})
+    rows = sorted(transaction.rows_of_living_nodes(_NEWS, {"after": after, "limit": limit}))[:limit]
     found = [
         Tenant(merchant_id, mode)
         for merchant_id, test, live, test_counted, live_counted in rows

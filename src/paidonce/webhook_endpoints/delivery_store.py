@@ -367,8 +367,8 @@ _INSERT_TRY: Final = Statement(
 
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
     """Name at most ``limit`` endpoints that something is due for: healthy ones first, then the longest due."""
-    rows = transaction.rows(_WAITING, {"now": transaction.now, "limit": limit})
-    return [Waiting(row[0], row[1], bool(row[2])) for row in rows]
+    rows = transaction.rows_of_living_nodes(_WAITING, {"now": transaction.now, "limit": limit})
+    return [Waiting(row[0], row[1], bool(row[2])) for row in rows[:limit]]
 
 
 def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until: Instant) -> list[Delivery]:
@@ -415,7 +415,8 @@ def release_all(transaction: Transaction) -> None:
 
 def find_deleted(transaction: Transaction, limit: int) -> list[TenantScopedId]:
     """Find at most ``limit`` deleted endpoints that have open deliveries without a lease."""
-    return [TenantScopedId(*row) for row in transaction.rows(_DELETED, {"now": transaction.now, "limit": limit})]
+    rows = transaction.rows_of_living_nodes(_DELETED, {"now": transaction.now, "limit": limit})
+    return [TenantScopedId(*row) for row in rows[:limit]]
 
 
 def drop_open(transaction: Transaction, endpoint: TenantScopedId, *, limit: int) -> None:

@@ -147,20 +147,22 @@ _END: Final = Statement(_end)
 _PUT_OFF: Final = Statement(_put_off)
 _GIVE_UP: Final = Statement(_give_up)
 _COUNT_OPEN: Final = select(_open_deliveries(bindparam("wanted_id"), bindparam("of_merchant")))
-_READY: Final = (
-    select(redelivery.c.id, redelivery.c.merchant_id)
-    .join(
-        webhook_endpoint,
-        (webhook_endpoint.c.id == redelivery.c.endpoint_id)
-        & (webhook_endpoint.c.merchant_id == redelivery.c.merchant_id),
+_READY: Final = Statement(
+    lambda _: (
+        select(redelivery.c.id, redelivery.c.merchant_id)
+        .join(
+            webhook_endpoint,
+            (webhook_endpoint.c.id == redelivery.c.endpoint_id)
+            & (webhook_endpoint.c.merchant_id == redelivery.c.merchant_id),
+        )
+        .where(
+            webhook_endpoint.c.paused_at.is_(None) | webhook_endpoint.c.deleted_at.is_not(None),
+            _open_deliveries(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id) < OPEN_DELIVERIES_MAX,
+            redelivery.c.updated_at <= bindparam("now"),  # Later than now where it was put off.
+        )
+        .order_by(redelivery.c.updated_at, redelivery.c.id)
+        .limit(bindparam("limit"))
     )
-    .where(
-        webhook_endpoint.c.paused_at.is_(None) | webhook_endpoint.c.deleted_at.is_not(None),
-        _open_deliveries(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id) < OPEN_DELIVERIES_MAX,
-        redelivery.c.updated_at <= bindparam("now"),  # Later than now where it was put off.
-    )
-    .order_by(redelivery.c.updated_at, redelivery.c.id)
-    .limit(bindparam("limit"))
 )
 
 
@@ -251,7 +253,8 @@ def delete_redeliveries(transaction: Transaction, endpoint: WebhookEndpoint) -> 
 
 def find_ready(transaction: Transaction, limit: int) -> list[RedeliveryName]:
     """Name at most ``limit`` orders that a step can be taken of, those that waited longest first."""
-    return [RedeliveryName(*row) for row in transaction.rows(_READY, {"now": transaction.now, "limit": limit})]
+    rows = transaction.rows_of_living_nodes(_READY, {"now": transaction.now, "limit": limit})
+    return [RedeliveryName(*row) for row in rows[:limit]]
 
 
 def put_off_redeliveries(transaction: Transaction, names: Sequence[RedeliveryName]) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
+from psycopg.pq import DiagnosticField
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
@@ -111,6 +113,59 @@ def test_a_connection_that_the_server_ended_is_lost(postgres_url: str) -> None:
 def test_a_server_that_is_not_there_is_a_lost_connection() -> None:
     with opened("postgresql://nobody@127.0.0.1:1/nowhere") as database:
         assert fault_of(database, "SELECT 1") is Fault.CONNECTION
+
+
+ON_A_NODE = "while executing command on 127.0.0.1:6132"
+REFUSED = (
+    "connection to the remote node postgres@127.0.0.1:6132 failed with the following error: Connection refused\n"
+    "\tIs the server running on that host and accepting TCP/IP connections?"
+)
+
+
+# Every one was recorded on a cluster of Citus 13.2.2, whose second worker was killed, stopped or started meanwhile.
+@pytest.mark.parametrize(
+    ("state", "message", "context", "fault"),
+    [
+        ("08006", REFUSED, None, Fault.NODE),
+        ("08006", "connection to the remote node postgres@127.0.0.1:6132 failed", None, Fault.NODE),
+        ("XX000", "failure on connection marked as essential: 127.0.0.1:6132", None, Fault.NODE),
+        ("XX000", "SSL SYSCALL error: EOF detected\ninvalid socket", ON_A_NODE, Fault.NODE),
+        ("XX000", "server closed the connection unexpectedly", ON_A_NODE, Fault.NODE),
+        ("XX000", "could not commit transaction for shard 102015 on at least one active node", None, Fault.NODE),
+        ("57P01", "terminating connection due to administrator command", ON_A_NODE, Fault.NODE),
+        ("57P03", "the database system is starting up", ON_A_NODE, Fault.NODE),
+        ("55P03", "canceling statement due to lock timeout", ON_A_NODE, Fault.CONFLICT),
+        ("57014", "canceling statement due to statement timeout", ON_A_NODE, Fault.UNAVAILABLE),
+        ("57P01", "terminating connection due to administrator command", None, Fault.CONNECTION),
+        ("23505", 'duplicate key value violates unique constraint "merchant_pkey_102015"', ON_A_NODE, Fault.DEFECT),
+        # INSERT … SELECT without ON CONFLICT, which the coordinator copies into the shards, loses the SQLSTATE.
+        ("XX000", 'duplicate key value violates unique constraint "merchant_pkey_102012"', None, Fault.DEFECT),
+        ("XX000", 'null value in column "created_at" of relation "merchant_102008" violates …', None, Fault.DEFECT),
+    ],
+)
+def test_what_a_coordinator_says_about_a_node_is_told_from_defects(
+    state: str, message: str, context: str | None, fault: Fault
+) -> None:
+    assert classify(reported(state, message, context)) is fault
+
+
+def reported(state: str, message: str, context: str | None = None) -> DBAPIError:
+    """Return an error of the driver with the fields that the server sent."""
+    fields: dict[int, bytes | None] = {
+        DiagnosticField.SQLSTATE: state.encode(),
+        DiagnosticField.MESSAGE_PRIMARY: message.encode(),
+        DiagnosticField.CONTEXT: None if context is None else context.encode(),
+    }
+    return DBAPIError("SELECT 1", None, psycopg.errors.lookup(state)(message, info=fields, encoding="utf-8"))
+
+
+def test_the_loss_of_a_node_is_raised_at_once_as_that() -> None:
+    def work() -> None:
+        raise reported("08006", REFUSED)
+
+    with pytest.raises(DatabaseUnavailable) as raised:
+        with_retries(work, chance=lambda: 0.5, sleep=never)
+    assert raised.value.is_of_one_node
 
 
 def test_a_pool_without_a_free_connection_is_unavailable_and_any_other_error_ours() -> None:

@@ -45,3 +45,16 @@ async def test_a_batch_without_a_defect_is_one_call() -> None:
 
     await run_by_halves(run, range(8), failed=lambda item, error: pytest.fail(f"{item}: {error}"))
     assert sizes == [8]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+async def test_items_of_a_lost_node_are_left_out_and_all_others_are_run(are_lost: list[bool]) -> None:
+    done: list[int] = []
+
+    async def run(items: Sequence[int]) -> None:
+        if any(are_lost[item] for item in items):
+            raise DatabaseUnavailable(is_of_one_node=True)
+        done.extend(items)
+
+    await run_by_halves(run, range(len(are_lost)), failed=lambda item, error: pytest.fail(f"{item}: {error}"))
+    assert done == [item for item, is_lost in enumerate(are_lost) if not is_lost]

@@ -30,15 +30,17 @@ class Reader:
         self.living: dict[str, ActiveKey] = {}
         self.asked: list[Sequence[str]] = []
         self.down = False
+        self.lost: set[str] = set()  # The hashes of keys that are stored on a node that is lost.
         self.gate = asyncio.Event()
         self.gate.set()
 
     def let_in(self, secret: bytes, remaining_ms: int | None = None) -> None:
         self.living[hash_secret(secret)] = ActiveKey(ANNA, remaining_ms)
 
-    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey]:
+    async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey | None]:
         self.asked.append(hashes)
-        found = {one: self.living[one] for one in hashes if one in self.living}
+        found: dict[str, ActiveKey | None] = {one: self.living[one] for one in hashes if one in self.living}
+        found |= dict.fromkeys(self.lost.intersection(hashes))
         await self.gate.wait()
         if self.down:
             raise DatabaseUnavailable
@@ -376,6 +378,34 @@ async def test_an_unexpected_error_is_logged_and_raised_to_waiting_requests(
     with capture_logs() as lines, pytest.raises(type(error)):
         await on.cache.find(new_secret())
     assert [line["event"] for line in lines] == logged
+
+
+async def test_a_key_whose_node_is_lost_is_neither_valid_nor_invalid_and_others_are_found(on: CacheHarness) -> None:
+    lost, other = new_secret(), new_secret()
+    on.reader.let_in(other)
+    on.reader.lost = {hash_secret(lost)}
+    found = await asyncio.gather(on.cache.find(lost), on.cache.find(other), return_exceptions=True)
+    assert isinstance(found[0], DatabaseUnavailable)
+    assert found[1] == ANNA
+    on.reader.lost = set()
+    on.reader.let_in(lost)
+    await on.quiet()
+    assert await on.cache.find(lost) == ANNA
+
+
+async def test_a_key_whose_node_is_lost_is_valid_for_as_long_as_any_that_cannot_be_confirmed(on: CacheHarness) -> None:
+    secret = new_secret()
+    on.reader.let_in(secret)
+    await on.cache.find(secret)
+    await on.quiet()
+    on.reader.living, on.reader.lost = {}, {hash_secret(secret)}
+    on.clock.now += REFRESH_SECONDS
+    assert await on.cache.find(secret) == ANNA
+    await on.quiet()
+    assert await on.cache.find(secret) == ANNA
+    on.clock.now += AGE_SECONDS_MAX
+    with pytest.raises(DatabaseUnavailable):
+        await on.cache.find(secret)
 
 
 async def test_nothing_is_looked_up_after_the_stop(on: CacheHarness) -> None:

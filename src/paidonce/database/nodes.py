@@ -1,0 +1,98 @@
+"""The nodes of a distributed database (Citus): which of them are lost, and which store the data of which merchants.
+
+Nothing is asked, and nothing is kept, until a transaction fails because of a node.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from paidonce.database.statement import execute_on_driver
+from paidonce.database.transaction import Transaction
+
+log = structlog.get_logger()
+
+CHECK_SECONDS: Final = (
+    0.5  # Until lost nodes are tried again: what is stored there is served a second after its return.
+)
+CHECK_SECONDS_MAX: Final = 5.0
+CHECK_PAUSE_FACTOR: Final = (
+    4  # A check that runs into time-outs holds up the living nodes: a fifth of the time at most.
+)
+DEPTH_MAX: Final = 8  # Requests are shallow.
+
+_CHECK: Final = """
+SELECT nodename || ':' || nodeport, citus_check_connection_to_node(nodename, nodeport)
+FROM pg_dist_node WHERE noderole = 'primary' AND isactive AND shouldhaveshards
+"""
+_LOCATE: Final = """
+SELECT wanted.id, node.nodename || ':' || node.nodeport
+FROM unnest(%s::text[]) AS wanted(id)
+JOIN pg_dist_placement AS placement
+    ON placement.shardid = get_shard_id_for_distribution_column('merchant', wanted.id)
+JOIN pg_dist_node AS node ON node.groupid = placement.groupid AND node.noderole = 'primary'
+"""
+
+
+class Nodes:
+    """What this process knows of the nodes. ``monotonic`` returns the time in seconds."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._check_at = 0.0
+        self.node_of: dict[str, str] = {}  # By merchant, as far as it was asked since the last check.
+        self.lost: frozenset[str] = frozenset()
+
+    @property
+    def is_check_due(self) -> bool:
+        """Whether nodes are lost, and it is time to try them again."""
+        return bool(self.lost) and self._monotonic() >= self._check_at
+
+    def check(self, transaction: Transaction) -> None:
+        """Try to connect to every node. Raises DBAPIError where the database is not a distributed one."""
+        began = self._monotonic()
+        nodes = execute_on_driver(transaction.connection, _CHECK).fetchall()
+        lost = frozenset(name for name, responds in nodes if not responds)
+        now = self._monotonic()
+        self._check_at = now + min(max(CHECK_SECONDS, CHECK_PAUSE_FACTOR * (now - began)), CHECK_SECONDS_MAX)
+        if lost - self.lost:
+            log.error("nodes_lost", nodes=sorted(lost - self.lost))
+        if self.lost - lost:
+            log.info("nodes_returned", nodes=sorted(self.lost - lost))
+        self.lost = lost
+        self.node_of.clear()  # An operator may have moved shards.
+
+    def locate(self, transaction: Transaction, merchants: Collection[str]) -> None:
+        """Ask which nodes store the data of these merchants, for ``node_of``; raises DBAPIError."""
+        self.node_of.update(execute_on_driver(transaction.connection, _LOCATE, [sorted(merchants)]).fetchall())
+
+
+def merchants_in(request: object) -> frozenset[str]:
+    """Return the ids of the merchants that a request names: every field ``merchant_id`` in it, however deep."""
+    found: set[str] = set()
+    _collect(request, found, DEPTH_MAX)
+    return frozenset(found)
+
+
+def _collect(value: Any, found: set[str], depth: int) -> None:  # noqa: ANN401 - any request
+    if depth == 0:
+        return
+    fields: Mapping[str, Any] = {}
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.asdict(value)
+    elif isinstance(value, tuple) and hasattr(value, "_asdict"):
+        fields = value._asdict()
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            _collect(one, found, depth - 1)
+    elif isinstance(value, dict):
+        for one in (*value.keys(), *value.values()):
+            _collect(one, found, depth - 1)
+    for name, one in fields.items():
+        if name == "merchant_id" and isinstance(one, str):
+            found.add(one)
+        else:
+            _collect(one, found, depth - 1)
