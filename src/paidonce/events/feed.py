@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 RECENT_MAX: Final = 64  # Events that a tail keeps: what followers that keep up miss while one answer is sent.
 PAGE_MAX: Final = 100
+UNFOLLOWED_SECONDS: Final = 60.0  # Whoever begins to follow wakes it.
 LOOKING_SHARE_MAX: Final = 10  # Looking for others' commits takes at most a tenth of the time, however many follow.
 
 
@@ -212,7 +213,7 @@ class Feed:
         finally:
             if is_look:
                 self._look_at = loop.time() + max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
-        return self._look_at - loop.time()
+        return self._look_at - loop.time() if self._tails else UNFOLLOWED_SECONDS
 
     async def _read_on(self) -> None:
         """Read what is new in the logs that may have something, and wake those who follow them."""

@@ -7,16 +7,18 @@ claims the jobs with a higher fencing token, and whatever the first one still wr
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from paidonce.clock import Clock, Instant
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
-from paidonce.jobs.poller import AT_ONCE, Poller
+from paidonce.jobs.poller import AT_ONCE, IDLE_FACTOR, Poller
 
 log = structlog.get_logger()
+
+UNWOKEN_SECONDS: Final = 60.0  # A wake-up that is missed delays a job no longer than that.
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -66,7 +68,10 @@ class JobQueue(Protocol[Job, Result]):
 
 
 class LeasedWorker(Generic[Job, Result]):
-    """Runs the jobs of one queue, and holds their leases. ``name`` identifies the worker in the log."""
+    """Runs the jobs of one queue, and holds their leases. ``name`` identifies the worker in the log.
+
+    With ``is_polling=False`` the worker claims only when it is woken: somebody else looks for due jobs.
+    """
 
     def __init__(
         self,
@@ -77,13 +82,22 @@ class LeasedWorker(Generic[Job, Result]):
         clock: Clock,
         chance: Chance,
         wake_delay_seconds: float = 0.0,
+        is_polling: bool = True,
     ) -> None:
         self._name = name
         self._queue = queue
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._chance = chance
-        self._poller = Poller(name, self._claim, poll_seconds=poll_seconds, wake_delay_seconds=wake_delay_seconds)
+        self._poller = Poller(
+            name,
+            self._claim,
+            poll_seconds=poll_seconds,
+            idle_seconds_max=poll_seconds * IDLE_FACTOR,
+            wake_delay_seconds=wake_delay_seconds,
+        )
+        self._is_polling = is_polling
+        self._has_claimed = False  # Since the last claim began.
         self._tasks: dict[asyncio.Task[None], Job] = {}
         self._next_claim = NextClaim.AT_THE_NEXT_POLL
         self._has_freed_place = False  # Since the last claim began.
@@ -109,6 +123,7 @@ class LeasedWorker(Generic[Job, Result]):
 
     def run(self, job: Job) -> None:
         """Run a job that is leased to this worker, and record its result."""
+        self._has_claimed = True
         task = asyncio.create_task(self._run(job))
         self._tasks[task] = job
         task.add_done_callback(self._ended)
@@ -126,11 +141,15 @@ class LeasedWorker(Generic[Job, Result]):
             await self._release(list(unfinished.values()))
 
     async def _claim(self) -> float | None:
-        self._has_freed_place = False
+        self._has_freed_place = self._has_claimed = False
         self._next_claim = await self._queue.claim(self.run)
         if self._next_claim is NextClaim.WHEN_A_PLACE_IS_FREE and self._has_freed_place:
             self._poller.wake()
-        return AT_ONCE if self._next_claim is NextClaim.AT_ONCE else None
+        if self._next_claim is NextClaim.AT_ONCE:
+            return AT_ONCE
+        if not self._is_polling:
+            return UNWOKEN_SECONDS
+        return self._poll_seconds if self._has_claimed else None
 
     async def _run(self, job: Job) -> None:
         result = await self._queue.run(job)

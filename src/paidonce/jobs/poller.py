@@ -12,25 +12,42 @@ log = structlog.get_logger()
 
 BACKOFF_SECONDS_MAX: Final = 5.0  # Longer would only delay the recovery: one attempt in five seconds loads nothing.
 AT_ONCE: Final = 0.0
+# Of the interval, what an idle poller's interval grows to. What another process commits is found within two seconds by
+# default where somebody waits for it, and within five seconds where it becomes due by time alone.
+IDLE_FACTOR: Final = 4
+RARE_FACTOR: Final = 10
+IDLE_GROWTH: Final = 1.5  # By how much each poll that finds nothing puts off the next one.
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]
-"""Does what is due. It returns the seconds until the next step: ``AT_ONCE`` where more is due, and None for the
-poller's interval.
+"""Does what is due. It returns the seconds until the next step: ``AT_ONCE`` where more is due, and None where nothing
+was found: then the poller decides.
 """
 
 
 class Poller:
     """Runs ``step`` every ``poll_seconds`` while it is started. ``name`` identifies it in the log.
 
+    While steps find nothing, the interval grows up to ``idle_seconds_max``; a wake-up, or a step that finds something,
+    sets it back. So an idle process costs its database little, and what this process commits is still found at once.
     A step that fails is repeated with exponential backoff, which begins at ``poll_seconds``. Each step has a poller of
     its own, so that a defect in one step does not stop another. ``wake_delay_seconds`` passes between a wake-up and
     its step: one step is enough for what is committed together.
     """
 
-    def __init__(self, name: str, step: Step, *, poll_seconds: float, wake_delay_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Step,
+        *,
+        poll_seconds: float,
+        idle_seconds_max: float = 0.0,
+        wake_delay_seconds: float = 0.0,
+    ) -> None:
         self._name = name
         self._step = step
         self._poll_seconds = poll_seconds
+        self._idle_seconds_max = max(idle_seconds_max, poll_seconds)
+        self._idle_seconds = poll_seconds
         self._wake_delay_seconds = wake_delay_seconds
         self._failures = 0  # In a row.
         self._woken = asyncio.Event()
@@ -73,7 +90,7 @@ class Poller:
                 await self._back_off()
             else:
                 self._failures = 0
-                await self._pause(self._poll_seconds if seconds is None else seconds)
+                await self._pause(self._next_idle_seconds() if seconds is None else seconds, is_idle=seconds is None)
 
     async def _back_off(self) -> None:
         """Wait before the next step. A wake-up does not shorten this wait, but a stop does."""
@@ -81,8 +98,16 @@ class Poller:
         self._failures += 1
         await _wait_for(self._stopped, seconds)
 
-    async def _pause(self, seconds: float) -> None:
-        if await _wait_for(self._woken, seconds) and self._wake_delay_seconds:
+    def _next_idle_seconds(self) -> float:
+        seconds = self._idle_seconds
+        self._idle_seconds = min(seconds * IDLE_GROWTH, self._idle_seconds_max)
+        return seconds
+
+    async def _pause(self, seconds: float, *, is_idle: bool) -> None:
+        is_woken = await _wait_for(self._woken, seconds)
+        if is_woken or not is_idle:
+            self._idle_seconds = self._poll_seconds
+        if is_woken and self._wake_delay_seconds:
             await _wait_for(self._stopped, self._wake_delay_seconds)
 
 

@@ -10,7 +10,7 @@ from paidonce.clock import Clock
 from paidonce.database.batcher import Batcher
 from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.jobs.deletion import paced_deletion
-from paidonce.jobs.poller import Poller, Step
+from paidonce.jobs.poller import RARE_FACTOR, Poller, Step
 from paidonce.payments.capture import VoidExpired, void_expired
 
 EXPIRE_MAX: Final = 500  # Checkouts in one step.
@@ -36,9 +36,16 @@ class ExpiryPollers:
         steps: dict[str, Step] = {
             "expired checkouts": self._expire_checkouts,
             "voids of expired checkouts": self._void_expired,
-            "expired idempotency keys": paced_deletion(self._delete_keys, interval_ms=DELETE_INTERVAL_MS, clock=clock),
         }
-        self._pollers = [Poller(name, step, poll_seconds=poll_seconds) for name, step in steps.items()]
+        delete_keys = paced_deletion(self._delete_keys, interval_ms=DELETE_INTERVAL_MS, clock=clock)
+        self._poll_seconds = poll_seconds
+        self._pollers = [
+            *(
+                Poller(name, step, poll_seconds=poll_seconds, idle_seconds_max=poll_seconds * RARE_FACTOR)
+                for name, step in steps.items()
+            ),
+            Poller("expired idempotency keys", delete_keys, poll_seconds=poll_seconds),
+        ]
 
     def start(self) -> None:
         """Start to poll."""
@@ -49,13 +56,17 @@ class ExpiryPollers:
         """Stop to poll."""
         await asyncio.gather(*(poller.stop() for poller in self._pollers))
 
-    async def _expire_checkouts(self) -> None:
-        for checkout_id in await self._writer.submit(expire_checkouts, EXPIRE_MAX):
+    async def _expire_checkouts(self) -> float | None:
+        expired = await self._writer.submit(expire_checkouts, EXPIRE_MAX)
+        for checkout_id in expired:
             self._expired(checkout_id)
+        return self._poll_seconds if expired else None
 
-    async def _void_expired(self) -> None:
-        if await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
-            self._voids_started()
+    async def _void_expired(self) -> float | None:
+        if not await self._writer.submit(void_expired, VoidExpired(EXPIRE_MAX, ids.new_id)):
+            return None
+        self._voids_started()
+        return self._poll_seconds
 
     async def _delete_keys(self) -> bool:
         return await self._writer.submit(delete_expired_keys, DELETE_MAX) == DELETE_MAX

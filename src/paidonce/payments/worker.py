@@ -20,6 +20,7 @@ from paidonce.idempotency.actions import with_idempotency
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.ids import Chance
 from paidonce.jobs.leased_worker import LeasedWorker, NextClaim
+from paidonce.jobs.poller import IDLE_FACTOR, Poller
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
 from paidonce.payments.expiry import ExpiryPollers
@@ -38,6 +39,7 @@ from paidonce.payments.settle import (
     ClaimAttempts,
     RecordEvidence,
     claim_attempts,
+    find_due_providers,
     record_evidence,
     release_all_attempts,
     release_attempts,
@@ -245,8 +247,19 @@ class PaymentWorker:
             )
             self._circuit_breakers[name] = breakers
             self._workers[name] = LeasedWorker(
-                f"attempts at {name}", queue, poll_seconds=settings.poll_seconds, clock=clock, chance=chance
+                f"attempts at {name}",
+                queue,
+                poll_seconds=settings.poll_seconds,
+                clock=clock,
+                chance=chance,
+                is_polling=False,
             )
+        self._due = Poller(
+            "due attempts",
+            self._wake_due,
+            poll_seconds=settings.poll_seconds,
+            idle_seconds_max=settings.poll_seconds * IDLE_FACTOR,
+        )
         self._expiry = ExpiryPollers(
             writer,
             poll_seconds=settings.poll_seconds,
@@ -261,12 +274,15 @@ class PaymentWorker:
             await self._writer.submit(release_all_attempts, None)
         for worker in self._workers.values():
             worker.start()
+        self._due.start()
         self._expiry.start()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Claim nothing more, wait for the running calls, then release the leases of those that have not ended."""
         await asyncio.gather(
-            self._expiry.stop(), *(worker.stop(grace_seconds=grace_seconds) for worker in self._workers.values())
+            self._due.stop(),
+            self._expiry.stop(),
+            *(worker.stop(grace_seconds=grace_seconds) for worker in self._workers.values()),
         )
 
     async def begin(
@@ -328,6 +344,13 @@ class PaymentWorker:
     async def _load_checkout(self, attempt: Attempt) -> Checkout:
         checkout = TenantScopedId(attempt.checkout_id, attempt.merchant_id)
         return await self._reader.submit(load_checkouts, checkout)
+
+    async def _wake_due(self) -> float | None:
+        """Wake the workers that have something to claim: what other processes left, and what became due by time."""
+        due = await self._reader.submit(find_due_providers, list(self._workers))
+        for provider in due:
+            self.wake(provider)
+        return self._settings.poll_seconds if due else None
 
     def _wake_all(self) -> None:
         for worker in self._workers.values():

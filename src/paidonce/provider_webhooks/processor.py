@@ -11,7 +11,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
 from paidonce.jobs.deletion import paced_deletion
-from paidonce.jobs.poller import AT_ONCE, Poller
+from paidonce.jobs.poller import AT_ONCE, IDLE_FACTOR, Poller
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
     ApplyWebhook,
@@ -60,7 +60,12 @@ class ProviderWebhookProcessor:
         self._after: DuePosition | None = None  # Where the next page of due webhooks begins.
         self._tasks: set[asyncio.Task[None]] = set()
         self._pollers = [
-            Poller("due provider webhooks", self._apply_page, poll_seconds=poll_seconds),
+            Poller(
+                "due provider webhooks",
+                self._apply_page,
+                poll_seconds=poll_seconds,
+                idle_seconds_max=poll_seconds * IDLE_FACTOR,
+            ),
             Poller(
                 "old provider webhooks",
                 paced_deletion(self._prune, interval_ms=PRUNE_INTERVAL_MS, clock=clock),

@@ -11,7 +11,7 @@ import structlog
 from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded
-from paidonce.jobs.poller import Poller
+from paidonce.jobs.poller import RARE_FACTOR, Poller
 from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints import delivery_store, redelivery
 from paidonce.webhook_endpoints.redelivery import RedeliveryName
@@ -76,4 +76,4 @@ def make_upkeep_poller(
         made_due()
         return STEP_PAUSE_SECONDS
 
-    return Poller("upkeep of deliveries", step, poll_seconds=poll_seconds)
+    return Poller("upkeep of deliveries", step, poll_seconds=poll_seconds, idle_seconds_max=poll_seconds * RARE_FACTOR)

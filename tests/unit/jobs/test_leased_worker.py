@@ -239,3 +239,33 @@ def test_leases_that_cannot_be_released_are_logged_and_end_by_themselves() -> No
         assert [(one["event"], one["jobs"]) for one in lines] == [("leases_not_released", 1)]
 
     at_work(story)
+
+
+def test_a_worker_that_does_not_poll_claims_when_it_is_woken() -> None:
+    async def tell(loop: VirtualLoop) -> None:
+        queue = Queue(loop)
+        worker = LeasedWorker(
+            "test", queue, poll_seconds=POLL_SECONDS, clock=loop.clock, chance=lambda: 0.5, is_polling=False
+        )
+        worker.start()
+        await asyncio.sleep(POLL_SECONDS * 3)
+        assert queue.claims == [0]
+        worker.wake()
+        await asyncio.sleep(1)
+        await worker.stop(grace_seconds=1)
+        assert queue.claims == [0, POLL_SECONDS * 3]
+
+    run(tell)
+
+
+def test_a_worker_that_found_a_job_polls_again_at_its_interval_however_idle_it_was() -> None:
+    async def story(queue: Queue, worker: LeasedWorker[str, str]) -> None:
+        worker.start()
+        await asyncio.sleep(POLL_SECONDS * 3)
+        queue.due = ["a"]
+        await asyncio.sleep(POLL_SECONDS * 3)
+        await worker.stop(grace_seconds=1)
+        found_at = next(at for job, at in queue.recorded if job == "a")
+        assert queue.claims[queue.claims.index(found_at) + 1] == found_at + POLL_SECONDS
+
+    at_work(story)

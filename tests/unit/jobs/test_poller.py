@@ -157,3 +157,29 @@ def test_a_poller_that_was_never_started_can_be_stopped() -> None:
         assert steps.began == []
 
     on_a_virtual_clock(story)
+
+
+def test_an_idle_poller_polls_less_and_less_often_until_it_is_woken() -> None:
+    async def story(steps: Steps) -> None:
+        poller = Poller("test", steps, poll_seconds=1, idle_seconds_max=2)
+        poller.start()
+        await asyncio.sleep(7)
+        assert steps.began == [0, 1, 2.5, 4.5, 6.5]
+        poller.wake()
+        await asyncio.sleep(1.5)
+        await poller.stop()
+        assert steps.began[5:] == [7, 8]
+
+    on_a_virtual_clock(story)
+
+
+def test_a_step_that_finds_something_sets_the_interval_of_an_idle_poller_back() -> None:
+    async def story(steps: Steps) -> None:
+        steps.outcomes = [None, None, 0.5]
+        poller = Poller("test", steps, poll_seconds=1, idle_seconds_max=4)
+        poller.start()
+        await asyncio.sleep(5)
+        await poller.stop()
+        assert steps.began == [0, 1, 2.5, 3, 4]
+
+    on_a_virtual_clock(story)

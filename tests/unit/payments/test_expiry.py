@@ -82,6 +82,7 @@ def test_the_log_names_each_poller_that_waits_for_the_database(sqlite_url: str) 
             await asyncio.sleep(1)
         place.disk_is_full = False
         assert {one["poller"] for one in lines if one["event"] == "poller_waits"} == {
+            "due attempts",
             "attempts at simulator",
             "expired checkouts",
             "voids of expired checkouts",
