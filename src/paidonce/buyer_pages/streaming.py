@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -12,9 +12,8 @@ from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.concurrency import ConcurrencyPerName
 from paidonce.errors import Overloaded
-from paidonce.events.streaming import HEADERS, RETRY_MS, Pace
+from paidonce.events.streaming import RETRY_MS, Pace, send_stream
 from paidonce.http.context import RequestContext
-from paidonce.http.disconnects import until_disconnected
 from paidonce.http.rate_limits import count_page_stream
 
 STREAMS_MAX: Final = 1000  # In one process: each reads its checkout twice a second.
@@ -57,47 +56,29 @@ class ChangeStream:
         self._waiters = waiters
         self._is_changed = is_changed
         self._pace = pace
+        self._has_told = False
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Wait until the checkout has changed, the client has gone, the process stops, or it took long."""
         gone = asyncio.Event()
-        leaving = asyncio.create_task(_note(receive, gone))
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-            await self._tell(partial(self._send, send), gone)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except TimeoutError:
-            return  # The server cuts off who takes nothing.
-        finally:
-            leaving.cancel()
+        first = f"retry: {RETRY_MS}\n\n".encode()
+        with suppress(TimeoutError):  # The server cuts off who takes nothing.
+            await send_stream(receive, send, first, partial(self._next, gone), gone=gone.set, pace=self._pace)
 
-    async def _tell(self, send: Callable[[bytes], Awaitable[None]], gone: asyncio.Event) -> None:
+    async def _next(self, gone: asyncio.Event) -> bytes | None:
+        """Return what comes next: that the checkout has changed, or nothing new; None where the stream ends."""
+        if self._has_told or gone.is_set():
+            return None
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._pace.open
-        await send(f"retry: {RETRY_MS}\n\n".encode())
-        while (began := loop.time()) < until and not gone.is_set():
-            checkout = await self._waiters.settled(
-                self._checkout,
-                self._load,
-                seconds=self._pace.heartbeat,
-                until=self._is_changed,
-                gone=partial(_until, gone),
-            )
-            if self._is_changed(checkout):
-                await send(b"event: changed\ndata:\n\n")
-                return
-            if loop.time() - began < self._pace.heartbeat:
-                return  # The process is about to stop: the browser asks again.
-            await send(b":\n\n")
-
-    async def _send(self, send: Send, message: bytes) -> None:
-        async with asyncio.timeout(self._pace.stuck):
-            await send({"type": "http.response.body", "body": message, "more_body": True})
-
-
-async def _note(receive: Receive, gone: asyncio.Event) -> None:
-    await until_disconnected(receive)
-    gone.set()
+        began = loop.time()
+        checkout = await self._waiters.settled(
+            self._checkout, self._load, seconds=self._pace.heartbeat, until=self._is_changed, gone=partial(_until, gone)
+        )
+        if self._is_changed(checkout):
+            self._has_told = True
+            return b"event: changed\ndata:\n\n"
+        # Where it was too short, the process is about to stop: the browser asks again.
+        return None if loop.time() - began < self._pace.heartbeat else b":\n\n"
 
 
 async def _until(gone: asyncio.Event) -> None:

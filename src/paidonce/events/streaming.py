@@ -1,8 +1,9 @@
 """A merchant's events as Server-Sent Events: a reply without an end."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -42,6 +43,37 @@ async def respond_to_head(_scope: Scope, _receive: Receive, send: Send) -> None:
     await _end(send)
 
 
+async def send_stream(
+    receive: Receive,
+    send: Send,
+    first: bytes,
+    following: Callable[[], Awaitable[bytes | None]],
+    *,
+    gone: Callable[[], None],
+    pace: Pace,
+    sending: Callable[[int], AbstractContextManager[None]] = lambda _length: nullcontext(),
+) -> None:
+    """Send a stream: ``first``, and then what ``following`` returns, until that is None or it has been open for long.
+
+    ``gone`` is called when the client has gone, and ``sending`` counts the bytes of a message while it is being sent.
+    Raises TimeoutError where the client takes nothing for long; the server cuts it off.
+    """
+    leaving = asyncio.create_task(_call_when_gone(receive, gone))
+    try:
+        await _begin(send)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + pace.open
+        message: bytes | None = first
+        while message is not None:
+            with sending(len(message)):
+                async with asyncio.timeout(pace.stuck):
+                    await send({"type": "http.response.body", "body": message, "more_body": True})
+            message = await following() if loop.time() < until else None
+        await _end(send)
+    finally:
+        leaving.cancel()
+
+
 class EventStream:
     """The events of a follower, sent as they happen; only events of ``types``, where any are named."""
 
@@ -61,33 +93,29 @@ class EventStream:
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Tell until the client has gone, the process stops, or it has been open for long."""
         with self._follow() as follower:
-            leaving = asyncio.create_task(_wait_until_gone(receive, follower))
+            first = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
+            following = partial(self._next, follower)
             try:
-                await _begin(send)
-                await self._tell(follower, send)
-                await _end(send)
+                await send_stream(
+                    receive,
+                    send,
+                    first,
+                    following,
+                    gone=follower.end,
+                    pace=self._pace,
+                    sending=self._rate_limit.sending,
+                )
             except TimeoutError:
                 log.info("follower_let_go", position=follower.position)  # Not ended well: the server cuts it off.
-            finally:
-                leaving.cancel()
 
-    async def _tell(self, follower: Follower, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._pace.open
-        message = f"retry: {RETRY_MS}\n{_position(follower)}".encode()
-        while True:
-            with self._rate_limit.sending(len(message)):
-                async with asyncio.timeout(self._pace.stuck):
-                    await send({"type": "http.response.body", "body": message, "more_body": True})
-            if loop.time() >= until:
-                return
-            try:
-                message = await self._read(follower)
-            except PaidonceError as error:
-                log.warning("stream_ended", cause=error.code)  # The client reconnects.
-                return
-            if follower.ended:
-                return
+    async def _next(self, follower: Follower) -> bytes | None:
+        """Return what comes next; None where the stream ends."""
+        try:
+            message = await self._read(follower)
+        except PaidonceError as error:
+            log.warning("stream_ended", cause=error.code)  # The client reconnects.
+            return None
+        return None if follower.ended else message
 
     async def _read(self, follower: Follower) -> bytes:
         """Write down what comes next. Who is far behind reads in turn with all others who read much."""
@@ -118,6 +146,6 @@ async def _end(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _wait_until_gone(receive: Receive, follower: Follower) -> None:
+async def _call_when_gone(receive: Receive, gone: Callable[[], None]) -> None:
     await until_disconnected(receive)
-    follower.end()
+    gone()
