@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -38,6 +39,7 @@ def test_another_process_reaches_the_same_postgresql_by_its_url(postgres_url: st
         assert connection.execute("select n from t").fetchall() == [(1,)]
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_sqlalchemy_reaches_postgresql_and_finds_it_empty_and_durable(postgres_url: str) -> None:
     engine = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:

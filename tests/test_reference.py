@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 
 import click
 import msgspec
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -259,6 +260,7 @@ def shown_index(index: ReflectedIndex) -> dict[str, Any]:
     return {**index, "dialect_options": options}
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_migrating_makes_exactly_the_schema_that_the_code_means(database_url: str) -> None:
     database = open_database(parse_database_url(database_url), clock=system_clock)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, bindparam, case, func, null, select, text
+from sqlalchemy import Integer, Select, bindparam, case, func, literal_column, null, select, text
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.database.schema import WITHOUT_PAGE, merchant_profile
@@ -47,7 +47,8 @@ def _write(dialect: str) -> ReturningInsert[Any]:
     return insert.on_conflict_do_update(
         index_elements=["merchant_id", "mode"],
         set_=changes,
-        where=merchant_profile.c.version == insert.excluded.version - 1,
+        # No parameter: Citus sends a worker this part of the statement without the parameters of the rest.
+        where=merchant_profile.c.version == insert.excluded.version - literal_column("1", Integer),
     ).returning(merchant_profile.c.merchant_id)
 
 

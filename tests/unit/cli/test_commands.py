@@ -121,6 +121,7 @@ def test_completing_works_without_the_service() -> None:
     assert done.stdout == "plain,doctor\n"
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_status_tells_of_a_database_without_a_schema_and_exits_with_1(run: Run, database_url: str) -> None:
     result = run("db", "status", DATABASE_URL=database_url)
     assert result.exit_code == 1
@@ -128,6 +129,7 @@ def test_status_tells_of_a_database_without_a_schema_and_exits_with_1(run: Run, 
     assert "Run: paidonce db upgrade" in result.stdout
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_upgrade_brings_the_schema_and_a_second_one_finds_nothing_to_do(run: Run, database_url: str) -> None:
     first = run("db", "upgrade", DATABASE_URL=database_url)
     again = run("db", "upgrade", DATABASE_URL=database_url)
@@ -138,6 +140,7 @@ def test_upgrade_brings_the_schema_and_a_second_one_finds_nothing_to_do(run: Run
     assert f"has schema version {SCHEMA_VERSION}, the version of this release." in status.stdout
 
 
+@pytest.mark.plain_postgresql(reason="its status has a cluster")
 def test_status_for_machines_is_json(run: Run, database_url: str) -> None:
     before = run("db", "status", "--json", DATABASE_URL=database_url)
     run("db", "upgrade", DATABASE_URL=database_url)

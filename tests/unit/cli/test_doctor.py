@@ -52,6 +52,7 @@ def test_with_keys_authentication_is_as_it_should_be(run: Run, sqlite_url: str) 
     assert found["authentication"]["level"] == "ok"
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_a_database_that_is_not_migrated_is_a_problem_and_exit_1(run: Run, database_url: str) -> None:
     result = run("doctor", "--json", DATABASE_URL=database_url, PORT="0")
     assert result.exit_code == 1
@@ -59,6 +60,7 @@ def test_a_database_that_is_not_migrated_is_a_problem_and_exit_1(run: Run, datab
     assert findings(result)["schema"]["remedy"] == "run: paidonce db upgrade"
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_people_read_aligned_lines_with_the_remedy_below(run: Run, database_url: str) -> None:
     result = run("doctor", DATABASE_URL=database_url, PORT="0")
     lines = result.stdout.splitlines()
@@ -75,6 +77,7 @@ def test_an_examination_leaves_nothing_behind(run: Run, sqlite_url: str, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.plain_postgresql(reason="a cluster names the node, too")
 def test_commits_that_a_crash_takes_back_are_a_problem(run: Run, postgres_url: str) -> None:
     run("db", "upgrade", DATABASE_URL=postgres_url)
     with psycopg.connect(postgres_url, autocommit=True) as connection:

@@ -110,6 +110,7 @@ def test_another_schema_is_a_problem(schema: str | None) -> None:
     assert judged(schema=schema) == {("schema", Level.PROBLEM)}
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_a_real_server_is_found_good_once_it_is_migrated(postgres_url: str) -> None:
     assert [one.check for one in examined(postgres_url).values() if one.level is not Level.OK] == ["schema"]
     database = open_database(parse_database_url(postgres_url), clock=system_clock)

@@ -19,6 +19,8 @@ from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.events.store import ReadPosition, write_events
 from paidonce.merchants.model import Tenant
 
+pytestmark = pytest.mark.plain_postgresql(reason="it begins with a database without tables")
+
 LIVE: Final = "chk_live"
 CHECKOUTS: Final = ("chk_untried", "chk_simulated", "chk_tested", LIVE)
 # What each attempt of merchant m was sent through; the live checkout was tried at the simulator before.

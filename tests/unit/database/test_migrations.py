@@ -1,5 +1,6 @@
 """Migrations of a database with data, which they preserve."""
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select, text
@@ -18,6 +19,7 @@ def upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_events_are_kept_when_they_learn_to_be_about_no_checkout(database_url: str) -> None:
     database = open_database(parse_database_url(database_url), clock=system_clock)
     with database.writes.connect() as connection:

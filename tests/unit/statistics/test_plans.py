@@ -15,6 +15,8 @@ from paidonce.statistics.current import load_current_states
 from paidonce.statistics.reading import FiguresRange, load_complete_up_to, load_figures
 from tests.support.plans import plans_of
 
+pytestmark = pytest.mark.plain_postgresql(reason="a cluster has plans of its own")
+
 TENANT = Tenant("m", "test")
 
 
