@@ -25,6 +25,7 @@ from tests.proof.buyer import SIMULATOR, Buyer, ShiftedClock
 from tests.proof.compiled import share
 from tests.proof.crash_injection import Points, wrap
 from tests.proof.fake_provider import DEDUPLICATES_NOT
+from tests.proof.retention import EVENT_DAYS
 from tests.proof.statistics import miscounted
 from tests.proof.stories import STORIES
 
@@ -84,6 +85,8 @@ async def _serve(life: dict[str, Any], points: Points) -> None:
         provider_timeout_seconds=LEASE_SECONDS / 2,
         reconcile_first_seconds=0.01,
         poll_seconds=0.02,
+        event_days=EVENT_DAYS if life["story"] == "forget" else 0.0,
+        audit_days=EVENT_DAYS if life["story"] == "forget" else 0.0,
         shutdown_seconds=0,
         encryption_keys=KEY,
         webhook_allow_private=True,

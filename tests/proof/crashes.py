@@ -24,6 +24,7 @@ POLLING: Final = {
     "expire_checkouts": ("expire",),
     "do_upkeep": ("webhook_end",),
     "store_counts": ("statistics",),
+    "delete_old": ("forget",),
     "void_expired": ("void_on_expiry",),
 }
 

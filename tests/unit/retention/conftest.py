@@ -55,7 +55,9 @@ class Retention:
     def delivered(self) -> list[int]:
         """Return the numbers of the events whose deliveries are kept."""
         return self._column(
-            select(event.c.sequence).join(delivery, delivery.c.event_id == event.c.id).order_by(event.c.sequence)
+            select(event.c.sequence)
+            .join(delivery, (delivery.c.event_id == event.c.id) & (delivery.c.merchant_id == event.c.merchant_id))
+            .order_by(event.c.sequence)
         )
 
     def tries(self) -> int:

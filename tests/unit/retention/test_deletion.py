@@ -218,12 +218,13 @@ def test_nothing_is_deleted_where_a_delivery_was_made_due_after_the_step_was_pla
 def test_nothing_is_deleted_where_a_redelivery_was_ordered_after_the_step_was_planned(retention: Retention) -> None:
     happen(retention, 3)
     endpoint = retention.outgoing.endpoint()
+    happen(retention, 250)  # So many deliveries are open that the order waits.
     retention.count()
     retention.outgoing.now += 31 * DAY_MS
     planned = retention.plan()
-    redeliver_range(retention, endpoint, 2, 3)
+    assert redeliver_range(retention, endpoint, 2, 3) == RangeRedelivered(0, 2)
     assert retention.outgoing.do(delete_old, planned) == [False]
-    assert retention.sequences() == [1, 2, 3, 4]
+    assert retention.sequences()[:4] == [1, 2, 3, 4]
 
 
 def test_a_step_that_was_taken_changes_nothing_when_it_is_taken_again(retention: Retention) -> None:

@@ -176,7 +176,7 @@ def shared_outgoing(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 def outgoing(shared_outgoing: Outgoing) -> Outgoing:
     """Lend an empty database, with the clock at its start."""
     shared_outgoing.now = NOW
-    with shared_outgoing.database.writes.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
+    for table in reversed(metadata.sorted_tables):  # Citus allows it in one transaction only one after the other.
+        with shared_outgoing.database.writes.begin() as connection:
             connection.execute(table.delete())
     return shared_outgoing
