@@ -121,11 +121,11 @@ class Feed:
         self._look_at = 0.0  # In seconds of the event loop's clock.
         self._tails: dict[Tenant, _Tail] = {}
         self._count = 0
-        self._news: set[Tenant] = set()  # Whose logs may have new events.
+        self._news: set[Tenant] = set()  # Tenants whose logs may have new events.
         self._closed = False
 
     def start(self, reader: Batcher) -> None:
-        """Begin to read for whoever follows."""
+        """Start to read events for the followers."""
         self._reader = reader
         self._poller.start()
 
@@ -142,12 +142,12 @@ class Feed:
         await self._poller.stop()
 
     def committed(self, notice: CommitNotice) -> None:
-        """Learn whose events this process has committed."""
+        """Note the tenants of the events that this process has committed."""
         followed = notice.tenants & self._tails.keys()
         if followed:
-            self._hear(followed)
+            self._note_commits(followed)
 
-    def _hear(self, tenants: Iterable[Tenant]) -> None:
+    def _note_commits(self, tenants: Iterable[Tenant]) -> None:
         self._news.update(tenants)
         self._poller.wake()
 
@@ -183,7 +183,7 @@ class Feed:
         tail = self._tails.get(tenant)
         if tail is None:
             tail = self._tails[tenant] = _Tail(newest)
-            self._hear({tenant})  # What was committed since ``newest`` was read.
+            self._note_commits({tenant})  # What was committed since ``newest`` was read.
         follower = Follower(self, tail, tenant, after)
         tail.followers.add(follower)
         self._count += 1
@@ -240,7 +240,7 @@ class Feed:
             elif tail is not None and tail.newest < events[0].sequence - 1:
                 tail.begin_again(events)
             if len(events) == RECENT_MAX:
-                self._hear({tenant})
+                self._note_commits({tenant})
 
 
 def _position(tenant: Tenant, seen: int) -> ReadPosition:

@@ -1,4 +1,4 @@
-"""Whose an address is."""
+"""Addresses of clients: which addresses count as one client."""
 
 import ipaddress
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def client_address(host: str) -> str:
-    """Name who is at the other end; IPv6 by its network of 64 bits, of which one customer has a whole one."""
+    """Return the address that identifies a client: of IPv6 its network of 64 bits, which one customer has whole."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

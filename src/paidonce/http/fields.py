@@ -138,30 +138,30 @@ class _EnoughError(Exception):
 
 def _refuse_repeated(body: bytes, *, objects_max: int | None = None) -> None:
     """Raise MalformedBody where an object has a name twice: two readers would take two different values."""
-    decoder = _FINDS_REPEATED if objects_max is None else json.JSONDecoder(object_pairs_hook=_looking_at(objects_max))
+    decoder = _FINDS_REPEATED if objects_max is None else json.JSONDecoder(object_pairs_hook=_checks_first(objects_max))
     with suppress(ValueError, RecursionError, _EnoughError):  # What is not JSON is found elsewhere.
         decoder.decode(body.decode())
 
 
-def _look_at(pairs: list[tuple[str, Any]]) -> None:
+def _refuse_repeated_names(pairs: list[tuple[str, Any]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
         raise MalformedBody("The body is ambiguous: an object in it repeats a name.")
 
 
-def _looking_at(objects_max: int) -> Callable[[list[tuple[str, Any]]], None]:
-    """Look at so many objects, and no further."""
+def _checks_first(objects_max: int) -> Callable[[list[tuple[str, Any]]], None]:
+    """Return a hook for the decoder that checks so many objects, and ends the decoding then."""
     numbers = count(1)
 
-    def look_at(pairs: list[tuple[str, Any]]) -> None:
-        _look_at(pairs)
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        _refuse_repeated_names(pairs)
         if next(numbers) == objects_max:
             raise _EnoughError
 
-    return look_at
+    return check
 
 
 # Made once: to make it takes longer than to read a body with it.
-_FINDS_REPEATED: Final = json.JSONDecoder(object_pairs_hook=_look_at)
+_FINDS_REPEATED: Final = json.JSONDecoder(object_pairs_hook=_refuse_repeated_names)
 
 
 def _malformed(error: Exception) -> MalformedBody:

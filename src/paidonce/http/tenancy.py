@@ -1,4 +1,4 @@
-"""Whose data a request is about: the fields that name it, which every such body and every such list has."""
+"""The tenant of a request: the fields that name a merchant and a mode, in bodies and in parameters of lists."""
 
 from typing import Annotated, Literal
 

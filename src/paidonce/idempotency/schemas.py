@@ -9,7 +9,7 @@ from paidonce.idempotency.model import IdempotencyRecord
 
 
 class IdempotencyKeyParameters(TenantFields, frozen=True, kw_only=True):
-    """Whose key. An operator who names no merchant asks for a key of its own, sent with a call about no merchant."""
+    """The tenant of a key. Without a merchant it is a key of the operator, sent with a call about no merchant."""
 
 
 class KeyUse(msgspec.Struct, frozen=True, rename="camel"):

@@ -88,14 +88,14 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tenant(msgspec.Struct, frozen=True, order=True):
-    """Whose data something is: a merchant's, in one of its two modes."""
+    """The owner of data: a merchant, in one of its two modes."""
 
     merchant_id: str
     mode: str
 
 
 class TenantFilter(msgspec.Struct, frozen=True):
-    """Whose data is listed; None for that of every merchant, or of both modes."""
+    """The tenant whose data is listed; None stands for every merchant, or for both modes."""
 
     merchant_id: str | None = None
     mode: str | None = None

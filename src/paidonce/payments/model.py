@@ -100,7 +100,7 @@ FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 # Nothing was learned about the attempt yet: it has no unknown outcome, and no buyer was asked to act.
 NEVER_ANSWERED: Final = frozenset({AttemptStatus.READY, AttemptStatus.SENT})
 
-# Whose success is never lost, however late its proof comes after a decline.
+# Kinds of attempt whose success is recorded even if its proof comes after a decline.
 MOVES_MONEY: Final = frozenset({AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND})
 
 # What gives money back, and is never given up because the provider declines.

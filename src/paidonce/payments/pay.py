@@ -1,4 +1,4 @@
-"""Paying: a checkout goes to PROCESSING and its attempt is committed, before the provider hears of it."""
+"""Paying: a checkout goes to PROCESSING and its attempt is committed, before the provider is called."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias

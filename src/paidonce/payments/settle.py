@@ -97,7 +97,7 @@ class RecordEvidence(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What evidence came to at ``at``: the transition, or None where nothing changed.
+    """The result of evidence at the time ``at``: the transition, or None where nothing changed.
 
     ``checkout_id`` and ``status`` are those of the attempt as it was before; None where there is no such attempt.
     ``was_unchanged`` tells whether the attempt was still as in the request, so that nothing had to be read.

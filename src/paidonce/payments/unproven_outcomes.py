@@ -41,7 +41,7 @@ def measure_unproven(transaction: Transaction, requests: Sequence[None]) -> list
 
 
 class UnprovenOutcomeMonitor:
-    """Looks once a period, while it is started."""
+    """Polls once a period, from its start until it is stopped."""
 
     def __init__(self, reader: Batcher, *, clock: Clock) -> None:
         self._reader = reader
@@ -49,11 +49,11 @@ class UnprovenOutcomeMonitor:
         self._poller = Poller("unproven outcomes", self.look, poll_seconds=PERIOD_SECONDS)
 
     def start(self) -> None:
-        """Start to look."""
+        """Start to poll."""
         self._poller.start()
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         await self._poller.stop()
 
     async def look(self) -> None:

@@ -1,4 +1,4 @@
-"""A provider's webhook as it lies in the inbox, and when it is applied again.
+"""A provider's webhook as it is stored in the inbox, and when it is applied again.
 
 waiting ──> CHANGED | KNOWN | NO_NEWS                 applied, once and for all
    ├──────> ATTEMPT_NOT_FOUND | POSTPONED | FAILED    tried again on a schedule, then left for an operator to replay
@@ -27,7 +27,7 @@ class WebhookResult(StrEnum):
     ATTEMPT_NOT_FOUND = "ATTEMPT_NOT_FOUND"
     POSTPONED = "POSTPONED"  # What is under way comes first.
     NEEDS_REVIEW = "NEEDS_REVIEW"  # No rule covers it; the log tells why.
-    FAILED = "FAILED"  # An internal error, which is in the log.
+    FAILED = "FAILED"  # An internal error, which the log shows.
 
 
 APPLIED: Final = frozenset({WebhookResult.CHANGED, WebhookResult.KNOWN, WebhookResult.NO_NEWS})

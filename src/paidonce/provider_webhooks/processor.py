@@ -82,12 +82,12 @@ class ProviderWebhookProcessor:
             task.add_done_callback(self._tasks.discard)
 
     def start(self) -> None:
-        """Start to look for webhooks that a process left that died, or that could not be applied."""
+        """Start to poll for webhooks that a dead process left behind, or that could not be applied."""
         for poller in self._pollers:
             poller.start()
 
     async def stop(self) -> None:
-        """Look no more, and wait for what is being applied."""
+        """Stop polling, and wait for the webhooks that are being applied."""
         await asyncio.gather(*(poller.stop() for poller in self._pollers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

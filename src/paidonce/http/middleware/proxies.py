@@ -1,4 +1,4 @@
-"""Whose word is taken for where a request comes from."""
+"""Trusted proxies: which peers may say from which address, scheme and host a request comes."""
 
 import ipaddress
 from functools import lru_cache
