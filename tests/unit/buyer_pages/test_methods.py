@@ -54,6 +54,18 @@ async def test_a_buyer_chooses_between_cards_and_each_wallet(shop: BuyerPagesSho
     assert (await shop.now(cards))["attempt"]["account"] == accounts[0]
 
 
+async def test_the_name_of_a_wallet_is_not_translated_even_if_it_is_a_word(
+    migrated_sqlite_url: str, tmp_path: Path, wallet: FakeConnector
+) -> None:
+    wallet.connector = msgspec.structs.replace(wallet.connector, wallet="Payment")
+    async with open_in_process_service(migrated_sqlite_url, str(tmp_path), others=[wallet]) as running:
+        shop = BuyerPagesShop(running)
+        await add_accounts(shop, "fake", "wallet")
+        page = await shop.http.get((await shop.checkout())["url"], headers={"Accept-Language": "de"})
+    assert "<span>Karte und weitere Zahlungsarten</span>" in page.text
+    assert "<span>Payment</span>" in page.text
+
+
 async def test_an_account_that_cannot_take_the_currency_is_not_offered(
     shop: BuyerPagesShop, wallet: FakeConnector
 ) -> None:

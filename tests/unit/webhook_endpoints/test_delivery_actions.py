@@ -10,12 +10,14 @@ from paidonce.database.schema import delivery
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.webhook_endpoints.delivery_actions import (
+    RecordTry,
     find_waiting_endpoints,
+    record_tries,
     release_all_deliveries,
     release_deliveries,
 )
 from paidonce.webhook_endpoints.delivery_store import Held
-from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
+from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
 
@@ -220,6 +222,33 @@ def test_of_tries_at_the_same_endpoint_in_one_batch_one_pauses_it_and_tells_so_o
     outgoing.happen(*["m1"] * 5)
     outgoing.record(*outgoing.claim(mine), status=410)
     assert [kind for kind, _ in outgoing.events()].count("endpoint.paused") == 1
+
+
+@pytest.mark.parametrize("last_to_end", ["success", "failure"])
+def test_of_tries_in_one_batch_the_one_that_ended_last_says_whether_the_endpoint_fails(
+    outgoing: Outgoing, last_to_end: str
+) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1", "m1")
+    tries = [
+        RecordTry(
+            delivery=one.delivery,
+            started_at=outgoing.now + started,
+            duration_ms=duration,
+            schedule=Schedule(),
+            chance=0.5,
+            status_code=200 if error is None else 500,
+            error=error,
+        )
+        for one, (started, duration), error in zip(
+            outgoing.claim(mine),
+            [(0, 9), (2, 3)] if last_to_end == "success" else [(0, 3), (2, 9)],
+            [None, "answered 500"],
+            strict=True,
+        )
+    ]
+    outgoing.do(record_tries, *(tries[::-1] if last_to_end == "failure" else tries))
+    assert outgoing.read(mine).failing_since == (None if last_to_end == "success" else outgoing.now)
 
 
 def test_what_waits_for_a_deleted_endpoint_is_dropped_whenever_it_is_due(outgoing: Outgoing) -> None:
