@@ -109,7 +109,9 @@ async def test_a_buyer_may_pay_in_another_way_once_the_session_is_closed(shop: B
     await shop.prove(checkout, AWAITS_BUYER)
     await pressing
     wish = {"attempt": "1", "replace": "1"}
-    await shop.post(checkout, wish)
+    wished = await shop.post(checkout, wish)
+    timeline = (await shop.running.get(f"/checkouts/{checkout['id']}/timeline")).json()["data"]
+    assert timeline[-1]["requestId"] == wished.headers["x-request-id"]
     assert title_of(await shop.page(checkout)) == "Your payment is being confirmed"
     await shop.prove(checkout, Declined("session_closed"))
     for _ in range(2):  # The wish is a form that asks for no payment, however late it comes.

@@ -360,8 +360,15 @@ async def test_log_ins_and_failed_ones_are_in_the_audit_log(running: InProcessSe
     user = (await logged_in(running)).user
     await Browser(running).log_in(user.email, "wrong")
     await Browser(running).log_in(user.email)
-    kinds = sorted((row[2], row[6]) for row in running.rows()["audit_entry"])
-    assert kinds == [("log_in_failed", "invalid_login"), ("logged_in", "done")]
+    entries = sorted(running.rows()["audit_entry"], key=lambda row: str(row[2]))
+    assert [(row[2], row[6]) for row in entries] == [("log_in_failed", "invalid_login"), ("logged_in", "done")]
+    assert [(row[1], row[3], row[4]) for row in entries] == [
+        ("", None, user.email),
+        (user.merchant_id, f"user:{user.id}", user.email),
+    ]
+    assert {row[0].partition("_")[0] for row in entries} == {ids.AUDIT_ENTRY}
+    assert {row[7] for row in entries} == {"192.0.2.7"}
+    assert all(row[8] for row in entries), "each names its request"
 
 
 async def test_without_the_dashboard_none_of_its_paths_exists(sqlite_url: str, tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def test_the_time_to_settle_begins_with_the_first_pay_whatever_was_declined_sinc
     assert quantile_ms(counted.settle_times, 0.5) == pytest.approx(100_000, rel=0.045)
 
 
+def test_every_payment_that_settles_in_the_same_time_is_counted(payments: Payments) -> None:
+    for number in (1, 2, 3):
+        checkout = payments.create(f"{number}")
+        payments.pay(checkout, f"att_{number}")
+        payments.now += 5000
+        payments.prove(f"att_{number}", Succeeded(f"ch_{number}"))
+    counted = total(payments)
+    assert list(counted.settle_times.values()) == [3]
+
+
 def test_a_payment_that_is_authorized_settles_then_and_counts_its_amount_when_it_is_captured(
     payments: Payments,
 ) -> None:
