@@ -42,6 +42,7 @@ async def test_every_token_that_is_none_is_answered_alike(shop: BuyerPagesShop) 
     answers = [without_id(await shop.http.get(f"/pay/{one}")) for one in tokens]
     assert {answer[0] for answer in answers} == {404}
     assert all(answer == answers[0] for answer in answers)
+    assert answers[0][1]["referrer-policy"] == "no-referrer"
     for one in tokens:
         assert (await shop.http.post(f"/pay/{one}", data={"attempt": "0", "method": "tok_success"})).status_code == 404
         assert (await shop.http.get(f"/pay/{one}/events")).status_code == 404
@@ -71,6 +72,7 @@ async def test_a_form_of_another_site_starts_nothing(shop: BuyerPagesShop, heade
     answer = await shop.post(checkout, await shop.form(checkout), **headers)
     assert answer.status_code == 403
     assert "Nothing was charged" in answer.text
+    assert answer.headers["referrer-policy"] == "no-referrer"
     assert (await shop.now(checkout))["status"] == "PENDING"
 
 
