@@ -97,6 +97,7 @@ async def test_a_buyer_who_must_act_is_sent_to_the_providers_page_as_often_as_th
     other_way = await shop.post(checkout, form | {"method": "tok_success"})  # From the same form: it joins.
     for answer in (await pressing, await shop.post(checkout, form), other_way):
         assert (answer.status_code, answer.headers["location"]) == (303, PROVIDER_PAGE)
+        assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")
     page = await shop.page(checkout)
     assert title_of(page) == "Your payment is not complete"
     assert PROVIDER_PAGE.replace("&", "&amp;") in page

@@ -6,7 +6,7 @@ import pytest
 
 from paidonce.buyer_pages.state import BuyerState, is_unconfirmed, is_web_address, provider_url, shown_state, state_of
 from paidonce.checkouts.model import ATTEMPTS_MAX, Checkout, LatestAttempt
-from paidonce.providers.base import ClientSecret, Redirect, encode_action
+from paidonce.providers.evidence import ClientSecret, Redirect, encode_action
 
 NOW: Final = 1000
 REDIRECT: Final = encode_action(Redirect("https://provider.example/pay"))
@@ -91,8 +91,8 @@ def test_a_page_leads_to_the_providers_page_and_only_to_web_addresses() -> None:
     assert provider_url(checkout("PENDING")) is None
     for address in ("https://shop.example", "HTTP://shop.example"):
         assert is_web_address(address)
-    for address in ("javascript:alert(1)", "//shop.example", "data:text/html,https://shop.example", "", None):
-        assert not is_web_address(address)
+    for other in ("javascript:alert(1)", "//shop.example", "data:text/html,https://shop.example", "", None):
+        assert not is_web_address(other)
 
 
 def test_a_page_is_out_of_date_once_anything_that_it_shows_has_changed() -> None:

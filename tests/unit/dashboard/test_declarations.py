@@ -133,6 +133,27 @@ async def test_an_action_runs_a_call_of_the_api_once_for_each_idempotency_key(op
     assert key.status_code == 200
 
 
+async def test_below_a_prefix_an_action_uses_the_same_path_of_the_api_and_leads_to_a_page_below_it(
+    opened: Opened,
+) -> None:
+    path, action_path = await opened.refund_path()
+    app = create_api(opened.running.service, dashboard_routes(opened.running.service, [payment, refund, about]))
+    transport = InProcessTransport(app)
+    transport.root_path = "/billing"
+    async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
+        person = await logged_in(opened.running, Role.REFUNDS, http=http)
+        done = await person.post(f"/billing{action_path}", {"amount": "300"}, key="one-form")
+    assert (done.status_code, done.headers["location"]) == (303, f"/billing{path}")
+    used = (await opened.running.get("/idempotency-keys/one-form")).json()["data"]
+    assert [one["path"] for one in used] == [f"/checkouts/{path.rpartition('/')[2]}/refunds"]
+
+
+async def test_who_has_too_small_a_role_is_told_the_least_that_would_do(opened: Opened) -> None:
+    _, action_path = await opened.refund_path()
+    refused = await (await opened.person(Role.VIEWER)).post(action_path, {"amount": "1"})
+    assert (refused.status_code, "This needs the role refunds." in refused.text) == (403, True)
+
+
 async def test_what_an_action_says_is_shown_once_on_the_page_that_it_leads_to_and_escaped(opened: Opened) -> None:
     path, action_path = await opened.refund_path()
     person = await opened.person(Role.REFUNDS)

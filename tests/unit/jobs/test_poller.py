@@ -183,3 +183,25 @@ def test_a_step_that_finds_something_sets_the_interval_of_an_idle_poller_back() 
         assert steps.began == [0, 1, 2.5, 3, 4]
 
     on_a_virtual_clock(story)
+
+
+def test_a_step_that_always_has_more_to_do_and_never_waits_lets_others_run() -> None:
+    async def story(_: Steps) -> None:
+        steps = 0
+        others: list[int] = []
+
+        async def step() -> float | None:
+            nonlocal steps
+            steps += 1
+            return AT_ONCE if steps < 1000 else None
+
+        async def other() -> None:
+            others.append(steps)
+
+        poller = Poller("test", step, poll_seconds=10)
+        poller.start()
+        await asyncio.create_task(other())
+        await poller.stop()
+        assert others[0] < 1000
+
+    on_a_virtual_clock(story)

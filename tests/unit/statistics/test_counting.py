@@ -72,6 +72,23 @@ def test_every_payment_that_settles_in_the_same_time_is_counted(payments: Paymen
     assert list(counted.settle_times.values()) == [3]
 
 
+def test_all_that_happens_at_the_same_provider_in_the_same_hour_is_added_up(payments: Payments) -> None:
+    for number in (1, 2):
+        declined, canceled = payments.create(f"declined {number}"), payments.create(f"canceled {number}")
+        payments.pay(declined, f"att_{number}")
+        payments.prove(f"att_{number}", Declined("expired_card"))
+        payments.do(cancel_checkouts, CancelCheckout(canceled))
+        paid = payments.create(f"paid {number}")
+        payments.pay(paid, f"att_p{number}")
+        payments.prove(f"att_p{number}", Succeeded(f"ch_{number}"))
+        payments.refund(paid, f"ref_{number}", 300)
+        payments.prove(f"ref_{number}", Succeeded(f"re_{number}"))
+    counted = total(payments)
+    assert (counted.checkouts_created, counted.checkouts_canceled) == (6, 2)
+    assert (counted.payments_declined, counted.declines) == (2, {"expired_card": 2})
+    assert (counted.payments_succeeded, counted.amount_captured, counted.amount_refunded) == (2, 2000, 600)
+
+
 def test_a_payment_that_is_authorized_settles_then_and_counts_its_amount_when_it_is_captured(
     payments: Payments,
 ) -> None:
