@@ -139,6 +139,15 @@ async def test_an_administrator_creates_a_user_of_their_merchant_and_is_shown_th
     assert (await admin.post(path, {"email": "nobody", "role": "viewer"})).status_code == 422
 
 
+async def test_the_idempotency_keys_of_two_people_are_different_ones(running: InProcessService) -> None:
+    path = f"/dashboard/m/{running.merchant_id}/test/users"
+    for email in ("one@example.com", "two@example.com"):
+        admin = await logged_in(running, Role.ADMIN)
+        made = await admin.post(path, {"email": email, "role": "viewer"}, key="the same")
+        assert made.status_code == 303
+        assert email in (await admin.get(path)).text
+
+
 async def test_an_administrator_sees_and_changes_users_of_their_own_merchant_only(running: InProcessService) -> None:
     own = running.merchant_id
     stranger = await logged_in(running, Role.OPERATOR)

@@ -88,6 +88,7 @@ async def test_a_person_logs_in_with_a_password_and_is_led_to_the_page_that_they
     user = (await logged_in(running)).user
     browser = Browser(running)
     response = await browser.log_in(user.email.upper(), next="/dashboard/account?x=1")
+    assert VISITOR not in browser.http.cookies
     assert (response.status_code, response.headers["location"]) == (303, "/dashboard/account?x=1")
     assert await browser.is_in()
 
