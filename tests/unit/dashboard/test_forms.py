@@ -94,7 +94,8 @@ def test_a_refused_form_is_shown_again_with_its_values_but_no_password_and_no_cr
         assert state.values["email"] == "a@example.com"
         assert "secret" not in str(state)
         assert "sk_1" not in str(state)
-    assert state.values["credentials.apiKey"] == ""
+    invalid = InvalidRequest([FieldError("/email", "invalid_value", "Wrong.")])
+    assert form.refused("create", invalid, 422).values["credentials.apiKey"] == ""
 
 
 def test_what_is_wrong_with_a_field_is_shown_at_the_field_and_everything_else_above_the_form() -> None:
