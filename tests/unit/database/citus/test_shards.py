@@ -55,6 +55,7 @@ OF_ANY_MERCHANT: Final = {
     "users.audit_store": {"_FINISH_ENTRIES", "_INSERT_ENTRIES"},
     "users.store": {"_INSERT_SESSIONS", "_INSERT_USERS", "_PEOPLE_BY_TOKEN"},
     "webhook_endpoints.delivery_store": {"_DELETED", "_WAITING"},
+    "webhook_endpoints.redelivery": {"_READY"},
     "webhook_endpoints.resend_store": {"_AMONG"},
     "webhook_endpoints.store": {"_INSERT"},
 }
