@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Final
 
 import pytest
@@ -16,11 +17,14 @@ import pytest
 from paidonce.proving.kits import KITS
 from tests.proof.mutants import Edit, Mutant, build
 from tests.proof.part import Part
+from tests.support.citus import kill_node, require_cluster, require_killing, start_node
 
 SECONDS: Final = {Part.QUICK: 3, Part.LONG: 20}
 # With these, the first purchases, which begin at once, are of all kinds.
 CLIENTS: Final = 64
 SEED: Final = 4
+NODE_KILLS: Final = 4
+NODE_UPTIME_SECONDS: Final = 5.0
 IN_QUICK: Final = "stripe"
 
 NO_KEYS: Final = Edit(
@@ -113,3 +117,37 @@ def test_a_safeguard_of_sessions_that_is_taken_out_is_missed(
     )
     report(f"paidonce prove without {mutant.without}: {found['violations'][mutant.layer][:1]}")
     assert found["violations"][mutant.layer] != []
+
+
+@pytest.mark.in_prove
+@pytest.mark.timeout(900)
+def test_nothing_is_charged_twice_lost_or_stuck_while_a_node_of_a_cluster_is_killed_again_and_again(
+    postgres_url: str, memory: Path, seed: int, report: Callable[[str], None]
+) -> None:
+    nodes = require_cluster()
+    require_killing()
+    ended, kills = Event(), list[int]()
+
+    def logged(event: bytes) -> int:
+        return sum(one.read_bytes().count(event) for one in memory.glob("*.log"))
+
+    def kill_again_and_again() -> None:
+        while not ended.wait(NODE_UPTIME_SECONDS if kills else 0.1) and len(kills) < NODE_KILLS:
+            if logged(b'"serving"'):
+                lost = logged(b'"nodes_lost"')
+                kill_node(len(nodes) - 1)
+                while logged(b'"nodes_lost"') == lost and not ended.wait(0.1):
+                    pass
+                start_node(len(nodes) - 1)
+                kills.append(lost)
+
+    killing = Thread(target=kill_again_and_again)
+    killing.start()
+    try:
+        found = prove(memory, "simulator", seconds=NODE_KILLS * 20, seed=seed, database=postgres_url)
+    finally:
+        ended.set()
+        killing.join()
+    report(f"a node killed {NODE_KILLS} times: {found['payments']} payments, {found['kills']} kills of processes")
+    assert found["violations"] == {"charged_twice": [], "lost": [], "stuck": [], "wrong": []}
+    assert len(kills) == NODE_KILLS

@@ -109,7 +109,10 @@ def service(nodes: list[str], postgres_url: str) -> Iterator[Service]:
 
 @contextmanager
 def lost(service: Service, nodes: Sequence[str]) -> Iterator[set[str]]:
-    """Kill the last node for the block, with connections to it open; yields the merchants whose data it stores."""
+    """Kill the last node for the block, with connections to it open; yields the merchants whose data it stores.
+
+    After the block, all merchants are served again.
+    """
     require_killing()
     number = len(nodes) - 1
     port = make_url(nodes[number]).port or 5432
@@ -120,6 +123,7 @@ def lost(service: Service, nodes: Sequence[str]) -> Iterator[set[str]]:
         yield merchants
     finally:
         start_node(number)
+        service.until_all_are_served()
 
 
 def refused(outcomes: Sequence[object]) -> set[str]:
@@ -140,7 +144,6 @@ def test_only_merchants_of_the_lost_node_are_refused_and_all_are_served_after_it
     with lost(service, nodes) as gone:
         for _ in range(3):
             assert refused(service.create(*MERCHANTS)) == gone
-    service.until_all_are_served()
     assert refused(service.create(*MERCHANTS)) == set()
 
 
@@ -154,7 +157,6 @@ def test_payments_of_merchants_on_living_nodes_are_claimed_while_a_node_is_lost(
         assert service.do(find_due_providers, ["simulator", "stripe"]) == [{"simulator"}]
         [claimed] = service.do(claim_attempts, claim)
         assert {one.merchant_id for one in claimed} == set(MERCHANTS) - gone
-    service.until_all_are_served()
     [claimed] = service.do(claim_attempts, claim)
     assert {one.merchant_id for one in claimed} == gone
 
