@@ -40,7 +40,7 @@ class Transaction:
         its own rows, in turns: an order and a limit then hold for each node.
         """
         if not self.lost_nodes:
-            return statement.rows(self.connection, parameters)
+            return self.rows(statement, parameters)
         return rows_by_node(self.connection, statement, parameters, lost_nodes=self.lost_nodes)
 
     @overload
