@@ -103,6 +103,9 @@ class Rows:
                 self.put(claimed[-1])
         return claimed
 
+    def find_due_providers(self, providers: list[str]) -> set[str]:
+        return set(providers) if self._due and self._due[0][0] <= self._clock() else set()
+
     def record_evidence(self, request: RecordEvidence) -> Settled:
         attempt, now = self.attempts[request.attempt_id], self._clock()
         if request.fence is not None and request.fence != attempt.fence:
@@ -187,7 +190,7 @@ async def _start(
 
 async def _kill(worker: PaymentWorker) -> None:
     """Kill a worker: nothing is recorded, and no lease is released."""
-    pollers = list(worker._expiry._pollers)  # noqa: SLF001 - from outside
+    pollers = [worker._due, *worker._expiry._pollers]  # noqa: SLF001 - from outside
     tasks: list[asyncio.Task[None] | None] = []
     for one in worker._workers.values():  # noqa: SLF001 - as above
         pollers.append(one._poller)  # noqa: SLF001 - as above
