@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from paidonce.cli.serving import ServerRole, run_server
 from paidonce.settings import Settings
@@ -37,13 +37,21 @@ class Create:
         await response(scope, receive, send)
 
 
-def create_canned_app(canned: Canned) -> ASGIApp:
-    """Create the application."""
-    routes = [
-        Route("/checkouts", Create(canned), methods=["POST"]),
-        Route("/checkouts/{checkout_id}", Response(canned.found, media_type=JSON), methods=["GET"]),
-    ]
-    return Router(routes)
+class CannedApp:
+    """The application. It has no pages to load."""
+
+    def __init__(self, canned: Canned) -> None:
+        routes = [
+            Route("/checkouts", Create(canned), methods=["POST"]),
+            Route("/checkouts/{checkout_id}", Response(canned.found, media_type=JSON), methods=["GET"]),
+        ]
+        self._router = Router(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._router(scope, receive, send)
+
+    async def preload(self, *, after_seconds: float) -> None:
+        pass
 
 
 def main(created: Path, found: Path) -> None:
@@ -51,7 +59,7 @@ def main(created: Path, found: Path) -> None:
     answer = created.read_bytes()
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
     settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")
-    with patch("paidonce.cli.serving.create_web_app", lambda _service: create_canned_app(canned)):
+    with patch("paidonce.cli.serving.create_web_app", lambda _service: CannedApp(canned)):
         run_server(settings, ServerRole(with_worker=False, is_for_development=True))
 
 
