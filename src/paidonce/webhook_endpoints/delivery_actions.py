@@ -10,8 +10,9 @@ from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId
-from paidonce.webhook_endpoints import delivery_store, store
-from paidonce.webhook_endpoints.delivery_store import DeliveryMark, Held, NewTry, Share, Waiting
+from paidonce.webhook_endpoints import delivery_store, due_delivery_store, store
+from paidonce.webhook_endpoints.delivery_store import DeliveryMark, Held, NewTry
+from paidonce.webhook_endpoints.due_delivery_store import Share, Waiting
 from paidonce.webhook_endpoints.message import DueMessage, write_message
 from paidonce.webhook_endpoints.model import (
     GONE,
@@ -46,7 +47,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
 
 def find_waiting_endpoints(transaction: Transaction, limits: Sequence[int]) -> list[list[Waiting]]:
     """Find endpoints that have due deliveries, at most ``limit`` for each request."""
-    return [delivery_store.find_waiting(transaction, limit) for limit in limits]
+    return [due_delivery_store.find_waiting(transaction, limit) for limit in limits]
 
 
 def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliveries]) -> list[list[ClaimedDelivery]]:
@@ -56,7 +57,7 @@ def claim_deliveries(transaction: Transaction, requests: Sequence[ClaimDeliverie
 
 def _claim(transaction: Transaction, request: ClaimDeliveries) -> list[ClaimedDelivery]:
     lease_until = transaction.now + request.lease_ms
-    claimed = delivery_store.claim_due(transaction, request.shares, lease_until=lease_until)
+    claimed = due_delivery_store.claim_due(transaction, request.shares, lease_until=lease_until)
     if not claimed:
         return []
     endpoints = store.read_endpoints(transaction, {_endpoint_of(one) for one in claimed})

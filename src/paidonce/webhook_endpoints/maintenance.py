@@ -13,7 +13,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.jobs.poller import RARE_FACTOR, Poller
 from paidonce.merchants.model import TenantScopedId
-from paidonce.webhook_endpoints import delivery_store, redelivery
+from paidonce.webhook_endpoints import due_delivery_store, redelivery
 from paidonce.webhook_endpoints.redelivery import RedeliveryName
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ def find_upkeep(transaction: Transaction, requests: Sequence[None]) -> list[Upke
     """Find what is to be done, as much as one round does."""
     found = Upkeep(
         redelivery.find_ready(transaction, REDELIVERIES_AT_ONCE),
-        delivery_store.find_deleted(transaction, ENDPOINTS_AT_ONCE),
+        due_delivery_store.find_deleted(transaction, ENDPOINTS_AT_ONCE),
     )
     return [found for _ in requests]
 
@@ -50,7 +50,7 @@ def do_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None
     """Do it: a step of each order, and a part of each deleted endpoint's deliveries."""
     for request in requests:
         for name in request.deleted:
-            delivery_store.drop_open(transaction, name, limit=DROP_MAX)
+            due_delivery_store.drop_open(transaction, name, limit=DROP_MAX)
         redelivery.advance_redeliveries(transaction, request.redeliveries)
     return [None for _ in requests]
 

@@ -30,7 +30,8 @@ from paidonce.webhook_endpoints.delivery_actions import (
     release_all_deliveries,
     release_deliveries,
 )
-from paidonce.webhook_endpoints.delivery_store import Held, Share, Waiting
+from paidonce.webhook_endpoints.delivery_store import Held
+from paidonce.webhook_endpoints.due_delivery_store import Share, Waiting
 from paidonce.webhook_endpoints.maintenance import make_upkeep_poller
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, Schedule
 from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed

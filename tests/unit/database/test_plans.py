@@ -73,7 +73,8 @@ from paidonce.search.actions import load_named, order_terms, take_steps
 from paidonce.search.model import Search, TermRow
 from paidonce.search.store import Step, insert_terms, read_terms
 from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
-from paidonce.webhook_endpoints.delivery_store import find_waiting, release_all as release_deliveries
+from paidonce.webhook_endpoints.delivery_store import release_all as release_deliveries
+from paidonce.webhook_endpoints.due_delivery_store import find_waiting
 from paidonce.webhook_endpoints.event_deliveries import EventNames, load_deliveries_of_events
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries

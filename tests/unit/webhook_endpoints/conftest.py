@@ -34,7 +34,7 @@ from paidonce.webhook_endpoints.delivery_actions import (
     find_waiting_endpoints,
     record_tries,
 )
-from paidonce.webhook_endpoints.delivery_store import Share
+from paidonce.webhook_endpoints.due_delivery_store import Share
 from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries

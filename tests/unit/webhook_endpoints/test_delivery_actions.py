@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,13 +11,16 @@ from paidonce.database.schema import delivery
 from paidonce.database.transaction import Transaction
 from paidonce.events.model import Cause, EventType, NewEvent
 from paidonce.webhook_endpoints.delivery_actions import (
+    ClaimDeliveries,
     RecordTry,
+    claim_deliveries,
     find_waiting_endpoints,
     record_tries,
     release_all_deliveries,
     release_deliveries,
 )
 from paidonce.webhook_endpoints.delivery_store import Held
+from paidonce.webhook_endpoints.due_delivery_store import Share
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS, Schedule
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
@@ -92,6 +96,26 @@ def test_a_claim_takes_as_many_of_each_endpoint_as_it_has_places_the_longest_due
     assert numbers == list(range(1, PLACES_OF_AN_ENDPOINT + 1))
     assert [one.delivery.number for one in first if one.endpoint.id == theirs.id] == [1]
     assert [one.delivery.number for one in outgoing.claim(mine, places=1)] == [PLACES_OF_AN_ENDPOINT + 1]
+
+
+def test_a_claim_reads_as_little_where_many_deliveries_are_due_at_the_same_instant(outgoing: Outgoing) -> None:
+    if outgoing.database.url.dialect != "sqlite":
+        pytest.skip("SQLite tells how many steps a statement takes.")
+    endpoint = outgoing.endpoint()
+    steps = []
+    for _ in range(2):
+        outgoing.happen(*["m1"] * 300)
+        with outgoing.database.write() as transaction:
+            driver: Any = transaction.connection.connection.driver_connection
+            counted: list[None] = []
+            driver.set_progress_handler(lambda counted=counted: counted.append(None), 1)
+            (claimed,) = claim_deliveries(
+                transaction, [ClaimDeliveries([Share(endpoint.id, endpoint.merchant_id, 8)], LEASE_MS)]
+            )
+            driver.set_progress_handler(None, 0)
+            assert len(claimed) == 8
+        steps.append(len(counted))
+    assert steps[1] < 1.1 * steps[0]
 
 
 def test_what_is_claimed_is_nobody_elses_until_the_lease_is_over(outgoing: Outgoing) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from paidonce.webhook_endpoints.delivery_actions import ClaimedDelivery
-from paidonce.webhook_endpoints.delivery_store import Waiting
+from paidonce.webhook_endpoints.due_delivery_store import Waiting
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, DeliveryStatus, WebhookEndpoint
 from paidonce.webhook_endpoints.sender import EndpointPlaces
 

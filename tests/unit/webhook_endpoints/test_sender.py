@@ -12,7 +12,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.schema import delivery_try
 from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.delivery_actions import record_tries
-from paidonce.webhook_endpoints.delivery_store import Waiting
+from paidonce.webhook_endpoints.due_delivery_store import Waiting
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, RETRY_SECONDS
 from paidonce.webhook_endpoints.redelivery import RedeliverRange, redeliver_ranges
 from paidonce.webhook_endpoints.sender import EndpointPlaces, read_retry_after

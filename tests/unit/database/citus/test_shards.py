@@ -34,7 +34,7 @@ from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
 from paidonce.providers.evidence import Succeeded
-from paidonce.webhook_endpoints import delivery_store
+from paidonce.webhook_endpoints import delivery_store, due_delivery_store
 from paidonce.webhook_endpoints.actions import CreateEndpoint, create_endpoints
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from tests.support.citus import require_cluster
@@ -183,8 +183,8 @@ def settle(transaction: Transaction, attempts: Sequence[Any]) -> None:
 
 
 def deliver(transaction: Transaction, endpoints: Sequence[tuple[str, str]]) -> None:
-    shares = [delivery_store.Share(endpoint_id, merchant_id, 8) for merchant_id, endpoint_id in endpoints]
-    claimed = delivery_store.claim_due(transaction, shares, lease_until=transaction.now + 60_000)
+    shares = [due_delivery_store.Share(endpoint_id, merchant_id, 8) for merchant_id, endpoint_id in endpoints]
+    claimed = due_delivery_store.claim_due(transaction, shares, lease_until=transaction.now + 60_000)
     assert claimed
     assert len(delivery_store.read_messages(transaction, claimed)) == len(claimed)
     first = claimed[0]
