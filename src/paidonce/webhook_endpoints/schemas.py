@@ -53,7 +53,7 @@ class UpdateEndpointBody(Fields, frozen=True, kw_only=True):
     url: WebhookUrl | None = None
     event_types: EventTypes | None = None
     description: (
-        Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$", description="Your own note;  removes it.")] | None
+        Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$", description='Your own note; "" removes it.')] | None
     ) = None
     enabled: Annotated[bool, Meta(description="Whether webhooks are sent; else they are kept.")] | None = None
 

@@ -18,6 +18,7 @@ from paidonce.dashboard.paths import tenant_path
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.dashboard.routes import dashboard_routes
 from paidonce.http.app import create_api
+from paidonce.http.problems import InternalError
 from paidonce.merchants.actions import create_merchants
 from paidonce.payments import http as payments
 from paidonce.payments.schemas import RefundResponse
@@ -183,6 +184,23 @@ async def test_a_form_that_does_not_fit_is_shown_again_with_every_error_and_chan
             assert error in response.text
     after = opened.running.rows()
     assert {name for name in after if after[name] != before[name]} <= {"audit_entry"}
+
+
+async def test_an_action_that_fails_with_an_internal_error_shows_an_error_page_and_not_its_form_again(
+    opened: Opened,
+) -> None:
+    @action("/m/{merchant_id}/{mode}/payments/{checkout_id}/refund", role=Role.REFUNDS, form=RefundForm, shows=payment)
+    async def broken(_request: DashboardRequest, _form: RefundForm) -> Response:
+        raise InternalError
+
+    _, action_path = await opened.refund_path()
+    app = create_api(opened.running.service, dashboard_routes(opened.running.service, [payment, broken, about]))
+    async with httpx.AsyncClient(transport=InProcessTransport(app), base_url="http://paidonce") as http:
+        person = await logged_in(opened.running, Role.REFUNDS, http=http)
+        response = await person.post(action_path, {"amount": "300"})
+    assert response.status_code == 500
+    assert "<h1>Internal error</h1>" in response.text
+    assert "A payment" not in response.text
 
 
 async def test_an_action_needs_an_idempotency_key(opened: Opened) -> None:

@@ -5,10 +5,12 @@ from typing import Final
 import pytest
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
+from paidonce.events.model import Event, EventType
 from paidonce.merchants.model import Tenant
 from paidonce.payments.model import Fallback
 from paidonce.providers.evidence import Authorized, Declined, Dispute, NotDone, Succeeded
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts
+from paidonce.statistics.counting import AttemptFacts, Facts, count_events
 from paidonce.statistics.histogram import quantile_ms
 from paidonce.statistics.model import Figures, FiguresKey
 from tests.support.payments import NOW, Payments
@@ -156,6 +158,33 @@ def test_a_refund_that_fails_after_all_is_subtracted_in_the_hour_in_which_that_i
     payments.now += HOUR_MS
     payments.prove("ref_1", Declined("expired_card", "re_1"))
     assert total(payments).amount_refunded == -300
+
+
+def test_a_reversal_that_fails_after_all_is_not_subtracted_because_it_was_never_counted() -> None:
+    told = [
+        Event(
+            id=f"evt_{sequence}",
+            merchant_id="m",
+            mode="test",
+            sequence=sequence,
+            checkout_id="chk_1",
+            attempt_id="att_2",
+            type=kind,
+            cause="lookup",
+            detail=None,
+            request_id=None,
+            created_at=NOW,
+            attempt_kind="REVERSAL",
+        )
+        for sequence, kind in enumerate((EventType.REFUND_SUCCEEDED, EventType.REFUND_FAILED), start=1)
+    ]
+    facts = Facts(
+        currencies={"chk_1": "USD"},
+        attempts={"att_2": AttemptFacts("simulator", 1000)},
+        first_paid_at={},
+        histories={"chk_1": told},
+    )
+    assert [figures.amount_refunded for figures in count_events(told, facts).values()] == [0]
 
 
 def test_a_refund_that_fails_at_once_changes_no_sum(payments: Payments) -> None:

@@ -87,13 +87,23 @@ async def test_a_try_whose_answer_bears_an_absurd_date_is_recorded(outgoing: Out
     assert outgoing.rows(mine)[0].failures == (status != 200)
 
 
-@pytest.mark.parametrize("beginning", [b"\0", b"\xff\xfe", b"\xed\xa0\x80", bytes(range(256)) * 4])
-async def test_whatever_bytes_a_receiver_answers_the_try_is_recorded(outgoing: Outgoing, beginning: bytes) -> None:
+@pytest.mark.parametrize(
+    ("beginning", "kept"),
+    [
+        (b"a\0b\0", "a\ufffdb\ufffd"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+        (bytes(range(256)), "\ufffd" + bytes(range(1, 128)).decode() + "\ufffd" * 128),
+    ],
+)
+async def test_whatever_bytes_a_receiver_answers_the_try_is_recorded_with_a_text_that_every_database_takes(
+    outgoing: Outgoing, beginning: bytes, kept: str
+) -> None:
     mine = outgoing.endpoint(keyring=KEYRING)
     outgoing.happen("m1")
     async with running(outgoing, answering(200, beginning=beginning)):
         await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")
-    assert len(tries(outgoing)) == 1
+    assert [(one.status_code, one.answer) for one in tries(outgoing)] == [(200, kept)]
 
 
 class RefusesAnswers:
