@@ -136,10 +136,11 @@ def test_commits_shorten_no_rest_between_steps_over_a_backlog(
     monkeypatch.setattr(rollup, "EVENTS_MAX", 2)
 
     async def story(counting: Counting) -> None:
+        counting.when_storing = [lambda: counting.create("m2")]  # During the first step.
         counting.create("m1", 3)
         counting.rollup.start()
         await counting.until(5)
-        counting.create("m2")
+        counting.create("m3")  # During the rest after it.
         await counting.until(100)
         assert counting.asked["count_logs"][:2] == [0.5, 15]
 
