@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.forms import Form
-from paidonce.dashboard.log_in import NoFields, Password, hash_new_password
+from paidonce.dashboard.forms import EmptyForm, Form
+from paidonce.dashboard.log_in import Password, hash_new_password
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.users.actions import ChangeUser, SetTotp, WantedUser, change_users, set_totp
@@ -126,16 +126,16 @@ async def remove_second_factor(request: DashboardRequest, form: RemovalForm) -> 
     return request.done(_path(request), "The second factor was removed.")
 
 
-@action(f"{paths.ACCOUNT}/sessions/{{session_id}}/end", role=Role.VIEWER, form=NoFields, leads_to=account)
-async def end_session(request: DashboardRequest, _form: NoFields) -> Response:
+@action(f"{paths.ACCOUNT}/sessions/{{session_id}}/end", role=Role.VIEWER, form=EmptyForm, leads_to=account)
+async def end_session(request: DashboardRequest, _form: EmptyForm) -> Response:
     """End one of the person's sessions."""
     wanted = EndSessions(user_id=request.person.user.id, only=request.path_values["session_id"])
     await request.service.writer.submit(end_sessions, wanted)
     return request.done(_path(request), "The session has ended.")
 
 
-@action(f"{paths.ACCOUNT}/sessions/end", role=Role.VIEWER, form=NoFields, leads_to=account)
-async def end_other_sessions(request: DashboardRequest, _form: NoFields) -> Response:
+@action(f"{paths.ACCOUNT}/sessions/end", role=Role.VIEWER, form=EmptyForm, leads_to=account)
+async def end_other_sessions(request: DashboardRequest, _form: EmptyForm) -> Response:
     """End all sessions of the person but this one."""
     person = request.person
     wanted = EndSessions(user_id=person.user.id, but=person.session.id)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.dashboard.declarations import Declaration
-from paidonce.dashboard.once import SentBefore
+from paidonce.dashboard.idempotency import SentBefore
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_of

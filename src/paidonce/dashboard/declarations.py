@@ -2,9 +2,9 @@
 
 ``page`` declares what is shown, ``action`` what a form does. Who may see it, whose data it is about, and that a form
 comes from a page of the same session and has an idempotency key, is checked from the declaration before the handler
-runs. Whatever an action commits claims this key in the same transaction (``once.py``), so a form that is sent twice
-takes effect once. An open action has nobody whose key it could be: it begins a session, whose cookie only its response
-has.
+runs. Whatever an action commits claims this key in the same transaction (``idempotency.py``), so a form that is sent
+twice takes effect once. An open action has nobody whose key it could be: it begins a session, whose cookie only its
+response has.
 A declaration without a role does not exist: what is open to everybody is declared with ``open_page`` and
 ``open_action``, and says why. ``routes.py`` lists all declarations.
 """

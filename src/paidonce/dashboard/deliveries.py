@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
 from paidonce.dashboard.formats import FORMATS
+from paidonce.dashboard.forms import EmptyForm
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
-from paidonce.dashboard.webhooks import EmptyForm
 from paidonce.users.model import Role
 from paidonce.webhook_endpoints import deliveries_http as deliveries
 from paidonce.webhook_endpoints.actions import load_deliveries, load_messages

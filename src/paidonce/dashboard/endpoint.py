@@ -15,8 +15,8 @@ from paidonce.dashboard import cookies, paths
 from paidonce.dashboard.auditing import recorded
 from paidonce.dashboard.declarations import SEGMENTS, Declaration
 from paidonce.dashboard.forms import Form, receive_form
+from paidonce.dashboard.idempotency import SentBefore, run_once
 from paidonce.dashboard.log_in_guard import LogInGuard
-from paidonce.dashboard.once import SentBefore, claiming
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import (
     InsufficientRole,
@@ -124,7 +124,7 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
     request = replace(request, received=received)
     assert declaration.form is not None, "an action has a form"
     try:
-        run = partial(_run_once, request, declaration, received.read(declaration.form))
+        run = partial(_run, request, declaration, received.read(declaration.form))
         return await recorded(request, declaration, run)
     except SentBefore:
         return request.done(_page_after(request, declaration), SENT_BEFORE)
@@ -136,9 +136,11 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
         return await declaration.shows.handle(refused)
 
 
-async def _run_once(request: DashboardRequest, declaration: Declaration, form: Form) -> Response:
+async def _run(request: DashboardRequest, declaration: Declaration, form: Form) -> Response:
     """Run the handler of an action. What a person's form commits claims its idempotency key."""
-    return await declaration.handle(request if declaration.role is None else await claiming(request), form)
+    if declaration.role is None:
+        return await declaration.handle(request, form)
+    return await run_once(request, lambda claiming: declaration.handle(claiming, form))
 
 
 def _page_after(request: DashboardRequest, declaration: Declaration) -> str:

@@ -26,6 +26,10 @@ class Form(Fields, frozen=True, kw_only=True):
     """
 
 
+class EmptyForm(Form, frozen=True, kw_only=True):
+    """A form that is only a button."""
+
+
 class FormState(msgspec.Struct, frozen=True):
     """A form that was refused: the action it was sent to, its values, and what is wrong with each field and as a whole.
 

@@ -1,4 +1,4 @@
-"""The way in: leads a person to their first page."""
+"""The start page: leads a person to the first page that they may see."""
 
 from starlette.responses import RedirectResponse, Response
 

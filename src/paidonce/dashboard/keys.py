@@ -6,10 +6,9 @@ from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
 from paidonce.dashboard.formats import FORMATS, present
-from paidonce.dashboard.forms import Form
+from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
-from paidonce.dashboard.webhooks import EmptyForm
 from paidonce.http.fields import Fields
 from paidonce.merchants import http as merchants
 from paidonce.merchants.actions import RevokeKey, list_keys, revoke_keys

@@ -1,4 +1,4 @@
-"""The way in: the log-in, the second factor, the one-time link; and the way out."""
+"""Log-in with a password and a second factor, or with a one-time link; and log-out."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ from paidonce import ids
 from paidonce.dashboard import cookies, paths
 from paidonce.dashboard.auditing import record
 from paidonce.dashboard.declarations import action, open_action, open_page
-from paidonce.dashboard.forms import Form
+from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import FieldError, InvalidLogin, InvalidRequest, NotLoggedIn, UserNotFound
 from paidonce.http.context import prefix_in
@@ -53,10 +53,6 @@ class LinkForm(Form, frozen=True, kw_only=True):
     """A new password, if the person wants one."""
 
     new_password: Password | None = None
-
-
-class NoFields(Form, frozen=True, kw_only=True):
-    """A form without fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +151,8 @@ async def use_link(request: DashboardRequest, form: LinkForm) -> Response:
     return _logged_in(request, begun, None, is_verified=user.totp_secret is None)
 
 
-@action("/logout", role=Role.VIEWER, form=NoFields)
-async def log_out(request: DashboardRequest, _form: NoFields) -> Response:
+@action("/logout", role=Role.VIEWER, form=EmptyForm)
+async def log_out(request: DashboardRequest, _form: EmptyForm) -> Response:
     """End the session."""
     person = request.person
     await request.service.writer.submit(end_sessions, EndSessions(user_id=person.user.id, only=person.session.id))

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from paidonce.dashboard.once import without_claim
+from paidonce.dashboard.idempotency import without_claim
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import InsufficientRole, RouteNotFound
 from paidonce.http.context import CONTEXT, RequestContext, context_of, prefix_in

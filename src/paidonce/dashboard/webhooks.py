@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
 from paidonce.dashboard.formats import FORMATS, present
-from paidonce.dashboard.forms import Form
+from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.events.model import EventType
@@ -46,10 +46,6 @@ class EndpointForm(Form, frozen=True, kw_only=True):
     url: str
     description: str | None = None
     event_types: list[str] | None = None
-
-
-class EmptyForm(Form, frozen=True, kw_only=True):
-    """A form that is only a button."""
 
 
 class RangeForm(Form, frozen=True, kw_only=True):

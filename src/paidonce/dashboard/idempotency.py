@@ -1,15 +1,17 @@
 """What an action writes is committed together with the claim to its form's idempotency key, whoever wrote the handler.
 
-The endpoint gives each action a service whose writer is a ``ClaimingWriter``. A handler has no other writer, so it
-cannot forget the key. A call of the API that honours an idempotency key claims it itself, with all that its response
-shows once; ``run_operation`` gives it the writer without a claim.
+The endpoint runs each action with ``run_once``, which gives the handler a service whose writer is a ``ClaimingWriter``.
+A handler has no other writer, so it cannot forget the key. A call of the API that honours an idempotency key claims it
+itself, with all that its response shows once; ``run_operation`` gives it the writer without a claim.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
+
+from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.dashboard.forms import ReceivedForm
@@ -17,7 +19,7 @@ from paidonce.dashboard.request import DashboardRequest
 from paidonce.database.batch import Action, Outcome, Request
 from paidonce.errors import PaidonceError
 from paidonce.http.context import context_of, path_in
-from paidonce.idempotency.actions import compare_with_record, load_idempotency_records, with_idempotency
+from paidonce.idempotency.actions import load_idempotency_records, with_idempotency
 from paidonce.idempotency.model import (
     AlreadyProcessed,
     Claim,
@@ -41,7 +43,7 @@ class ClaimingWriter:
 
     def __init__(self, writer: Writer, claim: Claim) -> None:
         self.without_claim: Final = writer
-        self._claim = claim
+        self._idempotency = Idempotency(claim, _summarize)
 
     @property
     def pid(self) -> int | None:
@@ -54,40 +56,57 @@ class ClaimingWriter:
         Raises SentBefore where the same form has committed something, and IdempotencyKeyReused where another form has
         the same key.
         """
-        idempotency = Idempotency(self._claim, _summarize)
-        outcome: Any = await self.without_claim.submit(*with_idempotency(idempotency, action, request))
+        outcome: Any = await self.without_claim.submit(*with_idempotency(self._idempotency, action, request))
         if isinstance(outcome, AlreadyProcessed):
             raise SentBefore
         committed: Outcome = outcome
         return committed
 
 
-async def claiming(request: DashboardRequest) -> DashboardRequest:
-    """Return the request of an action with a writer that claims its key; raises SentBefore where the form has taken
-    effect already, before its handler looks at what has changed since, and IdempotencyKeyReused.
+async def run_once(request: DashboardRequest, handle: Callable[[DashboardRequest], Awaitable[Response]]) -> Response:
+    """Run the handler of an action with a writer that claims the form's key.
+
+    Raises SentBefore where the form has taken effect already, also where the handler refuses what has changed since
+    then: a password that was changed is no longer the current one.
     """
-    service, received = request.service, request.received
-    assert received is not None, "an action has a form"
-    space = person_key_space(request.person.user.id)
-    claim = Claim(
-        id=ids.new_id(ids.CLAIM),
-        name=ScopedKey(space.merchant_id, space.mode, received.idempotency_key),
-        path=path_in(request.http.scope),
-        fields=_digests(received, request.secret),
-        retention_ms=service.settings.idempotency_retention_ms,
-        request_id=context_of(request.http).id,
-    )
-    record = await service.reader.submit(load_idempotency_records, claim.name)
-    if record is not None and record.expires_at > service.clock():
-        outcome = compare_with_record(record, claim)
-        raise SentBefore if isinstance(outcome, AlreadyProcessed) else outcome
-    return replace(request, service=replace(service, writer=ClaimingWriter(service.writer, claim)))
+    service, claim = request.service, _claim(request)
+    try:
+        return await handle(replace(request, service=replace(service, writer=ClaimingWriter(service.writer, claim))))
+    except PaidonceError:
+        if await _took_effect_before(claim, service):
+            raise SentBefore from None
+        raise
 
 
 def without_claim(service: Service) -> Service:
     """Return the service with a writer that claims nothing."""
     writer = service.writer
     return replace(service, writer=writer.without_claim) if isinstance(writer, ClaimingWriter) else service
+
+
+def _claim(request: DashboardRequest) -> Claim:
+    received = request.received
+    assert received is not None, "an action has a form"
+    space = person_key_space(request.person.user.id)
+    return Claim(
+        id=ids.new_id(ids.CLAIM),
+        name=ScopedKey(space.merchant_id, space.mode, received.idempotency_key),
+        path=path_in(request.http.scope),
+        fields=_digests(received, request.secret),
+        retention_ms=request.service.settings.idempotency_retention_ms,
+        request_id=context_of(request.http).id,
+    )
+
+
+async def _took_effect_before(claim: Claim, service: Service) -> bool:
+    """Tell whether an earlier request sent the same form and committed something."""
+    record = await service.reader.submit(load_idempotency_records, claim.name)
+    return (
+        record is not None
+        and record.claim_id != claim.id
+        and record.expires_at > service.clock()
+        and not record.differing_fields(claim)
+    )
 
 
 def _digests(received: ReceivedForm, secret: str) -> dict[str, str]:

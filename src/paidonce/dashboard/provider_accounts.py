@@ -6,10 +6,9 @@ from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
 from paidonce.dashboard.formats import FORMATS, present
-from paidonce.dashboard.forms import Form
+from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
-from paidonce.dashboard.webhooks import EmptyForm
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.http.fields import Fields
 from paidonce.merchants.model import Mode
@@ -65,7 +64,7 @@ async def accounts(request: DashboardRequest) -> Response:
         "path": f"{request.tenant_path}/accounts",
         **FORMATS,
     }
-    return request.page("accounts.html", values, title="Provider accounts")
+    return request.page("provider_accounts.html", values, title="Provider accounts")
 
 
 @page("/m/{merchant_id}/{mode}/accounts/{account_id}", role=Role.VIEWER)
