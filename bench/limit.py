@@ -1,6 +1,7 @@
 """The upper limit: the server and the router around handlers that read bodies and answer from memory."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -38,7 +39,7 @@ class Create:
 
 
 class CannedApp:
-    """The application. It has no pages to load."""
+    """The application."""
 
     def __init__(self, canned: Canned) -> None:
         routes = [
@@ -50,16 +51,13 @@ class CannedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)
 
-    async def preload(self, *, after_seconds: float) -> None:
-        pass
-
 
 def main(created: Path, found: Path) -> None:
     """Serve on a free port as ``paidonce serve`` does, but with this application."""
     answer = created.read_bytes()
     canned = Canned(answer, found.read_bytes(), f"/checkouts/{msgspec.json.decode(answer)['id']}")
     settings = Settings(database_url="file:limit?mode=memory", port=0, log_level="error")
-    with patch("paidonce.cli.serving.create_web_app", lambda _service: CannedApp(canned)):
+    with patch("paidonce.cli.serving.open_web_app", lambda _service, **_options: nullcontext(CannedApp(canned))):
         run_server(settings, ServerRole(with_worker=False, is_for_development=True))
 
 

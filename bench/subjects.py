@@ -150,16 +150,15 @@ def limit_running(sample: Subject, folder: Path) -> Iterator[Subject]:
     created.write_bytes(answer)
     found.write_bytes(_get(sample, location))
     command = [sys.executable, "-m", "bench.limit", str(created), str(found)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        announced = next((line for line in process.stdout if "paidonce is at" in line), None)
-        if announced is None:
-            raise click.ClickException("the limit did not start")
-        yield Subject(LIMIT, on_loopback(announced.split()[-1]), merchants_without_keys(), process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            announced = next((line for line in process.stdout if "paidonce is at" in line), None)
+            if announced is None:
+                raise click.ClickException("the limit did not start")
+            yield Subject(LIMIT, on_loopback(announced.split()[-1]), merchants_without_keys(), process.pid)
+        finally:
+            process.terminate()
 
 
 def _post(subject: Subject) -> tuple[bytes, str]:

@@ -4,7 +4,6 @@
 with all limits that docs/http.md lists.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paidonce.app import open_service
 from paidonce.cli.logs import configure_logs
 from paidonce.settings import Settings, is_loopback, load_settings
-from paidonce.web import PRELOAD_SECONDS, create_web_app
+from paidonce.web import open_web_app
 
 
 class ServiceApp:
@@ -43,13 +42,11 @@ class ServiceApp:
 
         Raises what ``open_service`` raises.
         """
-        async with open_service(self._settings, with_worker=True) as service:
-            self._web_app = web_app = create_web_app(service)
-            preloading = asyncio.create_task(web_app.preload(after_seconds=PRELOAD_SECONDS))
+        async with open_service(self._settings, with_worker=True) as service, open_web_app(service) as web_app:
+            self._web_app = web_app
             try:
                 yield
             finally:
-                preloading.cancel()
                 self._web_app = None
                 service.drain()
 

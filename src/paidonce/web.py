@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -24,6 +26,7 @@ from paidonce.service import Service
 log = structlog.get_logger()
 
 DASHBOARD: Final = "paidonce.dashboard"
+DASHBOARD_PATHS: Final = ("/dashboard", "/dashboard/{rest:path}")
 PAGES: Final = re.compile(r"/(pay|return|dashboard)(?:/|\Z)")  # The paths that people open in a browser.
 PRELOAD_SECONDS: Final = 5.0  # After the start, so that a new process answers what has waited for it first.
 PRELOAD_SECONDS_DEV: Final = 0.2  # Somebody is about to open the links that `paidonce dev` prints.
@@ -33,16 +36,13 @@ class WebApp:
     """The application for a service that is open; any ASGI server can run it."""
 
     def __init__(self, service: Service) -> None:
-        settings = service.settings
-        self._has_buyer_pages = settings.checkout_page == "on"
-        self._dashboard = Dashboard(service) if settings.dashboard == "on" else None
+        self._dashboard = Dashboard(service) if service.settings.dashboard == "on" else None
         dashboard = self._dashboard
-        paths = () if dashboard is None else ("/dashboard", "/dashboard/{rest:path}")
         self._app: ASGIApp = create_api(
             service,
             [
                 *buyer_routes(service),
-                *(Route(path, dashboard) for path in paths if dashboard is not None),
+                *(Route(path, dashboard) for path in DASHBOARD_PATHS if dashboard is not None),
                 *asset_routes(),
                 *service.provider_pages,
             ],
@@ -54,14 +54,13 @@ class WebApp:
         await self._app(scope, receive, send)
 
     async def preload(self, *, after_seconds: float) -> None:
-        """Load the pages that are on, a moment after the start. An error is logged: whoever asks for a page is told."""
+        """Load the pages, a moment after the start. An error is logged: whoever asks for a page is told."""
         await asyncio.sleep(after_seconds)
         try:
             await Templates(SHARED).load()
             await asyncio.to_thread(load_assets)
-            if self._has_buyer_pages:
-                await BUYER_TEMPLATES.load()
-                await asyncio.to_thread(style, None)
+            await BUYER_TEMPLATES.load()
+            await asyncio.to_thread(style, None)
             if self._dashboard is not None:
                 await self._dashboard.load()
         except Exception as error:
@@ -70,9 +69,15 @@ class WebApp:
             log.debug("pages_loaded")
 
 
-def create_web_app(service: Service) -> WebApp:
-    """Make the application for a service that is open."""
-    return WebApp(service)
+@asynccontextmanager
+async def open_web_app(service: Service, *, preload_after_seconds: float = PRELOAD_SECONDS) -> AsyncIterator[WebApp]:
+    """Make the application for a service that is open, and load its pages in the background."""
+    web_app = WebApp(service)
+    preloading = asyncio.create_task(web_app.preload(after_seconds=preload_after_seconds))
+    try:
+        yield web_app
+    finally:
+        preloading.cancel()
 
 
 def respond_to_error(error: Exception, scope: Scope) -> Response:

@@ -26,7 +26,7 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Mode, Scope
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web import create_web_app
+from paidonce.web import WebApp
 from tests.isolation.routes import ACCOUNT, CREATE, ENDPOINT, NOT_OWNED, Json
 from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport
@@ -240,7 +240,7 @@ async def open_world(database_url: str, folder: Path) -> AsyncIterator[World]:
     )
     fake = FakeConnector().connectors
     async with open_service(settings, with_worker=True, migrating=True, connectors=fake) as service:
-        transport = InProcessTransport(create_web_app(service))
+        transport = InProcessTransport(WebApp(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             world = World(service, http)
             await world.settle()

@@ -15,7 +15,7 @@ from paidonce.cli import main
 from paidonce.database.schema import metadata
 from paidonce.merchants.api_key_cache import AGE_SECONDS_MAX
 from paidonce.settings import Settings
-from paidonce.web import create_web_app
+from paidonce.web import WebApp
 from tests.support.in_process_transport import InProcessTransport
 from tests.support.oracle import database
 from tests.support.service_process import ServiceProcess
@@ -79,7 +79,7 @@ async def serving(url: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     books = f"file:{folder}/books.db"
     settings = Settings(database_url=url, auth="keys", simulator_database=books)
     async with open_service(settings, with_worker=False, migrating=True) as service:
-        transport = InProcessTransport(create_web_app(service))
+        transport = InProcessTransport(WebApp(service))
         async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
             yield http
 

@@ -25,7 +25,7 @@ from paidonce.provider_webhooks.actions import ReceivedWebhook, store_webhooks
 from paidonce.providers.evidence import Authorized, Evidence, Notice, Succeeded
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web import create_web_app
+from paidonce.web import WebApp
 from tests.support.fake_connector import FakeConnector
 from tests.support.in_process_transport import InProcessTransport
 
@@ -213,7 +213,7 @@ async def open_in_process_service(
             migrating=migrating,
             connectors={name: one for each in (fake, *others) for name, one in each.connectors.items()},
         ) as service:
-            transport = InProcessTransport(create_web_app(service))
+            transport = InProcessTransport(WebApp(service))
             async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
                 opened = InProcessService(service, http, clock, fake)
                 await opened.settle()

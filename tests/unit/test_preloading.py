@@ -14,30 +14,37 @@ SHOW_PAGES = """
 import asyncio, shutil, sys
 from pathlib import Path
 import httpx
+from structlog.testing import capture_logs
 from tests.support.dashboard_client import logged_in
 from tests.support.in_process_service import open_in_process_service
 from paidonce.pages.languages import CODES
-from paidonce.web import create_web_app
+from paidonce.web import open_web_app
 from paidonce.users.model import Role
 import paidonce
 
 async def main(folder, package):
     assert Path(paidonce.__file__).parent == package, paidonce.__file__
     async with open_in_process_service(f"sqlite:///{folder}/paidonce.db", folder) as running:
-        web_app = create_web_app(running.service)
-        await web_app.preload(after_seconds=0)
         checkout = (await running.get(f"/checkouts/{await running.checkout()}")).json()
-        shutil.rmtree(package)
-        transport = httpx.ASGITransport(web_app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
-            person = await logged_in(running, Role.OPERATOR, http=http)
-            base = f"/dashboard/m/{running.merchant_id}/test"
-            paths = [f"/pay/{checkout['url'].rpartition('/')[2]}?lang={code}" for code in CODES]
-            paths += ["/pay/none", "/dashboard/login", base, f"{base}/payments", f"{base}/webhooks", f"{base}/users"]
-            for path in paths:
-                response = await person.get(path)
-                title = response.text.partition("<title>")[2].partition("</title>")[0]
-                print("shown", response.status_code, path.partition("?")[2] or path.rpartition("/")[2], title, sep="|")
+        with capture_logs() as lines:
+            async with open_web_app(running.service, preload_after_seconds=0) as web_app:
+                while not lines:
+                    await asyncio.sleep(0.01)
+                assert [one["event"] for one in lines] == ["pages_loaded"], lines
+                shutil.rmtree(package)
+                await show(running, checkout, web_app)
+
+async def show(running, checkout, web_app):
+    transport = httpx.ASGITransport(web_app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
+        person = await logged_in(running, Role.OPERATOR, http=http)
+        base = f"/dashboard/m/{running.merchant_id}/test"
+        paths = [f"/pay/{checkout['url'].rpartition('/')[2]}?lang={code}" for code in CODES]
+        paths += ["/pay/none", "/dashboard/login", base, f"{base}/payments", f"{base}/webhooks", f"{base}/users"]
+        for path in paths:
+            response = await person.get(path)
+            title = response.text.partition("<title>")[2].partition("</title>")[0]
+            print("shown", response.status_code, path.partition("?")[2] or path.rpartition("/")[2], title, sep="|")
 
 asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 """

@@ -21,7 +21,7 @@ from paidonce.http.meta import render_pages
 from paidonce.http.routes import OPERATIONS
 from paidonce.service import Service
 from paidonce.settings import Settings
-from paidonce.web import PRELOAD_SECONDS, PRELOAD_SECONDS_DEV, create_web_app
+from paidonce.web import PRELOAD_SECONDS, PRELOAD_SECONDS_DEV, open_web_app
 
 log = structlog.get_logger()
 
@@ -81,26 +81,18 @@ async def _serve(settings: Settings, open_configured: OpenService, role: ServerR
         if service is None:
             return
         links = await make_links(service, with_demo=role.with_demo) if role.is_for_development else Links()
-        web_app = create_web_app(service)
-        preloading: list[asyncio.Task[None]] = []
-
-        def announce_and_preload(url: str) -> None:
-            announce(settings, links, url)
-            seconds = PRELOAD_SECONDS_DEV if role.is_for_development else PRELOAD_SECONDS
-            preloading.append(asyncio.create_task(web_app.preload(after_seconds=seconds)))
-
+        preload_seconds = PRELOAD_SECONDS_DEV if role.is_for_development else PRELOAD_SECONDS
+        web_app = await stack.enter_async_context(open_web_app(service, preload_after_seconds=preload_seconds))
         server = Server(
             web_app,
             settings,
             host=settings.host,
             port=settings.port,
             grace_seconds=settings.shutdown_seconds,
-            announce=announce_and_preload,
+            announce=partial(announce, settings, links),
         )
 
         def stop() -> None:
-            for task in preloading:
-                task.cancel()
             service.drain()
             server.stop()
 

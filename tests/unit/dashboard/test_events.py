@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce.dashboard import events
 from paidonce.database.schema import dashboard_session, dashboard_user
-from paidonce.web import create_web_app
+from paidonce.web import WebApp
 from tests.support.dashboard_client import DashboardClient, base, logged_in, text_of
 from tests.support.in_process_service import NOW, InProcessService
 
@@ -82,7 +82,7 @@ class Stream:
             self.received += message.get("body", b"")
             self._has_changed.set()
 
-        self._task = asyncio.create_task(self._run(create_web_app(inside.service), scope, receive, send))
+        self._task = asyncio.create_task(self._run(WebApp(inside.service), scope, receive, send))
 
     async def _run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)

@@ -20,7 +20,7 @@ from paidonce.users.actions import ChangeUser, SetTotp, WantedUser, change_users
 from paidonce.users.model import IDLE_MS_MAX, LINK_MS, SECOND_FACTOR_MS, SESSION_MS, Role, User, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
 from paidonce.users.totp import seal_recovery_codes, seal_totp_secret
-from paidonce.web import create_web_app
+from paidonce.web import WebApp
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
 from tests.support.in_process_service import Clock, InProcessService, open_in_process_service
 from tests.support.in_process_transport import InProcessTransport
@@ -41,7 +41,7 @@ class Browser:
     def __init__(
         self, running: InProcessService, *, base_url: str = "http://paidonce", address: str = "192.0.2.7"
     ) -> None:
-        transport = InProcessTransport(create_web_app(running.service), address)
+        transport = InProcessTransport(WebApp(running.service), address)
         self.http = httpx.AsyncClient(transport=transport, base_url=base_url)
         self.page = ""
 
@@ -145,7 +145,7 @@ def still_time(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_attempts_for_one_account_are_bounded_wherever_they_come_from_and_whether_it_exists(
     running: InProcessService,
 ) -> None:
-    app = create_web_app(running.service)
+    app = WebApp(running.service)
     for email in ((await logged_in(running)).user.email, "nobody@example.com"):
         texts = []
         browser = Browser(running)
@@ -170,7 +170,7 @@ def test_attempts_from_one_address_are_bounded() -> None:
 
 @pytest.mark.usefixtures("still_time")
 async def test_whoever_tries_links_keeps_nobody_else_from_using_theirs(running: InProcessService) -> None:
-    app = create_web_app(running.service)
+    app = WebApp(running.service)
     user = (await logged_in(running)).user
     path = f"/dashboard/login/{await link_for(running, user)}"
     for number in range(12):
