@@ -44,7 +44,7 @@ ACTION_SECONDS_MAX: Final = 10.0  # How long a press of the button waits for the
 FIELDS_MAX: Final = 10
 ATTEMPT_COUNT: Final = re.compile("[0-9]{1,3}")
 OWN_SITES: Final = frozenset({"same-origin", "none"})
-UNTOLD: Final = "null"  # The origin that a browser names where our pages tell it to send no referrer.
+OPAQUE_ORIGIN: Final = "null"  # Which a browser names where our pages tell it to send no referrer.
 DONE: Final = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
@@ -188,8 +188,8 @@ def is_from_another_site(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site not in OWN_SITES
-    origin = request.headers.get("origin", UNTOLD)
-    return origin != UNTOLD and urlsplit(origin).netloc != request.headers.get("host", "")
+    origin = request.headers.get("origin", OPAQUE_ORIGIN)
+    return origin != OPAQUE_ORIGIN and urlsplit(origin).netloc != request.headers.get("host", "")
 
 
 async def _read_form(request: Request) -> Mapping[str, str]:

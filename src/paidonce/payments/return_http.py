@@ -4,29 +4,16 @@ from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
+from paidonce.buyer_pages.return_page import return_page
+from paidonce.buyer_pages.state import PAID
 from paidonce.checkouts.http import checkout_page_path, load_checkout
 from paidonce.checkouts.model import PAYABLE, Checkout, CheckoutStatus
 from paidonce.errors import CheckoutNotFound
 from paidonce.http.operation import ResponseSpec, get
 from paidonce.http.request import ApiRequest
 from paidonce.pages.languages import in_language_of
-from paidonce.pages.templates import Templates
-from paidonce.providers.evidence import Redirect, decode_action
 
 WAIT_SECONDS: Final = 5.0
-PAID: Final = frozenset({CheckoutStatus.COMPLETED, CheckoutStatus.AUTHORIZED})
-TEXTS: Final = {
-    CheckoutStatus.PROCESSING: (
-        "Your payment is being confirmed",
-        "We are asking your bank. You are not charged twice. This page reloads by itself.",
-    ),
-    CheckoutStatus.COMPLETED: ("Thank you", "Your payment has arrived. You can close this page."),
-    CheckoutStatus.AUTHORIZED: ("Thank you", "Your payment has been authorized. You can close this page."),
-    CheckoutStatus.FAILED: ("Your payment was declined", "Nothing was charged. Please go back to the shop."),
-    CheckoutStatus.CANCELED: ("The purchase was canceled", "Nothing was charged. Please go back to the shop."),
-    CheckoutStatus.EXPIRED: ("The purchase has expired", "Nothing was charged. Please go back to the shop."),
-}
-TEMPLATES: Final = Templates("paidonce.pages")
 
 
 @get(
@@ -35,7 +22,7 @@ TEMPLATES: Final = Templates("paidonce.pages")
     tag="Buyers",
     summary="Return from a provider's page",
     description="For the buyer's browser. The provider is asked for the outcome, and no query parameter is believed; "
-    "`lang` names the language of the checkout's page. "
+    "`lang` names the language of the page that is shown. "
     "A buyer who has paid is sent to `successUrl`, and one who can pay no more to `cancelUrl`. Everybody else is sent "
     "to the checkout's page, also where there is no such URL. Where that page is switched off, a buyer who was "
     "declined is sent to `cancelUrl`, and the others are shown the status.",
@@ -63,7 +50,7 @@ async def return_from_provider(request: ApiRequest) -> Response:
     may_be_paid = checkout.status == CheckoutStatus.PROCESSING or (checkout.status in PAYABLE and page_path is not None)
     if may_be_paid or url is None:
         if page_path is None:
-            return _page(request, checkout)
+            return return_page(request.http, checkout, service.clock())
         url = in_language_of(page_path, request.http.query_params)
     return RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 
@@ -73,22 +60,3 @@ def _has_been_looked_up(before: Checkout, now: Checkout) -> bool:
     assert before.attempt is not None, "a return URL belongs to an attempt"
     assert now.attempt is not None, "a checkout keeps its attempts"
     return now.awaits_buyer and now.attempt.lookup_count > before.attempt.lookup_count
-
-
-def _page(request: ApiRequest, checkout: Checkout) -> Response:
-    title, text = TEXTS[CheckoutStatus(checkout.status)]
-    continue_url = None
-    if checkout.awaits_buyer:
-        title, text = "Your payment is not complete", "You can continue it, or go back to the shop."
-    if checkout.awaits_buyer and checkout.attempt and checkout.attempt.action:
-        action = decode_action(checkout.attempt.action)
-        # Embedded fields are on the shop's page, which the buyer reaches by going back.
-        continue_url = action.url if isinstance(action, Redirect) else None
-    values = {
-        "title": title,
-        "text": text,
-        "is_waiting": checkout.awaits_provider,
-        "continue_url": continue_url,
-        "shop_url": None if checkout.status in PAID else checkout.cancel_url,
-    }
-    return TEMPLATES.respond(request.http, "return.html", values)
