@@ -3,10 +3,13 @@
 import gc
 import importlib
 import os
+import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -224,3 +227,11 @@ def shared_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest
     template = request.getfixturevalue("migrated_postgres_template")
     with fresh_database(request.getfixturevalue("postgres_server_url"), template=template) as url:
         yield url
+
+
+@pytest.fixture
+def chance() -> Random:
+    """Return a random number generator. Its seed is shown for a failed test; ``TEST_SEED=… make test`` repeats it."""
+    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
+    sys.stdout.write(f"TEST_SEED={seed}\n")
+    return Random(seed)

@@ -1,16 +1,13 @@
-"""One world on each kind of database, for all tests that leave the owner's things as they are."""
+"""One world on each kind of database, for all tests that leave the owner's things as they are; and one service."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.isolation.world import World, open_world
+from tests.support.shared_service import anyio_backend, on_sqlite, running
 
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The world outlives a test, and so does its event loop."""
-    return "asyncio"
+__all__ = ["anyio_backend", "on_sqlite", "running", "world"]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ from paidonce.merchants.actions import create_merchants
 from paidonce.users.model import Role
 from tests.isolation.dashboard_routes import LINES, Line
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
-from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
 
 pytestmark = pytest.mark.postgresql_in_prove
 
@@ -24,24 +24,6 @@ NOT_COMPARED = {"audit_entry", "dashboard_session"}
 PAGES = [call for call in LINES if call.startswith("GET")]
 ACTIONS = [call for call in LINES if call.startswith("POST")]
 CLOSED = [call for call, line in LINES.items() if line.role is not None]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def running(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    shared_database_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    folder = tmp_path_factory.mktemp("dashboard")
-    async with open_in_process_service(shared_database_url, str(folder)) as service:
-        await service.service.writer.submit(create_merchants, OTHER)
-        yield service
 
 
 def is_of_tenant(call: str) -> bool:
@@ -127,6 +109,7 @@ async def test_a_smaller_role_is_refused(running: InProcessService, call: str, r
 async def test_another_merchant_and_another_mode_are_not_found(running: InProcessService, call: str) -> None:
     line = LINES[call]
     values = await prepared(running, line)
+    await running.service.writer.submit(create_merchants, OTHER)
     other = await logged_in(running, Role.ADMIN, merchant_id=OTHER)
     own = await logged_in(running, Role.ADMIN)
     operator = await logged_in(running, Role.OPERATOR)

@@ -1,8 +1,6 @@
 """Which scope each call demands, written out by hand: the OpenAPI document is not asked."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from paidonce.http.openapi import build_document
 from paidonce.http.routes import OPERATIONS
 from paidonce.merchants.model import OPERATOR, Scope
-from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
 
 OPEN: Final = None
 
@@ -95,30 +93,13 @@ NAMES: Final = {
 }
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def inside(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    """Open a service on SQLite: what a scope allows is decided before any database is asked."""
-    folder: Path = tmp_path_factory.mktemp("service")
-    async with open_in_process_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
-        yield opened
-
-
-async def status_and_code(inside: InProcessService, call: str, scopes: set[Scope]) -> tuple[int, str]:
+async def status_and_code(on_sqlite: InProcessService, call: str, scopes: set[Scope]) -> tuple[int, str]:
     verb, path = call.split()
     path = re.sub(r"{(.+?)}", lambda found: NAMES[found[1]], path)
     # Only an operator's key may have every scope; for the others' scopes it is as good as a merchant's.
-    key = await inside.api_key(OPERATOR, scopes)
+    key = await on_sqlite.api_key(OPERATOR, scopes)
     headers = {"Authorization": f"Bearer {key}"}
-    answer = await inside.http.request(verb, path, headers=headers, json={} if verb in ("POST", "PATCH") else None)
+    answer = await on_sqlite.http.request(verb, path, headers=headers, json={} if verb in ("POST", "PATCH") else None)
     is_problem = answer.headers["content-type"].startswith("application/problem")
     return answer.status_code, answer.json()["code"] if is_problem else ""
 
@@ -129,14 +110,16 @@ def test_every_call_is_in_the_table_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(("call", "scope"), [(call, Scope(scope)) for call, scope in SCOPES.items() if scope])
-async def test_a_call_demands_exactly_the_scope_in_the_table(inside: InProcessService, call: str, scope: Scope) -> None:
-    with_it = await status_and_code(inside, call, {scope})
-    without_it = await status_and_code(inside, call, set(Scope) - {scope})
+async def test_a_call_demands_exactly_the_scope_in_the_table(
+    on_sqlite: InProcessService, call: str, scope: Scope
+) -> None:
+    with_it = await status_and_code(on_sqlite, call, {scope})
+    without_it = await status_and_code(on_sqlite, call, set(Scope) - {scope})
     assert with_it[0] in (200, 400, 404), "whatever it lacks, it is no scope"
     assert without_it == (403, "insufficient_scope")
 
 
 @pytest.mark.parametrize("call", [call for call, scope in SCOPES.items() if scope is OPEN])
-async def test_a_call_that_is_open_demands_no_scope(inside: InProcessService, call: str) -> None:
-    status, code = await status_and_code(inside, call, set())
+async def test_a_call_that_is_open_demands_no_scope(on_sqlite: InProcessService, call: str) -> None:
+    status, code = await status_and_code(on_sqlite, call, set())
     assert (status, code) == (200, "") or (status == 404 and code.endswith("_not_found"))

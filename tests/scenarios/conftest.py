@@ -1,11 +1,7 @@
 """Fixtures of the scenarios: processes of one test, and one service that the harmless scenarios of a file share."""
 
-import os
-import secrets
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -41,14 +37,6 @@ def shared_service(shared_database_url: str, tmp_path_factory: pytest.TempPathFa
     """
     with processes(tmp_path_factory.mktemp("service")) as started:
         yield started("dev", DATABASE_URL=shared_database_url).wait_until_ready()
-
-
-@pytest.fixture
-def chance() -> Random:
-    """Return a random number generator. Its seed is shown for a failed test; ``TEST_SEED=… make test`` repeats it."""
-    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
-    sys.stdout.write(f"TEST_SEED={seed}\n")
-    return Random(seed)
 
 
 @pytest.fixture

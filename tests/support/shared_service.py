@@ -28,6 +28,17 @@ async def running(
         yield service
 
 
+@pytest.fixture(scope="module")
+async def on_sqlite(
+    anyio_backend: str,  # noqa: ARG001 - so that they live as long
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[InProcessService]:
+    """Open a service on SQLite alone, for what is decided before any database is asked."""
+    folder = tmp_path_factory.mktemp("service")
+    async with open_in_process_service(f"file:{folder}/paidonce.db", str(folder)) as service:
+        yield service
+
+
 @pytest.fixture
 async def inside(running: InProcessService) -> InProcessService:
     """The service with a merchant without any data. Its clock begins now, as the ids of checkouts hold the time."""

@@ -6,14 +6,6 @@ from tests.support.payments import Payments
 
 
 @pytest.fixture
-def payments(migrated_database_url: str) -> Iterator[Payments]:
-    """Open an empty database, of each kind in turn."""
-    one = Payments(migrated_database_url)
-    yield one
-    one.database.close()
-
-
-@pytest.fixture
 def on_postgresql(migrated_postgres_url: str) -> Iterator[Payments]:
     """Open an empty database on PostgreSQL, where several processes write at the same time."""
     one = Payments(migrated_postgres_url)

@@ -11,9 +11,10 @@ from paidonce.merchants.model import Tenant
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
 from paidonce.retention.model import Deletion, RetentionPeriods
 from paidonce.statistics.actions import CountLogs, count_logs, store_counts
+from tests.support.shared_service import anyio_backend, running, service
 from tests.unit.webhook_endpoints.conftest import Outgoing, outgoing, shared_outgoing
 
-__all__ = ["outgoing", "shared_outgoing"]
+__all__ = ["anyio_backend", "outgoing", "running", "service", "shared_outgoing"]
 
 MONTH = RetentionPeriods(event_ms=30 * DAY_MS)
 TENANT = Tenant("m1", "test")

@@ -1,7 +1,7 @@
 """What clients are told of a log whose oldest events are deleted, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
@@ -13,35 +13,11 @@ from paidonce.errors import EventsDeleted
 from paidonce.merchants.model import Tenant
 from paidonce.retention.actions import PlanDeletion, delete_old, plan_deletions
 from paidonce.retention.model import RetentionPeriods
-from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
 from tests.unit.events.event_log_harness import EventLogHarness, event_log_harness
 
 SECONDS_MAX: Final = 90.0
 MINUTE_MS: Final = 60_000
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def running(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    shared_database_url: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    async with open_in_process_service(shared_database_url, str(tmp_path_factory.mktemp("retention"))) as service:
-        yield service
-
-
-@pytest.fixture
-async def service(running: InProcessService) -> InProcessService:
-    """Use a merchant of its own, at a known time."""
-    running.clock.now = NOW
-    await running.settle()
-    return running
 
 
 async def forget(service: InProcessService) -> None:

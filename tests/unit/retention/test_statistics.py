@@ -1,10 +1,5 @@
 """Statistics, sums and the oracle's rules hold while old events are deleted, on both databases."""
 
-import os
-import secrets
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -22,30 +17,11 @@ from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_ne
 from tests.support.payments import Payments
 from tests.support.statistics_oracle import sums_of_checkouts, sums_of_statistics
 from tests.support.trade import Trade
+from tests.support.uncommitted import uncommitted
 
 PERIODS: Final = RetentionPeriods(event_ms=3_600_000)  # Of a history that spans days.
 TENANTS: Final = (("m", "test"), ("m", "live"), ("n", "test"))
 STEPS: Final = 250
-
-
-@pytest.fixture
-def payments(migrated_database_url: str) -> Iterator[Payments]:
-    """Open an empty database, of each kind in turn."""
-    one = Payments(migrated_database_url)
-    yield one
-    one.database.close()
-
-
-@pytest.fixture
-def chance() -> Random:
-    """Return a random number generator. Its seed is shown for a failed test; ``TEST_SEED=… make test`` repeats it."""
-    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
-    sys.stdout.write(f"TEST_SEED={seed}\n")
-    return Random(seed)
-
-
-class Crash(Exception):
-    """The process died before its commit."""
 
 
 class Worker:
@@ -81,9 +57,8 @@ class Worker:
         assert not any(self.delete())
 
     def die_before_the_commit(self) -> None:
-        with suppress(Crash), self.database.write() as transaction:
+        with uncommitted(self.database) as transaction:
             delete_old(transaction, self.planned)
-            raise Crash
         self.planned = []
 
 

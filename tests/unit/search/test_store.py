@@ -1,22 +1,11 @@
 """The SQL statements of the search, on both databases, while another process writes."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.merchants.model import Tenant
 from paidonce.search.actions import take_steps
 from paidonce.search.model import Search
 from paidonce.search.store import Step
 from tests.support.payments import Payments, new_checkout
-
-
-@pytest.fixture
-def payments(migrated_database_url: str) -> Iterator[Payments]:
-    one = Payments(migrated_database_url)
-    yield one
-    one.database.close()
 
 
 def test_what_is_created_while_a_step_is_taken_pushes_no_other_checkout_off_it(payments: Payments) -> None:

@@ -1,16 +1,3 @@
-from collections.abc import Iterator
-
-import pytest
-
-from tests.support.payments import Payments
 from tests.support.shared_service import anyio_backend, running, service
 
-__all__ = ["anyio_backend", "payments", "running", "service"]
-
-
-@pytest.fixture
-def payments(migrated_database_url: str) -> Iterator[Payments]:
-    """Open an empty database, of each kind in turn."""
-    one = Payments(migrated_database_url)
-    yield one
-    one.database.close()
+__all__ = ["anyio_backend", "running", "service"]

@@ -1,13 +1,7 @@
 """Each event is counted exactly once, whatever crashes and however many workers count, on both databases."""
 
-import os
-import secrets
-import sys
-from contextlib import suppress
 from random import Random
 from typing import Final
-
-import pytest
 
 from paidonce.database.engine import Database
 from paidonce.merchants.model import Tenant
@@ -16,21 +10,10 @@ from paidonce.statistics.model import LogCount
 from tests.support.payments import Payments
 from tests.support.statistics_oracle import counted_directly, stored, sums_of_checkouts, sums_of_statistics
 from tests.support.trade import Trade
+from tests.support.uncommitted import uncommitted
 
 TENANTS: Final = (("m", "test"), ("m", "live"), ("n", "test"))
 STEPS: Final = 250
-
-
-@pytest.fixture
-def chance() -> Random:
-    """Return a random number generator. Its seed is shown for a failed test; ``TEST_SEED=… make test`` repeats it."""
-    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(2**32))
-    sys.stdout.write(f"TEST_SEED={seed}\n")
-    return Random(seed)
-
-
-class Crash(Exception):
-    """The process died before its commit."""
 
 
 class Worker:
@@ -57,9 +40,8 @@ class Worker:
         assert not any(self.store())
 
     def die_before_the_commit(self) -> None:
-        with suppress(Crash), self.database.write() as transaction:
+        with uncommitted(self.database) as transaction:
             store_counts(transaction, self.counted)
-            raise Crash
         self.counted = []
 
 

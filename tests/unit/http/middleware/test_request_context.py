@@ -1,63 +1,46 @@
 """Every exchange has an id and an answer, whatever the request and its handler do."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import httpx
 import pytest
 
-from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_service import InProcessService
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The service outlives a test, and so does its event loop."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def inside(
-    anyio_backend: str,  # noqa: ARG001 - so that they live as long
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[InProcessService]:
-    folder: Path = tmp_path_factory.mktemp("service")
-    async with open_in_process_service(f"file:{folder}/paidonce.db", str(folder)) as opened:
-        yield opened
-
-
-async def test_a_well_formed_id_is_the_clients_own_and_comes_back(inside: InProcessService) -> None:
-    answer = await inside.http.get("/health/live", headers={"x-request-id": "mine-1"})
+async def test_a_well_formed_id_is_the_clients_own_and_comes_back(on_sqlite: InProcessService) -> None:
+    answer = await on_sqlite.http.get("/health/live", headers={"x-request-id": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"
 
 
 @pytest.mark.parametrize("strange", ["", "a b", "x" * 129, '"', "ü", "sk_test_0123456789abcdefghijklmnopqrstuvwxyzAB"])
-async def test_any_other_id_and_one_that_could_be_a_secret_is_replaced(inside: InProcessService, strange: str) -> None:
-    answer = await inside.http.get("/health/live", headers={b"x-request-id": strange.encode()})
+async def test_any_other_id_and_one_that_could_be_a_secret_is_replaced(
+    on_sqlite: InProcessService, strange: str
+) -> None:
+    answer = await on_sqlite.http.get("/health/live", headers={b"x-request-id": strange.encode()})
     assert answer.headers["x-request-id"].startswith("req_")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("PUT", "/checkouts"), ("GET", "/checkouts?x=1")])
-async def test_an_error_is_a_problem_with_the_exchanges_id(inside: InProcessService, method: str, path: str) -> None:
-    headers = {"Authorization": f"Bearer {inside.merchant_key}"}
-    answer = await inside.http.request(method, path, headers=headers)
+async def test_an_error_is_a_problem_with_the_exchanges_id(on_sqlite: InProcessService, method: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {on_sqlite.merchant_key}"}
+    answer = await on_sqlite.http.request(method, path, headers=headers)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["requestId"] == answer.headers["x-request-id"]
 
 
 async def test_a_defect_is_a_problem_too_and_the_log_has_it(
-    inside: InProcessService, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    on_sqlite: InProcessService, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def break_down(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(inside.service.api_key_cache, "find", break_down)
-    answer = await inside.get("/checkouts")
+    monkeypatch.setattr(on_sqlite.service.api_key_cache, "find", break_down)
+    answer = await on_sqlite.get("/checkouts")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "ZeroDivisionError" in "".join(capfd.readouterr())
 
 
-async def test_the_first_page_leads_to_the_documents(inside: InProcessService) -> None:
-    page = await inside.http.get("/")
+async def test_the_first_page_leads_to_the_documents(on_sqlite: InProcessService) -> None:
+    page = await on_sqlite.http.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert '<a href="docs">' in page.text
-    assert (await inside.http.get(str(httpx.URL("/").join("docs")))).status_code == 200
+    assert (await on_sqlite.http.get(str(httpx.URL("/").join("docs")))).status_code == 200
