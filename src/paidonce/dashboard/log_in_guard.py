@@ -8,7 +8,7 @@ from typing import Final
 
 from paidonce.errors import RateLimited
 from paidonce.http.client_addresses import client_address
-from paidonce.http.rate_limits import Policy, Stopwatch, TokenBuckets
+from paidonce.http.token_buckets import Policy, Stopwatch, TokenBuckets
 from paidonce.users.passwords import PasswordHasher
 
 PER_ACCOUNT: Final = Policy("account", 1 / 60, 10)  # Ten at once, then one a minute.

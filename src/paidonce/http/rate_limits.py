@@ -1,17 +1,15 @@
 """Limits for each client: the rate of requests, by API key and by address, and a fair share of concurrency.
 
-Rates are token buckets (GCRA), which store one number each: the time at which the bucket is full again. A client that
-exceeds its rate is refused, or waits behind its own requests, before it reaches the queue that all merchants share.
-Each refusal is delayed a little, so that an immediate retry costs the client time. docs/decisions/0016 has the
-measurements.
+A client that exceeds its rate (``token_buckets.py``) is refused, or waits behind its own requests
+(``concurrency.py``), before it reaches the queue that all merchants share. Each refusal is delayed a little, so that an
+immediate retry costs the client time. docs/decisions/0016 has the measurements.
 """
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -19,14 +17,12 @@ from paidonce.concurrency import ConcurrencyPerName, FairConcurrencyLimiter, Que
 from paidonce.errors import Overloaded, RateLimited
 from paidonce.http.client_addresses import client_address
 from paidonce.http.context import Header, RequestContext
+from paidonce.http.token_buckets import SECOND, Policy, Stopwatch, TokenBuckets
 from paidonce.ids import Chance, system_chance
 from paidonce.settings import Settings
 
 BODY_BYTES_MAX: Final = 64 * 1024  # Of a request.
 LARGE_BYTES_MIN: Final = 4096  # Of an answer whose bytes are counted.
-BUCKETS_MAX: Final = 50_000  # About 10 MB.
-SHARED_BUCKETS: Final = 256  # For those who come when all others are taken.
-SWEEP_SECONDS: Final = 1
 REFUSAL_SECONDS: Final = 0.5  # How long a refusal is held back, at the least; twice that at the most.
 WAITING_MAX: Final = 1000  # Of one key; more are refused.
 LISTS_AT_ONCE: Final = 4
@@ -36,68 +32,6 @@ WAIT_SECONDS_MAX: Final = 5  # As long as the database's queue lets a request wa
 FAILURE_COST: Final = 10  # Requests that one failed authentication counts for.
 UNAUTHORIZED: Final = 401
 TOO_MANY: Final = 429
-
-SECOND: Final = 1_000_000_000
-
-Stopwatch = Callable[[], int]
-"""Tells nanoseconds that never go back."""
-
-
-class Policy(NamedTuple):
-    """How fast a bucket fills, and how much it holds."""
-
-    name: str
-    per_second: float
-    burst: int
-
-    def described(self) -> bytes:
-        """An item of ``RateLimit-Policy``, as draft-ietf-httpapi-ratelimit-headers-11 has it."""
-        return b'"%b";q=%d;w=%d' % (self.name.encode(), self.burst, max(1, math.ceil(self.burst / self.per_second)))
-
-
-class TokenBuckets:
-    """Token buckets by name. A full bucket is not stored; one that is not full is never dropped to make room."""
-
-    def __init__(self, policy: Policy, stopwatch: Stopwatch) -> None:
-        self.described = policy.described()
-        self._item = b'"%b";r=%%d;t=%%d' % policy.name.encode()
-        self._stopwatch = stopwatch
-        self._interval = max(1, round(SECOND / policy.per_second))
-        self._slack = policy.burst * self._interval
-        self._full_at: dict[str, int] = {}
-        self._next_sweep = 0
-
-    def __len__(self) -> int:
-        return len(self._full_at)
-
-    def take(self, name: str) -> tuple[float, bytes]:
-        """Take a token; returns the seconds to wait where there is none, else 0, and an item of ``RateLimit``."""
-        now = self._stopwatch()
-        full_at = self._full_at.get(name, 0)
-        if full_at <= now:
-            name, full_at = self._place(name, now)
-        used = full_at - now + self._interval  # In time: until the bucket is full again.
-        if used > self._slack:
-            wait = used - self._slack
-            return wait / SECOND, self._item % (0, wait // SECOND + 1)
-        self._full_at[name] = now + used
-        return 0.0, self._item % ((self._slack - used) // self._interval, used // SECOND + 1)
-
-    def charge(self, name: str, cost: int) -> None:
-        """Take more tokens afterwards, at most as many as there are."""
-        now = self._stopwatch()
-        name, full_at = self._place(name, now)
-        self._full_at[name] = min(full_at + cost * self._interval, now + self._slack)
-
-    def _place(self, name: str, now: int) -> tuple[str, int]:
-        """Find the bucket for a name, and when it is full. Where there is no room, a new name shares one by chance."""
-        if name not in self._full_at and len(self._full_at) >= BUCKETS_MAX:
-            if now >= self._next_sweep:
-                self._next_sweep = now + SWEEP_SECONDS * SECOND
-                self._full_at = {kept: full_at for kept, full_at in self._full_at.items() if full_at > now}
-            if len(self._full_at) >= BUCKETS_MAX:
-                name = f"shared {hash(name) % SHARED_BUCKETS}"  # Seeded by the process: no choice.
-        return name, max(self._full_at.get(name, 0), now)
 
 
 class RateLimitState:

@@ -13,7 +13,7 @@ from paidonce.payments.model import (
 )
 from paidonce.payments.reducer import decide
 from paidonce.providers.evidence import Evidence, NotDone
-from tests.unit.payments.test_reducer import EXAMPLES, NOW, SCHEDULE, attempt_in, decided
+from tests.unit.payments.reducer_examples import EXAMPLES, NOW, SCHEDULE, attempt_in, decided
 
 FALLBACKS = (Fallback("mollie", "pac_2", "https://pay.example/return/2"), Fallback("stripe", "pac_3"))
 WITHOUT_EFFECT = [NotDone("the key is revoked", "provider_refused"), NotDone("nobody listens", retryable=True)]

@@ -1,0 +1,3 @@
+from tests.unit.http.rate_limit_harness import no_pause
+
+__all__ = ["no_pause"]
