@@ -19,7 +19,8 @@ from sqlalchemy.engine.interfaces import ReflectedIndex
 
 import paidonce
 from paidonce.checkouts import model as checkouts
-from paidonce.cli import BAD_SETTINGS_EXIT, main
+from paidonce.cli import main
+from paidonce.cli.environment import BAD_SETTINGS_EXIT
 from paidonce.cli.opening import FAILURE_EXIT, USAGE_EXIT
 from paidonce.clock import system_clock
 from paidonce.database.engine import open_database

@@ -2,6 +2,8 @@
 
 import click
 
+from paidonce.cli.environment import read_settings
+
 SCOPES = (
     "checkouts:read",
     "checkouts:write",
@@ -25,7 +27,6 @@ def merchants() -> None:
 @click.argument("merchant", metavar="ID")
 def merchants_create(merchant: str) -> None:
     """Create a merchant. You choose its id, which is the merchantId of its checkouts."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import create_merchant
 
     create_merchant(read_settings(), merchant)
@@ -35,7 +36,6 @@ def merchants_create(merchant: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def merchants_list(*, as_json: bool) -> None:
     """List merchants, sorted by id."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import list_merchants
 
     list_merchants(read_settings(), as_json=as_json)
@@ -64,7 +64,6 @@ def keys() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_create(merchant: str, *, admin: bool, scopes: tuple[str, ...], live: bool, as_json: bool) -> None:
     """Create an API key for a merchant or an operator, and print it once."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import create_key
 
     if admin == bool(merchant):
@@ -79,7 +78,6 @@ def keys_create(merchant: str, *, admin: bool, scopes: tuple[str, ...], live: bo
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_list(merchant: str, *, as_json: bool) -> None:
     """List the API keys of a merchant, or all API keys, newest first. Secrets are never shown."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import list_keys
 
     list_keys(read_settings(), merchant, as_json=as_json)
@@ -89,7 +87,6 @@ def keys_list(merchant: str, *, as_json: bool) -> None:
 @click.argument("key", metavar="KEY_ID")
 def keys_revoke(key: str) -> None:
     """Revoke an API key permanently. Running servers refuse it within 5 seconds."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import revoke_key
 
     revoke_key(read_settings(), key)
@@ -107,7 +104,6 @@ def keys_revoke(key: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keys_rotate(key: str, *, overlap_seconds: int, as_json: bool) -> None:
     """Replace an API key with a new one, and print the new key once."""
-    from paidonce.cli import read_settings
     from paidonce.cli.keys import rotate_key
 
     rotate_key(read_settings(), key, overlap_seconds=overlap_seconds, as_json=as_json)

@@ -5,6 +5,8 @@ Credentials are read from a prompt or from standard input, never from arguments,
 
 import click
 
+from paidonce.cli.environment import read_settings
+
 
 @click.group()
 def providers() -> None:
@@ -29,7 +31,6 @@ def providers_add(context: click.Context, provider: str, *, merchant: str, mode:
 
     The credentials are asked for at a terminal. Otherwise standard input has them: lines NAME=VALUE, or a JSON object.
     """
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     commands = ProviderCommands(read_settings(), context.obj)
@@ -42,7 +43,6 @@ def providers_add(context: click.Context, provider: str, *, merchant: str, mode:
 @click.pass_context
 def providers_list(context: click.Context, *, merchant: str, as_json: bool) -> None:
     """List accounts with providers, newest first. Of a secret only the end is shown."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).list_all(merchant, as_json=as_json)
@@ -53,7 +53,6 @@ def providers_list(context: click.Context, *, merchant: str, as_json: bool) -> N
 @click.pass_context
 def providers_check(context: click.Context, account: str) -> None:
     """Call the provider with the credentials of an account; exit 1 and print what is wrong if it refuses them."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).check(account)
@@ -64,7 +63,6 @@ def providers_check(context: click.Context, account: str) -> None:
 @click.pass_context
 def providers_rotate(context: click.Context, account: str) -> None:
     """Replace the credentials of an account, which are read as by `add`. Servers use them within 5 seconds."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).rotate(account)
@@ -75,7 +73,6 @@ def providers_rotate(context: click.Context, account: str) -> None:
 @click.pass_context
 def providers_prefer(context: click.Context, accounts: tuple[str, ...]) -> None:
     """Make accounts the first that their merchant's payments use, in this order. The others keep their order."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).prefer(accounts)
@@ -86,7 +83,6 @@ def providers_prefer(context: click.Context, accounts: tuple[str, ...]) -> None:
 @click.pass_context
 def providers_disable(context: click.Context, account: str) -> None:
     """Disable an account. It takes no new payments; those that were begun with it go on."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).disable(account)
@@ -97,7 +93,6 @@ def providers_disable(context: click.Context, account: str) -> None:
 @click.pass_context
 def providers_enable(context: click.Context, account: str) -> None:
     """Enable an account that was disabled."""
-    from paidonce.cli import read_settings
     from paidonce.cli.providers import ProviderCommands
 
     ProviderCommands(read_settings(), context.obj).enable(account)

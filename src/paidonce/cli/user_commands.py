@@ -2,6 +2,8 @@
 
 import click
 
+from paidonce.cli.environment import read_settings
+
 ROLES = ("viewer", "refunds", "admin", "operator")
 
 
@@ -16,7 +18,6 @@ def users() -> None:
 @click.option("--merchant", default="", metavar="ID", help="The merchant whose data they see; none for an operator.")
 def users_create(email: str, *, role: str, merchant: str) -> None:
     """Create a user, and print a one-time link with which they log in and set a password."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import create_user
 
     if (role == "operator") == bool(merchant):
@@ -28,7 +29,6 @@ def users_create(email: str, *, role: str, merchant: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def users_list(*, as_json: bool) -> None:
     """List users, oldest first."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import list_users
 
     list_users(read_settings(), as_json=as_json)
@@ -38,7 +38,6 @@ def users_list(*, as_json: bool) -> None:
 @click.argument("user", metavar="EMAIL")
 def users_disable(user: str) -> None:
     """Disable a user, and end all of their sessions."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import disable_user
 
     disable_user(read_settings(), user, is_disabled=True)
@@ -48,7 +47,6 @@ def users_disable(user: str) -> None:
 @click.argument("user", metavar="EMAIL")
 def users_enable(user: str) -> None:
     """Enable a user who was disabled."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import disable_user
 
     disable_user(read_settings(), user, is_disabled=False)
@@ -59,7 +57,6 @@ def users_enable(user: str) -> None:
 @click.argument("role", type=click.Choice(ROLES[:-1]), metavar="ROLE")
 def users_role(user: str, role: str) -> None:
     """Change the role of a merchant's user (viewer, refunds or admin), and end all of their sessions."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import change_role
 
     change_role(read_settings(), user, role)
@@ -72,7 +69,6 @@ def users_role(user: str, role: str) -> None:
 )
 def users_link(user: str, *, reset_second_factor: bool) -> None:
     """Print a one-time link with which a user logs in and may set a new password. It is valid for 15 minutes."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import print_link
 
     print_link(read_settings(), user, reset_second_factor=reset_second_factor)
@@ -82,7 +78,6 @@ def users_link(user: str, *, reset_second_factor: bool) -> None:
 @click.argument("user", metavar="EMAIL")
 def users_end_sessions(user: str) -> None:
     """End all sessions of a user. Running servers refuse them at once."""
-    from paidonce.cli import read_settings
     from paidonce.cli.users import end_all_sessions
 
     end_all_sessions(read_settings(), user)

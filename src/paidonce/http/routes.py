@@ -10,7 +10,7 @@ from paidonce.http import meta
 from paidonce.http.operation import Operation
 from paidonce.idempotency import http as idempotency
 from paidonce.merchants import http as merchants
-from paidonce.payments import http as payments, return_http, review_http as attempts
+from paidonce.payments import http as payments, refunds_http as refunds, return_http, review_http as attempts
 from paidonce.profiles import http as profiles
 from paidonce.provider_accounts import http as provider_accounts
 from paidonce.provider_webhooks import http as provider_webhooks, replay_http as replays
@@ -27,10 +27,10 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     payments.capture_checkout,
     payments.cancel_checkout,
     checkouts.get_timeline,
-    payments.create_refund,
-    payments.list_refunds,
-    payments.get_refund,
-    payments.list_disputes,
+    refunds.create_refund,
+    refunds.list_refunds,
+    refunds.get_refund,
+    refunds.list_disputes,
     events.get_events,
     events.stream_events,
     events.get_event,

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from paidonce import __version__
-from paidonce.cli import BAD_SETTINGS_EXIT
+from paidonce.cli.environment import BAD_SETTINGS_EXIT
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.http.routes import OPERATIONS
 from tests.support.in_process_service import open_in_process_service

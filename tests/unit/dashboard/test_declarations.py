@@ -20,7 +20,7 @@ from paidonce.dashboard.routes import dashboard_routes
 from paidonce.http.app import create_api
 from paidonce.http.problems import InternalError
 from paidonce.merchants.actions import create_merchants
-from paidonce.payments import http as payments
+from paidonce.payments import refunds_http as refunds
 from paidonce.payments.schemas import RefundResponse
 from paidonce.users.model import Role
 from tests.support.dashboard_client import DashboardClient, logged_in
@@ -50,7 +50,7 @@ async def refund(request: DashboardRequest, form: RefundForm) -> Response:
     checkout_id = request.path_values["checkout_id"]
     body = {"amount": form.amount, "reason": form.reason}
     given = {name: value for name, value in body.items() if value is not None}
-    made = await run_operation(request, payments.create_refund, path_value=checkout_id, body=given)
+    made = await run_operation(request, refunds.create_refund, path_value=checkout_id, body=given)
     assert isinstance(made, RefundResponse)
     return request.done(f"{request.tenant_path}/payments/{checkout_id}", f"Refund {made.id} is on its way <soon>.")
 

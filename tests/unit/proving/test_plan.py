@@ -9,7 +9,7 @@ import pytest
 
 import paidonce.proving.doubles
 from paidonce.checkouts.model import ProviderRoute
-from paidonce.cli import prove
+from paidonce.cli.proof_commands import prove
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.worker import PaymentWorker, WorkerSettings

@@ -15,7 +15,8 @@ from paidonce.dashboard.payments.texts import amount_text, read_amount
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.http.formats import Text
 from paidonce.merchants.model import TenantScopedId
-from paidonce.payments.http import cancel_checkout, capture_checkout, create_refund
+from paidonce.payments.http import cancel_checkout, capture_checkout
+from paidonce.payments.refunds_http import create_refund
 from paidonce.users.model import Role
 
 TypedAmount = Annotated[str, Meta(max_length=60)]
