@@ -37,7 +37,7 @@ class Writer(Protocol):
         """Run an action; returns its outcome after the commit, and raises what ``Batcher.submit`` raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The parts that ``app.open_service`` creates. ``reader`` runs read-only actions, ``writer`` those that commit.
 

@@ -57,14 +57,6 @@ def list_given_up(
     return pages
 
 
-def load_webhooks(
-    transaction: Transaction, names: Sequence[WebhookName]
-) -> list[ProviderWebhook | ProviderWebhookNotFound]:
-    """Read webhooks by the name of their provider and their id."""
-    found = read_webhooks(transaction, list(set(names)))
-    return [found.get(name) or ProviderWebhookNotFound() for name in names]
-
-
 class ReplayWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """A request to apply a stored webhook now, even if it was applied before or given up."""
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from paidonce.proving.verdict import Violations
+from paidonce.proving.violations import Violations
 
 # A shorter run need not include the rarest fault.
 SECONDS_FOR_EVERYTHING: Final = 30

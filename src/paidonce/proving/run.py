@@ -17,7 +17,7 @@ from paidonce.proving.outcome import Outcome
 from paidonce.proving.plan import Plan, environment
 from paidonce.proving.processes import START_SECONDS_MAX, Process, free_port
 from paidonce.proving.provider import ProofProvider
-from paidonce.proving.verdict import sort_violations
+from paidonce.proving.violations import sort_violations
 
 FAULT_INTERVAL_SECONDS: Final = (
     0.45,

@@ -11,7 +11,6 @@ from paidonce.clock import DAY_MS, HOUR_MS, Instant
 IntervalName: TypeAlias = Literal["hour", "day", "week", "month"]
 
 ZONE_LENGTH_MAX: Final = 64
-ZONE_DEFAULT: Final = "UTC"
 
 # The longest range that can be asked for in intervals of this length: at most some hundred intervals.
 RANGE_MS_MAX: Final[dict[IntervalName, int]] = {

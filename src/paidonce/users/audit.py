@@ -21,7 +21,6 @@ class AuditType(StrEnum):
 
     LOGGED_IN = "logged_in"
     LOG_IN_FAILED = "log_in_failed"
-    LOGGED_OUT = "logged_out"
     LINK_USED = "link_used"
     USER_CREATED = "user_created"
     USER_CHANGED = "user_changed"

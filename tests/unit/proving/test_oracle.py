@@ -7,7 +7,7 @@ import pytest
 
 from paidonce.proving.oracle import Acknowledged, Rule, Violation, find_violations
 from paidonce.proving.snapshot import Change, Charge, Snapshot
-from paidonce.proving.verdict import sort_violations
+from paidonce.proving.violations import sort_violations
 
 
 def row(**columns: object) -> Any:  # noqa: ANN401 - a row

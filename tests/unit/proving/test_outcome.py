@@ -3,7 +3,7 @@ import pytest
 
 from paidonce.proving.outcome import Outcome, Verdict
 from paidonce.proving.report import render
-from paidonce.proving.verdict import Violations
+from paidonce.proving.violations import Violations
 
 NONE = Violations(charged_twice=[], lost=[], stuck=[], wrong=[])
 GOOD = Outcome(

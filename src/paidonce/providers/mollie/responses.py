@@ -25,7 +25,6 @@ from paidonce.providers.mollie.decline_codes import decline_code
 from paidonce.providers.mollie.wire import Capture, Payment, Refund
 
 STRANGE_AMOUNT: Final = Unknown("Mollie reports an amount that this currency cannot have")
-NO_HOLD_ENDED: Final = frozenset({"canceled", "expired"})  # The statuses of an authorized payment that was released.
 
 
 def of_charge(payment: Payment) -> Evidence:
