@@ -28,7 +28,7 @@ from paidonce.clock import system_clock
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import SCHEMA_VERSION
 from paidonce.database_url import parse_database_url
-from paidonce.payments.settle import ClaimAttempts, claim_attempts
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 
 LARGE_OF_SMALL_MAX: Final = 1.25
 CALLS: Final = ("create", "get", "get again", "list", "pay", "claim")

@@ -22,10 +22,11 @@ from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.model import AttemptKind, new_attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.evidence import Succeeded, Unknown
 from tests.proof.power_cuts import cut_the_power
 

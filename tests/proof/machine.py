@@ -33,6 +33,7 @@ from paidonce.payments.capture import (
     start_captures,
     void_expired,
 )
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.provider_calls import Called, ProviderCaller
@@ -40,7 +41,7 @@ from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.providers.evidence import Evidence, NotFound, Succeeded
 from paidonce.proving.oracle import find_violations

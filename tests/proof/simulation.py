@@ -13,12 +13,13 @@ import msgspec
 
 from paidonce.checkouts.model import ProviderRoute
 from paidonce.clock import Clock
+from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.model import FINAL, Attempt
 from paidonce.payments.pay import Started
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled
+from paidonce.payments.settle import RecordEvidence, Settled
 from paidonce.payments.worker import PaymentWorker, WorkerSettings
 from paidonce.providers.base import Capabilities
 from tests.proof.fake_provider import CAPABILITIES, FakeOutcome, FakeProvider

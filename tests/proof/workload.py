@@ -14,10 +14,11 @@ from paidonce.database.engine import Database
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.evidence import Authorized, Declined, Evidence, Succeeded, Unknown
 
 LEASE_MS: Final = 1000

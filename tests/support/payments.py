@@ -21,6 +21,7 @@ from paidonce.events.store import write_events
 from paidonce.ids import new_id
 from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.capture import StartCancel, StartCapture, start_cancels, start_captures
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.dispute_store import RecordedDispute
 from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.external_changes import RecordChange, record_changes
@@ -28,7 +29,7 @@ from paidonce.payments.model import Attempt
 from paidonce.payments.pay import StartOutcome, StartPayment, start_payments
 from paidonce.payments.refund import StartRefund, load_refunds_of_checkouts, start_refunds
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, Settled, claim_attempts, record_evidence
+from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.provider_accounts.actions import CreateAccount, create_accounts
 from paidonce.providers.evidence import Authorized, Evidence, ExternalChange, Succeeded

@@ -23,6 +23,13 @@ from paidonce.jobs.leased_worker import LeasedWorker, NextClaim
 from paidonce.jobs.poller import IDLE_FACTOR, Poller
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
+from paidonce.payments.claiming import (
+    ClaimAttempts,
+    claim_attempts,
+    find_due_providers,
+    release_all_attempts,
+    release_attempts,
+)
 from paidonce.payments.expiry import ExpiryPollers
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.pay import Repeated, Started, StartOutcome
@@ -35,15 +42,7 @@ from paidonce.payments.sessions import (
     find_returning,
     resume_attempts,
 )
-from paidonce.payments.settle import (
-    ClaimAttempts,
-    RecordEvidence,
-    claim_attempts,
-    find_due_providers,
-    record_evidence,
-    release_all_attempts,
-    release_attempts,
-)
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import Held
 from paidonce.providers.evidence import NotDone
 

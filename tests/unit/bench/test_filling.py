@@ -11,7 +11,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, checkout, event, merchant
 from paidonce.database_url import parse_database_url
-from paidonce.payments.settle import ClaimAttempts, claim_attempts
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 
 ROWS = UNDER_WAY + 123
 

@@ -3,7 +3,7 @@
 from paidonce.checkouts.model import NewCheckout
 from paidonce.database.nodes import merchants_in
 from paidonce.merchants.model import Tenant, TenantScopedId
-from paidonce.payments.settle import ClaimAttempts
+from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.store import Held
 from paidonce.statistics.actions import CountLogs
 

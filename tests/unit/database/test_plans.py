@@ -35,6 +35,7 @@ from paidonce.events.store import lock_starts
 from paidonce.idempotency.actions import delete_expired_keys
 from paidonce.merchants.model import Mode, Tenant, TenantFilter, TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_all_attempts
 from paidonce.payments.disputes import load_disputes_of_checkouts
 from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.external_store import read_by_reference
@@ -43,13 +44,7 @@ from paidonce.payments.model import AttemptStatus
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.review import ListAttempts, list_attempts
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import (
-    ClaimAttempts,
-    RecordEvidence,
-    claim_attempts,
-    record_evidence,
-    release_all_attempts,
-)
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_attempts
 from paidonce.payments.unproven_outcomes import measure_unproven
 from paidonce.profiles.actions import load_logos, load_profiles

@@ -13,8 +13,8 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.pay import StartPayment, start_payments
-from paidonce.payments.settle import ClaimAttempts, claim_attempts
 from tests.support.databases import make_schema
 
 DUE: Final = 40

@@ -14,9 +14,9 @@ from paidonce.errors import InvalidState, PaymentInProgress
 from paidonce.events.model import Cause
 from paidonce.ids import ATTEMPT, pattern
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.model import Attempt, Fallback, decode_fallbacks
 from paidonce.payments.pay import Repeated, Started
-from paidonce.payments.settle import ClaimAttempts, claim_attempts
 from paidonce.provider_accounts.actions import ChangeAccount, change_accounts
 from paidonce.provider_accounts.model import AccountName, AccountStatus
 from paidonce.providers.base import HOSTED_PAGE

@@ -10,11 +10,11 @@ from paidonce.clock import format_instant
 from paidonce.errors import InvalidState, PaymentInProgress
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claiming import release_all_attempts
 from paidonce.payments.model import Attempt
 from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.session_store import close_sessions
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions, find_returning, resume_attempts
-from paidonce.payments.settle import release_all_attempts
 from paidonce.providers.base import HOSTED_PAGE
 from paidonce.providers.evidence import (
     Authorized,

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from paidonce.database.schema import attempt
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.model import AttemptStatus, Transition
-from paidonce.payments.settle import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.store import Held, apply_transitions, read_unproven
 from paidonce.providers.evidence import Declined, RequiresReview, Succeeded, Unknown
 from tests.support.databases import without_indexes

@@ -13,9 +13,9 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.money import Money
 from paidonce.payments import worker as worker_module
 from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
+from paidonce.payments.claiming import claim_attempts
 from paidonce.payments.pay import Started
 from paidonce.payments.refund import StartRefund, start_refunds
-from paidonce.payments.settle import claim_attempts
 from paidonce.providers.base import ChargeRequest
 from paidonce.providers.evidence import Evidence, Succeeded
 from tests.proof.fake_provider import FakeOutcome

@@ -1,18 +1,23 @@
-"""The context of a request, and its id: the client's own where it is well formed, else a new one."""
+"""The context of a request with its id, and the headers that every response has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paidonce import ids
-from paidonce.http.context import CONTEXT, RequestContext
-from paidonce.http.middleware.security_headers import with_security_headers
+from paidonce.http.context import CONTEXT, Header, RequestContext
 from paidonce.http.operation import Operation
 from paidonce.redaction import holds_secret
 
 REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+# A response is no page, is never shown inside another site's, and is kept by no cache: many hold what is secret.
+PROTECTION: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 
 
 class RequestContexts:
@@ -33,7 +38,7 @@ class RequestContexts:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 context.has_begun = True
-                headers = with_security_headers(message["headers"])
+                headers = _protected(message["headers"])
                 headers.append((b"x-request-id", context.id.encode()))
                 message["headers"] = headers
             await send(message)
@@ -41,7 +46,14 @@ class RequestContexts:
         await self._app(scope, receive, send_with_id)
 
 
+def _protected(headers: Iterable[Header]) -> list[Header]:
+    """Add the headers that protect the reader of a response; one that the response has of its own stays."""
+    present = {name for name, _ in headers}
+    return [*headers, *(one for one in PROTECTION if one[0] not in present)]
+
+
 def _request_id(scope: Scope) -> str:
+    """Return the client's own id where it is well formed, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
             given: str = value.decode()

@@ -22,8 +22,8 @@ from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.actions import load_active_keys
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts, find_due_providers
 from paidonce.payments.pay import Started, StartPayment, start_payments
-from paidonce.payments.settle import ClaimAttempts, claim_attempts, find_due_providers
 from paidonce.provider_webhooks.actions import DueWebhooks, find_due_webhooks
 from paidonce.statistics.actions import FindNews, find_news
 from paidonce.webhook_endpoints.delivery_actions import find_waiting_endpoints

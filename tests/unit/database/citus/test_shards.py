@@ -30,9 +30,10 @@ from paidonce.events.store import EventFilter, ReadPosition
 from paidonce.idempotency.model import Claim, ScopedKey, StoredResponse
 from paidonce.idempotency.store import claim_keys, read_records, store_responses
 from paidonce.merchants.model import Tenant, TenantScopedId
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.settle import ClaimAttempts, RecordEvidence, claim_attempts, record_evidence
+from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.providers.evidence import Succeeded
 from paidonce.webhook_endpoints import delivery_store, due_delivery_store
 from paidonce.webhook_endpoints.actions import CreateEndpoint, create_endpoints
