@@ -216,8 +216,8 @@ MUTANTS: Final = (
             Edit("statistics/actions.py", STORE_COUNTS, STORED_APART + STORE_COUNTS),
             Edit(
                 "statistics/rollup.py",
-                "count_logs, find_news, store_counts\n",
-                "count_logs, find_news\nfrom paidonce.statistics.actions import store_cursors, store_figures\n",
+                "count_logs, find_uncounted, store_counts\n",
+                "count_logs, find_uncounted\nfrom paidonce.statistics.actions import store_cursors, store_figures\n",
             ),
             Edit(
                 "statistics/rollup.py",

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 RECENT_MAX: Final = 64  # Events that a tail keeps: what followers that keep up miss while one answer is sent.
 PAGE_MAX: Final = 100
 UNFOLLOWED_SECONDS: Final = 60.0  # Whoever begins to follow wakes it.
-LOOKING_SHARE_MAX: Final = 10  # Looking for others' commits takes at most a tenth of the time, however many follow.
+POLLING_SHARE_MAX: Final = 10  # Polling takes at most a tenth of the time, however many follow.
 
 
 class _Tail:
@@ -63,13 +63,13 @@ class _Tail:
 class Follower:
     """Somebody who follows a log. ``position`` is the number of the last one that it was given."""
 
-    __slots__ = ("_bell", "_feed", "_tail", "_tenant", "ended", "position")
+    __slots__ = ("_feed", "_tail", "_tenant", "_wakeup", "ended", "position")
 
     def __init__(self, feed: "Feed", tail: _Tail, tenant: Tenant, position: int) -> None:
         self._feed = feed
         self._tail = tail
         self._tenant = tenant
-        self._bell = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self.position = position
         self.ended = False
 
@@ -80,19 +80,19 @@ class Follower:
 
     def wake(self) -> None:
         """Look again."""
-        self._bell.set()
+        self._wakeup.set()
 
     def end(self) -> None:
         """Give nothing more: its client has gone, or the process is about to stop."""
         self.ended = True
-        self._bell.set()
+        self._wakeup.set()
 
     async def read(self, *, seconds: float) -> list[Event]:
         """Return the events that come next, in their order; waits up to ``seconds`` for one, else returns none.
 
         Raises EventsDeleted where the next events were deleted before they were read.
         """
-        self._bell.clear()  # Before looking: what comes after it sets the bell again.
+        self._wakeup.clear()  # Before looking: what comes after it sets it again.
         found = self._tail.since(self.position)
         if found is None:
             found = await self._feed.read_history(self._tenant, self.position)
@@ -101,7 +101,7 @@ class Follower:
         elif not found and not self.ended:
             try:
                 async with asyncio.timeout(seconds):
-                    await self._bell.wait()
+                    await self._wakeup.wait()
             except TimeoutError:
                 return []
             found = self._tail.since(self.position) or []  # Too far back: the next call reads the log.
@@ -118,10 +118,10 @@ class Feed:
         self._limit = limit
         self._reader: Batcher | None = None
         self._poller = Poller("events", self._poll, poll_seconds=poll_seconds)
-        self._look_at = 0.0  # In seconds of the event loop's clock.
+        self._poll_at = 0.0  # In seconds of the event loop's clock.
         self._tails: dict[Tenant, _Tail] = {}
         self._count = 0
-        self._news: set[Tenant] = set()  # Tenants whose logs may have new events.
+        self._changed: set[Tenant] = set()  # Tenants whose logs may have new events.
         self._closed = False
 
     def start(self, reader: Batcher) -> None:
@@ -148,7 +148,7 @@ class Feed:
             self._note_commits(followed)
 
     def _note_commits(self, tenants: Iterable[Tenant]) -> None:
-        self._news.update(tenants)
+        self._changed.update(tenants)
         self._poller.wake()
 
     async def bounds_to_follow(self, tenant: Tenant) -> LogBounds:
@@ -205,19 +205,19 @@ class Feed:
         """Read what is new. Returns the seconds until commits of other processes are to be looked for."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        is_look = began >= self._look_at  # Also while one merchant's commits wake the poller all the time.
-        if is_look:
-            self._news |= self._tails.keys()  # Another process may have committed.
+        is_poll_due = began >= self._poll_at  # Also while one merchant's commits wake the poller all the time.
+        if is_poll_due:
+            self._changed |= self._tails.keys()  # Another process may have committed.
         try:
             await self._read_on()
         finally:
-            if is_look:
-                self._look_at = loop.time() + max(self._poll_seconds, LOOKING_SHARE_MAX * (loop.time() - began))
-        return self._look_at - loop.time() if self._tails else UNFOLLOWED_SECONDS
+            if is_poll_due:
+                self._poll_at = loop.time() + max(self._poll_seconds, POLLING_SHARE_MAX * (loop.time() - began))
+        return self._poll_at - loop.time() if self._tails else UNFOLLOWED_SECONDS
 
     async def _read_on(self) -> None:
         """Read what is new in the logs that may have something, and wake those who follow them."""
-        wanted, self._news = self._news & self._tails.keys(), set()
+        wanted, self._changed = self._changed & self._tails.keys(), set()
         seen = [_position(tenant, self._tails[tenant].newest) for tenant in wanted]
         if not seen:
             return
@@ -230,7 +230,7 @@ class Feed:
         try:
             await run_by_halves(read, seen, failed=_log_not_read)
         except Exception:
-            self._news |= wanted  # The next step reads them.
+            self._changed |= wanted  # The next step reads them.
             raise
         for tenant, events in found.items():
             tail = self._tails.get(tenant)

@@ -16,7 +16,7 @@ from paidonce.search.model import TermRow
 from paidonce.search.store import insert_terms, read_terms
 from paidonce.statistics import store
 from paidonce.statistics.counting import COUNTED, FOLLOWING, SETTLING, Facts, count_events
-from paidonce.statistics.model import Figures, FiguresKey, LogCount, NewsPage
+from paidonce.statistics.model import Figures, FiguresKey, LogCount, UncountedLogs
 
 TERMS_MAX: Final = 500  # Of a log in one step, unless one checkout has more: 7 ms of the writer.
 
@@ -29,7 +29,7 @@ class CountLogs(msgspec.Struct, frozen=True):
 
 
 def count_logs(transaction: Transaction, requests: Sequence[CountLogs]) -> list[list[LogCount]]:
-    """Count the events after the cursor of each log. Nothing is written. Logs without news are left out."""
+    """Count the events after the cursor of each log. Nothing is written. Logs without new events are left out."""
     return [_count(transaction, request) for request in requests]
 
 
@@ -106,13 +106,13 @@ def store_counts(transaction: Transaction, counts: Sequence[LogCount]) -> list[b
     return [one.tenant in moved and first[one.tenant] is one for one in counts]
 
 
-class FindNews(msgspec.Struct, frozen=True):
+class FindUncounted(msgspec.Struct, frozen=True):
     """A request for the logs with events that are not counted, of the next ``limit`` merchants after an id."""
 
     after: str
     limit: int
 
 
-def find_news(transaction: Transaction, requests: Sequence[FindNews]) -> list[NewsPage]:
-    """Find logs with news."""
-    return [store.read_news(transaction, after=one.after, limit=one.limit) for one in requests]
+def find_uncounted(transaction: Transaction, requests: Sequence[FindUncounted]) -> list[UncountedLogs]:
+    """Find logs with events that are not counted."""
+    return [store.read_uncounted(transaction, after=one.after, limit=one.limit) for one in requests]

@@ -86,7 +86,7 @@ class LogCount(msgspec.Struct, frozen=True):
     has_more: bool
 
 
-class NewsPage(msgspec.Struct, frozen=True):
+class UncountedLogs(msgspec.Struct, frozen=True):
     """The logs of a page of merchants that have events which are not counted; ``last`` is None on the last page."""
 
     tenants: list[Tenant]

@@ -1,8 +1,8 @@
 """The rollup: it counts the event log into statistics, in the background and in small steps.
 
 Events are read and counted outside of the write transaction, which only compares the cursor, moves it and adds to a few
-rows. Which logs have news is known from the commits of this process. What other processes commit, and what was not
-counted before a stop, is found by going through the merchants, one page at each poll.
+rows. Which logs have new events is known from the commits of this process. What other processes commit, and what was
+not counted before a stop, is found by going through the merchants, one page at each poll.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.jobs.halving import run_by_halves
 from paidonce.jobs.poller import Poller
 from paidonce.merchants.model import Tenant
-from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
+from paidonce.statistics.actions import CountLogs, FindUncounted, count_logs, find_uncounted, store_counts
 from paidonce.statistics.model import LogCount
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class _Done(Enum):
 
 
 class Rollup:
-    """Counts the logs with news, while it is started: those of this process ``poll_seconds`` after their commit."""
+    """Counts new events, while it is started: those that this process commits ``poll_seconds`` after their commit."""
 
     def __init__(
         self, writer: Batcher, reader: Batcher, *, poll_seconds: float, sweep_seconds: float = SWEEP_SECONDS
@@ -64,7 +64,7 @@ class Rollup:
         await self._poller.stop()
 
     def committed(self, notice: CommitNotice) -> None:
-        """Learn which logs have news. This must be quick: it runs after each commit."""
+        """Learn which logs have new events. This must be quick: it runs after each commit."""
         is_asleep = not self._behind and not self._is_at_work
         self._behind.update(dict.fromkeys(notice.tenants))
         if is_asleep:
@@ -103,7 +103,7 @@ class Rollup:
 
     async def _sweep(self) -> None:
         """Look at the next page of merchants."""
-        page = await self._reader.submit(find_news, FindNews(self._sweep_after, MERCHANTS_MAX))
+        page = await self._reader.submit(find_uncounted, FindUncounted(self._sweep_after, MERCHANTS_MAX))
         self._behind.update(dict.fromkeys(page.tenants))
         self._sweep_after = page.last or ""
         self._is_swept = self._is_swept or page.last is None

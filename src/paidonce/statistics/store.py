@@ -17,7 +17,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.events.model import Event, EventType
 from paidonce.merchants.model import Mode, Tenant
 from paidonce.statistics.counting import FOLLOWING, AttemptFacts
-from paidonce.statistics.model import ADDED, Figures, FiguresKey, LogCount, NewsPage
+from paidonce.statistics.model import ADDED, Figures, FiguresKey, LogCount, UncountedLogs
 
 _KEY: Final = FiguresKey.__struct_fields__
 _COLUMNS: Final = (*_KEY, *ADDED, "declines", "settle_times")
@@ -126,7 +126,7 @@ def _history(dialect: str) -> Select[Any]:
     )
 
 
-def _news(_dialect: str) -> Select[Any]:
+def _uncounted(_dialect: str) -> Select[Any]:
     cursors = {mode: statistics_cursor.alias(f"{mode}_cursor") for mode in Mode}
     joined: Any = merchant
     for mode, cursor in cursors.items():
@@ -151,7 +151,7 @@ _CURRENCIES: Final = Statement(_currencies)
 _ATTEMPTS: Final = Statement(_attempts)
 _PAID: Final = Statement(_paid)
 _HISTORY_OF: Final = Statement(_history)
-_NEWS: Final = Statement(_news)
+_UNCOUNTED: Final = Statement(_uncounted)
 
 
 def read_cursors(transaction: Transaction, tenants: Iterable[Tenant]) -> dict[Tenant, int]:
@@ -160,16 +160,16 @@ def read_cursors(transaction: Transaction, tenants: Iterable[Tenant]) -> dict[Te
     return {Tenant(merchant_id, mode): sequence for merchant_id, mode, sequence in rows}
 
 
-def read_news(transaction: Transaction, *, after: str, limit: int) -> NewsPage:
+def read_uncounted(transaction: Transaction, *, after: str, limit: int) -> UncountedLogs:
     """Read which of the next merchants have events that are not counted, in the order of their ids."""
-    rows = sorted(transaction.rows_of_living_nodes(_NEWS, {"after": after, "limit": limit}))[:limit]
+    rows = sorted(transaction.rows_of_living_nodes(_UNCOUNTED, {"after": after, "limit": limit}))[:limit]
     found = [
         Tenant(merchant_id, mode)
         for merchant_id, test, live, test_counted, live_counted in rows
         for mode, newest, counted in ((Mode.TEST.value, test, test_counted), (Mode.LIVE.value, live, live_counted))
         if newest > counted
     ]
-    return NewsPage(found, rows[-1][0] if len(rows) == limit else None)
+    return UncountedLogs(found, rows[-1][0] if len(rows) == limit else None)
 
 
 def move_cursors(transaction: Transaction, counts: Sequence[LogCount]) -> set[Tenant]:

@@ -67,7 +67,7 @@ from paidonce.retention.store import delete_deliveries
 from paidonce.search.actions import load_named, order_terms, take_steps
 from paidonce.search.model import Search, TermRow
 from paidonce.search.store import Step, insert_terms, read_terms
-from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
+from paidonce.statistics.actions import CountLogs, FindUncounted, count_logs, find_uncounted, store_counts
 from paidonce.webhook_endpoints.delivery_store import release_all as release_deliveries
 from paidonce.webhook_endpoints.due_delivery_store import find_waiting
 from paidonce.webhook_endpoints.event_deliveries import EventNames, load_deliveries_of_events
@@ -160,7 +160,7 @@ def count_statistics(transaction: Transaction) -> None:
     """Find out that there is something to count, and count it: what succeeded, was refunded and is disputed."""
     hear_of_changes(transaction)
     write_events_and_deliveries(transaction)
-    (page,) = find_news(transaction, [FindNews("", 500)])
+    (page,) = find_uncounted(transaction, [FindUncounted("", 500)])
     (counts,) = count_logs(transaction, [CountLogs(page.tenants, 200)])
     assert len(counts) == 1
     assert store_counts(transaction, counts) == [True]

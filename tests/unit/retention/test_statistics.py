@@ -13,7 +13,7 @@ from paidonce.proving.oracle import Rule, find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from paidonce.retention.actions import FindOldLogs, PlanDeletion, delete_old, find_old_logs, plan_deletions
 from paidonce.retention.model import Deletion, RetentionPeriods
-from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
+from paidonce.statistics.actions import CountLogs, FindUncounted, count_logs, find_uncounted, store_counts
 from tests.support.payments import Payments
 from tests.support.statistics_oracle import sums_of_checkouts, sums_of_statistics
 from tests.support.trade import Trade
@@ -33,7 +33,7 @@ class Worker:
 
     def count(self) -> None:
         with self.database.read() as transaction:
-            tenants = find_news(transaction, [FindNews("", 100)])[0].tenants
+            tenants = find_uncounted(transaction, [FindUncounted("", 100)])[0].tenants
             counts = count_logs(transaction, [CountLogs(tenants, 20)])[0]
         with self.database.write() as transaction:
             store_counts(transaction, counts)

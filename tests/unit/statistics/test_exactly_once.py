@@ -5,7 +5,7 @@ from typing import Final
 
 from paidonce.database.engine import Database
 from paidonce.merchants.model import Tenant
-from paidonce.statistics.actions import CountLogs, FindNews, count_logs, find_news, store_counts
+from paidonce.statistics.actions import CountLogs, FindUncounted, count_logs, find_uncounted, store_counts
 from paidonce.statistics.model import LogCount
 from tests.support.payments import Payments
 from tests.support.statistics_oracle import counted_directly, stored, sums_of_checkouts, sums_of_statistics
@@ -45,9 +45,9 @@ class Worker:
         self.counted = []
 
 
-def news(database: Database) -> list[Tenant]:
+def uncounted(database: Database) -> list[Tenant]:
     with database.read() as transaction:
-        (page,) = find_news(transaction, [FindNews("", 100)])
+        (page,) = find_uncounted(transaction, [FindUncounted("", 100)])
     return page.tenants
 
 
@@ -70,7 +70,7 @@ def test_any_interleaving_of_two_workers_and_crashes_counts_each_event_once(paym
                     worker.counted = []  # It died after it had counted.
                 case _:
                     trade.go_on()
-        while tenants := news(payments.database):
+        while tenants := uncounted(payments.database):
             workers[0].count(tenants, 50)
             assert all(workers[0].store())
         assert stored(payments.database) == counted_directly(payments.database)
@@ -85,7 +85,7 @@ def test_what_is_counted_sums_up_to_what_the_checkouts_say(payments: Payments, c
     for _ in range(STEPS):
         trade.go_on()
     worker = Worker(payments.database)
-    while tenants := news(payments.database):
+    while tenants := uncounted(payments.database):
         worker.count(tenants, 200)
         worker.store()
     assert sums_of_statistics(payments.database) == sums_of_checkouts(payments.database)

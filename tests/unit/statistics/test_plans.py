@@ -10,7 +10,7 @@ from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import webhook_endpoint
 from paidonce.database_url import parse_database_url
 from paidonce.merchants.model import Tenant
-from paidonce.statistics.actions import FindNews, find_news
+from paidonce.statistics.actions import FindUncounted, find_uncounted
 from paidonce.statistics.current import load_current_states
 from paidonce.statistics.reading import FiguresRange, load_complete_up_to, load_figures
 from tests.support.plans import plans_of
@@ -64,7 +64,7 @@ def test_up_to_when_figures_are_complete_is_read_through_the_numbers_of_events(d
 
 
 def test_a_page_of_merchants_is_read_in_the_order_of_their_ids(database: Database) -> None:
-    (plan,) = plans_of(database, lambda transaction: find_news(transaction, [FindNews("m", 500)]))
+    (plan,) = plans_of(database, lambda transaction: find_uncounted(transaction, [FindUncounted("m", 500)]))
     assert "Seq Scan" not in plan
     assert "SCAN " not in plan
     assert "Sort" not in plan

@@ -147,7 +147,7 @@ async def test_a_sweep_reads_a_page_of_merchants_at_a_time_and_all_in_the_end(mi
             with noting(one.reader, asked):
                 async with counting(one):
                     await one.until_counted(10)
-    pages = [outcome for action, _, outcome in asked if action == "find_news"]
+    pages = [outcome for action, _, outcome in asked if action == "find_uncounted"]
     assert [len(page.tenants) for page in pages] == [3, 3, 3, 1]
 
 

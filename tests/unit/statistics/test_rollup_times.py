@@ -47,7 +47,7 @@ class Counting:
 
     def __init__(self, database: Database, loop: VirtualLoop) -> None:
         self.database = database
-        self.asked: dict[str, list[float]] = {"find_news": [], "count_logs": [], "store_counts": []}
+        self.asked: dict[str, list[float]] = {"find_uncounted": [], "count_logs": [], "store_counts": []}
         self.when_storing: list[Callable[[], None]] = []  # What happens just before counts are stored, one at each.
 
         def note(action: str) -> None:
@@ -157,7 +157,7 @@ def test_all_merchants_are_looked_at_once_page_by_page_and_then_one_page_at_each
             create_merchants(transaction, ["m1", "m2", "m3", "m4"])
         counting.rollup.start()
         await counting.until(1500)
-        assert counting.asked == {"find_news": [0, 5, 10, 610, 1210], "count_logs": [], "store_counts": []}
+        assert counting.asked == {"find_uncounted": [0, 5, 10, 610, 1210], "count_logs": [], "store_counts": []}
 
     tell(story)
 
@@ -172,7 +172,7 @@ def test_what_is_committed_while_it_is_idle_is_counted_together_after_the_poll_i
         await counting.until(51)
         counting.create("m2")
         await counting.until(100)
-        assert counting.asked == {"find_news": [0], "count_logs": [52], "store_counts": [52.5, 52.5]}
+        assert counting.asked == {"find_uncounted": [0], "count_logs": [52], "store_counts": [52.5, 52.5]}
 
     tell(story)
 

@@ -25,7 +25,7 @@ from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.claiming import ClaimAttempts, claim_attempts, find_due_providers
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.provider_webhooks.actions import DueWebhooks, find_due_webhooks
-from paidonce.statistics.actions import FindNews, find_news
+from paidonce.statistics.actions import FindUncounted, find_uncounted
 from paidonce.webhook_endpoints.delivery_actions import find_waiting_endpoints
 from paidonce.webhook_endpoints.maintenance import find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
@@ -168,7 +168,7 @@ def test_payments_of_merchants_on_living_nodes_are_claimed_while_a_node_is_lost(
         (void_expired, VoidExpired(100, ids.new_id)),
         (find_waiting_endpoints, 100),
         (find_upkeep, None),
-        (find_news, FindNews("", 100)),
+        (find_uncounted, FindUncounted("", 100)),
         (find_due_webhooks, DueWebhooks(100)),
         (load_active_keys, ["0" * 64]),
     ],
