@@ -80,7 +80,6 @@ async def open_service(
         try:
             if with_worker:
                 await webhook_endpoints.start(alone=database.exclusive)
-                writer.add_commit_listener(webhook_endpoints.committed)
                 await worker.start(alone=database.exclusive)
                 provider_webhook_processor.start()
                 unproven_outcome_monitor.start()

@@ -174,9 +174,7 @@ class BuyerPages:
     async def _replace(self, request: Request, checkout: Checkout, seen: int) -> None:
         scoped = TenantScopedId(checkout.id, checkout.merchant_id, checkout.mode)
         wanted = ReplaceSession(scoped, seen, Origin(context_of(request).id, None))
-        before = await self._service.writer.submit(replace_sessions, wanted)
-        if before.attempt is not None:
-            self._service.worker.wake(before.attempt.provider)
+        await self._service.writer.submit(replace_sessions, wanted)
 
 
 def is_from_another_site(request: Request) -> bool:

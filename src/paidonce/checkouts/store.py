@@ -9,10 +9,11 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.checkouts.model import EVENT_OF, Checkout, CheckoutStatus, CheckoutTransition, LatestAttempt, NewCheckout
 from paidonce.clock import Instant
+from paidonce.database.due import LOOK_AHEAD_MS, InsertsDue, MakesDue
 from paidonce.database.schema import EXPIRING, attempt, checkout
 from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import AnyRow, Transaction
+from paidonce.database.transaction import AnyRow, DueTime, Transaction
 from paidonce.events.model import EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
@@ -130,21 +131,26 @@ _ADD_DISPUTED: Final = (
         amount_disputed=checkout.c.amount_disputed + bindparam("added", type_=BigInteger()), updated_at=bindparam("now")
     )
 )
-_LIMIT_EXPIRY: Final = (
-    update(checkout)
-    .where(
-        checkout.c.id == bindparam("checkout_id"),
-        checkout.c.merchant_id == bindparam("tenant"),
-        checkout.c.status == CheckoutStatus.AUTHORIZED,
-        checkout.c.expires_at > bindparam("lapses_at"),
-    )
-    .values(
-        expires_at=bindparam("lapses_at"),
-        expires_at_requested=func.coalesce(checkout.c.expires_at_requested, checkout.c.expires_at),
-        updated_at=bindparam("now"),
-    )
+_LIMIT_EXPIRY: Final = MakesDue(
+    checkout,
+    Statement(
+        lambda _: (
+            update(checkout)
+            .where(
+                checkout.c.id == bindparam("checkout_id"),
+                checkout.c.merchant_id == bindparam("tenant"),
+                checkout.c.status == CheckoutStatus.AUTHORIZED,
+                checkout.c.expires_at > bindparam("lapses_at"),
+            )
+            .values(
+                expires_at=bindparam("lapses_at"),
+                expires_at_requested=func.coalesce(checkout.c.expires_at_requested, checkout.c.expires_at),
+                updated_at=bindparam("now"),
+            )
+        )
+    ),
 )
-_INSERT: Final = RowsInsert(_insert)
+_INSERT: Final = InsertsDue(checkout, RowsInsert(_insert))
 _BY_ID: Final = Statement(_by_id)
 _BY_KEY: Final = Statement(_by_key)
 _APPLY_TRANSITION: Final = Statement(_apply_transition)
@@ -153,7 +159,7 @@ _EXPIRED: Final = Statement(
     lambda _: (
         WITH_ATTEMPT.where(
             text(f"checkout.{EXPIRING}"),
-            checkout.c.expires_at <= bindparam("now"),
+            checkout.c.expires_at <= bindparam("until"),
             or_(checkout.c.attempt_id.is_(None), attempt.c.settled_at.is_not(None)),
         )
         .order_by(checkout.c.expires_at)
@@ -172,7 +178,8 @@ def checkout_of_row(row: AnyRow) -> Checkout:
 def insert_new(transaction: Transaction, requests: Iterable[NewCheckout]) -> set[str]:
     """Insert checkouts whose merchant and idempotency key are new; returns the ids that were inserted."""
     rows = [_new_row(request, transaction.now) for request in requests]
-    return {checkout_id for (checkout_id,) in _INSERT.rows(transaction.connection, rows)}
+    due = [DueTime(row.expires_at) for row in rows]
+    return {checkout_id for (checkout_id,) in _INSERT.rows(transaction, rows, due)}
 
 
 def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:
@@ -228,9 +235,13 @@ def read_by_key(transaction: Transaction, keys: Iterable[CheckoutKey]) -> dict[C
 
 
 def read_expired(transaction: Transaction, limit: int) -> list[Checkout]:
-    """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first."""
-    rows = transaction.rows_of_living_nodes(_EXPIRED, {"now": transaction.now, "limit": limit})
-    return [checkout_of_row(row) for row in rows[:limit]]
+    """Read at most ``limit`` expired checkouts that have no attempt under way, longest expired first; note when others
+    expire soon.
+    """
+    rows = transaction.rows_of_living_nodes(_EXPIRED, {"until": transaction.now + LOOK_AHEAD_MS, "limit": limit})
+    found = [checkout_of_row(row) for row in rows]
+    transaction.note_due(checkout, (DueTime(one.expires_at) for one in found if one.expires_at > transaction.now))
+    return [one for one in found if one.expires_at <= transaction.now][:limit]
 
 
 def apply_transitions(transaction: Transaction, transitions: Sequence[CheckoutTransition]) -> set[str]:
@@ -310,4 +321,4 @@ def limit_expiry(transaction: Transaction, authorized: TenantScopedId, lapses_at
         "lapses_at": lapses_at,
         "now": transaction.now,
     }
-    transaction.run(_LIMIT_EXPIRY, wanted)
+    _LIMIT_EXPIRY.run(transaction, wanted, [DueTime(lapses_at)])

@@ -10,16 +10,18 @@ being tried, until it responds again (docs/decisions/0055).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import structlog
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
+from paidonce.clock import Instant
 from paidonce.database.faults import with_retries
 from paidonce.database.nodes import Nodes, merchants_in
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
 
@@ -41,6 +43,7 @@ JobResult: TypeAlias = tuple[int, Any]
 
 AGAIN_MAX: Final = 2  # Connections of the coordinator that a node's restart has closed fail once each.
 SPLIT_SECONDS_MAX: Final = 1.0  # Of a batch, where requests for living nodes fail all the same: others wait meanwhile.
+NOTHING_DUE: Final[Mapping[DueKey, Instant]] = {}
 WAIT_SECONDS_MAX: Final = 5.0  # A request that waited longer is refused with Overloaded, and is not run.
 
 
@@ -54,10 +57,14 @@ class Job(NamedTuple):
 
 
 class CommitNotice(NamedTuple):
-    """What was committed: whose logs have new events, and whether any of these events has to be delivered."""
+    """What was committed: whose logs have new events, and when rows are due, as ``Transaction.due`` has it."""
 
     tenants: frozenset[Any] = frozenset()
-    has_deliveries: bool = False
+    due: Mapping[DueKey, Instant] = NOTHING_DUE
+
+    def due_in(self, table: Table) -> dict[str, Instant]:
+        """Return when the first rows of a table are due, by the worker that they are due for."""
+        return {worker: at for (name, worker), at in self.due.items() if name == table.name}
 
 
 class BatchResult(NamedTuple):
@@ -88,9 +95,11 @@ class BatchRunner:
         return BatchResult(results, self._notice())
 
     def _notice(self) -> CommitNotice:
+        due: dict[DueKey, Instant] = {}
+        for transaction in self._committed:
+            due |= {key: min(at, due.get(key, at)) for key, at in transaction.due.items()}
         return CommitNotice(
-            frozenset(event.tenant for transaction in self._committed for event in transaction.events),
-            any(transaction.has_deliveries for transaction in self._committed),
+            frozenset(event.tenant for transaction in self._committed for event in transaction.events), due
         )
 
     def _run(self, jobs: Sequence[Job]) -> list[JobResult]:

@@ -113,8 +113,11 @@ class Batcher:
         await self._executor.stop()
 
     def add_commit_listener(self, listener: Callable[[CommitNotice], None]) -> None:
-        """Call ``listener`` in the event loop after each commit that has events. It must be quick and not raise."""
-        self._commit_listeners.append(listener)
+        """Call ``listener`` in the event loop after a batch with events or due rows, once even if it is added twice. It
+        must be quick and not raise.
+        """
+        if listener not in self._commit_listeners:
+            self._commit_listeners.append(listener)
 
     async def submit(self, action: Action[Request, Outcome | PaidonceError], request: Request) -> Outcome:
         """Run ``action`` with ``request``; returns its outcome after the commit. An outcome that is an error is raised.
@@ -142,7 +145,7 @@ class Batcher:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-        if result.notice.tenants:
+        if result.notice.tenants or result.notice.due:
             for listener in self._commit_listeners:
                 listener(result.notice)
 

@@ -1,10 +1,10 @@
 """The transaction that an action receives: a connection, the current time, and the events to write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, overload
+from typing import Any, NamedTuple, TypeAlias, overload
 
-from sqlalchemy import Connection, Executable, Row
+from sqlalchemy import Connection, Executable, Row, Table
 
 from paidonce.clock import Instant
 from paidonce.database.node_reads import rows_by_node
@@ -16,19 +16,42 @@ AnyRow: TypeAlias = NamedRow | tuple[Any, ...]
 """Any row."""
 
 
+class DueTime(NamedTuple):
+    """When a row is due; None where it is not. ``worker`` names which of several workers it is due for, such as that of
+    one provider; empty where it is not known, or there is only one.
+    """
+
+    at: Instant | None
+    worker: str = ""
+
+
+class DueKey(NamedTuple):
+    """The table of rows that are due, and the worker that they are due for."""
+
+    table: str
+    worker: str
+
+
 @dataclass(slots=True)
 class Transaction:
     """One transaction. ``events`` are written last, so that merchants' rows are locked for as short a time as possible.
 
-    ``has_deliveries`` says whether any of the events has to be delivered to a webhook endpoint. ``lost_nodes`` are the
-    nodes of a distributed database that do not respond.
+    ``due`` has the earliest times at which rows are due that the transaction wrote, or that it read because they will
+    be due soon. ``lost_nodes`` are the nodes of a distributed database that do not respond.
     """
 
     connection: Connection
     now: Instant
     events: list[Any] = field(default_factory=list)
-    has_deliveries: bool = False
+    due: dict[DueKey, Instant] = field(default_factory=dict)
     lost_nodes: frozenset[str] = frozenset()
+
+    def note_due(self, table: Table, times: Iterable[DueTime]) -> None:
+        """Have those who wait for due rows of a table told at the commit when these rows are due."""
+        for at, worker in times:
+            if at is not None:
+                key = DueKey(table.name, worker)
+                self.due[key] = min(at, self.due.get(key, at))
 
     @property
     def is_partial(self) -> bool:

@@ -115,6 +115,10 @@ class LeasedWorker(Generic[Job, Result]):
         """Claim soon: a job is due."""
         self._poller.wake()
 
+    def wake_in(self, seconds: float) -> None:
+        """Claim in ``seconds``: a job is due then."""
+        self._poller.wake_in(seconds)
+
     def place_freed(self) -> None:
         """Claim soon if the queue waits for a place: a job has ended, or a place was given back unused."""
         self._has_freed_place = True

@@ -29,6 +29,7 @@ class Poller:
 
     While steps find nothing, the interval grows up to ``idle_seconds_max``; a wake-up, or a step that finds something,
     sets it back. So an idle process costs its database little, and what this process commits is still found at once.
+    Where it is known that something will be due before the next step, ``wake_in`` has a step run then.
     A step that fails is repeated with exponential backoff, which begins at ``poll_seconds``. Each step has a poller of
     its own, so that a defect in one step does not stop another. ``wake_delay_seconds`` passes between a wake-up and
     its step: one step is enough for what is committed together.
@@ -50,6 +51,7 @@ class Poller:
         self._idle_seconds = poll_seconds
         self._wake_delay_seconds = wake_delay_seconds
         self._failures = 0  # In a row.
+        self._timer: asyncio.TimerHandle | None = None  # For what is due before the next step, as far as is known.
         self._woken = asyncio.Event()
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -66,6 +68,21 @@ class Poller:
     def wake(self) -> None:
         """Run a step now, or once more if one is running."""
         self._woken.set()
+
+    def wake_in(self, seconds: float) -> None:
+        """Run a step in ``seconds``, or now if none are left: something is due then.
+
+        What is due later than the next step can be is left to that step, which looks ahead.
+        """
+        if seconds <= 0:
+            self._woken.set()
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if seconds <= self._idle_seconds_max and (self._timer is None or at < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._timer_ended)
 
     async def stop(self) -> None:
         """Wait for the running step to end, and run no other.
@@ -97,6 +114,10 @@ class Poller:
         seconds = min(self._poll_seconds * 2 ** min(self._failures, 16), BACKOFF_SECONDS_MAX)
         self._failures += 1
         await _wait_for(self._stopped, seconds)
+
+    def _timer_ended(self) -> None:
+        self._timer = None
+        self._woken.set()
 
     def _next_idle_seconds(self) -> float:
         seconds = self._idle_seconds

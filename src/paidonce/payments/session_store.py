@@ -5,10 +5,11 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Update, and_, bindparam, case, or_, select, update
 
+from paidonce.database.due import MakesDue
 from paidonce.database.schema import attempt
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus, CloseReason, sources_of
 
@@ -52,24 +53,29 @@ def _close(dialect: str) -> Update:
 
 
 _COMMIT: Final = Statement(_commit)
-_CLOSE: Final = Statement(_close)
+_CLOSE: Final = MakesDue(attempt, Statement(_close))
 _BY_RETURN_TOKEN: Final = select(*(attempt.c[name] for name in Attempt.__struct_fields__)).where(
     attempt.c.return_token == bindparam("token")
 )
-_RESUME: Final = (
-    update(attempt)
-    .where(
-        attempt.c.id == bindparam("attempt_id"),
-        attempt.c.merchant_id == bindparam("tenant"),
-        attempt.c.status == AttemptStatus.REQUIRES_ACTION,
-        attempt.c.due_at > attempt.c.updated_at + _RESUME_AFTER_MS,
-    )
-    .values(
-        due_at=case(
-            (attempt.c.updated_at > bindparam("before"), attempt.c.updated_at + _RESUME_AFTER_MS),
-            else_=bindparam("now", type_=BigInteger()),
+_RESUME: Final = MakesDue(
+    attempt,
+    Statement(
+        lambda _: (
+            update(attempt)
+            .where(
+                attempt.c.id == bindparam("attempt_id"),
+                attempt.c.merchant_id == bindparam("tenant"),
+                attempt.c.status == AttemptStatus.REQUIRES_ACTION,
+                attempt.c.due_at > attempt.c.updated_at + _RESUME_AFTER_MS,
+            )
+            .values(
+                due_at=case(
+                    (attempt.c.updated_at > bindparam("before"), attempt.c.updated_at + _RESUME_AFTER_MS),
+                    else_=bindparam("now", type_=BigInteger()),
+                )
+            )
         )
-    )
+    ),
 )
 
 
@@ -88,7 +94,8 @@ def close_sessions(transaction: Transaction, attempts: Iterable[tuple[TenantScop
     The worker closes them at the provider; until that is proven, the buyer may still pay.
     """
     wanted = encode_rows({"id": one.id, "merchant_id": one.merchant_id, "reason": reason} for one, reason in attempts)
-    return transaction.column(_CLOSE, {"wanted": wanted, "now": transaction.now})
+    closed = _CLOSE.rows(transaction, {"wanted": wanted, "now": transaction.now}, [DueTime(transaction.now)])
+    return {attempt_id for (attempt_id,) in closed}
 
 
 def read_by_return_token(transaction: Transaction, token: str) -> Attempt | None:
@@ -99,12 +106,11 @@ def read_by_return_token(transaction: Transaction, token: str) -> Attempt | None
 
 def make_due(transaction: Transaction, waiting: Attempt) -> None:
     """Make an attempt due that waits for its buyer: at once, or a while after it was asked about."""
-    transaction.run(
-        _RESUME,
-        {
-            "attempt_id": waiting.id,
-            "tenant": waiting.merchant_id,
-            "before": transaction.now - _RESUME_AFTER_MS,
-            "now": transaction.now,
-        },
-    )
+    wanted = {
+        "attempt_id": waiting.id,
+        "tenant": waiting.merchant_id,
+        "before": transaction.now - _RESUME_AFTER_MS,
+        "now": transaction.now,
+    }
+    due_at = max(transaction.now, waiting.updated_at + _RESUME_AFTER_MS)
+    _RESUME.run(transaction, wanted, [DueTime(due_at, waiting.provider)])

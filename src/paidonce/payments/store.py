@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, Select, Text, Update, any_, bindparam, cas
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from paidonce.clock import Instant
+from paidonce.database.due import LOOK_AHEAD_MS, InsertsDue, MakesDue
 from paidonce.database.locks import claim_unlocked
 from paidonce.database.schema import UNPROVEN, attempt
 from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import POSTGRESQL, SQLITE, Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.merchants.model import TenantScopedId, pick_visible
 from paidonce.merchants.scoping import is_found, wanted_ids
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Transition, check_transition
@@ -36,12 +37,13 @@ _SESSION_COLUMNS: Final = (
 _DIRECT_COLUMNS: Final = [name for name in Attempt.__struct_fields__ if name not in _SESSION_COLUMNS]
 
 
-def _insert(columns: Sequence[str]) -> RowsInsert:
-    return RowsInsert(
+def _insert(columns: Sequence[str]) -> InsertsDue:
+    statement = RowsInsert(
         lambda dialect, merchants_exist: insert_json_rows(
             dialect, attempt, *columns, merchants_exist=merchants_exist
         ).returning(attempt.c.id)
     )
+    return InsertsDue(attempt, statement)
 
 
 _INSERT: Final = _insert(Attempt.__struct_fields__)
@@ -73,14 +75,18 @@ def _due(dialect: str, *of_accounts: ColumnElement[bool]) -> Select[Any]:
 
 
 def _with_due(dialect: str) -> Select[Any]:
-    """Select which of some providers have due attempts. Their names lead into the index."""
+    """Select which of some providers have attempts that are due, now or soon, and since when. Their names lead into the
+    index.
+    """
     is_wanted: ColumnElement[bool]
     if dialect == SQLITE:
         is_wanted = attempt.c.provider.in_(select(json_rows(dialect, "wanted", provider=str).c.provider))
     else:
         is_wanted = attempt.c.provider == any_(bindparam("providers", type_=ARRAY(Text())))
     return (
-        select(attempt.c.provider).where(is_wanted, attempt.c.due_at <= bindparam("now")).group_by(attempt.c.provider)
+        select(attempt.c.provider, func.min(attempt.c.due_at))
+        .where(is_wanted, attempt.c.due_at <= bindparam("until"))
+        .group_by(attempt.c.provider)
     )
 
 
@@ -208,12 +214,12 @@ _DUE: Final = Statement(_due)
 _DUE_ONLY: Final = Statement(lambda dialect: _due(dialect, bindparam("account") == _ACCOUNT))
 _DUE_EXCEPT: Final = Statement(_due_except)
 _DUE_UNSENT: Final = Statement(_due_unsent)
-_CLAIM: Final = Statement(_claim)
+_CLAIM: Final = MakesDue(attempt, Statement(_claim))
 _BY_ID: Final = Statement(_by_id)
 _BY_NAME: Final = Statement(_by_name)
 _REFUND_BY_ID: Final = Statement(_refund_by_id)
-_SETTLE: Final = Statement(partial(_settle, sessions=True))
-_SETTLE_DIRECT: Final = Statement(partial(_settle, sessions=False))
+_SETTLE: Final = MakesDue(attempt, Statement(partial(_settle, sessions=True)))
+_SETTLE_DIRECT: Final = MakesDue(attempt, Statement(partial(_settle, sessions=False)))
 _RELEASE: Final = Statement(_release)
 
 
@@ -230,17 +236,21 @@ def insert_attempts(transaction: Transaction, attempts: Iterable[Attempt]) -> No
     rows = list(attempts)
     if rows:
         are_direct = all(one.account_id is None and one.return_url is one.initiated_by is None for one in rows)
-        (_INSERT_DIRECT if are_direct else _INSERT).rows(transaction.connection, rows)
+        due = [DueTime(one.due_at, one.provider) for one in rows]
+        (_INSERT_DIRECT if are_direct else _INSERT).rows(transaction, rows, due)
 
 
 def find_providers_with_due(transaction: Transaction, providers: Collection[str]) -> set[str]:
-    """Return those of some providers for which an attempt is due."""
+    """Return those of some providers for which an attempt is due; note when attempts of the others are due soon."""
     wanted = {
         "wanted": encode_rows({"provider": one} for one in providers),
         "providers": list(providers),
-        "now": transaction.now,
+        "until": transaction.now + LOOK_AHEAD_MS,
     }
-    return {name for (name,) in transaction.rows_of_living_nodes(_WITH_DUE, wanted)}
+    found = transaction.rows_of_living_nodes(_WITH_DUE, wanted)
+    due = {name for name, at in found if at <= transaction.now}
+    transaction.note_due(attempt, (DueTime(at, name) for name, at in found if name not in due))
+    return due
 
 
 def claim_due(
@@ -274,7 +284,7 @@ def claim_due(
 
     def claim(attempts: Sequence[Held]) -> list[Attempt]:
         parameters = {"wanted": encode_rows(attempts), "now": transaction.now, "lease_until": lease_until}
-        return [Attempt(*row) for row in transaction.rows(_CLAIM, parameters)]
+        return [Attempt(*row) for row in _CLAIM.rows(transaction, parameters, [DueTime(lease_until, provider)])]
 
     return claim_unlocked(transaction.connection, find, claim, limit=limit)
 
@@ -316,7 +326,9 @@ def apply_transitions(transaction: Transaction, transitions: Sequence[tuple[Atte
         | ({} if are_direct else _of_session(transition))
         for attempt, transition in transitions
     )
-    return transaction.column(_SETTLE_DIRECT if are_direct else _SETTLE, {"wanted": wanted, "now": transaction.now})
+    statement = _SETTLE_DIRECT if are_direct else _SETTLE
+    due = [DueTime(transition.due_at, attempt.provider) for attempt, transition in transitions]
+    return {name for (name,) in statement.rows(transaction, {"wanted": wanted, "now": transaction.now}, due)}
 
 
 def _concerns_session(attempt: Attempt, transition: Transition) -> bool:

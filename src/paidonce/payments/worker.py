@@ -13,8 +13,9 @@ import msgspec
 from paidonce.checkouts.actions import load_checkouts
 from paidonce.checkouts.model import Checkout, ProviderRoute
 from paidonce.clock import Clock, Instant
-from paidonce.database.batch import Action
+from paidonce.database.batch import Action, CommitNotice
 from paidonce.database.batcher import Batcher
+from paidonce.database.schema import attempt as attempt_table
 from paidonce.events.model import Cause
 from paidonce.idempotency.actions import with_idempotency
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
@@ -94,10 +95,7 @@ class ClaimedAttempt(msgspec.Struct, frozen=True):
 
 
 class AttemptQueue:
-    """The due attempts of one provider, for a leased worker. The result of an attempt is the evidence about it.
-
-    ``wake`` is called with the name of the provider to which a payment goes next.
-    """
+    """The due attempts of one provider, for a leased worker. The result of an attempt is the evidence about it."""
 
     def __init__(
         self,
@@ -109,7 +107,6 @@ class AttemptQueue:
         *,
         chance: Chance,
         settled: SettledListener,
-        wake: Callable[[str], None],
     ) -> None:
         self._provider = provider
         self._circuit_breakers = circuit_breakers
@@ -118,7 +115,6 @@ class AttemptQueue:
         self._settings = settings
         self._chance = chance
         self._settled = settled
-        self._wake = wake
 
     async def claim(self, run: Callable[[ClaimedAttempt], None]) -> NextClaim:
         """Claim as many attempts as there are places, and as the circuit breakers of their accounts permit."""
@@ -197,8 +193,6 @@ class AttemptQueue:
         settled = await self._writer.submit(record_evidence, result)
         recorded = result.attempt or job.attempt
         self._settled(recorded.checkout_id, settled.apply_to(job.checkout, recorded) if job.checkout else None)
-        if settled.transition is not None and settled.transition.fallback is not None:
-            self._wake(settled.transition.fallback.provider)
 
     def job_ended(self, job: ClaimedAttempt) -> None:
         """Permit another call."""
@@ -230,6 +224,7 @@ class PaymentWorker:
         self._writer = writer
         self._reader = reader
         self._settings = settings
+        self._clock = clock
         self._circuit_breakers: dict[str, CircuitBreakers] = {}
         self._workers: dict[str, LeasedWorker[ClaimedAttempt, RecordEvidence]] = {}
         caller = ProviderCaller(
@@ -241,9 +236,7 @@ class PaymentWorker:
         )
         for name in providers.names:
             breakers = CircuitBreakers(settings.provider_concurrency, clock=clock, chance=chance)
-            queue = AttemptQueue(
-                name, breakers, caller, writer, settings, chance=chance, settled=settled, wake=self.wake
-            )
+            queue = AttemptQueue(name, breakers, caller, writer, settings, chance=chance, settled=settled)
             self._circuit_breakers[name] = breakers
             self._workers[name] = LeasedWorker(
                 f"attempts at {name}",
@@ -264,7 +257,6 @@ class PaymentWorker:
             poll_seconds=settings.poll_seconds,
             clock=clock,
             expired=lambda checkout_id: settled(checkout_id, None),
-            voids_started=self._wake_all,
         )
 
     async def start(self, *, alone: bool) -> None:
@@ -273,6 +265,8 @@ class PaymentWorker:
             await self._writer.submit(release_all_attempts, None)
         for worker in self._workers.values():
             worker.start()
+        self._writer.add_commit_listener(self._committed)
+        self._reader.add_commit_listener(self._committed)
         self._due.start()
         self._expiry.start()
 
@@ -311,13 +305,8 @@ class PaymentWorker:
             if worker is not None and is_leased and not is_started:
                 self._circuit_breakers[route.provider].end(account)
                 worker.place_freed()
-        if isinstance(outcome, Started) and worker is not None:
-            if is_leased:
-                worker.run(ClaimedAttempt(outcome.attempt, outcome.checkout))
-            else:
-                worker.wake()
-        elif isinstance(outcome, Repeated) and outcome.checkout.awaits_buyer:
-            self.wake(route.provider)  # Its session may be due to be closed.
+        if isinstance(outcome, Started) and worker is not None and is_leased:
+            worker.run(ClaimedAttempt(outcome.attempt, outcome.checkout))
         return outcome
 
     async def resume(self, return_token: str) -> TenantScopedId | None:
@@ -329,13 +318,17 @@ class PaymentWorker:
             return None
         if attempt.status == AttemptStatus.REQUIRES_ACTION:
             await self._writer.submit(resume_attempts, attempt)
-            self.wake(attempt.provider)
         return TenantScopedId(attempt.checkout_id, attempt.merchant_id)
 
-    def wake(self, provider: str) -> None:
-        """Claim soon: an attempt at this provider is due."""
-        if provider in self._workers:
-            self._workers[provider].wake()
+    def _committed(self, notice: CommitNotice) -> None:
+        """Have due attempts claimed when they are due."""
+        for provider, at in notice.due_in(attempt_table).items():
+            worker = self._workers.get(provider)
+            seconds = (at - self._clock()) / 1000
+            if worker is None or seconds > 0:
+                self._due.wake_in(seconds)
+            else:
+                worker.wake()
 
     async def _commit_session(self, attempt: Attempt, reference: str) -> Attempt | None:
         return await self._writer.submit(commit_charged_sessions, ChargeSession(attempt, reference))
@@ -345,12 +338,10 @@ class PaymentWorker:
         return await self._reader.submit(load_checkouts, checkout)
 
     async def _wake_due(self) -> float | None:
-        """Wake the workers that have something to claim: what other processes left, and what became due by time."""
+        """Wake the workers that have something to claim: what other processes left, and what became due by time. The
+        read notes what will be due soon, and so has this run again then.
+        """
         due = await self._reader.submit(find_due_providers, list(self._workers))
         for provider in due:
-            self.wake(provider)
+            self._workers[provider].wake()
         return self._settings.poll_seconds if due else None
-
-    def _wake_all(self) -> None:
-        for worker in self._workers.values():
-            worker.wake()

@@ -7,7 +7,9 @@ from typing import Final
 import structlog
 
 from paidonce.clock import DAY_MS, Clock
+from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
+from paidonce.database.schema import provider_webhook
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.ids import Chance
 from paidonce.jobs.deletion import paced_deletion
@@ -55,17 +57,19 @@ class ProviderWebhookProcessor:
         self._reader = reader
         self._schedule = schedule
         self._keep_ms = round(keep_days * DAY_MS)
+        self._clock = clock
         self._chance = chance
         self._settled = settled
         self._after: DuePosition | None = None  # Where the next page of due webhooks begins.
         self._tasks: set[asyncio.Task[None]] = set()
+        self._due_poller = Poller(
+            "due provider webhooks",
+            self._apply_page,
+            poll_seconds=poll_seconds,
+            idle_seconds_max=poll_seconds * IDLE_FACTOR,
+        )
         self._pollers = [
-            Poller(
-                "due provider webhooks",
-                self._apply_page,
-                poll_seconds=poll_seconds,
-                idle_seconds_max=poll_seconds * IDLE_FACTOR,
-            ),
+            self._due_poller,
             Poller(
                 "old provider webhooks",
                 paced_deletion(self._prune, interval_ms=PRUNE_INTERVAL_MS, clock=clock),
@@ -83,6 +87,8 @@ class ProviderWebhookProcessor:
 
     def start(self) -> None:
         """Start to poll for webhooks that a dead process left behind, or that could not be applied."""
+        self._writer.add_commit_listener(self._committed)
+        self._reader.add_commit_listener(self._committed)
         for poller in self._pollers:
             poller.start()
 
@@ -90,6 +96,11 @@ class ProviderWebhookProcessor:
         """Stop polling, and wait for the webhooks that are being applied."""
         await asyncio.gather(*(poller.stop() for poller in self._pollers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _committed(self, notice: CommitNotice) -> None:
+        """Have webhooks applied when they are due to be tried again."""
+        for at in notice.due_in(provider_webhook).values():
+            self._due_poller.wake_in((at - self._clock()) / 1000)
 
     async def _apply_page(self) -> float | None:
         """Apply one page of due webhooks. The next page begins after this one, whatever became of it.

@@ -8,10 +8,11 @@ from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, 
 from sqlalchemy.sql.dml import Insert
 
 from paidonce.clock import Instant
+from paidonce.database.due import LOOK_AHEAD_MS, MakesDue
 from paidonce.database.schema import GIVEN_UP, provider_webhook
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.provider_webhooks.model import GIVEN_UP_RESULTS, ProviderWebhook, WebhookResult
 
 COUNTED_MAX: Final = 1000  # Whoever counts says "at least" then, instead of reading a backlog of years.
@@ -78,9 +79,9 @@ def _delete_applied(dialect: str) -> Delete:
     )
 
 
-_INSERT: Final = Statement(_insert)
+_INSERT: Final = MakesDue(provider_webhook, Statement(_insert))
 _BY_NAME: Final = Statement(_by_name)
-_MARK: Final = Statement(_mark)
+_MARK: Final = MakesDue(provider_webhook, Statement(_mark))
 _DELETE_APPLIED: Final = Statement(_delete_applied)
 _APPLIED_BEFORE: Final = (
     select(provider_webhook.c.provider, provider_webhook.c.id)
@@ -91,7 +92,7 @@ _APPLIED_BEFORE: Final = (
 _POSITION: Final = (provider_webhook.c.due_at, provider_webhook.c.provider, provider_webhook.c.id)
 _SELECT_DUE: Final = (
     select(*_POSITION)
-    .where(provider_webhook.c.due_at <= bindparam("now"))
+    .where(provider_webhook.c.due_at <= bindparam("until"))
     .order_by(*_POSITION)
     .limit(bindparam("limit"))
 )
@@ -140,7 +141,7 @@ _ANY_OF: Final = select(exists().where(provider_webhook.c.provider == bindparam(
 
 def insert_webhooks(transaction: Transaction, webhooks: Sequence[ProviderWebhook]) -> None:
     """Store webhooks; one whose provider and id are there already is left as it is."""
-    transaction.run(_INSERT, {"rows": encode_rows(webhooks)})
+    _INSERT.run(transaction, {"rows": encode_rows(webhooks)}, [DueTime(one.due_at) for one in webhooks])
 
 
 def read_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> dict[WebhookName, ProviderWebhook]:
@@ -152,18 +153,22 @@ def read_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> dic
 def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> None:
     """Write what tries came to."""
     if marks:
-        transaction.run(_MARK, {"wanted": encode_rows(marks)})
+        _MARK.run(transaction, {"wanted": encode_rows(marks)}, [DueTime(one.due_at) for one in marks])
 
 
 def find_due(transaction: Transaction, limit: int, after: DuePosition | None) -> list[DuePosition]:
-    """Find at most ``limit`` webhooks that are due, after a position, those that have been due longest first."""
-    parameters: dict[str, Any] = {"now": transaction.now, "limit": limit}
+    """Find at most ``limit`` webhooks that are due, after a position, those that have been due longest first; note when
+    others are due soon.
+    """
+    parameters: dict[str, Any] = {"until": transaction.now + LOOK_AHEAD_MS, "limit": limit}
     statement = _DUE
     if after is not None:
         statement = _DUE_AFTER
         parameters |= {"after_due_at": after.due_at, "after_provider": after.name.provider, "after_id": after.name.id}
     rows = sorted(transaction.rows_of_living_nodes(statement, parameters))
-    return [DuePosition(row[0], WebhookName(row[1], row[2])) for row in rows[:limit]]
+    transaction.note_due(provider_webhook, (DueTime(at) for at, *_ in rows if at > transaction.now))
+    due = [DuePosition(at, WebhookName(provider, of_provider)) for at, provider, of_provider in rows]
+    return [one for one in due if one.due_at <= transaction.now][:limit]
 
 
 def find_applied(transaction: Transaction, *, before: Instant, limit: int) -> list[WebhookName]:

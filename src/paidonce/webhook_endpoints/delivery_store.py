@@ -7,10 +7,11 @@ import msgspec
 from sqlalchemy import Select, Update, and_, bindparam, func, select, update
 
 from paidonce.clock import Instant
+from paidonce.database.due import MakesDue
 from paidonce.database.schema import attempt, checkout, delivery, delivery_try, event
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.webhook_endpoints.message import DueMessage
 from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, check_transition
 
@@ -144,7 +145,7 @@ def _release(dialect: str) -> Update:
 
 
 _MESSAGES: Final = Statement(_messages)
-_MARK: Final = Statement(_mark)
+_MARK: Final = MakesDue(delivery, Statement(_mark))
 _RELEASE: Final = Statement(_release)
 _RELEASE_ALL: Final = (
     update(delivery)
@@ -168,7 +169,8 @@ def mark_deliveries(transaction: Transaction, marks: Sequence[DeliveryMark]) -> 
     """Write what tries came to; returns the ids of those that are still in these hands."""
     if not marks:
         return set()
-    return transaction.column(_MARK, {"wanted": encode_rows(marks), "now": transaction.now})
+    parameters = {"wanted": encode_rows(marks), "now": transaction.now}
+    return {name for (name,) in _MARK.rows(transaction, parameters, [DueTime(one.due_at) for one in marks])}
 
 
 def insert_tries(transaction: Transaction, tries: Sequence[NewTry]) -> None:

@@ -23,11 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
+from paidonce.database.due import LOOK_AHEAD_MS, MakesDue
 from paidonce.database.locks import change_unlocked
 from paidonce.database.schema import delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import CITUS, POSTGRESQL, SQLITE, Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints.delivery_store import Held
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Delivery, DeliveryStatus, sources_of
@@ -92,9 +93,9 @@ def _waiting(dialect: str) -> Select[Any]:
         .subquery("found")
     )
     return (
-        select(found.c.id, found.c.merchant_id, found.c.is_failing)
-        .where(found.c.first_due <= bindparam("now"))
-        .order_by(found.c.is_failing, found.c.first_due)
+        select(found.c.id, found.c.merchant_id, found.c.is_failing, found.c.first_due)
+        .where(found.c.first_due <= bindparam("until"))
+        .order_by(found.c.first_due > bindparam("now"), found.c.is_failing, found.c.first_due)
         .limit(bindparam("limit"))
     )
 
@@ -249,15 +250,21 @@ def _drop() -> Update:
 
 _WAITING: Final = Statement(_waiting)
 _FIRST_DUE: Final = Statement(_first_due)
-_CLAIM: Final = Statement(_claim)
+_CLAIM: Final = MakesDue(delivery, Statement(_claim))
 _DELETED: Final = Statement(_deleted)
 _DROP: Final = _drop()
 
 
 def find_waiting(transaction: Transaction, limit: int) -> list[Waiting]:
-    """Name at most ``limit`` endpoints that something is due for: healthy ones first, then the longest due."""
-    rows = transaction.rows_of_living_nodes(_WAITING, {"now": transaction.now, "limit": limit})
-    return [Waiting(row[0], row[1], bool(row[2])) for row in rows[:limit]]
+    """Name at most ``limit`` endpoints that something is due for: healthy ones first, then the longest due. Note when
+    something is due soon for others.
+    """
+    now = transaction.now
+    parameters = {"now": now, "until": now + LOOK_AHEAD_MS, "limit": limit}
+    rows = transaction.rows_of_living_nodes(_WAITING, parameters)
+    transaction.note_due(delivery, (DueTime(first_due) for *_, first_due in rows if first_due > now))
+    waiting = [Waiting(row[0], row[1], bool(row[2])) for row in rows if row[3] <= now]
+    return waiting[:limit]
 
 
 def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until: Instant) -> list[Delivery]:
@@ -266,7 +273,7 @@ def claim_due(transaction: Transaction, shares: Sequence[Share], *, lease_until:
 
     def claim(deliveries: Sequence[Held]) -> list[Delivery]:
         parameters = {"wanted": encode_rows(deliveries), "now": transaction.now, "lease_until": lease_until}
-        return [Delivery(*row) for row in transaction.rows(_CLAIM, parameters)]
+        return [Delivery(*row) for row in _CLAIM.rows(transaction, parameters, [DueTime(lease_until)])]
 
     return list(change_unlocked(transaction.connection, [Held(*row) for row in due], claim))
 

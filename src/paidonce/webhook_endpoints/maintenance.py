@@ -2,7 +2,7 @@
 endpoints.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -55,10 +55,8 @@ def do_upkeep(transaction: Transaction, requests: Sequence[Upkeep]) -> list[None
     return [None for _ in requests]
 
 
-def make_upkeep_poller(
-    writer: Batcher, reader: Batcher, *, poll_seconds: float, made_due: Callable[[], None]
-) -> Poller:
-    """Make what does the upkeep from this process. ``made_due`` is called when a step may have made deliveries due."""
+def make_upkeep_poller(writer: Batcher, reader: Batcher, *, poll_seconds: float) -> Poller:
+    """Make what does the upkeep from this process."""
 
     async def step() -> float | None:
         found = await reader.submit(find_upkeep, None)
@@ -73,7 +71,6 @@ def make_upkeep_poller(
             log.exception("upkeep_failed", redeliveries=[one.id for one in found.redeliveries])
             await writer.submit(put_off_upkeep, found)
             return None
-        made_due()
         return STEP_PAUSE_SECONDS
 
     return Poller("upkeep of deliveries", step, poll_seconds=poll_seconds, idle_seconds_max=poll_seconds * RARE_FACTOR)

@@ -13,10 +13,11 @@ import structlog
 
 from paidonce import ids
 from paidonce.clock import Instant
+from paidonce.database.due import MakesDue
 from paidonce.database.schema import delivery
 from paidonce.database.sets import encode_rows, insert_json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.events.model import Event, EventType
 from paidonce.events.store import write_events
 from paidonce.webhook_endpoints.model import Delivery, DeliveryStatus, wants
@@ -24,8 +25,9 @@ from paidonce.webhook_endpoints.store import Subscription, subscriptions_of
 
 log = structlog.get_logger()
 
-_INSERT: Final = Statement(
-    lambda dialect: insert_json_rows(dialect, delivery, *Delivery.__struct_fields__, merchants_exist=True)
+_INSERT: Final = MakesDue(
+    delivery,
+    Statement(lambda dialect: insert_json_rows(dialect, delivery, *Delivery.__struct_fields__, merchants_exist=True)),
 )
 
 _read_types: Final = msgspec.json.Decoder(frozenset[str]).decode
@@ -41,16 +43,14 @@ def write_events_and_deliveries(transaction: Transaction) -> None:
     if not events:
         return
     subscriptions = subscriptions_of(transaction, sorted({event.tenant for event in events}))
-    deliveries = list(_deliveries(subscriptions, events, transaction.now))
-    insert_deliveries(transaction, deliveries)
-    transaction.has_deliveries = bool(deliveries)
+    insert_deliveries(transaction, _deliveries(subscriptions, events, transaction.now))
 
 
 def insert_deliveries(transaction: Transaction, deliveries: Iterable[Delivery]) -> None:
     """Insert deliveries."""
     rows = list(deliveries)
     if rows:
-        transaction.run(_INSERT, {"rows": encode_rows(rows)})
+        _INSERT.run(transaction, {"rows": encode_rows(rows)}, [DueTime(row.due_at) for row in rows])
 
 
 def _deliveries(subscriptions: Iterable[Subscription], events: Sequence[Event], now: Instant) -> Iterable[Delivery]:

@@ -12,10 +12,11 @@ from sqlalchemy import Delete, Select, Update, bindparam, delete, func, select, 
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from paidonce.clock import Instant
+from paidonce.database.due import MakesDue
 from paidonce.database.schema import delivery, merchant, redelivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import Transaction
+from paidonce.database.transaction import DueTime, Transaction
 from paidonce.errors import EventsDeleted, TooManyRedeliveries, WebhookEndpointNotFound
 from paidonce.events.store import COUNTER_OF, lock_starts
 from paidonce.merchants.model import Mode, TenantScopedId
@@ -81,8 +82,11 @@ _OF_ENDPOINT: Final = (
     .where(redelivery.c.endpoint_id == bindparam("wanted_id"), redelivery.c.merchant_id == bindparam("of_merchant"))
     .order_by(redelivery.c.id)
 )
-_INSERT: Final = Statement(
-    lambda dialect: insert_json_rows(dialect, redelivery, *Redelivery.__struct_fields__, merchants_exist=True)
+_INSERT: Final = MakesDue(
+    redelivery,
+    Statement(
+        lambda dialect: insert_json_rows(dialect, redelivery, *Redelivery.__struct_fields__, merchants_exist=True)
+    ),
 )
 _LOCK_MERCHANT: Final = (
     update(merchant)
@@ -201,7 +205,7 @@ def _order(transaction: Transaction, request: RedeliverRange) -> RangeOutcome:
     order, made = _step(transaction, order, endpoint)
     if order.remaining <= 0:
         return RangeRedelivered(made, 0)
-    transaction.run(_INSERT, {"rows": encode_rows([order])})
+    _INSERT.run(transaction, {"rows": encode_rows([order])}, [DueTime(order.updated_at)])
     return RangeRedelivered(made, order.remaining)
 
 

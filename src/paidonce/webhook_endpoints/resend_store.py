@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, Select, TextClause, Update, bindparam, or_
 
 from paidonce import ids
 from paidonce.clock import Instant
+from paidonce.database.due import MakesDue
 from paidonce.database.schema import FAILED, delivery, delivery_try, event, webhook_endpoint
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
-from paidonce.database.transaction import NamedRow, Transaction
+from paidonce.database.transaction import DueTime, NamedRow, Transaction
 from paidonce.merchants.model import Tenant, TenantScopedId
 from paidonce.merchants.scoping import is_tenants, tenant_parameters
 from paidonce.webhook_endpoints.delivery_store import NewTry
@@ -104,18 +105,23 @@ _NEWEST_FAILED: Final = (
 )
 _TRIES: Final = Statement(_tries)
 _AMONG: Final = Statement(_among)
-_RESEND: Final = Statement(_resend)
-_MAKE_DUE: Final = (
-    update(delivery)
-    .where(
-        delivery.c.endpoint_id == bindparam("wanted_id"),
-        delivery.c.merchant_id == bindparam("of_merchant"),
-        delivery.c.status == DeliveryStatus.PENDING,
-        delivery.c.due_at.is_not(None),
-        # What is due and never failed is as it should be: as much is written as has failed, not as is waiting.
-        or_(delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
-    )
-    .values(due_at=bindparam("now"), failures=0, updated_at=bindparam("now"))
+_RESEND: Final = MakesDue(delivery, Statement(_resend))
+_MAKE_DUE: Final = MakesDue(
+    delivery,
+    Statement(
+        lambda _: (
+            update(delivery)
+            .where(
+                delivery.c.endpoint_id == bindparam("wanted_id"),
+                delivery.c.merchant_id == bindparam("of_merchant"),
+                delivery.c.status == DeliveryStatus.PENDING,
+                delivery.c.due_at.is_not(None),
+                # What is due and never failed is as it should be: as much is written as has failed, not as is waiting.
+                or_(delivery.c.due_at > bindparam("now"), delivery.c.failures > 0),
+            )
+            .values(due_at=bindparam("now"), failures=0, updated_at=bindparam("now"))
+        )
+    ),
 )
 _RANGE: Final = (
     select(event.c.id, event.c.type, event.c.detail, delivery.c.id.label("delivery_id"))
@@ -199,7 +205,7 @@ def resend_one(transaction: Transaction, wanted: TenantScopedId) -> None:
 
 def _resend_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
     wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
-    transaction.run(_RESEND, {"wanted": wanted, "now": transaction.now})
+    _RESEND.run(transaction, {"wanted": wanted, "now": transaction.now}, [DueTime(transaction.now)])
 
 
 def resend_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: Instant) -> tuple[int, bool]:
@@ -216,7 +222,8 @@ def resend_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: In
 
 def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
     """Make due at once what waits for an endpoint, with all tries before it."""
-    transaction.run(_MAKE_DUE, {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "now": transaction.now})
+    parameters = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "now": transaction.now}
+    _MAKE_DUE.run(transaction, parameters, [DueTime(transaction.now)])
 
 
 def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int, last: int) -> int:

@@ -13,7 +13,9 @@ import msgspec
 import structlog
 
 from paidonce.clock import Clock, Instant
+from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
+from paidonce.database.schema import delivery, redelivery
 from paidonce.encryption import Keyring
 from paidonce.errors import DatabaseUnavailable, EncryptionKeyMissing, Overloaded
 from paidonce.ids import Chance
@@ -264,7 +266,9 @@ class Sender:
         chance: Chance,
     ) -> None:
         self._writer = writer
-        self._upkeep = make_upkeep_poller(writer, reader, poll_seconds=settings.poll_seconds, made_due=self.wake)
+        self._reader = reader
+        self._clock = clock
+        self._upkeep = make_upkeep_poller(writer, reader, poll_seconds=settings.poll_seconds)
         queue = DeliveryQueue(
             writer, reader, receivers, keyring, settings, clock=clock, chance=chance, found_due=self._upkeep.wake
         )
@@ -281,12 +285,17 @@ class Sender:
         """Start to send. ``alone``: no other process can hold a lease, so all leases are those of dead processes."""
         if alone:
             await self._writer.submit(release_all_deliveries, None)
+        self._writer.add_commit_listener(self._committed)
+        self._reader.add_commit_listener(self._committed)
         self._worker.start()
         self._upkeep.start()
 
-    def wake(self) -> None:
-        """Look for due deliveries soon. Without this, the next poll finds them."""
-        self._worker.wake()
+    def _committed(self, notice: CommitNotice) -> None:
+        """Have deliveries sent when they are due, and ranges redelivered that have just been ordered."""
+        for at in notice.due_in(delivery).values():
+            self._worker.wake_in((at - self._clock()) / 1000)
+        if notice.due_in(redelivery):
+            self._upkeep.wake()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Claim nothing more, wait for the running calls, then release the leases of those that have not ended."""

@@ -3,7 +3,6 @@
 from typing import Final
 
 from paidonce.clock import Clock
-from paidonce.database.batch import CommitNotice
 from paidonce.database.batcher import Batcher
 from paidonce.encryption import Draw, Keyring
 from paidonce.ids import Chance
@@ -38,11 +37,6 @@ class WebhookEndpointService:
     async def start(self, *, alone: bool) -> None:
         """Begin to send."""
         await self._sender.start(alone=alone)
-
-    def committed(self, notice: CommitNotice) -> None:
-        """Have the sender look soon, where something is to be delivered."""
-        if notice.has_deliveries:
-            self._sender.wake()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Send nothing more, and give back what is not done."""

@@ -18,7 +18,8 @@ from paidonce.clock import system_clock
 from paidonce.database import batch as module
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.engine import Database, open_database
-from paidonce.database.transaction import Transaction
+from paidonce.database.schema import attempt, checkout
+from paidonce.database.transaction import DueKey, Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import CheckoutNotFound, DatabaseUnavailable, Overloaded
 
@@ -30,7 +31,7 @@ class FakeDatabase:
 
     def __init__(self) -> None:
         self.events: list[Any] = []
-        self.has_deliveries = False
+        self.due: dict[DueKey, int] = {}
         self.commits = 0
         self.rollbacks = 0
         self.may_commit = Event()
@@ -284,19 +285,27 @@ async def test_the_end_waits_for_what_is_under_way(database: FakeDatabase, actio
     assert actions.doubled == [[3]]
 
 
-@pytest.mark.parametrize("has_deliveries", [True, False])
-async def test_a_commit_notice_names_the_tenants_with_new_events_and_whether_any_has_to_be_delivered(
-    database: FakeDatabase, actions: Actions, *, has_deliveries: bool
+async def test_a_commit_notice_names_the_tenants_with_new_events(database: FakeDatabase, actions: Actions) -> None:
+    told: list[module.CommitNotice] = []
+    async with working(database) as one:
+        one.add_commit_listener(told.append)
+        one.add_commit_listener(told.append)  # It is called once all the same.
+        await one.submit(actions.double, 1)
+        assert told == []  # A commit without an event, and without anything due, is told to nobody.
+        database.events = [SimpleNamespace(tenant=name) for name in ("m1", "m2", "m1")]
+        await one.submit(actions.double, 2)
+    assert told == [module.CommitNotice(frozenset({"m1", "m2"}))]
+
+
+async def test_a_commit_notice_tells_when_the_first_rows_are_due_by_table_and_worker(
+    database: FakeDatabase, actions: Actions
 ) -> None:
     told: list[module.CommitNotice] = []
     async with working(database) as one:
         one.add_commit_listener(told.append)
+        database.due = {DueKey("attempt", "stripe"): 7, DueKey("attempt", ""): 9, DueKey("delivery", ""): 5}
         await one.submit(actions.double, 1)
-        assert told == []  # A commit without an event is told to nobody.
-        database.events = [SimpleNamespace(tenant=name) for name in ("m1", "m2", "m1")]
-        database.has_deliveries = has_deliveries
-        await one.submit(actions.double, 2)
-    assert told == [module.CommitNotice(frozenset({"m1", "m2"}), has_deliveries)]
+    assert [(notice.due_in(attempt), notice.due_in(checkout)) for notice in told] == [({"stripe": 7, "": 9}, {})]
 
 
 def insert_numbers(transaction: Transaction, requests: Sequence[int]) -> Sequence[int]:

@@ -185,6 +185,52 @@ def test_a_step_that_finds_something_sets_the_interval_of_an_idle_poller_back() 
     on_a_virtual_clock(story)
 
 
+def test_a_step_runs_when_something_is_due_and_then_as_often_as_after_a_wake_up() -> None:
+    async def story(steps: Steps) -> None:
+        poller = Poller("test", steps, poll_seconds=4, idle_seconds_max=20)
+        poller.start()
+        await asyncio.sleep(11)
+        assert steps.began == [0, 4, 10]
+        poller.wake_in(5)
+        poller.wake_in(3)  # The earliest counts.
+        poller.wake_in(4)
+        await asyncio.sleep(8)
+        await poller.stop()
+        assert steps.began[3:] == [14, 18]
+
+    on_a_virtual_clock(story)
+
+
+def test_what_is_due_already_is_a_wake_up() -> None:
+    async def story(steps: Steps) -> None:
+        poller = Poller("test", steps, poll_seconds=10)
+        poller.start()
+        for seconds in (0, -1):
+            await asyncio.sleep(1)
+            poller.wake_in(seconds)
+        await asyncio.sleep(1)
+        await poller.stop()
+        assert steps.began == [0, 1, 2]
+
+    on_a_virtual_clock(story)
+
+
+def test_what_is_due_later_than_the_longest_interval_is_left_to_a_later_step() -> None:
+    async def story(steps: Steps) -> None:
+        poller = Poller("test", steps, poll_seconds=10, idle_seconds_max=12)
+        poller.start()
+        await asyncio.sleep(1)
+        poller.wake_in(12.5)
+        await asyncio.sleep(14)
+        assert steps.began == [0, 10]
+        poller.wake_in(12)
+        await asyncio.sleep(13)
+        await poller.stop()
+        assert steps.began == [0, 10, 22, 27]
+
+    on_a_virtual_clock(story)
+
+
 def test_a_step_that_always_has_more_to_do_and_never_waits_lets_others_run() -> None:
     async def story(_: Steps) -> None:
         steps = 0

@@ -35,6 +35,7 @@ class Failing:
 
     def __init__(self, batcher: Batcher, failures: dict[object, list[Exception]]) -> None:
         self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
         self._failures = failures
 
     async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
@@ -49,6 +50,7 @@ class Refusing:
 
     def __init__(self, batcher: Batcher, *webhook_ids: str) -> None:
         self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
         self._webhook_ids = webhook_ids
         self.refused: Counter[str] = Counter()
 

@@ -95,6 +95,7 @@ class FailsAtEndpoint:
 
     def __init__(self, batcher: Batcher, endpoint_id: str) -> None:
         self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
         self._endpoint_id = endpoint_id
 
     async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's

@@ -111,6 +111,7 @@ class RefusesAnswers:
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
 
     async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
         if action is record_tries and request.answer is not None:

@@ -180,11 +180,3 @@ async def test_without_an_encryption_key_nothing_is_sent_and_nothing_fails(outgo
     async with running(outgoing, receiver, keyring=Keyring(list, draw=bytes)):
         await until(lambda: outgoing.rows(mine)[0].status == "SENDING")
     assert (receiver.posted, tries(outgoing)) == ([], [])
-
-
-async def test_what_happens_while_a_sender_waits_is_sent_when_it_is_told(outgoing: Outgoing) -> None:
-    mine = outgoing.endpoint(keyring=KEYRING)
-    async with running(outgoing, answering(200), poll_seconds=3600) as sender:
-        outgoing.happen("m1")
-        sender.wake()
-        await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")

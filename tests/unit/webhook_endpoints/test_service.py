@@ -7,7 +7,6 @@ from typing import Final
 
 import pytest
 
-from paidonce.database.batch import CommitNotice
 from paidonce.encryption import KEY_BYTES, Keyring, key_finder, write_key
 from paidonce.errors import EncryptionKeyMissing
 from paidonce.webhook_endpoints.model import Schedule, WebhookEndpoint
@@ -16,7 +15,7 @@ from paidonce.webhook_endpoints.sender import SenderSettings
 from paidonce.webhook_endpoints.service import WebhookEndpointService
 from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.unit.webhook_endpoints.conftest import NOW, Outgoing
-from tests.unit.webhook_endpoints.running import KEYRING, batcher, until
+from tests.unit.webhook_endpoints.running import KEYRING, batcher
 
 OTHERS: Final = [("m2", "whe_1"), ("m1", "whe_2")]
 
@@ -93,33 +92,6 @@ async def test_a_url_is_judged_as_the_settings_say(outgoing: Outgoing) -> None:
         await outbox(outgoing).check_url("https://127.0.0.1/")
     await outbox(outgoing).check_url("https://8.8.8.8/")
     await outbox(outgoing, allow_private=True).check_url("http://127.0.0.1/")
-
-
-async def test_news_of_a_delivery_wakes_the_sender_and_other_news_does_not(outgoing: Outgoing) -> None:
-    settings = SenderSettings(timeout_seconds=1, concurrency=16, poll_seconds=3600, schedule=Schedule())
-    writes, reads = batcher(outgoing.database.write), batcher(outgoing.database.read)
-    await writes.start()
-    await reads.start()
-    one = WebhookEndpointService(
-        writes,
-        reads,
-        settings,
-        allow_private=True,
-        keyring=Keyring(list, draw=bytes),  # Nothing can be signed, so nothing is called.
-        clock=lambda: outgoing.now,
-        chance=lambda: 0.5,
-        draw=secrets.token_bytes,
-    )
-    mine = outgoing.endpoint(keyring=KEYRING)
-    await one.start(alone=False)
-    try:
-        outgoing.happen("m1")
-        one.committed(CommitNotice(frozenset({"m1"}), has_deliveries=True))
-        await until(lambda: outgoing.rows(mine)[0].status == "SENDING")
-    finally:
-        await one.stop(grace_seconds=1)
-        await writes.stop()
-        await reads.stop()
 
 
 def test_keys_that_are_said_are_taken_before_the_file_and_without_either_there_are_none(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from paidonce.checkouts.model import Checkout, NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
 from paidonce.database import statement
 from paidonce.database.citus.pruning import is_of_each, prune
+from paidonce.database.due import InsertsDue, MakesDue
 from paidonce.database.engine import PLANNER_SETTINGS, TIME_LIMITS, Database, open_database
 from paidonce.database.locks import unless_locked
 from paidonce.database.sets import RowsInsert
@@ -63,7 +64,8 @@ def test_every_statement_over_given_rows_names_their_merchants_or_is_known_to_co
     for module in pkgutil.walk_packages(paidonce.__path__, "paidonce."):
         if module.name.endswith("store") or module.name.startswith("paidonce.webhook_endpoints."):
             for name, value in vars(importlib.import_module(module.name)).items():
-                made = value.of_known if isinstance(value, RowsInsert) else value
+                inner = value.statement if isinstance(value, MakesDue | InsertsDue) else value
+                made = inner.of_known if isinstance(inner, RowsInsert) else inner
                 if isinstance(made, Statement) and not _is_pruned(made):
                     found.setdefault(module.name.removeprefix("paidonce."), set()).add(name)
     assert found == OF_ANY_MERCHANT
