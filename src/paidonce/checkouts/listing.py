@@ -6,6 +6,7 @@ from paidonce.checkouts.actions import examine_checkouts
 from paidonce.checkouts.list_store import CheckoutFilter
 from paidonce.checkouts.model import Checkout
 from paidonce.database.batcher import Batcher
+from paidonce.database.paging import page_of
 
 
 async def list_checkouts(reader: Batcher, wanted: CheckoutFilter) -> tuple[list[Checkout], bool]:
@@ -19,5 +20,4 @@ async def list_checkouts(reader: Batcher, wanted: CheckoutFilter) -> tuple[list[
             break
         position = "ending_before" if wanted.reads_backwards else "starting_after"
         following = replace(wanted, **{position: examined.examined_to})
-    page = found[: wanted.limit]
-    return (page[::-1] if wanted.reads_backwards else page), len(found) > wanted.limit
+    return page_of(found, limit=wanted.limit, is_reversed=wanted.reads_backwards)

@@ -11,6 +11,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from paidonce import ids
 from paidonce.clock import Instant
+from paidonce.database.paging import page_of
 from paidonce.database.schema import attempt, event, event_log, merchant
 from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import CITUS, POSTGRESQL, Statement
@@ -213,7 +214,7 @@ def read_page(transaction: Transaction, wanted: EventFilter) -> tuple[list[Event
     if wanted.checkout_id is not None:
         statement = statement.where(event.c.checkout_id == wanted.checkout_id)
     found = _events(transaction.rows(statement.order_by(event.c.sequence).limit(wanted.limit + 1)))
-    return found[: wanted.limit], len(found) > wanted.limit
+    return page_of(found, limit=wanted.limit)
 
 
 def read_event(transaction: Transaction, wanted: TenantScopedId) -> Event | None:

@@ -8,6 +8,7 @@ from sqlalchemy import Select, Update, bindparam, func, select, update
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from paidonce.clock import Instant
+from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import api_key, merchant
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
@@ -117,7 +118,7 @@ def read_merchant_page(transaction: Transaction, *, after: str, prefix: str, lim
     # Ids are compared by bytes and are printable ASCII, so that the last character of Unicode follows all of them.
     wanted = {"after": after, "first": prefix, "last": f"{prefix}\U0010ffff", "limit": limit + 1}
     found = [Merchant(*row) for row in transaction.rows(_MERCHANTS, wanted)]
-    return found[:limit], len(found) > limit
+    return page_of(found, limit=limit)
 
 
 def insert_keys(transaction: Transaction, keys: Iterable[ApiKey]) -> None:
@@ -141,17 +142,15 @@ def read_keys(transaction: Transaction, key_ids: Iterable[str]) -> dict[str, Api
 
 def read_key_page(transaction: Transaction, wanted: KeyFilter) -> tuple[list[ApiKey], bool]:
     """Read a page of keys, newest first, and whether there is a next page."""
-    statement = select(*_KEY_COLUMNS).order_by(api_key.c.id.desc()).limit(wanted.limit + 1)
+    keys = select(*_KEY_COLUMNS)
+    statement = in_page(keys, api_key.c.id, limit=wanted.limit, starting_after=wanted.starting_after)
     if not wanted.operators:
         statement = statement.where(api_key.c.merchant_id != OPERATOR)
     if wanted.merchant_id is not None:
         statement = statement.where(api_key.c.merchant_id == wanted.merchant_id)
     if wanted.mode is not None:
         statement = statement.where(api_key.c.mode == wanted.mode)
-    if wanted.starting_after is not None:
-        statement = statement.where(api_key.c.id < wanted.starting_after)
-    found = [_api_key(row) for row in transaction.rows(statement)]
-    return found[: wanted.limit], len(found) > wanted.limit
+    return page_of([_api_key(row) for row in transaction.rows(statement)], limit=wanted.limit)
 
 
 def end_keys(transaction: Transaction, ends: Sequence[KeyEnd]) -> set[str]:

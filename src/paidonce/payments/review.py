@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from paidonce.clock import Instant
+from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
 from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown
 from paidonce.events.model import Cause
@@ -51,7 +52,7 @@ def list_attempts(transaction: Transaction, requests: Sequence[ListAttempts]) ->
             after=after,
         )
         found = read_attempts_that_wait(transaction, wanted)
-        pages.append((found[: request.limit], len(found) > request.limit))
+        pages.append(page_of(found, limit=request.limit))
     return pages
 
 

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Select, Update, and_, func, or_, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
+from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import USABLE_ACCOUNT, provider_account
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
@@ -157,9 +158,13 @@ def change_accounts(transaction: Transaction, accounts: Sequence[ProviderAccount
 
 def read_page(transaction: Transaction, wanted: AccountFilter) -> tuple[list[ProviderAccount], bool]:
     """Read one page, newest first, and whether more accounts follow."""
-    backwards = wanted.ending_before is not None
-    order = provider_account.c.id.asc() if backwards else provider_account.c.id.desc()
-    statement = _ALL.order_by(order).limit(wanted.limit + 1)
+    statement = in_page(
+        _ALL,
+        provider_account.c.id,
+        limit=wanted.limit,
+        starting_after=wanted.starting_after,
+        ending_before=wanted.ending_before,
+    )
     for name, value in (
         ("merchant_id", wanted.merchant_id),
         ("provider", wanted.provider),
@@ -167,13 +172,8 @@ def read_page(transaction: Transaction, wanted: AccountFilter) -> tuple[list[Pro
     ):
         if value is not None:
             statement = statement.where(provider_account.c[name] == value)
-    if wanted.starting_after is not None:
-        statement = statement.where(provider_account.c.id < wanted.starting_after)
-    if wanted.ending_before is not None:
-        statement = statement.where(provider_account.c.id > wanted.ending_before)
     found = [ProviderAccount(*row) for row in transaction.rows(statement)]
-    page = found[: wanted.limit]
-    return (page[::-1] if backwards else page), len(found) > wanted.limit
+    return page_of(found, limit=wanted.limit, is_reversed=wanted.ending_before is not None)
 
 
 def read_all(transaction: Transaction, *, after: str, limit: int) -> list[ProviderAccount]:

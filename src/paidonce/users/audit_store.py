@@ -8,6 +8,7 @@ from sqlalchemy import Update, select, update
 from sqlalchemy.sql.dml import Insert
 
 from paidonce.clock import Instant
+from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import audit_entry
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
@@ -72,13 +73,11 @@ def finish_entries(transaction: Transaction, outcomes: Iterable[AuditOutcome]) -
 
 def read_entries(transaction: Transaction, wanted: AuditFilter) -> tuple[list[AuditEntry], bool]:
     """Read a page, newest first, and whether there is a next page."""
-    statement = select(*_COLUMNS).order_by(audit_entry.c.id.desc()).limit(wanted.limit + 1)
+    entries = select(*_COLUMNS)
+    statement = in_page(entries, audit_entry.c.id, limit=wanted.limit, starting_after=wanted.starting_after)
     if wanted.merchant_id is not None:
         statement = statement.where(audit_entry.c.merchant_id == wanted.merchant_id)
-    if wanted.starting_after is not None:
-        statement = statement.where(audit_entry.c.id < wanted.starting_after)
-    found = [_entry(row) for row in transaction.rows(statement)]
-    return found[: wanted.limit], len(found) > wanted.limit
+    return page_of([_entry(row) for row in transaction.rows(statement)], limit=wanted.limit)
 
 
 def _entry(row: Any) -> AuditEntry:  # noqa: ANN401 - a row of any database

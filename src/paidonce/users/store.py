@@ -8,6 +8,7 @@ from sqlalchemy import Delete, Select, Table, and_, bindparam, delete, select, u
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from paidonce.clock import Instant
+from paidonce.database.paging import page_of
 from paidonce.database.schema import dashboard_session, dashboard_user
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import Statement
@@ -106,7 +107,7 @@ def read_user_page(transaction: Transaction, wanted: UserFilter) -> tuple[list[U
     if wanted.merchant_id is not None:
         statement = statement.where(dashboard_user.c.merchant_id == wanted.merchant_id)
     found = [_user(row) for row in transaction.rows(statement.limit(wanted.limit + 1))]
-    return found[: wanted.limit], len(found) > wanted.limit
+    return page_of(found, limit=wanted.limit)
 
 
 def update_user(transaction: Transaction, before: User, after: User) -> bool:

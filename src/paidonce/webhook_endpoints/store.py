@@ -8,6 +8,7 @@ from sqlalchemy import Select, Update, bindparam, func, select, text, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from paidonce.clock import Instant
+from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import FAILING, delivery, webhook_endpoint
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import CITUS, SQLITE, Statement
@@ -149,20 +150,19 @@ class EndpointFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_page(transaction: Transaction, wanted: EndpointFilter) -> tuple[list[WebhookEndpoint], bool]:
     """Read one page, newest first, and whether more lies beyond it."""
-    backwards = wanted.ending_before is not None
-    order = webhook_endpoint.c.id.asc() if backwards else webhook_endpoint.c.id.desc()
-    statement = _ALL.order_by(None).order_by(order).limit(wanted.limit + 1)
+    statement = in_page(
+        _ALL,
+        webhook_endpoint.c.id,
+        limit=wanted.limit,
+        starting_after=wanted.starting_after,
+        ending_before=wanted.ending_before,
+    )
     if wanted.tenant.merchant_id is not None:
         statement = statement.where(webhook_endpoint.c.merchant_id == wanted.tenant.merchant_id)
     if wanted.tenant.mode is not None:
         statement = statement.where(webhook_endpoint.c.mode == wanted.tenant.mode)
-    if wanted.starting_after is not None:
-        statement = statement.where(webhook_endpoint.c.id < wanted.starting_after)
-    if wanted.ending_before is not None:
-        statement = statement.where(webhook_endpoint.c.id > wanted.ending_before)
     found = [WebhookEndpoint(*row) for row in transaction.rows(statement)]
-    page = found[: wanted.limit]
-    return (page[::-1] if backwards else page), len(found) > wanted.limit
+    return page_of(found, limit=wanted.limit, is_reversed=wanted.ending_before is not None)
 
 
 def read_all(transaction: Transaction, *, after: str, limit: int) -> list[WebhookEndpoint]:
