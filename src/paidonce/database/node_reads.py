@@ -11,7 +11,6 @@ from collections import defaultdict
 from itertools import chain, zip_longest
 from typing import Any, Final
 
-from psycopg import ClientCursor
 from sqlalchemy import Connection
 
 from paidonce.database.schema import metadata
@@ -40,7 +39,8 @@ def rows_by_node(
     A node that is lost meanwhile is left out. The rows are in turns of each node. Raises DBAPIError.
     """
     sql, values = statement.prepare(connection, parameters)
-    query = ClientCursor(connection.connection.driver_connection).mogrify(sql, values)  # type: ignore[arg-type] # psycopg's
+    driver: Any = connection.dialect.loaded_dbapi  # Not imported above: whoever uses SQLite need not install it.
+    query = driver.ClientCursor(connection.connection.driver_connection).mogrify(sql, values)
     tables = sorted(metadata.tables.keys() & set(_WORDS.findall(sql)))
     shards: defaultdict[tuple[str, int], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, port, table, shard in execute_on_driver(connection, _SHARDS, [tables]).fetchall():
