@@ -26,11 +26,20 @@ from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
 
 VARIABLE: Final = "TEST_CITUS_URLS"
-# A command that is called with "kill" or "start" and the number of a node in the list: 0 is the coordinator. It returns
-# when the node is gone, or serves.
+# A command that is called with "kill", "start", "pause" or "resume" and the number of a node in the list: 0 is the
+# coordinator. It returns when the node is gone, serves, or has stopped to run while its connections stay open.
 KILL_VARIABLE: Final = "TEST_CITUS_KILL"
 TEMPLATE_VARIABLE: Final = "TEST_CITUS_TEMPLATE"  # Set by the main process of a session, for all of its processes.
 END_ALL_CONNECTIONS: Final = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
+_MERCHANTS_ON_NODE: Final = """
+    SELECT id FROM unnest(%s::text[]) AS wanted(id)
+    JOIN pg_dist_placement ON shardid = get_shard_id_for_distribution_column('merchant', id)
+    JOIN pg_dist_node USING (groupid)
+    WHERE nodeport = %s
+"""
+_WAITING_FOR_LOCKS: Final = sql.SQL(
+    "SELECT count(*) FROM {} WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 SHARDS: Final = 4  # As few as show what is distributed: each shard of each table costs time.
 
 
@@ -63,6 +72,33 @@ def start_node(number: int) -> None:
     _run_on_node("start", number)
 
 
+def pause_node(number: int) -> None:
+    """Stop all processes of a node, whose connections stay open: it is silent."""
+    _run_on_node("pause", number)
+
+
+def resume_node(number: int) -> None:
+    """Let the processes of a node that was paused go on."""
+    _run_on_node("resume", number)
+
+
+def merchants_on_node(url: str, merchants: Sequence[str], *, number: int) -> set[str]:
+    """Return which of these merchants have their data on a node, in a distributed database."""
+    port = make_url(cluster_urls()[number]).port or 5432
+    with psycopg.connect(url, autocommit=True) as connection:
+        return {merchant for (merchant,) in connection.execute(_MERCHANTS_ON_NODE, [list(merchants), port])}
+
+
+def waiting_for_locks(url: str) -> int:
+    """Count the transactions of a PostgreSQL database that wait for a lock, on all nodes of a cluster."""
+    activity = sql.Identifier("citus_stat_activity" if cluster_urls() else "pg_stat_activity")
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(_WAITING_FOR_LOCKS.format(activity)).fetchone()
+        assert row is not None
+        count: int = row[0]
+        return count
+
+
 def _run_on_node(what: str, number: int) -> None:
     command = [*shlex.split(os.environ[KILL_VARIABLE]), what, str(number)]
     # A server that it starts keeps the pipes of its output, so there are none.
@@ -86,17 +122,30 @@ def template(nodes: Sequence[str]) -> str:
         url = join_nodes(nodes, name)
         migrate_and_distribute(url)
         for node in nodes:
-            # The extension keeps connections of its own, and a database with connections cannot be copied.
-            execute(node, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
-            with psycopg.connect(node, autocommit=True) as administrator:
-                administrator.execute(END_ALL_CONNECTIONS, [name])
+            _close_database(node, name)  # A database with connections cannot be copied.
     return name
 
 
 def drop_template() -> None:
     """Drop the template at the end of the session."""
     for node in cluster_urls():
-        execute(node, "DROP DATABASE IF EXISTS {} WITH (FORCE)", os.environ[TEMPLATE_VARIABLE])
+        drop_database(node, os.environ[TEMPLATE_VARIABLE])
+
+
+def drop_database(node: str, name: str) -> None:
+    """Drop a database on one node, if it exists."""
+    with psycopg.connect(node, autocommit=True) as connection:
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+    if exists:
+        _close_database(node, name)
+        execute(node, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _close_database(node: str, name: str) -> None:
+    """End all connections to a database, of which the extension keeps and opens some itself, and allow no others."""
+    execute(node, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
+    with psycopg.connect(node, autocommit=True) as connection:
+        connection.execute(END_ALL_CONNECTIONS, [name])
 
 
 @contextmanager
@@ -106,7 +155,7 @@ def fresh_citus_database(nodes: Sequence[str]) -> Iterator[str]:
     with ExitStack() as stack:
         for node in nodes:
             execute(node, "CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0", name)
-            stack.callback(execute, node, "DROP DATABASE {} WITH (FORCE)", name)
+            stack.callback(drop_database, node, name)
         yield join_nodes(nodes, name)
 
 

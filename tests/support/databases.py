@@ -150,7 +150,8 @@ def fresh_database(administrator_url: str, *, template: str = "") -> Iterator[st
     rows. Yields its URL, and drops it with its connections.
     """
     nodes = citus.cluster_urls()
-    if administrator_url in nodes:
+    is_cluster = administrator_url in nodes
+    if is_cluster:
         template = template or citus.template(nodes)
     else:
         nodes = [administrator_url]
@@ -158,9 +159,12 @@ def fresh_database(administrator_url: str, *, template: str = "") -> Iterator[st
     with ExitStack() as stack:
         for node in nodes:
             citus.execute(node, "CREATE DATABASE {} TEMPLATE {}", name, template or "template1")
-            stack.callback(citus.execute, node, "DROP DATABASE {} WITH (FORCE)", name)
+            if is_cluster:
+                stack.callback(citus.drop_database, node, name)
+            else:
+                stack.callback(citus.execute, node, "DROP DATABASE {} WITH (FORCE)", name)
         url = citus.url_of(administrator_url, name)
-        if nodes != [administrator_url]:
+        if is_cluster:
             citus.set_settings(url)  # They belong to a database, and are not copied with it.
         yield url
 

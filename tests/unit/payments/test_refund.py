@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from paidonce.errors import AmountExceedsRefundable, CheckoutNotFound, InvalidState, RefundNotFound
 from paidonce.events.model import Origin
@@ -17,6 +16,7 @@ from paidonce.payments.refund import StartRefund, load_refunds, load_refunds_of_
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
 from paidonce.providers.evidence import Declined, Evidence, Succeeded, Unknown
+from tests.support.citus import waiting_for_locks
 from tests.support.payments import LEASE_MS, NOW, AnyValue, Payments, evidence_about, told
 from tests.support.service_process import wait_until
 
@@ -262,13 +262,7 @@ def test_on_postgresql_of_two_processes_whose_refunds_race_one_is_refused_as_too
         outcomes.extend(start_refunds(first, [wish(checkout, "ref_1", 700)]))
         racing.start()
         # It has read the checkout as it was before, and waits for its row: only the commit below lets it go on.
-        wait_until(lambda: waiting_for_a_lock(payments) == 1)
+        wait_until(lambda: waiting_for_locks(payments.url) == 1)
     racing.join()
     assert [type(one) for one in outcomes] == [Started, AmountExceedsRefundable]
     assert payments.sums(checkout) == (1000, 0, 700)
-
-
-def waiting_for_a_lock(payments: Payments) -> int:
-    wanted = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    with payments.database.reads.connect() as connection:
-        return int(connection.execute(wanted).scalar_one())
