@@ -184,9 +184,9 @@ def list_accounts(
     return [store.read_page(transaction, request) for request in requests]
 
 
-def find_any_account(transaction: Transaction, requests: Sequence[None]) -> list[bool]:
-    """Tell whether there is any account."""
-    exists = store.any_exists(transaction)
+def find_any_account(transaction: Transaction, requests: Sequence[None]) -> list[bool | None]:
+    """Tell whether there is any account; None while a node that does not respond may store the only one."""
+    exists = None if transaction.is_partial else store.any_exists(transaction)
     return [exists for _ in requests]
 
 

@@ -141,12 +141,17 @@ class ProviderConnections:
         return able
 
     async def exist(self) -> bool:
-        """Tell whether any merchant has an account. An account of another process is noticed within five seconds."""
+        """Tell whether any merchant may have an account. An account of another process is noticed within five seconds.
+        While a node of a distributed database is lost, any merchant may have one.
+        """
         if self._any_exist:
             return True  # Accounts are never deleted.
         now = self._monotonic()
         if now >= self._none_until:
-            self._any_exist = await self._reader.submit(find_any_account, None)
+            found = await self._reader.submit(find_any_account, None)
+            if found is None:
+                return True
+            self._any_exist = found
             if now > self._invalidated_at:
                 self._none_until = now + AGE_SECONDS_MAX
         return self._any_exist

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from paidonce import ids
@@ -24,12 +23,13 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.capture import VoidExpired, void_expired
 from paidonce.payments.claiming import ClaimAttempts, claim_attempts, find_due_providers
 from paidonce.payments.pay import Started, StartPayment, start_payments
+from paidonce.provider_accounts.actions import find_any_account
 from paidonce.provider_webhooks.actions import DueWebhooks, find_due_webhooks
 from paidonce.statistics.actions import FindUncounted, find_uncounted
 from paidonce.webhook_endpoints.delivery_actions import find_waiting_endpoints
 from paidonce.webhook_endpoints.maintenance import find_upkeep
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
-from tests.support.citus import kill_node, require_cluster, require_killing, start_node
+from tests.support.citus import kill_node, merchants_on_node, require_cluster, require_killing, start_node
 
 MERCHANTS: Final = [f"m{number}" for number in range(24)]
 WAIT_SECONDS_MAX: Final = 60.0
@@ -40,8 +40,9 @@ pytestmark = pytest.mark.timeout(600)
 class Service:
     """What runs batches in a process, and the database beside it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, url: str) -> None:
         self.database = database
+        self.url = url
         self._runner = BatchRunner(database.write, limit=256, chance=lambda: 0.5)
 
     def do(self, action: Callable[..., Sequence[Any]], *requests: object) -> list[Any]:
@@ -75,16 +76,6 @@ class Service:
         ]
         return self.do(start_payments, *requests)
 
-    def merchants_on(self, port: int) -> set[str]:
-        """Return the merchants whose data is stored on a node."""
-        found = text(
-            "SELECT id FROM unnest(CAST(:merchants AS text[])) AS wanted(id) JOIN pg_dist_placement"
-            " ON shardid = get_shard_id_for_distribution_column('merchant', id) JOIN pg_dist_node USING (groupid)"
-            " WHERE nodeport = :port"
-        )
-        with self.database.reads.connect() as connection:
-            return set(connection.execute(found, {"merchants": MERCHANTS, "port": port}).scalars())
-
     def until_all_are_served(self) -> None:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while any(isinstance(outcome, Exception) for outcome in self.create(*MERCHANTS)):
@@ -102,7 +93,7 @@ def service(nodes: list[str], postgres_url: str) -> Iterator[Service]:
     url = parse_database_url(postgres_url)
     database = open_database(url, clock=system_clock, before_commit=write_events_and_deliveries)
     try:
-        yield Service(database)
+        yield Service(database, postgres_url)
     finally:
         database.close()
 
@@ -115,8 +106,7 @@ def lost(service: Service, nodes: Sequence[str]) -> Iterator[set[str]]:
     """
     require_killing()
     number = len(nodes) - 1
-    port = make_url(nodes[number]).port or 5432
-    merchants = service.merchants_on(port)
+    merchants = merchants_on_node(service.url, MERCHANTS, number=number)
     assert 0 < len(merchants) < len(MERCHANTS)
     kill_node(number)
     try:
@@ -170,6 +160,7 @@ def test_payments_of_merchants_on_living_nodes_are_claimed_while_a_node_is_lost(
         (find_upkeep, None),
         (find_uncounted, FindUncounted("", 100)),
         (find_due_webhooks, DueWebhooks(100)),
+        (find_any_account, None),
         (load_active_keys, ["0" * 64]),
     ],
 )
