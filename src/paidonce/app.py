@@ -57,7 +57,8 @@ async def open_service(
     """Open the database, and start all parts of the service; on leaving, stop them in order.
 
     Writes go to ``writer_process``, or to a thread where it is None. Merchants can have accounts with ``connectors``.
-    Raises DatabaseInUse, DatabaseUnavailable, NotDurable, or, unless ``migrating``, SchemaOutdated.
+    Raises DatabaseInUse, DatabaseNotSupported, DatabaseUnavailable, NotDurable, or, unless ``migrating``,
+    SchemaOutdated.
     """
     clock = system_clock
     encryption = _encryption(settings, making_key=migrating)

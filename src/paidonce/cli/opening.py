@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from paidonce.errors import CannotDistribute, DatabaseInUse, DatabaseUnavailable, NotDurable, SchemaOutdated
+from paidonce.errors import (
+    CannotDistribute,
+    DatabaseInUse,
+    DatabaseNotSupported,
+    DatabaseUnavailable,
+    NotDurable,
+    SchemaOutdated,
+)
 
 if TYPE_CHECKING:
     from paidonce.database.engine import Database
@@ -26,7 +33,7 @@ def exit_on_failure(place: str) -> Iterator[None]:
 
     try:
         yield
-    except (DatabaseInUse, SchemaOutdated, NotDurable) as error:
+    except (DatabaseInUse, DatabaseNotSupported, SchemaOutdated, NotDurable) as error:
         _fail(error.detail)
     except CannotDistribute as error:
         _fail(error.detail, exit_status=USAGE_EXIT)

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,15 @@ from typing import Any, Final
 import pysqlite3.dbapi2
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
 from paidonce.clock import Clock
+from paidonce.database.citus.watchdog import Watchdog
+from paidonce.database.nodes import find_lost_nodes
 from paidonce.database.statement import IS_CITUS, execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
-from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
+from paidonce.errors import DatabaseInUse, DatabaseNotSupported, DatabaseUnavailable, NotDurable
 from paidonce.file_access import create_private
 
 log = structlog.get_logger()
@@ -59,7 +61,35 @@ CITUS_SETTINGS: Final = {
     "citus.enable_deadlock_prevention": "off",
     # One connection to each node for a transaction: more would each have to be prepared to commit.
     "citus.max_adaptive_executor_pool_size": "1",
+    # A node that is silent holds up the living ones for as long, each time that it is tried again.
+    "citus.node_connection_timeout": "1s",
 }
+
+# What each transaction sets on the nodes of Citus that it uses. The limit of a statement holds on all nodes, because
+# the coordinator cancels it there. That of a lock does not: the coordinator waits for an answer, not for a lock.
+# A coordinator that waits for a silent node leaves its transactions on the living nodes open, with their locks. They
+# end by themselves, later than a lock may take.
+CITUS_TRANSACTION_LIMITS: Final = {
+    "lock_timeout": TIME_LIMITS["lock_timeout"],
+    "idle_in_transaction_session_timeout": "8s",
+}
+_SET_TRANSACTION_LIMITS: Final = "; ".join(
+    f"SET LOCAL {name} = '{value}'" for name, value in CITUS_TRANSACTION_LIMITS.items()
+)
+
+# What a connection to Citus sets first. Otherwise Citus refuses to change a table of the coordinator that others refer
+# to, in a transaction that used several shards. No distributed table refers to one: see database/citus/layout.py. And
+# the coordinator ends what it does for a connection that was closed.
+_PREPARE_CITUS: Final = (
+    "SET citus.enforce_foreign_key_restrictions = off; SET client_connection_check_interval = '500ms'"
+)
+
+# Whether the options of a connection have reached the server: a pooler may drop them, and other engines ignore them.
+_MARKER: Final = {"paidonce.options": "on"}
+_CONNECTED: Final = """
+    SELECT current_setting('synchronous_commit'), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
+           current_setting('paidonce.options', true) = 'on'
+"""
 
 # A broken network is noticed within seconds.
 POSTGRESQL_CONNECT: Final = {
@@ -70,7 +100,7 @@ POSTGRESQL_CONNECT: Final = {
     "tcp_user_timeout": 10_000,
     "application_name": "paidonce",
     "options": " ".join(
-        f"-c {name}={value}" for name, value in (TIME_LIMITS | PLANNER_SETTINGS | CITUS_SETTINGS).items()
+        f"-c {name}={value}" for name, value in (TIME_LIMITS | PLANNER_SETTINGS | CITUS_SETTINGS | _MARKER).items()
     ),
 }
 
@@ -126,6 +156,7 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
+    watchdog: Watchdog | None = None
     write_connections: ConnectionHolder = field(init=False)
     read_connections: ConnectionHolder = field(init=False)
 
@@ -147,7 +178,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Run a write transaction. When the block has ended without an exception, the transaction is on disk."""
-        with self.write_connections.connection() as connection, connection.begin():
+        with self.write_connections.connection() as connection, self._watched(connection), connection.begin():
             transaction = Transaction(connection, self.clock())
             yield transaction
             self.before_commit(transaction)
@@ -155,11 +186,19 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Run statements that only read."""
-        with self.read_connections.connection() as connection:
+        with self.read_connections.connection() as connection, self._watched(connection):
             yield Transaction(connection, self.clock())
+
+    def _watched(self, connection: Connection) -> AbstractContextManager[None]:
+        """Have the wait for a silent node end, on a database that is distributed."""
+        if self.watchdog is None or not connection.info.get(IS_CITUS):
+            return nullcontext()
+        return self.watchdog.watching(connection.connection.driver_connection)
 
     def close(self) -> None:
         """Close all connections and release the file lock."""
+        if self.watchdog is not None:
+            self.watchdog.close()
         self.read_connections.close()
         self.write_connections.close()
         self.reads.dispose()
@@ -180,6 +219,7 @@ def open_database(
     exclusive: bool = True,
 ) -> Database:
     """Open a database. Raises DatabaseInUse where another server process has the file, DatabaseUnavailable otherwise.
+    On PostgreSQL the first connection raises DatabaseNotSupported where its settings are not applied.
 
     ``exclusive=False`` opens a SQLite file that another process may be serving: to read it, or to share it.
     """
@@ -209,16 +249,18 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's connection
         connection.autocommit = True
-        synchronous_commit, record.info[IS_CITUS] = connection.execute(
-            "SELECT current_setting('synchronous_commit'), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
-        ).fetchone()
+        synchronous_commit, record.info[IS_CITUS], has_options = connection.execute(_CONNECTED).fetchone()
+        if not has_options:
+            message = (
+                f"{url.shown} does not apply the settings of a connection, such as time limits. Either a pooler drops "
+                "them, or this is another engine than PostgreSQL. Set DATABASE_URL to the PostgreSQL server itself."
+            )
+            raise DatabaseNotSupported(message)
         # With a default of "off", a crash could lose an acknowledged commit. A stronger level is kept.
         if synchronous_commit == "off":
             connection.execute("SET synchronous_commit = on")
         if record.info[IS_CITUS]:
-            # Otherwise Citus refuses to change a table of the coordinator that others refer to, in a transaction that
-            # used several shards. No distributed table refers to one: see database/citus/layout.py.
-            connection.execute("SET citus.enforce_foreign_key_restrictions = off")
+            connection.execute(_PREPARE_CITUS)
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")
@@ -228,12 +270,16 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
             connection.info["plans_until"] = now + PLANS_SECONDS_MAX
             execute_on_driver(connection, "DISCARD PLANS")
         if connection.info[IS_CITUS] and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            # The limit of a statement holds on all nodes, because the coordinator cancels it there. That of a lock does
-            # not: the coordinator waits for an answer, not for a lock.
-            execute_on_driver(connection, f"SET LOCAL lock_timeout = '{TIME_LIMITS['lock_timeout']}'")
+            execute_on_driver(connection, _SET_TRANSACTION_LIMITS)
+
+    def find_silent_nodes() -> frozenset[str]:
+        asking = create_engine(server, connect_args=POSTGRESQL_CONNECT, hide_parameters=True, poolclass=NullPool)
+        # On a new connection, for which the coordinator keeps none to a node that has become silent.
+        with asking.connect() as connection:
+            return find_lost_nodes(connection)
 
     reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return Database(url, engine, reads, clock, before_commit)
+    return Database(url, engine, reads, clock, before_commit, watchdog=Watchdog(find_silent_nodes))
 
 
 def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:

@@ -14,8 +14,9 @@ T = TypeVar("T")
 
 # Serialization failure, deadlock, lock not available: the transaction was rolled back and may run again.
 POSTGRESQL_CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
-# Connection exception, insufficient resources, operator intervention, system error; 25006: read only after a failover.
-POSTGRESQL_UNAVAILABLE: Final = ("08", "53", "57", "58", "25006")
+# Connection exception, insufficient resources, operator intervention, system error; 25006: read only after a failover;
+# 25P03: the transaction was idle for too long.
+POSTGRESQL_UNAVAILABLE: Final = ("08", "53", "57", "58", "25006", "25P03")
 # A statement exceeded its time limit. A retry would keep the client waiting for as long again.
 POSTGRESQL_TOO_SLOW: Final = frozenset({"57014"})
 # Citus reports what it or libpq on the coordinator says about a node without a SQLSTATE of its own: as this one.
@@ -23,7 +24,6 @@ INTERNAL_ERROR: Final = "XX000"
 NODE_FAILURES: Final = (
     "failure on connection marked as essential",
     "could not commit transaction for shard",
-    "could not establish any connections to the node",
     "server closed the connection unexpectedly",
     "SSL SYSCALL error",
     "SSL connection has been closed unexpectedly",
@@ -33,7 +33,7 @@ NODE_FAILURES: Final = (
     "no connection to the server",
 )
 # How Citus says that an error with a SQLSTATE is about the connection to a node, or was passed on from there.
-NODE_CONNECTION_FAILURE: Final = "connection to the remote node"
+NODE_CONNECTION_FAILURES: Final = ("connection to the remote node", "could not establish any connections to the node")
 NODE_CONTEXT: Final = "while executing command on"
 SQLITE_CONFLICTS: Final = frozenset({5, 6})  # BUSY, LOCKED
 SQLITE_UNAVAILABLE: Final = frozenset({7, 8, 10, 11, 13, 14, 26})  # NOMEM READONLY IOERR CORRUPT FULL CANTOPEN NOTADB
@@ -84,7 +84,7 @@ def _is_of_a_node(state: str | None, error: object) -> bool:
     message = getattr(diagnostics, "message_primary", None) or ""
     if state == INTERNAL_ERROR:
         return message.startswith(NODE_FAILURES)
-    is_about_a_node = message.startswith(NODE_CONNECTION_FAILURE) or NODE_CONTEXT in (
+    is_about_a_node = message.startswith(NODE_CONNECTION_FAILURES) or NODE_CONTEXT in (
         getattr(diagnostics, "context", None) or ""
     )
     return is_about_a_node and state is not None and state.startswith(POSTGRESQL_UNAVAILABLE)

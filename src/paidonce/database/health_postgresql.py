@@ -13,6 +13,7 @@ from paidonce.database.engine import open_database
 from paidonce.database.health import Finding, Level, check_schema
 from paidonce.database.migrate import schema_version
 from paidonce.database_url import DatabaseUrl
+from paidonce.errors import DatabaseNotSupported
 
 MAJOR_VERSION_MIN: Final = 15  # PostgreSQL's own maintenance of 14 ended in November 2026.
 SKEW_MS_WARNING: Final = 1000  # A machine with a time service is far more accurate than this.
@@ -69,6 +70,9 @@ def examine_postgresql(url: DatabaseUrl, *, clock: Clock, skew_ms_max: float) ->
         found = f"{url.shown} is not reachable: {' '.join(str(error.orig).split())}"
         remedy = "check DATABASE_URL, that the server is running, and that its pg_hba.conf allows this host"
         return [Finding("server", Level.PROBLEM, found, remedy)]
+    except DatabaseNotSupported as error:
+        remedy = "set DATABASE_URL to the PostgreSQL server itself: see docs/scaling.md"
+        return [Finding("server", Level.PROBLEM, error.detail, remedy)]
     finally:
         database.close()
     return [

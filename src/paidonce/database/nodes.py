@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
@@ -54,8 +55,7 @@ class Nodes:
     def check(self, transaction: Transaction) -> None:
         """Try to connect to every node. Raises DBAPIError where the database is not a distributed one."""
         began = self._monotonic()
-        nodes = execute_on_driver(transaction.connection, _CHECK).fetchall()
-        lost = frozenset(name for name, responds in nodes if not responds)
+        lost = find_lost_nodes(transaction.connection)
         now = self._monotonic()
         self._check_at = now + min(max(CHECK_SECONDS, CHECK_PAUSE_FACTOR * (now - began)), CHECK_SECONDS_MAX)
         if lost - self.lost:
@@ -68,6 +68,14 @@ class Nodes:
     def locate(self, transaction: Transaction, merchants: Collection[str]) -> None:
         """Ask which nodes store the data of these merchants, for ``node_of``; raises DBAPIError."""
         self.node_of.update(execute_on_driver(transaction.connection, _LOCATE, [sorted(merchants)]).fetchall())
+
+
+def find_lost_nodes(connection: Connection) -> frozenset[str]:
+    """Try to connect to every node; returns those that do not respond. Raises DBAPIError where the database is not a
+    distributed one. A connection that the coordinator keeps to a node is used, if there is one.
+    """
+    nodes = execute_on_driver(connection, _CHECK).fetchall()
+    return frozenset(name for name, responds in nodes if not responds)
 
 
 def merchants_in(request: object) -> frozenset[str]:

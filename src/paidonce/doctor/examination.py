@@ -18,7 +18,7 @@ from paidonce.doctor.file_permissions import examine_files
 from paidonce.doctor.waiting import Waiting, check_waiting, measure_waiting
 from paidonce.doctor.words import counted
 from paidonce.encryption import read_keys
-from paidonce.errors import DatabaseUnavailable, NotDurable
+from paidonce.errors import DatabaseNotSupported, DatabaseUnavailable, NotDurable
 from paidonce.settings import Settings
 
 DOTENV: Final = Path(".env")
@@ -57,7 +57,8 @@ def _examine_waiting(settings: Settings) -> Iterator[Finding]:
     url = settings.database
     found = Waiting()
     if url.dialect != "sqlite" or (url.path and url.path.exists()):
-        with suppress(ImportError, DBAPIError, NoSuchModuleError, DatabaseUnavailable, NotDurable):
+        unusable = (DBAPIError, DatabaseNotSupported, DatabaseUnavailable, NotDurable)
+        with suppress(ImportError, NoSuchModuleError, *unusable):
             database = open_database(url, clock=system_clock, exclusive=False)
             try:
                 if is_migrated(database):

@@ -25,6 +25,7 @@ PaidonceError
 ├── DatabaseUnavailable · DatabaseInUse    nothing was acknowledged; another server process has the SQLite file
 ├── SchemaOutdated             the database is not migrated to this release
 ├── CannotDistribute           the database is not the coordinator of a Citus cluster
+├── DatabaseNotSupported       the database does not apply the settings of a connection
 └── NotDurable                 the database could lose committed data in a crash
 """
 
@@ -45,6 +46,7 @@ from paidonce.errors.merchants import (
 from paidonce.errors.operation import (
     CannotDistribute,
     DatabaseInUse,
+    DatabaseNotSupported,
     DatabaseUnavailable,
     EncryptionKeyMissing,
     InvalidSettings,
@@ -118,6 +120,7 @@ __all__ = [
     "CheckoutNotFound",
     "CurrencyNotSupported",
     "DatabaseInUse",
+    "DatabaseNotSupported",
     "DatabaseUnavailable",
     "DeliveryNotFound",
     "EmailTaken",

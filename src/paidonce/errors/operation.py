@@ -69,6 +69,12 @@ class CannotDistribute(PaidonceError):
     code = "cannot_distribute"
 
 
+class DatabaseNotSupported(PaidonceError):
+    """The database does not apply the settings that each connection of paidonce begins with."""
+
+    code = "database_not_supported"
+
+
 class NotDurable(PaidonceError):
     """The database is configured so that a crash can lose committed data."""
 

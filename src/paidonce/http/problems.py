@@ -104,7 +104,14 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
 
 # Errors of the process, not of a request: they end a command and never reach a client.
 PROCESS_ERRORS: Final = frozenset(
-    {errors.InvalidSettings, errors.DatabaseInUse, errors.SchemaOutdated, errors.CannotDistribute, errors.NotDurable}
+    {
+        errors.InvalidSettings,
+        errors.DatabaseInUse,
+        errors.DatabaseNotSupported,
+        errors.SchemaOutdated,
+        errors.CannotDistribute,
+        errors.NotDurable,
+    }
 )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
 from click.testing import Result
 from psycopg import sql
 
+from paidonce.database import engine
 from tests.support.service_process import processes
 
 Run = Callable[..., Result]
@@ -91,6 +93,20 @@ def test_a_server_that_is_not_there_is_a_problem_and_no_crash(run: Run) -> None:
     result = run("doctor", "--json", DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/shop", PORT="0")
     assert (result.exit_code, problems(result)) == (1, {"server"})
     assert "hunter2" not in result.output
+
+
+def test_a_pooler_that_drops_the_settings_of_connections_is_a_problem_and_no_command_works_through_it(
+    run: Run, postgres_url: str
+) -> None:
+    with patch.dict(engine.POSTGRESQL_CONNECT, options=""):
+        result = run("doctor", "--json", DATABASE_URL=postgres_url, PORT="0")
+        assert (result.exit_code, problems(result)) == (1, {"server"})
+        assert "a pooler drops them" in findings(result)["server"]["found"]
+        for command in (["db", "status"], ["db", "upgrade"], ["keys", "list"]):
+            refused = run(*command, DATABASE_URL=postgres_url)
+            assert refused.exit_code == 1
+            assert len(refused.stderr.splitlines()) == 1
+            assert "a pooler drops them" in refused.stderr
 
 
 @pytest.mark.parametrize(("mode", "found"), [(0o644, {".env"}), (0o640, {".env"}), (0o600, set()), (0o400, set())])

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from unittest.mock import patch
@@ -11,6 +13,7 @@ from paidonce.clock import system_clock
 from paidonce.database import engine
 from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
+from paidonce.errors import DatabaseNotSupported
 
 
 @contextmanager
@@ -83,4 +86,20 @@ def test_plans_of_statements_are_made_anew_when_they_are_old(
         for _ in range(2):
             with database.read() as transaction:
                 transaction.run(text("SELECT 1"))
-    assert told == ["DISCARD PLANS"] * discarded
+    assert told.count("DISCARD PLANS") == discarded
+
+
+def test_a_database_that_does_not_apply_the_settings_of_a_connection_is_refused(postgres_url: str) -> None:
+    # As a pooler drops them, and as other engines ignore them.
+    with (
+        patch.dict(engine.POSTGRESQL_CONNECT, options=""),
+        opened(postgres_url) as database,
+        pytest.raises(DatabaseNotSupported, match="Set DATABASE_URL to the PostgreSQL server itself"),
+        database.write(),
+    ):
+        pass
+
+
+def test_a_server_on_sqlite_does_not_need_the_driver_of_postgresql() -> None:
+    without = "import sys; sys.modules['psycopg'] = None; import paidonce.cli.serving"
+    subprocess.run([sys.executable, "-c", without], check=True)

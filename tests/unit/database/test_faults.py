@@ -123,13 +123,15 @@ REFUSED = (
 
 
 # Most were recorded on a cluster of Citus 13.2.2, whose second worker was killed, stopped or started meanwhile. The
-# second and the fifth line, and 57P03 and 57014 with the name of a node, were not seen there; they follow from the
-# sources of Citus and libpq.
+# second, the fourth and the seventh line, and 57P03 and 57014 with the name of a node, were not seen there; they follow
+# from the sources of Citus and libpq.
 @pytest.mark.parametrize(
     ("state", "message", "context", "fault"),
     [
         ("08006", REFUSED, None, Fault.NODE),
         ("08006", "connection to the remote node postgres@127.0.0.1:6132 failed", None, Fault.NODE),
+        ("08006", "could not establish any connections to the node 127.0.0.1:6132 after 1000 ms", None, Fault.NODE),
+        ("25P03", "terminating connection due to idle-in-transaction timeout", ON_A_NODE, Fault.NODE),
         ("XX000", "failure on connection marked as essential: 127.0.0.1:6132", None, Fault.NODE),
         ("XX000", "SSL SYSCALL error: EOF detected\ninvalid socket", ON_A_NODE, Fault.NODE),
         ("XX000", "server closed the connection unexpectedly", ON_A_NODE, Fault.NODE),

@@ -19,7 +19,7 @@ from paidonce.clock import system_clock
 from paidonce.database import statement
 from paidonce.database.citus.pruning import is_of_each, prune
 from paidonce.database.due import InsertsDue, MakesDue
-from paidonce.database.engine import PLANNER_SETTINGS, TIME_LIMITS, Database, open_database
+from paidonce.database.engine import CITUS_TRANSACTION_LIMITS, PLANNER_SETTINGS, Database, open_database
 from paidonce.database.locks import unless_locked
 from paidonce.database.sets import RowsInsert
 from paidonce.database.statement import CITUS, Statement, execute_on_driver
@@ -261,17 +261,17 @@ def test_a_claim_asks_all_shards_once_and_changes_rows_where_they_are(database: 
     assert [(tasks, sql) for sql, tasks in executed.items() if tasks > 2] == []
 
 
-def test_settings_of_the_planner_and_the_limit_of_a_lock_hold_on_the_workers(database: Database) -> None:
+def test_settings_of_the_planner_and_the_limits_of_a_transaction_hold_on_the_workers(database: Database) -> None:
     with database.write() as transaction:
         create(transaction, ["m"], "1")
-    names = ["lock_timeout", *PLANNER_SETTINGS]
-    shown = ", ".join(f"current_setting('{name}')" for name in names)
+    wanted = CITUS_TRANSACTION_LIMITS | PLANNER_SETTINGS
+    shown = ", ".join(f"current_setting('{name}')" for name in wanted)
     with database.write() as transaction:
         [(port, *values)] = transaction.connection.execute(
             text(f"SELECT inet_server_port(), {shown} FROM merchant WHERE id = 'm'")
         ).all()
         assert port != transaction.connection.execute(text("SELECT inet_server_port()")).scalar_one()
-    assert dict(zip(names, values, strict=True)) == {"lock_timeout": TIME_LIMITS["lock_timeout"], **PLANNER_SETTINGS}
+    assert dict(zip(wanted, values, strict=True)) == wanted
 
 
 def test_who_waits_for_a_lock_on_a_worker_gives_up_after_half_a_second(database: Database) -> None:
