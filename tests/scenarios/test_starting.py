@@ -68,6 +68,7 @@ async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_nex
         assert (await shop.paid(checkout_id))["status"] == "COMPLETED"
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_remedy_works(
     start: Callable[..., ServiceProcess], empty_database_url: str
 ) -> None:
