@@ -22,9 +22,8 @@ from paidonce.merchants.secret import hash_secret, is_well_formed
 log = structlog.get_logger()
 
 AGE_SECONDS_MAX: Final = 5.0  # How long a revoked key may stay valid in another process.
-PAUSE_SECONDS: Final = (
-    0.01  # Between two lookups: the database gets at most a hundred a second, however many keys are guessed.
-)
+# Between two lookups: the database gets at most a hundred a second, however many keys are guessed.
+PAUSE_SECONDS: Final = 0.01
 FAILED_PAUSE_SECONDS: Final = 0.25
 WAITING_MAX: Final = 1000  # Unknown keys in one lookup. More are refused with Overloaded.
 ACTIVE_MAX: Final = 10_000  # A few MB. Only active keys are stored here.

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
 from paidonce.errors import ProviderWebhookNotFound
 from paidonce.payments.schedule import LookupSchedule
@@ -53,7 +54,7 @@ def list_given_up(
             pages.append((list[ProviderWebhook](), False))
             continue
         found = read_given_up(transaction, request.result, limit=request.limit + 1, after=after)
-        pages.append((found[: request.limit], len(found) > request.limit))
+        pages.append(page_of(found, limit=request.limit))
     return pages
 
 

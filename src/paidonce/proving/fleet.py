@@ -15,9 +15,8 @@ from paidonce.proving.processes import Process
 SERVERS_ON_SQLITE: Final = ("server-0", "server-1", "server-2")
 STANDBY_SHARE: Final = 0.1  # The share of kills on SQLite that hit a standby.
 WRITER_SHARE: Final = 0.25  # The share of kills that hit the writer process. Its server then exits too.
-STOP_SHARE: Final = (
-    0.15  # The share of faults of a worker that stop it for longer than its lease instead of killing it.
-)
+# The share of faults of a worker that stop it for longer than its lease instead of killing it.
+STOP_SHARE: Final = 0.15
 
 
 class Fleet:

@@ -27,9 +27,8 @@ class Rule(IntEnum):
     ONE_UNDER_WAY = 6  # At most one attempt that moves a checkout is under way.
     ONE_KEY_ONE_CHECKOUT = 7
     ALLOWED_TRANSITIONS = 8
-    REFUNDS_ARE_COVERED = (
-        9  # Refunds, pending and done, come to what the checkout counts, and to what was captured at most.
-    )
+    # Refunds, pending and done, come to what the checkout counts, and to what was captured at most.
+    REFUNDS_ARE_COVERED = 9
     TRANSITION_AND_EVENT = 10  # A transition and its event are committed together.
     NO_GAPS = 12  # The events of a merchant are numbered without gaps in each mode.
     SAME_TERMS = 14  # Amount, currency, merchant and mode never change.

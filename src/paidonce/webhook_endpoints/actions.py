@@ -11,11 +11,11 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import Mode, Tenant, TenantScopedId
-from paidonce.webhook_endpoints import redelivery, resend_store, store
+from paidonce.webhook_endpoints import redelivery, redelivery_store, store
 from paidonce.webhook_endpoints.delivery_store import read_messages
 from paidonce.webhook_endpoints.message import DueMessage
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, PauseReason, WebhookEndpoint
-from paidonce.webhook_endpoints.resend_store import ShownDelivery
+from paidonce.webhook_endpoints.redelivery_store import ShownDelivery
 from paidonce.webhook_endpoints.store import EndpointFilter
 
 
@@ -139,7 +139,7 @@ def _change(transaction: Transaction, request: ChangeEndpoint) -> ChangeOutcome:
             _event(EventType.ENDPOINT_PAUSED, seen, request.origin, reason=PauseReason.REQUEST.value)
         )
     elif seen.paused_at is not None and wanted.paused_at is None:
-        resend_store.make_due(transaction, wanted)
+        redelivery_store.make_due(transaction, wanted)
         transaction.events.append(_event(EventType.ENDPOINT_RESUMED, seen, request.origin))
     return msgspec.structs.replace(wanted, version=seen.version + 1)
 
@@ -193,7 +193,7 @@ class SendTest(msgspec.Struct, frozen=True, kw_only=True):
 def send_tests(transaction: Transaction, requests: Sequence[SendTest]) -> list[ChangeOutcome]:
     """Write test events; their deliveries are written with them, before the commit."""
     endpoints = load_endpoints(transaction, [request.endpoint for request in requests])
-    there = resend_store.ids_among(transaction, [request.delivery_id for request in requests])
+    there = redelivery_store.ids_among(transaction, [request.delivery_id for request in requests])
     for request, endpoint in zip(requests, endpoints, strict=True):
         if isinstance(endpoint, WebhookEndpoint) and request.delivery_id not in there:
             transaction.events.append(
@@ -206,8 +206,8 @@ def redeliver(transaction: Transaction, requests: Sequence[TenantScopedId]) -> l
     """Make deliveries due at once, whatever became of them, with all tries before them; one under way stays so."""
     outcomes: list[ShownDelivery | DeliveryNotFound] = []
     for request in requests:
-        resend_store.resend_one(transaction, request)
-        found = resend_store.read_delivery(transaction, request)
+        redelivery_store.redeliver_one(transaction, request)
+        found = redelivery_store.read_delivery(transaction, request)
         outcomes.append(found or DeliveryNotFound())
     return outcomes
 
@@ -234,7 +234,7 @@ def list_deliveries(
         (endpoint,) = load_endpoints(transaction, [request.endpoint])
         if isinstance(endpoint, WebhookEndpoint):
             outcomes.append(
-                resend_store.read_page(
+                redelivery_store.read_page(
                     transaction,
                     endpoint,
                     limit=request.limit,
@@ -252,12 +252,12 @@ def load_deliveries(
     transaction: Transaction, requests: Sequence[TenantScopedId]
 ) -> list[ShownDelivery | DeliveryNotFound]:
     """Read deliveries with their tries."""
-    return [resend_store.read_delivery(transaction, request) or DeliveryNotFound() for request in requests]
+    return [redelivery_store.read_delivery(transaction, request) or DeliveryNotFound() for request in requests]
 
 
 def load_messages(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[DueMessage | DeliveryNotFound]:
     """Read what deliveries say, from which their bodies are written again as they were sent."""
-    found = [resend_store.read_delivery(transaction, request) for request in requests]
+    found = [redelivery_store.read_delivery(transaction, request) for request in requests]
     messages = read_messages(transaction, [one.delivery for one in found if one is not None])
     return [DeliveryNotFound() if one is None else messages[one.delivery.id] for one in found]
 
@@ -279,12 +279,12 @@ class FailedRedelivered(msgspec.Struct, frozen=True):
 def redeliver_failed(
     transaction: Transaction, requests: Sequence[RedeliverFailed]
 ) -> list[FailedRedelivered | WebhookEndpointNotFound]:
-    """Make an endpoint's failed deliveries due at once, at most resend_store.RESENT_MAX of each request."""
+    """Make an endpoint's failed deliveries due at once, at most redelivery_store.REDELIVERED_MAX of each request."""
     outcomes: list[FailedRedelivered | WebhookEndpointNotFound] = []
     for request in requests:
         (endpoint,) = load_endpoints(transaction, [request.endpoint])
         if isinstance(endpoint, WebhookEndpoint):
-            outcomes.append(FailedRedelivered(*resend_store.resend_failed(transaction, endpoint, request.since)))
+            outcomes.append(FailedRedelivered(*redelivery_store.redeliver_failed(transaction, endpoint, request.since)))
         else:
             outcomes.append(endpoint)
     return outcomes

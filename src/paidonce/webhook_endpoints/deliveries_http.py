@@ -42,7 +42,7 @@ from paidonce.webhook_endpoints.redelivery import (
     list_redeliveries,
     redeliver_ranges,
 )
-from paidonce.webhook_endpoints.resend_store import ShownDelivery
+from paidonce.webhook_endpoints.redelivery_store import ShownDelivery
 from paidonce.webhook_endpoints.schemas import (
     DeliveryPage,
     DeliveryResponse,

@@ -20,7 +20,7 @@ from paidonce.database.transaction import DueTime, Transaction
 from paidonce.errors import EventsDeleted, TooManyRedeliveries, WebhookEndpointNotFound
 from paidonce.events.store import COUNTER_OF, lock_starts
 from paidonce.merchants.model import Mode, TenantScopedId
-from paidonce.webhook_endpoints import resend_store, store
+from paidonce.webhook_endpoints import redelivery_store, store
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 
 REDELIVERED_MAX: Final = 10_000  # Events in one range.
@@ -219,7 +219,7 @@ def _step(transaction: Transaction, order: Redelivery, endpoint: WebhookEndpoint
     if events <= 0:
         return order, 0
     beyond = order.next_sequence + events
-    made = resend_store.resend_range(transaction, endpoint, order.next_sequence, beyond - 1)
+    made = redelivery_store.redeliver_range(transaction, endpoint, order.next_sequence, beyond - 1)
     return msgspec.structs.replace(order, next_sequence=beyond), made
 
 

@@ -14,7 +14,7 @@ from paidonce.http.tenancy import TenantFields
 from paidonce.webhook_endpoints.delivery_store import NewTry
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX, Redelivery
-from paidonce.webhook_endpoints.resend_store import ShownDelivery
+from paidonce.webhook_endpoints.redelivery_store import ShownDelivery
 
 OVERLAP_SECONDS_MAX: Final = 7 * 86_400
 

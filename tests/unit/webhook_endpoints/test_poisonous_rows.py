@@ -11,7 +11,7 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.schema import checkout, event, webhook_endpoint
 from paidonce.encryption import Keyring
 from paidonce.merchants.model import TenantScopedId
-from paidonce.webhook_endpoints import resend_store
+from paidonce.webhook_endpoints import redelivery_store
 from paidonce.webhook_endpoints.delivery_actions import claim_deliveries
 from paidonce.webhook_endpoints.maintenance import Upkeep, find_upkeep, put_off_upkeep
 from paidonce.webhook_endpoints.model import RETRY_SECONDS, WebhookEndpoint
@@ -174,19 +174,19 @@ async def test_an_order_whose_step_fails_is_put_off_and_the_others_are_carried_o
     order(outgoing, bad)
     outgoing.now += 1
     order(outgoing, good)
-    resend = resend_store.resend_range
+    resend = redelivery_store.redeliver_range
 
-    def fail(transaction: Any, endpoint: WebhookEndpoint, first: int, last: int) -> int:  # noqa: ANN401 - as resend_range
+    def fail(transaction: Any, endpoint: WebhookEndpoint, first: int, last: int) -> int:  # noqa: ANN401 - as redeliver_range
         if endpoint.id == bad.id:
             raise ZeroDivisionError
         return resend(transaction, endpoint, first, last)
 
-    monkeypatch.setattr(resend_store, "resend_range", fail)
+    monkeypatch.setattr(redelivery_store, "redeliver_range", fail)
     async with running(outgoing, answering(200)):
         await until(lambda: statuses(outgoing, good) == ["DELIVERED"] * 5)
         await until(lambda: not ready(outgoing))
         await until(lambda: statuses(outgoing, bad) == ["DELIVERED"] * 2)
-        monkeypatch.setattr(resend_store, "resend_range", resend)
+        monkeypatch.setattr(redelivery_store, "redeliver_range", resend)
         outgoing.now += PUT_OFF_MS
         await until(lambda: statuses(outgoing, bad) == ["DELIVERED"] * 5)
 

@@ -54,7 +54,7 @@ OF_ANY_MERCHANT: Final = {
     "retention.store": {"_INSERT_LOG"},
     "users.audit_store": {"_FINISH_ENTRIES", "_INSERT_ENTRIES"},
     "users.store": {"_INSERT_SESSIONS", "_INSERT_USERS", "_PEOPLE_BY_TOKEN"},
-    "webhook_endpoints.resend_store": {"_AMONG"},
+    "webhook_endpoints.redelivery_store": {"_AMONG"},
     "webhook_endpoints.store": {"_INSERT"},
 }
 

@@ -1,4 +1,4 @@
-"""Statements for those who look at deliveries, and have them sent again."""
+"""Statements that show deliveries, and that have them sent again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, TextClause, Update, bindparam, or_
 from paidonce import ids
 from paidonce.clock import Instant
 from paidonce.database.due import MakesDue
+from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import FAILED, delivery, delivery_try, event, webhook_endpoint
 from paidonce.database.sets import encode_rows, json_rows
 from paidonce.database.statement import Statement
@@ -23,7 +24,7 @@ from paidonce.webhook_endpoints.store import subscriptions_of
 
 TRIES_SHOWN_MAX: Final = 20  # The newest; a delivery that was made due by hand again and again may have more.
 
-RESENT_MAX: Final = 1000  # Failed deliveries that are made due in one transaction.
+REDELIVERED_MAX: Final = 1000  # Failed deliveries that are made due in one transaction.
 
 # One that is being sent is left to its sender. One that is pending stays so, and becomes due.
 RESENDABLE: Final = {DeliveryStatus.PENDING, *sources_of(DeliveryStatus.PENDING)} - {DeliveryStatus.SENDING}
@@ -78,7 +79,7 @@ def _among(dialect: str) -> Select[Any]:
     return select(delivery.c.id).where(delivery.c.id == wanted.c.id)
 
 
-def _resend(dialect: str) -> Update:
+def _redeliver(dialect: str) -> Update:
     """Make due what is not under way. What is dropped stays so: its endpoint is no more."""
     wanted = json_rows(dialect, "wanted", id=str, merchant_id=str)
     statement = update(delivery).where(
@@ -101,11 +102,11 @@ _NEWEST_FAILED: Final = (
         text(FAILED),
     )
     .order_by(delivery.c.id.desc())
-    .limit(RESENT_MAX + 1)
+    .limit(REDELIVERED_MAX + 1)
 )
 _TRIES: Final = Statement(_tries)
 _AMONG: Final = Statement(_among)
-_RESEND: Final = MakesDue(delivery, Statement(_resend))
+_REDELIVER: Final = MakesDue(delivery, Statement(_redeliver))
 _MAKE_DUE: Final = MakesDue(
     delivery,
     Statement(
@@ -156,20 +157,14 @@ def read_page(
     ending_before: str | None,
 ) -> tuple[list[ShownDelivery], bool]:
     """Read one page of an endpoint's deliveries, newest first, and whether more lies beyond it."""
-    backwards = ending_before is not None
-    statement = _WITH_EVENT.where(
-        delivery.c.endpoint_id == endpoint.id, delivery.c.merchant_id == endpoint.merchant_id
-    ).limit(limit + 1)
-    statement = statement.order_by(delivery.c.id.asc() if backwards else delivery.c.id.desc())
+    statement = _WITH_EVENT.where(delivery.c.endpoint_id == endpoint.id, delivery.c.merchant_id == endpoint.merchant_id)
     if status is not None:
         statement = statement.where(delivery.c.status == status, *_of_index(status))
-    if starting_after is not None:
-        statement = statement.where(delivery.c.id < starting_after)
-    if ending_before is not None:
-        statement = statement.where(delivery.c.id > ending_before)
-    found = transaction.rows(statement)
-    page = _shown(transaction, found[:limit])
-    return (page[::-1] if backwards else page), len(found) > limit
+    statement = in_page(
+        statement, delivery.c.id, limit=limit, starting_after=starting_after, ending_before=ending_before
+    )
+    rows, has_more = page_of(transaction.rows(statement), limit=limit, is_reversed=ending_before is not None)
+    return _shown(transaction, rows), has_more
 
 
 def _of_index(status: str) -> list[ColumnElement[bool] | TextClause]:
@@ -197,27 +192,27 @@ def ids_among(transaction: Transaction, delivery_ids: Iterable[str]) -> set[str]
     return transaction.column(_AMONG, {"wanted": wanted})
 
 
-def resend_one(transaction: Transaction, wanted: TenantScopedId) -> None:
+def redeliver_one(transaction: Transaction, wanted: TenantScopedId) -> None:
     """Make a delivery due at once, unless it is under way."""
     rows = transaction.rows(_ONE, tenant_parameters(wanted))
-    _resend_all(transaction, [(row.id, row.merchant_id) for row in rows])
+    _redeliver_all(transaction, [(row.id, row.merchant_id) for row in rows])
 
 
-def _resend_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
+def _redeliver_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
     wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
-    _RESEND.run(transaction, {"wanted": wanted, "now": transaction.now}, [DueTime(transaction.now)])
+    _REDELIVER.run(transaction, {"wanted": wanted, "now": transaction.now}, [DueTime(transaction.now)])
 
 
-def resend_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: Instant) -> tuple[int, bool]:
-    """Make due at once an endpoint's failed deliveries that were created since an instant, the newest RESENT_MAX at the
-    most; returns how many, and whether there may be more.
+def redeliver_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: Instant) -> tuple[int, bool]:
+    """Make due at once an endpoint's failed deliveries that were created since an instant, the newest REDELIVERED_MAX
+    at the most; returns how many, and whether there may be more.
     """
     whose = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id}
     newest = transaction.rows(_NEWEST_FAILED, whose)
-    wanted = [row.id for row in newest[:RESENT_MAX] if row.created_at >= since]
+    wanted = [row.id for row in newest[:REDELIVERED_MAX] if row.created_at >= since]
     if wanted:
-        _resend_all(transaction, [(one, endpoint.merchant_id) for one in wanted])
-    return len(wanted), len(wanted) == RESENT_MAX < len(newest)
+        _redeliver_all(transaction, [(one, endpoint.merchant_id) for one in wanted])
+    return len(wanted), len(wanted) == REDELIVERED_MAX < len(newest)
 
 
 def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
@@ -226,7 +221,7 @@ def make_due(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
     _MAKE_DUE.run(transaction, parameters, [DueTime(transaction.now)])
 
 
-def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int, last: int) -> int:
+def redeliver_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int, last: int) -> int:
     """Make due at once the events of a range that an endpoint wants or had; returns how many.
 
     Its merchant is locked: nobody else numbers deliveries of its endpoints.
@@ -235,7 +230,7 @@ def resend_range(transaction: Transaction, endpoint: WebhookEndpoint, first: int
     of = TenantScopedId(endpoint.id, endpoint.merchant_id, endpoint.mode)
     rows = transaction.rows(_RANGE, {**tenant_parameters(of), "first": first, "last": last})
     there = [(row.delivery_id, endpoint.merchant_id) for row in rows if row.delivery_id is not None]
-    _resend_all(transaction, there)
+    _redeliver_all(transaction, there)
     tenant = Tenant(endpoint.merchant_id, endpoint.mode)
     newest = {one.endpoint_id: one.newest for one in subscriptions_of(transaction, [tenant])}
     missing = [row.id for row in rows if row.delivery_id is None and wants(types, row.type)]
