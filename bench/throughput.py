@@ -22,7 +22,6 @@ SETTLE: Final = "settle"
 PAY: Final = "pay"
 
 OF_THE_LIMIT: Final = {CREATE: 60.0, GET: 80.0}  # Per cent.
-NOT_SETTLED: Final = "not settled"
 
 
 def measure_creates(session: Session, subjects: list[Subject]) -> Findings:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
-from paidonce.http.error_codes import error_code_of, error_code_of_parameter, without_null
+from paidonce.http.validation_codes import validation_code_of, validation_code_of_parameter, without_null
 
 T = TypeVar("T", bound="Fields")
 
@@ -224,7 +224,7 @@ def _mistakes(
         try:
             read[field.name] = msgspec.convert(value, field.hint, strict=strict)
         except msgspec.ValidationError as error:
-            code = (error_code_of if strict else error_code_of_parameter)(value, field.type)
+            code = (validation_code_of if strict else validation_code_of_parameter)(value, field.type)
             whole = [FieldError(where, code or "wrong_type", _sentence(error))]
             yield from _wrong_pairs(where, value, field) or whole
             continue
@@ -251,7 +251,7 @@ def _wrong_pairs(where: str, value: object, field: _Field) -> list[FieldError]:
         try:
             msgspec.convert({name: inner}, field.hint)
         except msgspec.ValidationError as error:
-            code = error_code_of(name, described.key_type) or error_code_of(inner, described.value_type)
+            code = validation_code_of(name, described.key_type) or validation_code_of(inner, described.value_type)
             wrong.append(FieldError(f"{where}/{_escape(name)}", code or "wrong_type", _sentence(error)))
     return wrong
 

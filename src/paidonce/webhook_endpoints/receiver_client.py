@@ -31,7 +31,7 @@ def system_resolver() -> AbstractResolver:
     return aiohttp.AsyncResolver(timeout=LOOKUP_SECONDS_MAX, tries=LOOKUPS_MAX)
 
 
-class JudgingResolver(AbstractResolver):
+class CheckingResolver(AbstractResolver):
     """Looks names up, and hands their addresses on only where a webhook may go to each of them."""
 
     def __init__(self, inner: AbstractResolver, *, allow_private: bool) -> None:
@@ -92,7 +92,7 @@ class ReceiverClient:
         self, settings: ReceiverSettings, resolver: AbstractResolver, *, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
-        self._resolver = JudgingResolver(resolver, allow_private=settings.allow_private)
+        self._resolver = CheckingResolver(resolver, allow_private=settings.allow_private)
         self._tls = tls
 
     async def close(self) -> None:

@@ -117,7 +117,7 @@ def read_url(url: str, *, allow_private: bool) -> Target:
     target = Target(scheme, found["host"].lower().strip("[]"), port, path if path[0] == "/" else f"/{path}")
     address = target.address
     if address is None or (found["host"][0] == "[") != (address.version == IPV6):
-        _judge_name(target.host, bracketed=found["host"][0] == "[", allow_private=allow_private)
+        _check_name(target.host, bracketed=found["host"][0] == "[", allow_private=allow_private)
     else:
         check_address(address, allow_private=allow_private)
     return target
@@ -133,7 +133,7 @@ def _read_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _judge_name(host: str, *, bracketed: bool, allow_private: bool) -> None:
+def _check_name(host: str, *, bracketed: bool, allow_private: bool) -> None:
     labels = host.split(".")
     if bracketed or not all(_LABEL.fullmatch(one) for one in labels) or _NUMBER.fullmatch(labels[-1]):
         message = "The host is neither a valid name nor an address in its usual form."

@@ -1,4 +1,4 @@
-"""In which way a value does not fit its type, as the code that a client branches on.
+"""In which way a value does not fit its type, as the code of the field's error, on which a client branches.
 
 msgspec tells that in a sentence for people; the types, as it describes them, tell it to us.
 """
@@ -12,7 +12,7 @@ from msgspec import inspect
 WHOLE_NUMBER: Final = re.compile(r"-?[0-9]+")
 
 
-def error_code_of(value: object, kind: inspect.Type) -> str | None:
+def validation_code_of(value: object, kind: inspect.Type) -> str | None:
     """Name the fault of a value from a body; None where it fits, as far as is seen here."""
     kind = without_null(kind)
     match kind, value:
@@ -28,11 +28,11 @@ def error_code_of(value: object, kind: inspect.Type) -> str | None:
             return "wrong_type"
 
 
-def error_code_of_parameter(text: object, kind: inspect.Type) -> str | None:
+def validation_code_of_parameter(text: object, kind: inspect.Type) -> str | None:
     """Name the fault of a parameter, whose text is read as a number where one is wanted."""
     if isinstance(without_null(kind), inspect.IntType) and isinstance(text, str) and WHOLE_NUMBER.fullmatch(text):
         return "out_of_range"
-    return error_code_of(text, kind)
+    return validation_code_of(text, kind)
 
 
 def without_null(kind: inspect.Type) -> inspect.Type:
@@ -63,7 +63,7 @@ def _fault_of_container(value: object, kind: inspect.Type) -> str | None:
         case inspect.ListType(), list():
             if not _has_length(value, kind):
                 return "wrong_length"
-            faults = (error_code_of(one, kind.item_type) for one in value)
+            faults = (validation_code_of(one, kind.item_type) for one in value)
             return next((fault for fault in faults if fault), None)
         case inspect.DictType(), dict():
             return None if _has_length(value, kind) else "wrong_length"
