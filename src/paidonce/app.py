@@ -21,10 +21,11 @@ from paidonce.encryption import Keyring, key_finder
 from paidonce.events.feed import Feed
 from paidonce.ids import secret_bytes, system_chance
 from paidonce.merchants.api_key_cache import ApiKeyCache
+from paidonce.payments.attempt_queue import WorkerSettings
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.unproven_outcomes import UnprovenOutcomeMonitor
-from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker
 from paidonce.profiles.cache import ProfileCache
 from paidonce.provider_accounts.connections import ProviderConnections
 from paidonce.provider_accounts.opening import AccountOpener, Connectors

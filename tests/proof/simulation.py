@@ -13,6 +13,7 @@ import msgspec
 
 from paidonce.checkouts.model import ProviderRoute
 from paidonce.clock import Clock
+from paidonce.payments.attempt_queue import WorkerSettings
 from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.model import FINAL, Attempt
 from paidonce.payments.pay import Started
@@ -20,7 +21,7 @@ from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.reducer import decide
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled
-from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker
 from paidonce.providers.base import Capabilities
 from tests.proof.fake_provider import CAPABILITIES, FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run

@@ -14,10 +14,11 @@ from paidonce.database.batcher import Batcher
 from paidonce.database.transaction import Transaction
 from paidonce.idempotency.model import AlreadyProcessed, Idempotency
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.attempt_queue import WorkerSettings
 from paidonce.payments.pay import Repeated, Started, start_payments
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker
 from tests.proof.fake_provider import FakeOutcome, FakeProvider
 from tests.proof.virtual_time import VirtualLoop, run
 from tests.support.payments import Payments, payment

@@ -31,13 +31,14 @@ from paidonce.idempotency.actions import (
 from paidonce.idempotency.model import AlreadyProcessed, Claim, ClaimedRequest, Idempotency, ScopedKey, StoredResponse
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import expiry
+from paidonce.payments.attempt_queue import WorkerSettings
 from paidonce.payments.expiry import DELETE_INTERVAL_MS
 from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker
 from paidonce.providers.evidence import Succeeded
 from tests.support.databases import make_schema
 

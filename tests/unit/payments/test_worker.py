@@ -11,7 +11,7 @@ from paidonce.errors import AmountExceedsRefundable
 from paidonce.jobs.poller import IDLE_FACTOR
 from paidonce.merchants.model import TenantScopedId
 from paidonce.money import Money
-from paidonce.payments import worker as worker_module
+from paidonce.payments import attempt_queue
 from paidonce.payments.circuit_breaker import UNKNOWN_IN_A_ROW_MAX
 from paidonce.payments.claiming import claim_attempts
 from paidonce.payments.pay import Started
@@ -98,7 +98,7 @@ def test_a_refusal_of_an_action_is_raised_and_not_returned(sqlite_url: str) -> N
 def test_only_after_a_full_claim_a_worker_claims_again_at_once(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, due: int
 ) -> None:
-    monkeypatch.setattr(worker_module, "CLAIM_MAX", 3)
+    monkeypatch.setattr(attempt_queue, "CLAIM_MAX", 3)
 
     async def story(place: WorkerHarness) -> None:
         for number in range(due):

@@ -10,9 +10,10 @@ import pytest
 import paidonce.proving.doubles
 from paidonce.checkouts.model import ProviderRoute
 from paidonce.cli.proof_commands import prove
+from paidonce.payments.attempt_queue import WorkerSettings
 from paidonce.payments.providers import PaymentProviders
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.worker import PaymentWorker, WorkerSettings
+from paidonce.payments.worker import PaymentWorker
 from paidonce.providers.base import ChargeRequest, Modification
 from paidonce.providers.evidence import Evidence
 from paidonce.providers.simulator.faults import Fault, FaultPlan
