@@ -8,15 +8,18 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
+from sqlalchemy import URL
+
 SOCKET: Final = ".s.PGSQL.5432"
+TCP_PORT: Final = 5432
 CHUNK_BYTES: Final = 65_536
 
 
 class CuttingProxy:
-    """Listens in ``folder`` for the server with the socket in ``server``; cuts each n-th COMMIT as ``every`` says."""
+    """Listens in ``folder`` for the server of a database; cuts each n-th COMMIT as ``every`` says."""
 
-    def __init__(self, folder: Path, server: Path) -> None:
-        self._server = server / SOCKET
+    def __init__(self, folder: Path, server: URL) -> None:
+        self._server = server
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / SOCKET))
         self._listener.listen(64)
@@ -36,14 +39,24 @@ class CuttingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
                 try:
-                    server.connect(str(self._server))
+                    server = self._connect()
                 except OSError:
-                    server.close()
                     client.close()
                     continue
                 Thread(target=self._to_server, args=(client, server), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        """Connect to the server, on its socket in a folder or over TCP."""
+        if self._server.host:
+            return socket.create_connection((self._server.host, self._server.port or TCP_PORT))
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(f"{self._server.query['host']}/{SOCKET}")
+        except OSError:
+            server.close()
+            raise
+        return server
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         """Forward data between client and server, and cut each COMMIT that is to be cut."""

@@ -10,10 +10,9 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import Engine, create_engine, func, select, text
+from sqlalchemy import URL, Engine, create_engine, func, make_url, select, text
 
 from paidonce import ids
 from paidonce.checkouts.actions import Created, Replayed, create_checkouts
@@ -114,10 +113,13 @@ async def test_a_connection_lost_during_commit_gives_each_request_its_outcome_on
     chance: Random,
     report: Callable[[str], None],
 ) -> None:
-    parts = urlsplit(postgres_url)
+    server = make_url(postgres_url)
     with TemporaryDirectory(prefix="proxy-") as folder, opened(postgres_url) as beside:
-        proxy = CuttingProxy(Path(folder), Path(parse_qs(parts.query)["host"][0]))
-        with opened(f"postgresql://postgres@{parts.path}?host={folder}") as database:
+        proxy = CuttingProxy(Path(folder), server)
+        through_proxy = URL.create(
+            "postgresql", server.username, server.password, database=server.database, query={"host": folder}
+        )
+        with opened(through_proxy.render_as_string(hide_password=False)) as database:
             async with writing(database, chance.random) as batcher:
                 proxy.every = 2
                 created = await at_once(batcher, create_checkouts, [new_checkout(key) for key in range(PURCHASES)])

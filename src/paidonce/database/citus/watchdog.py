@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 SUSPICIOUS_SECONDS: Final = 1.0  # No transaction takes as long, unless it waits for a lock or for the machine.
 INTERVAL_SECONDS: Final = 0.5
+CLOSE_SECONDS_MAX: Final = 10.0
 
 FindSilentNodes = Callable[[], Collection[str]]
 """Tries to connect to every node; returns the names of those that do not accept a connection."""
@@ -60,8 +61,10 @@ class Watchdog:
                 del self._open[number]
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and wait for its end: until the nodes have been asked, at the worst."""
         self._closed.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS_MAX)
 
     def _watch(self) -> None:
         while not self._closed.wait(INTERVAL_SECONDS):
