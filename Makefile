@@ -25,7 +25,7 @@ shop: .venv/dev.stamp ## run paidonce and the shop of examples/shop, which sells
 	@$(BIN)/python examples/shop/start.py
 
 # Tests start hundreds of processes. Without stored byte code each of them would compile all of its modules again.
-test browser prove fuzz: export PYTHONDONTWRITEBYTECODE =
+test browser bench prove fuzz: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/dev.stamp ## run all tests, on SQLite and on a real PostgreSQL (ARGS="-k refund" for a part)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from bench.databases import fresh_databases, missing_for_postgresql, server_running
+from bench.distributed import measure_distributed
 from bench.footprint import measure_installed_size, measure_start
 from bench.latency import measure_latencies
 from bench.load import wrk_is_installed
@@ -53,11 +54,12 @@ ALONE: Final[dict[str, Callable[[Session], Findings]]] = {
     "pages": measure_pages,
     "start": measure_start,
     "installed": lambda _session: measure_installed_size(),
+    "distributed": measure_distributed,
     "soak": measure_memory,
     "profile": measure_profile,
 }
 SECTIONS: Final = ("create", "replay", "get", "settle", LATENCY, "single", *ALONE)
-ONLY_IF_ASKED: Final = ("soak", "profile")
+ONLY_IF_ASKED: Final = ("distributed", "soak", "profile")
 
 
 def _sections(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:

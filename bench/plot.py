@@ -41,7 +41,7 @@ def draw(results: Results, folder: Path) -> list[str]:
 
 
 def _throughput(results: Results) -> Picture | None:
-    figures = [one for one in results.figures if one.unit == PER_SECOND]
+    figures = [one for one in results.figures if one.unit == PER_SECOND and one.subject in COLOURS]
     kinds = list(dict.fromkeys(one.what for one in figures))
     if not kinds:
         return None

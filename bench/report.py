@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.results import PER_SECOND, Figure, Goal, Profile, Results
-from bench.subjects import LIMIT, PEER, POSTGRESQL, SQLITE
+from bench.subjects import LIMIT, NOT_DISTRIBUTED, PEER, POSTGRESQL, SQLITE
 
 NOTHING: Final = "–"
 MARK: Final = "!"  # Marks a figure whose runs had errors.
@@ -20,6 +20,7 @@ def show(results: Results) -> str:
     parts = [
         _goals(results.goals),
         _throughput(results),
+        _distributed(results),
         _latencies(results),
         _others(results),
         *(_profile(one.findings.profile) for one in results.sections.values() if one.findings.profile),
@@ -84,10 +85,24 @@ def _throughput(results: Results) -> str:
     subjects = [name for name in SUBJECTS if any(one.subject == name for one in figures)]
     compared = [name for name in subjects if name not in (PEER, LIMIT)] if PEER in subjects else []
     rows = [["per second, median (lowest–highest)", *subjects, *(f"{name} / {PEER}" for name in compared)]]
-    for what in dict.fromkeys(one.what for one in figures):
+    for what in dict.fromkeys(one.what for one in figures if one.subject in SUBJECTS):
         peer = results.find(what, PEER)
         shown = [_shown(results.find(what, name)) for name in subjects]
         rows.append([what, *shown, *(_ratio(results.find(what, name), peer) for name in compared)])
+    return table(rows) if subjects else ""
+
+
+def _distributed(results: Results) -> str:
+    """Show what each number of shards does, and its share of the database that is not distributed."""
+    figures = [one for one in results.figures if one.unit == PER_SECOND and one.subject not in SUBJECTS]
+    whats = list(dict.fromkeys(one.what for one in figures))
+    rows = [["per second, median (lowest–highest)", *(cell for what in whats for cell in (what, "share"))]]
+    for name in dict.fromkeys(one.subject for one in figures):
+        row = [name]
+        for what in whats:
+            figure, plain = results.find(what, name), results.find(what, NOT_DISTRIBUTED)
+            row += [_shown(figure), f"{100 * figure.median / plain.median:.0f} %" if figure and plain else NOTHING]
+        rows.append(row)
     return table(rows) if figures else ""
 
 

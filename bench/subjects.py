@@ -20,6 +20,7 @@ SQLITE: Final = "SQLite"
 POSTGRESQL: Final = "PostgreSQL"
 PEER: Final = "peer"
 LIMIT: Final = "limit"
+NOT_DISTRIBUTED: Final = "PostgreSQL, not distributed"
 
 ROOT: Final = Path(__file__).parent.parent
 # The tests use short time-outs. Here every setting is the default.
@@ -52,7 +53,12 @@ class Subject(NamedTuple):
     @property
     def is_paidonce(self) -> bool:
         """Whether it is paidonce, whose process is known."""
-        return self.name in (SQLITE, POSTGRESQL)
+        return self.name not in (PEER, LIMIT)
+
+
+def distributed(shards: int) -> str:
+    """Return the name of paidonce on a cluster with this number of shards of each table."""
+    return f"Citus, {shards} shards"
 
 
 def peer_at(url: str) -> Subject:

@@ -8,6 +8,7 @@ from bench.memory import growth_a_minute
 from bench.profiling import read_profile
 from bench.report import BEGIN, END, show_comparison, write_into
 from bench.results import PER_SECOND, Figure, Findings, Goal, Results, Run, Section, load, percentiles, save
+from bench.subjects import NOT_DISTRIBUTED, distributed
 from tests.unit.bench.session import MACHINE, PLAN
 
 
@@ -76,6 +77,15 @@ def test_results_are_compared_with_those_that_were_kept(tmp_path: Path) -> None:
     assert "×1.50" in show_comparison(results(1500), load(tmp_path / "kept.json"))
 
 
-def results(per_second: float) -> Results:
-    figure = Figure("create", "SQLite", PER_SECOND, [Run(value=per_second)])
-    return Results(MACHINE, PLAN, {"create": Section(commit="abc", load_before=0, findings=Findings([figure]))})
+def test_what_is_distributed_is_shown_with_its_share_of_what_is_not(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    write_into(page, results(3000, subject=NOT_DISTRIBUTED, also={distributed(4): 1500.0}), [])
+    row = next(line for line in page.read_text().splitlines() if "Citus, 4 shards" in line)
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["Citus, 4 shards", "1,500", "50 %"]
+
+
+def results(per_second: float, *, subject: str = "SQLite", also: dict[str, float] | None = None) -> Results:
+    values = {subject: per_second, **(also or {})}
+    figures = [Figure("create", name, PER_SECOND, [Run(value=value)]) for name, value in values.items()]
+    return Results(MACHINE, PLAN, {"create": Section(commit="abc", load_before=0, findings=Findings(figures))})
