@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 from starlette.routing import BaseRoute, Mount
 
@@ -14,6 +15,7 @@ from paidonce.database.batch import BatchRunner, BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
 from paidonce.database.durability import require_durable_server
 from paidonce.database.engine import Database, open_database
+from paidonce.database.lanes import NodeLanes, is_distributed, locate_merchants
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl
@@ -129,13 +131,18 @@ def fork_writer(settings: Settings) -> Iterator[ProcessExecutor | None]:
 
 
 @contextmanager
-def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner]:
-    """Open the database in the writer process, while the server process holds its lock."""
+def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner | NodeLanes]:
+    """Open the database in the writer process, while the server process holds its lock.
+
+    A distributed database has a runner for each node.
+    """
     database = open_database(
         settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
     )
+    make_runner = partial(BatchRunner, database.write, limit=settings.batch_limit, chance=system_chance)
     try:
-        yield BatchRunner(database.write, limit=settings.batch_limit, chance=system_chance)
+        has_nodes = is_distributed(database)
+        yield NodeLanes(make_runner, partial(locate_merchants, database)) if has_nodes else make_runner()
     finally:
         database.close()
 

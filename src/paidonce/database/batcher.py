@@ -7,8 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from itertools import count
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any, Final, Protocol
 
 from paidonce.database.batch import (
@@ -21,6 +19,7 @@ from paidonce.database.batch import (
     Outcome,
     Request,
 )
+from paidonce.database.batch_thread import BatchThread
 from paidonce.errors import Overloaded, PaidonceError
 from paidonce.ids import Chance
 
@@ -47,42 +46,28 @@ class ThreadExecutor:
 
     def __init__(self, runner: BatchRunner, *, name: str) -> None:
         self._runner = runner
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = Thread(target=self._run_batches, name=name, daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._on_result: Callable[[BatchResult], None] = lambda _result: None
+        self._name = name
+        self._thread: BatchThread | None = None
 
     async def start(self, on_result: Callable[[BatchResult], None]) -> None:
         """Start to work for the running event loop."""
-        self._loop, self._on_result = asyncio.get_running_loop(), on_result
-        self._thread.start()
+        loop = asyncio.get_running_loop()
+
+        def pass_on(result: BatchResult) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(on_result, result)
+
+        self._thread = BatchThread(self._runner, pass_on, name=self._name)
 
     def execute(self, job: Job) -> None:
         """Put a job into the queue."""
-        self._queue.put(job)
+        assert self._thread is not None, "the executor was not started"
+        self._thread.put(job)
 
     async def stop(self) -> None:
         """Run the jobs that are queued, then end the thread."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-    def _run_batches(self) -> None:
-        is_running = True
-        while is_running:
-            jobs: list[Job] = []
-            job = self._queue.get()
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) >= self._runner.limit:
-                    break
-                try:
-                    job = self._queue.get_nowait()
-                except Empty:
-                    break
-            is_running = job is not None
-            result = self._runner.run(jobs)
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._on_result, result)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.stop)
 
 
 class Batcher:

@@ -11,20 +11,23 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from threading import Lock
 from typing import Any, Final, NoReturn, TypeAlias
 
 import structlog
 
 from paidonce.database.batch import BatchResult, BatchRunner, CommitNotice, Job
+from paidonce.database.lanes import NodeLanes
 from paidonce.errors import PaidonceError
 from paidonce.gc_tuning import tune_gc
 
 log = structlog.get_logger()
 
-OpenRunner: TypeAlias = Callable[[], AbstractContextManager[BatchRunner]]
-"""Opens the database in the child process, for as long as it works."""
+OpenRunner: TypeAlias = Callable[[], AbstractContextManager[BatchRunner | NodeLanes]]
+"""Opens the database in the child process, for as long as it works. What it provides runs the batches."""
 
 LENGTH_BYTES: Final = 4
 RECEIVED_BYTES_MAX: Final = 1 << 20
@@ -168,12 +171,16 @@ def _child_main(link: socket.socket, open_runner: OpenRunner, prepare: Callable[
             signal.SIGINT,
         ):  # They are sent to the whole process group; the parent decides when to stop.
             signal.signal(name, signal.SIG_IGN)
+        threading.excepthook = _end_process
         tune_gc()
         prepare()
         message, _shared, _, _ = socket.recv_fds(link, len(BEGIN), 1)
         if message:
             with open_runner() as runner:
-                _run_batches(link, runner)
+                if isinstance(runner, NodeLanes):
+                    _run_lanes(link, runner)
+                else:
+                    _run_batches(link, runner)
         status = 0
     except ConnectionError:  # The parent is gone.
         status = 0
@@ -183,28 +190,51 @@ def _child_main(link: socket.socket, open_runner: OpenRunner, prepare: Callable[
         os._exit(status)
 
 
+def _end_process(failure: threading.ExceptHookArgs) -> NoReturn:
+    """End the process where one of its threads has failed: the parent would wait for its results for ever."""
+    assert failure.exc_value is not None
+    log.critical("writer_process_failed", exc_info=failure.exc_value)
+    os._exit(LOST_EXIT)
+
+
 def _run_batches(link: socket.socket, runner: BatchRunner) -> None:
-    for jobs in _receive_batches(link, runner.limit):
-        results, notice = runner.run(jobs)
-        link.sendall(_encode_message(([(number, _to_picklable(outcome)) for number, outcome in results], notice)))
-
-
-def _receive_batches(link: socket.socket, limit: int) -> Iterator[list[Job]]:
-    """Yield the jobs that are waiting, at most ``limit`` at a time, until the parent sends no more."""
     messages = _MessageDecoder()
     waiting: list[Job] = []
     more = True
     while more or waiting:
-        while more and len(waiting) < limit:
+        while more and len(waiting) < runner.limit:
             try:
                 data = link.recv(RECEIVED_BYTES_MAX, socket.MSG_DONTWAIT if waiting else 0)
             except BlockingIOError:
                 break
             more = bool(data)
-            waiting += (Job(*one) for jobs in messages.feed(data) for one in jobs)
+            waiting += _decode_jobs(messages, data)
         if waiting:
-            yield waiting[:limit]
-            del waiting[:limit]
+            link.sendall(_encode_result(runner.run(waiting[: runner.limit])))
+            del waiting[: runner.limit]
+
+
+def _run_lanes(link: socket.socket, lanes: NodeLanes) -> None:
+    messages = _MessageDecoder()
+    sending = Lock()
+
+    def send(result: BatchResult) -> None:
+        message = _encode_result(result)
+        with sending, suppress(ConnectionError):  # The parent is gone. What it has asked for is committed all the same.
+            link.sendall(message)
+
+    lanes.start(send)
+    while data := link.recv(RECEIVED_BYTES_MAX):
+        lanes.dispatch(_decode_jobs(messages, data))
+    lanes.stop()
+
+
+def _decode_jobs(messages: _MessageDecoder, data: bytes) -> list[Job]:
+    return [Job(*one) for jobs in messages.feed(data) for one in jobs]
+
+
+def _encode_result(result: BatchResult) -> bytes:
+    return _encode_message(([(number, _to_picklable(outcome)) for number, outcome in result.results], result.notice))
 
 
 def _to_picklable(outcome: object) -> object:

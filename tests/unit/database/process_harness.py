@@ -1,7 +1,8 @@
 """Batches in a separate process, started from a separate interpreter, because a test process has threads and cannot
 fork.
 
-Run as ``python -m tests.unit.database.process_harness URL``; prints the results.
+Run as ``python -m tests.unit.database.process_harness URL HOW``; prints the results. ``HOW`` is "one thread", "lanes",
+or "broken lanes", whose threads fail.
 """
 
 import asyncio
@@ -11,15 +12,17 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import structlog
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
-from paidonce.database.batch import BatchRunner, CommitNotice
+from paidonce.database.batch import BatchRunner, CommitNotice, Job
 from paidonce.database.batcher import Batcher
 from paidonce.database.engine import open_database
+from paidonce.database.lanes import NodeLanes
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
@@ -54,11 +57,21 @@ def tell_pid(_transaction: Transaction, requests: Sequence[object]) -> list[int]
     return [os.getpid() for _ in requests]
 
 
+class BrokenRunner(BatchRunner):
+    """Has a defect."""
+
+    def run(self, jobs: Sequence[Job]) -> NoReturn:
+        """Fail."""
+        raise AssertionError(jobs)
+
+
 @contextmanager
-def opened(url: str) -> Iterator[BatchRunner]:
+def opened(url: str, how: str) -> Iterator[BatchRunner | NodeLanes]:
     """Open the database in the child process."""
     database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
-    yield BatchRunner(database.write, limit=16, chance=lambda: 0.0)
+    kind = BrokenRunner if how == "broken lanes" else BatchRunner
+    make_runner = partial(kind, database.write, limit=16, chance=lambda: 0.0)
+    yield make_runner() if how == "one thread" else NodeLanes(make_runner, lambda _merchants: {})
     database.close()
 
 
@@ -101,6 +114,6 @@ async def look(url: str, executor: ProcessExecutor) -> dict[str, Any]:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # Drawing takes seconds.
-    where = sys.argv[1]
-    with fork_executor(lambda: opened(where), prepare=lambda: None) as made:
+    where, way = sys.argv[1:]
+    with fork_executor(lambda: opened(where, way), prepare=lambda: None) as made:
         sys.stdout.write(json.dumps(asyncio.run(look(where, made))))

@@ -12,15 +12,20 @@ from typing import Any, Final
 import pytest
 
 from paidonce import errors
+from paidonce.database.process import LOST_EXIT
 from paidonce.errors import PaidonceError
 
 SAMPLES: Final[dict[str, Any]] = {"str": "said", "str | None": "said", "int": 7, "float": 1.5, "bool": True}
 
 
-@pytest.fixture
-def seen(database_url: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.unit.database.process_harness", database_url]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+def run_harness(database_url: str, how: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.unit.database.process_harness", database_url, how]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture(params=["one thread", "lanes"])
+def seen(database_url: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    run = run_harness(database_url, request.param)
     assert run.returncode == 0, run.stderr
     found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return found
@@ -35,6 +40,12 @@ def test_everybody_is_answered_from_the_other_process_and_what_cannot_cross_fail
     assert "annot pickle" in seen["nameless"] or "an't pickle" in seen["nameless"], seen["nameless"]
     assert seen["in_other_process"]
     assert seen["notified_merchants"] == ["m0", "m1"]
+
+
+def test_a_lane_that_fails_ends_both_processes(database_url: str) -> None:
+    run = run_harness(database_url, "broken lanes")
+    assert run.returncode == LOST_EXIT
+    assert "writer_process_lost" in run.stdout
 
 
 def kinds() -> list[type[PaidonceError]]:
