@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
 from paidonce.database.faults import with_retries
-from paidonce.database.nodes import Nodes, merchants_in
+from paidonce.database.nodes import Nodes, find_lost_nodes, merchants_in
 from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
@@ -106,8 +106,7 @@ class BatchRunner:
         if not jobs:
             return []
         try:
-            if self._nodes.is_check_due:
-                self._check_nodes()
+            self._nodes.try_again(self._find_lost_nodes)
             if not self._nodes.lost:
                 return self._run_together(jobs)
         except DatabaseUnavailable as error:
@@ -134,7 +133,7 @@ class BatchRunner:
         try:
             for _ in range(AGAIN_MAX):
                 if not self._nodes.lost:
-                    self._check_nodes()
+                    self._nodes.note(self._find_lost_nodes())
                 if self._nodes.lost:
                     break
                 try:  # All nodes respond: it may have been an old connection to one.
@@ -193,12 +192,12 @@ class BatchRunner:
                 groups.setdefault(nodes or job.action, []).append(job)
         return list(groups.values()), refused
 
-    def _check_nodes(self) -> None:
-        def check() -> None:
+    def _find_lost_nodes(self) -> frozenset[str]:
+        def find() -> frozenset[str]:
             with self._begin() as transaction:
-                self._nodes.check(transaction)
+                return find_lost_nodes(transaction.connection)
 
-        _on_coordinator(check, chance=self._chance)
+        return _on_coordinator(find, chance=self._chance)
 
     def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
         groups: dict[Action[Any, Any], list[Job]] = {}

@@ -5,6 +5,8 @@ Nothing is asked, and nothing is kept, until a transaction fails because of a no
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from threading import Thread
 from typing import Any, Final
 
 import msgspec
@@ -13,16 +15,14 @@ from sqlalchemy import Connection
 
 from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
 
 CHECK_SECONDS: Final = (
     0.5  # Until lost nodes are tried again: what is stored there is served a second after its return.
 )
-CHECK_SECONDS_MAX: Final = 5.0
-CHECK_PAUSE_FACTOR: Final = (
-    4  # A check that runs into time-outs holds up the living nodes: a fifth of the time at most.
-)
+CHECK_WAIT_SECONDS: Final = 0.1  # For such a try. One of a silent node takes longer, and the living ones do not wait.
 DEPTH_MAX: Final = 8  # Requests are shallow.
 
 _CHECK: Final = """
@@ -44,20 +44,32 @@ class Nodes:
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._check_at = 0.0
+        self._trying: Thread | None = None
+        self._found: frozenset[str] | None = None
         self.node_of: dict[str, str] = {}  # By merchant, as far as it was asked since the last check.
         self.lost: frozenset[str] = frozenset()
 
-    @property
-    def is_check_due(self) -> bool:
-        """Whether nodes are lost, and it is time to try them again."""
-        return bool(self.lost) and self._monotonic() >= self._check_at
+    def try_again(self, find: Callable[[], frozenset[str]]) -> None:
+        """Where nodes are lost, and it is time to try them again, do so in a thread. Its result is taken when this is
+        called again, or at once where it takes a moment only.
+        """
+        if self.lost and self._trying is None and self._monotonic() >= self._check_at:
+            self._trying = Thread(target=self._try, args=[find], name="nodes", daemon=True)
+            self._trying.start()
+            self._trying.join(CHECK_WAIT_SECONDS)
+        if self._trying is None or self._trying.is_alive():
+            return
+        self._trying = None
+        self.note(self.lost if self._found is None else self._found)
 
-    def check(self, transaction: Transaction) -> None:
-        """Try to connect to every node. Raises DBAPIError where the database is not a distributed one."""
-        began = self._monotonic()
-        lost = find_lost_nodes(transaction.connection)
-        now = self._monotonic()
-        self._check_at = now + min(max(CHECK_SECONDS, CHECK_PAUSE_FACTOR * (now - began)), CHECK_SECONDS_MAX)
+    def _try(self, find: Callable[[], frozenset[str]]) -> None:
+        self._found = None
+        with suppress(DatabaseUnavailable):  # The coordinator is gone. Whoever needs it is told.
+            self._found = find()
+
+    def note(self, lost: frozenset[str]) -> None:
+        """Note which nodes do not respond."""
+        self._check_at = self._monotonic() + CHECK_SECONDS
         if lost - self.lost:
             log.error("nodes_lost", nodes=sorted(lost - self.lost))
         if self.lost - lost:

@@ -1,11 +1,15 @@
-"""Whose data a request is about, as far as that decides on which node of a distributed database it is stored."""
+"""The nodes of a distributed database: whose data a request is about, and when a node that was lost is tried again."""
+
+from threading import Event
 
 from paidonce.checkouts.model import NewCheckout
-from paidonce.database.nodes import merchants_in
+from paidonce.database.nodes import CHECK_SECONDS, Nodes, merchants_in
+from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.model import Tenant, TenantScopedId
 from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.store import Held
 from paidonce.statistics.actions import CountLogs
+from tests.support.service_process import wait_until
 
 NEW = NewCheckout(id="c", merchant_id="a", idempotency_key="k", amount=1, currency="EUR")
 
@@ -22,3 +26,65 @@ def test_a_request_that_names_no_merchant_may_be_about_any() -> None:
     assert merchants_in(TenantScopedId("c", None)) == frozenset()
     assert merchants_in(ClaimAttempts("simulator", 10, 1000)) == frozenset()
     assert merchants_in(None) == frozenset()
+
+
+class LostNode:
+    """A node that was lost, and a clock. ``find`` returns what is lost when ``answer`` is set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.nodes = Nodes(monotonic=lambda: self.now)
+        self.nodes.note(frozenset({"worker:1"}))
+        self.lost: frozenset[str] = frozenset()
+        self.answer = Event()
+        self.asked = 0
+
+    def find(self) -> frozenset[str]:
+        self.asked += 1
+        assert self.answer.wait(60)
+        return self.lost
+
+    def try_again(self) -> None:
+        self.nodes.try_again(self.find)
+
+    def is_back(self) -> bool:
+        self.try_again()
+        return not self.nodes.lost
+
+
+def test_a_lost_node_is_tried_again_after_a_while_and_its_return_is_noticed() -> None:
+    node = LostNode()
+    node.answer.set()
+    node.try_again()
+    assert (node.asked, node.nodes.lost) == (0, frozenset({"worker:1"}))
+    node.now = CHECK_SECONDS
+    node.try_again()
+    wait_until(node.is_back)
+    assert node.asked == 1
+
+
+def test_nobody_waits_while_a_silent_node_is_tried_again_and_its_return_is_noticed() -> None:
+    node = LostNode()
+    node.now = CHECK_SECONDS
+    for _ in range(3):
+        node.try_again()  # It would wait for ever here.
+        assert (node.asked, node.nodes.lost) == (1, frozenset({"worker:1"}))
+    node.answer.set()
+    wait_until(node.is_back)
+
+
+def test_a_try_that_fails_leaves_the_node_lost_until_the_next_one() -> None:
+    node = LostNode()
+    node.now = CHECK_SECONDS
+
+    def fail() -> frozenset[str]:
+        node.asked += 1
+        raise DatabaseUnavailable
+
+    def is_tried_again() -> bool:
+        node.nodes.try_again(fail)
+        node.now += CHECK_SECONDS
+        return node.asked == 2
+
+    wait_until(is_tried_again)
+    assert node.nodes.lost == {"worker:1"}
