@@ -182,6 +182,7 @@ Functions = dict[tuple[str, str], list[FunctionType]]
 def _functions() -> Functions:
     """Find every function that is loaded from our source, by file and qualified name."""
     found: Functions = {}
+    gc.unfreeze()  # What is preloaded for forked processes is frozen, and so would not be found.
     for one in gc.get_objects():
         if isinstance(one, FunctionType) and "<locals>" not in one.__code__.co_qualname:
             path = Path(one.__code__.co_filename)
