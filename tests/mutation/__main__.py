@@ -33,6 +33,8 @@ TARGETS: Final = {
     "money": ["money.py"],
     "jobs": ["jobs/*.py"],
     "batch": ["database/batch.py", "database/batcher.py"],
+    "database": ["database/[!b]*.py"],
+    "retention": ["retention/*.py"],
     "users": ["users/*.py"],
     "dashboard": ["dashboard/**/*.py"],
     "statistics": ["statistics/*.py"],
