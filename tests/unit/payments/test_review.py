@@ -115,18 +115,28 @@ async def test_an_outcome_that_is_known_is_not_changed_by_a_report_that_contradi
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "errors"),
     [
-        {"outcome": "SUCCEEDED"},
-        {"outcome": "DECLINED"},
-        {"outcome": "SUCCEEDED", "reference": "ch_1", "declineCode": "declined"},
-        {"outcome": "DECLINED", "reference": "ch_1", "declineCode": "declined"},
+        ({"outcome": "SUCCEEDED"}, [("/reference", "missing")]),
+        ({"outcome": "DECLINED"}, [("/declineCode", "missing")]),
+        (
+            {"outcome": "SUCCEEDED", "reference": "ch_1", "declineCode": "declined"},
+            [("/declineCode", "contradiction")],
+        ),
+        ({"outcome": "DECLINED", "reference": "ch_1", "declineCode": "declined"}, [("/reference", "contradiction")]),
+        (
+            {"outcome": "DECLINED", "reference": "ch_1"},
+            [("/declineCode", "missing"), ("/reference", "contradiction")],
+        ),
     ],
 )
-async def test_a_report_without_what_belongs_to_its_outcome_has_no_effect(inside: InProcessService, body: Json) -> None:
+async def test_a_report_without_what_belongs_to_its_outcome_has_no_effect_and_is_told_each_fault(
+    inside: InProcessService, body: Json, errors: list[tuple[str, str]]
+) -> None:
     checkout = await stuck(inside)
     status, problem = await resolve(inside, checkout, **body)
     assert (status, problem["code"]) == (400, "invalid_request")
+    assert [(one["pointer"], one["code"]) for one in problem["errors"]] == errors
     assert await status_of(inside, checkout) == "PROCESSING"
 
 
