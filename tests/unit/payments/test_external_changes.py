@@ -9,7 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from paidonce.checkouts.actions import Replayed, create_checkouts
 from paidonce.errors import AmountExceedsRefundable
 from paidonce.merchants.model import TenantScopedId
+from paidonce.money import AMOUNT_MAX
 from paidonce.payments.external_changes import record_changes
+from paidonce.payments.external_reducer import has_valid_amount
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
@@ -118,6 +120,15 @@ def test_a_refund_that_is_ours_by_its_reference_is_not_recorded_again(payments: 
 
 
 @pytest.mark.parametrize(
+    ("amount", "is_valid"), [(-1, False), (0, False), (1, True), (AMOUNT_MAX, True), (AMOUNT_MAX + 1, False)]
+)
+def test_an_amount_is_positive_and_at_most_the_greatest_that_a_checkout_can_have(
+    amount: int, *, is_valid: bool
+) -> None:
+    assert has_valid_amount(amount) is is_valid
+
+
+@pytest.mark.parametrize(
     "change",
     [refund(1001), refund(0), refund(-5), refund(10**15), refund(currency="EUR")],
     ids=["more than was captured", "nothing", "less than nothing", "more than there is", "another currency"],
@@ -200,6 +211,18 @@ def test_an_authorization_that_ended_at_the_provider_ends_its_checkout_with_an_a
     assert latest is not None
     assert (latest.kind, latest.status) == ("VOID", "SUCCEEDED")
     assert (payments.attempt(latest.id).initiated_by, payments.claim()) == ("provider", [])
+
+
+def test_the_end_of_an_authorization_that_a_declined_capture_names_is_recorded_for_its_charge(
+    payments: Payments,
+) -> None:
+    checkout = payments.paid(manual=True, reference="ch_1")
+    payments.capture(checkout)
+    payments.prove("att_2", Declined("declined", "cap_1"))
+    assert payments.change(AuthorizationEnded("expired"), "att_2") == "CHANGED"
+    latest = payments.checkout(checkout).attempt
+    assert latest is not None
+    assert (latest.kind, latest.provider_reference, payments.status(checkout)) == ("VOID", "ch_1", "EXPIRED")
 
 
 def test_a_void_of_ours_has_succeeded_where_the_provider_says_that_nothing_is_held(payments: Payments) -> None:

@@ -214,13 +214,14 @@ async def test_a_session_that_must_take_no_money_is_closed_and_never_charged(
     provider = SessionProvider(look_up=found, close=closed)
     called = await Caller(provider).call(attempt)
     assert (provider.called, called.evidence) == (["look_up", "close"], closed)
+    assert called.cause is Cause.PROVIDER_ANSWER
 
 
 @pytest.mark.parametrize("found", [Succeeded("ch_1"), Declined("session_expired"), Unknown("a 500"), NotFound()])
 async def test_a_session_is_not_closed_where_its_outcome_is_known_or_cannot_be_asked(found: Evidence) -> None:
     provider = SessionProvider(look_up=found)
     called = await Caller(provider).call(CLOSING["it is to be canceled"])
-    assert (provider.called, called.evidence) == (["look_up"], found)
+    assert (provider.called, called.evidence, called.cause) == (["look_up"], found, Cause.LOOKUP)
 
 
 async def test_nothing_is_closed_under_a_lease_that_is_over() -> None:
