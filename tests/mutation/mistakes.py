@@ -35,7 +35,7 @@ SKIPPED: Final = m.OneOf(
     m.Arg(keyword=m.Name("summary") | m.Name("description") | m.Name("because") | m.Name("raw_body")),
 )
 # The name of a part of a statement, a message of an error: nobody reads them.
-NAMING_CALLS: Final = m.Call(m.Attribute(attr=m.Name("cte") | m.Name("alias"))) | m.Raise()
+NAMING_CALLS: Final = m.Call(m.Attribute(attr=m.Name("cte") | m.Name("alias") | m.Name("subquery"))) | m.Raise()
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,7 @@ def _respond(key: str, tenant: Tenant | None, uses: list[KeyUse]) -> Response:
 
 def _key(request: ApiRequest) -> str:
     """Read the key from the path as it was sent: it may hold slashes, which the router would split at."""
-    path, prefix = raw_path_in(request.http.scope).decode("latin-1"), PREFIX
-    key = unquote(path[path.index(prefix) + len(prefix) :], errors="replace") if prefix in path else ""
+    key = unquote(raw_path_in(request.http.scope).decode("latin-1").partition(PREFIX)[2])
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise IdempotencyKeyNotFound
     return key

@@ -1,0 +1,97 @@
+"""Calls that pay, capture, cancel and refund: what they answer, once and again with the same idempotency key."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from paidonce.merchants.model import Mode
+from paidonce.payments.external_changes import RecordChange, record_changes
+from paidonce.payments.schedule import LookupSchedule
+from paidonce.payments.store import read_attempts
+from paidonce.providers.evidence import Dispute
+from tests.support.in_process_service import InProcessService, Json, open_in_process_service
+
+
+@pytest.fixture
+async def inside(migrated_database_url: str, tmp_path: Path) -> AsyncIterator[InProcessService]:
+    async with open_in_process_service(migrated_database_url, str(tmp_path), migrating=False) as opened:
+        yield opened
+
+
+async def test_a_cancel_that_is_repeated_is_answered_with_the_same_status_whether_money_was_held(
+    inside: InProcessService,
+) -> None:
+    for checkout_id, expected in (
+        (await inside.checkout(), (200, "CANCELED")),
+        (await inside.authorized(), (202, "AUTHORIZED")),
+    ):
+        first, again = [await inside.post(f"/checkouts/{checkout_id}/cancel", key=checkout_id) for _ in range(2)]
+        assert [(one.status_code, one.json()["status"]) for one in (first, again)] == [expected] * 2
+        assert [one.headers.get("idempotent-replayed") for one in (first, again)] == [None, "true"]
+        (use,) = (await inside.get(f"/idempotency-keys/{checkout_id}")).json()["data"]
+        assert (use["status"], use["resource"]) == (expected[0], f"/checkouts/{checkout_id}")
+
+
+async def test_a_repeated_pay_shows_the_checkout_as_it_is_by_then(inside: InProcessService) -> None:
+    checkout_id = await inside.checkout()
+    first = await inside.post(f"/checkouts/{checkout_id}/pay", key="k")
+    await inside.prove(first.json()["attempt"]["id"])
+    again = await inside.post(f"/checkouts/{checkout_id}/pay", key="k")
+    assert [(one.status_code, one.json()["status"]) for one in (first, again)] == [
+        (202, "PROCESSING"),
+        (202, "COMPLETED"),
+    ]
+
+
+async def test_a_pay_names_one_account_or_several_in_order_and_not_both(inside: InProcessService) -> None:
+    path = f"/checkouts/{await inside.checkout()}/pay"
+    accounts = [f"pac_{digit * 26}" for digit in "01"]
+    both = await inside.post(path, {"account": accounts[0], "accounts": accounts})
+    assert [(one["pointer"], one["code"]) for one in both.json()["errors"]] == [("/accounts", "contradiction")]
+    several: Json = {"accounts": accounts}
+    for body in ({"account": accounts[0]}, several):
+        refused = await inside.post(path, body)
+        assert (refused.status_code, refused.json()["code"]) == (404, "provider_account_not_found")
+
+
+async def test_a_provider_that_accounts_are_needed_for_takes_no_payment_without_one(inside: InProcessService) -> None:
+    refused = await inside.post(f"/checkouts/{await inside.checkout()}/pay", {"provider": "fake"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "provider_account_not_found")
+    assert set(inside.service.payment_providers.names) == {"simulator", *inside.fake.connectors}
+
+
+async def test_a_live_checkout_without_a_live_account_is_not_paid_by_the_simulator(inside: InProcessService) -> None:
+    live = await inside.api_key(inside.merchant_id, mode=Mode.LIVE)
+    checkout_id = await inside.checkout(as_who=live)
+    refused = await inside.post(f"/checkouts/{checkout_id}/pay", as_who=live)
+    assert (refused.status_code, refused.json()["code"]) == (404, "provider_account_not_found")
+    assert (await inside.get(f"/checkouts/{checkout_id}", as_who=live)).json()["status"] == "PENDING"
+
+
+async def test_a_refund_keeps_its_reason_amount_and_currency(inside: InProcessService) -> None:
+    checkout_id = await inside.paid(currency="EUR")
+    path = f"/checkouts/{checkout_id}/refunds"
+    made = await inside.post(path, {"amount": 300, "reason": "damaged"}, key="k")
+    again = await inside.post(path, {"amount": 300, "reason": "damaged"}, key="k")
+    found = await inside.get(f"/refunds/{made.json()['id']}")
+    (listed,) = (await inside.get(path)).json()["data"]
+    shown = {name: made.json()[name] for name in ("checkoutId", "amount", "currency", "reason")}
+    assert shown == {"checkoutId": checkout_id, "amount": 300, "currency": "EUR", "reason": "damaged"}
+    assert made.json() == again.json() == found.json() == listed
+    assert made.headers["location"] == f"/refunds/{made.json()['id']}"
+
+
+async def test_disputes_of_a_checkout_are_listed_with_their_amounts_and_currencies(inside: InProcessService) -> None:
+    checkout_id = await inside.paid()
+    attempt_id = (await inside.get(f"/checkouts/{checkout_id}")).json()["attempt"]["id"]
+    with inside.service.database.write() as transaction:
+        charge = read_attempts(transaction, [attempt_id])[attempt_id]
+        dispute = Dispute("dp_1", "opened", 400, "EUR", "fraudulent")
+        change = RecordChange(
+            charge=charge, change=dispute, schedule=LookupSchedule(), chance=0.5, new_id=inside.new_name
+        )
+        record_changes(transaction, [change])
+    (listed,) = (await inside.get(f"/checkouts/{checkout_id}/disputes")).json()["data"]
+    shown = {name: listed[name] for name in ("status", "amount", "currency", "reason")}
+    assert shown == {"status": "OPENED", "amount": 400, "currency": "EUR", "reason": "fraudulent"}
