@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,16 @@ def tracked_files() -> list[str]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [path for path in listed.split("\0") if path and (ROOT / path).is_file()]
+
+
+def test_each_mutant_that_is_listed_as_equivalent_changes_a_line_that_still_stands() -> None:
+    gone = []
+    for one in tomllib.loads((ROOT / "tests/mutation/equivalent.toml").read_text())["equivalent"]:
+        path = ROOT / one["file"]
+        lines = {line.strip() for line in path.read_text().splitlines()} if path.exists() else set()
+        changed = [line[1:].strip() for line in one["change"].splitlines() if line.startswith("-")]
+        gone += [f"{one['file']} {one['function']}: {line}" for line in changed if line not in lines]
+    assert gone == []
 
 
 def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
