@@ -48,11 +48,11 @@ class Watchdog:
     @contextmanager
     def watching(self, connection: Any) -> Iterator[None]:  # noqa: ANN401 - the driver's connection
         """Watch a transaction on a connection of the driver during the block."""
-        if self._thread is None:
-            self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
-            self._thread.start()
         number = next(self._numbers)
         with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
+                self._thread.start()
             self._open[number] = _Open(self._monotonic(), connection)
         try:
             yield
