@@ -19,9 +19,8 @@ from paidonce.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
 
-CHECK_SECONDS: Final = (
-    0.5  # Until lost nodes are tried again: what is stored there is served a second after its return.
-)
+# Until lost nodes are tried again: what is stored there is served a second after its return.
+CHECK_SECONDS: Final = 0.5
 CHECK_WAIT_SECONDS: Final = 0.1  # For such a try. One of a silent node takes longer, and the living ones do not wait.
 DEPTH_MAX: Final = 8  # Requests are shallow.
 
