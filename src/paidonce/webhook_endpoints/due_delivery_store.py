@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
     Select,
     Update,
@@ -173,14 +172,13 @@ def _heads_by_id(wanted: FromClause) -> tuple[FromClause, FromClause]:
     return head, wanted.join(head, head.c.id.in_(few) & (head.c.merchant_id == wanted.c.merchant_id))
 
 
-def _heads_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
-    """For Citus, which refuses both other forms: select up to when the last of the first is due.
-
-    All that is due at that instant is read, which may be more.
+def _heads_by_array(wanted: FromClause) -> tuple[FromClause, FromClause]:
+    """For Citus, which refuses both other forms. Which of those that are due at the same instant are chosen is left to
+    the index, so that no more of them are read.
     """
     first, head = delivery.alias("first"), delivery.alias("head")
-    last_due = (
-        select(first.c.due_at)
+    few = (
+        select(first.c.id)
         .where(
             first.c.endpoint_id == webhook_endpoint.c.id,
             first.c.merchant_id == webhook_endpoint.c.merchant_id,
@@ -188,25 +186,35 @@ def _heads_by_range(wanted: FromClause) -> tuple[FromClause, FromClause]:
             first.c.due_at <= bindparam("now"),
         )
         .order_by(first.c.due_at)
-        .offset(PLACES_OF_AN_ENDPOINT - 1)
-        .limit(1)
+        .limit(PLACES_OF_AN_ENDPOINT)
         .correlate(webhook_endpoint, wanted)
         .scalar_subquery()
     )
+    # The ids of each endpoint become rows before they are joined: so they are looked for once for each endpoint.
+    chosen = (
+        select(
+            wanted.c.endpoint_id.label("endpoint_id"),
+            webhook_endpoint.c.merchant_id.label("merchant_id"),
+            func.unnest(func.array(few)).label("id"),
+        )
+        .select_from(
+            wanted.join(
+                webhook_endpoint,
+                (webhook_endpoint.c.id == wanted.c.endpoint_id)
+                & (webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
+            )
+        )
+        .subquery("chosen")
+    )
     of_endpoint = and_(
-        head.c.endpoint_id == webhook_endpoint.c.id,
-        head.c.merchant_id == webhook_endpoint.c.merchant_id,
+        head.c.id == chosen.c.id,
+        head.c.merchant_id == chosen.c.merchant_id,
         head.c.merchant_id == wanted.c.merchant_id,
-        head.c.due_at <= func.coalesce(last_due, bindparam("now", type_=BigInteger())),
     )
-    endpoints = wanted.join(
-        webhook_endpoint,
-        (webhook_endpoint.c.id == wanted.c.endpoint_id) & (webhook_endpoint.c.merchant_id == wanted.c.merchant_id),
-    )
-    return head, endpoints.join(head, of_endpoint)
+    return head, wanted.join(chosen, chosen.c.endpoint_id == wanted.c.endpoint_id).join(head, of_endpoint)
 
 
-_HEADS: Final = {POSTGRESQL: _heads_by_lateral, SQLITE: _heads_by_id, CITUS: _heads_by_range}
+_HEADS: Final = {POSTGRESQL: _heads_by_lateral, SQLITE: _heads_by_id, CITUS: _heads_by_array}
 
 
 def _claim(dialect: str) -> Update:

@@ -261,6 +261,28 @@ def test_a_claim_asks_all_shards_once_and_changes_rows_where_they_are(database: 
     assert [(tasks, sql) for sql, tasks in executed.items() if tasks > 2] == []
 
 
+def test_a_claim_reads_few_of_many_deliveries_that_are_due_at_the_same_instant(database: Database) -> None:
+    new = {"url": "https://x.test/", "event_types": None, "description": None, "secret": "v1.x"}
+    with database.write() as transaction:
+        create_endpoints(transaction, [CreateEndpoint(id="we_m", merchant_id="m", **new)])  # type: ignore[arg-type] # as above
+    with database.write() as transaction:
+        for number in range(300):
+            create(transaction, ["m"], f"{number}")
+    share = due_delivery_store.Share("we_m", "m", 8)
+    executed: list[tuple[str, Any]] = []
+
+    def run_and_note(connection: Connection, sql: str, values: Any = ()) -> Any:  # noqa: ANN401 - as it is
+        executed.append((sql, values))
+        return execute_on_driver(connection, sql, values)
+
+    with patch.object(statement, "execute_on_driver", run_and_note), database.write() as transaction:
+        assert len(due_delivery_store.claim_due(transaction, [share], lease_until=transaction.now + 60_000)) == 8
+    found, values = executed[0]
+    with database.reads.connect() as connection:
+        plan = str(execute_on_driver(connection, f"EXPLAIN (ANALYZE) {found}", values).fetchall())
+    assert max(map(int, re.findall(r"actual time=\S+ rows=(\d+)", plan))) < 50
+
+
 def test_settings_of_the_planner_and_the_limits_of_a_transaction_hold_on_the_workers(database: Database) -> None:
     with database.write() as transaction:
         create(transaction, ["m"], "1")
