@@ -21,6 +21,7 @@ from paidonce.errors import CheckoutExpired, CheckoutNotFound, IdempotencyKeyReu
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
 from paidonce.events.store import events_of_checkout
 from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.scoping import error_of_missing
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -100,10 +101,10 @@ def _created_checkout(request: NewCheckout, now: Instant) -> Checkout:
     )
 
 
-def load_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Checkout | CheckoutNotFound]:
+def load_checkouts(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Checkout | PaidonceError]:
     """Load checkouts by id, each with its newest attempt."""
-    found = store.read_by_id(transaction, set(requests))
-    return [found.get(request) or CheckoutNotFound() for request in requests]
+    found = store.find_by_id(transaction, set(requests))
+    return [found.get(one) or error_of_missing(transaction, one, CheckoutNotFound()) for one in requests]
 
 
 def load_checkouts_by_key(transaction: Transaction, keys: Sequence[store.CheckoutKey]) -> list[Checkout | None]:

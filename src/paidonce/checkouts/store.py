@@ -16,7 +16,7 @@ from paidonce.database.statement import Statement
 from paidonce.database.transaction import AnyRow, DueTime, Transaction
 from paidonce.events.model import EventType, NewEvent
 from paidonce.merchants.model import TenantScopedId, pick_visible
-from paidonce.merchants.scoping import is_found, wanted_ids
+from paidonce.merchants.scoping import find_wanted, is_found, read_wanted, wanted_ids
 
 _CHECKOUT_COLUMNS: Final = [checkout.c[name] for name in Checkout.__struct_fields__[:-1]]
 _ATTEMPT_COLUMNS: Final = [attempt.c[name] for name in LatestAttempt.__struct_fields__]
@@ -203,10 +203,16 @@ def _new_row(request: NewCheckout, now: Instant) -> NewCheckoutRow:
 
 
 def read_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Checkout]:
-    """Read checkouts with their newest attempt. Those that are missing, or that their id does not find, are left
-    out.
+    """Read checkouts with their newest attempt. Those that are missing, or that their id does not find, are left out.
+    Raises DatabaseUnavailable where one may be stored on a node that does not respond.
     """
-    rows = transaction.rows(_BY_ID, {"wanted": encode_rows(wanted)})
+    rows = read_wanted(transaction, _BY_ID, wanted)
+    return pick_visible(wanted, {one.id: one for one in map(checkout_of_row, rows)})
+
+
+def find_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Checkout]:
+    """Do the same, and leave those on nodes that do not respond out."""
+    rows = find_wanted(transaction, _BY_ID, wanted)
     return pick_visible(wanted, {one.id: one for one in map(checkout_of_row, rows)})
 
 

@@ -66,8 +66,10 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
         case AttemptOutcomeKnown():
             click.echo(f"paidonce: {outcome.detail}", err=True)
             sys.exit(NOTHING_CHANGED_EXIT)
-        case _:
+        case Attempt():
             click.echo(f"{attempt_id} is {outcome.status} now.")
+        case _:
+            raise outcome
 
 
 def _row(attempt: Attempt, now: int) -> dict[str, str | int]:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
 from paidonce.database.faults import with_retries
-from paidonce.database.nodes import Nodes, find_lost_nodes, merchants_in
+from paidonce.database.nodes import Nodes, find_lost_nodes, shard_keys_in
 from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
@@ -171,21 +171,21 @@ class BatchRunner:
     def _group(self, jobs: Sequence[Job]) -> tuple[list[list[Job]], list[Job]]:
         """Return the jobs in groups that share a fate, and those whose data is stored on a node that is lost.
 
-        Jobs that name no merchant, such as claims, form a group for each action.
+        Jobs that may be about any merchant, such as claims, form a group for each action.
         """
-        merchants = {job.number: merchants_in(job.request) for job in jobs}
+        keys = {job.number: shard_keys_in(job.request) for job in jobs}
 
         def locate() -> None:
             with self._begin() as transaction:
                 self._nodes.locate(transaction, unknown)
 
-        unknown = frozenset().union(*merchants.values()) - self._nodes.node_of.keys()
+        unknown = frozenset().union(*keys.values()) - self._nodes.node_of.keys()
         if unknown:
             _on_coordinator(locate, chance=self._chance)
         groups: dict[object, list[Job]] = {}
         refused = []
         for job in jobs:
-            nodes = frozenset(self._nodes.node_of.get(one, "") for one in merchants[job.number])
+            nodes = frozenset(self._nodes.node_of.get(one, "") for one in keys[job.number])
             if nodes & self._nodes.lost:
                 refused.append(job)
             else:

@@ -17,7 +17,7 @@ from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batch_thread import BatchThread
 from paidonce.database.citus.layout import FIRST_TABLE, Kind, read_places
 from paidonce.database.engine import Database
-from paidonce.database.nodes import Nodes, merchants_in
+from paidonce.database.nodes import Nodes, ShardKey, merchants_in
 from paidonce.database.statement import CITUS, dialect_of
 
 log = structlog.get_logger()
@@ -41,8 +41,8 @@ def locate_merchants(database: Database, merchants: Collection[str]) -> Mapping[
     """Ask which nodes store the data of these merchants; raises DBAPIError."""
     nodes = Nodes()
     with database.read() as transaction:
-        nodes.locate(transaction, merchants)
-    return nodes.node_of
+        nodes.locate(transaction, [ShardKey(FIRST_TABLE, one) for one in merchants])
+    return {key.value: node for key, node in nodes.node_of.items()}
 
 
 class NodeLanes:

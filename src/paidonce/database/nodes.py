@@ -1,4 +1,4 @@
-"""The nodes of a distributed database (Citus): which of them are lost, and which store the data of which merchants.
+"""The nodes of a distributed database (Citus): which of them are lost, and which store what requests are about.
 
 Nothing is asked, and nothing is kept, until a transaction fails because of a node.
 """
@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from threading import Thread
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from paidonce.database.schema import merchant
 from paidonce.database.statement import execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable
@@ -29,12 +30,19 @@ SELECT nodename || ':' || nodeport, citus_check_connection_to_node(nodename, nod
 FROM pg_dist_node WHERE noderole = 'primary' AND isactive AND shouldhaveshards
 """
 _LOCATE: Final = """
-SELECT wanted.id, node.nodename || ':' || node.nodeport
-FROM unnest(%s::text[]) AS wanted(id)
+SELECT wanted.relation, wanted.value, node.nodename || ':' || node.nodeport
+FROM unnest(%s::text[], %s::text[]) AS wanted(relation, value)
 JOIN pg_dist_placement AS placement
-    ON placement.shardid = get_shard_id_for_distribution_column('merchant', wanted.id)
+    ON placement.shardid = get_shard_id_for_distribution_column(wanted.relation::regclass, wanted.value)
 JOIN pg_dist_node AS node ON node.groupid = placement.groupid AND node.noderole = 'primary'
 """
+
+
+class ShardKey(NamedTuple):
+    """What decides on which node rows are stored: a table, and the value of its distribution column."""
+
+    table: str
+    value: str
 
 
 class Nodes:
@@ -45,7 +53,7 @@ class Nodes:
         self._check_at = 0.0
         self._trying: Thread | None = None
         self._found: frozenset[str] | None = None
-        self.node_of: dict[str, str] = {}  # By merchant, as far as it was asked since the last check.
+        self.node_of: dict[ShardKey, str] = {}  # As far as it was asked since the last check.
         self.lost: frozenset[str] = frozenset()
 
     def try_again(self, find: Callable[[], frozenset[str]]) -> None:
@@ -76,9 +84,11 @@ class Nodes:
         self.lost = lost
         self.node_of.clear()  # An operator may have moved shards.
 
-    def locate(self, transaction: Transaction, merchants: Collection[str]) -> None:
-        """Ask which nodes store the data of these merchants, for ``node_of``; raises DBAPIError."""
-        self.node_of.update(execute_on_driver(transaction.connection, _LOCATE, [sorted(merchants)]).fetchall())
+    def locate(self, transaction: Transaction, keys: Collection[ShardKey]) -> None:
+        """Ask which nodes store the rows with these keys, for ``node_of``; raises DBAPIError."""
+        asked = [[one.table for one in keys], [one.value for one in keys]]
+        rows = execute_on_driver(transaction.connection, _LOCATE, asked).fetchall()
+        self.node_of.update((ShardKey(table, value), node) for table, value, node in rows)
 
 
 def find_lost_nodes(connection: Connection) -> frozenset[str]:
@@ -87,6 +97,16 @@ def find_lost_nodes(connection: Connection) -> frozenset[str]:
     """
     nodes = execute_on_driver(connection, _CHECK).fetchall()
     return frozenset(name for name, responds in nodes if not responds)
+
+
+def shard_keys_in(request: object) -> frozenset[ShardKey]:
+    """Return where the rows are stored that a request is about: by the ``shard_key`` that it declares, and otherwise by
+    the merchants that it names. Empty where it may be about any.
+    """
+    declared = getattr(request, "shard_key", None)
+    if isinstance(declared, ShardKey):
+        return frozenset([declared])
+    return frozenset(ShardKey(merchant.name, one) for one in merchants_in(request))
 
 
 def merchants_in(request: object) -> frozenset[str]:

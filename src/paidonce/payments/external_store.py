@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, select, union_all
 
 from paidonce.checkouts.model import Checkout
 from paidonce.database.schema import attempt
+from paidonce.database.statement import Statement
 from paidonce.database.transaction import Transaction
 from paidonce.payments.model import Attempt, AttemptKind
 
@@ -15,13 +16,15 @@ _OF_ACCOUNT: Final = (
     attempt.c.account_id == bindparam("at_account"),
 )
 # Two statements in one, so that each uses its own index.
-_BY_REFERENCE: Final = union_all(
-    select(*_COLUMNS).where(attempt.c.provider_reference == bindparam("wanted"), *_OF_ACCOUNT),
-    select(*_COLUMNS).where(
-        attempt.c.session_reference == bindparam("wanted"),
-        attempt.c.provider_reference.is_distinct_from(bindparam("wanted")),
-        *_OF_ACCOUNT,
-    ),
+_BY_REFERENCE: Final = Statement(
+    lambda _: union_all(
+        select(*_COLUMNS).where(attempt.c.provider_reference == bindparam("wanted"), *_OF_ACCOUNT),
+        select(*_COLUMNS).where(
+            attempt.c.session_reference == bindparam("wanted"),
+            attempt.c.provider_reference.is_distinct_from(bindparam("wanted")),
+            *_OF_ACCOUNT,
+        ),
+    )
 )
 _RETURNED: Final = (
     select(*_COLUMNS)
@@ -35,9 +38,12 @@ _RETURNED: Final = (
 
 
 def read_by_reference(transaction: Transaction, provider: str, account_id: str, reference: str) -> list[Attempt]:
-    """Read the attempts at an account that the provider has given this reference, or whose session it is."""
+    """Read the attempts at an account that the provider has given this reference, or whose session it is.
+
+    Those on nodes that do not respond are left out.
+    """
     wanted = {"at_provider": provider, "at_account": account_id, "wanted": reference}
-    return [Attempt(*row) for row in transaction.rows(_BY_REFERENCE, wanted)]
+    return [Attempt(*row) for row in transaction.rows_of_living_nodes(_BY_REFERENCE, wanted)]
 
 
 def read_returned(transaction: Transaction, checkout: Checkout) -> list[Attempt]:

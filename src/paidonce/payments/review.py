@@ -8,14 +8,15 @@ import msgspec
 from paidonce.clock import Instant
 from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
-from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown
+from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown, PaidonceError
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantFilter, TenantScopedId
+from paidonce.merchants.scoping import error_of_missing
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.review_store import AttemptFilter, read_attempts_that_wait
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.payments.store import read_attempts
+from paidonce.payments.store import find_attempts, read_attempts
 from paidonce.providers.evidence import Declined, Succeeded
 
 
@@ -60,10 +61,15 @@ def _is_visible(attempt: Attempt, tenant: TenantFilter) -> bool:
     return tenant.merchant_id in (None, attempt.merchant_id) and tenant.mode in (None, attempt.mode)
 
 
-def load_attempts(transaction: Transaction, names: Sequence[TenantScopedId]) -> list[Attempt | AttemptNotFound]:
+def load_attempts(transaction: Transaction, names: Sequence[TenantScopedId]) -> list[Attempt | PaidonceError]:
     """Read attempts by id."""
-    found = read_attempts(transaction, {name.id for name in names})
-    return [attempt if (attempt := found.get(name.id)) and name.finds(attempt) else AttemptNotFound() for name in names]
+    found = find_attempts(transaction, {name.id for name in names})
+    return [
+        attempt
+        if (attempt := found.get(name.id)) and name.finds(attempt)
+        else error_of_missing(transaction, name, AttemptNotFound())
+        for name in names
+    ]
 
 
 class ResolveAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +80,7 @@ class ResolveAttempt(msgspec.Struct, frozen=True, kw_only=True):
     schedule: LookupSchedule
 
 
-ResolveOutcome: TypeAlias = Attempt | AttemptNotFound | AttemptOutcomeKnown
+ResolveOutcome: TypeAlias = Attempt | PaidonceError
 
 
 def resolve_attempts(transaction: Transaction, requests: Sequence[ResolveAttempt]) -> list[ResolveOutcome]:
@@ -95,7 +101,7 @@ def resolve_attempts(transaction: Transaction, requests: Sequence[ResolveAttempt
     now = read_attempts(transaction, {one.attempt_id for one in proving})
     outcomes: list[ResolveOutcome] = []
     for attempt in found:
-        if isinstance(attempt, AttemptNotFound):
+        if not isinstance(attempt, Attempt):
             outcomes.append(attempt)
             continue
         became = next(settled)

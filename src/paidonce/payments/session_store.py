@@ -54,8 +54,10 @@ def _close(dialect: str) -> Update:
 
 _COMMIT: Final = Statement(_commit)
 _CLOSE: Final = MakesDue(attempt, Statement(_close))
-_BY_RETURN_TOKEN: Final = select(*(attempt.c[name] for name in Attempt.__struct_fields__)).where(
-    attempt.c.return_token == bindparam("token")
+_BY_RETURN_TOKEN: Final = Statement(
+    lambda _: select(*(attempt.c[name] for name in Attempt.__struct_fields__)).where(
+        attempt.c.return_token == bindparam("token")
+    )
 )
 _RESUME: Final = MakesDue(
     attempt,
@@ -99,8 +101,8 @@ def close_sessions(transaction: Transaction, attempts: Iterable[tuple[TenantScop
 
 
 def read_by_return_token(transaction: Transaction, token: str) -> Attempt | None:
-    """Read the attempt to whose return URL this token belongs."""
-    rows = transaction.rows(_BY_RETURN_TOKEN, {"token": token})
+    """Read the attempt to whose return URL this token belongs. One on a node that does not respond is left out."""
+    rows = transaction.rows_of_living_nodes(_BY_RETURN_TOKEN, {"token": token})
     return Attempt(*rows[0]) if rows else None
 
 

@@ -7,7 +7,7 @@ import msgspec
 from paidonce.checkouts.model import Checkout
 from paidonce.checkouts.store import read_by_id
 from paidonce.database.transaction import Transaction
-from paidonce.errors import CheckoutNotFound
+from paidonce.errors import CheckoutNotFound, DatabaseUnavailable
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus, CloseReason, check_transition
@@ -78,9 +78,15 @@ def replace_sessions(transaction: Transaction, requests: Sequence[ReplaceSession
     return [seen.get(one.checkout) or CheckoutNotFound() for one in requests]
 
 
-def find_returning(transaction: Transaction, return_tokens: Sequence[str]) -> list[Attempt | None]:
-    """Find the attempts whose buyers come back with these tokens; None where there is none."""
-    return [read_by_return_token(transaction, token) for token in return_tokens]
+def find_returning(
+    transaction: Transaction, return_tokens: Sequence[str]
+) -> list[Attempt | DatabaseUnavailable | None]:
+    """Find the attempts whose buyers come back with these tokens; None where there is none.
+
+    DatabaseUnavailable where it may be stored on a node that does not respond.
+    """
+    missing = DatabaseUnavailable(is_of_one_node=True) if transaction.is_partial else None
+    return [read_by_return_token(transaction, token) or missing for token in return_tokens]
 
 
 def resume_attempts(transaction: Transaction, attempts: Sequence[Attempt]) -> list[None]:

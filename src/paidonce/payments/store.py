@@ -15,8 +15,9 @@ from paidonce.database.schema import UNPROVEN, attempt
 from paidonce.database.sets import RowsInsert, encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import POSTGRESQL, SQLITE, Statement
 from paidonce.database.transaction import DueTime, Transaction
+from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.model import TenantScopedId, pick_visible
-from paidonce.merchants.scoping import is_found, wanted_ids
+from paidonce.merchants.scoping import is_found, read_wanted, wanted_ids
 from paidonce.payments.model import FINAL, Attempt, AttemptKind, AttemptStatus, Transition, check_transition
 
 _COLUMNS: Final = [attempt.c[name] for name in Attempt.__struct_fields__]
@@ -293,10 +294,20 @@ def _encode_accounts(accounts: Sequence[str]) -> str:
     return encode_rows({"account": account} for account in accounts)
 
 
-def read_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:
-    """Read attempts by id, for the service itself: whose they are is not asked."""
-    wanted = encode_rows({"id": one} for one in attempt_ids)
-    return {one.id: one for one in (Attempt(*row) for row in transaction.rows(_BY_ID, {"wanted": wanted}))}
+def read_attempts(transaction: Transaction, attempt_ids: Collection[str]) -> dict[str, Attempt]:
+    """Read attempts by id, for the service itself: whose they are is not asked. Raises DatabaseUnavailable where one is
+    not found that may be stored on a node that does not respond.
+    """
+    found = find_attempts(transaction, attempt_ids)
+    if transaction.is_partial and len(found) < len(set(attempt_ids)):
+        raise DatabaseUnavailable(is_of_one_node=True)
+    return found
+
+
+def find_attempts(transaction: Transaction, attempt_ids: Iterable[str]) -> dict[str, Attempt]:
+    """Read attempts by id, whosever they are. Those on nodes that do not respond are left out."""
+    wanted = {"wanted": encode_rows({"id": one} for one in attempt_ids)}
+    return {one.id: one for one in (Attempt(*row) for row in transaction.rows_of_living_nodes(_BY_ID, wanted))}
 
 
 def read_attempt(transaction: Transaction, attempt_id: str, merchant_id: str) -> Attempt | None:
@@ -363,7 +374,7 @@ def read_refunds(transaction: Transaction, checkout: TenantScopedId) -> list[Att
 
 def read_refunds_by_id(transaction: Transaction, wanted: Collection[TenantScopedId]) -> dict[TenantScopedId, Attempt]:
     """Read refunds; those that are missing, or that their id does not find, are left out."""
-    rows = transaction.rows(_REFUND_BY_ID, {"wanted": encode_rows(wanted)})
+    rows = read_wanted(transaction, _REFUND_BY_ID, wanted)
     return pick_visible(wanted, {one.id: one for one in (Attempt(*row) for row in rows)})
 
 

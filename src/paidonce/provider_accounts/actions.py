@@ -7,9 +7,15 @@ import msgspec
 
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
-from paidonce.errors import ProviderAccountDisabled, ProviderAccountNotFound, ProviderAccountWrongMode
+from paidonce.errors import (
+    PaidonceError,
+    ProviderAccountDisabled,
+    ProviderAccountNotFound,
+    ProviderAccountWrongMode,
+)
 from paidonce.events.model import Cause, EventType, NewEvent, Origin
 from paidonce.merchants.model import Mode
+from paidonce.merchants.scoping import error_of_missing
 from paidonce.provider_accounts import store
 from paidonce.provider_accounts.model import ALLOWED, POSITION_MAX, AccountName, AccountStatus, ProviderAccount
 from paidonce.provider_accounts.store import AccountFilter, Preference
@@ -171,10 +177,10 @@ def _event(kind: EventType, account: ProviderAccount, request: CreateAccount | C
     )
 
 
-def load_accounts(transaction: Transaction, names: Sequence[AccountName]) -> list[LoadOutcome]:
+def load_accounts(transaction: Transaction, names: Sequence[AccountName]) -> list[ProviderAccount | PaidonceError]:
     """Load accounts by id."""
-    found = store.read_accounts(transaction, names)
-    return [found.get(name) or ProviderAccountNotFound() for name in names]
+    found = store.find_accounts(transaction, names)
+    return [found.get(one) or error_of_missing(transaction, one, ProviderAccountNotFound()) for one in names]
 
 
 def list_accounts(

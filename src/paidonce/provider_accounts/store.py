@@ -11,9 +11,10 @@ from sqlalchemy.sql.dml import ReturningInsert
 from paidonce.database.paging import in_page, page_of
 from paidonce.database.schema import USABLE_ACCOUNT, provider_account
 from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
-from paidonce.database.statement import Statement
+from paidonce.database.statement import Row, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Mode
+from paidonce.merchants.scoping import find_wanted, read_wanted
 from paidonce.provider_accounts.model import AccountName, ProviderAccount
 
 _COLUMNS: Final = [provider_account.c[name] for name in ProviderAccount.__struct_fields__]
@@ -117,13 +118,22 @@ def insert_accounts(transaction: Transaction, accounts: Sequence[ProviderAccount
 
 
 def read_accounts(transaction: Transaction, names: Iterable[AccountName]) -> dict[AccountName, ProviderAccount]:
-    """Read accounts. Those that do not exist, or do not fit their name, are left out."""
+    """Read accounts. Those that do not exist, or do not fit their name, are left out. Raises DatabaseUnavailable where
+    one may be stored on a node that does not respond.
+    """
     wanted = list(names)
-    if not wanted:
-        return {}
-    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(wanted)})
+    return _fitting(wanted, read_wanted(transaction, _BY_NAME, wanted)) if wanted else {}
+
+
+def find_accounts(transaction: Transaction, names: Iterable[AccountName]) -> dict[AccountName, ProviderAccount]:
+    """Do the same, and leave those on nodes that do not respond out."""
+    wanted = list(names)
+    return _fitting(wanted, find_wanted(transaction, _BY_NAME, wanted))
+
+
+def _fitting(names: Iterable[AccountName], rows: Iterable[Row]) -> dict[AccountName, ProviderAccount]:
     found = {one.id: one for one in (ProviderAccount(*row) for row in rows)}
-    return {name: one for name in wanted if (one := found.get(name.id)) is not None and name.fits(one)}
+    return {name: one for name in names if (one := found.get(name.id)) is not None and name.fits(one)}
 
 
 def read_preferred(

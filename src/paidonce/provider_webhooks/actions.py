@@ -1,12 +1,15 @@
 """What is done with providers' webhooks: stored first, applied then, each as often as it takes."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from paidonce.clock import Instant
+from paidonce.database.nodes import ShardKey
+from paidonce.database.schema import provider_webhook
 from paidonce.database.transaction import Transaction
+from paidonce.errors import DatabaseUnavailable
 from paidonce.events.model import Cause
 from paidonce.ids import new_id
 from paidonce.payments.external_changes import RecordChange, record_changes
@@ -14,7 +17,7 @@ from paidonce.payments.external_store import read_by_reference
 from paidonce.payments.model import OPERATION_OF, Attempt, AttemptKind
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
-from paidonce.payments.store import read_attempts
+from paidonce.payments.store import find_attempts
 from paidonce.provider_webhooks import store
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
 from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookName
@@ -31,6 +34,11 @@ class ReceivedWebhook(msgspec.Struct, frozen=True):
     notice: Notice
     body: bytes
 
+    @property
+    def shard_key(self) -> ShardKey:
+        """Where it is stored."""
+        return ShardKey(provider_webhook.name, self.notice.id)
+
 
 class ApplyWebhook(msgspec.Struct, frozen=True, kw_only=True):
     """A request to apply a stored webhook. ``again`` applies it even where it was applied: an operator's replay."""
@@ -39,6 +47,11 @@ class ApplyWebhook(msgspec.Struct, frozen=True, kw_only=True):
     schedule: LookupSchedule
     chance: float
     again: bool = False
+
+    @property
+    def shard_key(self) -> ShardKey:
+        """Where the webhook is stored. Its attempt may be of any merchant."""
+        return ShardKey(provider_webhook.name, self.name.id)
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -80,10 +93,14 @@ def _is_news(evidence: Evidence | ExternalChange | None) -> bool:
     return evidence is not None and not isinstance(evidence, Unknown | NotFound)
 
 
-def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -> list[Applied | None]:
+ApplyOutcome: TypeAlias = Applied | DatabaseUnavailable | None
+
+
+def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -> list[ApplyOutcome]:
     """Apply webhooks: what they prove is decided and written, and they are marked, all or none.
 
-    None where there is no such webhook, or it was applied before.
+    None where there is no such webhook, or it was applied before. DatabaseUnavailable where its attempt may be stored
+    on a node that does not respond: it stays due.
     """
     found = store.read_webhooks(transaction, list({request.name for request in requests}))
     waiting = [
@@ -95,9 +112,14 @@ def apply_webhooks(transaction: Transaction, requests: Sequence[ApplyWebhook]) -
     applied |= _prove(transaction, [one for one in waiting if isinstance(one.statement, Evidence)])
     # After the evidence: what was changed at the provider follows from what is known by then.
     applied |= _change(transaction, [one for one in waiting if isinstance(one.statement, ExternalChange)])
+    outcomes: dict[WebhookName, ApplyOutcome] = {**applied}
+    if transaction.is_partial:
+        missing = {name for name, one in applied.items() if one.result is WebhookResult.ATTEMPT_NOT_FOUND}
+        outcomes |= dict.fromkeys(missing, DatabaseUnavailable(is_of_one_node=True))
+        waiting = [one for one in waiting if one.request.name not in missing]
     marks = [_mark(one.webhook, applied[one.request.name].result, transaction.now) for one in waiting]
     store.mark_webhooks(transaction, marks)
-    return [applied.get(request.name) for request in requests]
+    return [outcomes.get(request.name) for request in requests]
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -118,6 +140,7 @@ def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhook
             cause=Cause.WEBHOOK,
             schedule=one.request.schedule,
             chance=one.request.chance,
+            attempt=attempt,
         )
         for one in waiting
         if isinstance(one.statement, Evidence) and (attempt := found.get(one.request.name))
@@ -161,7 +184,7 @@ def _change(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhoo
 def _find_attempts(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Attempt]:
     """Find the attempt of each webhook: by our key, else by the provider's reference."""
     keys = {one.webhook.attempt_key for one in waiting if one.webhook.attempt_key}
-    by_key = read_attempts(transaction, keys) if keys else {}
+    by_key = find_attempts(transaction, keys) if keys else {}
     found = {}
     for one in waiting:
         attempt = by_key.get(one.webhook.attempt_key or "")

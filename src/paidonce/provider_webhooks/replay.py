@@ -7,7 +7,7 @@ import msgspec
 
 from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
-from paidonce.errors import ProviderWebhookNotFound
+from paidonce.errors import DatabaseUnavailable, ProviderWebhookNotFound
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import Applied, ApplyWebhook, apply_webhooks
 from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
@@ -66,7 +66,7 @@ class ReplayWebhook(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
 
 
-ReplayOutcome: TypeAlias = Applied | ProviderWebhookNotFound
+ReplayOutcome: TypeAlias = Applied | ProviderWebhookNotFound | DatabaseUnavailable
 
 
 def replay_webhooks(transaction: Transaction, requests: Sequence[ReplayWebhook]) -> list[ReplayOutcome]:

@@ -14,7 +14,7 @@ from paidonce.database.sets import encode_rows, insert_json_rows, json_rows
 from paidonce.database.statement import CITUS, SQLITE, Statement
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant, TenantFilter, TenantScopedId, pick_visible
-from paidonce.merchants.scoping import is_found, wanted_ids
+from paidonce.merchants.scoping import is_found, read_wanted, wanted_ids
 from paidonce.webhook_endpoints.model import WebhookEndpoint
 
 FAILING_MAX: Final = 1000
@@ -122,7 +122,7 @@ def insert_endpoints(transaction: Transaction, endpoints: Iterable[WebhookEndpoi
 def read_endpoints(transaction: Transaction, names: Iterable[TenantScopedId]) -> dict[TenantScopedId, WebhookEndpoint]:
     """Read endpoints, deleted ones too; those that are missing, or that their id does not find, are left out."""
     wanted = list(names)
-    rows = transaction.rows(_BY_NAME, {"wanted": encode_rows(wanted)})
+    rows = read_wanted(transaction, _BY_NAME, wanted)
     return pick_visible(wanted, {one.id: one for one in (WebhookEndpoint(*row) for row in rows)})
 
 

@@ -304,13 +304,13 @@ def test_nothing_that_is_asked_for_a_purchase_or_at_every_poll_reads_a_whole_tab
 def test_an_attempt_is_found_by_the_providers_reference_through_an_index_of_references(database: Database) -> None:
     asked: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+    def note(connection: Connection, sql: str, values: Any) -> Any:  # noqa: ANN401 - as it is
         asked.append((sql, values))
+        return execute_on_driver(connection, sql, values)
 
     with database.write() as transaction:
-        event.listen(database.writes, "before_cursor_execute", note)
-        assert read_by_reference(transaction, "stripe", "pac_1", "pi_1") == []
-        event.remove(database.writes, "before_cursor_execute", note)
+        with patch.object(statement, "execute_on_driver", note):
+            assert read_by_reference(transaction, "stripe", "pac_1", "pi_1") == []
         ((sql, values),) = asked
         explain = "EXPLAIN QUERY PLAN" if transaction.connection.dialect.name == "sqlite" else "EXPLAIN"
         plan = str(execute_on_driver(transaction.connection, f"{explain} {sql}", values).fetchall())
