@@ -159,6 +159,7 @@ def test_a_database_that_is_not_there_is_one_line_and_exit_1(run: Run, command: 
     assert "hunter2" not in result.output
 
 
+@pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_serve_refuses_a_database_that_is_not_migrated(database_url: str, tmp_path: Path) -> None:
     with processes(tmp_path) as start:
         server = start("serve", DATABASE_URL=database_url)
