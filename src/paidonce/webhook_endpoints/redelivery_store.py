@@ -198,9 +198,10 @@ def redeliver_one(transaction: Transaction, wanted: TenantScopedId) -> None:
     _redeliver_all(transaction, [(row.id, row.merchant_id) for row in rows])
 
 
-def _redeliver_all(transaction: Transaction, names: Iterable[tuple[str, str]]) -> None:
+def _redeliver_all(transaction: Transaction, names: Sequence[tuple[str, str]]) -> None:
     wanted = encode_rows({"id": one, "merchant_id": merchant_id} for one, merchant_id in names)
-    _REDELIVER.run(transaction, {"wanted": wanted, "now": transaction.now}, [DueTime(transaction.now)])
+    due = [DueTime(transaction.now)] if names else []  # A delivery that does not exist wakes nobody.
+    _REDELIVER.run(transaction, {"wanted": wanted, "now": transaction.now}, due)
 
 
 def redeliver_failed(transaction: Transaction, endpoint: WebhookEndpoint, since: Instant) -> tuple[int, bool]:
