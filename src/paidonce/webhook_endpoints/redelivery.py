@@ -132,13 +132,13 @@ def _end(dialect: str) -> Delete:
 
 
 def _open_deliveries(endpoint_id: Any, merchant_id: Any) -> ScalarSelect[int]:  # noqa: ANN401 - a column or a parameter
-    """Count an endpoint's open deliveries, but not beyond the bound."""
+    """Count an endpoint's open deliveries, but not beyond the bound ``open_max``."""
     few = (
         select(delivery.c.id)
         .where(
             delivery.c.endpoint_id == endpoint_id, delivery.c.merchant_id == merchant_id, delivery.c.due_at.is_not(None)
         )
-        .limit(OPEN_DELIVERIES_MAX)
+        .limit(bindparam("open_max"))
         .correlate(webhook_endpoint)
         .subquery("few")
     )
@@ -161,7 +161,7 @@ _READY: Final = Statement(
         )
         .where(
             webhook_endpoint.c.paused_at.is_(None) | webhook_endpoint.c.deleted_at.is_not(None),
-            _open_deliveries(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id) < OPEN_DELIVERIES_MAX,
+            _open_deliveries(webhook_endpoint.c.id, webhook_endpoint.c.merchant_id) < bindparam("open_max"),
             redelivery.c.updated_at <= bindparam("now"),  # Later than now where it was put off.
         )
         .order_by(redelivery.c.updated_at, redelivery.c.id)
@@ -213,8 +213,8 @@ def _step(transaction: Transaction, order: Redelivery, endpoint: WebhookEndpoint
     """Look at the next events of an order, while its merchant is locked; returns it as it is then, and how many
     deliveries were made due.
     """
-    names = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id}
-    (waiting,) = transaction.rows(_COUNT_OPEN, names)[0]
+    wanted = {"wanted_id": endpoint.id, "of_merchant": endpoint.merchant_id, "open_max": OPEN_DELIVERIES_MAX}
+    (waiting,) = transaction.rows(_COUNT_OPEN, wanted)[0]
     events = min(STEP_EVENTS_MAX, OPEN_DELIVERIES_MAX - waiting, order.remaining)
     if events <= 0:
         return order, 0
@@ -257,7 +257,8 @@ def delete_redeliveries(transaction: Transaction, endpoint: WebhookEndpoint) -> 
 
 def find_ready(transaction: Transaction, limit: int) -> list[RedeliveryName]:
     """Name at most ``limit`` orders that a step can be taken of, those that waited longest first."""
-    rows = transaction.rows_of_living_nodes(_READY, {"now": transaction.now, "limit": limit})
+    wanted = {"now": transaction.now, "limit": limit, "open_max": OPEN_DELIVERIES_MAX}
+    rows = transaction.rows_of_living_nodes(_READY, wanted)
     return [RedeliveryName(*row) for row in rows[:limit]]
 
 
