@@ -39,9 +39,9 @@ CHECKOUT_KEY: Final = """    (
 CONFLICT: Final = ".on_conflict_do_nothing(index_elements=key)"
 READ_BACK: Final = 'durable = journal == "wal" and synchronous in (SYNCHRONOUS_FULL, SYNCHRONOUS_EXTRA)'
 EVENTS: Final = "            self.before_commit(transaction)\n"
-STARTED: Final = "        self._loop, self._on_result = asyncio.get_running_loop(), on_result\n"
+STARTED: Final = "        loop = asyncio.get_running_loop()\n"
 RESULTS_BEFORE_COMMIT: Final = (
-    "        self._runner.answer_early = lambda results: self._loop.call_soon_threadsafe("
+    "        self._runner.answer_early = lambda results: loop.call_soon_threadsafe("
     "on_result, BatchResult(list(results), CommitNotice()))\n"
 )
 RESULTS: Final = (

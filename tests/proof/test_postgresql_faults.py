@@ -24,7 +24,7 @@ from paidonce.database.migrate import migrate
 from paidonce.database.schema import attempt, checkout, event
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
-from paidonce.errors import DatabaseUnavailable
+from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
 from paidonce.idempotency.actions import IdempotentAction
@@ -95,7 +95,15 @@ def proof(attempt_id: str) -> RecordEvidence:
 
 
 async def at_once(batcher: Batcher, action: Any, requests: Sequence[Any]) -> list[Any]:  # noqa: ANN401 - any action
-    return list(await asyncio.gather(*(batcher.submit(action, one) for one in requests)))
+    """Submit all requests together. On a busy machine some wait too long behind lost connections: they come again."""
+
+    async def until_taken(request: Any) -> Any:  # noqa: ANN401
+        while True:
+            with suppress(Overloaded):
+                return await batcher.submit(action, request)
+            await asyncio.sleep(0)
+
+    return list(await asyncio.gather(*map(until_taken, requests)))
 
 
 def counted(database: Database) -> dict[str, int]:
