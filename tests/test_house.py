@@ -4,6 +4,7 @@ import ast
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +57,7 @@ def test_no_function_is_longer_than_70_lines() -> None:
     assert {
         f"{shown(path)}:{node.lineno} {node.name}": function_lines(node)
         for path in python_files()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and function_lines(node) > FUNCTION_LINES_MAX
     } == {}
 
@@ -95,7 +96,7 @@ def test_every_public_function_and_class_says_what_it_does() -> None:
     assert [
         f"{shown(path)}:{node.lineno} {node.name}"
         for path in SOURCE.rglob("*.py")
-        for node in public_definitions(ast.parse(path.read_text()))
+        for node in public_definitions(syntax_of(path))
         if ast.get_docstring(node) is None
     ] == []
 
@@ -125,6 +126,11 @@ def test_each_mutant_that_is_listed_as_equivalent_changes_a_line_that_still_stan
     assert gone == []
 
 
+@cache
+def syntax_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -136,7 +142,7 @@ def module_name(path: Path) -> str:
 
 def imported_names(path: Path) -> Iterator[str]:
     """Yield the modules that a file imports, and the packages around them: importing a module runs those too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax_of(path)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
