@@ -54,7 +54,7 @@ class WebApp:
         await self._app(scope, receive, send)
 
     async def preload(self, *, after_seconds: float) -> None:
-        """Load the pages, a moment after the start. An error is logged: whoever asks for a page is told."""
+        """Load the pages, a moment after the start. An error is logged; requests for a page meet it again."""
         await asyncio.sleep(after_seconds)
         try:
             await Templates(SHARED).load()

@@ -13,7 +13,7 @@ from paidonce.clock import Instant
 
 NOTHING_CHARGED: Final = mark("Nothing was charged.")
 DECLINED: Final = mark("The payment was declined")
-# The heading for each state, and what is said below it.
+# The heading for each state, and the sentences below it.
 TEXTS: Final = {
     BuyerState.PAYABLE: (DECLINED, [NOTHING_CHARGED]),
     BuyerState.EXHAUSTED: (

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
 from paidonce.database.faults import with_retries
-from paidonce.database.nodes import Nodes, find_lost_nodes, shard_keys_in
+from paidonce.database.nodes import Nodes, find_lost_nodes, find_nodes_of, shard_keys_in
 from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
@@ -177,7 +177,7 @@ class BatchRunner:
 
         def locate() -> None:
             with self._begin() as transaction:
-                self._nodes.locate(transaction, unknown)
+                self._nodes.node_of.update(find_nodes_of(transaction.connection, unknown))
 
         unknown = frozenset().union(*keys.values()) - self._nodes.node_of.keys()
         if unknown:

@@ -1,4 +1,4 @@
-"""Statements that make rows due, each executed together with when: the commit wakes whoever waits for these rows."""
+"""Statements that make rows due. Each is executed together with the due times, and the commit wakes the workers."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final

@@ -17,12 +17,12 @@ from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batch_thread import BatchThread
 from paidonce.database.citus.layout import FIRST_TABLE, Kind, read_places
 from paidonce.database.engine import Database
-from paidonce.database.nodes import Nodes, ShardKey, merchants_in
+from paidonce.database.nodes import ShardKey, find_nodes_of, merchants_in
 from paidonce.database.statement import CITUS, dialect_of
 
 log = structlog.get_logger()
 
-LANES_MAX: Final = 6  # For nodes: with one more for other requests, they use all connections but one.
+LANES_MAX: Final = 6  # For nodes: with one more for other requests, and what locates merchants, all connections.
 LOCATED_SECONDS_MAX: Final = 60.0  # An operator may have moved shards.
 LOCATED_MAX: Final = 100_000  # Merchants whose node is remembered.
 OTHER: Final = "other"
@@ -39,10 +39,9 @@ def is_distributed(database: Database) -> bool:
 
 def locate_merchants(database: Database, merchants: Collection[str]) -> Mapping[str, str]:
     """Ask which nodes store the data of these merchants; raises DBAPIError."""
-    nodes = Nodes()
     with database.read() as transaction:
-        nodes.locate(transaction, [ShardKey(FIRST_TABLE, one) for one in merchants])
-    return {key.value: node for key, node in nodes.node_of.items()}
+        found = find_nodes_of(transaction.connection, [ShardKey(FIRST_TABLE, one) for one in merchants])
+    return {key.value: node for key, node in found.items()}
 
 
 class NodeLanes:

@@ -39,7 +39,7 @@ def rows_by_node(
     A node that is lost meanwhile is left out. The rows are in turns of each node. Raises DBAPIError.
     """
     sql, values = statement.prepare(connection, parameters)
-    driver: Any = connection.dialect.loaded_dbapi  # Not imported above: whoever uses SQLite need not install it.
+    driver: Any = connection.dialect.loaded_dbapi  # Not imported above: a server on SQLite has no driver of PostgreSQL.
     query = driver.ClientCursor(connection.connection.driver_connection).mogrify(sql, values)
     tables = sorted(metadata.tables.keys() & set(_WORDS.findall(sql)))
     shards: defaultdict[tuple[str, int], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

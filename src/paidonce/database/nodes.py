@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 
 from paidonce.database.schema import merchant
 from paidonce.database.statement import execute_on_driver
-from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
@@ -71,7 +70,7 @@ class Nodes:
 
     def _try(self, find: Callable[[], frozenset[str]]) -> None:
         self._found = None
-        with suppress(DatabaseUnavailable):  # The coordinator is gone. Whoever needs it is told.
+        with suppress(DatabaseUnavailable):  # The coordinator does not respond: the next batch fails because of it.
             self._found = find()
 
     def note(self, lost: frozenset[str]) -> None:
@@ -84,12 +83,6 @@ class Nodes:
         self.lost = lost
         self.node_of.clear()  # An operator may have moved shards.
 
-    def locate(self, transaction: Transaction, keys: Collection[ShardKey]) -> None:
-        """Ask which nodes store the rows with these keys, for ``node_of``; raises DBAPIError."""
-        asked = [[one.table for one in keys], [one.value for one in keys]]
-        rows = execute_on_driver(transaction.connection, _LOCATE, asked).fetchall()
-        self.node_of.update((ShardKey(table, value), node) for table, value, node in rows)
-
 
 def find_lost_nodes(connection: Connection) -> frozenset[str]:
     """Try to connect to every node; returns those that do not respond. Raises DBAPIError where the database is not a
@@ -97,6 +90,13 @@ def find_lost_nodes(connection: Connection) -> frozenset[str]:
     """
     nodes = execute_on_driver(connection, _CHECK).fetchall()
     return frozenset(name for name, responds in nodes if not responds)
+
+
+def find_nodes_of(connection: Connection, keys: Collection[ShardKey]) -> dict[ShardKey, str]:
+    """Ask the coordinator which nodes store the rows with these keys; raises DBAPIError."""
+    asked = [[one.table for one in keys], [one.value for one in keys]]
+    rows = execute_on_driver(connection, _LOCATE, asked).fetchall()
+    return {ShardKey(table, value): node for table, value, node in rows}
 
 
 def shard_keys_in(request: object) -> frozenset[ShardKey]:

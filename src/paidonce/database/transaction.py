@@ -47,7 +47,7 @@ class Transaction:
     lost_nodes: frozenset[str] = frozenset()
 
     def note_due(self, table: Table, times: Iterable[DueTime]) -> None:
-        """Have those who wait for due rows of a table told at the commit when these rows are due."""
+        """Note when rows of a table are due: the commit notifies the workers of that table."""
         for at, worker in times:
             if at is not None:
                 key = DueKey(table.name, worker)

@@ -13,11 +13,7 @@ from paidonce.events.model import Cause
 from paidonce.ids import Chance
 from paidonce.jobs.leased_worker import NextClaim
 from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
-from paidonce.payments.claiming import (
-    ClaimAttempts,
-    claim_attempts,
-    release_attempts,
-)
+from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_attempts
 from paidonce.payments.model import Attempt
 from paidonce.payments.provider_calls import Called, ProviderCaller
 from paidonce.payments.schedule import LookupSchedule

@@ -6,9 +6,7 @@ import msgspec
 
 from paidonce.database.transaction import Transaction
 from paidonce.payments import store
-from paidonce.payments.model import (
-    Attempt,
-)
+from paidonce.payments.model import Attempt
 from paidonce.payments.store import Held
 
 

@@ -24,10 +24,7 @@ from paidonce.jobs.poller import IDLE_FACTOR, Poller
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.attempt_queue import AttemptQueue, ClaimedAttempt, SettledListener, WorkerSettings
 from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
-from paidonce.payments.claiming import (
-    find_due_providers,
-    release_all_attempts,
-)
+from paidonce.payments.claiming import find_due_providers, release_all_attempts
 from paidonce.payments.expiry import ExpiryPollers
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.pay import Repeated, Started, StartOutcome
