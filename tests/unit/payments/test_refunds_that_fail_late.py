@@ -8,49 +8,14 @@ import pytest
 from paidonce.payments.model import (
     ALLOWED,
     OPERATION_OF,
-    Attempt,
     AttemptKind,
     AttemptStatus,
-    Transition,
     check_transition,
 )
 from paidonce.payments.pay import Started
-from paidonce.payments.reducer import decide
-from paidonce.payments.schedule import LookupSchedule
 from paidonce.providers.evidence import Declined, Evidence, NotDone, Succeeded
-from tests.support.payments import NOW, Payments, evidence_about
-
-
-def transition_on(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> Transition | None:
-    attempt = Attempt(
-        id="ref_1",
-        merchant_id="m",
-        mode="test",
-        checkout_id="chk_1",
-        kind=kind,
-        status=status,
-        provider="simulator",
-        provider_key="ref_1",
-        payment_method="tok",
-        amount=1000,
-        currency="USD",
-        due_at=None,
-        fence=1,
-        lookup_count=0,
-        provider_reference="ch_1",
-        decline_code="do_not_honor" if status is AttemptStatus.DECLINED else None,
-        charge_reference=None,
-        reason=None,
-        created_at=NOW - 1000,
-        updated_at=NOW - 1,
-        settled_at=NOW - 1,
-    )
-    return decide(attempt, evidence, now=NOW, schedule=LookupSchedule(), chance=0.5)
-
-
-def status_after(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> AttemptStatus:
-    transition = transition_on(kind, status, evidence)
-    return status if transition is None else transition.status
+from tests.support.payments import Payments, evidence_about
+from tests.unit.payments.reducer_examples import status_after, transition_on
 
 
 @pytest.mark.parametrize(
