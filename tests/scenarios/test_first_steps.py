@@ -82,7 +82,8 @@ def test_the_start_prints_the_three_calls_ready_to_be_copied(service: ServicePro
 def test_the_demos_database_in_memory_serves_the_three_calls_and_leaves_no_file(
     start: Callable[..., ServiceProcess],
 ) -> None:
-    service = start("dev", DATABASE_URL="file:./dev.db?mode=memory&cache=shared", PAIDONCE_SIMULATOR_DATABASE="")
+    settings = {"DATABASE_URL": "file:./dev.db?mode=memory&cache=shared", "PAIDONCE_SIMULATOR_DATABASE": ""}
+    service = start("dev", program="paidonce", **settings)
     assert [one["status"] for one in three_calls(service.url)] == ["PENDING", "PROCESSING", "COMPLETED"]
     assert list(service.folder.iterdir()) == []
 

@@ -72,13 +72,13 @@ async def test_the_lock_of_a_killed_process_does_not_stand_in_the_way_of_the_nex
 def test_a_database_that_is_not_migrated_is_refused_with_the_remedy_and_the_remedy_works(
     start: Callable[..., ServiceProcess], empty_database_url: str
 ) -> None:
-    refused = start("serve", DATABASE_URL=empty_database_url)
+    refused = start("serve", program="paidonce", DATABASE_URL=empty_database_url)
     assert refused.wait_for_end() == 1
     (line,) = refused.lines
     assert line.endswith("Run: paidonce db upgrade")
-    remedy = start("db", "upgrade", DATABASE_URL=empty_database_url)
+    remedy = start("db", "upgrade", program="paidonce", DATABASE_URL=empty_database_url)
     assert remedy.wait_for_end() == 0, remedy.output
-    start("serve", DATABASE_URL=empty_database_url).wait_until_ready()
+    start("serve", program="paidonce", DATABASE_URL=empty_database_url).wait_until_ready()
 
 
 async def test_a_standby_waits_and_takes_the_place_of_a_server_that_is_killed(

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
+
+from tests.support.warm_process import WarmProcess
 
 # The service's own settings, but quick: what takes seconds in production takes tenths of them here.
 QUICK: Final = {
@@ -29,9 +31,12 @@ WAIT_SECONDS_MAX: Final = 90.0
 
 
 class ServiceProcess:
-    """One process. ``lines`` is everything that it has printed, on standard output and standard error."""
+    """One process. ``lines`` is everything that it has printed, on standard output and standard error.
 
-    def __init__(self, *arguments: str, folder: Path, program: str = "paidonce", **settings: str) -> None:
+    It is forked from a process that has imported paidonce, or, if ``program`` is given, runs ``python -m program``.
+    """
+
+    def __init__(self, *arguments: str, folder: Path, program: str | None = None, **settings: str) -> None:
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -41,15 +46,8 @@ class ServiceProcess:
         self.folder = folder
         self.settings = {**QUICK, "PAIDONCE_SIMULATOR_DATABASE": f"file:{folder}/books.db", **settings}
         self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", program, *arguments],
-            cwd=folder,  # Its .env, if there is one, and its relative paths are the test's own.
-            env={**inherited, "PYTHONPATH": str(ROOT), **self.settings},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        # Its .env, if there is one, and its relative paths are the test's own.
+        self.process = _run(arguments, program, folder, {**inherited, "PYTHONPATH": str(ROOT), **self.settings})
         self._changed = Condition()
         self._ended = False
         self._listener = Thread(target=self._listen, daemon=True)
@@ -135,12 +133,28 @@ class ServiceProcess:
         self.process.send_signal(signal.SIGCONT)
 
 
+def _run(
+    arguments: Sequence[str], program: str | None, folder: Path, environment: Mapping[str, str]
+) -> WarmProcess | subprocess.Popen[str]:
+    if program is None:
+        return WarmProcess(arguments, cwd=folder, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", program, *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @contextmanager
 def processes(folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Yield a function that starts processes of paidonce. On leaving, all are stopped and their output is printed."""
     started: list[ServiceProcess] = []
 
-    def start(*arguments: str, program: str = "paidonce", **settings: str) -> ServiceProcess:
+    def start(*arguments: str, program: str | None = None, **settings: str) -> ServiceProcess:
         one = ServiceProcess(*arguments, folder=folder, program=program, **settings)
         started.append(one)
         return one
