@@ -47,6 +47,7 @@ def json_rows(dialect: str, parameter: str, /, **columns: type[str] | type[int])
         one = func.jsonb_array_elements(cast(document, JSONB)).table_valued(column("value", JSONB), name="each")
         values = {name: one.c.value.op("->>", return_type=Text())(literal_column(f"'{name}'")) for name in types}
         return select(*(cast(values[name], kind).label(name) for name, kind in types.items())).subquery(parameter)
+    assert dialect == SQLITE, f"no database is called {dialect}"
     each = func.jsonb_each(document).table_valued("value", name="each")  # A row is parsed only once.
     return select(
         *(func.json_extract(each.c.value, f"$.{name}", type_=kind).label(name) for name, kind in types.items())

@@ -177,8 +177,8 @@ async def cancel_checkout(request: ApiRequest, _body: CancelBody) -> Command[Sta
 
 def summarize_attempt(_params: object, outcome: Started | Repeated) -> StoredResponse:
     """Store of a pay or a capture which attempt it began, or found in progress."""
-    attempt = outcome.checkout.attempt
-    return StoredResponse(202, f"/checkouts/{outcome.checkout.id}", attempt.id if attempt else None)
+    assert outcome.checkout.attempt is not None, "what is in progress has an attempt"
+    return StoredResponse(202, f"/checkouts/{outcome.checkout.id}", outcome.checkout.attempt.id)
 
 
 def summarize_cancel(_params: object, outcome: Started | Repeated) -> StoredResponse:

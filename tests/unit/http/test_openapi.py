@@ -10,6 +10,7 @@ from paidonce.errors import PaidonceError
 from paidonce.http.openapi import build_document
 from paidonce.http.operation import Operation
 from paidonce.http.routes import OPERATIONS
+from tests.unit.http import contract
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,11 @@ def parts(said: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
         yield said
     for part in said.values() if isinstance(said, dict) else said if isinstance(said, list) else ():
         yield from parts(part)
+
+
+def test_calls_answers_and_fields_are_those_that_clients_know(document: dict[str, Any]) -> None:
+    """Where a change is meant, `python -m tests.unit.http.contract` writes the file."""
+    assert contract.contract(document) == contract.FILE.read_text().splitlines()
 
 
 def test_every_reference_leads_to_a_schema(document: dict[str, Any]) -> None:

@@ -33,6 +33,37 @@ async def test_a_cancel_that_is_repeated_is_answered_with_the_same_status_whethe
         assert (use["status"], use["resource"]) == (expected[0], f"/checkouts/{checkout_id}")
 
 
+async def test_an_event_names_the_request_that_began_what_it_tells_of(inside: InProcessService) -> None:
+    unpaid, paid, held, voided = (
+        await inside.checkout(),
+        await inside.paid(),
+        await inside.authorized(),
+        await inside.authorized(),
+    )
+    for checkout_id, call in ((unpaid, "pay"), (paid, "refunds"), (held, "capture"), (voided, "cancel")):
+        response = await inside.post(f"/checkouts/{checkout_id}/{call}", key=f"{call}-1")
+        timeline = (await inside.get(f"/checkouts/{checkout_id}/timeline")).json()["data"]
+        assert timeline[-1]["requestId"] == response.headers["x-request-id"]
+
+
+async def test_a_payment_through_an_unknown_provider_is_refused_with_the_names_of_those_there_are(
+    inside: InProcessService,
+) -> None:
+    refused = await inside.post(f"/checkouts/{await inside.checkout()}/pay", {"provider": "bank"})
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"], error["code"]) == (400, "/provider", "unknown_value")
+    names = ", ".join(inside.service.payment_providers.names)
+    assert error["detail"] == f"There is no provider bank; there is {names}."
+
+
+async def test_a_second_pay_is_answered_with_the_first_and_says_so(inside: InProcessService) -> None:
+    path = f"/checkouts/{await inside.checkout()}/pay"
+    first, again = await inside.post(path), await inside.post(path)
+    assert first.json() == again.json()
+    assert [one.headers.get("idempotent-replayed") for one in (first, again)] == [None, "true"]
+    assert [one.headers["location"] for one in (first, again)] == [path.removesuffix("/pay")] * 2
+
+
 async def test_a_repeated_pay_shows_the_checkout_as_it_is_by_then(inside: InProcessService) -> None:
     checkout_id = await inside.checkout()
     first = await inside.post(f"/checkouts/{checkout_id}/pay", key="k")
@@ -48,7 +79,8 @@ async def test_a_pay_names_one_account_or_several_in_order_and_not_both(inside: 
     path = f"/checkouts/{await inside.checkout()}/pay"
     accounts = [f"pac_{digit * 26}" for digit in "01"]
     both = await inside.post(path, {"account": accounts[0], "accounts": accounts})
-    assert [(one["pointer"], one["code"]) for one in both.json()["errors"]] == [("/accounts", "contradiction")]
+    refusal = {"pointer": "/accounts", "code": "contradiction", "detail": "Give account or accounts, not both."}
+    assert both.json()["errors"] == [refusal]
     several: Json = {"accounts": accounts}
     for body in ({"account": accounts[0]}, several):
         refused = await inside.post(path, body)

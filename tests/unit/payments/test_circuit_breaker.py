@@ -1,7 +1,7 @@
 import pytest
 
 from paidonce.payments.circuit_breaker import CircuitBreaker
-from paidonce.providers.evidence import Declined, Evidence, NotFound, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, Succeeded, Unknown
 
 UNKNOWN = Unknown("no answer in time")
 OPENS_AFTER = 50  # Outcomes without a proof in a row.
@@ -149,3 +149,14 @@ def test_chance_spreads_a_pause_by_half_of_it_to_either_side(clock: Clock, chanc
     breaker.acquire_up_to(OPENS_AFTER)
     answer(breaker, UNKNOWN, OPENS_AFTER)
     assert pause_ms(breaker, clock) == round(PAUSE_MS_MIN * factor)
+
+
+@pytest.mark.parametrize(("retryable", "is_open"), [(True, True), (False, False)])
+def test_only_refusals_that_may_pass_speak_against_a_provider(
+    breaker: CircuitBreaker,
+    retryable: bool,  # noqa: FBT001 - a case
+    is_open: bool,  # noqa: FBT001 - a case
+) -> None:
+    breaker.acquire_up_to(OPENS_AFTER)
+    answer(breaker, NotDone("refused", retryable=retryable), OPENS_AFTER)
+    assert breaker.is_open is is_open
