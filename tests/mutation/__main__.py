@@ -72,8 +72,8 @@ class Sample(NamedTuple):
 class Run:
     """One run over folders: first what must be imported anew, then what needs one process that has loaded all."""
 
-    def __init__(self, folders: list[str], output: TextIO, sample: Sample) -> None:
-        self._lines = measured_lines()
+    def __init__(self, folders: list[str], output: TextIO, sample: Sample, processes: int) -> None:
+        self._lines = measured_lines(processes)
         self._results = Results(KEPT_IN / "results.json")
         self._output = output
         self._verdicts: dict[str, Verdict] = {}
@@ -159,7 +159,7 @@ def main(*, only: str, show: str, sample: int | None, seed: int, processes: int)
     """Put mistakes into the code, one at a time, and say which of them no test notices."""
     folders = [name for name in (only or show).split(",") if name] or list(TARGETS)
     with silenced() as output:
-        run = Run(folders, output, Sample(sample, seed))
+        run = Run(folders, output, Sample(sample, seed), processes)
         if not show:
             run.go(processes)
         run.tell()

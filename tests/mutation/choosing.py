@@ -1,18 +1,21 @@
 """Which tests are run against a mutant: those that run its line, the nearest and quickest first."""
 
+import ast
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tests.mutation.mistakes import ROOT, Mutant
 
 # Of what all tests together take, so that it is the same on a machine that does other work: some hundreds of tests.
 SHARE_MAX: Final = 0.2
 TEST_SHARE_MAX: Final = 0.1  # A test that takes longer proves more than one line.
+_Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 ON_POSTGRESQL: Final = Path(__file__).with_name("postgresql.toml")
 
 
@@ -27,7 +30,13 @@ class Lines:
             file: {int(line): set(tests) for line, tests in lines.items()} for file, lines in content["files"].items()
         }
         self._on_postgresql: dict[str, dict[str, list[str]]] = tomllib.loads(ON_POSTGRESQL.read_text())
-        self._sources = {file: (ROOT / file).read_text().splitlines() for file in self._files}
+        self._sources = {file: (ROOT / file).read_text() for file in self._files}
+        self._statements = {file: _Statements(source) for file, source in self._sources.items()}
+        self._words = _index(self._sources)
+        self._tests_of: defaultdict[str, list[str]] = defaultdict(list)
+        for test in self.seconds:
+            self._tests_of[test.partition("::")[0]].append(test)
+        self._test_words = {file: set(re.findall(r"\w+", (ROOT / file).read_text())) for file in self._tests_of}
         self._hashes: dict[str, str] = {}
         self._named: dict[str, tuple[set[str], set[tuple[str, str]]]] = {}
 
@@ -42,15 +51,16 @@ class Lines:
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Choose the tests against a mutant, in the order in which to run them."""
-        found = self._covering(mutant.path, mutant.lines)
-        if mutant.on_import or found == {""} or self._is_compiled_once(mutant):
-            found = found | self._naming(mutant.path, mutant.names)
+        found = dict.fromkeys(self._covering(mutant.path, mutant.lines), 0)
+        if mutant.on_import or found.keys() <= {""} or self._is_compiled_once(mutant):
+            found = self._naming(mutant.path, mutant.names) | found
         folder = Path(mutant.path).relative_to("src/paidonce").with_suffix("").parts[0]
 
-        def order(test: str) -> tuple[bool, float]:
-            return not test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py")), self.seconds[test]
+        def order(test: str) -> tuple[int, bool, float]:
+            is_near = test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py"))
+            return found[test], not is_near, self.seconds[test]
 
-        quick = [test for test in found & self.seconds.keys() if self.seconds[test] < TEST_SHARE_MAX * self._all]
+        quick = [test for test in found.keys() & self.seconds.keys() if self.seconds[test] < TEST_SHARE_MAX * self._all]
         quick.sort(key=order)
         spent = accumulate(self.seconds[test] for test in quick)
         return [test for test, seconds in zip(quick, spent, strict=True) if seconds < SHARE_MAX * self._all]
@@ -75,23 +85,26 @@ class Lines:
         if not mutant.function:
             return False
         made = re.compile(rf"\bStatement\(.*\b{re.escape(mutant.names[0])}\b")
-        return any(made.search(line) for line in self._sources.get(mutant.path, ()))
+        return made.search(self._sources.get(mutant.path, "")) is not None
 
-    def _naming(self, file: str, names: Iterable[str]) -> set[str]:
-        """Find the tests that run a line which names one of these, or a constant that is made of one.
-
-        A private name is looked for in its own file alone.
+    def _naming(self, file: str, names: Iterable[str]) -> dict[str, int]:
+        """Find the tests whose files name one of these, and those that run a function of one of these names, or a line
+        that names one or what is made of one; and over how many names each is found. A private name is looked for in
+        its own file alone.
         """
-        found: set[str] = set()
+        public = {name for name in names if not name.startswith("_")}
+        found = {
+            test: 0 for place, words in self._test_words.items() if words & public for test in self._tests_of[place]
+        }
         seen: set[tuple[str, str]] = set()
         wanted = {(file, name) for name in names}
+        steps = 0
         while wanted:
-            place = wanted.pop()
-            if place not in seen:
-                seen.add(place)
-                tests, bound = self._named_directly(*place)
-                found |= tests
-                wanted |= bound
+            seen |= wanted
+            named = [self._named_directly(*place) for place in wanted]
+            found = dict.fromkeys((test for tests, _ in named for test in tests), steps) | found
+            wanted = {place for _, bound in named for place in bound} - seen
+            steps += 1
         return found
 
     def _named_directly(self, file: str, name: str) -> tuple[set[str], set[tuple[str, str]]]:
@@ -99,21 +112,54 @@ class Lines:
         key = f"{file}:{name}" if name.startswith("_") else name
         if key not in self._named:
             self._named[key] = self._look_for(file, name)
-        return self._named[key]
+        of_body = self._covering(file, self._statements[file].bodies.get(name, ())) - {""}
+        tests, bound = self._named[key]
+        return tests | of_body, bound
 
     def _look_for(self, file: str, name: str) -> tuple[set[str], set[tuple[str, str]]]:
-        word = re.compile(rf"\b{re.escape(name)}\b")
         found: set[str] = set()
         bound: set[tuple[str, str]] = set()
-        for path in [file] if name.startswith("_") else self._sources:
-            statement = ""
-            for number, line in enumerate(self._sources.get(path, ()), start=1):
-                if line[:1] not in ("", " ", ")", "]", "}", "#"):
-                    match = re.match(r"(?:class |def |async def )?(\w+)", line)
-                    statement = match[1] if match else ""
-                if word.search(line):
-                    running = self._covering(path, [number]) - {""}
-                    found |= running
-                    if not running and statement not in ("", "from", "import"):
-                        bound.add((path, statement))
+        for path, number in self._words.get(name, ()):
+            if path == file or not name.startswith("_"):
+                running = self._covering(path, [number]) - {""}
+                found |= running
+                if not running and number in self._statements[path].names:
+                    bound.add((path, self._statements[path].names[number]))
         return found, bound
+
+
+class _Statements:
+    """The statements of a module: what each line is part of, by the name that is bound, and the bodies of functions."""
+
+    def __init__(self, source: str) -> None:
+        self.names: dict[int, str] = {}
+        self.bodies: dict[str, list[int]] = {}
+        for node in ast.parse(source).body:
+            match node:
+                case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                    first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+                    self.bodies[name] = [line for one in _functions(node) for line in _body(one)]
+                case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)):
+                    first = node.lineno
+                case _:
+                    continue
+            self.names |= dict.fromkeys(range(first, (node.end_lineno or first) + 1), name)
+
+
+def _functions(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[_Function]:
+    members = node.body if isinstance(node, ast.ClassDef) else [node]
+    return [one for one in members if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _body(node: _Function) -> range:
+    return range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def _index(sources: Mapping[str, str]) -> dict[str, list[tuple[str, int]]]:
+    """Find the files and lines where each word stands."""
+    words: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for path, source in sources.items():
+        for number, line in enumerate(source.splitlines(), start=1):
+            for word in set(re.findall(r"\w+", line)):
+                words[word].append((path, number))
+    return words

@@ -1,4 +1,7 @@
-"""Which test runs which line: a plugin of pytest that measures it once with coverage.py, also in forked processes."""
+"""Which test runs which line: a plugin of pytest that measures it once with coverage.py, also in forked processes.
+
+Each worker of pytest-xdist writes a file of its own.
+"""
 
 import json
 import os
@@ -10,7 +13,8 @@ from typing import Any, Final
 import coverage
 import pytest
 
-OUTPUT: Final = Path(os.environ["PAIDONCE_MUTATION_LINES"])
+WORKER: Final = os.environ.get("PYTEST_XDIST_WORKER", "")
+OUTPUT: Final = Path(os.environ["MUTATION_LINES"], f"measured{WORKER}.json")
 
 
 class Covering:
@@ -55,5 +59,9 @@ class Covering:
         OUTPUT.write_text(json.dumps({"seconds": seconds, "files": files, "libraries": libraries}))
 
 
+COVERING: Final = Covering() if WORKER else None  # Before any conftest imports what is to be covered.
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Covering())
+    if COVERING is not None:
+        config.pluginmanager.register(COVERING)

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ TESTS: Final = ("tests/unit", "tests/isolation")
 UNUSED: Final = ("mutation", "proof", "scenarios", "conformance")  # Folders of tests that are not run.
 
 
-def measured_lines() -> Lines:
+def measured_lines(processes: int) -> Lines:
     """Return the lines of every test; those that fail without any mistake are left out."""
     KEPT_IN.mkdir(parents=True, exist_ok=True)
     kept = KEPT_IN / "lines.json"
@@ -33,8 +34,8 @@ def measured_lines() -> Lines:
     if changed or known["tests"].keys() != hashes.keys():
         click.echo(f"Measuring which lines the tests run, in {len(changed)} of {len(hashes)} files …")
         _forget(known, {*changed, *(known["tests"].keys() - hashes.keys())})
-        if changed:
-            _add(known, _measure(changed))
+        for measured in _measure(changed, processes):
+            _add(known, measured)
         known |= {"source": source, "tests": hashes}
         kept.write_text(json.dumps(known))
     return Lines(known)
@@ -72,12 +73,26 @@ def _add(known: dict[str, Any], measured: dict[str, Any]) -> None:
             place[line] = sorted({*place.get(line, ()), *tests})
 
 
-def _measure(files: list[str]) -> dict[str, Any]:
-    output = KEPT_IN / "measured.json"
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "tests.mutation.covering", "-k", "not postgresql"]
-    settings = {**os.environ, "PAIDONCE_MUTATION_LINES": str(output)}
-    ran = subprocess.run([*command, *files], cwd=ROOT, env=settings, check=False, capture_output=True, text=True)
+def _measure(files: list[str], processes: int) -> Iterator[dict[str, Any]]:
+    """Run tests in so many processes, and return what each of them measured."""
+    folder = KEPT_IN / "measured"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    options = [
+        "-q",
+        "-n",
+        str(processes),
+        "--dist",
+        "loadfile",
+        "-p",
+        "tests.mutation.covering",
+        "-k",
+        "not postgresql",
+    ]
+    settings = {**os.environ, "MUTATION_LINES": str(folder)}
+    command = [sys.executable, "-m", "pytest", *options, *files]
+    ran = subprocess.run(command, cwd=ROOT, env=settings, check=False, capture_output=True, text=True)
     if ran.returncode:
         click.echo(f"{ran.stdout[-5000:]}\nTests that fail without any mistake are left out.")
-    measured: dict[str, Any] = json.loads(output.read_text())
-    return measured
+    for output in folder.glob("measured*.json"):
+        yield json.loads(output.read_text())

@@ -39,6 +39,16 @@ NAMING_CALLS: Final = m.Call(m.Attribute(attr=m.Name("cte") | m.Name("alias") | 
 
 
 @dataclass(frozen=True)
+class TopStatement:
+    """A statement of a module, and what is in the file before and after it: generating all of it would take long."""
+
+    node: cst.CSTNode
+    code: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Mutant:
     """One mistake: ``new`` in place of ``old`` in the file at ``path``, relative to the root.
 
@@ -53,19 +63,22 @@ class Mutant:
     names: tuple[str, ...]
     on_import: bool
     key: str
-    module: cst.Module = field(repr=False)
+    top: "TopStatement" = field(repr=False)
     old: cst.CSTNode = field(repr=False)
     new: cst.CSTNode = field(repr=False)
 
     def source(self) -> str:
         """Return the file with the mistake."""
-        replaced = self.module.deep_replace(self.old, self.new)
-        assert isinstance(replaced, cst.Module), "a part of a module was replaced"
-        return str(replaced.code)
+        return f"{self.top.before}{self._mistaken()}{self.top.after}"
+
+    def _mistaken(self) -> str:
+        replaced = self.top.node.deep_replace(self.old, self.new)
+        assert isinstance(replaced, cst.CSTNode), "a statement is not removed"
+        return str(cst.Module([]).code_for_node(replaced))
 
     def diff(self) -> list[str]:
         """Return the lines that differ, the old ones with - and the new ones with + before them."""
-        before, after = self.module.code.splitlines(), self.source().splitlines()
+        before, after = self.top.code.splitlines(), self._mistaken().splitlines()
         return [
             f"{line[0]} {line[1:].strip()}"
             for line in difflib.unified_diff(before, after, lineterm="", n=0)
@@ -76,8 +89,21 @@ class Mutant:
 def mutants_of(path: Path) -> list[Mutant]:
     """Make every mutant of a file."""
     made = _Maker(path)
-    made.visit(made.module)
+    for top in made.tops:
+        made.visit_top(top)
     return made.mutants
+
+
+def _top_statements(module: cst.Module) -> list[TopStatement]:
+    codes = [module.code_for_node(node) for node in module.body]
+    text = module.code
+    start = text.index("".join(codes))
+    tops = []
+    for node, code in zip(module.body, codes, strict=True):
+        end = start + len(code)
+        tops.append(TopStatement(node, code, text[:start], text[end:]))
+        start = end
+    return tops
 
 
 class _Maker:
@@ -85,21 +111,27 @@ class _Maker:
 
     def __init__(self, path: Path) -> None:
         wrapper = MetadataWrapper(cst.parse_module(path.read_text()))
-        self.module = wrapper.module
+        self._module = wrapper.module
+        self.tops = _top_statements(wrapper.module)
         self.mutants: list[Mutant] = []
         self._places = wrapper.resolve(PositionProvider)
         self._path = str(path.relative_to(ROOT))
         self._parents: list[cst.CSTNode] = []
         self._counted: dict[str, int] = {}
 
-    def visit(self, node: cst.CSTNode) -> None:
+    def visit_top(self, top: TopStatement) -> None:
+        self._top = top
+        self._parents = [self._module]
+        self._visit(top.node)
+
+    def _visit(self, node: cst.CSTNode) -> None:
         if m.matches(node, SKIPPED) or self._is_class_keyword(node):
             return
         for new in self._mistakes(node):
             self._add(node, new)
         self._parents.append(node)
         for child in node.children:
-            self.visit(child)
+            self._visit(child)
         self._parents.pop()
 
     def _is_class_keyword(self, node: cst.CSTNode) -> bool:
@@ -138,7 +170,7 @@ class _Maker:
         statement = next((parent for parent in reversed(self._parents) if isinstance(parent, _LINES)), node)
         place = self._places[node]
         first = self._places[statement].start.line
-        unit = self.module.code_for_node(function or top)
+        unit = self._module.code_for_node(function or top)
         count = self._counted[unit] = self._counted.get(unit, 0) + 1
         key = hashlib.sha256("\0".join((self._path, name, unit, str(count))).encode()).hexdigest()[:16]
         self.mutants.append(
@@ -150,7 +182,7 @@ class _Maker:
                 names=(function.name.value,) if function else tuple(bound_names(top)),
                 on_import=not in_body,
                 key=key,
-                module=self.module,
+                top=self._top,
                 old=node,
                 new=new,
             )
