@@ -30,7 +30,7 @@ class Lines:
             file: {int(line): set(tests) for line, tests in lines.items()} for file, lines in content["files"].items()
         }
         self._on_postgresql: dict[str, dict[str, list[str]]] = tomllib.loads(ON_POSTGRESQL.read_text())
-        self._sources = {file: (ROOT / file).read_text() for file in self._files}
+        self._sources = {file: (ROOT / file).read_text() for file in self._files if file.endswith(".py")}
         self._statements = {file: _Statements(source) for file, source in self._sources.items()}
         self._words = _index(self._sources)
         self._tests_of: defaultdict[str, list[str]] = defaultdict(list)
