@@ -85,6 +85,8 @@ def test_a_void_starts_without_a_transition_and_nothing_else_stays_where_it_is()
     assert CheckoutTransition(**staying | {"starts": True}).target is authorized
     with pytest.raises(AssertionError, match="no transition"):
         CheckoutTransition(**staying)
+    with pytest.raises(AssertionError, match="no transition from PENDING to PENDING"):
+        CheckoutTransition(**staying | dict.fromkeys(("source", "target"), CheckoutStatus.PENDING) | {"starts": True})
     with pytest.raises(AssertionError, match="no transition from AUTHORIZED to COMPLETED"):
         CheckoutTransition(**staying | {"starts": True, "target": CheckoutStatus.COMPLETED})
 

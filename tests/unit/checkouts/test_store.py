@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from paidonce.checkouts import list_store, store
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
 from paidonce.checkouts.list_store import CheckoutFilter
-from paidonce.checkouts.model import NewCheckout
+from paidonce.checkouts.model import CheckoutStatus, NewCheckout
 from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.schema import checkout
 from paidonce.database.transaction import Transaction
@@ -37,15 +37,15 @@ def test_of_the_checkouts_of_a_merchant_only_those_with_the_wanted_keys_are_read
     assert {key.idempotency_key: one.id for key, one in found.items()} == {"1": "chk_1", "3": "chk_3"}
 
 
-@pytest.mark.parametrize("ending_before", [None, "chk_0"])
+@pytest.mark.parametrize("filters", [{}, {"ending_before": "chk_0"}, {"status": CheckoutStatus.PENDING}])
 def test_a_page_reads_one_row_more_than_it_shows_however_many_there_are(
-    payments: Payments, ending_before: str | None
+    payments: Payments, filters: dict[str, Any]
 ) -> None:
     for number in range(1, 6):
         payments.create(str(number))
     with payments.database.read() as transaction:
         counting = CountingTransaction(transaction.connection, transaction.now)
-        page = list_store.read_range(counting, CheckoutFilter(limit=2, ending_before=ending_before)).found
+        page = list_store.read_range(counting, CheckoutFilter(limit=2, **filters)).found
     assert (len(page), counting.rows_read) == (3, 3)
 
 

@@ -105,6 +105,15 @@ def test_after_a_decline_it_can_be_paid_again_and_not_for_ever(payments: Payment
     assert (payments.status(checkout), payments.checkout(checkout).attempt_count) == ("FAILED", ATTEMPTS_MAX)
 
 
+def test_a_pay_from_a_page_that_is_out_of_date_starts_nothing(payments: Payments) -> None:
+    checkout = payments.create()
+    payments.pay(checkout, "att_1", seen_attempt_count=0)
+    payments.prove("att_1", Declined("do_not_honor"))
+    assert isinstance(payments.pay(checkout, "att_2", seen_attempt_count=0), Repeated)
+    assert (payments.status(checkout), payments.checkout(checkout).attempt_count) == ("FAILED", 1)
+    assert isinstance(payments.pay(checkout, "att_3", seen_attempt_count=1), Started)
+
+
 def test_captures_do_not_count_as_tries_to_pay(payments: Payments) -> None:
     checkout = payments.paid(manual=True)
     for number in range(2, 9):
