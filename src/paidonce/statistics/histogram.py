@@ -1,8 +1,8 @@
 """A histogram of durations with logarithmic buckets, which can be added up and from which quantiles are read.
 
 A bucket is named by its upper bound in milliseconds. Each bound is 2^(1/8) times the one before, so there are eight in
-an octave, and a quantile is within 4.5 % of the true value, rounded to a millisecond. Below 16 ms each millisecond has a
-bucket of its own.
+an octave, and a quantile is within 4.5 % of the true value, rounded to a millisecond. Below 16 ms each millisecond has
+a bucket of its own.
 """
 
 from bisect import bisect_left
