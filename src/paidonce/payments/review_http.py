@@ -113,14 +113,15 @@ def _evidence(body: ResolveAttemptBody) -> Succeeded | Declined:
     """Write the outcome as evidence; raises InvalidRequest where what belongs to it is missing, or does not."""
     wanted, other = ("reference", "declineCode") if body.outcome == "SUCCEEDED" else ("declineCode", "reference")
     values = {"reference": body.reference, "declineCode": body.decline_code}
+    value = values[wanted]
     faults = []
-    if values[wanted] is None:
+    if value is None:
         faults.append(FieldError(f"/{wanted}", "missing", f"This field is required with the outcome {body.outcome}."))
     if values[other] is not None:
         faults.append(FieldError(f"/{other}", "contradiction", f"Leave it out with the outcome {body.outcome}."))
-    if faults:
+    if value is None or faults:
         raise InvalidRequest(faults)
-    return Succeeded(body.reference or "") if body.outcome == "SUCCEEDED" else Declined(body.decline_code or "")
+    return Succeeded(value) if body.outcome == "SUCCEEDED" else Declined(value)
 
 
 async def _load(request: ApiRequest, attempt_id: str) -> Attempt:

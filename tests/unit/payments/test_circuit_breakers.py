@@ -92,6 +92,17 @@ def test_an_account_whose_provider_is_unhealthy_stops_no_call_of_another(
     assert begun(breakers, "pac_1") == SHARE
 
 
+def test_only_accounts_are_paused_because_nothing_else_can_continue_elsewhere(
+    breakers: CircuitBreakers, clock: Clock
+) -> None:
+    for account in ("pac_1", NO_ACCOUNT):
+        open_breaker(breakers, account)
+    assert begun(breakers, "pac_2") == SHARE  # It is busy, not unhealthy.
+    assert breakers.paused == ("pac_1",)
+    clock.now += PAUSE_MS
+    assert breakers.paused == ()  # One call may try it.
+
+
 def test_of_however_many_accounts_those_that_are_used_or_unhealthy_are_not_forgotten(breakers: CircuitBreakers) -> None:
     open_breaker(breakers, "pac_open")
     assert breakers.begin("pac_used")

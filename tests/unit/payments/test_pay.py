@@ -7,9 +7,16 @@ from sqlalchemy import case, update
 
 from paidonce.database.schema import checkout as checkout_table
 from paidonce.database.transaction import Transaction
-from paidonce.errors import AttemptsExhausted, CheckoutExpired, CheckoutNotFound, InvalidState, PaymentInProgress
+from paidonce.errors import (
+    AttemptsExhausted,
+    CheckoutExpired,
+    CheckoutNotFound,
+    InvalidState,
+    PaymentInProgress,
+    ProviderAccountWrongMode,
+)
 from paidonce.events.model import Origin
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Mode, TenantScopedId
 from paidonce.payments.capture import StartCancel, start_cancels
 from paidonce.payments.model import as_latest
 from paidonce.payments.pay import Repeated, Started, start_payments
@@ -103,6 +110,12 @@ def test_after_a_decline_it_can_be_paid_again_and_not_for_ever(payments: Payment
         payments.prove(f"att_{number}", Declined("do_not_honor"))
     assert told(payments.pay(checkout, "att_last")) == told(AttemptsExhausted(ATTEMPTS_MAX))
     assert (payments.status(checkout), payments.checkout(checkout).attempt_count) == ("FAILED", ATTEMPTS_MAX)
+
+
+def test_a_payment_with_an_account_of_the_other_mode_is_refused(payments: Payments) -> None:
+    checkout = payments.create()
+    assert told(payments.pay(checkout, mode=Mode.LIVE)) == told(ProviderAccountWrongMode("test"))
+    assert payments.history(checkout) == ["checkout.created"]
 
 
 def test_a_pay_from_a_page_that_is_out_of_date_starts_nothing(payments: Payments) -> None:

@@ -1,5 +1,6 @@
 """A worker that continues payments with the next account: at once, and without a call to one that is unhealthy."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -138,5 +139,22 @@ def test_a_payment_waits_for_an_account_that_is_only_busy(sqlite_url: str) -> No
         for one in paid:
             await accounts.until_status(one, "SUCCEEDED")
         assert accounts.gone.calls == 0
+
+    run_with_worker(sqlite_url, story, concurrency=4)
+
+
+def test_what_an_account_has_due_beyond_its_places_is_given_back_for_other_processes(sqlite_url: str) -> None:
+    async def story(place: WorkerHarness) -> None:
+        accounts = Accounts(place)
+        place.answer_seconds = 4.0
+        names = ("att_1", "att_2")
+        for name in names:  # Another process took the requests, and had no place for them.
+            place.payments.pay(place.payments.create(name), name, provider="mollie", account_id="pac_2")
+        await place.worker.start(alone=False)
+        await place.until(lambda: sum(place.payments.attempt(name).fence for name in names) == len(names))
+        await asyncio.sleep(1)
+        due = [place.payments.attempt(name).due_at or 0 for name in names]
+        assert [at <= place.loop.clock() for at in sorted(due)] == [True, False]
+        await place.until(lambda: len(accounts.there.charges) == len(names))
 
     run_with_worker(sqlite_url, story, concurrency=4)
