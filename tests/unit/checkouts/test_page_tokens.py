@@ -33,6 +33,11 @@ def test_a_token_is_the_same_at_every_read_in_every_process_and_opens_its_checko
     assert len({token, *others}) == 51
 
 
+def test_the_links_of_earlier_releases_still_open_their_checkouts() -> None:
+    token = "fQUhLG9y97199MCKbxo-TVr1-sJk0VTFxKVbukZ-o3A"
+    assert (tokens(OLD).checkout_id_of(token), token_of(tokens(OLD))) == (CHECKOUT, token)
+
+
 def test_a_token_does_not_show_the_id_nor_what_ids_have_in_common() -> None:
     both = [token_of(tokens(OLD), ids.new_id(ids.CHECKOUT)) for _ in range(2)]
     assert CHECKOUT.partition("_")[2] not in both[0]

@@ -101,6 +101,15 @@ async def test_a_live_checkout_without_a_live_account_is_not_paid_by_the_simulat
     assert (await inside.get(f"/checkouts/{checkout_id}", as_who=live)).json()["status"] == "PENDING"
 
 
+async def test_a_key_of_a_live_call_is_a_live_key(inside: InProcessService) -> None:
+    live = await inside.api_key(inside.merchant_id, mode=Mode.LIVE)
+    checkout_id = await inside.checkout(as_who=live)
+    await inside.post(f"/checkouts/{checkout_id}/cancel", key="k", as_who=live)
+    (use,) = (await inside.get("/idempotency-keys/k", as_who=live)).json()["data"]
+    assert use["resource"] == f"/checkouts/{checkout_id}"
+    assert (await inside.get("/idempotency-keys/k")).status_code == 404
+
+
 async def test_a_refund_keeps_its_reason_amount_and_currency(inside: InProcessService) -> None:
     checkout_id = await inside.paid(currency="EUR")
     path = f"/checkouts/{checkout_id}/refunds"

@@ -49,6 +49,11 @@ def test_whoever_expires_checkouts_is_told_of_the_next_that_expires_soon(payment
     assert told(payments, expire_checkouts, 10) == {("checkout", ""): NOW + 302_000}
 
 
+def test_what_expires_late_is_not_told_of(payments: Payments) -> None:
+    payments.create(expires_in_seconds=300)
+    assert told(payments, expire_checkouts, 10) == {}
+
+
 def test_whoever_looks_for_due_attempts_is_told_of_those_that_are_due_soon(payments: Payments) -> None:
     for name, provider, lease_ms in (("1", "fake", 0), ("2", "other", 4000), ("3", "third", 60_000)):
         payments.pay(payments.create(name), f"att_{name}", provider=provider, lease_ms=lease_ms)

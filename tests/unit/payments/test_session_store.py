@@ -43,7 +43,7 @@ def test_a_buyer_who_comes_back_is_asked_about_at_once_or_a_while_after_the_last
 def test_a_buyer_who_comes_back_does_not_put_off_what_is_due_before(payments: Payments) -> None:
     awaiting_buyer(payments)
     payments.do(resume_attempts, payments.attempt("att_1"))
-    payments.now += 1000
+    payments.now += 2 * RESUME_AFTER_MS
     payments.do(resume_attempts, payments.attempt("att_1"))
     assert payments.attempt("att_1").due_at == NOW + RESUME_AFTER_MS
 

@@ -19,13 +19,16 @@ FALLBACK: Final = Fallback("mollie", "pac_2")
 
 
 class GoneProvider(FakeProvider):
-    """Nobody listens where it was. ``keys`` are those of the calls."""
+    """Nobody listens where it was, until it ``is_back``. ``keys`` are those of the calls."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, lambda: FakeOutcome.WELL)
         self.keys: list[str] = []
+        self.is_back = False
 
     async def charge(self, request: ChargeRequest) -> Evidence:
+        if self.is_back:
+            return await super().charge(request)
         self.calls += 1
         self.keys.append(request.key)
         return NotDone("connection refused; nothing was sent", retryable=True)
@@ -141,6 +144,21 @@ def test_a_payment_waits_for_an_account_that_is_only_busy(sqlite_url: str) -> No
         assert accounts.gone.calls == 0
 
     run_with_worker(sqlite_url, story, concurrency=4)
+
+
+def test_an_account_that_was_unhealthy_is_tried_with_what_waits_for_it(sqlite_url: str) -> None:
+    async def story(place: WorkerHarness) -> None:
+        accounts = Accounts(place)
+        await place.worker.start(alone=False)
+        while accounts.gone.calls < UNKNOWN_IN_A_ROW_MAX:
+            started = await accounts.pay(f"att_{accounts.gone.calls}")
+            await accounts.until_status(started, "UNKNOWN")
+        waiting = [await accounts.pay(f"waiting_{number}") for number in range(3)]
+        accounts.gone.is_back = True
+        for one in waiting:
+            await accounts.until_status(one, "SUCCEEDED")
+
+    run_with_worker(sqlite_url, story)
 
 
 def test_what_an_account_has_due_beyond_its_places_is_given_back_for_other_processes(sqlite_url: str) -> None:
