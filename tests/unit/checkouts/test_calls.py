@@ -72,6 +72,15 @@ async def test_the_same_body_with_its_pairs_in_another_order_is_answered_with_th
     assert [one.headers.get("idempotent-replayed") for one in (first, again)] == [None, "true"]
 
 
+async def test_a_page_of_checkouts_begins_after_one_or_ends_before_one_and_not_both(inside: InProcessService) -> None:
+    made = [await inside.checkout() for _ in range(3)]
+    after = (await inside.get("/checkouts", startingAfter=made[1])).json()["data"]
+    before = (await inside.get("/checkouts", endingBefore=made[1])).json()["data"]
+    assert [[one["id"] for one in page] for page in (after, before)] == [made[:1], made[2:]]
+    refused = await inside.get("/checkouts", startingAfter=made[0], endingBefore=made[2])
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+
+
 async def test_the_timeline_of_a_checkout_begins_with_the_request_that_created_it(inside: InProcessService) -> None:
     response = await inside.post("/checkouts", GIVEN)
     timeline = (await inside.get(f"/checkouts/{response.json()['id']}/timeline")).json()

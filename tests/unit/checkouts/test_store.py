@@ -13,7 +13,7 @@ from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.schema import checkout
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutNotFound
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import TenantFilter, TenantScopedId
 from tests.support.databases import without_indexes
 from tests.support.payments import Payments
 
@@ -47,6 +47,17 @@ def test_a_page_reads_one_row_more_than_it_shows_however_many_there_are(
         counting = CountingTransaction(transaction.connection, transaction.now)
         page = list_store.read_range(counting, CheckoutFilter(limit=2, **filters)).found
     assert (len(page), counting.rows_read) == (3, 3)
+
+
+@pytest.mark.parametrize("filters", [{}, {"mode": "test"}])
+def test_of_two_merchants_checkouts_with_one_id_each_list_has_its_own(
+    payments: Payments, filters: dict[str, str]
+) -> None:
+    for merchant_id in ("m", "n"):
+        payments.create("1", merchant_id=merchant_id)
+    for merchant_id in ("m", "n"):
+        page, _ = payments.listing(CheckoutFilter(limit=10, tenant=TenantFilter(merchant_id, **filters)))
+        assert [(one.id, one.merchant_id) for one in page] == [("chk_1", merchant_id)]
 
 
 def test_a_refund_changes_the_sums_of_no_other_merchant_s_checkout_with_the_same_id(payments: Payments) -> None:

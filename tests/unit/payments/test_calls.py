@@ -110,6 +110,13 @@ async def test_a_key_of_a_live_call_is_a_live_key(inside: InProcessService) -> N
     assert (await inside.get("/idempotency-keys/k")).status_code == 404
 
 
+async def test_a_key_that_an_operator_uses_for_a_checkout_is_one_of_its_merchant(inside: InProcessService) -> None:
+    checkout_id = await inside.checkout()
+    await inside.post(f"/checkouts/{checkout_id}/cancel", key="k", as_who=inside.operator_key)
+    (use,) = (await inside.get("/idempotency-keys/k")).json()["data"]
+    assert use["resource"] == f"/checkouts/{checkout_id}"
+
+
 async def test_a_refund_keeps_its_reason_amount_and_currency(inside: InProcessService) -> None:
     checkout_id = await inside.paid(currency="EUR")
     path = f"/checkouts/{checkout_id}/refunds"

@@ -231,6 +231,7 @@ def test_a_void_of_ours_has_succeeded_where_the_provider_says_that_nothing_is_he
     assert payments.change(AuthorizationEnded("canceled")) == "CHANGED"
     assert (payments.status(checkout), payments.attempt("att_2").status) == ("CANCELED", "SUCCEEDED")
     assert payments.attempt("att_2").initiated_by is None
+    assert payments.attempt("att_2").provider_reference == "ch_1"
 
 
 def test_an_authorization_that_ends_while_a_capture_is_under_way_waits_for_its_outcome(payments: Payments) -> None:

@@ -11,7 +11,7 @@ from paidonce.clock import Instant
 from paidonce.database.schema import attempt, provider_webhook
 from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
-from paidonce.providers.evidence import Declined, Succeeded
+from paidonce.providers.evidence import Declined, Succeeded, Unknown
 from tests.support.in_process_service import NOW, InProcessService, Json, open_in_process_service
 
 HOUR_MS: Final = 3_600_000
@@ -138,6 +138,21 @@ async def test_a_report_without_what_belongs_to_its_outcome_has_no_effect_and_is
     assert (status, problem["code"]) == (400, "invalid_request")
     assert [(one["pointer"], one["code"]) for one in problem["errors"]] == errors
     assert await status_of(inside, checkout) == "PROCESSING"
+
+
+async def test_an_outcome_that_is_recorded_again_with_the_same_key_is_answered_with_the_attempt(
+    inside: InProcessService,
+) -> None:
+    paying = await inside.paying()
+    attempt_id = paying["attempt"]["id"]
+    await inside.record(attempt_id, Unknown("no answer"))
+    body = {"outcome": "SUCCEEDED", "reference": "ch_7"}
+    first, again = [
+        await inside.post(f"/attempts/{attempt_id}/resolve", body, key="k", as_who=inside.operator_key)
+        for _ in range(2)
+    ]
+    assert (first.status_code, first.json()["id"], first.json()["status"]) == (200, attempt_id, "SUCCEEDED")
+    assert (again.status_code, again.json()) == (200, first.json())
 
 
 async def test_an_attempt_that_does_not_exist_cannot_be_resolved(inside: InProcessService) -> None:
