@@ -13,7 +13,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from bench.calls import Calls, fresh_prefix
 from bench.databases import fresh_databases
-from bench.results import MILLISECONDS, Figure, Findings, Goal, Run
+from bench.results import MILLISECONDS, Figure, Findings, Run
 from bench.session import Session
 from bench.subjects import SQLITE, Subject, run_paidonce, service_settings
 from bench.wire import connect
@@ -21,7 +21,6 @@ from paidonce import ids
 
 CREATE_ALONE: Final = "create, one connection"
 INSERT_ALONE: Final = "insert and commit, bare driver"
-OF_THE_DRIVER_MAX: Final = 2.0
 
 COLUMNS: Final = (
     "id, merchant_id, idempotency_key, amount, currency, status, capture_method, created_at, updated_at, expires_at"
@@ -34,7 +33,7 @@ Insert = Callable[[], None]
 def measure_one_connection(session: Session, subjects: list[Subject]) -> Findings:
     """Compare creates over one connection with inserts by the driver alone."""
     own = [subject for subject in subjects if subject.is_paidonce]
-    figures, goals = [], []
+    figures = []
     with fresh_databases([subject.name for subject in own], session.places, "bare") as databases:
         for subject in own:
             with _bare_insert(subject.name, databases[subject.name], session.places.folder) as insert:
@@ -46,17 +45,8 @@ def measure_one_connection(session: Session, subjects: list[Subject]) -> Finding
             session.progress(
                 f"{subject.name}: create {over_http.median:.2f} ms, insert {bare.median:.2f} ms: ×{ratio:.2f}"
             )
-            goals.append(
-                Goal(
-                    what="create p50 on one connection / insert and commit with the bare driver",
-                    subject=subject.name,
-                    unit="×",
-                    reached=ratio,
-                    bound=OF_THE_DRIVER_MAX,
-                )
-            )
             figures += [over_http, bare]
-    return Findings(figures, goals=goals)
+    return Findings(figures)
 
 
 async def _take_turns(subject: Subject, insert: Insert, over_http: Figure, bare: Figure, samples: int) -> None:

@@ -8,7 +8,8 @@ from bench.memory import growth_a_minute
 from bench.profiling import read_profile
 from bench.report import BEGIN, END, show_comparison, write_into
 from bench.results import PER_SECOND, Figure, Findings, Goal, Results, Run, Section, load, percentiles, save
-from bench.subjects import NOT_DISTRIBUTED, distributed
+from bench.subjects import LIMIT, NOT_DISTRIBUTED, PEER, POSTGRESQL, SQLITE, distributed
+from bench.throughput import CREATE, times_the_peer
 from tests.unit.bench.session import MACHINE, PLAN
 
 
@@ -31,6 +32,16 @@ def test_a_bound_holds_from_its_own_side() -> None:
     ratio = Goal(what="create", subject="SQLite", unit="%", reached=60, bound=60, at_least=True)
     delay = Goal(what="pay", subject="SQLite", unit="ms", reached=20.1, bound=20)
     assert (ratio.met, delay.met) == (True, False)
+
+
+def test_a_target_is_how_many_times_as_fast_as_the_peer_each_database_is() -> None:
+    figures = [
+        Figure(CREATE, name, PER_SECOND, [Run(value=value)])
+        for name, value in ((SQLITE, 550.0), (POSTGRESQL, 550.0), (PEER, 100.0), (LIMIT, 2000.0))
+    ]
+    goals = times_the_peer(figures)
+    assert [(goal.subject, goal.reached, goal.met) for goal in goals] == [(SQLITE, 5.5, False), (POSTGRESQL, 5.5, True)]
+    assert times_the_peer(figures[:2]) == []
 
 
 def test_a_profile_counts_a_function_itself_and_not_what_it_calls() -> None:
