@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from paidonce.dashboard.paths import PATH
 from tests.browser.shown_data import ShownData
-from tests.support.service_process import ROOT, ServiceProcess
+from tests.support.service_process import ServiceProcess
+from tests.support.warm_process import ROOT
 
 Session: TypeAlias = dict[str, Any]  # Cookies, as Playwright stores them.
 

@@ -10,7 +10,8 @@ from tests.browser.checkouts import Merchant, merchant_of
 from tests.browser.looks import DARK_PHONE, DESKTOP, PHONE, Look
 from tests.browser.people import People
 from tests.browser.test_dashboard import NewPage
-from tests.support.service_process import ROOT, ServiceProcess
+from tests.support.service_process import ServiceProcess
+from tests.support.warm_process import ROOT
 
 FOLDER: Final = ROOT / "docs" / "screenshots"
 BYTES_MAX: Final = 120_000  # A README is read on phones, too.

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
 
-from tests.support.warm_process import WarmProcess
+from tests.support.warm_process import ROOT, WarmProcess
 
 # The service's own settings, but quick: what takes seconds in production takes tenths of them here.
 QUICK: Final = {
@@ -24,7 +24,6 @@ QUICK: Final = {
     "PAIDONCE_POLL_SECONDS": "0.1",
 }
 
-ROOT: Final = Path(__file__).parent.parent.parent  # Where programs of the tests are found.
 START_SECONDS_MAX: Final = 120.0  # Two seconds on an idle machine.
 END_SECONDS_MAX: Final = 90.0
 WAIT_SECONDS_MAX: Final = 90.0

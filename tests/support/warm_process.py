@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
 from paidonce.cli import main
 
+ROOT: Final = Path(__file__).parents[2]
 PRELOADED: Final = "tests.support.preloaded"
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -30,7 +32,8 @@ class WarmProcess:
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
         reading, writing = _context.Pipe(duplex=False)
         self._process = _context.Process(target=_run, args=(list(arguments), str(cwd), dict(env), writing))
-        self._process.start()
+        with chdir(ROOT):  # Where the fork server, which the first process starts, finds the modules.
+            self._process.start()
         writing.close()
         self.stdout: Final = os.fdopen(os.dup(reading.fileno()), errors="replace")
         reading.close()
@@ -62,6 +65,7 @@ class WarmProcess:
 
 def _run(arguments: list[str], folder: str, environment: dict[str, str], output: Connection) -> None:
     """Be ``paidonce ARGUMENTS``."""
+    assert PRELOADED in sys.modules, "the fork server could not import it"
     os.dup2(output.fileno(), STDOUT)
     os.dup2(output.fileno(), STDERR)
     output.close()

@@ -75,6 +75,7 @@ def examine_settings(settings: Settings) -> Iterator[Finding]:
     yield _check_authentication(settings.auth)
     yield _check_encryption(settings)
     yield _check_webhooks(allow_private=settings.webhook_allow_private)
+    yield _check_retention(settings)
     yield _examine_dotenv(DOTENV)
 
 
@@ -115,6 +116,15 @@ def _check_webhooks(*, allow_private: bool) -> Finding:
         return Finding("webhooks", Level.OK, "are sent only to https URLs on the public internet")
     found = "can be sent to loopback and private networks: a client that creates an endpoint can reach services there"
     return Finding("webhooks", Level.WARNING, found, "unset PAIDONCE_WEBHOOK_ALLOW_PRIVATE")
+
+
+def _check_retention(settings: Settings) -> Finding:
+    kept = {"events": settings.event_days, "deliveries": settings.delivery_days, "the audit log": settings.audit_days}
+    periods = {name: f"for {days:g} days" if days else "for ever" for name, days in kept.items()}
+    if not settings.delivery_days:
+        periods["deliveries"] = "as long as their events"
+    found = ", ".join(f"{name} {period}" for name, period in periods.items())
+    return Finding("retention", Level.OK, f"kept are {found}")
 
 
 def _examine_dotenv(path: Path) -> Finding:

@@ -54,6 +54,16 @@ def test_with_keys_authentication_is_as_it_should_be(run: Run, sqlite_url: str) 
     assert found["authentication"]["level"] == "ok"
 
 
+def test_how_long_old_rows_are_kept_is_told(run: Run, sqlite_url: str) -> None:
+    def told(**settings: str) -> str:
+        found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", **settings))
+        return str(found["retention"]["found"])
+
+    assert told() == "kept are events for ever, deliveries as long as their events, the audit log for ever"
+    days = {"PAIDONCE_EVENT_DAYS": "90", "PAIDONCE_DELIVERY_DAYS": "7.5", "PAIDONCE_AUDIT_DAYS": "365"}
+    assert told(**days) == "kept are events for 90 days, deliveries for 7.5 days, the audit log for 365 days"
+
+
 @pytest.mark.plain_postgresql(reason="it begins with a database without tables")
 def test_a_database_that_is_not_migrated_is_a_problem_and_exit_1(run: Run, database_url: str) -> None:
     result = run("doctor", "--json", DATABASE_URL=database_url, PORT="0")
