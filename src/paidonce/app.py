@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 from starlette.routing import BaseRoute, Mount
@@ -13,9 +13,11 @@ from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import BatchRunner, BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.citus.node_writer import NodeWriter
+from paidonce.database.citus.shards import ShardOf
 from paidonce.database.durability import require_durable_server
-from paidonce.database.engine import Database, open_database
-from paidonce.database.lanes import NodeLanes, is_distributed, locate_merchants
+from paidonce.database.engine import Database, open_database, open_node
+from paidonce.database.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl
@@ -140,11 +142,18 @@ def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner | NodeLanes]:
         settings.database, clock=system_clock, before_commit=write_events_and_deliveries, exclusive=False
     )
     make_runner = partial(BatchRunner, database.write, limit=settings.batch_limit, chance=system_chance)
-    try:
+    with ExitStack() as nodes:
+
+        def make_runner_of(node: str, shard_of: ShardOf) -> BatchRunner:
+            if node == OTHER:
+                return make_runner()
+            writer = NodeWriter(open_node(database, node, shard_of), node)
+            nodes.callback(writer.close)
+            return make_runner(node=writer)
+
+        nodes.callback(database.close)
         has_nodes = is_distributed(database)
-        yield NodeLanes(make_runner, partial(locate_merchants, database)) if has_nodes else make_runner()
-    finally:
-        database.close()
+        yield NodeLanes(make_runner_of, partial(locate_merchants, database)) if has_nodes else make_runner()
 
 
 @asynccontextmanager

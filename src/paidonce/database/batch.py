@@ -11,7 +11,7 @@ being tried, until it responds again (docs/decisions/0055).
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import structlog
@@ -19,8 +19,10 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
+from paidonce.database.citus.node_writer import NodeWriter
+from paidonce.database.citus.shards import NeedsCoordinator
 from paidonce.database.faults import with_retries
-from paidonce.database.nodes import Nodes, find_lost_nodes, find_nodes_of, shard_keys_in
+from paidonce.database.nodes import Nodes, find_lost_nodes, locate, shard_keys_in
 from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance
@@ -75,11 +77,15 @@ class BatchResult(NamedTuple):
 
 
 class BatchRunner:
-    """Runs batches of at most ``limit`` jobs, one after the other, each in its own transaction."""
+    """Runs batches of at most ``limit`` jobs, one after the other, each in its own transaction.
 
-    def __init__(self, begin: BeginTransaction, *, limit: int, chance: Chance) -> None:
+    With the writer of a ``node``, what its shards suffice for is run there, and the rest by ``begin``.
+    """
+
+    def __init__(self, begin: BeginTransaction, *, limit: int, chance: Chance, node: NodeWriter | None = None) -> None:
         self.limit: Final = limit
         self._begin = begin
+        self._node = node
         self._chance = chance
         self._committed: list[Transaction] = []
         self._nodes = Nodes()
@@ -175,13 +181,14 @@ class BatchRunner:
         """
         keys = {job.number: shard_keys_in(job.request) for job in jobs}
 
-        def locate() -> None:
+        def find() -> None:
             with self._begin() as transaction:
-                self._nodes.node_of.update(find_nodes_of(transaction.connection, unknown))
+                found = locate(transaction.connection, unknown)
+            self._nodes.node_of.update({key: one.node for key, one in found.items()})
 
         unknown = frozenset().union(*keys.values()) - self._nodes.node_of.keys()
         if unknown:
-            _on_coordinator(locate, chance=self._chance)
+            _on_coordinator(find, chance=self._chance)
         groups: dict[object, list[Job]] = {}
         refused = []
         for job in jobs:
@@ -200,12 +207,20 @@ class BatchRunner:
         return _on_coordinator(find, chance=self._chance)
 
     def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
+        if self._node is not None and self._node.is_usable():
+            with suppress(NeedsCoordinator):
+                return self._commit_by(self._node.write, jobs, lost_nodes=frozenset())
+        return self._commit_by(self._begin, jobs, lost_nodes=self._nodes.lost)
+
+    def _commit_by(
+        self, begin: BeginTransaction, jobs: Sequence[Job], *, lost_nodes: frozenset[str]
+    ) -> list[JobResult]:
         groups: dict[Action[Any, Any], list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.action, []).append(job)
         results: list[JobResult] = []
-        with self._begin() as transaction:
-            transaction.lost_nodes = self._nodes.lost
+        with begin() as transaction:
+            transaction.lost_nodes = lost_nodes
             for action, group in groups.items():
                 outcomes = action(transaction, [job.request for job in group])
                 results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))

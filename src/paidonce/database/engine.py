@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import pysqlite3.dbapi2
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import NullPool, StaticPool
 
 from paidonce.clock import Clock
+from paidonce.database.citus.layout import FIRST_TABLE
+from paidonce.database.citus.shards import ShardOf, refuse_others
 from paidonce.database.citus.watchdog import Watchdog
 from paidonce.database.nodes import find_lost_nodes
+from paidonce.database.postgresql_engine import POSTGRESQL_CONNECT, driver_url, make_engine
 from paidonce.database.statement import IS_CITUS, execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
@@ -33,79 +36,10 @@ ORPHANED_WRITER_POLL_SECONDS: Final = 0.01
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
-# Every statement and every lock has a time limit.
-TIME_LIMITS: Final = {
-    "statement_timeout": "30s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "30s",
-}
-
-# On Citus they are also the defaults of the databases of all nodes (database/citus/node_settings.py), because those of
-# a connection hold on its own node only.
-PLANNER_SETTINGS: Final = {
-    # The planner estimates that a batch has a hundred rows and prefers a sequential scan of a small table. It keeps the
-    # plan of a prepared statement even when the table grows. Every statement of ours has an index, so scans are off.
-    # Where a statement needs one anyway, servers before 18 raise its cost so far that they start JIT: JIT is off too.
-    "random_page_cost": "1.1",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
-
-# A PostgreSQL without the extension keeps settings with a prefix that it does not know, and nothing reads them.
-CITUS_SETTINGS: Final = {
-    "citus.propagate_set_commands": "local",  # SET LOCAL holds on the workers too: the time limits of locks.
-    # Otherwise a statement on several shards holds up all others on its table until its transaction ends. A deadlock
-    # is found and its transaction is repeated.
-    "citus.enable_deadlock_prevention": "off",
-    # One connection to each node for a transaction: more would each have to be prepared to commit.
-    "citus.max_adaptive_executor_pool_size": "1",
-    # A node that is silent holds up the living ones for as long, each time that it is tried again.
-    "citus.node_connection_timeout": "1s",
-}
-
-# What each transaction sets on the nodes of Citus that it uses. The limit of a statement holds on all nodes, because
-# the coordinator cancels it there. That of a lock does not: the coordinator waits for an answer, not for a lock.
-# A coordinator that waits for a silent node leaves its transactions on the living nodes open, with their locks. They
-# end by themselves, later than a lock may take.
-CITUS_TRANSACTION_LIMITS: Final = {
-    "lock_timeout": TIME_LIMITS["lock_timeout"],
-    "idle_in_transaction_session_timeout": "8s",
-}
-_SET_TRANSACTION_LIMITS: Final = "; ".join(
-    f"SET LOCAL {name} = '{value}'" for name, value in CITUS_TRANSACTION_LIMITS.items()
-)
-
-# What a connection to Citus sets first. Otherwise Citus refuses to change a table of the coordinator that others refer
-# to, in a transaction that used several shards. No distributed table refers to one: see database/citus/layout.py. And
-# the coordinator ends what it does for a connection that was closed.
-_PREPARE_CITUS: Final = (
-    "SET citus.enforce_foreign_key_restrictions = off; SET client_connection_check_interval = '500ms'"
-)
-
-# Whether the options of a connection have reached the server: a pooler may drop them, and other engines ignore them.
-_MARKER: Final = {"paidonce.options": "on"}
-_CONNECTED: Final = """
-    SELECT current_setting('synchronous_commit'), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
-           current_setting('paidonce.options', true) = 'on'
-"""
-
-# A broken network is noticed within seconds.
-POSTGRESQL_CONNECT: Final = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "paidonce",
-    "options": " ".join(
-        f"-c {name}={value}" for name, value in (TIME_LIMITS | PLANNER_SETTINGS | CITUS_SETTINGS | _MARKER).items()
-    ),
-}
-
-# A plan from when a table was small is used for no longer: to plan all statements again takes a few milliseconds.
-PLANS_SECONDS_MAX: Final = 5.0
+# An address in the metadata of Citus may lead this process elsewhere, such as to another cluster.
+SERVER_START: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
+_IS_OWNER: Final = f"SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = '{FIRST_TABLE}'::regclass"  # noqa: S608 - a name of ours
+_ON_NODE: Final = "SELECT result FROM master_run_on_worker(%s::text[], %s::int[], %s::text[], true) WHERE success"
 
 BeforeCommit = Callable[[Transaction], object]
 """Runs the last statements of every write transaction. The return value is ignored."""
@@ -234,46 +168,51 @@ def open_database(
     return Database(url, writes, reads, clock, before_commit, lock)
 
 
-def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
-    server = f"postgresql+psycopg://{url.server.partition('://')[2]}"
-    engine = create_engine(
-        server,
-        connect_args=POSTGRESQL_CONNECT,
-        hide_parameters=True,  # An error would write a merchant's data to the log.
-        pool_size=4,
-        max_overflow=4,
-        pool_timeout=5,
-        pool_recycle=1800,
-    )
+def open_node(database: Database, address: str, shard_of: ShardOf) -> Database:
+    """Open a node of a distributed database itself, for transactions on the shards that it stores. ``address`` is its
+    host and port; the rest of the URL is the coordinator's.
+    """
+    host, _, port = address.rpartition(":")
+    server = make_url(database.url.server).set(host=host, port=int(port))
+    server = server.difference_update_query(["host", "hostaddr", "port"])
+    url = DatabaseUrl("postgresql", server=server.render_as_string(hide_password=False))
+    engine = make_engine(url, shard_of, pool_size=1, max_overflow=1)
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's connection
+    def _verify(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
         connection.autocommit = True
-        synchronous_commit, record.info[IS_CITUS], has_options = connection.execute(_CONNECTED).fetchone()
-        if not has_options:
-            message = (
-                f"{url.shown} does not apply the settings of a connection, such as time limits. Either a pooler drops "
-                "them, or this is another engine than PostgreSQL. Set DATABASE_URL to the PostgreSQL server itself."
-            )
-            raise DatabaseNotSupported(message)
-        # With a default of "off", a crash could lose an acknowledged commit. A stronger level is kept.
-        if synchronous_commit == "off":
-            connection.execute("SET synchronous_commit = on")
-        if record.info[IS_CITUS]:
-            connection.execute(_PREPARE_CITUS)
+        [here] = connection.execute(SERVER_START).fetchone()
+        [is_owner] = connection.execute(_IS_OWNER).fetchone()
         connection.autocommit = False
+        if not is_owner:
+            message = f"The user does not own the tables in {url.shown}, and may not lock their shards."
+            raise DatabaseNotSupported(message)
+        if here != _server_start(database, host, int(port)):
+            message = f"{url.shown} is not the server that the coordinator reaches at this address."
+            raise DatabaseNotSupported(message)
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        now = time.monotonic()
-        if now >= connection.info.setdefault("plans_until", now + PLANS_SECONDS_MAX):
-            connection.info["plans_until"] = now + PLANS_SECONDS_MAX
-            execute_on_driver(connection, "DISCARD PLANS")
-        if connection.info[IS_CITUS] and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            execute_on_driver(connection, _SET_TRANSACTION_LIMITS)
+    @event.listens_for(engine, "before_cursor_execute")
+    def _refuse(_connection: Connection, _cursor: object, sql: str, *_rest: object) -> None:
+        refuse_others(sql)
+
+    return Database(url, engine, engine, database.clock, database.before_commit, watchdog=database.watchdog)
+
+
+def _server_start(database: Database, host: str, port: int) -> str | None:
+    """Ask a node through the coordinator when its server was started, which tells servers apart."""
+    with database.read() as transaction:
+        cursor = execute_on_driver(transaction.connection, _ON_NODE, [[host], [port], [SERVER_START]])
+        answers = cursor.fetchall()
+    return answers[0][0] if answers else None
+
+
+def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
+    engine = make_engine(url, None, pool_size=4, max_overflow=4)
 
     def find_silent_nodes() -> frozenset[str]:
-        asking = create_engine(server, connect_args=POSTGRESQL_CONNECT, hide_parameters=True, poolclass=NullPool)
+        asking = create_engine(
+            driver_url(url), connect_args=POSTGRESQL_CONNECT, hide_parameters=True, poolclass=NullPool
+        )
         # On a new connection, for which the coordinator keeps none to a node that has become silent.
         with asking.connect() as connection:
             return find_lost_nodes(connection)

@@ -16,19 +16,22 @@ import structlog
 from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batch_thread import BatchThread
 from paidonce.database.citus.layout import FIRST_TABLE, Kind, read_places
+from paidonce.database.citus.shards import ShardOf
 from paidonce.database.engine import Database
-from paidonce.database.nodes import ShardKey, find_nodes_of, merchants_in
+from paidonce.database.nodes import Location, ShardKey, locate, merchant_fields_of
 from paidonce.database.statement import CITUS, dialect_of
 
 log = structlog.get_logger()
 
-LANES_MAX: Final = 6  # For nodes: with one more for other requests, and what locates merchants, all connections.
 LOCATED_SECONDS_MAX: Final = 60.0  # An operator may have moved shards.
 LOCATED_MAX: Final = 100_000  # Merchants whose node is remembered.
 OTHER: Final = "other"
 
-Locate: TypeAlias = Callable[[Collection[str]], Mapping[str, str]]
-"""Returns the node of each of these merchants."""
+Locate: TypeAlias = Callable[[Collection[str]], Mapping[str, Location]]
+"""Returns where each of these merchants is stored."""
+
+MakeRunner: TypeAlias = Callable[[str, ShardOf], BatchRunner]
+"""Makes the runner of the lane of a node, or of ``OTHER``, with what tells the shard of a merchant."""
 
 
 def is_distributed(database: Database) -> bool:
@@ -37,19 +40,19 @@ def is_distributed(database: Database) -> bool:
         return dialect_of(connection) == CITUS and read_places(connection)[FIRST_TABLE].kind is Kind.DISTRIBUTED
 
 
-def locate_merchants(database: Database, merchants: Collection[str]) -> Mapping[str, str]:
-    """Ask which nodes store the data of these merchants; raises DBAPIError."""
+def locate_merchants(database: Database, merchants: Collection[str]) -> Mapping[str, Location]:
+    """Ask where the data of these merchants is stored; raises DBAPIError."""
     with database.read() as transaction:
-        found = find_nodes_of(transaction.connection, [ShardKey(FIRST_TABLE, one) for one in merchants])
-    return {key.value: node for key, node in found.items()}
+        found = locate(transaction.connection, [ShardKey(FIRST_TABLE, one) for one in merchants])
+    return {key.value: place for key, place in found.items()}
 
 
 class NodeLanes:
-    """Runs jobs in a lane for each node. ``make_runner`` makes the runner of a lane."""
+    """Runs jobs in a lane for each node."""
 
     def __init__(
         self,
-        make_runner: Callable[[], BatchRunner],
+        make_runner: MakeRunner,
         locate: Locate,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -59,8 +62,8 @@ class NodeLanes:
         self._monotonic = monotonic
         self._on_result: Callable[[BatchResult], None] = lambda _result: None
         self._lanes: dict[str, BatchThread] = {}
-        self._lane_of_node: dict[str, str] = {}
-        self._node_of: dict[str, str] = {}
+        self._located: dict[str, Location] = {}
+        self._located_before: dict[str, Location] = {}
         self._located_until = 0.0
 
     def start(self, on_result: Callable[[BatchResult], None]) -> None:
@@ -69,35 +72,43 @@ class NodeLanes:
 
     def dispatch(self, jobs: Sequence[Job]) -> None:
         """Queue jobs, each in the lane of its merchants' node."""
-        merchants = [merchants_in(job.request) for job in jobs]
-        self._locate_all(frozenset().union(*merchants))
+        merchants = [merchant_fields_of(job.request) for job in jobs]
+        self._locate_all({one for of_job in merchants for one in of_job if one is not None})
         for job, of_job in zip(jobs, merchants, strict=True):
-            nodes = {self._node_of.get(one, OTHER) for one in of_job}
-            self._lane(nodes.pop() if len(nodes) == 1 else OTHER).put(job)
+            places = [self._located.get(one) for one in of_job if one is not None]
+            nodes = {OTHER if place is None else place.node for place in places}
+            node = nodes.pop() if len(nodes) == 1 else OTHER
+            self._lane(node, is_named=None not in of_job).put(job)
 
     def stop(self) -> None:
         """Run the jobs that are queued, then stop."""
         for lane in self._lanes.values():
             lane.stop()
 
-    def _locate_all(self, merchants: frozenset[str]) -> None:
+    def _locate_all(self, merchants: set[str]) -> None:
         now = self._monotonic()
-        if now >= self._located_until or len(self._node_of) > LOCATED_MAX:
-            self._node_of.clear()
+        if now >= self._located_until or len(self._located) > LOCATED_MAX:
+            self._located_before, self._located = self._located, {}
             self._located_until = now + LOCATED_SECONDS_MAX
-        unknown = merchants - self._node_of.keys()
+        unknown = merchants - self._located.keys()
         if not unknown:
             return
         try:
-            self._node_of.update(self._locate(unknown))
+            self._located.update(self._locate(unknown))
         except Exception as error:  # noqa: BLE001 - whatever it was: batches tell what is wrong with the database
             log.warning("merchants_not_located", merchants=len(unknown), cause=str(error))
 
-    def _lane(self, node: str) -> BatchThread:
-        name = self._lane_of_node.get(node)
-        if name is None:
-            name = OTHER if node == OTHER else f"lane-{len(self._lane_of_node.keys() - {OTHER}) % LANES_MAX}"
-            self._lane_of_node[node] = name
+    def _shard_of(self, merchant_id: str) -> int | None:
+        """Return the shard of a merchant that was located. Its number never becomes that of another shard."""
+        found = self._located.get(merchant_id) or self._located_before.get(merchant_id)
+        return found and found.shard
+
+    def _lane(self, node: str, *, is_named: bool) -> BatchThread:
+        """Return the lane of a node: another one for what names something without its merchant, which the node's own
+        shards do not suffice for.
+        """
+        name = node if is_named or node == OTHER else f"{node}-any"
         if name not in self._lanes:
-            self._lanes[name] = BatchThread(self._make_runner(), self._on_result, name=f"writer-{name}")
+            runner = self._make_runner(node if name == node else OTHER, self._shard_of)
+            self._lanes[name] = BatchThread(runner, self._on_result, name=f"writer-{name}")
         return self._lanes[name]

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from paidonce.database.engine import TIME_LIMITS
+from paidonce.database.postgresql_engine import TIME_LIMITS
 from paidonce.database.statement import CITUS, dialect_of
 
 

@@ -29,7 +29,7 @@ SELECT nodename || ':' || nodeport, citus_check_connection_to_node(nodename, nod
 FROM pg_dist_node WHERE noderole = 'primary' AND isactive AND shouldhaveshards
 """
 _LOCATE: Final = """
-SELECT wanted.relation, wanted.value, node.nodename || ':' || node.nodeport
+SELECT wanted.relation, wanted.value, node.nodename || ':' || node.nodeport, placement.shardid
 FROM unnest(%s::text[], %s::text[]) AS wanted(relation, value)
 JOIN pg_dist_placement AS placement
     ON placement.shardid = get_shard_id_for_distribution_column(wanted.relation::regclass, wanted.value)
@@ -42,6 +42,13 @@ class ShardKey(NamedTuple):
 
     table: str
     value: str
+
+
+class Location(NamedTuple):
+    """Where a row is stored: on a node, in a shard of its table."""
+
+    node: str
+    shard: int
 
 
 class Nodes:
@@ -92,11 +99,11 @@ def find_lost_nodes(connection: Connection) -> frozenset[str]:
     return frozenset(name for name, responds in nodes if not responds)
 
 
-def find_nodes_of(connection: Connection, keys: Collection[ShardKey]) -> dict[ShardKey, str]:
-    """Ask the coordinator which nodes store the rows with these keys; raises DBAPIError."""
+def locate(connection: Connection, keys: Collection[ShardKey]) -> dict[ShardKey, Location]:
+    """Ask the coordinator where the rows with these keys are stored; raises DBAPIError."""
     asked = [[one.table for one in keys], [one.value for one in keys]]
     rows = execute_on_driver(connection, _LOCATE, asked).fetchall()
-    return {ShardKey(table, value): node for table, value, node in rows}
+    return {ShardKey(table, value): Location(node, shard) for table, value, node, shard in rows}
 
 
 def shard_keys_in(request: object) -> frozenset[ShardKey]:
@@ -111,12 +118,17 @@ def shard_keys_in(request: object) -> frozenset[ShardKey]:
 
 def merchants_in(request: object) -> frozenset[str]:
     """Return the ids of the merchants that a request names: every field ``merchant_id`` in it, however deep."""
-    found: set[str] = set()
+    return frozenset(one for one in merchant_fields_of(request) if one is not None)
+
+
+def merchant_fields_of(request: object) -> frozenset[str | None]:
+    """Do the same. None is among them where the request names something that may be any merchant's."""
+    found: set[str | None] = set()
     _collect(request, found, DEPTH_MAX)
     return frozenset(found)
 
 
-def _collect(value: Any, found: set[str], depth: int) -> None:  # noqa: ANN401 - any request
+def _collect(value: Any, found: set[str | None], depth: int) -> None:  # noqa: ANN401 - any request
     if depth == 0:
         return
     fields: Mapping[str, Any] = {}
@@ -131,7 +143,7 @@ def _collect(value: Any, found: set[str], depth: int) -> None:  # noqa: ANN401 -
         for one in (*value.keys(), *value.values()):
             _collect(one, found, depth - 1)
     for name, one in fields.items():
-        if name == "merchant_id" and isinstance(one, str):
+        if name == "merchant_id" and (one is None or isinstance(one, str)):
             found.add(one)
         else:
             _collect(one, found, depth - 1)

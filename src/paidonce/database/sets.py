@@ -26,6 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.sql.selectable import FromClause
 
+from paidonce.database.citus.shards import SHARDS, NodeShards
 from paidonce.database.schema import merchant
 from paidonce.database.statement import CITUS, POSTGRESQL, SQLITE, Statement, dialect_of
 
@@ -100,6 +101,13 @@ class RowsInsert:
 
     def rows(self, connection: Connection, rows: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Insert rows; returns what was written of those that were not left out. Raises DBAPIError."""
+        shards: NodeShards | None = connection.info.get(SHARDS)
+        if shards is not None:
+            return [
+                written
+                for shard, some in shards.group(rows, self._merchant_of)
+                for written in self.of_any.rows_of_shard(connection, shard, {"rows": encode_rows(some)})
+            ]
         if dialect_of(connection) != CITUS:
             return self.of_any.rows(connection, {"rows": encode_rows(rows)})
         found = self.of_known.rows(connection, {"rows": encode_rows(rows)})

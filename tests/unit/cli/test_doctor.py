@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from psycopg import sql
 
-from paidonce.database import engine
+from paidonce.database import postgresql_engine
 from tests.support.service_process import processes
 
 Run = Callable[..., Result]
@@ -108,7 +108,7 @@ def test_a_server_that_is_not_there_is_a_problem_and_no_crash(run: Run) -> None:
 def test_a_pooler_that_drops_the_settings_of_connections_is_a_problem_and_no_command_works_through_it(
     run: Run, postgres_url: str
 ) -> None:
-    with patch.dict(engine.POSTGRESQL_CONNECT, options=""):
+    with patch.dict(postgresql_engine.POSTGRESQL_CONNECT, options=""):
         result = run("doctor", "--json", DATABASE_URL=postgres_url, PORT="0")
         assert (result.exit_code, problems(result)) == (1, {"server"})
         assert "a pooler drops them" in findings(result)["server"]["found"]

@@ -71,7 +71,10 @@ def opened(url: str, how: str) -> Iterator[BatchRunner | NodeLanes]:
     database = open_database(parse_database_url(url), clock=system_clock, exclusive=False)
     kind = BrokenRunner if how == "broken lanes" else BatchRunner
     make_runner = partial(kind, database.write, limit=16, chance=lambda: 0.0)
-    yield make_runner() if how == "one thread" else NodeLanes(make_runner, lambda _merchants: {})
+    if how == "one thread":
+        yield make_runner()
+    else:
+        yield NodeLanes(lambda _node, _shard_of: make_runner(), lambda _merchants: {})
     database.close()
 
 

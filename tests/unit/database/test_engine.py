@@ -10,7 +10,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from paidonce.clock import system_clock
-from paidonce.database import engine
+from paidonce.database import postgresql_engine
 from paidonce.database.engine import Database, open_database
 from paidonce.database_url import parse_database_url
 from paidonce.errors import DatabaseNotSupported
@@ -76,8 +76,8 @@ def test_plans_of_statements_are_made_anew_when_they_are_old(
 ) -> None:
     told = []
     with (
-        patch.object(engine, "PLANS_SECONDS_MAX", seconds_max),
-        patch.object(engine, "execute_on_driver", lambda _connection, statement: told.append(statement)),
+        patch.object(postgresql_engine, "PLANS_SECONDS_MAX", seconds_max),
+        patch.object(postgresql_engine, "execute_on_driver", lambda _connection, statement: told.append(statement)),
         opened(postgres_url) as database,
     ):
         for _ in range(3):
@@ -92,7 +92,7 @@ def test_plans_of_statements_are_made_anew_when_they_are_old(
 def test_a_database_that_does_not_apply_the_settings_of_a_connection_is_refused(postgres_url: str) -> None:
     # As a pooler drops them, and as other engines ignore them.
     with (
-        patch.dict(engine.POSTGRESQL_CONNECT, options=""),
+        patch.dict(postgresql_engine.POSTGRESQL_CONNECT, options=""),
         opened(postgres_url) as database,
         pytest.raises(DatabaseNotSupported, match="Set DATABASE_URL to the PostgreSQL server itself"),
         database.write(),

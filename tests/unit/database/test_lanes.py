@@ -14,14 +14,17 @@ from structlog.testing import capture_logs
 from paidonce.clock import system_clock
 from paidonce.database import lanes as module
 from paidonce.database.batch import BatchResult, BatchRunner, Job
+from paidonce.database.citus.shards import ShardOf
 from paidonce.database.engine import open_database
-from paidonce.database.lanes import NodeLanes, is_distributed, locate_merchants
+from paidonce.database.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
+from paidonce.database.nodes import Location
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
-from tests.support.citus import cluster_urls, require_cluster
+from tests.support.citus import SHARDS, cluster_urls, require_cluster
 from tests.support.databases import fresh_database, make_schema
 
 SECONDS_MAX: Final = 90.0
+SHARD_OF: Final = {"a1": 1, "a2": 2, "b1": 3, "b2": 4}
 NODE_OF: Final = {"a1": "node a", "a2": "node a", "b1": "node b", "b2": "node b"}
 
 
@@ -39,6 +42,13 @@ class Transfer(NamedTuple):
     target: Payment
 
 
+class Look(NamedTuple):
+    """A request about something that may be any merchant's."""
+
+    merchant_id: str | None
+    by: Payment
+
+
 class Claim(NamedTuple):
     """A request of no merchant."""
 
@@ -49,6 +59,8 @@ class Nodes:
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
         self.located: list[set[str]] = []
+        self.made: list[str] = []
+        self.shard_of: ShardOf = lambda _merchant: None
         self.held: dict[str, Event] = {}
         self.is_lost = False
         self.now = 0.0
@@ -80,18 +92,20 @@ class Nodes:
             event.set()
         self.lanes.stop()
 
-    def _make_runner(self) -> BatchRunner:
+    def _make_runner(self, node: str, shard_of: ShardOf) -> BatchRunner:
+        self.made.append(node)
+        self.shard_of = shard_of
         return BatchRunner(self._begin, limit=16, chance=lambda: 0.5)
 
     @contextmanager
     def _begin(self) -> Iterator[Transaction]:
         yield Transaction(cast("Connection", None), 0)
 
-    def _locate(self, merchants: Collection[str]) -> Mapping[str, str]:
+    def _locate(self, merchants: Collection[str]) -> Mapping[str, Location]:
         self.located.append(set(merchants))
         if self.is_lost:
             raise ConnectionError
-        return {one: NODE_OF[one] for one in merchants}
+        return {one: Location(NODE_OF[one], SHARD_OF[one]) for one in merchants}
 
     def _run(self, _transaction: Transaction, requests: Sequence[Any]) -> list[Any]:
         with self._changing:
@@ -142,6 +156,17 @@ def test_requests_of_no_merchant_and_of_two_nodes_share_a_lane_of_their_own(node
     assert nodes.wait_for(nodes.dispatch(Claim(), far)) == [Claim(), far]
 
 
+def test_what_is_named_without_its_merchant_has_a_lane_for_each_node_without_the_nodes_own_connection(
+    nodes: Nodes,
+) -> None:
+    nodes.held["a1"] = nodes.held["b1"] = Event()
+    nodes.dispatch(Payment("a1"), Payment("b1"))
+    requests = [Look(None, by=Payment("a2")), Look(None, by=Payment("b2"))]
+    assert nodes.wait_for(nodes.dispatch(*requests)) == requests
+    assert nodes.made == ["node a", "node b", OTHER, OTHER]
+    assert [len(batch) for batch in nodes.batches[-2:]] == [1, 1]
+
+
 def test_a_merchant_is_located_once_a_minute(nodes: Nodes) -> None:
     for nodes.now in (0.0, 30.0, 60.0, 100.0):
         nodes.wait_for(nodes.dispatch(Payment("a1"), Payment("a1", 2)))
@@ -167,17 +192,17 @@ def test_requests_run_although_their_node_is_not_known(nodes: Nodes) -> None:
     assert nodes.located[-1] == {"a1"}  # It was not taken for the answer.
 
 
-def test_many_nodes_share_the_lanes_that_there_are_connections_for(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LANES_MAX", 1)
-    nodes.held["a1"] = Event()
-    nodes.dispatch(Payment("a1"))
-    [number] = nodes.dispatch(Payment("b1"))
-    nodes.wait_for(nodes.dispatch(Claim()))
-    assert number not in nodes.results
-    nodes.held["a1"].set()
-    assert nodes.wait_for([number]) == [Payment("b1")]
+def test_each_node_has_a_lane_and_requests_of_no_node_have_one(nodes: Nodes) -> None:
+    nodes.wait_for(nodes.dispatch(Payment("a1"), Payment("b1"), Payment("a2"), Claim()))
+    assert nodes.made == ["node a", "node b", OTHER]
+
+
+def test_a_lane_knows_the_shards_of_the_merchants_that_were_located(nodes: Nodes) -> None:
+    nodes.wait_for(nodes.dispatch(Payment("a1"), Payment("a2")))
+    assert [nodes.shard_of(one) for one in ("a1", "a2", "b1")] == [1, 2, None]
+    nodes.now = 60.0
+    nodes.wait_for(nodes.dispatch(Payment("a2")))
+    assert nodes.shard_of("a1") == 1  # A batch that was dispatched before may still run.
 
 
 def test_what_is_queued_is_run_before_it_stops(nodes: Nodes) -> None:
@@ -201,4 +226,5 @@ def test_a_distributed_database_tells_the_node_of_each_merchant() -> None:
         found = locate_merchants(database, [f"m{number}" for number in range(50)])
     ports = {str(make_url(node).port) for node in nodes[1:]}
     assert len(found) == 50
-    assert {name.rpartition(":")[2] for name in found.values()} == ports
+    assert {place.node.rpartition(":")[2] for place in found.values()} == ports
+    assert len({place.shard for place in found.values()}) == SHARDS

@@ -3,7 +3,7 @@
 from threading import Event
 
 from paidonce.checkouts.model import NewCheckout
-from paidonce.database.nodes import CHECK_SECONDS, Nodes, merchants_in
+from paidonce.database.nodes import CHECK_SECONDS, Nodes, merchant_fields_of, merchants_in
 from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.model import Tenant, TenantScopedId
 from paidonce.payments.claiming import ClaimAttempts
@@ -26,6 +26,11 @@ def test_a_request_that_names_no_merchant_may_be_about_any() -> None:
     assert merchants_in(TenantScopedId("c", None)) == frozenset()
     assert merchants_in(ClaimAttempts("simulator", 10, 1000)) == frozenset()
     assert merchants_in(None) == frozenset()
+
+
+def test_what_may_be_any_merchants_is_told_beside_the_merchants_that_are_named() -> None:
+    assert merchant_fields_of((TenantScopedId("c", None), TenantScopedId("d", "a"))) == {None, "a"}
+    assert merchant_fields_of(TenantScopedId("d", "a")) == {"a"}
 
 
 class LostNode:

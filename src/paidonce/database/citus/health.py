@@ -12,6 +12,7 @@ from paidonce.database.health import Finding, Level
 
 MAJOR_VERSION_MIN: Final = 13  # The oldest that paidonce was tested with.
 CONNECTIONS_OF_A_PROCESS: Final = 8  # The size of the pool and its overflow, in database/engine.py.
+CONNECTIONS_TO_A_NODE: Final = 2  # The same for writes to a node itself.
 RECOVERY_MS_MAX: Final = 5000  # A transaction in doubt holds up its merchants for that long after a node's return.
 NEVER: Final = -1
 
@@ -107,7 +108,10 @@ def _weaknesses(node: Node, kept_connections: int) -> Iterator[tuple[str, str]]:
         found = f"recovers transactions in doubt {every}; until then they hold up merchants after a node's return"
         yield found, "set citus.recover_2pc_interval to 1s on every node"
     allowed_connections = _allowed_connections(node)
-    free, needed = allowed_connections - node.used_connections, CONNECTIONS_OF_A_PROCESS * kept_connections
+    free, needed = (
+        allowed_connections - node.used_connections,
+        CONNECTIONS_OF_A_PROCESS * kept_connections + CONNECTIONS_TO_A_NODE,
+    )
     if free < needed:
         found = f"{free} of {allowed_connections} connections are left; each process of paidonce may keep {needed}"
         yield found, "raise max_connections, or lower citus.max_cached_conns_per_worker on the coordinator"

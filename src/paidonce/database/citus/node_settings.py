@@ -2,14 +2,15 @@
 
 The options of a connection hold on the node that it is opened to. From there Citus opens connections to the others,
 with the defaults of their databases. Limits of time are no defaults: they would also end what an operator does there,
-such as moving shards. They are set in each transaction (database/engine.py).
+such as moving shards. They are set in each transaction (database/postgresql_engine.py).
 """
 
 from typing import Final
 
 from sqlalchemy import text
 
-from paidonce.database.engine import PLANNER_SETTINGS, Database
+from paidonce.database.engine import Database
+from paidonce.database.postgresql_engine import PLANNER_SETTINGS
 from paidonce.errors import CannotDistribute
 
 _CHANGES: Final = " ".join(

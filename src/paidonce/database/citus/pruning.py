@@ -76,6 +76,12 @@ def values_of_each(name: str, parameters: Any) -> list[str] | None:  # noqa: ANN
     return None if None in found else sorted(found)
 
 
+def given_rows_of(name: str) -> tuple[str, str]:
+    """Return the parameter with the given rows that a parameter of ``prune`` is about, and the column in them."""
+    column, _, of = name.partition(_OF)
+    return of, column
+
+
 def is_of_each(name: str) -> bool:
     """Tell whether a parameter is one that ``prune`` has added."""
     return _OF in name

@@ -97,7 +97,7 @@ def test_a_node_without_a_process_that_recovers_them_is_a_warning_about_its_work
     assert (found.level, "max_worker_processes is 8" in found.found) == (Level.WARNING, True)
 
 
-@pytest.mark.parametrize(("used", "kept", "warned"), [(89, 1, False), (90, 1, True), (17, 10, False), (18, 10, True)])
+@pytest.mark.parametrize(("used", "kept", "warned"), [(87, 1, False), (88, 1, True), (15, 10, False), (16, 10, True)])
 def test_fewer_free_connections_than_a_process_may_keep_are_a_warning(used: int, kept: int, *, warned: bool) -> None:
     found = judged(msgspec.structs.replace(node(used_connections=used), kept_connections=kept))
     assert [one.level for one in found] == ([Level.WARNING] if warned else [])

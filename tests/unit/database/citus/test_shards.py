@@ -19,8 +19,9 @@ from paidonce.clock import system_clock
 from paidonce.database import statement
 from paidonce.database.citus.pruning import is_of_each, prune
 from paidonce.database.due import InsertsDue, MakesDue
-from paidonce.database.engine import CITUS_TRANSACTION_LIMITS, PLANNER_SETTINGS, Database, open_database
+from paidonce.database.engine import Database, open_database
 from paidonce.database.locks import unless_locked
+from paidonce.database.postgresql_engine import CITUS_TRANSACTION_LIMITS, PLANNER_SETTINGS
 from paidonce.database.sets import RowsInsert
 from paidonce.database.statement import CITUS, Statement, execute_on_driver
 from paidonce.database.transaction import Transaction
