@@ -135,6 +135,8 @@ def _lock(connection: Connection, tables: list[str]) -> None:
 def _distribute(connection: Connection, tables: list[str], shards: int) -> None:
     # Otherwise Citus opens a connection for each shard, which do not see each other's uncommitted tables.
     connection.execute(text("SET LOCAL citus.multi_shard_modify_mode = 'sequential'"))
+    # A write on a node itself (shards.py) reaches one placement. A standby of each node is what survives its loss.
+    connection.execute(text("SET LOCAL citus.shard_replication_factor = 1"))
     for table in tables:
         kind = kind_of(table)
         if kind is not Kind.DISTRIBUTED:

@@ -41,8 +41,10 @@ WHERE first.logicalrelid = '{FIRST_TABLE}'::regclass
 # The lock that Citus itself takes for a write (5 is a share lock). Whoever moves or splits a shard takes one that
 # conflicts before the last of its rows are copied. So placements that are read after it hold until the commit.
 _LOCK: Final = "SELECT lock_shard_metadata(5, %s::bigint[])"
+# A shard that has a copy on another node is written to through the coordinator, which writes to both.
 _PLACED: Final = """
-SELECT shardid FROM pg_dist_placement JOIN pg_dist_local_group USING (groupid) WHERE shardid = ANY(%s::bigint[])
+SELECT shardid FROM pg_dist_placement WHERE shardid = ANY(%s::bigint[])
+GROUP BY shardid HAVING array_agg(groupid) = (SELECT array_agg(groupid) FROM pg_dist_local_group)
 """
 
 PREFIX: Final = "of_shard"  # A schema that stands for it in the text of a statement.

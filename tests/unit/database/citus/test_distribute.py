@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -70,6 +71,13 @@ def check_places(url: str) -> None:
     assert {found[name][:2] for name in REFERENCE_TABLES} == {("n", "t")}
 
 
+SHARDS_WITH_COPIES = """
+    SELECT shardid FROM pg_dist_placement JOIN pg_dist_shard USING (shardid)
+    WHERE logicalrelid IN (SELECT logicalrelid FROM pg_dist_partition WHERE partmethod = 'h')
+    GROUP BY shardid HAVING count(*) > 1
+"""
+
+
 def add_rows(url: str) -> None:
     """Write rows that refer to each other."""
     with psycopg.connect(url) as connection:
@@ -122,6 +130,15 @@ def test_tables_that_an_upgrade_adds_are_distributed_by_the_next_run(url: str) -
     database.close()
     assert run(url) == ["audit_entry", "search_term", "dispute"]
     check_places(url)
+
+
+def test_each_shard_is_on_one_node_whatever_the_cluster_does_by_default(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET citus.shard_replication_factor = 2").format(name))
+    run(url, 4)
+    check_places(url)
+    assert rows(url, SHARDS_WITH_COPIES) == []
 
 
 def test_of_two_runs_at_once_the_second_waits_and_finds_nothing_to_do(url: str) -> None:

@@ -181,6 +181,19 @@ def test_a_shard_is_not_moved_before_the_end_of_a_transaction_on_it_and_not_writ
         create(transaction, [merchant_id], "2")
 
 
+def test_a_shard_that_has_a_copy_on_another_node_is_not_written_to_on_one_of_them(cluster: Cluster) -> None:
+    merchant_id = cluster.here[0]
+    shard = locate_merchants(cluster.database, [merchant_id])[merchant_id].shard
+    with pytest.raises(NeedsCoordinator), cluster.node.write() as transaction:
+        cursor = transaction.connection.connection.cursor()
+        cursor.execute(_COPY, {"shard": shard})
+        create(transaction, [merchant_id], "1")
+
+
+_COPY: Final = """
+    INSERT INTO pg_dist_placement (placementid, shardid, shardstate, shardlength, groupid)
+    SELECT 0, %(shard)s, 1, 0, 1 + max(groupid) FROM pg_dist_placement
+"""
 _MOVE: Final = text("""
     SELECT citus_move_shard_placement(
         :shard, here.nodename, here.nodeport, there.nodename, there.nodeport, shard_transfer_mode => 'block_writes'
