@@ -184,10 +184,14 @@ def test_a_shard_is_not_moved_before_the_end_of_a_transaction_on_it_and_not_writ
 def test_a_shard_that_has_a_copy_on_another_node_is_not_written_to_on_one_of_them(cluster: Cluster) -> None:
     merchant_id = cluster.here[0]
     shard = locate_merchants(cluster.database, [merchant_id])[merchant_id].shard
-    with pytest.raises(NeedsCoordinator), cluster.node.write() as transaction:
-        cursor = transaction.connection.connection.cursor()
-        cursor.execute(_COPY, {"shard": shard})
-        create(transaction, [merchant_id], "1")
+
+    def create_beside_copy() -> None:
+        with cluster.node.write() as transaction:
+            transaction.connection.connection.cursor().execute(_COPY, {"shard": shard})
+            create(transaction, [merchant_id], "1")
+
+    with pytest.raises(NeedsCoordinator):
+        create_beside_copy()
 
 
 _COPY: Final = """
