@@ -48,9 +48,10 @@ GROUP BY shardid HAVING array_agg(groupid) = (SELECT array_agg(groupid) FROM pg_
 """
 
 PREFIX: Final = "of_shard"  # A schema that stands for it in the text of a statement.
-# SQLAlchemy writes no schema after OF, where PostgreSQL allows none, and conditions that are texts name none.
+# SQLAlchemy writes no schema after OF, where PostgreSQL allows none, and conditions that are texts name none. In quotes
+# is text, such as the type of an event, which stays as it is.
 _TABLE: Final = re.compile(
-    rf"\b(?:{PREFIX}\.(?P<named>\w+)|(?<=FOR UPDATE OF )(?P<locked>\w+)"
+    rf"'[^']*'|\b(?:{PREFIX}\.(?P<named>\w+)|(?<=FOR UPDATE OF )(?P<locked>\w+)"
     rf"|(?P<of_column>{'|'.join(DISTRIBUTION_COLUMNS)})(?=\.))"
 )
 _IN_PARENTHESES: Final = re.compile(r"\([^()]*\)")
@@ -119,9 +120,16 @@ class NodeShards:
         named = self._named.get((shard, sql))
         if named is None:
             tables = self._tables[shard]
-            if not {found[found.lastgroup or 0] for found in _TABLE.finditer(sql)} <= tables.keys():
-                raise NeedsCoordinator
-            named = self._named[shard, sql] = _TABLE.sub(lambda found: tables[found[found.lastgroup or 0]], sql)
+
+            def name(found: re.Match[str]) -> str:
+                if found.lastgroup is None:
+                    return found[0]
+                table = tables.get(found[found.lastgroup])
+                if table is None:
+                    raise NeedsCoordinator
+                return table
+
+            named = self._named[shard, sql] = _TABLE.sub(name, sql)
         return named
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any, Final, NamedTuple, cast
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from sqlalchemy import Integer, text
@@ -289,6 +289,18 @@ def test_every_statement_that_runs_on_shards_concerns_only_that_of_its_merchant(
     assert wrong == []
     assert {name.rpartition(".")[0] for name in refused} == {"paidonce.provider_webhooks.store"}  # In other shards.
     assert len(checked) > 40
+
+
+def test_the_tables_of_a_statement_are_named_and_its_texts_are_not() -> None:
+    shards = NodeShards(lambda _: 7)
+    cursor = Mock(fetchall=lambda: [(7, "checkout", "checkout_102018"), (7, "event", "event_102020")])
+    shards.read(lambda *_: cursor)
+    sql = "SELECT 'checkout.created', checkout.id FROM of_shard.checkout, of_shard.event FOR UPDATE OF event"
+    assert shards.name_tables(7, sql) == (
+        "SELECT 'checkout.created', checkout_102018.id FROM checkout_102018, event_102020 FOR UPDATE OF event_102020"
+    )
+    with pytest.raises(NeedsCoordinator):
+        shards.name_tables(7, "SELECT id FROM of_shard.audit_entry")
 
 
 @pytest.mark.parametrize(
