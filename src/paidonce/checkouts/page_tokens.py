@@ -37,7 +37,7 @@ class PageTokens:
 
     def token_of(self, checkout_id: str) -> str | None:
         """Return the token of a checkout; None where there are none."""
-        ciphers = self._known() if self._ciphers is None else self._ciphers
+        ciphers = self._known()
         return _written(ciphers[0].encrypt(ids.bytes_of(checkout_id), None)) if ciphers else None
 
     def checkout_id_of(self, token: str) -> str | None:

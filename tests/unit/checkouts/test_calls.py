@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from paidonce.merchants.model import Mode
 from paidonce.providers.evidence import ClientSecret, Declined, Redirect, RequiresAction
 from tests.support.in_process_service import InProcessService, Json, open_in_process_service
 
@@ -54,6 +55,13 @@ async def test_a_checkout_is_shown_with_all_that_was_given_wherever_it_is_read(i
     assert (response.status_code, response.headers["location"]) == (201, f"/checkouts/{made['id']}")
     assert (await inside.get(f"/checkouts/{made['id']}")).json() == made
     assert (await inside.get("/checkouts")).json() == {"data": [made], "hasMore": False}
+
+
+async def test_a_checkout_is_in_the_mode_of_the_key_that_creates_it(inside: InProcessService) -> None:
+    for mode in Mode:
+        key = await inside.api_key(inside.merchant_id, mode=mode)
+        checkout_id = await inside.checkout(as_who=key)
+        assert (await inside.get(f"/checkouts/{checkout_id}", as_who=key)).json()["mode"] == mode
 
 
 async def test_what_is_not_given_has_its_default(inside: InProcessService) -> None:

@@ -8,14 +8,16 @@ from sqlalchemy.exc import IntegrityError
 from paidonce.checkouts import list_store, store
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
 from paidonce.checkouts.list_store import CheckoutFilter
-from paidonce.checkouts.model import CheckoutStatus, NewCheckout
+from paidonce.checkouts.model import CheckoutStatus, CheckoutTransition, NewCheckout
 from paidonce.checkouts.store import CheckoutKey
 from paidonce.database.schema import checkout
 from paidonce.database.transaction import Transaction
 from paidonce.errors import CheckoutNotFound
+from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantFilter, TenantScopedId
+from paidonce.providers.evidence import Authorized
 from tests.support.databases import without_indexes
-from tests.support.payments import Payments
+from tests.support.payments import NOW, Payments
 
 
 class CountingTransaction(Transaction):
@@ -88,3 +90,41 @@ def test_the_longest_over_expire_first_whatever_index_there_is(payments: Payment
     with without_indexes(payments.database, checkout) as transaction:
         (expired,) = expire_checkouts(transaction, [2])
     assert sorted(expired) == ["chk_3", "chk_4"]
+
+
+def test_a_transition_has_no_effect_where_another_attempt_has_begun_since_its_checkout_was_read(
+    payments: Payments,
+) -> None:
+    checkout_id = payments.create()
+    payments.pay(checkout_id, "att_1")
+    completed, late = (
+        CheckoutTransition(
+            checkout_id=checkout_id.id,
+            merchant_id="m",
+            mode="test",
+            source=CheckoutStatus.PROCESSING,
+            target=CheckoutStatus.COMPLETED,
+            seen_attempt_id=seen,
+            attempt_id=seen,
+            captured=1000,
+            cause=Cause.PROVIDER_ANSWER,
+        )
+        for seen in ("att_1", "att_0")
+    )
+    with payments.database.write() as transaction:
+        assert store.apply_transitions(transaction, [late]) == set()
+        assert transaction.events == []
+    assert payments.status(checkout_id) == "PROCESSING"
+    with payments.database.write() as transaction:
+        assert store.apply_transitions(transaction, [completed]) == {checkout_id.id}
+        assert [event.attempt_id for event in transaction.events] == ["att_1"]
+    assert payments.status(checkout_id) == "COMPLETED"
+
+
+def test_an_authorization_that_lapses_early_limits_its_own_checkout_and_no_other_of_the_merchant(
+    payments: Payments,
+) -> None:
+    mine, other = (payments.paid(name, attempt_id=f"att_{name}", reference=name, manual=True) for name in ("1", "2"))
+    expires_at = payments.checkout(other).expires_at
+    payments.prove("att_1", Authorized("1", capture_before=NOW + 5000))
+    assert [payments.checkout(one).expires_at for one in (mine, other)] == [NOW + 5000, expires_at]

@@ -51,6 +51,19 @@ async def test_a_checkout_that_no_outcome_is_awaited_of_is_shown_at_once(inside:
         assert (response.json()["status"], response.headers["preference-applied"]) == (status, "wait=30")
 
 
+async def test_a_checkout_that_no_outcome_is_awaited_of_is_shown_also_where_too_many_wait(
+    inside: InProcessService,
+) -> None:
+    checkout = await inside.paying()
+    both = [asyncio.create_task(waiting_for(inside, checkout["id"])) for _ in range(2)]
+    _, (waiting,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    response = await waiting_for(inside, await inside.checkout())
+    assert (response.json()["status"], response.headers["preference-applied"]) == ("PENDING", "wait=30")
+    await inside.prove(checkout["attempt"]["id"])
+    inside.service.settlement_waiters.notify(checkout["id"])
+    await waiting
+
+
 async def test_nobody_waits_for_a_checkout_of_another_merchant(inside: InProcessService) -> None:
     checkout = await inside.paying()
     another = inside.new_name("m")

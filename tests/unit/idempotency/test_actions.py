@@ -22,6 +22,7 @@ from paidonce.database_url import parse_database_url
 from paidonce.errors import CheckoutNotFound, IdempotencyKeyInUse, IdempotencyKeyReused
 from paidonce.events.model import Cause
 from paidonce.events.store import write_events
+from paidonce.idempotency import store
 from paidonce.idempotency.actions import (
     IdempotentAction,
     delete_expired_keys,
@@ -267,6 +268,16 @@ def test_on_postgresql_a_key_that_a_stalled_process_holds_is_in_use_and_holds_up
         assert isinstance(outcomes[1], IdempotencyKeyInUse)
         assert took_seconds < 8  # Two waits; were they as long as for any other lock, it would be ten.
         assert harness.refunds() == 2
+
+
+def test_a_key_that_another_process_is_claiming_is_in_use_and_its_request_is_not_run(
+    harness: RefundHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = keyed(harness.paid())
+    monkeypatch.setattr(store, "claim_keys", lambda _transaction, claims: (set(), {one.name for one in claims}))
+    (outcome,) = harness.refund(held)
+    assert isinstance(outcome, IdempotencyKeyInUse)
+    assert harness.refunds() == 0
 
 
 def _nothing(_transaction: object, requests: Sequence[object]) -> list[None]:

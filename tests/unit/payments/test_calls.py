@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
+from paidonce.money import Money
 from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import read_attempts
@@ -91,6 +93,31 @@ async def test_a_provider_that_accounts_are_needed_for_takes_no_payment_without_
     refused = await inside.post(f"/checkouts/{await inside.checkout()}/pay", {"provider": "fake"})
     assert (refused.status_code, refused.json()["code"]) == (404, "provider_account_not_found")
     assert set(inside.service.payment_providers.names) == {"simulator", *inside.fake.connectors}
+
+
+async def test_an_account_is_chosen_for_the_payment_method_that_is_asked_for_and_is_sent_it(
+    inside: InProcessService,
+) -> None:
+    account = {"provider": "fake", "credentials": {"apiKey": "fk_test_0123456789abcdef"}}
+    await inside.made("/provider-accounts", account)
+    path = f"/checkouts/{await inside.checkout()}/pay"
+    paying = await inside.made(path, {"paymentMethod": "pm_card"})
+    assert inside.fake.asked == [(Money(1000, "USD"), "pm_card", True)]
+    with inside.service.database.read() as transaction:
+        (attempt,) = read_attempts(transaction, [paying["attempt"]["id"]]).values()
+    assert (attempt.provider, attempt.payment_method) == ("fake", "pm_card")
+
+
+async def test_a_merchant_without_accounts_is_served_by_the_simulator_also_where_others_have_some(
+    inside: InProcessService,
+) -> None:
+    account = {"provider": "fake", "credentials": {"apiKey": "fk_test_0123456789abcdef"}}
+    await inside.made("/provider-accounts", account)
+    another = inside.new_name("m")
+    await inside.service.writer.submit(create_merchants, another)
+    key = await inside.api_key(another)
+    paying = await inside.made(f"/checkouts/{await inside.checkout(as_who=key)}/pay", as_who=key)
+    assert paying["attempt"]["provider"] == "simulator"
 
 
 async def test_a_live_checkout_without_a_live_account_is_not_paid_by_the_simulator(inside: InProcessService) -> None:

@@ -59,6 +59,15 @@ def test_a_session_that_is_about_to_be_charged_is_named_by_its_attempt_from_then
     assert charged.updated_at == NOW + 7
 
 
+def test_no_session_is_charged_for_an_attempt_that_has_ended_meanwhile(payments: Payments) -> None:
+    awaiting_buyer(payments)
+    payments.prove("att_1", Succeeded("ch_1"))
+    ended = payments.attempt("att_1")
+    with payments.database.write() as transaction:
+        assert commit_sessions(transaction, [(ended, "ses_2")]) == set()
+    assert payments.attempt("att_1") == ended
+
+
 def test_a_cancel_that_the_buyer_overtakes_is_refused(payments: Payments) -> None:
     checkout = awaiting_buyer(payments)
     paid = evidence_about("att_1", Succeeded("ch_1"))
