@@ -95,7 +95,7 @@ class BatchRunner:
         self._committed = []
         oldest_accepted = time.monotonic() - WAIT_SECONDS_MAX
         expired = [job for job in jobs if job.submitted_at < oldest_accepted]
-        accepted = [job for job in jobs if job.submitted_at >= oldest_accepted] if expired else jobs
+        accepted = [job for job in jobs if job.submitted_at >= oldest_accepted]
         results = self._run(accepted)
         results += [(job.number, Overloaded()) for job in expired]
         return BatchResult(results, self._notice())

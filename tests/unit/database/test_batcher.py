@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from threading import Event
@@ -240,6 +241,14 @@ async def test_a_request_that_waited_too_long_is_refused_and_never_begun(
         with pytest.raises(Overloaded):
             await task
     assert actions.doubled == []
+
+
+def test_a_request_is_refused_after_five_seconds_and_not_before(database: FakeDatabase, actions: Actions) -> None:
+    now = time.monotonic()
+    jobs = [module.Job(number, actions.double, number, now - waited) for number, waited in enumerate((5.5, 4.0, 0.0))]
+    results = dict(module.BatchRunner(database.begin, limit=4, chance=lambda: 0.0).run(jobs).results)
+    assert isinstance(results.pop(0), Overloaded)
+    assert (results, actions.doubled) == ({1: 2, 2: 4}, [[1, 2]])
 
 
 async def test_a_client_that_has_gone_is_no_hindrance_and_its_request_is_committed(
