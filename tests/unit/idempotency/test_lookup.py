@@ -92,3 +92,14 @@ async def test_an_operators_key_is_told_to_the_api_key_that_sent_it_and_to_no_ot
     assert made.json()["secret"] not in str(found)
     others = [inside.merchant_key, await inside.api_key(OPERATOR)]
     assert [(await inside.get("/idempotency-keys/k", as_who=one)).status_code for one in others] == [404, 404]
+
+
+async def test_while_authentication_is_off_whoever_asks_for_a_key_names_its_merchant(
+    migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    async with open_in_process_service(migrated_sqlite_url, str(tmp_path), migrating=False, auth="off") as opened:
+        checkout_id = await opened.checkout(idempotencyKey="k", merchantId="m")
+        refused = await opened.get("/idempotency-keys/k")
+        found = await opened.get("/idempotency-keys/k", merchantId="m")
+    assert (refused.status_code, [one["code"] for one in refused.json()["errors"]]) == (400, ["missing"])
+    assert [one["resource"] for one in found.json()["data"]] == [f"/checkouts/{checkout_id}"]
