@@ -11,13 +11,14 @@ from typing import Any, Final
 import sqlalchemy
 from sqlalchemy import Engine
 
-from paidonce.database import engine as database_engine
+from paidonce.database import engine as database_engine, postgresql_engine
 from paidonce.database.batch import BatchRunner
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.points import provider_points
 
 KILLED: Final = 137  # The exit status of a process killed by signal 9.
 LAST_WORDS_SECONDS: Final = 0.02  # Time for a response that was sent too early to reach its client.
+ENGINES: Final = (database_engine, postgresql_engine)  # The modules that make the engines.
 CALLS: Final = sorted({name.partition(":")[0] for name in provider_points()})  # Here, once for all children.
 
 
@@ -93,7 +94,8 @@ def _wrap_commits(points: Points) -> None:
         engine.dialect.do_commit = do_commit  # type: ignore[method-assign,assignment]
         return engine
 
-    vars(database_engine)["create_engine"] = make_with_points
+    for module in ENGINES:
+        vars(module)["create_engine"] = make_with_points
 
 
 def _committer() -> str:
@@ -101,7 +103,7 @@ def _committer() -> str:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to ask who calls
     while frame is not None:
         where = frame.f_globals.get("__name__", "")
-        inside = where.startswith("paidonce.") and where != database_engine.__name__
+        inside = where.startswith("paidonce.") and where not in {module.__name__ for module in ENGINES}
         if inside and not where.endswith("migrations.env") and frame.f_code.co_name != "<module>":
             return frame.f_code.co_name
         frame = frame.f_back

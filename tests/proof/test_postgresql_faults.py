@@ -182,7 +182,7 @@ async def test_a_pool_without_a_free_connection_refuses_and_is_well_again_when_t
     def create_impatient_engine(url: str, **options: Any) -> Engine:  # noqa: ANN401 - as SQLAlchemy's
         return create_engine(url, **{**options, "pool_timeout": 0.1})  # Else it waits for seconds.
 
-    monkeypatch.setattr("paidonce.database.engine.create_engine", create_impatient_engine)
+    monkeypatch.setattr("paidonce.database.postgresql_engine.create_engine", create_impatient_engine)
     with opened(postgres_url) as database:
         async with writing(database, chance.random) as batcher:
             with ExitStack() as taken:
