@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path(__file__).parents[2] / "src" / "paidonce"
-ENGINE: Final = "database/engine.py"  # Where ``write`` is defined.
+# Where ``write`` is defined, of a database and of a node.
+WRITES: Final = ("database/engine.py", "database/citus/node_writer.py")
 
 # paidonce prove, the command, plays the buyers: it commits nothing for the service.
 NOT_THE_SERVICE: Final = ("proving/",)
@@ -22,7 +23,7 @@ def commit_points() -> set[str]:
     actions: set[str] = set()
     for path in sorted(SOURCE.rglob("*.py")):
         shown = str(path.relative_to(SOURCE))
-        if shown != ENGINE and not shown.startswith(NOT_THE_SERVICE):
+        if shown not in WRITES and not shown.startswith(NOT_THE_SERVICE):
             tree = ast.parse(path.read_text())
             actions.update(_submitted(tree), _committing(tree))
     return {f"{action}:{side}" for action in actions for side in ("before_commit", "after_commit")}
