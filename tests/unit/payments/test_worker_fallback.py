@@ -74,6 +74,11 @@ class Accounts:
     async def until_status(self, started: Started, status: str) -> None:
         await self.place.until(lambda: self.place.payments.attempt(started.attempt.id).status == status)
 
+    async def until_first_is_unhealthy(self) -> None:
+        """Pay with the first account until its circuit breaker has seen enough outcomes that are unknown."""
+        while self.gone.calls < UNKNOWN_IN_A_ROW_MAX:
+            await self.until_status(await self.pay(f"att_{self.gone.calls}"), "UNKNOWN")
+
     async def until_completed(self, started: Started) -> None:
         """Wait until the first account is given up, and the second is charged."""
         await self.until_status(started, "DECLINED")
@@ -105,9 +110,7 @@ def test_while_an_account_is_unhealthy_payments_continue_with_the_next_and_it_is
     async def story(place: WorkerHarness) -> None:
         accounts = Accounts(place)
         await place.worker.start(alone=False)
-        while accounts.gone.calls < UNKNOWN_IN_A_ROW_MAX:
-            started = await accounts.pay(f"att_{accounts.gone.calls}")
-            await accounts.until_status(started, "UNKNOWN")
+        await accounts.until_first_is_unhealthy()
         waiting = await accounts.pay("att_waiting")
         paid = [await accounts.pay(f"next_{number}", FALLBACK) for number in range(5)]  # More than there are places.
         for one in paid:
@@ -150,9 +153,7 @@ def test_an_account_that_was_unhealthy_is_tried_with_what_waits_for_it(sqlite_ur
     async def story(place: WorkerHarness) -> None:
         accounts = Accounts(place)
         await place.worker.start(alone=False)
-        while accounts.gone.calls < UNKNOWN_IN_A_ROW_MAX:
-            started = await accounts.pay(f"att_{accounts.gone.calls}")
-            await accounts.until_status(started, "UNKNOWN")
+        await accounts.until_first_is_unhealthy()
         waiting = [await accounts.pay(f"waiting_{number}") for number in range(3)]
         accounts.gone.is_back = True
         for one in waiting:
