@@ -78,7 +78,10 @@ def _record(transaction: Transaction, request: RecordChange) -> ChangeOutcome:
         case ExternalRefund() as refund:
             return _record_refund(transaction, request, refund, checkout)
         case AuthorizationEnded() as ended:
-            decided = decide_release(ended, charge=request.charge, checkout=checkout, now=transaction.now)
+            returned = external_store.read_returned(transaction, checkout)
+            decided = decide_release(
+                ended, charge=request.charge, checkout=checkout, returned=returned, now=transaction.now
+            )
             return _follow(transaction, request, decided, checkout)
         case UnclearChange(reason):
             return ChangeOutcome(ChangeResult.NEEDS_REVIEW, reason)

@@ -8,7 +8,7 @@ import msgspec
 from paidonce.checkouts.model import Checkout, CheckoutStatus
 from paidonce.clock import Instant
 from paidonce.money import AMOUNT_MAX
-from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus
+from paidonce.payments.model import AUTHORIZATION, Attempt, AttemptKind, AttemptStatus
 from paidonce.providers.evidence import Accepted, AuthorizationEnded, Declined, Evidence, ExternalRefund, Succeeded
 
 
@@ -89,12 +89,18 @@ def _decide_amount(change: ExternalRefund, charge: Attempt, checkout: Checkout) 
     return RecordRefund(AttemptStatus.SUCCEEDED)
 
 
-def decide_release(change: AuthorizationEnded, *, charge: Attempt, checkout: Checkout, now: Instant) -> ReleaseDecision:
+def decide_release(
+    change: AuthorizationEnded, *, charge: Attempt, checkout: Checkout, returned: Sequence[Attempt], now: Instant
+) -> ReleaseDecision:
     """Decide what follows where an authorized amount is not held any more.
 
-    A void of ours that is under way has succeeded with it. A capture that is under way has an outcome of its own, which
-    comes first. After a capture it tells of the rest, which was released.
+    A void or a reversal of ours that is under way has succeeded with it. A capture that is under way has an outcome of
+    its own, which comes first. After a capture it tells of the rest, which was released.
+    ``returned`` are the checkout's refunds and reversals.
     """
+    for one in returned:
+        if one.reverses == AUTHORIZATION and one.settled_at is None and _is_of(charge, one):
+            return SettleAttempt(one.id, Succeeded(one.charge_reference or "", kind="void"))
     newest = checkout.attempt
     if newest is None or not _holds(checkout, charge):
         return NoChange()

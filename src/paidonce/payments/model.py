@@ -26,7 +26,7 @@ class AttemptKind(StrEnum):
     CAPTURE = "CAPTURE"
     VOID = "VOID"
     REFUND = "REFUND"
-    REVERSAL = "REVERSAL"  # The refund of a charge that was proven too late for its checkout.
+    REVERSAL = "REVERSAL"  # Gives back what was proven too late for its checkout: see ``Attempt.operation``.
 
 
 class AttemptStatus(StrEnum):
@@ -100,9 +100,6 @@ FINAL: Final = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED})
 # Nothing was learned about the attempt yet: it has no unknown outcome, and no buyer was asked to act.
 NEVER_ANSWERED: Final = frozenset({AttemptStatus.READY, AttemptStatus.SENT})
 
-# Kinds of attempt whose success is recorded even if its proof comes after a decline.
-MOVES_MONEY: Final = frozenset({AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND})
-
 # What gives money back, and is never given up because the provider declines.
 GIVES_BACK: Final = frozenset({AttemptKind.VOID, AttemptKind.REVERSAL})
 
@@ -119,8 +116,9 @@ CHECKOUT_AFTER: Final = {
 
 BY_PROVIDER: Final = "provider"  # The value of ``initiated_by``.
 
-# What the provider is asked to do for each kind of attempt; evidence of anything else proves nothing about it.
-OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
+AUTHORIZATION: Final = "authorization"  # The value of ``reverses``.
+
+_OPERATION_OF: Final[dict[AttemptKind, OperationKind]] = {
     AttemptKind.CHARGE: "charge",
     AttemptKind.AUTHORIZE: "charge",
     AttemptKind.CAPTURE: "capture",
@@ -170,7 +168,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     The session is closed at ``session_expires_at``, or earlier for ``close_reason``. ``action`` is the JSON text of
     what the buyer must do. ``initiated_by`` is BY_PROVIDER for what was made at the provider, without a request of
     ours; such an attempt is recorded when it has ended. ``fallbacks`` is the JSON text of the accounts that were not
-    tried yet.
+    tried yet. ``reverses`` is AUTHORIZATION for a reversal that releases one, and None for one that refunds a charge.
     """
 
     id: str
@@ -204,6 +202,12 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     close_reason: str | None = None
     initiated_by: str | None = None
     fallbacks: str | None = None
+    reverses: str | None = None
+
+    @property
+    def operation(self) -> OperationKind:
+        """What the provider is asked to do; evidence of anything else proves nothing about it."""
+        return "void" if self.reverses == AUTHORIZATION else _OPERATION_OF[AttemptKind(self.kind)]
 
     def is_closing(self, now: Instant) -> bool:
         """Whether its session must take no money any more."""
@@ -255,10 +259,12 @@ def new_attempt(
     reason: str | None = None,
     return_url: str | None = None,
     fallbacks: Sequence[Fallback] = (),
+    reverses: str | None = None,
 ) -> Attempt:
     """Return an attempt that is to be committed: READY, or SENT and leased to the process that commits it.
 
-    An attempt with a ``return_url`` is paid through a session at the provider. ``fallbacks`` are for attempts to pay.
+    An attempt with a ``return_url`` is paid through a session at the provider. ``fallbacks`` are for attempts to pay,
+    and ``reverses`` is for reversals.
     """
     assert kind in PAYS or not fallbacks, "what changes a charge is sent where the charge is"
     return Attempt(
@@ -288,6 +294,7 @@ def new_attempt(
         return_url=return_url,
         return_token=return_url.partition("?")[0].rpartition("/")[2] if return_url else None,
         fallbacks=encode_fallbacks(fallbacks),
+        reverses=reverses,
     )
 
 

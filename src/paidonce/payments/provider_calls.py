@@ -12,7 +12,7 @@ from paidonce.clock import Clock
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.model import Cause
 from paidonce.money import Money
-from paidonce.payments.model import OPERATION_OF, Attempt, AttemptKind, AttemptStatus
+from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus
 from paidonce.providers.base import ChargeRequest, Modification, Provider
 from paidonce.providers.evidence import (
     Accepted,
@@ -83,7 +83,7 @@ class ProviderCaller:
 
     async def _call(self, provider: Provider, call: "_Call") -> Evidence:
         attempt = call.attempt
-        if attempt.return_url is not None and OPERATION_OF[AttemptKind(attempt.kind)] == "charge":
+        if attempt.return_url is not None and attempt.operation == "charge":
             return await self._pay_session(provider, call)
         if not attempt.may_have_been_sent:
             return await self._send(provider, call)
@@ -129,7 +129,7 @@ class ProviderCaller:
         return await provider.close(_charge_request(call.attempt))
 
     async def _look_up(self, provider: Provider, attempt: Attempt) -> Evidence:
-        if provider.capabilities.of(OPERATION_OF[AttemptKind(attempt.kind)]).can_be_looked_up:
+        if provider.capabilities.of(attempt.operation).can_be_looked_up:
             return await provider.look_up(_request(attempt))
         if attempt.status == AttemptStatus.ACCEPTED:
             return Accepted()  # Only a webhook tells.
@@ -159,7 +159,7 @@ class ProviderCaller:
     def _may_resend(self, provider: Provider, attempt: Attempt) -> bool:
         """Whether sending the key again cannot move money twice: the provider deduplicates and remembers it."""
         age_seconds = (self._clock() - attempt.created_at) / 1000
-        remembered_seconds = provider.capabilities.of(OPERATION_OF[AttemptKind(attempt.kind)]).key_lifetime_seconds
+        remembered_seconds = provider.capabilities.of(attempt.operation).key_lifetime_seconds
         return age_seconds < remembered_seconds - self._timeout_seconds
 
 
@@ -178,7 +178,7 @@ NOT_USABLE: Final = NotDone(
 
 
 def _request(attempt: Attempt) -> ChargeRequest | Modification:
-    kind = OPERATION_OF[AttemptKind(attempt.kind)]
+    kind = attempt.operation
     return _charge_request(attempt) if kind == "charge" else _modification(attempt, kind)
 
 

@@ -6,9 +6,7 @@ from paidonce.clock import Instant
 from paidonce.payments.model import (
     FINAL,
     GIVES_BACK,
-    MOVES_MONEY,
     NEVER_ANSWERED,
-    OPERATION_OF,
     Attempt,
     AttemptKind,
     AttemptStatus,
@@ -80,13 +78,14 @@ def _change_of_mind(
 ) -> Transition | None:
     """Decide whether an attempt ends otherwise than the provider reported first.
 
-    A charge, capture or refund may succeed after a decline. A refund may fail after it succeeded: then its failure is
-    the end, whichever of the two is reported last. It is the same refund where the provider's reference is the same.
+    A charge, authorization, capture or refund may succeed after a decline. A refund may fail after it succeeded: then
+    its failure is the end, whichever of the two is reported last. It is the same refund where the provider's reference
+    is the same.
     """
     is_same = isinstance(evidence, Succeeded | Declined) and evidence.reference == attempt.provider_reference
-    is_refund = OPERATION_OF[kind] == "refund"
+    is_refund = attempt.operation == "refund"
     match AttemptStatus(attempt.status), evidence:
-        case AttemptStatus.DECLINED, Succeeded() | Authorized() if kind in MOVES_MONEY:
+        case AttemptStatus.DECLINED, Succeeded() | Authorized() if kind not in GIVES_BACK:
             return None if is_refund and is_same and attempt.provider_reference is not None else proof
         case AttemptStatus.SUCCEEDED, Declined(code) if is_refund and is_same and kind in GIVES_BACK:
             reason = f"the refund failed after it had succeeded: {code}"
@@ -100,7 +99,7 @@ def _without_proof(attempt: Attempt, evidence: Evidence, timing: _Timing) -> Tra
     """Decide what follows for an attempt that stays open."""
     in_time = not attempt.is_closing(timing.now)
     match evidence:
-        case RequiresAction(reference, action) if OPERATION_OF[AttemptKind(attempt.kind)] == "charge":
+        case RequiresAction(reference, action) if attempt.operation == "charge":
             if in_time:
                 return _await_buyer(attempt, reference, encode_action(action), timing)
             return _look_up_later(attempt, evidence, timing)
@@ -126,7 +125,7 @@ def _without_proof(attempt: Attempt, evidence: Evidence, timing: _Timing) -> Tra
 
 def _contradiction(attempt: Attempt, evidence: Succeeded | Authorized | Declined) -> str | None:
     """Tell how what a provider speaks of differs from what it was asked for; None where it does not."""
-    asked = OPERATION_OF[AttemptKind(attempt.kind)]
+    asked = attempt.operation
     if evidence.kind not in (None, asked):
         return f"the provider reported a {evidence.kind}; a {asked} was requested"
     if isinstance(evidence, Declined):

@@ -16,6 +16,7 @@ from paidonce.merchants.model import TenantScopedId
 from paidonce.payments import store
 from paidonce.payments.fallback import Ended, continue_payments, with_usable_fallbacks
 from paidonce.payments.model import (
+    AUTHORIZATION,
     CHECKOUT_AFTER,
     FINAL,
     Attempt,
@@ -243,13 +244,18 @@ def _move_checkouts(transaction: Transaction, decided: Sequence[Decided]) -> Non
 
 
 def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: Decided) -> None:
-    """Complete a checkout whose last attempt was thought declined; where that is too late, give the money back."""
+    """Move on a checkout whose last attempt was thought declined; where that is too late, give the money back."""
     request, attempt, transition = decided
-    left = CHECKOUT_AFTER[AttemptKind(attempt.kind), AttemptStatus.DECLINED]
+    kind = AttemptKind(attempt.kind)
+    left, target = CHECKOUT_AFTER[kind, AttemptStatus.DECLINED], CHECKOUT_AFTER[kind, AttemptStatus.SUCCEEDED]
     # Where another attempt is its newest by now, or it is canceled or expired, the checkout does not move.
     if checkouts.apply_transitions(transaction, [_move(decided, left, CheckoutStatus.PROCESSING)]):
-        checkouts.apply_transitions(transaction, [_move(decided, CheckoutStatus.PROCESSING, CheckoutStatus.COMPLETED)])
+        checkouts.apply_transitions(transaction, [_move(decided, CheckoutStatus.PROCESSING, target)])
+        lapses_at = _lapses_at(request, attempt)
+        if lapses_at is not None:
+            checkouts.limit_expiry(transaction, _checkout_of(attempt), lapses_at)
         return
+    is_held = isinstance(request.evidence, Authorized)
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
         checkout,
@@ -260,7 +266,8 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: De
         route=attempt.route,
         payment_method=attempt.payment_method,
         charge_reference=attempt.charge_reference or transition.provider_reference,
-        reason="the charge was confirmed too late for the checkout",
+        reason=f"the {AUTHORIZATION if is_held else 'charge'} was confirmed too late for the checkout",
+        reverses=AUTHORIZATION if is_held else None,
     )
     store.insert_attempts(transaction, [reversal])
     transaction.events.append(_event(EventType.REFUND_CREATED, (request, reversal, transition)))

@@ -14,7 +14,7 @@ from paidonce.events.model import Cause
 from paidonce.ids import new_id
 from paidonce.payments.external_changes import RecordChange, record_changes
 from paidonce.payments.external_store import read_by_reference
-from paidonce.payments.model import OPERATION_OF, Attempt, AttemptKind
+from paidonce.payments.model import Attempt
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, Settled, record_evidence
 from paidonce.payments.store import find_attempts
@@ -203,7 +203,7 @@ def _find_by_reference(transaction: Transaction, waiting: Waiting, reference: st
     # A statement without a kind, and what was changed at the provider, are about a charge.
     wanted = getattr(waiting.statement, "kind", "charge")
     found = read_by_reference(transaction, provider, account_id, reference)
-    fitting = [one for one in found if wanted in (None, OPERATION_OF[AttemptKind(one.kind)])] or found
+    fitting = [one for one in found if wanted in (None, one.operation)] or found
     return max(fitting, key=lambda one: (one.settled_at is None, one.id), default=None)
 
 

@@ -111,7 +111,7 @@ def find_violations(
 
 def _of_money(snapshot: Snapshot) -> Iterator[Violation]:
     charged: defaultdict[str, list[Any]] = defaultdict(list)
-    # A charge that is confirmed too late for its checkout is reversed: see _of_reversals.
+    # What is confirmed too late for its checkout is reversed: see _of_reversals.
     reversed_ = {one.charge_reference for one in snapshot.attempts if one.kind == "REVERSAL"}
     # A wrong amount is the provider's fault, and is correct here if it is in review.
     in_review = {one.provider_key for one in snapshot.attempts if one.status == "NEEDS_REVIEW"}
@@ -160,7 +160,7 @@ def _of_reversals(snapshot: Snapshot) -> Iterator[Violation]:
     for row in snapshot.attempts:
         if row.kind == "REVERSAL" and row.status == "SUCCEEDED":
             line = charges.get(row.charge_reference)
-            if line is None or line.amount_refunded != line.amount_captured:
+            if line is None or line.status == "authorized" or line.amount_refunded != line.amount_captured:
                 yield Violation(Rule.ENDED_WITHOUT_MONEY, f"{row.id} has given back {row.charge_reference}, not {line}")
 
 

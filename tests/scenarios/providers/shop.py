@@ -265,6 +265,10 @@ class Shop:
         """Wait until a payment that came too late is given back."""
         wait_for(lambda: bool(self.money(checkout_id).refunded), lambda: f"{self.causes(checkout_id)}")
 
+    def until_released(self, checkout_id: str) -> None:
+        """Wait until the service knows that what was authorized too late is not held any more."""
+        wait_for(lambda: self.causes(checkout_id)[-1][0] == "refund.succeeded", lambda: f"{self.causes(checkout_id)}")
+
     def change_account(self, change: str, account: Account | None = None, **body: object) -> Json:
         path = f"/provider-accounts/{(account or self.account).id}/{change}"
         found: Json = self.call("POST", path, body)

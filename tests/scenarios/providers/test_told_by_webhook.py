@@ -88,3 +88,17 @@ def test_a_payment_that_was_begun_before_its_checkout_was_canceled_is_given_back
         assert shop.checkout(checkout_id)["status"] == "CANCELED"
         money = shop.money(checkout_id)
         assert (money.charged, money.refunded) == ([AMOUNT], [AMOUNT])
+
+
+def test_an_authorization_that_was_begun_before_its_checkout_was_canceled_is_released(shop: Shop) -> None:
+    required(shop.kit.needs_webhooks and shop.kit.authenticates_on_page, "a closed page takes no money at all")
+    with shop.provider():
+        checkout_id = shop.create(captureMethod="manual")
+        bank = shop.kit.begin_authentication(shop.browser, shop.page_of(checkout_id))
+        shop.cancel(checkout_id)
+        shop.kit.authenticate(shop.browser, bank, approving=True)
+        shop.until_released(checkout_id)
+        assert shop.checkout(checkout_id)["status"] == "CANCELED"
+        assert shop.causes(checkout_id)[-1] == ("refund.succeeded", "webhook")
+        money = shop.money(checkout_id)
+        assert (money.charged, money.held, money.refunded) == ([], 0, [])

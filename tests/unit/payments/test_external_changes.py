@@ -234,6 +234,24 @@ def test_a_void_of_ours_has_succeeded_where_the_provider_says_that_nothing_is_he
     assert payments.attempt("att_2").provider_reference == "ch_1"
 
 
+def test_a_reversal_of_an_authorization_has_succeeded_where_the_provider_says_that_nothing_is_held(
+    payments: Payments,
+) -> None:
+    checkout = payments.create(manual=True)
+    payments.pay(checkout)
+    payments.prove("att_1", Declined("session_expired"))
+    payments.pay(checkout, "att_2")
+    payments.prove("att_2", Authorized("ch_2"))
+    payments.prove("att_1", Authorized("ch_1"))
+    (reversal,) = [one for one in payments.claim() if one.kind == "REVERSAL"]
+    assert payments.change(AuthorizationEnded("expired"), "att_1") == "CHANGED"
+    assert payments.attempt(reversal.id).status == "SUCCEEDED"
+    assert payments.status(checkout) == "AUTHORIZED"  # By the other one, which is still held.
+    assert payments.change(AuthorizationEnded("expired"), "att_1") == "KNOWN"
+    assert payments.change(AuthorizationEnded("expired"), "att_2") == "CHANGED"
+    assert payments.status(checkout) == "EXPIRED"
+
+
 def test_an_authorization_that_ends_while_a_capture_is_under_way_waits_for_its_outcome(payments: Payments) -> None:
     checkout = payments.paid(manual=True)
     payments.capture(checkout)

@@ -184,6 +184,14 @@ async def test_what_changes_a_charge_names_it(kind: str, call: Literal["capture"
     )
 
 
+async def test_the_reversal_of_an_authorization_voids_it() -> None:
+    provider = RecordingProvider()
+    reversing = msgspec.structs.replace(ATTEMPT, kind="REVERSAL", charge_reference="ch_7", reverses="authorization")
+    await ask(provider, reversing)
+    ((called, request),) = provider.calls
+    assert (called, request.kind, request.charge_reference) == ("void", "void", "ch_7")
+
+
 async def test_each_call_that_changes_a_charge_has_another_number_and_the_same_key() -> None:
     provider = RecordingProvider()
     changing = msgspec.structs.replace(TAKEN_OVER, kind="CAPTURE", charge_reference="ch_7")

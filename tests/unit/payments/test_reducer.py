@@ -56,7 +56,7 @@ OPERATIONS: dict[AttemptKind, OperationKind] = {
     AttemptKind.REVERSAL: "refund",
 }
 # Whose success is never lost, however late its proof.
-MOVES_MONEY = {AttemptKind.CHARGE, AttemptKind.CAPTURE, AttemptKind.REFUND}
+COUNTS_LATE = {AttemptKind.CHARGE, AttemptKind.AUTHORIZE, AttemptKind.CAPTURE, AttemptKind.REFUND}
 
 
 def proven(kind: AttemptKind, evidence: Evidence) -> AttemptStatus | None:
@@ -80,7 +80,7 @@ def wanted(kind: AttemptKind, status: AttemptStatus, evidence: Evidence) -> Atte
     if status is AttemptStatus.SUCCEEDED:
         return status
     if status is AttemptStatus.DECLINED:
-        late = kind in MOVES_MONEY and proof is AttemptStatus.SUCCEEDED
+        late = kind in COUNTS_LATE and proof is AttemptStatus.SUCCEEDED
         return AttemptStatus.SUCCEEDED if late else status
     if proof is not None:
         return proof
@@ -120,11 +120,11 @@ def test_success_is_final(kind: AttemptKind, lookup_count: int, evidence: Eviden
 
 
 @given(KINDS, LOOKUPS, EVIDENCE)
-def test_only_the_proof_that_money_moved_outranks_a_decline(
+def test_only_the_proof_that_money_moved_or_is_held_outranks_a_decline(
     kind: AttemptKind, lookup_count: int, evidence: Evidence
 ) -> None:
     outranked = transition_on(kind, AttemptStatus.DECLINED, evidence, lookup_count) is not None
-    assert outranked == (kind in MOVES_MONEY and isinstance(evidence, Succeeded))
+    assert outranked == (kind in COUNTS_LATE and proven(kind, evidence) is AttemptStatus.SUCCEEDED)
 
 
 @given(KINDS, STATUSES, LOOKUPS, EVIDENCE)
@@ -161,7 +161,7 @@ def test_the_reducer_is_a_function_of_what_it_is_given(
 
 @given(KINDS, st.permutations(EXAMPLES))
 def test_a_success_is_never_lost_whatever_comes_before_or_after_it(kind: AttemptKind, told: list[Evidence]) -> None:
-    said = [one for one in told if kind in MOVES_MONEY or not isinstance(one, Declined | NotDone)]
+    said = [one for one in told if kind in COUNTS_LATE or not isinstance(one, Declined | NotDone)]
     status, lookup_count = AttemptStatus.SENT, 0
     for evidence in said:
         transition = transition_on(kind, status, evidence, lookup_count)

@@ -188,6 +188,31 @@ def test_a_recorded_refund_that_is_not_in_the_books_is_found(changes: list[Chang
     assert Rule.REFUNDS_ARE_COVERED in {one.rule for one in found}
 
 
+@pytest.mark.parametrize(("status", "rules"), [("voided", []), ("authorized", [Rule.ENDED_WITHOUT_MONEY])])
+def test_an_authorization_that_was_reversed_is_not_held_any_more(status: str, rules: list[Rule]) -> None:
+    late = row(**{**vars(CHARGED), "kind": "AUTHORIZE"})
+    reversal = row(
+        **{
+            **vars(CHARGED),
+            "id": "att_2",
+            "kind": "REVERSAL",
+            "provider_key": "att_2",
+            "charge_reference": "ch_1",
+        }
+    )
+    held = CHARGE._replace(status=status, amount_captured=0, amount_refunded=0)
+    told = ["checkout.created", "checkout.processing", "checkout.failed", "checkout.canceled"]
+    told += ["refund.created", "refund.succeeded"]
+    of = [None, "att_1", "att_1", None, "att_2", "att_2"]
+    events = [
+        row(**{**vars(EVENTS[0]), "id": f"evt_{number}", "sequence": number, "type": kind, "attempt_id": attempt_id})
+        for number, (kind, attempt_id) in enumerate(zip(told, of, strict=True), start=1)
+    ]
+    logs = [row(id="m", event_sequence=6, live_event_sequence=0)]
+    found = find_violations(Snapshot([CHECKOUT], [late, reversal], events, logs, [held]))
+    assert [one.rule for one in found] == rules
+
+
 def test_each_violation_stands_under_the_promise_that_it_breaks() -> None:
     found = sort_violations(Violation(rule, rule.name) for rule in Rule)
     assert (found.charged_twice, found.lost, found.stuck) == (["ONE_CHARGE"], ["NOTHING_IS_LOST"], ["EVERYTHING_ENDS"])

@@ -42,7 +42,7 @@ HAPPENED_TO: Final[Mapping[tuple[str, str | None], str]] = {
     (EventType.CHECKOUT_COMPLETED, AttemptKind.CAPTURE): "The provider confirmed the capture.",
     (EventType.CHECKOUT_CANCELED, AttemptKind.VOID): "The authorization was voided, and the checkout is canceled.",
     (EventType.CHECKOUT_EXPIRED, AttemptKind.VOID): "The authorization was voided, because the checkout expired.",
-    (EventType.REFUND_CREATED, AttemptKind.REVERSAL): "The charge was confirmed too late, and is being returned.",
+    (EventType.REFUND_CREATED, AttemptKind.REVERSAL): "The payment was confirmed too late, and is being returned.",
     (EventType.ATTEMPT_STARTED, AttemptKind.VOID): "The release of the authorized amount began.",
 }
 CAUSES: Final[Mapping[str, str]] = {

@@ -35,7 +35,7 @@ from paidonce.database.schema.webhook_endpoints import (
     webhook_endpoint,
 )
 
-SCHEMA_VERSION: Final = "0016"  # The newest migration. A test compares it with the folder.
+SCHEMA_VERSION: Final = "0017"  # The newest migration. A test compares it with the folder.
 
 __all__ = [
     "ACCEPTED_ONLY",

@@ -63,6 +63,7 @@ attempt = Table(
     Column("close_reason", Text, comment="why the session is being closed before it expires"),
     Column("initiated_by", Text, comment="provider: it was made there, without a request of ours"),
     Column("fallbacks", Text, comment="a JSON array: the accounts that were not tried yet, for an attempt to pay"),
+    Column("reverses", Text, comment="authorization: this reversal releases one; without it, it refunds a charge"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
@@ -95,6 +96,7 @@ attempt = Table(
     CheckConstraint(
         "fallbacks IS NULL OR (kind IN ('CHARGE', 'AUTHORIZE') AND account_id IS NOT NULL)", name="attempt_fallbacks"
     ),
+    CheckConstraint("reverses IS NULL OR (reverses = 'authorization' AND kind = 'REVERSAL')", name="attempt_reverses"),
     CheckConstraint("(status = 'READY') <= (fence = 0)", name="attempt_ready_is_untouched"),
     CheckConstraint("(decline_code IS NOT NULL) = (status = 'DECLINED')", name="attempt_declined_says_why"),
     Index("attempt_by_checkout", "checkout_id", "merchant_id"),
