@@ -113,6 +113,32 @@ class FakeProvider:
         held = isinstance(found, FakeCharge) and found.status in ("authorized", "voided")
         return (Authorized if held else Succeeded)(found.reference, kind=kind)
 
+    def declined(self) -> list[str]:
+        """Return the keys of what was declined and can still be confirmed."""
+        lines = {one.reference: one for one in self.charges}
+        changes = [
+            one
+            for one in self.changes
+            if one.decline_code is not None
+            and not self._refuses(one.kind, lines[one.charge_reference], one.amount, decline=False)
+        ]
+        charges = [one.key for one in self.charges if one.decline_code is not None]
+        return charges + [one.key for one in changes]
+
+    def confirm_late(self, key: str, *, capture: bool) -> Evidence:
+        """Let a charge, capture or refund succeed that was declined; returns what proves it."""
+        found = self._by_key[key]
+        if isinstance(found, FakeCharge):
+            found.decline_code, found.status = None, "succeeded" if capture else "authorized"
+            found.amount_captured = found.amount if capture else 0
+        else:
+            line = next(one for one in self.charges if one.reference == found.charge_reference)
+            self._apply(found.kind, line, found.amount)
+            # With another reference: a refund that failed does not succeed, but another one may.
+            confirmed = found._replace(decline_code=None, reference=f"{found.reference}_late")
+            self.changes[self.changes.index(found)] = self._by_key[key] = confirmed
+        return self.evidence(key)
+
     async def charge(self, request: ChargeRequest) -> Evidence:
         def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> FakeCharge:
             status = "declined" if decline else "succeeded" if request.capture else "authorized"
@@ -151,17 +177,22 @@ class FakeProvider:
 
         def book(key: str, reference: str, *, decline: bool, visible_at: Instant) -> Change:  # noqa: ARG001 - as above
             code = "refused" if self._refuses(kind, line, request.money.amount, decline=decline) else None
-            if code is None and kind == "CAPTURE":
-                line.status, line.amount_captured = "succeeded", request.money.amount
-            elif code is None and kind == "VOID":
-                line.status = "voided"
-            elif code is None:
-                line.amount_refunded += request.money.amount
+            if code is None:
+                self._apply(kind, line, request.money.amount)
             change = Change(key, reference, line.reference, kind, request.money.amount, code, self._clock())
             self.changes.append(change)
             return change
 
         return await self._call(request.key, book)
+
+    @staticmethod
+    def _apply(kind: str, line: FakeCharge, amount: int) -> None:
+        if kind == "CAPTURE":
+            line.status, line.amount_captured = "succeeded", amount
+        elif kind == "VOID":
+            line.status = "voided"
+        else:
+            line.amount_refunded += amount
 
     @staticmethod
     def _refuses(kind: str, line: FakeCharge, amount: int, *, decline: bool) -> bool:

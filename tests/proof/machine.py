@@ -43,7 +43,7 @@ from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.sessions import ChargeSession, commit_charged_sessions
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import read_attempts
-from paidonce.providers.evidence import Evidence, NotFound, Succeeded
+from paidonce.providers.evidence import Evidence, NotFound
 from paidonce.proving.oracle import find_violations
 from paidonce.proving.snapshot import Snapshot, read_rows
 from tests.proof.buyer import idempotency_for
@@ -238,14 +238,15 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(evidence, NotFound):
             self.record(key, evidence, cause)
 
-    @precondition(lambda self: any(one.status == "declined" for one in self.provider.charges))
-    @rule()
-    def succeed_late(self) -> None:
-        line = next(one for one in self.provider.charges if one.status == "declined")
-        row = next(one for one in self.snapshot().attempts if one.id == line.key)
-        if row.kind == "CHARGE" and row.status == "DECLINED":
-            line.status, line.decline_code, line.amount_captured = "succeeded", None, line.amount
-            self.record(line.key, Succeeded(line.reference), Cause.WEBHOOK)
+    @precondition(lambda self: self.provider.declined())
+    @rule(which=WHICH)
+    def succeed_late(self, which: int) -> None:
+        """The provider confirms what it had declined, after we have recorded the decline."""
+        declined = self.provider.declined()
+        key = declined[which % len(declined)]
+        row = next(one for one in self.snapshot().attempts if one.id == key)
+        if row.status == "DECLINED":
+            self.record(key, self.provider.confirm_late(key, capture=row.kind == "CHARGE"), Cause.WEBHOOK)
 
     @rule(seconds=st.sampled_from([1, 6, 20, 90_000]))
     def let_time_pass(self, seconds: int) -> None:
