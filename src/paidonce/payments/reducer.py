@@ -95,6 +95,19 @@ def _change_of_mind(
     return None
 
 
+def failure_after_success(attempt: Attempt, evidence: Evidence) -> str | None:
+    """Tell where a capture has failed that was reported as a success: no rule undoes it, so a person must look."""
+    match evidence:
+        case Declined(code, reference) if (
+            attempt.kind == AttemptKind.CAPTURE
+            and attempt.status == AttemptStatus.SUCCEEDED
+            and reference == attempt.provider_reference
+            and _contradiction(attempt, evidence) is None
+        ):
+            return f"the capture failed after it had succeeded: {code}"
+    return None
+
+
 def _without_proof(attempt: Attempt, evidence: Evidence, timing: _Timing) -> Transition:
     """Decide what follows for an attempt that stays open."""
     in_time = not attempt.is_closing(timing.now)

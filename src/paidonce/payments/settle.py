@@ -27,7 +27,7 @@ from paidonce.payments.model import (
     as_latest,
     new_attempt,
 )
-from paidonce.payments.reducer import decide
+from paidonce.payments.reducer import decide, failure_after_success
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.providers.evidence import Authorized, Evidence, NotDone
 
@@ -53,7 +53,8 @@ class Settled(msgspec.Struct, frozen=True):
 
     ``checkout_id`` and ``status`` are those of the attempt as it was before; None where there is no such attempt.
     ``was_unchanged`` tells whether the attempt was still as in the request, so that nothing had to be read.
-    ``lapses_at`` is when the authorization lapses that it proved.
+    ``lapses_at`` is when the authorization lapses that it proved. ``review_reason`` tells why a person must look where
+    nothing changed.
     """
 
     checkout_id: str | None
@@ -62,6 +63,7 @@ class Settled(msgspec.Struct, frozen=True):
     at: Instant
     was_unchanged: bool
     lapses_at: Instant | None = None
+    review_reason: str | None = None
 
     def apply_to(self, checkout: Checkout, attempt: Attempt) -> Checkout | None:
         """Return a checkout, as it was when this attempt began, with the transition; None where it must be read.
@@ -154,6 +156,7 @@ def _settled(
         at=transaction.now,
         was_unchanged=request.attempt is not None,
         lapses_at=_lapses_at(request, attempt),
+        review_reason=failure_after_success(attempt, request.evidence) if attempt else None,
     )
 
 

@@ -152,6 +152,8 @@ def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhook
 def _proved(settled: Settled | None) -> Applied:
     if settled is None or settled.checkout_id is None:
         return Applied(WebhookResult.ATTEMPT_NOT_FOUND)
+    if settled.review_reason is not None:
+        return Applied(WebhookResult.NEEDS_REVIEW, settled.checkout_id, settled.review_reason)
     result = WebhookResult.KNOWN if settled.transition is None else WebhookResult.CHANGED
     return Applied(result, settled.checkout_id)
 

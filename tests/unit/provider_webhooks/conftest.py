@@ -16,6 +16,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.events.store import write_events
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.capture import StartCapture, start_captures
 from paidonce.payments.pay import StartPayment, start_payments
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
@@ -28,7 +29,7 @@ from paidonce.provider_webhooks.actions import (
     store_webhooks,
 )
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.evidence import Declined, Evidence, ExternalChange, Notice, Succeeded
+from paidonce.providers.evidence import Authorized, Declined, Evidence, ExternalChange, Notice, Succeeded
 
 NOW: Final = 1_700_000_000_000
 SUCCESS: Final = Succeeded("ch_1")
@@ -50,9 +51,18 @@ class Shop:
         with self.database.write() as transaction:
             return list(action(transaction, requests))
 
-    def pays(self, name: str, attempt_id: str, account_id: str | None = None) -> str:
+    def pays(
+        self, name: str, attempt_id: str, account_id: str | None = None, *, capture_method: str = "automatic"
+    ) -> str:
         """Have a checkout whose payment is under way."""
-        wish = NewCheckout(id=f"chk_{name}", merchant_id="m1", idempotency_key=name, amount=1000, currency="USD")
+        wish = NewCheckout(
+            id=f"chk_{name}",
+            merchant_id="m1",
+            idempotency_key=name,
+            amount=1000,
+            currency="USD",
+            capture_method=capture_method,
+        )
         self.do(create_checkouts, wish)
         self.pay(f"chk_{name}", attempt_id, account_id)
         return f"chk_{name}"
@@ -66,6 +76,16 @@ class Shop:
             lease_ms=30_000,
         )
         self.do(start_payments, wish)
+
+    def captures(self, name: str) -> str:
+        """Have a checkout that is authorized by the attempt ``att_1``, and whose capture ``att_2`` is under way."""
+        checkout_id = self.pays(name, "att_1", capture_method="manual")
+        self.apply(self.receive(Authorized("ch_1")))
+        wish = StartCapture(
+            attempt_id="att_2", checkout=TenantScopedId(checkout_id, None), lease_ms=30_000, amount=None
+        )
+        self.do(start_captures, wish)
+        return checkout_id
 
     def receive(
         self,

@@ -86,6 +86,38 @@ def test_a_change_that_no_rule_covers_is_not_tried_again_and_shown_to_operators(
     assert (replayed.exit_code, replayed.output) == (1, expected)
 
 
+def test_a_capture_that_fails_after_it_succeeded_is_shown_to_operators_and_changes_nothing(shop: Shop) -> None:
+    checkout_id = shop.captures("one")
+    captured = Succeeded("cap_1", 1000, "USD", "capture")
+    assert shop.apply(shop.receive(captured, key="att_2", webhook_id="msg_2")) == ["CHANGED"]
+    history = shop.history(checkout_id)
+    failed = Declined("provider_refused", "cap_1", "capture", "CAPTURE_FAILED")
+    assert shop.apply(shop.receive(failed, key="att_2", webhook_id="msg_3")) == ["NEEDS_REVIEW"]
+    assert (shop.status(checkout_id), shop.history(checkout_id)) == ("COMPLETED", history)
+    replayed = CliRunner().invoke(main, ["inbox", "replay", "msg_3"], env={"DATABASE_URL": shop.url})
+    reason = "the capture failed after it had succeeded: provider_refused"
+    assert replayed.output == f"Not applied to {checkout_id}: {reason}. Compare the provider's dashboard.\n"
+
+
+def test_a_capture_that_succeeds_and_fails_in_one_batch_is_shown_to_operators(shop: Shop) -> None:
+    checkout_id = shop.captures("one")
+    captured = shop.receive(Succeeded("cap_1", 1000, "USD", "capture"), key="att_2", webhook_id="msg_2")
+    failed = shop.receive(Declined("provider_refused", "cap_1", "capture"), key="att_2", webhook_id="msg_3")
+    assert shop.apply(captured, failed) == ["CHANGED", "NEEDS_REVIEW"]
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [Declined("provider_refused", "cap_2", "capture"), Succeeded("cap_1", 1000, "USD", "capture")],
+    ids=["the failure of another capture", "the same success"],
+)
+def test_what_does_not_undo_a_capture_needs_no_person(shop: Shop, evidence: Evidence) -> None:
+    shop.captures("one")
+    shop.apply(shop.receive(Succeeded("cap_1", 1000, "USD", "capture"), key="att_2", webhook_id="msg_2"))
+    assert shop.apply(shop.receive(evidence, key="att_2", webhook_id="msg_3")) == ["KNOWN"]
+
+
 def test_a_change_that_the_connector_cannot_read_is_shown_to_operators_with_its_reason(shop: Shop) -> None:
     checkout_id = shop.pays("one", "att_1")
     shop.apply(shop.receive(SUCCESS))
