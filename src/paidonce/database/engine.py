@@ -7,24 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pysqlite3.dbapi2
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 from paidonce.clock import Clock
-from paidonce.database.citus.layout import FIRST_TABLE
-from paidonce.database.citus.shards import ShardOf, refuse_others
 from paidonce.database.citus.watchdog import Watchdog
 from paidonce.database.nodes import find_lost_nodes
 from paidonce.database.postgresql_engine import POSTGRESQL_CONNECT, driver_url, make_engine
 from paidonce.database.statement import IS_CITUS, execute_on_driver
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import DatabaseUrl
-from paidonce.errors import DatabaseInUse, DatabaseNotSupported, DatabaseUnavailable, NotDurable
+from paidonce.errors import DatabaseInUse, DatabaseUnavailable, NotDurable
 from paidonce.file_access import create_private
 
 log = structlog.get_logger()
@@ -36,13 +35,10 @@ ORPHANED_WRITER_POLL_SECONDS: Final = 0.01
 SYNCHRONOUS_FULL: Final = 2
 SYNCHRONOUS_EXTRA: Final = 3
 
-# An address in the metadata of Citus may lead this process elsewhere, such as to another cluster.
-SERVER_START: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())::text"
-_IS_OWNER: Final = f"SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = '{FIRST_TABLE}'::regclass"  # noqa: S608 - a name of ours
-_ON_NODE: Final = "SELECT result FROM master_run_on_worker(%s::text[], %s::int[], %s::text[], true) WHERE success"
-
 BeforeCommit = Callable[[Transaction], object]
 """Runs the last statements of every write transaction. The return value is ignored."""
+Watch = Callable[[Any], AbstractContextManager[None]]
+"""Watches a transaction on a connection of the driver during the block, as ``Watchdog.watching`` does."""
 
 
 class ConnectionHolder:
@@ -80,9 +76,16 @@ class ConnectionHolder:
             self._free.pop().close()
 
 
+def do_nothing() -> None:
+    """Do nothing when a database is closed."""
+
+
 @dataclass(slots=True)
 class Database:
-    """An open database. ``write()`` is one durable transaction. In ``read()`` each statement has its own snapshot."""
+    """An open database. ``write()`` is one durable transaction. In ``read()`` each statement has its own snapshot.
+
+    ``watch`` has the wait for a silent node end, on a database that is distributed. ``on_close`` is called last.
+    """
 
     url: DatabaseUrl
     writes: Engine
@@ -90,7 +93,8 @@ class Database:
     clock: Clock
     before_commit: BeforeCommit
     lock: int | None = None
-    watchdog: Watchdog | None = None
+    watch: Watch | None = None
+    on_close: Callable[[], None] = do_nothing
     write_connections: ConnectionHolder = field(init=False)
     read_connections: ConnectionHolder = field(init=False)
 
@@ -124,21 +128,17 @@ class Database:
             yield Transaction(connection, self.clock())
 
     def _watched(self, connection: Connection) -> AbstractContextManager[None]:
-        """Have the wait for a silent node end, on a database that is distributed."""
-        if self.watchdog is None or not connection.info.get(IS_CITUS):
+        if self.watch is None or not connection.info.get(IS_CITUS):
             return nullcontext()
-        return self.watchdog.watching(connection.connection.driver_connection)
+        return self.watch(connection.connection.driver_connection)
 
     def close(self) -> None:
-        """Close all connections and release the file lock."""
-        if self.watchdog is not None:
-            self.watchdog.close()
+        """Close all connections, release the file lock, and end the watchdog that was made for this database."""
         self.read_connections.close()
         self.write_connections.close()
         self.reads.dispose()
         self.writes.dispose()
-        if self.lock is not None:
-            os.close(self.lock)
+        self.on_close()
 
 
 def no_before_commit(_transaction: Transaction) -> None:
@@ -165,49 +165,12 @@ def open_database(
     writes = _sqlite_engine(url, begin="BEGIN IMMEDIATE")
     reads = _sqlite_engine(url, begin="BEGIN", query_only=True) if url.path else writes
     _verify_durability(url, writes)
-    return Database(url, writes, reads, clock, before_commit, lock)
-
-
-def open_node(database: Database, address: str, shard_of: ShardOf) -> Database:
-    """Open a node of a distributed database itself, for transactions on the shards that it stores. ``address`` is its
-    host and port; the rest of the URL is the coordinator's.
-    """
-    host, _, port = address.rpartition(":")
-    server = make_url(database.url.server).set(host=host, port=int(port))
-    server = server.difference_update_query(["host", "hostaddr", "port"])
-    url = DatabaseUrl("postgresql", server=server.render_as_string(hide_password=False))
-    engine = make_engine(url, shard_of, pool_size=1, max_overflow=1)
-
-    @event.listens_for(engine, "connect")
-    def _verify(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
-        connection.autocommit = True
-        [here] = connection.execute(SERVER_START).fetchone()
-        [is_owner] = connection.execute(_IS_OWNER).fetchone()
-        connection.autocommit = False
-        if not is_owner:
-            message = f"The user does not own the tables in {url.shown}, and may not lock their shards."
-            raise DatabaseNotSupported(message)
-        if here != _server_start(database, host, int(port)):
-            message = f"{url.shown} is not the server that the coordinator reaches at this address."
-            raise DatabaseNotSupported(message)
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def _refuse(_connection: Connection, _cursor: object, sql: str, *_rest: object) -> None:
-        refuse_others(sql)
-
-    return Database(url, engine, engine, database.clock, database.before_commit, watchdog=database.watchdog)
-
-
-def _server_start(database: Database, host: str, port: int) -> str | None:
-    """Ask a node through the coordinator when its server was started, which tells servers apart."""
-    with database.read() as transaction:
-        cursor = execute_on_driver(transaction.connection, _ON_NODE, [[host], [port], [SERVER_START]])
-        answers = cursor.fetchall()
-    return answers[0][0] if answers else None
+    on_close = do_nothing if lock is None else partial(os.close, lock)
+    return Database(url, writes, reads, clock, before_commit, lock, on_close=on_close)
 
 
 def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit) -> Database:
-    engine = make_engine(url, None, pool_size=4, max_overflow=4)
+    engine = make_engine(url, pool_size=4, max_overflow=4)
 
     def find_silent_nodes() -> frozenset[str]:
         asking = create_engine(
@@ -218,7 +181,8 @@ def _open_postgresql(url: DatabaseUrl, clock: Clock, before_commit: BeforeCommit
             return find_lost_nodes(connection)
 
     reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-    return Database(url, engine, reads, clock, before_commit, watchdog=Watchdog(find_silent_nodes))
+    watchdog = Watchdog(find_silent_nodes)
+    return Database(url, engine, reads, clock, before_commit, watch=watchdog.watching, on_close=watchdog.close)
 
 
 def _sqlite_engine(url: DatabaseUrl, *, begin: str, query_only: bool = False) -> Engine:

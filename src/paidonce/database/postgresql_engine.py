@@ -7,8 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from paidonce.database.citus.shards import SHARDS, NodeShards, ShardOf
-from paidonce.database.statement import IS_CITUS, execute_on_driver
+from paidonce.database.statement import CITUS, IS_CITUS, dialect_of, execute_on_driver
 from paidonce.database_url import DatabaseUrl
 from paidonce.errors import DatabaseNotSupported
 
@@ -90,7 +89,6 @@ POSTGRESQL_CONNECT: Final = {
 
 # A plan from when a table was small is used for no longer: to plan all statements again takes a few milliseconds.
 PLANS_SECONDS_MAX: Final = 5.0
-PREPARED_MAX: Final = 2000  # On a node itself each statement is prepared for each shard.
 
 
 def driver_url(url: DatabaseUrl) -> str:
@@ -98,8 +96,8 @@ def driver_url(url: DatabaseUrl) -> str:
     return f"postgresql+psycopg://{url.server.partition('://')[2]}"
 
 
-def make_engine(url: DatabaseUrl, shard_of: ShardOf | None, **pool: int) -> Engine:
-    """Open an engine. With ``shard_of`` its transactions are on the shards of the node that it connects to."""
+def make_engine(url: DatabaseUrl, **pool: int) -> Engine:
+    """Open an engine, whose connections have the settings above."""
     engine = create_engine(
         driver_url(url),
         connect_args=POSTGRESQL_CONNECT,
@@ -120,10 +118,6 @@ def make_engine(url: DatabaseUrl, shard_of: ShardOf | None, **pool: int) -> Engi
             connection.execute("SET synchronous_commit = on")
         if record.info[IS_CITUS]:
             connection.execute(_PREPARE_CITUS)
-        if shard_of is not None:
-            connection.prepared_max = PREPARED_MAX
-            record.info[SHARDS] = NodeShards(shard_of)
-            record.info[SHARDS].read(connection.execute)
         connection.autocommit = False
 
     event.listen(engine, "begin", _begin_on_postgresql)
@@ -132,14 +126,10 @@ def make_engine(url: DatabaseUrl, shard_of: ShardOf | None, **pool: int) -> Engi
 
 def _begin_on_postgresql(connection: Connection) -> None:
     execute = partial(execute_on_driver, connection)
-    shards: NodeShards | None = connection.info.get(SHARDS)
     now = time.monotonic()
     if now >= connection.info.setdefault("plans_until", now + PLANS_SECONDS_MAX):
         connection.info["plans_until"] = now + PLANS_SECONDS_MAX
         execute("DISCARD PLANS")
-        if shards is not None:
-            shards.read(execute)
-    if shards is not None:
-        shards.begin(execute)
-    elif connection.info[IS_CITUS] and connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    is_autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    if dialect_of(connection) == CITUS and not is_autocommit:
         execute(_SET_TRANSACTION_LIMITS)

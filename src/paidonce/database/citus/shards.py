@@ -9,6 +9,7 @@ else raises NeedsCoordinator, and its transaction is run again through the coord
 """
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -59,6 +60,8 @@ _IN_PARENTHESES: Final = re.compile(r"\([^()]*\)")
 _MERGES_ANYWHERE: Final = re.compile(r"\b(WITH|LIMIT|UNION|EXCEPT|INTERSECT|OVER|GROUP BY|DISTINCT(?! FROM))\b")
 _MERGES_OUTSIDE: Final = re.compile(r"\b(ORDER BY|count|sum|min|max|avg)\b")
 
+READ_SECONDS_MAX: Final = 5.0  # An operator may have moved shards to this node.
+
 _OF_TRANSACTIONS: Final = ("SET LOCAL ", "SAVEPOINT ", "RELEASE SAVEPOINT ", "ROLLBACK TO SAVEPOINT ")
 
 
@@ -67,14 +70,16 @@ class NeedsCoordinator(Exception):
 
 
 class NodeShards:
-    """The shards of the node that a connection is to, and where merchants are."""
+    """The shards of the node that a connection is to, and where merchants are. ``monotonic`` returns seconds."""
 
-    def __init__(self, shard_of: ShardOf) -> None:
+    def __init__(self, shard_of: ShardOf, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._shard_of = shard_of
+        self._monotonic = monotonic
         self._tables: dict[int, dict[str, str]] = {}
         self._named: dict[tuple[int, str], str] = {}
         self._locked: set[int] = set()
         self._execute: Execute | None = None
+        self._read_until = 0.0
 
     def read(self, execute: Execute) -> None:
         """Read which shards the node stores."""
@@ -82,12 +87,15 @@ class NodeShards:
         for shard, table, name in execute(_TABLES).fetchall():
             tables[shard][table] = name
         self._tables = dict(tables)
+        self._read_until = self._monotonic() + READ_SECONDS_MAX
         self._named.clear()
 
     def begin(self, execute: Execute) -> None:
-        """Begin a transaction, which has locked no shard yet."""
+        """Begin a transaction, which has locked no shard yet. From time to time, read again which shards are here."""
         self._execute = execute
         self._locked.clear()
+        if self._monotonic() >= self._read_until:
+            self.read(execute)
 
     def group(self, rows: Iterable[T], merchant_of: Callable[[T], str | None]) -> list[tuple[int, list[T]]]:
         """Group rows by the shard of their merchant, always in the same order, so that fewer transactions deadlock.

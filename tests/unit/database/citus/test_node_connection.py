@@ -4,17 +4,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
+from paidonce.clock import system_clock
 from paidonce.database.batch import BatchRunner, Job
+from paidonce.database.citus.node_database import open_node
 from paidonce.database.citus.node_writer import TRY_AGAIN_SECONDS, NodeWriter
 from paidonce.database.citus.shards import NeedsCoordinator
-from paidonce.database.engine import Database
+from paidonce.database.citus.watchdog import Watchdog
+from paidonce.database.engine import Database, open_database
 from paidonce.database.transaction import Transaction
+from paidonce.database_url import parse_database_url
 
 
 class Node:
@@ -76,6 +81,16 @@ def test_a_node_whose_connection_is_lost_is_not_used_for_some_seconds() -> None:
     assert not one.writer.is_usable()
     one.now = TRY_AGAIN_SECONDS
     assert one.is_usable()
+
+
+def test_a_node_that_is_closed_leaves_the_watchdog_to_the_database_that_owns_it() -> None:
+    with patch.object(Watchdog, "close", autospec=True) as closed:
+        database = open_database(parse_database_url("postgresql://127.0.0.1:1/none"), clock=system_clock)
+        node = open_node(database, "127.0.0.1:2", lambda _: None)
+        node.close()
+        assert closed.call_count == 0
+        database.close()
+        assert closed.call_count == 1
 
 
 def test_a_batch_that_the_node_does_not_suffice_for_is_run_again_through_the_coordinator() -> None:

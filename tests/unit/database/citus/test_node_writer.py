@@ -20,13 +20,14 @@ import paidonce
 from paidonce.checkouts.actions import create_checkouts
 from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.clock import system_clock
-from paidonce.database import engine
 from paidonce.database.batch import BatchRunner, Job
+from paidonce.database.citus import node_database
+from paidonce.database.citus.node_database import open_node
 from paidonce.database.citus.node_writer import NodeWriter
 from paidonce.database.citus.pruning import prune
-from paidonce.database.citus.shards import SHARDS, NeedsCoordinator, NodeShards, is_of_each_row
+from paidonce.database.citus.shards import READ_SECONDS_MAX, SHARDS, NeedsCoordinator, NodeShards, is_of_each_row
 from paidonce.database.due import InsertsDue, MakesDue
-from paidonce.database.engine import Database, open_database, open_node
+from paidonce.database.engine import Database, open_database
 from paidonce.database.lanes import OTHER, NodeLanes, locate_merchants
 from paidonce.database.sets import RowsInsert
 from paidonce.database.statement import CITUS, Statement, execute_on_driver
@@ -212,7 +213,7 @@ _MOVE: Final = text("""
 
 def test_a_server_that_the_coordinator_does_not_reach_at_this_address_is_not_used(cluster: Cluster) -> None:
     with (
-        patch.object(engine, "_server_start", lambda *_: "1"),
+        patch.object(node_database, "_server_start", lambda *_: "1"),
         closing(open_node(cluster.database, cluster.address, lambda _: None)) as node,
         pytest.raises(DatabaseNotSupported, match="not the server"),
         node.write(),
@@ -301,6 +302,16 @@ def test_the_tables_of_a_statement_are_named_and_its_texts_are_not() -> None:
     )
     with pytest.raises(NeedsCoordinator):
         shards.name_tables(7, "SELECT id FROM of_shard.audit_entry")
+
+
+def test_the_shards_of_a_node_are_read_again_after_some_seconds() -> None:
+    now = 0.0
+    shards = NodeShards(lambda _: 7, monotonic=lambda: now)
+    execute = Mock(return_value=Mock(fetchall=lambda: [(7, "checkout", "checkout_102018")]))
+    shards.read(execute)
+    for now, reads in ((READ_SECONDS_MAX - 1, 1), (READ_SECONDS_MAX, 2), (READ_SECONDS_MAX + 1, 2)):  # noqa: B007 - read above
+        shards.begin(execute)
+        assert execute.call_count == reads
 
 
 @pytest.mark.parametrize(
