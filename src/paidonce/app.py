@@ -150,7 +150,7 @@ def _open_batch_runner(settings: Settings) -> Iterator[BatchRunner | NodeLanes]:
                 return make_runner()
             writer = NodeWriter(open_node(database, node, shard_of), node)
             nodes.callback(writer.close)
-            return make_runner(node=writer)
+            return make_runner(run_work=writer.run)
 
         nodes.callback(database.close)
         has_nodes = is_distributed(database)

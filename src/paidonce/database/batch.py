@@ -10,17 +10,16 @@ being tried, until it responds again (docs/decisions/0055).
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import structlog
 from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
-from paidonce.database.citus.node_writer import NodeWriter
-from paidonce.database.citus.shards import NeedsCoordinator
 from paidonce.database.faults import with_retries
 from paidonce.database.nodes import Nodes, find_lost_nodes, locate, shard_keys_in
 from paidonce.database.transaction import DueKey, Transaction
@@ -39,6 +38,16 @@ already done.
 
 BeginTransaction: TypeAlias = Callable[[], AbstractContextManager[Transaction]]
 """Opens a transaction that is committed when the block ends."""
+
+
+class RunWork(Protocol):
+    """Where a batch runs."""
+
+    def __call__(self, begin: BeginTransaction, work: Callable[[Transaction], Outcome]) -> Outcome:
+        """Run ``work`` in a transaction that ``begin`` opens, or in another that suffices for it; returns its result
+        after the commit.
+        """
+
 
 JobResult: TypeAlias = tuple[int, Any]
 """The number of a job, and its outcome: a value, or an exception to raise."""
@@ -76,16 +85,19 @@ class BatchResult(NamedTuple):
     notice: CommitNotice
 
 
+def run_in(begin: BeginTransaction, work: Callable[[Transaction], Outcome]) -> Outcome:
+    """Run ``work`` in a transaction that ``begin`` opens; returns its result after the commit. Is a ``RunWork``."""
+    with begin() as transaction:
+        return work(transaction)
+
+
 class BatchRunner:
-    """Runs batches of at most ``limit`` jobs, one after the other, each in its own transaction.
+    """Runs batches of at most ``limit`` jobs, one after the other, each in its own transaction."""
 
-    With the writer of a ``node``, what its shards suffice for is run there, and the rest by ``begin``.
-    """
-
-    def __init__(self, begin: BeginTransaction, *, limit: int, chance: Chance, node: NodeWriter | None = None) -> None:
+    def __init__(self, begin: BeginTransaction, *, limit: int, chance: Chance, run_work: RunWork = run_in) -> None:
         self.limit: Final = limit
         self._begin = begin
-        self._node = node
+        self._run_work = run_work
         self._chance = chance
         self._committed: list[Transaction] = []
         self._nodes = Nodes()
@@ -206,26 +218,27 @@ class BatchRunner:
 
         return _on_coordinator(find, chance=self._chance)
 
-    def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
-        if self._node is not None and self._node.is_usable():
-            with suppress(NeedsCoordinator):
-                return self._commit_by(self._node.write, jobs, lost_nodes=frozenset())
-        return self._commit_by(self._begin, jobs, lost_nodes=self._nodes.lost)
+    @contextmanager
+    def _begin_knowing_lost_nodes(self) -> Iterator[Transaction]:
+        with self._begin() as transaction:
+            transaction.lost_nodes = self._nodes.lost
+            yield transaction
 
-    def _commit_by(
-        self, begin: BeginTransaction, jobs: Sequence[Job], *, lost_nodes: frozenset[str]
-    ) -> list[JobResult]:
-        groups: dict[Action[Any, Any], list[Job]] = {}
-        for job in jobs:
-            groups.setdefault(job.action, []).append(job)
-        results: list[JobResult] = []
-        with begin() as transaction:
-            transaction.lost_nodes = lost_nodes
-            for action, group in groups.items():
-                outcomes = action(transaction, [job.request for job in group])
-                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))
+    def _commit(self, jobs: Sequence[Job]) -> list[JobResult]:
+        transaction, results = self._run_work(self._begin_knowing_lost_nodes, partial(_run_actions, jobs))
         self._committed.append(transaction)
         return results
+
+
+def _run_actions(jobs: Sequence[Job], transaction: Transaction) -> tuple[Transaction, list[JobResult]]:
+    groups: dict[Action[Any, Any], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.action, []).append(job)
+    results: list[JobResult] = []
+    for action, group in groups.items():
+        outcomes = action(transaction, [job.request for job in group])
+        results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))
+    return transaction, results
 
 
 def _refuse(jobs: Sequence[Job], error: DatabaseUnavailable) -> list[JobResult]:

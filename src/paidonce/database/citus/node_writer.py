@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from paidonce.database.batch import BeginTransaction, Outcome, run_in
+from paidonce.database.citus.shards import NeedsCoordinator
 from paidonce.database.engine import Database
 from paidonce.database.faults import Fault, classify
 from paidonce.database.transaction import Transaction
@@ -19,7 +21,10 @@ TRY_AGAIN_SECONDS: Final = 5.0
 
 
 class NodeWriter:
-    """Writes to the shards of one node. It connects in a thread of its own: nobody waits for a node that is silent."""
+    """Writes to the shards of one node. It connects in a thread of its own: nobody waits for a node that is silent.
+
+    ``run`` is where a batch runs: on the node what its shards suffice for, and the rest through the coordinator.
+    """
 
     def __init__(self, database: Database, node: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -40,6 +45,13 @@ class NodeWriter:
             self._trying = Thread(target=self._connect, name=f"connect-{self._node}", daemon=True)
             self._trying.start()
         return False
+
+    def run(self, begin: BeginTransaction, work: Callable[[Transaction], Outcome]) -> Outcome:
+        """Run work on the node or, where it needs more or the node cannot be reached, by ``begin``."""
+        if self.is_usable():
+            with suppress(NeedsCoordinator):
+                return run_in(self.write, work)
+        return run_in(begin, work)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -109,7 +109,7 @@ def test_a_batch_that_the_node_does_not_suffice_for_is_run_again_through_the_coo
             raise NeedsCoordinator
         return list(requests)
 
-    runner = BatchRunner(begin, limit=16, chance=lambda: 0.5, node=one.writer)
+    runner = BatchRunner(begin, limit=16, chance=lambda: 0.5, run_work=one.writer.run)
     for request in ("mine", "any"):
         result = runner.run([Job(1, run, request, time.monotonic())])
         assert result.results == [(1, request)]

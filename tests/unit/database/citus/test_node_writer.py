@@ -231,7 +231,7 @@ def test_a_batch_runs_on_the_node_or_else_through_the_coordinator(cluster: Clust
         return [None] * len(requests)
 
     writer = NodeWriter(cluster.node, "the node")
-    runner = BatchRunner(cluster.database.write, limit=16, chance=lambda: 0.5, node=writer)
+    runner = BatchRunner(cluster.database.write, limit=16, chance=lambda: 0.5, run_work=writer.run)
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while not writer.is_usable():
         assert time.monotonic() < deadline
@@ -338,12 +338,12 @@ def test_a_lane_of_each_node_writes_there(cluster: Cluster) -> None:
 
         def make_runner(node: str, shard_of: Any) -> BatchRunner:  # noqa: ANN401 - as it is
             made.append(node)
-            writer = None
-            if node != OTHER:
-                writer = NodeWriter(stack.enter_context(closing(open_node(cluster.database, node, shard_of))), node)
-                writer.is_usable()
-                writer.wait_for_try()
-            return BatchRunner(cluster.database.write, limit=64, chance=lambda: 0.5, node=writer)
+            if node == OTHER:
+                return BatchRunner(cluster.database.write, limit=64, chance=lambda: 0.5)
+            writer = NodeWriter(stack.enter_context(closing(open_node(cluster.database, node, shard_of))), node)
+            writer.is_usable()
+            writer.wait_for_try()
+            return BatchRunner(cluster.database.write, limit=64, chance=lambda: 0.5, run_work=writer.run)
 
         lanes = NodeLanes(make_runner, lambda merchants: locate_merchants(cluster.database, merchants))
         results: list[Any] = []
