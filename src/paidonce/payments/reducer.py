@@ -95,16 +95,22 @@ def _change_of_mind(
     return None
 
 
-def failure_after_success(attempt: Attempt, evidence: Evidence) -> str | None:
-    """Tell where a capture has failed that was reported as a success: no rule undoes it, so a person must look."""
-    match evidence:
-        case Declined(code, reference) if (
-            attempt.kind == AttemptKind.CAPTURE
-            and attempt.status == AttemptStatus.SUCCEEDED
-            and reference == attempt.provider_reference
-            and _contradiction(attempt, evidence) is None
-        ):
+def review_after_success(attempt: Attempt, evidence: Evidence) -> str | None:
+    """Tell why a person must look at evidence about an attempt that has succeeded; None where it says nothing new.
+
+    No rule undoes a capture that fails after it succeeded. A provider that reports another charge under the same key
+    has charged the buyer twice.
+    """
+    if attempt.status != AttemptStatus.SUCCEEDED or not isinstance(evidence, Succeeded | Authorized | Declined):
+        return None
+    if evidence.kind not in (None, attempt.operation):
+        return None
+    is_same = evidence.reference == attempt.provider_reference
+    match AttemptKind(attempt.kind), evidence:
+        case AttemptKind.CAPTURE, Declined(code) if is_same:
             return f"the capture failed after it had succeeded: {code}"
+        case AttemptKind.CHARGE | AttemptKind.AUTHORIZE, Succeeded() | Authorized() if not is_same:
+            return f"the provider reported a second charge, {evidence.reference}"
     return None
 
 

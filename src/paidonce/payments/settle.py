@@ -27,7 +27,7 @@ from paidonce.payments.model import (
     as_latest,
     new_attempt,
 )
-from paidonce.payments.reducer import decide, failure_after_success
+from paidonce.payments.reducer import decide, review_after_success
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.providers.evidence import Authorized, Evidence, NotDone
 
@@ -156,7 +156,7 @@ def _settled(
         at=transaction.now,
         was_unchanged=request.attempt is not None,
         lapses_at=_lapses_at(request, attempt),
-        review_reason=failure_after_success(attempt, request.evidence) if attempt else None,
+        review_reason=review_after_success(attempt, request.evidence) if attempt else None,
     )
 
 

@@ -14,6 +14,7 @@ from paidonce.payments.settle import record_evidence
 from paidonce.provider_webhooks.model import POSTPONED_DAYS_MAX, RETRY_SECONDS
 from paidonce.providers.evidence import (
     AuthorizationEnded,
+    Authorized,
     Declined,
     Dispute,
     Evidence,
@@ -105,6 +106,27 @@ def test_a_capture_that_succeeds_and_fails_in_one_batch_is_shown_to_operators(sh
     failed = shop.receive(Declined("provider_refused", "cap_1", "capture"), key="att_2", webhook_id="msg_3")
     assert shop.apply(captured, failed) == ["CHANGED", "NEEDS_REVIEW"]
     assert shop.status(checkout_id) == "COMPLETED"
+
+
+@pytest.mark.parametrize("method", ["automatic", "manual"])
+def test_a_second_charge_under_the_key_of_one_attempt_is_shown_to_operators(shop: Shop, method: str) -> None:
+    checkout_id = shop.pays("one", "att_1", capture_method=method)
+    charged = Succeeded if method == "automatic" else Authorized
+    assert shop.apply(shop.receive(charged("ch_1"))) == ["CHANGED"]
+    history = shop.history(checkout_id)
+    assert shop.apply(shop.receive(charged("ch_2"), webhook_id="msg_2")) == ["NEEDS_REVIEW"]
+    assert shop.apply(shop.receive(charged("ch_1"), webhook_id="msg_3")) == ["KNOWN"]
+    assert shop.history(checkout_id) == history
+    replayed = CliRunner().invoke(main, ["inbox", "replay", "msg_2"], env={"DATABASE_URL": shop.url})
+    reason = "the provider reported a second charge, ch_2"
+    assert replayed.output == f"Not applied to {checkout_id}: {reason}. Compare the provider's dashboard.\n"
+
+
+def test_a_success_of_another_kind_of_operation_is_no_second_charge(shop: Shop) -> None:
+    shop.pays("one", "att_1")
+    shop.apply(shop.receive(SUCCESS))
+    refunded = Succeeded("re_1", 1000, "USD", "refund")
+    assert shop.apply(shop.receive(refunded, webhook_id="msg_2")) == ["KNOWN"]
 
 
 @pytest.mark.parametrize(
