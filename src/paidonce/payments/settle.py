@@ -258,7 +258,10 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: De
         if lapses_at is not None:
             checkouts.limit_expiry(transaction, _checkout_of(attempt), lapses_at)
         return
-    is_held = isinstance(request.evidence, Authorized)
+    # A person only says that it took place, and nobody has asked to capture it.
+    is_held = isinstance(request.evidence, Authorized) or (
+        kind is AttemptKind.AUTHORIZE and request.cause is Cause.OPERATOR
+    )
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
         checkout,

@@ -439,6 +439,16 @@ def test_an_authorization_that_is_confirmed_too_late_and_was_captured_is_refunde
     assert (reversal.kind, reversal.operation, reversal.charge_reference) == ("REVERSAL", "refund", "ch_1")
 
 
+def test_an_authorization_that_a_person_confirms_too_late_is_voided(payments: Payments) -> None:
+    checkout = payments.create(manual=True)
+    payments.pay(checkout)
+    payments.prove("att_1", DECLINE)
+    payments.cancel(checkout)
+    payments.prove("att_1", Succeeded("ch_1"), cause=Cause.OPERATOR)
+    (reversal,) = payments.claim()
+    assert (reversal.operation, reversal.charge_reference) == ("void", "ch_1")
+
+
 def test_a_refund_proves_nothing_about_the_void_of_an_authorization_that_came_too_late(payments: Payments) -> None:
     checkout = payments.create(manual=True)
     payments.pay(checkout)
