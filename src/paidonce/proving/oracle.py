@@ -346,3 +346,6 @@ def _of_liveness(snapshot: Snapshot, *, may_need_review: bool) -> Iterator[Viola
         if row.status in UNDER_WAY and not (may_need_review and row.status == "NEEDS_REVIEW"):
             what = f"{row.id}, a {row.kind} with {row.payment_method} of {row.checkout_id}, is {row.status} still"
             yield Violation(Rule.EVERYTHING_ENDS, what)
+    for row in () if may_need_review else snapshot.webhooks:
+        what = f"the webhook {row.id} of {row.provider} is not applied: {row.result}"
+        yield Violation(Rule.EVERYTHING_ENDS, what)

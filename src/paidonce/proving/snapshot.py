@@ -19,6 +19,9 @@ LOCK_SECONDS_MAX: Final = 30.0  # SQLite's readers wait only for a checkpoint or
 AnyRow = Row[*tuple[Any, ...]]
 
 
+NOT_APPLIED: Final = "SELECT provider, id, result FROM provider_webhook WHERE applied_at IS NULL AND result IS NOT NULL"
+
+
 class Charge(NamedTuple):
     """A charge in the provider's books. Amounts are in minor units; ``created_at`` is Unix time in milliseconds."""
 
@@ -48,7 +51,10 @@ class Change(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All rows and books, of one merchant or of all. Rows have their columns as attributes."""
+    """All rows and books, of one merchant or of all. Rows have their columns as attributes.
+
+    ``webhooks`` are those of providers that were tried and are not applied; of one merchant they are not known.
+    """
 
     checkouts: Sequence[Any]
     attempts: Sequence[Any]
@@ -57,6 +63,7 @@ class Snapshot(NamedTuple):
     charges: Sequence[Any] = ()
     changes: Sequence[Any] = ()
     logs: Sequence[Any] = ()  # Where the log of a merchant and mode begins; the others begin with 1.
+    webhooks: Sequence[Any] = ()
 
 
 def take_snapshot(url: str, books: Path, *, of_merchant: str | None = None) -> Snapshot:
@@ -95,7 +102,14 @@ def read_rows(connection: Connection, of_merchant: str | None = None) -> Snapsho
             return connection.execute(text(wanted)).all()
         return connection.execute(text(f"{wanted} WHERE {column} = :merchant"), {"merchant": of_merchant}).all()
 
-    return Snapshot(rows("checkout"), rows("attempt"), rows("event"), rows("merchant", "id"), logs=rows("event_log"))
+    return Snapshot(
+        rows("checkout"),
+        rows("attempt"),
+        rows("event"),
+        rows("merchant", "id"),
+        logs=rows("event_log"),
+        webhooks=connection.execute(text(NOT_APPLIED)).all() if of_merchant is None else (),
+    )
 
 
 @contextmanager

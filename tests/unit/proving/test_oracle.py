@@ -115,6 +115,15 @@ def test_a_payment_in_review_has_not_ended_where_none_may_need_review() -> None:
     assert [one.rule for one in find_violations(in_review, may_need_review=False)] == [Rule.EVERYTHING_ENDS]
 
 
+def test_a_webhook_that_is_not_applied_has_not_ended_where_none_may_need_review() -> None:
+    failed = SNAPSHOT._replace(webhooks=[row(provider="stripe/pac_1", id="evt_9", result="FAILED")])
+    assert find_violations(failed) == []
+    assert [one.what for one in find_violations(failed, may_need_review=False)] == [
+        "the webhook evt_9 of stripe/pac_1 is not applied: FAILED"
+    ]
+    assert find_violations(failed, ended=False, may_need_review=False) == []
+
+
 @pytest.mark.parametrize("status", ["SENT", "REQUIRES_ACTION", "ACCEPTED", "UNKNOWN"])
 def test_a_payment_that_waits_for_its_buyer_or_its_provider_has_not_ended(status: str) -> None:
     waiting = Snapshot([], [row(**{**vars(ATTEMPT), "status": status, "settled_at": None})], EVENTS, [])
