@@ -186,10 +186,8 @@ async def respond_when_settled(
     """
     service = request.service
     seconds = read_wait_seconds(", ".join(request.http.headers.getlist("prefer")))
-    if seconds:
-        if checkout.awaits_provider:
-            if not count_wait(request.context):
-                return json_response(await show_checkout(request, checkout), status, headers)
+    if seconds and checkout.awaits_provider:
+        if count_wait(request.context):
             waiting = service.settlement_waiters.settled(
                 checkout,
                 lambda: load_checkout(service, id_of(checkout)),
@@ -198,6 +196,9 @@ async def respond_when_settled(
                 gone=partial(until_disconnected, request.http.receive),
             )
             checkout = await wait_while_key_is_valid(request, waiting)
+        else:
+            seconds = 0  # Its key waits for too many already.
+    if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
     return json_response(await show_checkout(request, checkout), status, headers)
 
