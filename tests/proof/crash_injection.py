@@ -8,17 +8,15 @@ from threading import Event, Lock, local
 from types import FrameType
 from typing import Any, Final
 
-import sqlalchemy
-from sqlalchemy import Engine
+from sqlalchemy.engine.default import DefaultDialect
 
-from paidonce.database import engine as database_engine, postgresql_engine
 from paidonce.database.batch import BatchRunner
+from paidonce.database.engine import Database
 from paidonce.providers.simulator.provider import Simulator
 from tests.proof.points import provider_points
 
 KILLED: Final = 137  # The exit status of a process killed by signal 9.
 LAST_WORDS_SECONDS: Final = 0.02  # Time for a response that was sent too early to reach its client.
-ENGINES: Final = (database_engine, postgresql_engine)  # The modules that make the engines.
 CALLS: Final = sorted({name.partition(":")[0] for name in provider_points()})  # Here, once for all children.
 
 
@@ -77,25 +75,18 @@ def _name_batches() -> None:
 
 
 def _wrap_commits(points: Points) -> None:
-    make = sqlalchemy.create_engine
+    commit: Callable[[DefaultDialect, Any], None] = DefaultDialect.do_commit  # Of every engine.
 
-    def make_with_points(*arguments: Any, **options: Any) -> Engine:  # noqa: ANN401 - as SQLAlchemy's
-        engine = make(*arguments, **options)
-        commit = engine.dialect.do_commit
+    @wraps(commit)
+    def with_points(self: DefaultDialect, connection: Any) -> None:  # noqa: ANN401 - the driver's connection
+        names = getattr(_running, "actions", None) or [_committer()]
+        for name in names:
+            points.reach(f"{name}:before_commit")
+        commit(self, connection)
+        for name in names:
+            points.reach(f"{name}:after_commit")
 
-        def do_commit(connection: Any) -> None:  # noqa: ANN401 - the driver's connection
-            names = getattr(_running, "actions", None) or [_committer()]
-            for name in names:
-                points.reach(f"{name}:before_commit")
-            commit(connection)
-            for name in names:
-                points.reach(f"{name}:after_commit")
-
-        engine.dialect.do_commit = do_commit  # type: ignore[method-assign,assignment]
-        return engine
-
-    for module in ENGINES:
-        vars(module)["create_engine"] = make_with_points
+    DefaultDialect.do_commit = with_points  # type: ignore[method-assign]
 
 
 def _committer() -> str:
@@ -103,7 +94,7 @@ def _committer() -> str:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no other way to ask who calls
     while frame is not None:
         where = frame.f_globals.get("__name__", "")
-        inside = where.startswith("paidonce.") and where not in {module.__name__ for module in ENGINES}
+        inside = where.startswith("paidonce.") and where != Database.__module__
         if inside and not where.endswith("migrations.env") and frame.f_code.co_name != "<module>":
             return frame.f_code.co_name
         frame = frame.f_back
