@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias, TypeVar
 
-from paidonce.database.citus.layout import DISTRIBUTION_COLUMNS, FIRST_TABLE
+from paidonce.database.citus.layout import FIRST_TABLE
 
 SHARDS: Final = "shards"  # What the pool remembers of a connection to a node itself: a NodeShards.
 
@@ -49,12 +49,9 @@ GROUP BY shardid HAVING array_agg(groupid) = (SELECT array_agg(groupid) FROM pg_
 """
 
 PREFIX: Final = "of_shard"  # A schema that stands for it in the text of a statement.
-# SQLAlchemy writes no schema after OF, where PostgreSQL allows none, and conditions that are texts name none. In quotes
-# is text, such as the type of an event, which stays as it is.
-_TABLE: Final = re.compile(
-    rf"'[^']*'|\b(?:{PREFIX}\.(?P<named>\w+)|(?<=FOR UPDATE OF )(?P<locked>\w+)"
-    rf"|(?P<of_column>{'|'.join(DISTRIBUTION_COLUMNS)})(?=\.))"
-)
+# SQLAlchemy writes the schema before a table and before its columns. A shard gets the name of its table as an alias, by
+# which the columns and FOR UPDATE OF name it.
+_TABLE: Final = re.compile(rf"\b{PREFIX}\.(?P<table>\w+)(?P<next>\.| AS )?")
 _IN_PARENTHESES: Final = re.compile(r"\([^()]*\)")
 # What the rows of several shards would have to be merged for.
 _MERGES_ANYWHERE: Final = re.compile(r"\b(WITH|LIMIT|UNION|EXCEPT|INTERSECT|OVER|GROUP BY|DISTINCT(?! FROM))\b")
@@ -130,12 +127,12 @@ class NodeShards:
             tables = self._tables[shard]
 
             def name(found: re.Match[str]) -> str:
-                if found.lastgroup is None:
-                    return found[0]
-                table = tables.get(found[found.lastgroup])
-                if table is None:
+                table, following = found["table"], found["next"]
+                if following == ".":
+                    return f"{table}."
+                if table not in tables:
                     raise NeedsCoordinator
-                return table
+                return f"{tables[table]}{following or f' AS {table}'}"
 
             named = self._named[shard, sql] = _TABLE.sub(name, sql)
         return named

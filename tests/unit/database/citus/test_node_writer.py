@@ -292,13 +292,13 @@ def test_every_statement_that_runs_on_shards_concerns_only_that_of_its_merchant(
     assert len(checked) > 40
 
 
-def test_the_tables_of_a_statement_are_named_and_its_texts_are_not() -> None:
+def test_a_shard_has_the_name_of_its_table_as_an_alias_in_a_statement() -> None:
     shards = NodeShards(lambda _: 7)
     cursor = Mock(fetchall=lambda: [(7, "checkout", "checkout_102018"), (7, "event", "event_102020")])
     shards.read(lambda *_: cursor)
-    sql = "SELECT 'checkout.created', checkout.id FROM of_shard.checkout, of_shard.event FOR UPDATE OF event"
+    sql = "SELECT 'event.x', of_shard.event.id FROM of_shard.checkout AS c, of_shard.event FOR UPDATE OF event"
     assert shards.name_tables(7, sql) == (
-        "SELECT 'checkout.created', checkout_102018.id FROM checkout_102018, event_102020 FOR UPDATE OF event_102020"
+        "SELECT 'event.x', event.id FROM checkout_102018 AS c, event_102020 AS event FOR UPDATE OF event"
     )
     with pytest.raises(NeedsCoordinator):
         shards.name_tables(7, "SELECT id FROM of_shard.audit_entry")
