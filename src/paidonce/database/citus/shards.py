@@ -53,8 +53,8 @@ PREFIX: Final = "of_shard"  # A schema that stands for it in the text of a state
 # which the columns and FOR UPDATE OF name it.
 _TABLE: Final = re.compile(rf"\b{PREFIX}\.(?P<table>\w+)(?P<next>\.| AS )?")
 _IN_PARENTHESES: Final = re.compile(r"\([^()]*\)")
-# What the rows of several shards would have to be merged for. SQLAlchemy's statement does not tell: what it has of LIMIT,
-# GROUP BY and DISTINCT is private.
+# What the rows of several shards would have to be merged for. It is read from the SQL, because what a statement of
+# SQLAlchemy has of LIMIT, GROUP BY and DISTINCT is private.
 _MERGES_ANYWHERE: Final = re.compile(r"\b(WITH|LIMIT|UNION|EXCEPT|INTERSECT|OVER|GROUP BY|DISTINCT(?! FROM))\b")
 _MERGES_OUTSIDE: Final = re.compile(r"\b(ORDER BY|count|sum|min|max|avg)\b")
 
