@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import BigInteger, Update, and_, bindparam, case, or_, select, update
+from sqlalchemy import Update, and_, bindparam, case, or_, select, update
 
 from paidonce.database.due import MakesDue
 from paidonce.database.schema import attempt
@@ -73,7 +73,7 @@ _RESUME: Final = MakesDue(
             .values(
                 due_at=case(
                     (attempt.c.updated_at > bindparam("before"), attempt.c.updated_at + _RESUME_AFTER_MS),
-                    else_=bindparam("now", type_=BigInteger()),
+                    else_=bindparam("now"),
                 )
             )
         )
