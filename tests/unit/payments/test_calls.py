@@ -24,13 +24,14 @@ async def inside(migrated_database_url: str, tmp_path: Path) -> AsyncIterator[In
 async def test_a_cancel_that_is_repeated_is_answered_with_the_same_status_whether_money_was_held(
     inside: InProcessService,
 ) -> None:
-    for checkout_id, expected in (
-        (await inside.checkout(), (200, "CANCELED")),
-        (await inside.authorized(), (202, "AUTHORIZED")),
+    for checkout_id, expected, retry_after in (
+        (await inside.checkout(), (200, "CANCELED"), None),
+        (await inside.authorized(), (202, "AUTHORIZED"), "1"),
     ):
         first, again = [await inside.post(f"/checkouts/{checkout_id}/cancel", key=checkout_id) for _ in range(2)]
         assert [(one.status_code, one.json()["status"]) for one in (first, again)] == [expected] * 2
         assert [one.headers.get("idempotent-replayed") for one in (first, again)] == [None, "true"]
+        assert [one.headers.get("retry-after") for one in (first, again)] == [retry_after] * 2
         (use,) = (await inside.get(f"/idempotency-keys/{checkout_id}")).json()["data"]
         assert (use["status"], use["resource"]) == (expected[0], f"/checkouts/{checkout_id}")
 

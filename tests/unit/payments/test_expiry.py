@@ -73,6 +73,23 @@ def test_checkouts_expire_and_held_money_is_released_at_once_and_waiting_clients
     run_with_worker(database_url, story, concurrency=1)
 
 
+def test_while_more_checkouts_have_expired_than_one_step_takes_every_poll_takes_some(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "EXPIRE_MAX", 1)
+
+    async def story(place: WorkerHarness) -> None:
+        names = ["1", "2", "3", "4"]
+        unpaid = [place.payments.create(name, expires_in_seconds=300) for name in names]
+        await asyncio.sleep(301)
+        began = place.loop.time()
+        await place.worker.start(alone=False)
+        await place.until(lambda: all(place.payments.status(one) == "EXPIRED" for one in unpaid))
+        assert place.loop.time() - began <= (len(names) - 1) * POLL_SECONDS + 1
+
+    run_with_worker(database_url, story)
+
+
 def test_the_log_names_each_poller_that_waits_for_the_database(sqlite_url: str) -> None:
     async def story(place: WorkerHarness) -> None:
         place.disk_is_full = True

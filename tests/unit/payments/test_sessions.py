@@ -7,14 +7,21 @@ import pytest
 
 from paidonce.checkouts.schemas import checkout_response
 from paidonce.clock import format_instant
-from paidonce.errors import InvalidState, PaymentInProgress
+from paidonce.errors import CheckoutNotFound, InvalidState, PaymentInProgress
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.claiming import release_all_attempts
-from paidonce.payments.model import Attempt
+from paidonce.payments.model import Attempt, CloseReason
 from paidonce.payments.pay import Repeated, Started
 from paidonce.payments.session_store import close_sessions
-from paidonce.payments.sessions import ChargeSession, commit_charged_sessions, find_returning, resume_attempts
+from paidonce.payments.sessions import (
+    ChargeSession,
+    ReplaceSession,
+    commit_charged_sessions,
+    find_returning,
+    replace_sessions,
+    resume_attempts,
+)
 from paidonce.providers.base import HOSTED_PAGE
 from paidonce.providers.evidence import (
     Authorized,
@@ -206,6 +213,34 @@ def test_a_session_that_is_replaced_can_be_canceled_and_not_the_other_way_round(
     assert isinstance(payments.cancel(checkout), Repeated)
     payments.pay(checkout, "att_2", payment_method="tok_other")
     assert payments.attempt("att_1").close_reason == "canceled"
+
+
+@pytest.mark.parametrize("reason", CloseReason)
+def test_a_session_that_is_being_canceled_is_not_closed_again_for_any_reason(
+    payments: Payments, reason: CloseReason
+) -> None:
+    checkout = awaiting_buyer(payments)
+    payments.cancel(checkout)
+    closing = payments.attempt("att_1")
+    payments.now += 7
+    with payments.database.write() as transaction:
+        assert close_sessions(transaction, [(TenantScopedId("att_1", checkout.merchant_id), reason)]) == set()
+    assert payments.attempt("att_1") == closing
+
+
+@pytest.mark.parametrize(("count", "closes"), [(1, True), (0, False)])
+def test_a_buyer_who_wishes_to_pay_in_another_way_replaces_the_attempt_that_they_saw_and_no_newer_one(
+    payments: Payments,
+    count: int,
+    closes: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    checkout = awaiting_buyer(payments)
+    before = payments.checkout(checkout)
+    nobodys = TenantScopedId("chk_nobody", checkout.merchant_id)
+    seen, missing = payments.do(replace_sessions, ReplaceSession(checkout, count), ReplaceSession(nobodys, count))
+    assert seen == before
+    assert isinstance(missing, CheckoutNotFound)
+    assert payments.attempt("att_1").close_reason == ("replaced" if closes else None)
 
 
 def test_a_payment_that_does_not_wait_for_its_buyer_is_not_closed(payments: Payments) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from paidonce.database.schema import attempt
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
+from paidonce.payments.external_store import read_by_reference
 from paidonce.payments.model import AttemptStatus, Transition
 from paidonce.payments.store import Held, apply_transitions, read_unproven
 from paidonce.providers.evidence import Declined, RequiresReview, Succeeded, Unknown
@@ -211,6 +212,19 @@ def test_of_two_merchants_attempts_with_one_id_no_more_are_claimed_than_are_aske
         pay_several(payments, 1, merchant_id=merchant_id)
     claimed = [payments.claim(1) for _ in range(3)]
     assert [[one.merchant_id for one in some] for some in claimed] == [["a"], ["b"], []]
+
+
+def test_an_attempt_is_found_by_its_reference_at_its_own_account_alone(payments: Payments) -> None:
+    payments.add_account("stripe", "pac_1")
+    checkout = payments.create()
+    payments.pay(checkout, provider="stripe", account_id="pac_1")
+    payments.prove("att_1", Succeeded("ch_1"))
+    paid = payments.attempt("att_1")
+    with payments.database.read() as transaction:
+        assert read_by_reference(transaction, "stripe", "pac_1", "ch_1") == [paid]
+        assert read_by_reference(transaction, "mollie", "pac_1", "ch_1") == []
+        assert read_by_reference(transaction, "stripe", "pac_2", "ch_1") == []
+        assert read_by_reference(transaction, "stripe", "pac_1", "ch_2") == []
 
 
 def test_no_transitions_change_no_attempt(payments: Payments) -> None:
