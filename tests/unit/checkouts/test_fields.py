@@ -56,6 +56,26 @@ async def test_a_checkout_without_an_idempotency_key_is_refused(inside: InProces
     assert [one["pointer"] for one in answer.json()["errors"]] == ["/idempotencyKey"]
 
 
+async def test_a_key_in_the_header_takes_the_place_of_the_field_also_where_another_field_is_missing(
+    inside: InProcessService,
+) -> None:
+    authorized = {"Authorization": f"Bearer {inside.merchant_key}", "Idempotency-Key": "order-1"}
+    missing = await inside.http.post("/checkouts", json={"currency": "USD"}, headers=authorized)
+    assert [one["pointer"] for one in missing.json()["errors"]] == ["/amount"]
+    made = await inside.http.post("/checkouts", json={"amount": 1000, "currency": "USD"}, headers=authorized)
+    assert (made.status_code, made.json()["idempotencyKey"]) == (201, "order-1")
+
+
+@pytest.mark.parametrize("bound", ["createdAfter", "createdBefore"])
+async def test_a_bound_of_a_list_that_is_no_instant_is_refused_by_its_name(
+    inside: InProcessService, bound: str
+) -> None:
+    for value in ("2026-02-30T00:00:00Z", "2026-01-01T00:00:00"):
+        refused = await inside.get("/checkouts", **{bound: value})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request"), value
+        assert [one["pointer"] for one in refused.json()["errors"]] == [bound]
+
+
 async def test_a_list_has_ten_checkouts_where_no_limit_is_named_and_those_of_a_range_of_time(
     inside: InProcessService,
 ) -> None:

@@ -45,6 +45,13 @@ async def test_a_response_waits_for_the_outcome_unless_too_many_of_its_key_wait_
     assert (response.json()["status"], response.headers["preference-applied"]) == ("COMPLETED", "wait=30")
 
 
+async def test_a_response_that_is_not_asked_to_wait_says_nothing_of_waiting(inside: InProcessService) -> None:
+    checkout = await inside.paying()
+    response = await inside.get(f"/checkouts/{checkout['id']}")
+    assert (response.json()["status"], response.headers.get("preference-applied")) == ("PROCESSING", None)
+    await inside.prove(checkout["attempt"]["id"])
+
+
 async def test_a_checkout_that_no_outcome_is_awaited_of_is_shown_at_once(inside: InProcessService) -> None:
     for checkout_id, status in ((await inside.checkout(), "PENDING"), (await inside.paid(), "COMPLETED")):
         response = await waiting_for(inside, checkout_id)
