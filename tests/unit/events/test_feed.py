@@ -8,12 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from paidonce.database.batch import CommitNotice
-from paidonce.errors import Overloaded
+from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.actions import EventsAfter, list_events
 from paidonce.events.feed import PAGE_MAX, RECENT_MAX
 from paidonce.events.store import EventFilter
+from paidonce.jobs import poller
 from paidonce.merchants.model import Mode, Tenant
-from tests.unit.events.event_log_harness import FollowerLog, event_log_harness
+from tests.unit.events.event_log_harness import SECONDS_MAX, FollowerLog, event_log_harness
 
 TENANT: Final = Tenant("m1", "test")
 
@@ -130,6 +131,70 @@ async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(migr
             assert [await followers[place].until(1) for place in (0, 2)] == [[1], [1]]
         assert {one["merchant_id"] for one in lines if one["event"] == "events_not_read"} == {"m2"}
         assert await followers[1].until(1) == [1]
+
+
+async def test_events_that_the_database_did_not_give_are_sent_when_it_responds_again_without_another_commit(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False) as harness:
+        followers = [await harness.join(0), await harness.join(0, "m2")]
+        await harness.happen(1, merchants=["m1", "m2"])
+        harness.feed.committed(CommitNotice(frozenset({TENANT, Tenant("m2", "test")})))
+        assert [await follower.until(1) for follower in followers] == [[1], [1]]
+        submit = harness.reader.submit
+        refused: list[Any] = []
+
+        def refuse_once(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            if refused:
+                return submit(action, request)
+            refused.append(request)
+            harness.feed.committed(CommitNotice(frozenset({Tenant("m2", "test")})))
+            raise DatabaseUnavailable
+
+        await harness.happen(1, merchants=["m1", "m2"])
+        with patch.object(harness.reader, "submit", refuse_once), patch.object(poller, "BACKOFF_SECONDS_MAX", 0.01):
+            harness.feed.committed(CommitNotice(frozenset({TENANT})))
+            assert [await follower.until(2) for follower in followers] == [[1, 2], [1, 2]]
+        assert [[seen.merchant_id for seen in one.seen] for one in refused] == [["m1"]]
+
+
+async def test_a_follower_that_leaves_while_its_log_is_read_disturbs_no_other(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False) as harness:
+        leaving, staying = await harness.join(0), await harness.join(0, "m2")
+        submit = harness.reader.submit
+
+        async def read_and_leave(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            found = await submit(action, request)
+            if isinstance(request, EventsAfter) and any(one.merchant_id == "m1" for one in found):
+                leaving.leave()
+            return found
+
+        await harness.happen(1, merchants=["m1", "m2"])
+        with patch.object(harness.reader, "submit", read_and_leave), capture_logs() as lines:
+            harness.feed.committed(CommitNotice(frozenset({TENANT, Tenant("m2", "test")})))
+            assert await staying.until(1) == [1]
+        assert [one["event"] for one in lines] == []
+        assert leaving.sequences == []
+
+
+async def test_a_log_that_nobody_follows_any_more_is_read_no_more(migrated_database_url: str) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False, poll_seconds=0.02) as harness:
+        leaving, _ = await harness.join(0), await harness.join(0, "m2")
+        await harness.look(1)
+        leaving.leave()
+        submit = harness.reader.submit
+        read: list[set[str]] = []
+        enough = asyncio.Event()
+
+        def noted(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            read.append({seen.merchant_id for seen in request.seen})
+            if len(read) == 3:
+                enough.set()
+            return submit(action, request)
+
+        with patch.object(harness.reader, "submit", noted):
+            await asyncio.wait_for(enough.wait(), SECONDS_MAX)
+        assert read == [{"m2"}] * 3
 
 
 async def test_a_slow_follower_costs_no_buffer_and_gets_every_event_later(

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 from sqlalchemy import delete, insert
 
+from paidonce.database.batch import CommitNotice
 from paidonce.database.schema import event, event_log
 from paidonce.database.transaction import Transaction
 from paidonce.errors import EventsDeleted
@@ -132,6 +133,22 @@ async def test_a_follower_whose_next_event_is_deleted_is_told_so_and_is_sent_not
         assert (told.value.first_sequence, behind.sequences) == (5, [])
         await harness.happen(1)
         assert await up_to_date.until(6) == [6]
+
+
+async def test_a_follower_that_waits_is_told_at_once_that_the_one_event_after_its_last_is_deleted(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False) as harness:
+        waiting = await harness.join(0)
+        reading = asyncio.create_task(waiting.until(2))
+        await harness.happen(2)
+        await delete_from_log(harness, 2)
+        harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
+        with pytest.raises(EventsDeleted) as told:
+            await asyncio.wait_for(reading, SECONDS_MAX)
+        assert (told.value.first_sequence, waiting.sequences) == (2, [])
+        harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
+        assert await (await harness.join(1)).until(2) == [2]
 
 
 async def test_a_follower_of_a_log_without_events_is_told_where_it_begins_and_does_not_spin(
