@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import pytest
+from sqlalchemy.exc import ProgrammingError, TimeoutError as PoolTimeoutError
 from structlog.testing import capture_logs
 
 from paidonce.database import batch as module
@@ -34,6 +35,7 @@ class Cluster:
         self.lost: set[str] = set()
         self.known: set[str] | None = None
         self.failing: list[DatabaseUnavailable] = []
+        self.no_coordinator: Exception | None = None
         self.asked: Counter[str] = Counter()
         self.ran: list[list[int]] = []
         self.told_lost: list[frozenset[str]] = []
@@ -49,9 +51,12 @@ class Cluster:
 
     def find_lost(self, _connection: object) -> frozenset[str]:
         self.asked["lost"] += 1
+        if self.no_coordinator:
+            raise self.no_coordinator
         return frozenset(self.lost if self.known is None else self.known)
 
     def locate(self, _connection: object, keys: Sequence[ShardKey]) -> dict[ShardKey, Location]:
+        assert keys, "a statement that asks for no place"
         self.asked["located"] += len(keys)
         return {key: Location(key.value[0], 1) for key in keys}
 
@@ -150,6 +155,16 @@ def test_a_database_that_is_gone_while_its_nodes_are_asked_for_refuses_the_whole
     cluster.failing = [DatabaseUnavailable(is_of_one_node=True), DatabaseUnavailable()]
     assert cluster.run("a1", "b1") == ["unavailable"] * 2
     assert cluster.asked == {"lost": 1}
+
+
+@pytest.mark.parametrize(
+    "error", [ProgrammingError("SELECT", None, Exception("no such function")), PoolTimeoutError("no connection")]
+)
+def test_a_database_that_cannot_tell_of_its_nodes_refuses_the_whole_batch(cluster: Cluster, error: Exception) -> None:
+    cluster.failing = [DatabaseUnavailable(is_of_one_node=True)]
+    cluster.no_coordinator = error
+    assert cluster.run("a1", "b1") == ["unavailable"] * 2
+    assert (cluster.ran, cluster.asked) == ([], {"lost": 1})
 
 
 def test_of_requests_about_any_merchant_only_those_are_refused_that_read_from_a_lost_node(cluster: Cluster) -> None:
