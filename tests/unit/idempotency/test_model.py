@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, operator_key_space
+from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, field_digests, operator_key_space
 
 
 def record(fields: dict[str, str], path: str = "/a") -> IdempotencyRecord:
@@ -44,6 +44,23 @@ def test_each_field_that_differs_is_named_also_one_that_only_one_of_both_has(
     stored: dict[str, str], sent: dict[str, str], differing: list[str]
 ) -> None:
     assert record(stored).differing_fields(claim(sent)) == differing
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_same"),
+    [
+        ({"y": [1, 2], "x": {"b": None, "a": "1"}}, True),
+        ({"x": {"a": "1", "b": None}, "y": [2, 1]}, False),
+        ({"x": {"a": 1, "b": None}, "y": [1, 2]}, False),
+        ({"x": {"a": "1"}, "y": [1, 2]}, False),
+    ],
+)
+def test_a_field_is_the_same_whatever_the_order_of_its_pairs_and_another_with_any_other_value(
+    sent: dict[str, object],
+    is_same: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    digests = field_digests({"metadata": {"x": {"a": "1", "b": None}, "y": [1, 2]}})
+    assert (field_digests({"metadata": sent}) == digests) is is_same
 
 
 def test_another_path_is_named_alone_whatever_the_body_says() -> None:
