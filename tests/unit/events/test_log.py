@@ -152,6 +152,17 @@ def test_reading_on_gives_each_merchant_what_comes_next_and_no_more_than_is_aske
     assert [(one.merchant_id, one.sequence) for one in found] == [("m1", 2), ("m1", 3), ("m1", 4), ("m2", 5)]
 
 
+def test_reading_on_in_both_logs_of_a_merchant_gives_as_many_of_each_as_are_asked_for(log: EventLog) -> None:
+    log.append(*["m1"] * 5)
+    log.append(*["m1"] * 5, mode="live")
+    seen = [ReadPosition("m1", "test", 1), ReadPosition("m1", "live", 3)]
+    (found,) = log.ask(load_events_after, EventsAfter(seen, 3))
+    assert [(one.mode, one.sequence) for one in found] == [
+        *(("live", number) for number in (4, 5)),
+        *(("test", number) for number in (2, 3, 4)),
+    ]
+
+
 def test_reading_on_goes_beyond_numbers_that_are_missing(log: EventLog) -> None:
     """Events that became live at an upgrade are missing among those of test mode."""
     log.append(*["m1"] * 12)
