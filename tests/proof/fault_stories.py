@@ -234,7 +234,8 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     checkout = await buyer.until(checkout, STATUS.COMPLETED)
     newest = checkout.attempt
     assert newest is not None
-    notice = Notice(f"msg_{newest.id}", newest.id, Succeeded("the same again"))
+    assert newest.provider_reference is not None
+    notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
     await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     evidence = spoil(buyer, notice.id)
@@ -253,8 +254,10 @@ async def prune(buyer: Buyer) -> None:
     if checkout.attempt_count == 0:
         await buyer.pay(checkout)
     checkout = await buyer.until(checkout, STATUS.COMPLETED)
-    assert checkout.attempt is not None
-    notice = Notice(f"msg_{checkout.attempt.id}", checkout.attempt.id, Succeeded("the same again"))
+    newest = checkout.attempt
+    assert newest is not None
+    assert newest.provider_reference is not None
+    notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
     await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     buyer.arm()
