@@ -179,6 +179,9 @@ OPERATIONS: Final[Mapping[str, Line]] = {
     "POST /dashboard/operator/review/replay": Line(
         Role.OPERATOR, {"provider": "simulator", "id": "msg_to_apply"}, a_webhook_to_apply
     ),
+    "POST /dashboard/operator/review/dismiss": Line(
+        Role.OPERATOR, {"provider": "simulator", "id": "msg_to_apply"}, a_webhook_to_apply
+    ),
     "GET /dashboard/operator/merchants": Line(Role.OPERATOR),
     "POST /dashboard/operator/merchants": Line(Role.OPERATOR, {"id": "m_new"}),
     "GET /dashboard/operator/keys": Line(Role.OPERATOR),

@@ -101,6 +101,7 @@ ROUTES: Final = {
     "POST /attempts/{attempt_id}/resolve": Route(body={"outcome": "SUCCEEDED", "reference": "ch_1"}),
     "GET /provider-webhooks": Route(),
     "POST /provider-webhooks/replay": Route(body={"provider": "simulator", "id": "msg_1"}),
+    "POST /provider-webhooks/dismiss": Route(body={"provider": "simulator", "id": "msg_1"}),
     "GET /profile": Route(parameters=(("merchantId", "merchant"),), names_mode=True),
     "PATCH /profile": Route(body={"displayName": "Another"}, fields=(("merchantId", "merchant"),), names_mode=True),
     "GET /logos/{logo_digest}": Route(),

@@ -57,6 +57,7 @@ SCOPES: Final = {
     "POST /attempts/{attempt_id}/resolve": "admin",
     "GET /provider-webhooks": "admin",
     "POST /provider-webhooks/replay": "admin",
+    "POST /provider-webhooks/dismiss": "admin",
     "GET /profile": "checkouts:read",
     "PATCH /profile": "profile:write",
     "GET /logos/{logo_digest}": OPEN,

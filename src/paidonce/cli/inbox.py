@@ -1,17 +1,26 @@
-"""``paidonce inbox``: lists the webhooks of providers, and applies one again."""
+"""``paidonce inbox``: lists the webhooks of providers, applies one again, and dismisses one."""
 
 import sys
+from typing import NoReturn
 
 import click
 import msgspec
 
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
+from paidonce.database.transaction import Transaction
 from paidonce.ids import system_chance
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import Applied
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook
-from paidonce.provider_webhooks.replay import ReplayWebhook, describe, replay_webhooks
+from paidonce.provider_webhooks.replay import (
+    Dismissed,
+    DismissWebhook,
+    ReplayWebhook,
+    describe,
+    dismiss_webhooks,
+    replay_webhooks,
+)
 from paidonce.provider_webhooks.store import WebhookName, find_by_id, read_newest
 from paidonce.settings import Settings
 
@@ -51,25 +60,47 @@ def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json:
 def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
     """Apply a stored webhook; exit 1 where it does not exist or cannot be applied."""
     with open_shared_database(settings) as database, database.write() as transaction:
-        found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
-        if len(found) > 1:
-            raise click.UsageError(
-                f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
-            )
         requests = [
             ReplayWebhook(
-                name=WebhookName(one.provider, one.id),
+                name=one,
                 schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
                 chance=system_chance(),
             )
-            for one in found
+            for one in _find_names(transaction, webhook_id, provider)
         ]
         applied = [one for one in replay_webhooks(transaction, requests) if isinstance(one, Applied)]
     if not applied:
-        click.echo(f"paidonce: webhook {webhook_id} not found", err=True)
-        sys.exit(NOT_APPLIED_EXIT)
+        _exit(f"webhook {webhook_id} not found")
     click.echo(describe(applied[0]))
     sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
+
+
+def dismiss_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
+    """Dismiss a webhook that was given up; exit 1 where it does not exist or will be tried again."""
+    with open_shared_database(settings) as database, database.write() as transaction:
+        requests = [DismissWebhook(one) for one in _find_names(transaction, webhook_id, provider)]
+        outcomes = dismiss_webhooks(transaction, requests)
+    if not outcomes:
+        _exit(f"webhook {webhook_id} not found")
+    [outcome] = outcomes
+    if not isinstance(outcome, Dismissed):
+        _exit(outcome.detail)
+    click.echo(outcome.detail)
+
+
+def _find_names(transaction: Transaction, webhook_id: str, provider: str) -> list[WebhookName]:
+    """Name the webhook with an id, if there is one; refuse an id that several providers sent."""
+    found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
+    if len(found) > 1:
+        raise click.UsageError(
+            f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
+        )
+    return [WebhookName(one.provider, one.id) for one in found]
+
+
+def _exit(message: str) -> NoReturn:
+    click.echo(f"paidonce: {message}", err=True)
+    sys.exit(NOT_APPLIED_EXIT)
 
 
 def _webhook_row(webhook: ProviderWebhook) -> WebhookRow:

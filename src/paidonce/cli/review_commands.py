@@ -54,3 +54,13 @@ def inbox_replay(webhook: str, *, provider: str) -> None:
     from paidonce.cli.inbox import replay_webhook
 
     replay_webhook(read_settings(), webhook, provider=provider)
+
+
+@inbox.command("dismiss")
+@click.argument("webhook", metavar="ID")
+@click.option("--provider", default="", help="The provider, if several providers sent a webhook with this id.")
+def inbox_dismiss(webhook: str, *, provider: str) -> None:
+    """List a webhook that was given up no longer, after you have dealt with it at the provider."""
+    from paidonce.cli.inbox import dismiss_webhook
+
+    dismiss_webhook(read_settings(), webhook, provider=provider)

@@ -15,7 +15,7 @@ from paidonce.payments import review_http as attempts
 from paidonce.payments.review import load_attempts
 from paidonce.payments.review_schemas import ReviewedAttemptResponse
 from paidonce.provider_webhooks import replay_http as replays
-from paidonce.provider_webhooks.schemas import ProviderWebhookPage, ReplayResponse
+from paidonce.provider_webhooks.schemas import DismissResponse, ProviderWebhookPage, ReplayResponse
 from paidonce.providers.decline_codes import DECLINED
 from paidonce.users.model import Role
 
@@ -30,8 +30,8 @@ class ResolveForm(Form, frozen=True, kw_only=True):
     decline_code: str | None = None
 
 
-class ReplayForm(Form, frozen=True, kw_only=True):
-    """The webhook to apply again."""
+class WebhookForm(Form, frozen=True, kw_only=True):
+    """The webhook to apply again, or to dismiss."""
 
     provider: str
     id: str
@@ -84,10 +84,19 @@ async def resolve_attempt(request: DashboardRequest, form: ResolveForm) -> Respo
     return request.done(path, f"The attempt is {resolved.status} now.")
 
 
-@action("/operator/review/replay", role=Role.OPERATOR, form=ReplayForm, shows=operator_review)
-async def replay_webhook(request: DashboardRequest, form: ReplayForm) -> Response:
+@action("/operator/review/replay", role=Role.OPERATOR, form=WebhookForm, shows=operator_review)
+async def replay_webhook(request: DashboardRequest, form: WebhookForm) -> Response:
     """Apply a stored webhook again."""
     body = {"provider": form.provider, "id": form.id}
     replayed = await run_operation(request, replays.replay_provider_webhook, body=body, as_operator=True)
     assert isinstance(replayed, ReplayResponse)
     return request.done(f"{request.dashboard_path}/operator/review", replayed.detail)
+
+
+@action("/operator/review/dismiss", role=Role.OPERATOR, form=WebhookForm, shows=operator_review)
+async def dismiss_webhook(request: DashboardRequest, form: WebhookForm) -> Response:
+    """Dismiss a webhook that was given up."""
+    body = {"provider": form.provider, "id": form.id}
+    dismissed = await run_operation(request, replays.dismiss_provider_webhook, body=body, as_operator=True)
+    assert isinstance(dismissed, DismissResponse)
+    return request.done(f"{request.dashboard_path}/operator/review", dismissed.detail)

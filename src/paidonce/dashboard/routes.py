@@ -73,6 +73,7 @@ DECLARATIONS: Final[tuple[Declaration, ...]] = (
     operator_review.operator_attempt,
     operator_review.resolve_attempt,
     operator_review.replay_webhook,
+    operator_review.dismiss_webhook,
     merchants.merchants,
     merchants.create_merchant,
     keys.operator_keys,

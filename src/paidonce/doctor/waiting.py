@@ -106,7 +106,10 @@ def check_given_up(found: Mapping[WebhookResult, GivenUp], now: Instant) -> Find
     parts = [f"{counted_up_to(COUNTED_MAX, one.webhooks, 'webhook')} {result}" for result, one in shown.items()]
     hours = (now - min(one.since for one in shown.values())) // HOUR_MS
     summary = f"{listed(parts)}, not applied and not tried again, the oldest for {hours} h"
-    remedy = "run: paidonce inbox list; compare the provider's dashboard, and apply each with paidonce inbox replay"
+    remedy = (
+        "run: paidonce inbox list; compare the provider's dashboard, and apply each with paidonce inbox replay, "
+        "or end it with paidonce inbox dismiss once you have dealt with it there"
+    )
     return Finding(check, Level.PROBLEM if urgent else Level.WARNING, summary, remedy)
 
 

@@ -15,7 +15,7 @@ PaidonceError
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
-├── AttemptNotFound · AttemptOutcomeKnown · ProviderWebhookNotFound
+├── AttemptNotFound · AttemptOutcomeKnown · ProviderWebhookNotFound · ProviderWebhookPending
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── EventsDeleted              a position before the beginning of the event log
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
@@ -39,6 +39,7 @@ from paidonce.errors.merchants import (
     LogoNotFound,
     MerchantNotFound,
     ProviderWebhookNotFound,
+    ProviderWebhookPending,
     TooManyRedeliveries,
     TooManyWebhookEndpoints,
     WebhookEndpointNotFound,
@@ -162,6 +163,7 @@ __all__ = [
     "ProviderNotFound",
     "ProviderUnavailable",
     "ProviderWebhookNotFound",
+    "ProviderWebhookPending",
     "RateLimited",
     "RefundNotFound",
     "RequestTimeout",

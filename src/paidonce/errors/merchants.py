@@ -106,3 +106,12 @@ class ProviderWebhookNotFound(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("There is no stored webhook with this id of this provider.")
+
+
+class ProviderWebhookPending(PaidonceError):
+    """The webhook cannot be dismissed, because it will be tried again and may be applied then."""
+
+    code = "provider_webhook_pending"
+
+    def __init__(self) -> None:
+        super().__init__("The webhook will be tried again. It can be dismissed only after it has been given up.")

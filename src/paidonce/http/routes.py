@@ -72,6 +72,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     attempts.resolve_attempt,
     replays.get_provider_webhooks,
     replays.replay_provider_webhook,
+    replays.dismiss_provider_webhook,
     provider_webhooks.receive_webhook,
     provider_webhooks.receive_account_webhook,
     return_http.return_from_provider,

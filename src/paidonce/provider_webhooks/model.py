@@ -1,8 +1,10 @@
 """A provider's webhook as it is stored in the inbox, and when it is applied again.
 
 waiting ──> CHANGED | KNOWN | NO_NEWS                 applied, once and for all
-   ├──────> ATTEMPT_NOT_FOUND | POSTPONED | FAILED    tried again on a schedule, then left for an operator to replay
+   ├──────> ATTEMPT_NOT_FOUND | POSTPONED | FAILED    tried again on a schedule, then left for an operator
    └──────> NEEDS_REVIEW                              left for an operator at once
+
+An operator applies it again, or dismisses it: it is KNOWN then.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Replays: listing the webhooks that could not be applied, and applying a stored one again."""
+"""What a person does with the webhooks that could not be applied: lists them, applies one again, or dismisses it."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias
@@ -7,11 +7,11 @@ import msgspec
 
 from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
-from paidonce.errors import DatabaseUnavailable, ProviderWebhookNotFound
+from paidonce.errors import DatabaseUnavailable, ProviderWebhookNotFound, ProviderWebhookPending
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import Applied, ApplyWebhook, apply_webhooks
 from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
-from paidonce.provider_webhooks.store import WebhookName, read_given_up, read_webhooks
+from paidonce.provider_webhooks.store import WebhookMark, WebhookName, mark_webhooks, read_given_up, read_webhooks
 
 # What came of applying a webhook, for people.
 _MEANINGS: Final = {
@@ -76,3 +76,52 @@ def replay_webhooks(transaction: Transaction, requests: Sequence[ReplayWebhook])
         [ApplyWebhook(name=one.name, schedule=one.schedule, chance=one.chance, again=True) for one in requests],
     )
     return [one or ProviderWebhookNotFound() for one in applied]
+
+
+class DismissWebhook(msgspec.Struct, frozen=True):
+    """A request to list a webhook that was given up no longer, because a person has dealt with it at the provider."""
+
+    name: WebhookName
+
+
+class Dismissed(msgspec.Struct, frozen=True):
+    """A webhook that waits for nobody. ``result`` is what it came to before; ``is_new``: it was not applied before."""
+
+    name: WebhookName
+    result: WebhookResult
+    is_new: bool
+
+    @property
+    def detail(self) -> str:
+        """Say in a sentence what came of it."""
+        return f"Dismissed: it was {self.result}." if self.is_new else "Not dismissed: it was applied already."
+
+
+DismissOutcome: TypeAlias = Dismissed | ProviderWebhookNotFound | ProviderWebhookPending
+
+
+def dismiss_webhooks(transaction: Transaction, requests: Sequence[DismissWebhook]) -> list[DismissOutcome]:
+    """Mark webhooks that were given up as known, so that they wait for nobody; one that is applied stays as it is."""
+    found = read_webhooks(transaction, list({one.name for one in requests}))
+    outcomes = {name: _dismissed(name, webhook) for name, webhook in found.items()}
+    marks = [
+        WebhookMark(
+            provider=name.provider,
+            id=name.id,
+            tries_seen=found[name].tries,
+            result=WebhookResult.KNOWN,
+            applied_at=transaction.now,
+            due_at=None,
+        )
+        for name, outcome in outcomes.items()
+        if isinstance(outcome, Dismissed) and outcome.is_new
+    ]
+    mark_webhooks(transaction, marks)
+    return [outcomes.get(one.name) or ProviderWebhookNotFound() for one in requests]
+
+
+def _dismissed(name: WebhookName, webhook: ProviderWebhook) -> Dismissed | ProviderWebhookPending:
+    if webhook.due_at is not None:
+        return ProviderWebhookPending()
+    assert webhook.result is not None, "what is not due came to a result"
+    return Dismissed(name, WebhookResult(webhook.result), is_new=webhook.applied_at is None)

@@ -3,9 +3,10 @@
 from typing import Final
 
 import msgspec
+import structlog
 from starlette.responses import Response
 
-from paidonce.errors import FieldError, InvalidRequest, ProviderWebhookNotFound
+from paidonce.errors import FieldError, InvalidRequest, ProviderWebhookNotFound, ProviderWebhookPending
 from paidonce.http.commands import Command, Repeat
 from paidonce.http.operation import ResponseSpec, get, post
 from paidonce.http.request import ApiRequest
@@ -16,16 +17,29 @@ from paidonce.merchants.model import Scope
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import Applied
 from paidonce.provider_webhooks.model import WebhookResult
-from paidonce.provider_webhooks.replay import ListGivenUp, ReplayWebhook, list_given_up, replay_webhooks
+from paidonce.provider_webhooks.replay import (
+    Dismissed,
+    DismissWebhook,
+    ListGivenUp,
+    ReplayWebhook,
+    dismiss_webhooks,
+    list_given_up,
+    replay_webhooks,
+)
 from paidonce.provider_webhooks.schemas import (
+    DismissBody,
+    DismissResponse,
     ListProviderWebhooksParameters,
     ProviderWebhookPage,
     ReplayBody,
     ReplayResponse,
+    dismiss_response,
     provider_webhook_response,
     replay_response,
 )
 from paidonce.provider_webhooks.store import WebhookName
+
+log = structlog.get_logger()
 
 TAG: Final = "Operator"
 
@@ -76,9 +90,6 @@ async def replay_provider_webhook(request: ApiRequest, body: ReplayBody) -> Comm
             service.settlement_waiters.notify(applied.checkout_id)
         return json_response(replay_response(applied))
 
-    async def respond_again(repeat: Repeat) -> Response:
-        return Response(repeat.record.answer, media_type=JSON)
-
     return Command(
         action=replay_webhooks,
         params=ReplayWebhook(
@@ -88,11 +99,62 @@ async def replay_provider_webhook(request: ApiRequest, body: ReplayBody) -> Comm
         ),
         summarize=summarize_replayed,
         respond=respond,
-        respond_again=respond_again,
+        respond_again=_respond_again,
     )
 
 
 def summarize_replayed(params: ReplayWebhook, outcome: Applied) -> StoredResponse:
     """Store what came of applying a webhook again: it may be applied once more later."""
-    answer = msgspec.json.encode(replay_response(outcome)).decode()
-    return StoredResponse(200, f"/provider-webhooks/{params.name.provider}", answer=answer)
+    return _stored(params.name, replay_response(outcome))
+
+
+@post(
+    "/provider-webhooks/dismiss",
+    operation_id="dismissProviderWebhook",
+    scope=Scope.ADMIN,
+    tenant=None,
+    tag=TAG,
+    summary="Dismiss a webhook of a provider that could not be applied",
+    description="For a webhook that a person has dealt with at the provider: it is listed and counted no longer. "
+    "Dismissing one that is applied changes nothing.",
+    body=DismissBody,
+    body_required=True,
+    body_example={"provider": "stripe/pac_06f0q0h7pvsnb2c9vq3k1jv2rg", "id": "evt_1"},
+    responses={200: ResponseSpec(description="What came of it.", schema=DismissResponse)},
+    errors=[ProviderWebhookNotFound, ProviderWebhookPending],
+)
+async def dismiss_provider_webhook(request: ApiRequest, body: DismissBody) -> Command[DismissWebhook, Dismissed]:
+    """Dismiss a webhook that was given up."""
+
+    async def respond(dismissed: Dismissed) -> Response:
+        if dismissed.is_new:
+            log.info(
+                "webhook_dismissed",
+                provider=dismissed.name.provider,
+                webhook_id=dismissed.name.id,
+                result=dismissed.result.value,
+                by_key_id=request.caller.key_id,
+            )
+        return json_response(dismiss_response(dismissed))
+
+    return Command(
+        action=dismiss_webhooks,
+        params=DismissWebhook(WebhookName(body.provider, body.id)),
+        summarize=summarize_dismissed,
+        respond=respond,
+        respond_again=_respond_again,
+    )
+
+
+def summarize_dismissed(params: DismissWebhook, outcome: Dismissed) -> StoredResponse:
+    """Store what came of dismissing a webhook: it may be applied again later."""
+    return _stored(params.name, dismiss_response(outcome))
+
+
+def _stored(name: WebhookName, response: ReplayResponse | DismissResponse) -> StoredResponse:
+    answer = msgspec.json.encode(response).decode()
+    return StoredResponse(200, f"/provider-webhooks/{name.provider}", answer=answer)
+
+
+async def _respond_again(repeat: Repeat) -> Response:
+    return Response(repeat.record.answer, media_type=JSON)

@@ -10,7 +10,7 @@ from paidonce.http.fields import Fields
 from paidonce.http.formats import Limit, whole
 from paidonce.provider_webhooks.actions import Applied
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook
-from paidonce.provider_webhooks.replay import describe
+from paidonce.provider_webhooks.replay import Dismissed, describe
 
 SenderName = Annotated[
     str,
@@ -58,6 +58,20 @@ class ReplayResponse(msgspec.Struct, frozen=True, rename="camel"):
     detail: str
 
 
+class DismissBody(ReplayBody, frozen=True, kw_only=True):
+    """The webhook to dismiss."""
+
+
+class DismissResponse(msgspec.Struct, frozen=True, rename="camel"):
+    """``result`` is what the webhook came to before. One that was applied is not dismissed. ``detail`` says it in a
+    sentence.
+    """
+
+    result: str
+    is_dismissed: bool
+    detail: str
+
+
 class ProviderWebhookResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A provider's webhook. ``attempt`` and ``reference`` are what it names: our key or the provider's reference.
 
@@ -102,3 +116,8 @@ def provider_webhook_response(webhook: ProviderWebhook) -> ProviderWebhookRespon
 def replay_response(applied: Applied) -> ReplayResponse:
     """Say what came of applying a webhook."""
     return ReplayResponse(applied.result.value, applied.result in APPLIED, applied.checkout_id, describe(applied))
+
+
+def dismiss_response(dismissed: Dismissed) -> DismissResponse:
+    """Say what came of dismissing a webhook."""
+    return DismissResponse(dismissed.result.value, dismissed.is_new, dismissed.detail)

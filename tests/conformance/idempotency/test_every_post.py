@@ -99,6 +99,10 @@ async def replay_webhook(inside: InProcessService) -> Call:
     return Call("/provider-webhooks/replay", body, {**body, "id": other}, by_operator=True)
 
 
+async def dismiss_webhook(inside: InProcessService) -> Call:
+    return (await replay_webhook(inside))._replace(path="/provider-webhooks/dismiss")
+
+
 async def create_merchant(inside: InProcessService) -> Call:
     return Call("/merchants", {"id": inside.new_name("m")}, {"id": inside.new_name("m")}, by_operator=True)
 
@@ -167,6 +171,7 @@ CALLS: Final[dict[str, Prepare]] = {
     "POST /provider-accounts/{account_id}/enable": enable_account,
     "POST /attempts/{attempt_id}/resolve": resolve_attempt,
     "POST /provider-webhooks/replay": replay_webhook,
+    "POST /provider-webhooks/dismiss": dismiss_webhook,
     "POST /merchants": create_merchant,
     "POST /keys": create_key,
     "POST /keys/{key_id}/revoke": revoke_key,

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import update
 
-from paidonce.database.schema import attempt
+from paidonce.database.schema import attempt, provider_webhook
 from paidonce.users.model import Role
 from tests.support.dashboard_client import base, logged_in, text_of
 from tests.support.in_process_service import NOW, InProcessService
@@ -66,3 +66,22 @@ async def test_an_operator_applies_a_webhook_again_and_reads_what_came_of_it(ins
     fields = {"provider": "simulator", "id": webhook_id}
     done = await operator.post("/dashboard/operator/review/replay", fields)
     assert (done.status_code, "no%20attempt%20matches" in done.headers["set-cookie"]) == (303, True)
+
+
+async def test_an_operator_dismisses_a_webhook_and_the_page_shows_it_no_longer(inside: InProcessService) -> None:
+    webhook_id = await inside.provider_webhook()
+    operator = await logged_in(inside, Role.OPERATOR)
+    page = await operator.get("/dashboard/operator/review", result="ATTEMPT_NOT_FOUND")
+    assert f'aria-label="Dismiss: {webhook_id}"' in page.text
+    assert 'action="/dashboard/operator/review/dismiss"' in page.text
+    fields = {"provider": "simulator", "id": webhook_id}
+    done = await operator.post("/dashboard/operator/review/dismiss", fields)
+    assert (done.status_code, "Dismissed" in done.headers["set-cookie"]) == (303, True)
+    assert webhook_id not in text_of(await operator.get("/dashboard/operator/review", result="ATTEMPT_NOT_FOUND"))
+    assert ("dismiss_webhook", "done") in {(row[2], row[6]) for row in inside.rows()["audit_entry"]}
+    pending = {**fields, "id": await inside.provider_webhook()}
+    with inside.service.database.write() as transaction:
+        found = provider_webhook.c.id == pending["id"]
+        transaction.run(update(provider_webhook).where(found).values(due_at=NOW + DAY_MS))
+    refused = await operator.post("/dashboard/operator/review/dismiss", pending)
+    assert (refused.status_code, "The webhook will be tried again." in refused.text) == (409, True)

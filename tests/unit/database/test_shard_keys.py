@@ -72,6 +72,7 @@ OF_ANY_MERCHANT: Final = {
     "It is about several webhooks, or an operator's call.": {
         "provider_webhooks.actions.fail_webhooks",
         "provider_webhooks.actions.prune_webhooks",
+        "provider_webhooks.replay.dismiss_webhooks",
         "provider_webhooks.replay.list_given_up",
         "provider_webhooks.replay.replay_webhooks",
     },

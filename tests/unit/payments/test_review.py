@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from paidonce.clock import Instant
 from paidonce.database.schema import attempt, provider_webhook
+from paidonce.doctor.waiting import measure_waiting
 from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import Mode
 from paidonce.providers.evidence import Declined, Succeeded, Unknown
@@ -221,3 +223,47 @@ async def test_a_webhook_that_is_not_stored_cannot_be_applied(inside: InProcessS
     body = {"provider": "simulator", "id": "msg_never"}
     answer = await inside.post("/provider-webhooks/replay", body, as_who=inside.operator_key)
     assert (answer.status_code, answer.json()["code"]) == (404, "provider_webhook_not_found")
+
+
+async def test_a_webhook_that_is_dismissed_is_listed_no_longer_and_the_log_tells_who_did_it(
+    inside: InProcessService,
+) -> None:
+    webhook_id = await inside.provider_webhook()
+    body = {"provider": "simulator", "id": webhook_id}
+    with capture_logs() as logs:
+        dismissed = [
+            await inside.made("/provider-webhooks/dismiss", body, as_who=inside.operator_key) for _ in range(2)
+        ]
+    assert dismissed == [
+        {"result": "ATTEMPT_NOT_FOUND", "isDismissed": True, "detail": "Dismissed: it was ATTEMPT_NOT_FOUND."},
+        {"result": "KNOWN", "isDismissed": False, "detail": "Not dismissed: it was applied already."},
+    ]
+    [told] = [one for one in logs if one["event"] == "webhook_dismissed"]
+    assert (told["provider"], told["webhook_id"], told["result"]) == ("simulator", webhook_id, "ATTEMPT_NOT_FOUND")
+    assert told["by_key_id"].startswith("key_")
+    listed = await inside.get("/provider-webhooks", as_who=inside.operator_key, result="ATTEMPT_NOT_FOUND")
+    assert listed.json()["data"] == []
+    with inside.service.database.read() as transaction:
+        assert measure_waiting(transaction, [None])[0].given_up == {}
+
+
+async def test_a_webhook_that_is_not_stored_or_will_be_tried_again_cannot_be_dismissed(
+    inside: InProcessService,
+) -> None:
+    pending = await inside.provider_webhook()
+    with inside.service.database.write() as transaction:
+        found = provider_webhook.c.id == pending
+        transaction.run(update(provider_webhook).where(found).values(due_at=NOW + 1000))
+    answers = [
+        await inside.post(
+            "/provider-webhooks/dismiss", {"provider": "simulator", "id": one}, as_who=inside.operator_key
+        )
+        for one in ("msg_never", pending)
+    ]
+    assert [(one.status_code, one.json()["code"]) for one in answers] == [
+        (404, "provider_webhook_not_found"),
+        (409, "provider_webhook_pending"),
+    ]
+    with inside.service.database.read() as transaction:
+        [row] = transaction.rows(select(provider_webhook).where(found))
+    assert (row.result, row.due_at, row.applied_at) == ("ATTEMPT_NOT_FOUND", NOW + 1000, None)

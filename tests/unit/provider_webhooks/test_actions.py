@@ -197,3 +197,38 @@ def test_an_operator_is_told_what_there_is_not_or_what_is_not_plain(shop: Shop, 
     shop.receive(SUCCESS)
     shop.receive(SUCCESS, provider="elsewhere")
     assert (run("replay", "msg_1").exit_code, run("replay", "msg_1", "--provider", "simulator").exit_code) == (2, 1)
+
+
+def test_an_operator_dismisses_what_was_given_up_and_it_is_listed_no_longer(shop: Shop, run: Run) -> None:
+    name = shop.receive(SUCCESS)
+    shop.do(fail_webhooks, name)
+    pending = run("dismiss", "msg_1")
+    assert (pending.exit_code, "will be tried again" in pending.output) == (1, True)
+    assert (shop.row().result, shop.row().applied_at, shop.row().tries) == ("FAILED", None, 1)
+    while shop.row().due_at is not None:
+        shop.apply(name)
+    tries = shop.row().tries
+    dismissed = run("dismiss", "msg_1")
+    assert (dismissed.exit_code, dismissed.output) == (0, "Dismissed: it was ATTEMPT_NOT_FOUND.\n")
+    row = shop.row()
+    assert (row.result, row.due_at, row.tries, row.applied_at is None) == ("KNOWN", None, tries + 1, False)
+    assert run("list").output == "All webhooks are applied.\n"
+    again = run("dismiss", "msg_1")
+    assert (again.exit_code, again.output) == (0, "Not dismissed: it was applied already.\n")
+    assert shop.row() == row
+    checkout_id = shop.pays("one", "att_1")
+    assert run("replay", "msg_1").exit_code == 0
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+def test_an_operator_dismisses_one_webhook_that_is_stored_and_not_those_of_two_providers(shop: Shop, run: Run) -> None:
+    missing = run("dismiss", "msg_9")
+    assert (missing.exit_code, missing.output) == (1, "paidonce: webhook msg_9 not found\n")
+    for provider in ("simulator", "elsewhere"):
+        name = shop.receive(SUCCESS, provider=provider)
+        for _ in RETRY_SECONDS:
+            shop.apply(name)
+    assert run("dismiss", "msg_1").exit_code == 2
+    assert run("dismiss", "msg_1", "--provider", "elsewhere").exit_code == 0
+    listed = run("list").output
+    assert ("simulator" in listed, "elsewhere" in listed) == (True, False)
