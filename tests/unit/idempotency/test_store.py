@@ -1,8 +1,9 @@
 """The SQL statements for idempotency keys, on both databases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, Final
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from paidonce.clock import Instant
+from paidonce.database.citus.shards import SHARDS, NeedsCoordinator
 from paidonce.database.engine import Database, open_database
 from paidonce.database.schema import idempotency_key
 from paidonce.database.transaction import Transaction
@@ -140,6 +142,25 @@ def test_on_postgresql_a_claim_limits_the_wait_for_a_lock_only_while_it_claims(p
         before = transaction.rows(text("SHOW lock_timeout"))
         store.claim_keys(transaction, [claim()])
         assert transaction.rows(text("SHOW lock_timeout")) == before
+
+
+def test_on_a_node_of_a_cluster_keys_are_claimed_on_the_shards_of_their_merchants(keys: Keys) -> None:
+    merchants: list[str | None] = []
+
+    class Shards:
+        """Those of a node that stores none of these merchants."""
+
+        def group(self, rows: Sequence[Any], merchant_of: Callable[[Any], str | None]) -> None:
+            merchants.extend(map(merchant_of, rows))
+            raise NeedsCoordinator
+
+    def claim_on_node() -> None:
+        with keys.database.write() as transaction, patch.dict(transaction.connection.info, {SHARDS: Shards()}):
+            store.claim_keys(transaction, [claim("m1"), claim("m2")])
+
+    with pytest.raises(NeedsCoordinator):
+        claim_on_node()
+    assert merchants == ["m1", "m2"]
 
 
 def test_a_key_that_is_forgotten_is_free_again_and_no_other_is(keys: Keys) -> None:
