@@ -32,3 +32,35 @@ async def test_events_are_listed_by_all_the_types_that_are_named_and_of_every_ty
     await inside.checkout()
     listed = (await inside.get("/events", **types)).json()
     assert [one["type"] for one in listed["data"]] == expected
+
+
+async def test_events_of_one_checkout_are_listed_and_one_is_shown_as_in_the_list(inside: InProcessService) -> None:
+    await inside.checkout()
+    paid = await inside.paid()
+    listed = (await inside.get("/events", checkoutId=paid)).json()["data"]
+    assert [(one["type"], one["checkoutId"], one["attemptKind"]) for one in listed] == [
+        ("checkout.created", paid, None),
+        ("checkout.processing", paid, "CHARGE"),
+        ("checkout.completed", paid, "CHARGE"),
+    ]
+    for one in listed:
+        assert (await inside.get(f"/events/{one['id']}")).json() == one
+
+
+async def test_a_stream_is_never_stored_and_only_a_head_asks_for_nothing_but_its_headers(
+    inside: InProcessService,
+) -> None:
+    headers = {"Authorization": f"Bearer {inside.merchant_key}"}
+    got = await inside.http.get("/events/stream", headers=headers)
+    asked = await inside.http.head("/events/stream", headers=headers)
+    for answer in (got, asked):
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+    assert (got.text.startswith("retry: "), asked.text) == (True, "")
+
+
+async def test_a_last_event_id_that_is_no_number_is_refused_by_its_name(inside: InProcessService) -> None:
+    headers = {"Authorization": f"Bearer {inside.merchant_key}", "Last-Event-ID": "x"}
+    refused = await inside.http.get("/events/stream", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert [(one["pointer"], one["code"]) for one in refused.json()["errors"]] == [("Last-Event-ID", "wrong_format")]

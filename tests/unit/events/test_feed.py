@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from paidonce.database.batch import CommitNotice
 from paidonce.errors import DatabaseUnavailable, Overloaded
 from paidonce.events.actions import EventsAfter, list_events
-from paidonce.events.feed import PAGE_MAX, RECENT_MAX
+from paidonce.events.feed import PAGE_MAX, RECENT_MAX, Feed
 from paidonce.events.store import EventFilter
 from paidonce.jobs import poller
 from paidonce.merchants.model import Mode, Tenant
@@ -133,8 +133,9 @@ async def test_a_merchant_whose_events_cannot_be_read_does_not_block_others(migr
         assert await followers[1].until(1) == [1]
 
 
+@pytest.mark.parametrize("meanwhile", [{Tenant("m2", "test")}, set()])
 async def test_events_that_the_database_did_not_give_are_sent_when_it_responds_again_without_another_commit(
-    migrated_database_url: str,
+    migrated_database_url: str, meanwhile: set[Tenant]
 ) -> None:
     async with event_log_harness(migrated_database_url, is_notified=False) as harness:
         followers = [await harness.join(0), await harness.join(0, "m2")]
@@ -148,13 +149,14 @@ async def test_events_that_the_database_did_not_give_are_sent_when_it_responds_a
             if refused:
                 return submit(action, request)
             refused.append(request)
-            harness.feed.committed(CommitNotice(frozenset({Tenant("m2", "test")})))
+            harness.feed.committed(CommitNotice(frozenset(meanwhile)))
             raise DatabaseUnavailable
 
         await harness.happen(1, merchants=["m1", "m2"])
         with patch.object(harness.reader, "submit", refuse_once), patch.object(poller, "BACKOFF_SECONDS_MAX", 0.01):
             harness.feed.committed(CommitNotice(frozenset({TENANT})))
-            assert [await follower.until(2) for follower in followers] == [[1, 2], [1, 2]]
+            told = followers if meanwhile else followers[:1]
+            assert [await follower.until(2) for follower in told] == [[1, 2] for _ in told]
         assert [[seen.merchant_id for seen in one.seen] for one in refused] == [["m1"]]
 
 
@@ -229,6 +231,15 @@ async def test_when_the_process_stops_all_followers_end_and_none_are_accepted(mi
         assert follower.follower.ended
         with pytest.raises(Overloaded):
             await harness.join(0)
+
+
+async def test_a_feed_that_has_stopped_leaves_no_task_behind(migrated_sqlite_url: str) -> None:
+    async with event_log_harness(migrated_sqlite_url) as harness:
+        before = asyncio.all_tasks()
+        feed = Feed(poll_seconds=600.0, limit=1)
+        feed.start(harness.reader)
+        await feed.stop()
+        assert asyncio.all_tasks() == before
 
 
 async def test_a_thousand_idle_followers_cost_one_small_read_a_poll_and_all_get_events(

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from paidonce.database.engine import Database, open_database
-from paidonce.database.schema import event
+from paidonce.database.schema import event, event_log
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.errors import EventNotFound
 from paidonce.events.actions import EventsAfter, list_events, load_events, load_events_after, load_newest_sequences
 from paidonce.events.model import Cause, Event, EventType, NewEvent, Origin
-from paidonce.events.store import EventFilter, ReadPosition, write_events
+from paidonce.events.store import EventFilter, ReadPosition, lock_starts, write_events
 from paidonce.merchants.model import Tenant, TenantScopedId
 from tests.support.databases import make_schema
 
@@ -111,6 +111,24 @@ def test_the_key_of_its_request_is_a_detail_by_itself_and_without_one_there_is_n
     assert (with_key.detail, without.detail) == ('{"idempotencyKey":"abc"}', None)
 
 
+def test_who_acted_is_a_detail_beside_others_and_by_itself(log: EventLog) -> None:
+    origin = Origin(request_id=None, actor="ada@example.com")
+    log.append("m1", origin=origin)
+    log.append("m1", origin=origin, detail={"endpointId": "whe_1"})
+    assert [json.loads(one.detail or "") for one in log.events()] == [
+        {"actor": "ada@example.com"},
+        {"endpointId": "whe_1", "actor": "ada@example.com"},
+    ]
+
+
+def test_a_log_of_which_nothing_was_deleted_begins_with_its_first_event_and_its_first_delivery(log: EventLog) -> None:
+    with log.database.write() as transaction:
+        assert lock_starts(transaction, "m1") == {"test": 1, "live": 1}
+    with log.database.read() as transaction:
+        found = transaction.rows(select(event_log.c.mode, event_log.c.first_sequence, event_log.c.first_delivered))
+    assert sorted(tuple(row) for row in found) == [("live", 1, 1), ("test", 1, 1)]
+
+
 def test_pages_follow_each_other_and_say_whether_more_lies_beyond(log: EventLog) -> None:
     log.append(*["m1"] * 5)
     assert log.page(limit=2) == ([1, 2], True)
@@ -161,6 +179,12 @@ def test_reading_on_in_both_logs_of_a_merchant_gives_as_many_of_each_as_are_aske
         *(("live", number) for number in (4, 5)),
         *(("test", number) for number in (2, 3, 4)),
     ]
+
+
+def test_reading_on_reaches_the_end_of_a_long_log_where_fewer_are_left_than_are_asked_for(log: EventLog) -> None:
+    log.append(*["m1"] * 130)
+    (found,) = log.ask(load_events_after, EventsAfter([ReadPosition("m1", "test", 126)], 10))
+    assert [one.sequence for one in found] == [127, 128, 129, 130]
 
 
 def test_reading_on_goes_beyond_numbers_that_are_missing(log: EventLog) -> None:

@@ -90,12 +90,26 @@ async def test_a_key_that_is_revoked_or_replaced_says_when_it_ends_and_what_foll
     assert (after[replaced], after[new["id"]]) == ("EXPIRED", "ACTIVE")
 
 
+async def test_a_merchant_that_is_made_again_with_its_key_is_answered_and_told_as_the_first_time(
+    inside: InProcessService,
+) -> None:
+    for replayed in (None, "true"):
+        made = await inside.post("/merchants", {"id": "SHOP"}, key="make a shop", as_who=inside.operator_key)
+        assert (made.status_code, made.headers.get("idempotent-replayed")) == (201, replayed)
+        assert made.json() == {"id": "SHOP", "createdAt": format_instant(NOW)}
+    (use,) = (await inside.get("/idempotency-keys/make%20a%20shop", as_who=inside.operator_key)).json()["data"]
+    assert (use["status"], use["resource"]) == (201, "/merchants/SHOP")
+    page = (await inside.get("/merchants", as_who=inside.operator_key, limit="1")).json()
+    assert [one["id"] for one in page["data"]] == ["SHOP"]  # Capital letters come first.
+
+
 async def test_merchants_are_made_once_and_listed_in_order_of_their_ids(inside: InProcessService) -> None:
     first = await inside.post("/merchants", {"id": "shop_b"}, as_who=inside.operator_key)
     again = await inside.post("/merchants", {"id": "shop_b"}, as_who=inside.operator_key)
     await inside.made("/merchants", {"id": "shop_a"}, as_who=inside.operator_key)
     assert first.json() == again.json() == {"id": "shop_b", "createdAt": format_instant(NOW)}
     assert (first.status_code, again.status_code) == (201, 201)
+    assert [one.headers.get("idempotent-replayed") for one in (first, again)] == [None, "true"]
     page = (await inside.get("/merchants", as_who=inside.operator_key, prefix="shop_")).json()
     assert ([one["id"] for one in page["data"]], page["hasMore"]) == (["shop_a", "shop_b"], False)
     rest = (await inside.get("/merchants", as_who=inside.operator_key, prefix="shop_", startingAfter="shop_a")).json()
