@@ -196,7 +196,8 @@ def _put_in_place(mutant: Mutant, functions: Functions) -> None:
     places = functions[mutant.path, mutant.function]
     assert new is not None, f"{mutant.function} is gone"
     for place in places:
-        place.__code__ = new
+        # A mistake may leave out ``super()``, and with it the variable that the function in this place is bound to.
+        place.__code__ = new.replace(co_freevars=place.__code__.co_freevars)
 
 
 def _codes(code: CodeType, name: str) -> Iterator[CodeType]:

@@ -1,0 +1,45 @@
+"""The calls about webhook endpoints: what is refused by its name, and what a repeated call is answered with."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX
+from tests.support.in_process_service import InProcessService, open_in_process_service
+
+URL = "http://127.0.0.1:9/webhooks"
+
+
+@pytest.fixture
+async def inside(migrated_sqlite_url: str, tmp_path: Path) -> AsyncIterator[InProcessService]:
+    async with open_in_process_service(migrated_sqlite_url, str(tmp_path), migrating=False) as opened:
+        yield opened
+
+
+async def test_a_test_event_that_is_asked_for_again_with_its_key_is_sent_once(inside: InProcessService) -> None:
+    endpoint = await inside.made("/webhook-endpoints", {"url": URL})
+    sent = [await inside.post(f"/webhook-endpoints/{endpoint['id']}/test", key="try") for _ in range(2)]
+    assert [(one.status_code, one.headers.get("idempotent-replayed")) for one in sent] == [(202, None), (202, "true")]
+    assert sent[0].json()["id"] == sent[1].json()["id"]
+    listed = (await inside.get(f"/webhook-endpoints/{endpoint['id']}/deliveries")).json()["data"]
+    assert [one["id"] for one in listed] == [sent[0].json()["id"]]
+
+
+@pytest.mark.parametrize(("last", "status"), [(REDELIVERED_MAX, 202), (REDELIVERED_MAX + 1, 400), (1, 202), (0, 400)])
+async def test_a_range_is_sent_again_from_one_event_up_to_so_many_and_no_more(
+    inside: InProcessService, last: int, status: int
+) -> None:
+    endpoint = await inside.made("/webhook-endpoints", {"url": URL})
+    answer = await inside.post(
+        f"/webhook-endpoints/{endpoint['id']}/redeliver", {"fromSequence": 1, "toSequence": last}
+    )
+    assert answer.status_code == status
+    assert [one["pointer"] for one in answer.json().get("errors", [])] == ["/toSequence"] * (status == 400)
+
+
+async def test_an_operator_who_names_no_merchant_for_an_endpoint_is_told_which_field_is_missing(
+    inside: InProcessService,
+) -> None:
+    refused = await inside.post("/webhook-endpoints", {"url": URL}, as_who=inside.operator_key)
+    assert (refused.status_code, [one["pointer"] for one in refused.json()["errors"]]) == (400, ["/merchantId"])
