@@ -4,11 +4,12 @@ import asyncio
 from contextlib import AbstractContextManager, suppress
 from typing import Final, Literal
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from paidonce import ids
 from paidonce.checkouts.model import Checkout, CheckoutStatus, ProviderRoute
-from paidonce.cli.inbox import replay_webhook
+from paidonce.cli.inbox import dismiss_webhook, replay_webhook
 from paidonce.cli.reviewing import resolve
 from paidonce.database.schema import attempt, event, provider_webhook
 from paidonce.errors import AttemptOutcomeKnown
@@ -18,7 +19,7 @@ from paidonce.payments.pay import Started, StartPayment, start_payments
 from paidonce.payments.review import ResolveAttempt, resolve_attempts
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.provider_webhooks.replay import ReplayWebhook, replay_webhooks
+from paidonce.provider_webhooks.replay import DismissWebhook, ReplayWebhook, dismiss_webhooks, replay_webhooks
 from paidonce.provider_webhooks.store import WebhookName
 from paidonce.providers.evidence import (
     Declined,
@@ -227,7 +228,7 @@ def nothing_open(buyer: Buyer, checkout: Checkout) -> bool:
 
 
 async def unreadable_webhook(buyer: Buyer) -> None:
-    """A webhook that cannot be applied is deferred, and an operator replays it once it is repaired."""
+    """A webhook that cannot be applied is deferred. An operator replays it once it is repaired, or dismisses it."""
     checkout = await buyer.create()
     if checkout.attempt_count == 0:
         await buyer.pay(checkout)
@@ -238,14 +239,18 @@ async def unreadable_webhook(buyer: Buyer) -> None:
     notice = Notice(f"msg_{newest.id}", newest.id, Succeeded(newest.provider_reference))
     await buyer.service.provider_webhook_processor.receive(SIMULATOR, [notice], b"{}")
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
-    evidence = spoil(buyer, notice.id)
+    evidence = spoil(buyer, notice)
     buyer.arm()
     await buyer.come_true(lambda: webhook_tried(buyer, notice.id))
     with database(buyer.service.settings.database_url) as beside:
         beside.execute(provider_webhook.update().where(provider_webhook.c.id == notice.id).values(evidence=evidence))
     await asyncio.to_thread(replay, buyer, notice.id)
-    again = ReplayWebhook(name=WebhookName(SIMULATOR, notice.id), schedule=LookupSchedule(), chance=0.5)
-    await buyer.service.writer.submit(replay_webhooks, again)
+    name = WebhookName(SIMULATOR, notice.id)
+    await buyer.service.writer.submit(replay_webhooks, ReplayWebhook(name=name, schedule=LookupSchedule(), chance=0.5))
+    give_up(buyer, notice.id)
+    await asyncio.to_thread(dismiss, buyer, notice.id)
+    give_up(buyer, notice.id)
+    await buyer.service.writer.submit(dismiss_webhooks, DismissWebhook(name))
 
 
 async def prune(buyer: Buyer) -> None:
@@ -276,14 +281,26 @@ def replay(buyer: Buyer, webhook_id: str) -> None:
         replay_webhook(buyer.service.settings, webhook_id, provider=SIMULATOR)
 
 
-def spoil(buyer: Buyer, webhook_id: str) -> str:
+def dismiss(buyer: Buyer, webhook_id: str) -> None:
+    with suppress(SystemExit):
+        dismiss_webhook(buyer.service.settings, webhook_id, provider=SIMULATOR)
+
+
+def give_up(buyer: Buyer, webhook_id: str) -> None:
+    """Let a webhook wait for a person."""
+    changes = {"applied_at": None, "result": "NEEDS_REVIEW", "due_at": None}
+    with database(buyer.service.settings.database_url) as beside:
+        beside.execute(provider_webhook.update().where(provider_webhook.c.id == webhook_id).values(changes))
+
+
+def spoil(buyer: Buyer, notice: Notice) -> str:
     """Make a webhook due whose evidence cannot be read; returns the original."""
-    row = provider_webhook.c.id == webhook_id
+    row = provider_webhook.c.id == notice.id
     with database(buyer.service.settings.database_url) as beside:
         evidence: str = beside.execute(select(provider_webhook.c.evidence).where(row)).scalar_one()
         changes = {"evidence": "nonsense", "applied_at": None, "result": None, "tries": 0, "due_at": 1}
         beside.execute(provider_webhook.update().where(row).values(changes))
-    return evidence if evidence != "nonsense" else '{"type":"Succeeded","reference":"again"}'
+    return evidence if evidence != "nonsense" else msgspec.json.encode(notice.evidence).decode()
 
 
 async def webhook_tried(buyer: Buyer, webhook_id: str) -> bool:
