@@ -225,6 +225,15 @@ def test_a_receiver_may_put_us_off_but_not_for_ever(outgoing: Outgoing, asked: i
     assert outgoing.rows(mine)[0].due_at == outgoing.now + seconds * 1000
 
 
+def test_an_endpoint_that_is_deleted_during_a_try_is_not_paused_by_its_answer(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    outgoing.happen("m1")
+    tried = outgoing.claim(mine, places=1)
+    outgoing.change(mine, deleted=True)
+    outgoing.record(*tried, status=410)
+    assert "endpoint.paused" not in [kind for kind, _ in outgoing.events()]
+
+
 def test_a_receiver_that_is_gone_is_paused_and_keeps_what_waits_and_what_is_yet_to_come(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     outgoing.happen("m1", "m1")
