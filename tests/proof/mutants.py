@@ -44,9 +44,16 @@ RESULTS_BEFORE_COMMIT: Final = (
     "        self._runner.answer_early = lambda results: loop.call_soon_threadsafe("
     "on_result, BatchResult(list(results), CommitNotice()))\n"
 )
-RESULTS: Final = (
-    "                results.extend((job.number, outcome) for job, outcome in zip(group, outcomes, strict=True))\n"
+COMMITTED: Final = (
+    "        transaction, results = self._run_work(self._begin_knowing_lost_nodes, partial(_run_actions, jobs))\n"
 )
+ANSWERED_EARLY: Final = """        def work(transaction):
+            done = _run_actions(jobs, transaction)
+            self.answer_early(done[1])
+            return done
+
+        transaction, results = self._run_work(self._begin_knowing_lost_nodes, work)
+"""
 STORE_COUNTS: Final = "def store_counts(transaction: Transaction, counts: Sequence[LogCount]) -> list[bool]:\n"
 STORED_APART: Final = (
     "def store_figures(transaction, counts):\n"
@@ -191,7 +198,7 @@ MUTANTS: Final = (
         "the wait for the commit before the answer",
         "crash points",
         (
-            Edit("database/batch.py", RESULTS, f"{RESULTS}            self.answer_early(results)\n"),
+            Edit("database/batch.py", COMMITTED, ANSWERED_EARLY),
             Edit("database/batcher.py", STARTED, STARTED + RESULTS_BEFORE_COMMIT),
         ),
         ("create", "create_checkouts:before_commit"),

@@ -10,7 +10,7 @@ from tests.support.provider_process import ServiceAndProvider, start_service_and
 from tests.support.service_process import ServiceProcess
 
 PAYMENTS = 100
-# What goes wrong with the calls is the seed's to say: of the rarest fault nine are dealt, on the average.
+# What goes wrong with the calls is the seed's to say.
 METHODS = (
     *["tok_success"] * 6,
     "tok_declined_expired_card",
@@ -26,6 +26,12 @@ QUICK = {
 }
 
 
+# Of every family of faults some must come: otherwise nothing is proven. One is missing among a hundred payments now and
+# then, so that some more are made.
+FAMILIES = ("timeout", "error", "dropped", "slow", "hidden", "booked_late", "look_up", "webhook")
+ROUNDS_MAX = 5
+
+
 async def test_a_hundred_payments_at_a_provider_where_every_second_call_fails_end_and_charge_once(
     start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
@@ -33,15 +39,18 @@ async def test_a_hundred_payments_at_a_provider_where_every_second_call_fails_en
     pair = start_service_and_provider(
         start, database_url, "--fault-rate", "0.5", "--seed", seed, "--latency-ms", "20", settings=QUICK
     )
+    ended: list[Json] = []
+    missing = list(FAMILIES)
     async with MerchantClient(pair.service.url) as shop:
-        ended = await pay(shop, [chance.choice(METHODS) for _ in range(PAYMENTS)])
+        for _ in range(ROUNDS_MAX):
+            ended += await pay(shop, [chance.choice(METHODS) for _ in range(PAYMENTS)])
+            missing = [family for family in FAMILIES if not any(family in name for name in pair.faults())]
+            if not missing:
+                break
     assert Counter(one["status"] for one in ended).keys() <= {"COMPLETED", "FAILED"}
     compare_with_the_books(pair, ended)
     assert violated_invariants(pair.service.database_url, pair.service.books) == []
-    faults = pair.faults()
-    # Of every family of faults some came: otherwise this proves nothing.
-    for family in ("timeout", "error", "dropped", "slow", "hidden", "booked_late", "look_up", "webhook"):
-        assert any(family in name for name in faults), f"no {family} among {faults}"
+    assert missing == []
 
 
 async def test_where_keys_do_not_deduplicate_nothing_is_sent_twice(
