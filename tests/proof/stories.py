@@ -197,7 +197,7 @@ STORIES: Final = {
     "fall_back": Story(fall_back, STATUS.COMPLETED, (1000, 0)),
     "answer_lost_at_an_account": Story(lose_the_answer_of_an_account, STATUS.COMPLETED, (1000, 0)),
     "statistics": Story(statistics, STATUS.COMPLETED, (1000, 300)),
-    "forget": Story(forget, STATUS.COMPLETED, (1000, 0)),
+    "forget": Story(forget, STATUS.COMPLETED, (1000, 0), anew=True),
     "keys_desk": Story(keys_desk, STATUS.PENDING),
     "users_desk": Story(users_desk, STATUS.PENDING),
     "restart": Story(paying("tok_success"), STATUS.COMPLETED, (1000, 0), from_the_start=True),

@@ -95,7 +95,7 @@ def test_a_process_that_dies_at_any_point_and_again_in_its_recovery_breaks_nothi
         f"crash points {len(wanted & crashes.died)}/{len(total)}, {crashes.count} crashes in {len(traces)} stories, "
         f"pairs {tried}/{len(pairs)}, {time.monotonic() - began:.1f} s, TEST_SEED={seed}"
     )
-    assert crashes.broken[:5] == []
+    assert not crashes.broken, "\n".join(crashes.broken[:20])
     assert wanted - crashes.died == set(), "no story reaches these points: write one"
 
 
