@@ -12,12 +12,12 @@ from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown, PaidonceError
 from paidonce.events.model import Cause
 from paidonce.merchants.model import TenantFilter, TenantScopedId
 from paidonce.merchants.scoping import error_of_missing
-from paidonce.payments.model import Attempt, AttemptStatus
+from paidonce.payments.model import Attempt, AttemptKind, AttemptStatus
 from paidonce.payments.review_store import AttemptFilter, read_attempts_that_wait
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
 from paidonce.payments.store import find_attempts, read_attempts
-from paidonce.providers.evidence import Declined, Succeeded
+from paidonce.providers.evidence import Authorized, Declined, Evidence, Succeeded
 
 
 class ListAttempts(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,13 @@ def list_attempts(transaction: Transaction, requests: Sequence[ListAttempts]) ->
     return pages
 
 
+def _evidence_about(attempt: Attempt, evidence: Succeeded | Declined) -> Evidence:
+    """Return what a person's finding proves: an authorization that took place is held, and nobody has captured it."""
+    if attempt.kind == AttemptKind.AUTHORIZE and isinstance(evidence, Succeeded):
+        return Authorized(evidence.reference)
+    return evidence
+
+
 def _is_visible(attempt: Attempt, tenant: TenantFilter) -> bool:
     return tenant.merchant_id in (None, attempt.merchant_id) and tenant.mode in (None, attempt.mode)
 
@@ -89,7 +96,7 @@ def resolve_attempts(transaction: Transaction, requests: Sequence[ResolveAttempt
     proving = [
         RecordEvidence(
             attempt_id=request.name.id,
-            evidence=request.evidence,
+            evidence=_evidence_about(attempt, request.evidence),
             cause=Cause.OPERATOR,
             schedule=request.schedule,
             chance=0.0,

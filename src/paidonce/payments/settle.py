@@ -258,10 +258,7 @@ def _keep_late_success(transaction: Transaction, checkout: Checkout, decided: De
         if lapses_at is not None:
             checkouts.limit_expiry(transaction, _checkout_of(attempt), lapses_at)
         return
-    # A person only says that it took place, and nobody has asked to capture it.
-    is_held = isinstance(request.evidence, Authorized) or (
-        kind is AttemptKind.AUTHORIZE and request.cause is Cause.OPERATOR
-    )
+    is_held = isinstance(request.evidence, Authorized)
     reversal = new_attempt(
         ids.new_id(ids.ATTEMPT),
         checkout,
