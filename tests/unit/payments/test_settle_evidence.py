@@ -14,7 +14,7 @@ from paidonce.payments.pay import Started, start_payments
 from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.schedule import LOOKUP_DELAYS_SECONDS
 from paidonce.payments.settle import record_evidence
-from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
+from paidonce.providers.evidence import Declined, Evidence, NotFound, RequiresReview, Succeeded, Unknown
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about, payment
 
 DECLINE = Declined("do_not_honor", "ch_no")
@@ -382,79 +382,3 @@ def test_an_attempt_that_is_not_as_its_worker_knows_it_is_read_and_judged_again(
     assert settled.transition is not None
     assert settled.transition.lookup_count == 2  # The worker knew of none.
     assert payments.attempt("att_1").lookup_count == 2
-
-
-# Authorizations that are confirmed after they were declined.
-
-
-def test_an_authorization_that_is_confirmed_after_its_decline_authorizes_its_checkout_until_it_lapses(
-    payments: Payments,
-) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", DECLINE)
-    lapses_at = payments.now + 60_000
-    payments.prove("att_1", Authorized("ch_1", capture_before=lapses_at))
-    found = payments.checkout(checkout)
-    assert (found.status, found.amount_captured, found.expires_at) == ("AUTHORIZED", 0, lapses_at)
-    assert payments.claim() == []
-    payments.capture(checkout, "att_2", 400)
-    payments.prove("att_2", Succeeded("capture_1"))
-    assert (payments.status(checkout), payments.sums(checkout)) == ("COMPLETED", (400, 0, 0))
-
-
-@pytest.mark.parametrize("meanwhile", ["canceled", "being paid again", "authorized again"])
-def test_an_authorization_that_is_confirmed_too_late_is_voided_and_its_checkout_stays_as_it_is(
-    payments: Payments, meanwhile: str
-) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", DECLINE)
-    if meanwhile == "canceled":
-        payments.cancel(checkout)
-    else:
-        payments.pay(checkout, "att_2")
-    if meanwhile == "authorized again":
-        payments.prove("att_2", Authorized("ch_2"))
-    before = payments.checkout(checkout)
-    payments.prove("att_1", Authorized("ch_1", capture_before=payments.now + 1), cause=Cause.WEBHOOK)
-    (reversal,) = [one for one in payments.claim() if one.kind == "REVERSAL"]
-    assert (reversal.operation, reversal.charge_reference, reversal.amount) == ("void", "ch_1", 1000)
-    assert reversal.reason == "the authorization was confirmed too late for the checkout"
-    payments.prove(reversal.id, Succeeded("void_1", kind="void"))
-    assert payments.attempt(reversal.id).status == "SUCCEEDED"
-    assert payments.history(checkout)[-2:] == ["refund.created", "refund.succeeded"]
-    after = payments.checkout(checkout)
-    assert (after.status, after.expires_at, after.updated_at) == (before.status, before.expires_at, before.updated_at)
-    assert payments.sums(checkout) == (0, 0, 0)
-
-
-def test_an_authorization_that_is_confirmed_too_late_and_was_captured_is_refunded(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", DECLINE)
-    payments.cancel(checkout)
-    payments.prove("att_1", Succeeded("ch_1"))
-    (reversal,) = payments.claim()
-    assert (reversal.kind, reversal.operation, reversal.charge_reference) == ("REVERSAL", "refund", "ch_1")
-
-
-def test_an_authorization_that_a_person_confirms_too_late_is_voided(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", DECLINE)
-    payments.cancel(checkout)
-    payments.prove("att_1", Succeeded("ch_1"), cause=Cause.OPERATOR)
-    (reversal,) = payments.claim()
-    assert (reversal.operation, reversal.charge_reference) == ("void", "ch_1")
-
-
-def test_a_refund_proves_nothing_about_the_void_of_an_authorization_that_came_too_late(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", DECLINE)
-    payments.cancel(checkout)
-    payments.prove("att_1", Authorized("ch_1"))
-    (reversal,) = payments.claim()
-    payments.prove(reversal.id, Succeeded("re_1", kind="refund"))
-    assert payments.attempt(reversal.id).status == "NEEDS_REVIEW"
