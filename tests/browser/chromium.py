@@ -26,6 +26,12 @@ class OfflineBrowser(NamedTuple):
     browser: Browser
     refused_hosts: list[str]
 
+    def take_refused_hosts(self) -> list[str]:
+        """Return the hosts that were refused since the last call."""
+        refused = list(self.refused_hosts)
+        self.refused_hosts.clear()
+        return refused
+
 
 def find_chromium(playwright: Playwright) -> str | None:
     """Return the path of a Chromium: the one that is set, the system's, or the one that Playwright installed."""

@@ -79,8 +79,7 @@ def new_page(browser: OfflineBrowser) -> Iterator[Callable[..., Page]]:
             return context.new_page()
 
         yield open_page
-    refused = list(browser.refused_hosts)
-    browser.refused_hosts.clear()
+    refused = browser.take_refused_hosts()
     assert {host for host in requested_hosts if host not in LOCAL_HOSTS} == set()
     assert (refused, errors) == ([], [])
 
