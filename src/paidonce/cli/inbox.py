@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 import msgspec
 
+from paidonce.cli.auditing import record_command
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.database.transaction import Transaction
@@ -23,6 +24,7 @@ from paidonce.provider_webhooks.replay import (
 )
 from paidonce.provider_webhooks.store import WebhookName, find_by_id, read_newest
 from paidonce.settings import Settings
+from paidonce.users.audit import AuditType
 
 NOT_APPLIED_EXIT = 1
 
@@ -60,42 +62,43 @@ def list_webhooks(settings: Settings, *, limit: int, applied_too: bool, as_json:
 def replay_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
     """Apply a stored webhook; exit 1 where it does not exist or cannot be applied."""
     with open_shared_database(settings) as database, database.write() as transaction:
-        requests = [
-            ReplayWebhook(
-                name=one,
-                schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
-                chance=system_chance(),
-            )
-            for one in _find_names(transaction, webhook_id, provider)
-        ]
-        applied = [one for one in replay_webhooks(transaction, requests) if isinstance(one, Applied)]
-    if not applied:
-        _exit(f"webhook {webhook_id} not found")
-    click.echo(describe(applied[0]))
-    sys.exit(0 if applied[0].result in APPLIED else NOT_APPLIED_EXIT)
+        name = _find_name(transaction, webhook_id, provider)
+        request = ReplayWebhook(
+            name=name,
+            schedule=LookupSchedule(first_seconds=settings.reconcile_first_seconds),
+            chance=system_chance(),
+        )
+        [outcome] = replay_webhooks(transaction, [request])
+        if isinstance(outcome, Applied):
+            record_command(transaction, AuditType.WEBHOOK_REPLAYED, str(name), {"result": outcome.result})
+    if not isinstance(outcome, Applied):
+        _exit(outcome.detail)
+    click.echo(describe(outcome))
+    sys.exit(0 if outcome.result in APPLIED else NOT_APPLIED_EXIT)
 
 
 def dismiss_webhook(settings: Settings, webhook_id: str, *, provider: str) -> None:
     """Dismiss a webhook that was given up; exit 1 where it does not exist or will be tried again."""
     with open_shared_database(settings) as database, database.write() as transaction:
-        requests = [DismissWebhook(one) for one in _find_names(transaction, webhook_id, provider)]
-        outcomes = dismiss_webhooks(transaction, requests)
-    if not outcomes:
-        _exit(f"webhook {webhook_id} not found")
-    [outcome] = outcomes
+        name = _find_name(transaction, webhook_id, provider)
+        [outcome] = dismiss_webhooks(transaction, [DismissWebhook(name)])
+        if isinstance(outcome, Dismissed) and outcome.is_new:
+            record_command(transaction, AuditType.WEBHOOK_DISMISSED, str(name), {"result": outcome.result})
     if not isinstance(outcome, Dismissed):
         _exit(outcome.detail)
     click.echo(outcome.detail)
 
 
-def _find_names(transaction: Transaction, webhook_id: str, provider: str) -> list[WebhookName]:
-    """Name the webhook with an id, if there is one; refuse an id that several providers sent."""
+def _find_name(transaction: Transaction, webhook_id: str, provider: str) -> WebhookName:
+    """Name the webhook with an id; exit 1 where there is none, and refuse an id that several providers sent."""
     found = [one for one in find_by_id(transaction, webhook_id) if provider in ("", one.provider)]
+    if not found:
+        _exit(f"webhook {webhook_id} not found")
     if len(found) > 1:
         raise click.UsageError(
             f"Several providers sent this id. Add --provider {' or '.join(sorted(one.provider for one in found))}."
         )
-    return [WebhookName(one.provider, one.id) for one in found]
+    return WebhookName(found[0].provider, found[0].id)
 
 
 def _exit(message: str) -> NoReturn:

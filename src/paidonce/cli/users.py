@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from paidonce import ids
+from paidonce.cli.auditing import record_command
 from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.clock import format_instant
 from paidonce.database.transaction import Transaction
@@ -16,8 +17,7 @@ from paidonce.errors import PaidonceError
 from paidonce.settings import Settings
 from paidonce.users import actions
 from paidonce.users.actions import ChangeUser, NewUser, SetTotp, WantedUser
-from paidonce.users.audit import COMMAND_LINE, DONE, AuditType, record_entries
-from paidonce.users.audit_store import AuditEntry
+from paidonce.users.audit import AuditType
 from paidonce.users.model import LINK_MS, Role, User, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
 from paidonce.users.store import UserFilter
@@ -139,16 +139,7 @@ def _run(transaction: Transaction, action: Callable[[Transaction, Any], Any], re
 
 
 def _record(transaction: Transaction, kind: AuditType, user: User, detail: dict[str, Any]) -> None:
-    entry = AuditEntry(
-        id=ids.new_id(ids.AUDIT_ENTRY),
-        merchant_id=user.merchant_id,
-        type=kind.value,
-        actor=COMMAND_LINE,
-        subject=user.email,
-        detail=msgspec.json.encode(detail).decode(),
-        outcome=DONE,
-    )
-    record_entries(transaction, [entry])
+    record_command(transaction, kind, user.email, detail, merchant_id=user.merchant_id)
 
 
 def _print_link(settings: Settings, token: str) -> None:

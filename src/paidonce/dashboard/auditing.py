@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from paidonce import ids
 from paidonce.dashboard.declarations import Declaration
+from paidonce.dashboard.forms import Form
 from paidonce.dashboard.idempotency import SentBefore
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import PaidonceError
@@ -24,13 +25,13 @@ REPEATED: Final = "sent before"
 
 
 async def recorded(
-    request: DashboardRequest, declaration: Declaration, run: Callable[[], Awaitable[Response]]
+    request: DashboardRequest, declaration: Declaration, form: Form, run: Callable[[], Awaitable[Response]]
 ) -> Response:
     """Run an action of a person, and record it. What is open to everybody is recorded where it is."""
     if request.signed_in is None:
         return await run()
     person, tenant = request.person, request.tenant_or_none
-    subject = request.path_values[declaration.variables[-1]] if declaration.variables else None
+    subject = request.path_values[declaration.variables[-1]] if declaration.variables else form.subject
     entry = AuditEntry(
         id=ids.new_id(ids.AUDIT_ENTRY),
         merchant_id=person.user.merchant_id if tenant is None else tenant.merchant_id,

@@ -124,8 +124,8 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
     request = replace(request, received=received)
     assert declaration.form is not None, "an action has a form"
     try:
-        run = partial(_run, request, declaration, received.read(declaration.form))
-        return await recorded(request, declaration, run)
+        form = received.read(declaration.form)
+        return await recorded(request, declaration, form, partial(_run, request, declaration, form))
     except SentBefore:
         return request.done(_page_after(request, declaration), SENT_BEFORE)
     except PaidonceError as error:

@@ -25,6 +25,11 @@ class Form(Fields, frozen=True, kw_only=True):
     person leaves empty is absent. A field that is a list may be sent several times.
     """
 
+    @property
+    def subject(self) -> str | None:
+        """What it is done to, for the audit log, where its path does not tell it."""
+        return None
+
 
 class EmptyForm(Form, frozen=True, kw_only=True):
     """A form that is only a button."""

@@ -15,7 +15,14 @@ from paidonce.payments import review_http as attempts
 from paidonce.payments.review import load_attempts
 from paidonce.payments.review_schemas import ReviewedAttemptResponse
 from paidonce.provider_webhooks import replay_http as replays
-from paidonce.provider_webhooks.schemas import DismissResponse, ProviderWebhookPage, ReplayResponse
+from paidonce.provider_webhooks.schemas import (
+    DismissResponse,
+    ProviderWebhookPage,
+    ReplayResponse,
+    SenderName,
+    WebhookId,
+)
+from paidonce.provider_webhooks.store import WebhookName
 from paidonce.providers.decline_codes import DECLINED
 from paidonce.users.model import Role
 
@@ -33,8 +40,13 @@ class ResolveForm(Form, frozen=True, kw_only=True):
 class WebhookForm(Form, frozen=True, kw_only=True):
     """The webhook to apply again, or to dismiss."""
 
-    provider: str
-    id: str
+    provider: SenderName
+    id: WebhookId
+
+    @property
+    def subject(self) -> str:
+        """The webhook, for the audit log."""
+        return str(WebhookName(self.provider, self.id))
 
 
 @page("/operator/review", role=Role.OPERATOR)

@@ -15,7 +15,8 @@ PaidonceError
 ├── ProviderAccountNotFound · ProviderAccountDisabled · ProviderAccountWrongMode
 ├── CurrencyNotSupported · AmountNotSupported · PaymentMethodNotSupported    by the accounts that a payment may use
 ├── EncryptionKeyMissing       a secret cannot be encrypted or decrypted
-├── AttemptNotFound · AttemptOutcomeKnown · ProviderWebhookNotFound · ProviderWebhookPending
+├── AttemptNotFound · AttemptOutcomeKnown
+├── ProviderWebhookNotFound · ProviderWebhookPending · ProviderWebhookChanged
 ├── InvalidState · AttemptsExhausted · CheckoutExpired
 ├── EventsDeleted              a position before the beginning of the event log
 ├── EventNotFound · RefundNotFound · AmountExceedsCapturable · AmountExceedsRefundable
@@ -38,6 +39,7 @@ from paidonce.errors.merchants import (
     KeyNotFound,
     LogoNotFound,
     MerchantNotFound,
+    ProviderWebhookChanged,
     ProviderWebhookNotFound,
     ProviderWebhookPending,
     TooManyRedeliveries,
@@ -162,6 +164,7 @@ __all__ = [
     "ProviderAccountWrongMode",
     "ProviderNotFound",
     "ProviderUnavailable",
+    "ProviderWebhookChanged",
     "ProviderWebhookNotFound",
     "ProviderWebhookPending",
     "RateLimited",

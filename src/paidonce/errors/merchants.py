@@ -115,3 +115,12 @@ class ProviderWebhookPending(PaidonceError):
 
     def __init__(self) -> None:
         super().__init__("The webhook will be tried again. It can be dismissed only after it has been given up.")
+
+
+class ProviderWebhookChanged(PaidonceError):
+    """The webhook was applied or dismissed by another call at the same moment; this one had no effect."""
+
+    code = "provider_webhook_changed"
+
+    def __init__(self) -> None:
+        super().__init__("The webhook was applied or dismissed by somebody else just now. Nothing was done to it.")

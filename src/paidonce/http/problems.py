@@ -76,6 +76,7 @@ PROBLEM_TYPES: Final[dict[type[PaidonceError], ProblemType]] = {
     errors.InvalidState: ProblemType(409, "Invalid checkout status"),
     errors.AttemptOutcomeKnown: ProblemType(409, "Outcome already known"),
     errors.ProviderWebhookPending: ProblemType(409, "Provider webhook pending"),
+    errors.ProviderWebhookChanged: ProblemType(409, "Provider webhook changed"),
     errors.PaymentInProgress: ProblemType(409, "Payment in progress"),
     errors.KeyNotActive: ProblemType(409, "API key not active"),
     errors.IdempotencyKeyInUse: ProblemType(409, "Idempotency key in use"),

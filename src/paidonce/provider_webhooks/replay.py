@@ -1,17 +1,29 @@
 """What a person does with the webhooks that could not be applied: lists them, applies one again, or dismisses it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
 from typing import Final, TypeAlias
 
 import msgspec
 
 from paidonce.database.paging import page_of
 from paidonce.database.transaction import Transaction
-from paidonce.errors import DatabaseUnavailable, ProviderWebhookNotFound, ProviderWebhookPending
+from paidonce.errors import (
+    DatabaseUnavailable,
+    ProviderWebhookChanged,
+    ProviderWebhookNotFound,
+    ProviderWebhookPending,
+)
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import Applied, ApplyWebhook, apply_webhooks
 from paidonce.provider_webhooks.model import ProviderWebhook, WebhookResult
-from paidonce.provider_webhooks.store import WebhookMark, WebhookName, mark_webhooks, read_given_up, read_webhooks
+from paidonce.provider_webhooks.store import (
+    WebhookMark,
+    WebhookName,
+    hold_webhooks,
+    mark_webhooks,
+    read_given_up,
+    read_webhooks,
+)
 
 # What came of applying a webhook, for people.
 _MEANINGS: Final = {
@@ -66,16 +78,24 @@ class ReplayWebhook(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
 
 
-ReplayOutcome: TypeAlias = Applied | ProviderWebhookNotFound | DatabaseUnavailable
+ReplayOutcome: TypeAlias = Applied | ProviderWebhookNotFound | ProviderWebhookChanged | DatabaseUnavailable
 
 
 def replay_webhooks(transaction: Transaction, requests: Sequence[ReplayWebhook]) -> list[ReplayOutcome]:
-    """Apply stored webhooks again."""
-    applied = apply_webhooks(
-        transaction,
-        [ApplyWebhook(name=one.name, schedule=one.schedule, chance=one.chance, again=True) for one in requests],
-    )
-    return [one or ProviderWebhookNotFound() for one in applied]
+    """Apply stored webhooks again. One that somebody else applies or dismisses at the same moment is left as it is."""
+    found = read_webhooks(transaction, list({one.name for one in requests}))
+    # Before anything is applied: what a webhook proves could not be taken back where its mark does not count.
+    held = hold_webhooks(transaction, found.values())
+    applying = [
+        ApplyWebhook(name=one.name, schedule=one.schedule, chance=one.chance, again=True)
+        for one in requests
+        if one.name in held
+    ]
+    applied = {one.name: outcome for one, outcome in zip(applying, apply_webhooks(transaction, applying), strict=True)}
+    return [
+        applied.get(one.name) or (ProviderWebhookChanged() if one.name in found else ProviderWebhookNotFound())
+        for one in requests
+    ]
 
 
 class DismissWebhook(msgspec.Struct, frozen=True):
@@ -97,31 +117,42 @@ class Dismissed(msgspec.Struct, frozen=True):
         return f"Dismissed: it was {self.result}." if self.is_new else "Not dismissed: it was applied already."
 
 
-DismissOutcome: TypeAlias = Dismissed | ProviderWebhookNotFound | ProviderWebhookPending
+DismissOutcome: TypeAlias = Dismissed | ProviderWebhookNotFound | ProviderWebhookPending | ProviderWebhookChanged
 
 
 def dismiss_webhooks(transaction: Transaction, requests: Sequence[DismissWebhook]) -> list[DismissOutcome]:
-    """Mark webhooks that were given up as known, so that they wait for nobody; one that is applied stays as it is."""
+    """Mark webhooks that were given up as known, so that they wait for nobody; one that is applied stays as it is, as
+    does one that somebody else applies or dismisses at the same moment.
+    """
     found = read_webhooks(transaction, list({one.name for one in requests}))
-    outcomes = {name: _dismissed(name, webhook) for name, webhook in found.items()}
     marks = [
         WebhookMark(
             provider=name.provider,
             id=name.id,
-            tries_seen=found[name].tries,
+            tries_seen=webhook.tries,
             result=WebhookResult.KNOWN,
             applied_at=transaction.now,
             due_at=None,
         )
-        for name, outcome in outcomes.items()
-        if isinstance(outcome, Dismissed) and outcome.is_new
+        for name, webhook in found.items()
+        if webhook.due_at is None and webhook.applied_at is None
     ]
-    mark_webhooks(transaction, marks)
-    return [outcomes.get(one.name) or ProviderWebhookNotFound() for one in requests]
+    marked = mark_webhooks(transaction, marks)
+    outcomes: list[DismissOutcome] = []
+    for name in (one.name for one in requests):
+        outcomes.append(_outcome(name, found.get(name), marked))
+        if name in marked:  # The next request of this batch finds it dismissed.
+            found[name] = msgspec.structs.replace(found[name], result=WebhookResult.KNOWN, applied_at=transaction.now)
+    return outcomes
 
 
-def _dismissed(name: WebhookName, webhook: ProviderWebhook) -> Dismissed | ProviderWebhookPending:
+def _outcome(name: WebhookName, webhook: ProviderWebhook | None, marked: AbstractSet[WebhookName]) -> DismissOutcome:
+    """Tell what became of a webhook as it was read, where ``marked`` are those that were dismissed since then."""
+    if webhook is None:
+        return ProviderWebhookNotFound()
     if webhook.due_at is not None:
         return ProviderWebhookPending()
+    if webhook.applied_at is None and name not in marked:
+        return ProviderWebhookChanged()
     assert webhook.result is not None, "what is not due came to a result"
     return Dismissed(name, WebhookResult(webhook.result), is_new=webhook.applied_at is None)

@@ -6,7 +6,13 @@ import msgspec
 import structlog
 from starlette.responses import Response
 
-from paidonce.errors import FieldError, InvalidRequest, ProviderWebhookNotFound, ProviderWebhookPending
+from paidonce.errors import (
+    FieldError,
+    InvalidRequest,
+    ProviderWebhookChanged,
+    ProviderWebhookNotFound,
+    ProviderWebhookPending,
+)
 from paidonce.http.commands import Command, Repeat
 from paidonce.http.operation import ResponseSpec, get, post
 from paidonce.http.request import ApiRequest
@@ -79,13 +85,20 @@ async def get_provider_webhooks(request: ApiRequest, parameters: ListProviderWeb
     body_required=True,
     body_example={"provider": "stripe/pac_06f0q0h7pvsnb2c9vq3k1jv2rg", "id": "evt_1"},
     responses={200: ResponseSpec(description="What came of it.", schema=ReplayResponse)},
-    errors=[ProviderWebhookNotFound],
+    errors=[ProviderWebhookNotFound, ProviderWebhookChanged],
 )
 async def replay_provider_webhook(request: ApiRequest, body: ReplayBody) -> Command[ReplayWebhook, Applied]:
     """Apply a stored webhook again."""
     service = request.service
 
     async def respond(applied: Applied) -> Response:
+        log.info(
+            "webhook_replayed",
+            provider=body.provider,
+            webhook_id=body.id,
+            result=applied.result.value,
+            by_key_id=request.caller.key_id,
+        )
         if applied.checkout_id is not None:
             service.settlement_waiters.notify(applied.checkout_id)
         return json_response(replay_response(applied))
@@ -121,7 +134,7 @@ def summarize_replayed(params: ReplayWebhook, outcome: Applied) -> StoredRespons
     body_required=True,
     body_example={"provider": "stripe/pac_06f0q0h7pvsnb2c9vq3k1jv2rg", "id": "evt_1"},
     responses={200: ResponseSpec(description="What came of it.", schema=DismissResponse)},
-    errors=[ProviderWebhookNotFound, ProviderWebhookPending],
+    errors=[ProviderWebhookNotFound, ProviderWebhookPending, ProviderWebhookChanged],
 )
 async def dismiss_provider_webhook(request: ApiRequest, body: DismissBody) -> Command[DismissWebhook, Dismissed]:
     """Dismiss a webhook that was given up."""

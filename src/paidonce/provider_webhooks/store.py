@@ -1,11 +1,12 @@
 """Statements of the inbox. A webhook is stored once for each provider and id, and marked as applied once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Delete, Select, Update, bindparam, delete, exists, func, select, text, tuple_, update
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.selectable import FromClause
 
 from paidonce.clock import Instant
 from paidonce.database.due import LOOK_AHEAD_MS, MakesDue
@@ -24,6 +25,10 @@ class WebhookName(msgspec.Struct, frozen=True):
 
     provider: str
     id: str
+
+    def __str__(self) -> str:
+        """Return it as people read it, such as in the audit log."""
+        return f"{self.provider} {self.id}"
 
 
 class DuePosition(msgspec.Struct, frozen=True):
@@ -58,17 +63,27 @@ def _by_name(dialect: str) -> Select[Any]:
 
 def _mark(dialect: str) -> Update:
     wanted = json_rows(dialect, "wanted", provider=str, id=str, tries_seen=int, result=str, applied_at=int, due_at=int)
-    statement = update(provider_webhook).where(
-        provider_webhook.c.provider == wanted.c.provider,
-        provider_webhook.c.id == wanted.c.id,
-        provider_webhook.c.tries == wanted.c.tries_seen,
-    )
-    return statement.values(
+    return _update_seen(wanted).values(
         tries=provider_webhook.c.tries + 1,
         result=wanted.c.result,
         applied_at=wanted.c.applied_at,
         due_at=wanted.c.due_at,
     )
+
+
+def _hold(dialect: str) -> Update:
+    wanted = json_rows(dialect, "wanted", provider=str, id=str, tries_seen=int)
+    return _update_seen(wanted).values(tries=provider_webhook.c.tries)
+
+
+def _update_seen(wanted: FromClause) -> Update:
+    """Update the webhooks that nobody has tried since they were read, and return their names."""
+    statement = update(provider_webhook).where(
+        provider_webhook.c.provider == wanted.c.provider,
+        provider_webhook.c.id == wanted.c.id,
+        provider_webhook.c.tries == wanted.c.tries_seen,
+    )
+    return statement.returning(provider_webhook.c.provider, provider_webhook.c.id)
 
 
 def _delete_applied(dialect: str) -> Delete:
@@ -82,6 +97,7 @@ def _delete_applied(dialect: str) -> Delete:
 _INSERT: Final = MakesDue(provider_webhook, Statement(_insert))
 _BY_NAME: Final = Statement(_by_name)
 _MARK: Final = MakesDue(provider_webhook, Statement(_mark))
+_HOLD: Final = Statement(_hold)
 _DELETE_APPLIED: Final = Statement(_delete_applied)
 _APPLIED_BEFORE: Final = (
     select(provider_webhook.c.provider, provider_webhook.c.id)
@@ -150,10 +166,18 @@ def read_webhooks(transaction: Transaction, names: Sequence[WebhookName]) -> dic
     return {WebhookName(one.provider, one.id): one for one in (ProviderWebhook(*row) for row in rows)}
 
 
-def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> None:
-    """Write what tries came to."""
-    if marks:
-        _MARK.run(transaction, {"wanted": encode_rows(marks)}, [DueTime(one.due_at) for one in marks])
+def hold_webhooks(transaction: Transaction, webhooks: Iterable[ProviderWebhook]) -> set[WebhookName]:
+    """Keep others from changing webhooks until the transaction ends; returns those that are still as they were read."""
+    wanted = [{"provider": one.provider, "id": one.id, "tries_seen": one.tries} for one in webhooks]
+    return {WebhookName(*row) for row in transaction.rows(_HOLD, {"wanted": encode_rows(wanted)})} if wanted else set()
+
+
+def mark_webhooks(transaction: Transaction, marks: Sequence[WebhookMark]) -> set[WebhookName]:
+    """Write what tries came to; returns the webhooks whose try counts."""
+    if not marks:
+        return set()
+    rows = _MARK.rows(transaction, {"wanted": encode_rows(marks)}, [DueTime(one.due_at) for one in marks])
+    return {WebhookName(*row) for row in rows}
 
 
 def find_due(transaction: Transaction, limit: int, after: DuePosition | None) -> list[DuePosition]:

@@ -25,6 +25,8 @@ class AuditType(StrEnum):
     USER_CREATED = "user_created"
     USER_CHANGED = "user_changed"
     SESSIONS_ENDED = "sessions_ended"
+    WEBHOOK_REPLAYED = "webhook_replayed"
+    WEBHOOK_DISMISSED = "webhook_dismissed"
 
 
 def record_entries(transaction: Transaction, entries: Sequence[AuditEntry]) -> list[None]:

@@ -17,6 +17,11 @@ async def changed(inside: InProcessService, attempt_id: str, **values: object) -
         transaction.run(update(attempt).where(attempt.c.id == attempt_id).values(**values))
 
 
+def audited(inside: InProcessService, kind: str) -> set[tuple[object, object]]:
+    """Return the subject and the outcome of each entry of a type."""
+    return {(row[4], row[6]) for row in inside.rows()["audit_entry"] if row[2] == kind}
+
+
 async def test_a_merchant_sees_what_waits_and_an_operator_records_the_outcome(inside: InProcessService) -> None:
     paying = await inside.paying()
     attempt_id = paying["attempt"]["id"]
@@ -66,6 +71,10 @@ async def test_an_operator_applies_a_webhook_again_and_reads_what_came_of_it(ins
     fields = {"provider": "simulator", "id": webhook_id}
     done = await operator.post("/dashboard/operator/review/replay", fields)
     assert (done.status_code, "no%20attempt%20matches" in done.headers["set-cookie"]) == (303, True)
+    assert (f"simulator {webhook_id}", "done") in audited(inside, "replay_webhook")
+    refused = await operator.post("/dashboard/operator/review/replay", {**fields, "id": "msg_never"})
+    assert refused.status_code == 404
+    assert ("simulator msg_never", "provider_webhook_not_found") in audited(inside, "replay_webhook")
 
 
 async def test_an_operator_dismisses_a_webhook_and_the_page_shows_it_no_longer(inside: InProcessService) -> None:
@@ -78,7 +87,7 @@ async def test_an_operator_dismisses_a_webhook_and_the_page_shows_it_no_longer(i
     done = await operator.post("/dashboard/operator/review/dismiss", fields)
     assert (done.status_code, "Dismissed" in done.headers["set-cookie"]) == (303, True)
     assert webhook_id not in text_of(await operator.get("/dashboard/operator/review", result="ATTEMPT_NOT_FOUND"))
-    assert ("dismiss_webhook", "done") in {(row[2], row[6]) for row in inside.rows()["audit_entry"]}
+    assert audited(inside, "dismiss_webhook") == {(f"simulator {webhook_id}", "done")}
     pending = {**fields, "id": await inside.provider_webhook()}
     with inside.service.database.write() as transaction:
         found = provider_webhook.c.id == pending["id"]

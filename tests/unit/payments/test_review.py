@@ -205,11 +205,20 @@ async def test_a_webhook_that_is_applied_again_settles_the_attempt_that_it_names
         assert listed.json()["data"] == []
 
 
-async def test_a_webhook_that_was_applied_can_be_applied_again(inside: InProcessService) -> None:
+async def test_a_webhook_that_was_applied_can_be_applied_again_and_the_log_tells_who_did_it(
+    inside: InProcessService,
+) -> None:
     checkout = await stuck(inside)
     body = {"provider": "simulator", "id": await inside.provider_webhook(key=checkout["attempt"]["id"])}
-    replayed = [await inside.made("/provider-webhooks/replay", body, as_who=inside.operator_key) for _ in range(2)]
+    with capture_logs() as logs:
+        replayed = [await inside.made("/provider-webhooks/replay", body, as_who=inside.operator_key) for _ in range(2)]
     assert [one["result"] for one in replayed] == ["CHANGED", "KNOWN"]
+    told = [one for one in logs if one["event"] == "webhook_replayed"]
+    assert [(one["provider"], one["webhook_id"], one["result"]) for one in told] == [
+        ("simulator", body["id"], "CHANGED"),
+        ("simulator", body["id"], "KNOWN"),
+    ]
+    assert all(one["by_key_id"].startswith("key_") for one in told)
 
 
 async def test_a_webhook_without_its_attempt_stays_in_the_list_and_says_why(inside: InProcessService) -> None:

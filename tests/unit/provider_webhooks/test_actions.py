@@ -1,13 +1,10 @@
 """The inbox on both databases: stored once, applied in any order, tried again, replayed."""
 
-from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from click.testing import CliRunner, Result
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
-from paidonce.cli import main
 from paidonce.merchants.model import TenantScopedId
 from paidonce.provider_webhooks.actions import (
     DueWebhooks,
@@ -149,9 +146,6 @@ def test_of_many_webhooks_at_once_each_is_applied_to_its_own(shop: Shop) -> None
     assert {shop.status(one) for one in ids} == {"COMPLETED"}
 
 
-Run = Callable[..., Result]
-
-
 def test_only_what_was_applied_long_ago_is_pruned_a_few_at_a_time(shop: Shop) -> None:
     for number in range(5):
         shop.pays(f"{number}", f"att_{number}")
@@ -168,67 +162,3 @@ def test_only_what_was_applied_long_ago_is_pruned_a_few_at_a_time(shop: Shop) ->
     left = shop.do(find_old_webhooks, OldWebhooks(age_ms=1, limit=99))[0]
     assert [name.id for name in left] == ["msg_2", "msg_3", "msg_4"]
     assert len(shop.do(find_due_webhooks, DueWebhooks(99))[0]) == 1  # What is not applied is never pruned.
-
-
-@pytest.fixture
-def run(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run a command beside whoever has the database."""
-    monkeypatch.chdir(tmp_path_factory.mktemp("operator"))
-    return lambda *arguments: CliRunner().invoke(main, ["inbox", *arguments], env={"DATABASE_URL": shop.url})
-
-
-def test_an_operator_sees_what_was_not_applied_and_applies_it(shop: Shop, run: Run) -> None:
-    assert shop.apply(shop.receive(SUCCESS)) == ["ATTEMPT_NOT_FOUND"]
-    listed = run("list")
-    assert (listed.exit_code, "msg_1" in listed.output, "ATTEMPT_NOT_FOUND" in listed.output) == (0, True, True)
-    refused = run("replay", "msg_1")
-    assert (refused.exit_code, refused.output) == (1, "Not applied: no attempt matches it.\n")
-    checkout_id = shop.pays("one", "att_1")
-    replayed = run("replay", "msg_1")
-    assert (replayed.exit_code, replayed.output) == (0, f"Applied: it settled an attempt of {checkout_id}.\n")
-    assert (shop.status(checkout_id), run("list").output) == ("COMPLETED", "All webhooks are applied.\n")
-    assert '"result":"CHANGED"' in run("list", "--all", "--json").output
-    again = run("replay", "msg_1")
-    assert (again.exit_code, again.output) == (0, f"Applied: the outcome for {checkout_id} was already known.\n")
-
-
-def test_an_operator_is_told_what_there_is_not_or_what_is_not_plain(shop: Shop, run: Run) -> None:
-    assert run("replay", "msg_9").exit_code == 1
-    shop.receive(SUCCESS)
-    shop.receive(SUCCESS, provider="elsewhere")
-    assert (run("replay", "msg_1").exit_code, run("replay", "msg_1", "--provider", "simulator").exit_code) == (2, 1)
-
-
-def test_an_operator_dismisses_what_was_given_up_and_it_is_listed_no_longer(shop: Shop, run: Run) -> None:
-    name = shop.receive(SUCCESS)
-    shop.do(fail_webhooks, name)
-    pending = run("dismiss", "msg_1")
-    assert (pending.exit_code, "will be tried again" in pending.output) == (1, True)
-    assert (shop.row().result, shop.row().applied_at, shop.row().tries) == ("FAILED", None, 1)
-    while shop.row().due_at is not None:
-        shop.apply(name)
-    tries = shop.row().tries
-    dismissed = run("dismiss", "msg_1")
-    assert (dismissed.exit_code, dismissed.output) == (0, "Dismissed: it was ATTEMPT_NOT_FOUND.\n")
-    row = shop.row()
-    assert (row.result, row.due_at, row.tries, row.applied_at is None) == ("KNOWN", None, tries + 1, False)
-    assert run("list").output == "All webhooks are applied.\n"
-    again = run("dismiss", "msg_1")
-    assert (again.exit_code, again.output) == (0, "Not dismissed: it was applied already.\n")
-    assert shop.row() == row
-    checkout_id = shop.pays("one", "att_1")
-    assert run("replay", "msg_1").exit_code == 0
-    assert shop.status(checkout_id) == "COMPLETED"
-
-
-def test_an_operator_dismisses_one_webhook_that_is_stored_and_not_those_of_two_providers(shop: Shop, run: Run) -> None:
-    missing = run("dismiss", "msg_9")
-    assert (missing.exit_code, missing.output) == (1, "paidonce: webhook msg_9 not found\n")
-    for provider in ("simulator", "elsewhere"):
-        name = shop.receive(SUCCESS, provider=provider)
-        for _ in RETRY_SECONDS:
-            shop.apply(name)
-    assert run("dismiss", "msg_1").exit_code == 2
-    assert run("dismiss", "msg_1", "--provider", "elsewhere").exit_code == 0
-    listed = run("list").output
-    assert ("simulator" in listed, "elsewhere" in listed) == (True, False)
