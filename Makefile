@@ -7,8 +7,10 @@ UV := $(or $(shell command -v uv),.make/uv/bin/uv)
 # Half of what tests do is to wait for other processes. With two test processes for each core, a third of the cores' time
 # was idle. The files come in order: those that take longest come first.
 TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3)))
-# A kill storm with each of them ends `make prove`.
+# Two kill storms with each of them end `make prove`: as buyers and shops usually are, and with more of what is rare.
 PROVE_PROVIDERS ?= simulator stripe mollie paypal adyen
+RARE = --share cancel=0.2 --share hold=0.7 --share void=0.3 --share lapse=0.3 --share refund=0.9
+RARE_ON_PAGES = --share shop-cancels=0.25 --share expires=0.25
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header $(if $(UPGRADE),--upgrade) pyproject.toml --group build
 
@@ -57,7 +59,10 @@ bench: .venv/bench.stamp ## measure, and write docs/performance.md (PEER=URL ONL
 prove: .venv/dev.stamp ## run the long tests: every crash point and pair, power cuts, mutants, then kills (SECONDS=1200 for pairs)
 	@PAIDONCE_PROOF=long PAIDONCE_PROOF_SECONDS=$(or $(SECONDS),1200) $(BIN)/python -m pytest -n 2 tests/proof
 	@PAIDONCE_PROOF=long $(BIN)/python -m pytest -n 2 --dist loadfile -m "postgresql_in_prove or in_prove or longer_in_prove"
-	@set -e; for provider in $(PROVE_PROVIDERS); do $(BIN)/paidonce prove --provider $$provider; done
+	@set -e; for provider in $(PROVE_PROVIDERS); do \
+		on_pages=`[ $$provider = simulator ] || echo "$(RARE_ON_PAGES)"`; \
+		$(BIN)/paidonce prove --provider $$provider --seconds 50; \
+		$(BIN)/paidonce prove --provider $$provider --seconds 10 $(RARE) $$on_pages; done
 
 fuzz: .venv/dev.stamp ## fuzz the API for long, on both databases (FUZZ_EXAMPLES=300)
 	@PAIDONCE_PROOF=long FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest -n 2 --timeout 1800 -k schemathesis tests/conformance

@@ -96,6 +96,14 @@ def simulator(
 @click.option("--database", default="", help="URL of an empty PostgreSQL database. Default: a new SQLite file.")
 @click.option("--workers", default=2, show_default=True, help="Number of worker processes (PostgreSQL).")
 @click.option("--clients", default=64, show_default=True, help="Number of concurrent buyers.")
+@click.option(
+    "--share",
+    "shares",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="How often buyers or shops do something, from 0 to 1, such as hold=0.7. Can be repeated; "
+    "an unknown name lists all names.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Folder in which to keep databases and logs."
@@ -108,6 +116,7 @@ def prove(
     database: str,
     workers: int,
     clients: int,
+    shares: tuple[str, ...],
     as_json: bool,
     keep: Path | None,
 ) -> None:
@@ -122,6 +131,7 @@ def prove(
         database=database,
         workers=workers,
         clients=clients,
+        shares=shares,
         as_json=as_json,
         keep=keep,
     )

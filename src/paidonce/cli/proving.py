@@ -5,12 +5,13 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
+from paidonce.proving.behavior import read_shares
 from paidonce.proving.kits import KITS
 from paidonce.proving.outcome import Verdict
 from paidonce.proving.plan import Plan
@@ -28,10 +29,15 @@ def run_proof(
     database: str,
     workers: int,
     clients: int,
+    shares: Sequence[str],
     as_json: bool,
     keep: Path | None,
 ) -> None:
     """Run a proof and print its report. Exits with 1 on a violation, and with 3 where too little was tested."""
+    try:
+        given_shares = read_shares(shares, KITS[provider])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--share") from None
     with _folder(keep) as folder:
         plan = Plan(
             seconds=seconds,
@@ -41,7 +47,9 @@ def run_proof(
             clients=clients,
             folder=folder,
             kit=KITS[provider],
+            given_shares=given_shares,
         )
+        click.echo(plan.command, err=True)  # Also for a run that is interrupted.
         with click.progressbar(length=1000, label="Proving", file=sys.stderr, item_show_func=str) as bar:
 
             def progress(what: str, part: float) -> None:

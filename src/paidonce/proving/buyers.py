@@ -1,8 +1,7 @@
 """The buyers of a proof on the provider's pages: they approve, decline and try again, return late, twice or never."""
 
 import asyncio
-from collections.abc import Container, Sequence
-from enum import StrEnum
+from collections.abc import Container
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -11,48 +10,13 @@ import msgspec
 
 from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw
+from paidonce.proving.behavior import Behavior, Shares, behaviors_of
 from paidonce.proving.kits import Kit, Steps
 
 LATE_SECONDS: Final = (0.5, 2.5)
 RETURN_TRIES: Final = 3
 RETURN_PAUSE_SECONDS: Final = 0.4
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-class Behavior(StrEnum):
-    """What a buyer does who is sent to a page."""
-
-    APPROVES = "approves"
-    APPROVES_LATE = "approves late"
-    APPROVES_TWICE = "approves twice at once"
-    DECLINES_FIRST = "declines, then approves"
-    DECLINES = "declines, and leaves"
-    RETURNS_TWICE = "approves, and returns twice"
-    NEVER_RETURNS = "approves, and never returns"
-    NEVER_PAYS = "never visits the page"
-    PAYS_OTHERWISE = "pays with a token instead"
-    PAYS_BOTH_WAYS = "approves while a token is charged"
-    SHOP_CANCELS = "approves while the shop cancels"
-    EXPIRES = "approves while the checkout expires"
-
-
-WITH_TOKEN: Final = frozenset({Behavior.PAYS_OTHERWISE, Behavior.PAYS_BOTH_WAYS})
-
-
-WEIGHTS: Final = {
-    Behavior.APPROVES: 8,
-    Behavior.APPROVES_LATE: 2,
-    Behavior.APPROVES_TWICE: 2,
-    Behavior.DECLINES_FIRST: 3,
-    Behavior.DECLINES: 2,
-    Behavior.RETURNS_TWICE: 2,
-    Behavior.NEVER_RETURNS: 4,
-    Behavior.NEVER_PAYS: 3,
-    Behavior.PAYS_OTHERWISE: 2,
-    Behavior.PAYS_BOTH_WAYS: 3,
-    Behavior.SHOP_CANCELS: 3,
-    Behavior.EXPIRES: 3,
-}
 
 
 # Something else is asked for just before or after.
@@ -73,16 +37,17 @@ class Browsers:
     ``shown`` are all pages that anybody was shown.
     """
 
-    def __init__(self, kit: Kit, provider: HttpClient, service: HttpClient) -> None:
+    def __init__(self, kit: Kit, shares: Shares, provider: HttpClient, service: HttpClient) -> None:
         self._kit = kit
+        self._shares = shares
         self._provider = provider
         self._service = service
         self.shown: set[Page] = set()
 
     def behavior(self, draw: Draw) -> Behavior:
         """Choose what a buyer does."""
-        known = behaviors(self._kit)
-        return draw.choices(known, weights=[WEIGHTS[one] for one in known])[0]
+        known = behaviors_of(self._kit)
+        return draw.choices(known, weights=self._shares.of_behaviors(known))[0]
 
     async def visit(self, page: Page, behavior: Behavior, draw: Draw) -> None:
         """Do on a page what the behavior says; with DECLINES_FIRST, only decline."""
@@ -146,11 +111,6 @@ def page_of(checkout: dict[str, object]) -> Page | None:
     attempt = checkout.get("attempt")
     action = attempt.get("action") if isinstance(attempt, dict) else None
     return Page(str(checkout["id"]), action["url"]) if action and "url" in action else None
-
-
-def behaviors(kit: Kit) -> Sequence[Behavior]:
-    """Return what buyers of a provider may do."""
-    return [one for one in Behavior if kit.has_pages and (kit.tokens or one not in WITH_TOKEN)]
 
 
 def _path(url: str) -> str:

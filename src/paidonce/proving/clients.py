@@ -9,17 +9,12 @@ import msgspec
 
 from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import Draw, seeded
-from paidonce.proving.buyers import WITH_TOKEN, Behavior, Browsers, page_of
+from paidonce.proving.behavior import WITH_TOKEN, Behavior, Shares
+from paidonce.proving.buyers import Browsers, page_of
 from paidonce.proving.kits import Kit
 from paidonce.proving.oracle import Acknowledged
 from paidonce.proving.provider import merchants
 
-CANCEL_SHARE: Final = 0.04  # The share of checkouts that are canceled while they are being paid.
-HOLD_SHARE: Final = 0.25  # The share that are authorized first. A rare authorization met few of the rare moments.
-# The shares of authorized checkouts that are canceled, and that are left to expire. The others are captured by half.
-VOID_SHARE: Final = 0.25
-LAPSE_SHARE: Final = 0.15
-REFUND_SHARE: Final = 0.10  # The share that are partially refunded after they are completed.
 # Faster retries, or retries without backoff, would take the CPU that the service needs to restart.
 RETRY_SECONDS_MIN: Final = 0.05
 RETRY_SECONDS_MAX: Final = 0.4
@@ -64,11 +59,14 @@ class Clients:
     their buyers will not pay.
     """
 
-    def __init__(self, http: HttpClient, kit: Kit, browsers: Browsers, *, seed: int, concurrency: int) -> None:
+    def __init__(
+        self, http: HttpClient, kit: Kit, browsers: Browsers, *, shares: Shares, seed: int, concurrency: int
+    ) -> None:
         self._http = http
         self._methods = dict(kit.tokens) | ({PAGE: kit.pages} if kit.has_pages else {})
         self._tokens = dict(kit.tokens)
         self._browsers = browsers
+        self._shares = shares
         self._seed = seed
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
@@ -96,7 +94,7 @@ class Clients:
                 merchant_id=draw.choice(merchants()),
                 amount=draw.randrange(100, 100_000) // 10_000 * 10_000 + 100,
                 method=draw.choices(list(self._methods), weights=list(self._methods.values()))[0],
-                held=draw.random() < HOLD_SHARE,
+                held=draw.random() < self._shares.hold,
             )
             self.purchases.append(purchase)
             await self._purchase(purchase, draw)
@@ -116,7 +114,7 @@ class Clients:
         )
         purchase.checkout_id = created["id"]
         path = f"/checkouts/{purchase.checkout_id}"
-        if draw.random() < CANCEL_SHARE:
+        if draw.random() < self._shares.cancel:
             paying = asyncio.create_task(self._pay(purchase, path, purchase.method))
             canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
             await paying
@@ -195,17 +193,17 @@ class Clients:
         """
         half = {"amount": purchase.amount // 2}
         chance = draw.random()
-        if purchase.held and chance < VOID_SHARE:
+        if purchase.held and chance < self._shares.void:
             canceled = await self._until_answered("POST", f"{path}/cancel", {}, expected={200, 202, 409, 410})
             purchase.cancel_acknowledged = canceled.get("status") == "CANCELED"
-        elif purchase.held and chance < VOID_SHARE + LAPSE_SHARE:
+        elif purchase.held and chance < self._shares.void + self._shares.lapse:
             self.abandoned.add(path.rpartition("/")[2])
         elif purchase.held:
             key = f"{purchase.key}-capture"
             answer = await self._until_answered("POST", f"{path}/capture", half, expected={202, 409, 410}, key=key)
             if "attempt" in answer:
                 purchase.attempt_ids.add(answer["attempt"]["id"])
-        elif chance < REFUND_SHARE:
+        elif chance < self._shares.refund:
             keys = [f"{purchase.key}-{name}" for name in ("refund-1", "refund-2", "refund-2", "refund-3")]
             answers = await asyncio.gather(
                 *(self._until_answered("POST", f"{path}/refunds", half, expected={202, 422}, key=key) for key in keys)

@@ -23,9 +23,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a proof found in ``seconds`` in total; faults were injected during ``struck_seconds``.
 
     ``missing`` are the faults, payment methods and acts of buyers that did not occur. ``methods`` counts these acts,
-    too.
+    too. ``command`` repeats the run.
     """
 
+    command: str
     seed: int
     provider: str
     database: str

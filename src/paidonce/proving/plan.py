@@ -1,5 +1,6 @@
 """The plan of a proof: its size, its seed, and settings under which faults and recoveries are fast."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ import msgspec
 
 from paidonce.database_url import DatabaseUrl, parse_database_url
 from paidonce.payments.schedule import LookupSchedule
+from paidonce.proving.behavior import Shares, make_shares
 from paidonce.proving.kits import SIMULATOR, Kit
 
 LEASE_SECONDS: Final = 2.0
@@ -30,6 +32,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     folder: Path
     kit: Kit = SIMULATOR
+    given_shares: Mapping[str, float] = {}
+    """What buyers and shops do, as ``read_shares`` returns it."""
+
+    @property
+    def shares(self) -> Shares:
+        """How often buyers and shops do what they do."""
+        return make_shares(self.given_shares, self.kit)
+
+    @property
+    def command(self) -> str:
+        """The command that repeats this run. It does not show the URL of a database, which may have a password."""
+        options = [f"--provider {self.kit.name}", f"--seconds {self.seconds:g}", f"--seed {self.seed}"]
+        if self.on_postgresql:
+            options += ["--database URL", f"--workers {self.workers}"]
+        options += [
+            f"--clients {self.clients}",
+            *(f"--share {name}={one:g}" for name, one in self.given_shares.items()),
+        ]
+        return f"paidonce prove {' '.join(options)}"
 
     @property
     def database(self) -> DatabaseUrl:

@@ -7,7 +7,7 @@ from paidonce.proving.outcome import Outcome, Verdict
 SENTENCES: Final = {
     Verdict.KEPT: "Proven: no guarantee was violated.",
     Verdict.NOT_PROVEN: "Not proven: no guarantee was violated, but not every fault and payment method occurred.",
-    Verdict.BROKEN: "A GUARANTEE WAS VIOLATED. Run again with the same seed to reproduce it.",
+    Verdict.BROKEN: "A GUARANTEE WAS VIOLATED. Run the command above again to reproduce it.",
 }
 
 
@@ -25,6 +25,7 @@ def render(outcome: Outcome) -> str:
     stopped = f"{outcome.stops} workers stopped beyond their lease"
     lines = [
         f"paidonce with {outcome.provider} on {outcome.database}, seed {outcome.seed}, {outcome.seconds:.0f} seconds",
+        outcome.command,
         "",
         f"  Purchases       {outcome.checkouts:>7}   {_shares(outcome.statuses)}",
         f"  Payments        {outcome.payments:>7}   {_shares(outcome.methods)}",

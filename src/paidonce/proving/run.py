@@ -8,7 +8,8 @@ from typing import Any, Final
 from paidonce.clock import system_clock
 from paidonce.http_client import HttpClient, NoAnswer
 from paidonce.ids import seeded
-from paidonce.proving.buyers import Browsers, behaviors, page_of
+from paidonce.proving.behavior import behaviors_of
+from paidonce.proving.buyers import Browsers, page_of
 from paidonce.proving.clients import Clients, Purchase
 from paidonce.proving.fleet import Fleet
 from paidonce.proving.lifetimes import expire
@@ -43,8 +44,8 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
     settings = environment(plan, port) | provider.settings
     http = HttpClient(f"http://127.0.0.1:{port}")
     fleet = Fleet(plan, settings, lambda: _answers(http, "/health/ready"))
-    browsers = Browsers(plan.kit, provider.http, http)
-    clients = Clients(http, plan.kit, browsers, seed=plan.seed, concurrency=plan.clients)
+    browsers = Browsers(plan.kit, plan.shares, provider.http, http)
+    clients = Clients(http, plan.kit, browsers, shares=plan.shares, seed=plan.seed, concurrency=plan.clients)
     started = time.monotonic()
     try:
         progress("Starting", 0.0)
@@ -70,8 +71,11 @@ async def prove(plan: Plan, progress: Progress) -> Outcome:
     methods = _count([name for one in purchases if one.paid_at is not None for name in _methods(one)])
     acknowledged = [fact for one in purchases for fact in one.acknowledged()]
     acknowledged += [Acknowledged(checkout_id=name, status=one["status"]) for name, one in checkouts.items()]
-    wanted = [*plan.kit.tokens, *behaviors(plan.kit)]
+    known = behaviors_of(plan.kit)
+    shares = zip(known, plan.shares.of_behaviors(known), strict=True)
+    wanted = [*plan.kit.tokens, *(one for one, share in shares if share)]
     return Outcome(
+        command=plan.command,
         seed=plan.seed,
         provider=plan.kit.title,
         database="PostgreSQL" if plan.on_postgresql else "SQLite",

@@ -7,6 +7,7 @@ from paidonce.proving.violations import Violations
 
 NONE = Violations(charged_twice=[], lost=[], stuck=[], wrong=[])
 GOOD = Outcome(
+    command="paidonce prove --seed 1",
     seed=1,
     provider="the simulator",
     database="SQLite",
