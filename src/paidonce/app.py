@@ -13,12 +13,12 @@ from paidonce.checkouts.waiters import SettlementWaiters
 from paidonce.clock import Clock, system_clock
 from paidonce.database.batch import BatchRunner, BeginTransaction
 from paidonce.database.batcher import Batcher, threaded_batcher
+from paidonce.database.citus.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
 from paidonce.database.citus.node_database import open_node
 from paidonce.database.citus.node_writer import NodeWriter
 from paidonce.database.citus.shards import ShardOf
 from paidonce.database.durability import require_durable_server
 from paidonce.database.engine import Database, open_database
-from paidonce.database.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
 from paidonce.database.migrate import prepare_schema
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database_url import DatabaseUrl

@@ -20,6 +20,7 @@ from tests.mutation.running import Job, run_in_functions, run_on_import
 TOLD_EVERY: Final = 50
 POSTGRESQL_SECONDS: Final = 5.0  # Each mutant that is tried on PostgreSQL starts a server of its own.
 CONNECTOR_MODULES: Final = ("amounts", "decline_codes", "disputes", "external_changes", "responses", "webhooks", "wire")
+CITUS_MODULES: Final = ("lanes", "lost_nodes", "node_reads", "shard_keys")
 TARGETS: Final = {
     "payments": ["payments/*.py"],
     "checkouts": ["checkouts/*.py"],
@@ -33,7 +34,8 @@ TARGETS: Final = {
     "money": ["money.py"],
     "jobs": ["jobs/*.py"],
     "batch": ["database/batch.py", "database/batcher.py"],
-    "database": ["database/[!b]*.py"],
+    # Of what is for Citus alone, what needs no cluster to be tested.
+    "database": ["database/[!b]*.py", *(f"database/citus/{name}.py" for name in CITUS_MODULES)],
     "retention": ["retention/*.py"],
     "users": ["users/*.py"],
     "dashboard": ["dashboard/**/*.py"],

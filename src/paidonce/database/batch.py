@@ -20,8 +20,9 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
 from paidonce.clock import Instant
+from paidonce.database.citus.lost_nodes import Nodes, find_lost_nodes
+from paidonce.database.citus.shard_keys import locate, shard_keys_in
 from paidonce.database.faults import with_retries
-from paidonce.database.nodes import Nodes, find_lost_nodes, locate, shard_keys_in
 from paidonce.database.transaction import DueKey, Transaction
 from paidonce.errors import DatabaseUnavailable, Overloaded, PaidonceError
 from paidonce.ids import Chance

@@ -17,8 +17,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 from paidonce.clock import Clock
+from paidonce.database.citus.lost_nodes import find_lost_nodes
 from paidonce.database.citus.watchdog import Watchdog
-from paidonce.database.nodes import find_lost_nodes
 from paidonce.database.postgresql_engine import POSTGRESQL_CONNECT, driver_url, make_engine
 from paidonce.database.statement import IS_CITUS, execute_on_driver
 from paidonce.database.transaction import Transaction

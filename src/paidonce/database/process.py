@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 import structlog
 
 from paidonce.database.batch import BatchResult, BatchRunner, CommitNotice, Job
-from paidonce.database.lanes import NodeLanes
+from paidonce.database.citus.lanes import NodeLanes
 from paidonce.errors import PaidonceError
 from paidonce.gc_tuning import tune_gc
 

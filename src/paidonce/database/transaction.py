@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 from sqlalchemy import Connection, Executable, Row, Table
 
 from paidonce.clock import Instant
-from paidonce.database.node_reads import rows_by_node
+from paidonce.database.citus.node_reads import rows_by_node
 from paidonce.database.statement import Parameters, Statement
 
 NamedRow: TypeAlias = Row[*tuple[Any, ...]]

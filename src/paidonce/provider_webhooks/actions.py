@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from paidonce.clock import Instant
-from paidonce.database.nodes import ShardKey
+from paidonce.database.citus.shard_keys import ShardKey
 from paidonce.database.schema import provider_webhook
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable

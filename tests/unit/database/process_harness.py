@@ -21,8 +21,8 @@ from sqlalchemy import text
 from paidonce.clock import system_clock
 from paidonce.database.batch import BatchRunner, CommitNotice, Job
 from paidonce.database.batcher import Batcher
+from paidonce.database.citus.lanes import NodeLanes
 from paidonce.database.engine import open_database
-from paidonce.database.lanes import NodeLanes
 from paidonce.database.process import ProcessExecutor, fork_executor
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from paidonce.database import batch as module
 from paidonce.database.batch import Action, BatchRunner, Job
-from paidonce.database.nodes import Location, ShardKey
+from paidonce.database.citus.shard_keys import Location, ShardKey
 from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable, PaidonceError
 
@@ -213,7 +213,7 @@ def test_a_lost_node_that_has_returned_is_served_again(cluster: Cluster, monkeyp
     assert cluster.run("a1", "b1") == [0, ONE_NODE]
     cluster.lost = set()
     cluster.runner._nodes._check_at = 0.0  # noqa: SLF001 - as if half a second had passed
-    monkeypatch.setattr("paidonce.database.nodes.CHECK_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr("paidonce.database.citus.lost_nodes.CHECK_WAIT_SECONDS", 60.0)
     assert cluster.run("a1", "b1") == [0, 1]
 
 

@@ -17,8 +17,8 @@ from paidonce import ids
 from paidonce.checkouts.actions import create_checkouts, expire_checkouts, load_checkouts
 from paidonce.checkouts.model import NewCheckout, ProviderRoute
 from paidonce.database import transaction as transaction_module
+from paidonce.database.citus.node_reads import rows_by_node
 from paidonce.database.engine import Database, open_database
-from paidonce.database.node_reads import rows_by_node
 from paidonce.database.statement import Statement
 from paidonce.database_url import parse_database_url
 from paidonce.events.model import Cause

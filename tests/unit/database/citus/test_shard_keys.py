@@ -9,13 +9,17 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import msgspec
 
 import paidonce
-from paidonce.database.nodes import ShardKey, shard_keys_in
+from paidonce.checkouts.model import NewCheckout
+from paidonce.database.citus.shard_keys import ShardKey, merchant_fields_of, merchants_in, shard_keys_in
 from paidonce.database.transaction import Transaction
-from paidonce.merchants.model import TenantScopedId
+from paidonce.merchants.model import Tenant, TenantScopedId
+from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.schedule import LookupSchedule
+from paidonce.payments.store import Held
 from paidonce.provider_webhooks.actions import ApplyWebhook, DueWebhooks, ReceivedWebhook
 from paidonce.provider_webhooks.store import DuePosition, WebhookName
 from paidonce.providers.evidence import Notice
+from paidonce.statistics.actions import CountLogs
 
 FEATURES: Final = tuple(
     f"paidonce.{name}"
@@ -92,6 +96,26 @@ OF_ANY_MERCHANT: Final = {
         "users.sessions.use_sessions",
     },
 }
+NEW: Final = NewCheckout(id="c", merchant_id="a", idempotency_key="k", amount=1, currency="EUR")
+
+
+def test_a_request_is_about_every_merchant_that_it_names_however_deep() -> None:
+    assert merchants_in(NEW) == {"a"}
+    assert merchants_in(TenantScopedId("c", "a")) == {"a"}
+    assert merchants_in([Held("1", "a", 1), Held("2", "b", 1)]) == {"a", "b"}
+    assert merchants_in(CountLogs([Tenant("a", "test"), Tenant("b", "live")], 10)) == {"a", "b"}
+    assert merchants_in({TenantScopedId("c", "a"): None}) == {"a"}
+
+
+def test_a_request_that_names_no_merchant_may_be_about_any() -> None:
+    assert merchants_in(TenantScopedId("c", None)) == frozenset()
+    assert merchants_in(ClaimAttempts("simulator", 10, 1000)) == frozenset()
+    assert merchants_in(None) == frozenset()
+
+
+def test_what_may_be_any_merchants_is_told_beside_the_merchants_that_are_named() -> None:
+    assert merchant_fields_of((TenantScopedId("c", None), TenantScopedId("d", "a"))) == {None, "a"}
+    assert merchant_fields_of(TenantScopedId("d", "a")) == {"a"}
 
 
 def test_a_request_is_about_the_merchants_that_it_names() -> None:

@@ -16,9 +16,9 @@ import structlog
 from paidonce.database.batch import BatchResult, BatchRunner, Job
 from paidonce.database.batch_thread import BatchThread
 from paidonce.database.citus.layout import FIRST_TABLE, Kind, read_places
+from paidonce.database.citus.shard_keys import Location, ShardKey, locate, merchant_fields_of
 from paidonce.database.citus.shards import ShardOf
 from paidonce.database.engine import Database
-from paidonce.database.nodes import Location, ShardKey, locate, merchant_fields_of
 from paidonce.database.statement import CITUS, dialect_of
 
 log = structlog.get_logger()

@@ -12,12 +12,12 @@ from sqlalchemy.engine import make_url
 from structlog.testing import capture_logs
 
 from paidonce.clock import system_clock
-from paidonce.database import lanes as module
 from paidonce.database.batch import BatchResult, BatchRunner, Job
+from paidonce.database.citus import lanes as module
+from paidonce.database.citus.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
+from paidonce.database.citus.shard_keys import Location
 from paidonce.database.citus.shards import ShardOf
 from paidonce.database.engine import open_database
-from paidonce.database.lanes import OTHER, NodeLanes, is_distributed, locate_merchants
-from paidonce.database.nodes import Location
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from tests.support.citus import SHARDS, cluster_urls, require_cluster
