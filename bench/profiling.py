@@ -69,10 +69,10 @@ def read_profile(text: str) -> Profile:
     functions: Counter[str] = Counter()
     for line in text.splitlines():
         stack, _, seen = line.rpartition(" ")
-        frames = stack.split(";")
-        processes = [frame for frame in frames if frame.startswith("process ")]
-        thread = frames[len(processes)].partition(": ")[2].strip("\"'")
-        threads[WRITER if len(processes) > 1 else THREADS.get(thread, thread)] += int(seen)
+        processes, _, called = stack.rpartition(";thread (")  # A process is named by its command, which can hold ";".
+        described, *frames = called.split(";")
+        thread = described.partition(": ")[2].strip("\"'")
+        threads[WRITER if processes.count("process ") > 1 else THREADS.get(thread, thread)] += int(seen)
         functions[frames[-1]] += int(seen)
     return Profile(_shares(threads), _shares(functions))
 

@@ -45,11 +45,11 @@ def test_a_target_is_how_many_times_as_fast_as_the_peer_each_database_is() -> No
 
 
 def test_a_profile_counts_a_function_itself_and_not_what_it_calls() -> None:
-    server, writer = 'process 1:"paidonce dev"', 'process 2:"paidonce dev"'
+    server, writer = 'process 1:"python -c import a; main(1)"', 'process 2:"python -c import a; main(1)"'
     profile = read_profile(
-        f'{server};thread (1): "MainThread";run (a);send (b) 5\n'
+        f"{server};thread (1): MainThread;run (a);send (b) 5\n"
         f'{server};thread (3): "reader";run (a) 2\n'
-        f'{server};{writer};thread (2): "MainThread";run (a);main (c) 3\n'
+        f"{server};{writer};thread (2): MainThread;run (a);main (c) 3\n"
     )
     assert [(share.what, share.percent) for share in profile.threads] == [
         ("event loop", 50.0),
