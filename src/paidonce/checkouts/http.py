@@ -38,7 +38,7 @@ from paidonce.events.model import EventType, Origin
 from paidonce.events.schemas import event_response
 from paidonce.http.disconnects import until_disconnected
 from paidonce.http.fields import Fields
-from paidonce.http.headers import merge_idempotency_keys, read_wait_seconds
+from paidonce.http.headers import header_of, headers_of, merge_idempotency_keys, read_wait_seconds
 from paidonce.http.key_expiry import wait_while_key_is_valid
 from paidonce.http.operation import ResponseSpec, exempt_post, get
 from paidonce.http.rate_limits import count_wait
@@ -49,7 +49,7 @@ from paidonce.service import Service
 
 
 def _required_fields(request: ApiRequest) -> Sequence[str]:
-    required = [] if request.http.headers.get("idempotency-key") else ["idempotencyKey"]
+    required = [] if header_of(request.http, b"idempotency-key") else ["idempotencyKey"]
     return required if request.caller.merchant_id else [*required, "merchantId"]
 
 
@@ -185,7 +185,7 @@ async def respond_when_settled(
     ``owned_locally`` is as ``SettlementWaiters.settled`` has it.
     """
     service = request.service
-    seconds = read_wait_seconds(", ".join(request.http.headers.getlist("prefer")))
+    seconds = read_wait_seconds(", ".join(headers_of(request.http, b"prefer")))
     if seconds and checkout.awaits_provider:
         if count_wait(request.context):
             waiting = service.settlement_waiters.settled(
@@ -204,7 +204,7 @@ async def respond_when_settled(
 
 
 def _new_checkout(request: ApiRequest, body: CreateCheckoutBody, tenant: Tenant) -> NewCheckout:
-    key = merge_idempotency_keys(request.http.headers.get("idempotency-key"), body.idempotency_key)
+    key = merge_idempotency_keys(header_of(request.http, b"idempotency-key"), body.idempotency_key)
     assert key is not None, "the body must have it where the header does not"
     return NewCheckout(
         id=ids.new_id(ids.CHECKOUT),

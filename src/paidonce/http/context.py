@@ -1,9 +1,9 @@
 """What is known of a request beside what Starlette's Request holds: one typed object, kept in the request's scope."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
+import msgspec
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -20,8 +20,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 CONTEXT: Final = "paidonce.context"
 
 
-@dataclass(slots=True, kw_only=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, kw_only=True):
     """``id`` names the request, ``address`` is the client's, empty where none is known, ``caller`` is who makes it,
     ``rate_limit`` what the rate limiter notes of it. ``operations`` is the table in which it is looked up,
     ``has_begun`` tells whether a response is being sent.
@@ -57,7 +56,8 @@ def raw_path_in(scope: Scope) -> bytes:
     raw: bytes | None = scope.get("raw_path")
     if raw is None:  # ASGI lets servers leave it out.
         raw = quote(scope["path"]).encode()
-    return raw.removeprefix(quote(prefix_in(scope)).encode())
+    prefix = prefix_in(scope)
+    return raw.removeprefix(quote(prefix).encode()) if prefix else raw
 
 
 def prefix_in(scope: Scope) -> str:

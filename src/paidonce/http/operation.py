@@ -214,7 +214,7 @@ def raw_post(
 
     def declare(handler: RawHandler) -> Operation:
         async def handle(request: ApiRequest) -> ASGIApp:
-            return await handler(request, await request.http.body())
+            return await handler(request, await request.body())
 
         return Operation(
             method="POST", path=path, handle=handle, raw_body=raw_body, exempt_because=because, **described

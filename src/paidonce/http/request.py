@@ -1,17 +1,17 @@
 """A request that was admitted: what its handler is given."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 from starlette.requests import Request
 
 from paidonce import ids
 from paidonce.errors import FieldError, InvalidRequest, WrongMerchant, WrongMode
 from paidonce.events.model import Origin
-from paidonce.http.context import RequestContext, context_of, prefix_in
+from paidonce.http.context import RequestContext, context_in, prefix_in
 from paidonce.http.fields import Fields, read_body, read_parameters
-from paidonce.http.headers import read_idempotency_key
+from paidonce.http.headers import header_of, read_idempotency_key
 from paidonce.http.tenancy import TenantFields
 from paidonce.merchants.actions import load_merchants
 from paidonce.merchants.model import Caller, Mode, Tenant, TenantFilter, TenantScopedId
@@ -24,8 +24,7 @@ class NoParameters(Fields, frozen=True, kw_only=True):
     """This call takes no parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(msgspec.Struct, frozen=True):
     """``http`` is what came in, ``service`` the running parts, ``path_value`` the last variable part of the path."""
 
     http: Request
@@ -35,7 +34,7 @@ class ApiRequest:
     @property
     def context(self) -> RequestContext:
         """What is known of the request beside what was sent."""
-        return context_of(self.http)
+        return context_in(self.http.scope)
 
     @property
     def caller(self) -> Caller:
@@ -48,7 +47,7 @@ class ApiRequest:
 
         Raises InvalidIdempotencyKey.
         """
-        key = read_idempotency_key(self.http.headers.get("idempotency-key"))
+        key = read_idempotency_key(header_of(self.http, b"idempotency-key"))
         return Origin(self.context.id, key, self.caller.actor)
 
     @property
@@ -73,8 +72,18 @@ class ApiRequest:
     async def read_body(self, kind: type[T], *, required: Collection[str] = ()) -> T:
         """Read the body as JSON; raises what ``fields.read_body`` raises. Query parameters are refused."""
         self.refuse_parameters()
-        content_type = self.http.headers.get("content-type", "")
-        return read_body(kind, await self.http.body(), content_type, required=required)
+        content_type = header_of(self.http, b"content-type") or ""
+        return read_body(kind, await self.body(), content_type, required=required)
+
+    async def body(self) -> bytes:
+        """Read the whole body. It is bounded by ``RequestLimits``."""
+        parts = []
+        more_body = True
+        while more_body:
+            message = await self.http.receive()
+            parts.append(message.get("body", b""))
+            more_body = message.get("more_body", False)
+        return b"".join(parts)
 
     def read_parameters(self, kind: type[T]) -> T:
         """Read the query parameters; raises InvalidRequest."""
@@ -148,11 +157,10 @@ def public_url(http: Request, service: Service) -> str:
     set_url = service.settings.public_url
     if set_url:
         return set_url.rstrip("/")
-    scope = http.scope
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return f"{scope['scheme']}://{value.decode('latin-1')}{prefix_in(scope)}"
-    return str(http.base_url).rstrip("/")  # A request of HTTP/1.0 may have no Host.
+    host = header_of(http, b"host")
+    if host is None:
+        return str(http.base_url).rstrip("/")  # A request of HTTP/1.0 may have no Host.
+    return f"{http.scope['scheme']}://{host}{prefix_in(http.scope)}"
 
 
 def refuse_two_cursors(starting_after: str | None, ending_before: str | None) -> None:

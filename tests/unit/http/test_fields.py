@@ -1,7 +1,9 @@
 """Reading bodies and parameters: everything that is wrong is named, each with its place."""
 
+import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,12 @@ from paidonce.webhook_endpoints.schemas import CreateEndpointBody
 
 JSON = "application/json"
 GOOD: dict[str, Any] = {"merchantId": "m123", "amount": 1000, "currency": "USD", "idempotencyKey": "abc123"}
+
+
+class AnyMetadata(Fields, frozen=True, kw_only=True):
+    """A body with pairs of any texts."""
+
+    metadata: dict[str, str]
 
 
 def refused(kind: type[Fields], body: bytes | dict[str, Any]) -> dict[str, str]:
@@ -198,6 +206,8 @@ def test_what_is_wrong_is_said_as_the_document_writes_it() -> None:
         b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","expiresIn":86400,"expiresIn":300}',
         b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k","metadata":{"a":"1","a":"2"}}',
         b'{"merchantId":"m","amount":0,"currency":"USD","idempotencyKey":"k","amount":0}',
+        # As many quotes as before, if the second amount is dropped and the escaped quotes are counted as they are read.
+        b'{"merchantId":"m","amount":1,"currency":"USD","idempotencyKey":"k\\u0022\\u0022","amount":2}',
     ],
 )
 def test_a_name_that_is_there_twice_is_refused(written: bytes) -> None:
@@ -216,6 +226,24 @@ def test_a_name_that_is_there_twice_is_refused(written: bytes) -> None:
 )
 def test_a_name_may_stand_in_a_text_again(more: dict[str, Any]) -> None:
     assert read_body(CreateCheckoutBody, msgspec.json.encode({**GOOD, **more}), JSON).amount == 1000
+
+
+@given(
+    pairs=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=4),
+    is_repeated=st.booleans(),
+    space=st.sampled_from(("", " ", "\n\t")),
+)
+def test_whatever_the_names_and_values_a_name_is_refused_if_and_only_if_it_is_there_twice(
+    *, pairs: dict[str, str], is_repeated: bool, space: str
+) -> None:
+    written = [
+        f"{json.dumps(name, ensure_ascii=False)}{space}:{space}{json.dumps(value, ensure_ascii=False)}"
+        for name, value in pairs.items()
+    ]
+    written += written[:1] if is_repeated else []
+    body = f'{{"metadata":{space}{{{f"{space},".join(written)}}}}}'.encode()
+    with pytest.raises(MalformedBody) if is_repeated and pairs else nullcontext():
+        assert read_body(AnyMetadata, body, JSON).metadata == pairs
 
 
 def test_no_more_than_a_hundred_mistakes_are_told() -> None:

@@ -4,9 +4,9 @@ What two readers of the same bytes could take for two different requests is refu
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,26 +41,18 @@ ONCE: Final = frozenset(
 )
 
 
-class _Reading:
-    """A task that waits for a part of a body, and until when it may; ``is_late`` tells that it was too long."""
-
-    __slots__ = ("deadline", "is_late", "task")
-
-    def __init__(self, deadline: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a server calls an application in a task"
-        self.task = task
-        self.deadline = deadline
-        self.is_late = False
+ReceiveInTime: TypeAlias = Callable[[Receive, float], Awaitable[Message]]
+"""Receives a message until a time of the event loop's clock; raises RequestTimeout."""
 
 
 class _Body:
     """A body on its way, bounded in bytes, in pieces, and in time; ``length`` is None where it comes in chunks."""
 
-    __slots__ = ("_has_ended", "_length", "_pieces", "_receive", "_receive_in_time", "_received")
+    __slots__ = ("_deadline", "_has_ended", "_in_time", "_length", "_pieces", "_receive", "_received")
 
-    def __init__(self, receive_in_time: Receive, receive: Receive, length: int | None) -> None:
-        self._receive_in_time = receive_in_time
+    def __init__(self, in_time: ReceiveInTime, receive: Receive, length: int | None, deadline: float) -> None:
+        self._in_time = in_time
+        self._deadline = deadline
         self._receive = receive
         self._length = length
         self._received = 0
@@ -72,7 +64,7 @@ class _Body:
         if self._has_ended:
             return await self._receive()
         self._has_ended = True  # Unless more is to come.
-        message = await self._receive_in_time()
+        message = await self._in_time(self._receive, self._deadline)
         if message["type"] == "http.disconnect":
             raise MalformedRequest("The body ended before it was complete.")
         self._received += len(message.get("body", b""))
@@ -120,7 +112,8 @@ class RequestLimits:
     def __init__(self, app: ASGIApp, *, body_seconds: float) -> None:
         self._app = app
         self._body_seconds = body_seconds
-        self._reading: set[_Reading] = set()
+        self._deadlines: dict[asyncio.Task[Any], float] = {}  # Of the tasks that wait for a part of a body.
+        self._late: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +123,7 @@ class RequestLimits:
             await self._app(scope, _NoBody(receive).receive, send)
             return
         deadline = asyncio.get_running_loop().time() + self._body_seconds
-        body = _Body(partial(self._in_time, receive, deadline), receive, length)
+        body = _Body(self._in_time, receive, length, deadline)
         try:
             await self._app(scope, body.receive, send)
         except PaidonceError:
@@ -138,30 +131,32 @@ class RequestLimits:
             raise
 
     async def _in_time(self, receive: Receive, deadline: float) -> Message:
-        reading = _Reading(deadline)
-        self._reading.add(reading)
+        task = asyncio.current_task()
+        assert task is not None, "a server calls an application in a task"
+        self._deadlines[task] = deadline
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         try:
             return await receive()
         except asyncio.CancelledError:
-            if not reading.is_late or reading.task.uncancel():
+            if task not in self._late or task.uncancel():
                 raise
             raise RequestTimeout("The body of the request did not arrive in time. The request had no effect.") from None
         finally:
-            self._reading.discard(reading)
+            del self._deadlines[task]
+            self._late.discard(task)
 
     async def _sweep(self) -> None:
         """Stop who is late, until nobody reads."""
         loop = asyncio.get_running_loop()
         with suppress(asyncio.CancelledError):
-            while self._reading:
+            while self._deadlines:
                 await asyncio.sleep(SWEEP_SECONDS)
                 now = loop.time()
-                for reading in self._reading:
-                    if now >= reading.deadline and not reading.is_late:
-                        reading.is_late = True
-                        reading.task.cancel()
+                late = {task for task, deadline in self._deadlines.items() if now >= deadline}
+                for task in late - self._late:
+                    task.cancel()
+                self._late |= late
         self._sweeper = None
 
 
