@@ -24,7 +24,6 @@ log = structlog.get_logger()
 RETRY_MS: Final = 2000  # How long a client waits before it asks again.
 HEADERS: Final[list[Header]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # So that a proxy in front hands on each event at once.
 ]
 

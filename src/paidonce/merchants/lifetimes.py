@@ -79,8 +79,6 @@ class KeyLifetimes:
     def stop(self) -> None:
         """Stop watching."""
         self._entries.clear()
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _wake_at(self, at: float) -> None:
         if self._timer is not None:

@@ -25,11 +25,16 @@ class KeyLifetimesHarness:
         self.living: dict[str, float | None] = {}  # Until when each key lives; None for ever.
         self.is_down = False
         self.looks: list[Sequence[str]] = []
+        self.times_read = 0
         self.ends: list[float] = []
         self.revoked_at = 0.0
         self.loop = loop
         reader: Any = self
-        self.cache = ApiKeyCache(reader, monotonic=loop.time)
+        self.cache = ApiKeyCache(reader, monotonic=self.monotonic)
+
+    def monotonic(self) -> float:
+        self.times_read += 1
+        return self.loop.time()
 
     async def submit(self, _action: object, hashes: Sequence[str]) -> dict[str, ActiveKey]:
         self.looks.append(hashes)
@@ -201,6 +206,31 @@ def test_nothing_is_read_without_watchers() -> None:
         await asyncio.sleep(5)
         before = len(world.looks)
         await asyncio.sleep(HOUR)
+        assert len(world.looks) == before
+
+    told(story)
+
+
+def test_keys_that_have_ended_leave_no_wake_ups_behind() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
+        watching = asyncio.create_task(world.watch(await world.admitted(), 200))
+        for _ in range(100):
+            await world.watch(await world.admitted(until=world.loop.time() + 0.5))
+        world.times_read = 0
+        await asyncio.sleep(60)
+        assert world.times_read < 60 * 10
+        await watching
+
+    told(story)
+
+
+def test_after_the_stop_no_key_is_read_any_more_although_somebody_still_watches_it() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
+        watching = asyncio.create_task(world.watch(await world.admitted(), 100))
+        await asyncio.sleep(10)
+        await world.cache.stop()
+        before = len(world.looks)
+        await watching
         assert len(world.looks) == before
 
     told(story)
