@@ -90,7 +90,9 @@ class Lines:
         return {test for line in lines for test in covered.get(line, ())}
 
     def _is_compiled_once(self, mutant: Mutant) -> bool:
-        """Whether this function makes a ``Statement``: only the first test that needs the statement runs it."""
+        """Whether this function takes part in making a ``Statement``: only the first test that needs the statement runs
+        it.
+        """
         if not mutant.function or mutant.path not in self._statements:
             return False
         places = [number for path, number in self._words.get(mutant.names[0], ()) if path == mutant.path]
@@ -117,7 +119,9 @@ class Lines:
         return found
 
     def _named_directly(self, file: str, name: str) -> tuple[set[str], set[tuple[str, str]]]:
-        """Return the tests that run a line with this name, and the names that are bound on lines that no test runs."""
+        """Return the tests that run a line with this name, and the names that are bound on lines that no test runs, or
+        only the first of those that need it.
+        """
         key = f"{file}:{name}" if name.startswith("_") else name
         if key not in self._named:
             self._named[key] = self._look_for(file, name)
@@ -132,8 +136,9 @@ class Lines:
             if path == file or not name.startswith("_"):
                 running = self._covering(path, [number]) - {""}
                 found |= running
-                if not running and number in self._statements[path].names:
-                    bound.add((path, self._statements[path].names[number]))
+                statements = self._statements[path]
+                if number in statements.names and (not running or number in statements.compiled):
+                    bound.add((path, statements.names[number]))
         return found, bound
 
 
@@ -145,6 +150,8 @@ class _Statements:
         self.compiled: set[int] = set()  # The lines of what is compiled once, where it is first executed.
         self.names: dict[int, str] = {}
         self.bodies: dict[str, list[int]] = {}
+        places: dict[str, range] = {}
+        statements: list[str] = []
         for node in ast.parse(source).body:
             match node:
                 case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
@@ -156,8 +163,15 @@ class _Statements:
                     continue
             own = range(first, (node.end_lineno or first) + 1)
             self.names |= dict.fromkeys(own, name)
+            places[name] = own
             if any(re.search(r"\b(Statement|RowsInsert)\(", lines[number - 1]) for number in own):
+                statements.append(name)
+        while statements:  # And all that is named there, such as the functions that make them.
+            own = places[statements.pop()]
+            if own[0] not in self.compiled:
                 self.compiled.update(own)
+                words = {word for number in own for word in re.findall(r"\w+", lines[number - 1])}
+                statements.extend(words & places.keys())
 
 
 def _functions(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[_Function]:
