@@ -85,6 +85,12 @@ def test_a_key_file_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) 
     assert [each.name for each in tmp_path.iterdir()] == ["dev.db.key"]
 
 
+def test_making_a_key_file_leaves_no_file_open(tmp_path: Path) -> None:
+    before = set(Path("/dev/fd").iterdir())
+    read_or_create_key_file(tmp_path / "dev.db.key", make=os.urandom)
+    assert set(Path("/dev/fd").iterdir()) <= before
+
+
 def test_two_seals_of_one_secret_by_one_keyring_differ() -> None:
     keyring = ring(NEW)
     sealed = [keyring.seal(SECRET, "m1", "whe_1") for _ in range(3)]

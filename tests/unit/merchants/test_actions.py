@@ -36,6 +36,7 @@ from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, Caller, Mode, Sc
 from paidonce.merchants.secret import RANDOM_LENGTH, hash_secret
 from paidonce.merchants.store import KeyFilter
 from tests.support.databases import make_schema
+from tests.support.partial_transaction import PartialTransaction
 
 NOW: Final = 1_700_000_000_000
 
@@ -113,6 +114,18 @@ def test_a_key_opens_its_merchants_doors_and_no_other(harness: ApiKeyHarness) ->
     living = harness.do(load_active_keys, [hash_secret(issued.secret.encode())])[0]
     assert [one.caller for one in living.values()] == [Caller("m1", scopes, issued.key.id, Mode(issued.key.mode))]
     assert isinstance(harness.make("m3"), MerchantNotFound)
+
+
+def test_while_a_node_is_lost_only_a_key_that_is_not_found_may_be_one_that_is_valid(harness: ApiKeyHarness) -> None:
+    valid, revoked = harness.make(), harness.make()
+    harness.revoke(revoked.key.id)
+    hashes = [hash_secret(one.encode()) for one in (valid.secret, revoked.secret, "unknown")]
+    with harness.database.read() as transaction:
+        partial = PartialTransaction(transaction.connection, transaction.now)
+        (found,) = load_active_keys(partial, [hashes])
+        (found_by_all_nodes,) = load_active_keys(transaction, [hashes])
+    assert found == {**found_by_all_nodes, hashes[2]: None}
+    assert found_by_all_nodes.keys() == {hashes[0]}
 
 
 def test_an_operators_key_belongs_to_no_merchant_and_is_touched_by_its_own_shell_only(harness: ApiKeyHarness) -> None:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from paidonce import ids
 from paidonce.clock import format_instant
 from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR
@@ -88,6 +90,29 @@ async def test_a_key_that_is_revoked_or_replaced_says_when_it_ends_and_what_foll
     inside.clock.now += 60_000
     after = {one["id"]: one["status"] for one in (await keys(inside, merchantId=inside.merchant_id))["data"]}
     assert (after[replaced], after[new["id"]]) == ("EXPIRED", "ACTIVE")
+
+
+async def test_a_key_that_is_replaced_again_with_the_same_idempotency_key_is_shown_as_the_first_time(
+    inside: InProcessService,
+) -> None:
+    former = (await inside.issued(inside.merchant_id)).key.id
+    with capture_logs() as logs:
+        first, again = [
+            await inside.post(f"/keys/{former}/rotate", {"overlapSeconds": 60}, key="k", as_who=inside.operator_key)
+            for _ in range(2)
+        ]
+    assert (first.status_code, first.json()) == (again.status_code, again.json()) == (201, first.json())
+    assert first.json()["id"].startswith(f"{ids.KEY}_")
+    assert (await inside.get("/checkouts", as_who=first.json()["secret"])).status_code == 200
+    told = [(one["event"], one.get("key_id"), one.get("merchant_id")) for one in logs]
+    assert told.count(("key_rotated", first.json()["id"], inside.merchant_id)) == 1
+
+
+async def test_an_operators_key_can_neither_be_replaced_nor_revoked_by_a_call(inside: InProcessService) -> None:
+    operators = await inside.issued(OPERATOR)
+    for call in ("rotate", "revoke"):
+        refused = await inside.post(f"/keys/{operators.key.id}/{call}", as_who=inside.operator_key)
+        assert (refused.status_code, refused.json()["code"]) == (404, "key_not_found")
 
 
 async def test_a_merchant_that_is_made_again_with_its_key_is_answered_and_told_as_the_first_time(

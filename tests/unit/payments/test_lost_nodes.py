@@ -1,24 +1,11 @@
 """Reads of attempts while a node of a distributed database does not respond."""
 
-from typing import Any
-
 import pytest
 
-from paidonce.database.transaction import Transaction
 from paidonce.errors import DatabaseUnavailable
 from paidonce.payments.store import read_attempts
+from tests.support.partial_transaction import PartialTransaction
 from tests.support.payments import Payments
-
-
-class PartialTransaction(Transaction):
-    """A transaction on a database of which a part cannot be read."""
-
-    @property
-    def is_partial(self) -> bool:
-        return True
-
-    def rows_of_living_nodes(self, statement: Any, parameters: Any) -> Any:  # noqa: ANN401 - as Transaction's
-        return self.rows(statement, parameters)
 
 
 def test_an_attempt_that_may_be_on_a_lost_node_is_not_said_to_be_missing(payments: Payments) -> None:
