@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from paidonce.clock import format_instant
+from paidonce.webhook_endpoints.delivery_actions import ClaimDeliveries, RecordTry, claim_deliveries, record_tries
+from paidonce.webhook_endpoints.due_delivery_store import Share
+from paidonce.webhook_endpoints.model import Schedule
 from paidonce.webhook_endpoints.redelivery import REDELIVERED_MAX
-from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_service import NOW, InProcessService, open_in_process_service
 
 URL = "http://127.0.0.1:9/webhooks"
 
@@ -43,3 +47,42 @@ async def test_an_operator_who_names_no_merchant_for_an_endpoint_is_told_which_f
 ) -> None:
     refused = await inside.post("/webhook-endpoints", {"url": URL}, as_who=inside.operator_key)
     assert (refused.status_code, [one["pointer"] for one in refused.json()["errors"]]) == (400, ["/merchantId"])
+
+
+async def test_a_delivery_says_when_it_is_tried_next_and_then_what_was_answered_and_when_it_was_delivered(
+    inside: InProcessService,
+) -> None:
+    endpoint = await inside.made("/webhook-endpoints", {"url": URL})
+    await inside.checkout()
+    (pending,) = (await inside.get(f"/webhook-endpoints/{endpoint['id']}/deliveries")).json()["data"]
+    assert (pending["status"], pending["nextTryAt"], pending["tries"]) == ("PENDING", format_instant(NOW), [])
+
+    share = Share(endpoint["id"], inside.merchant_id, 1)
+    (claimed,) = await inside.service.writer.submit(claim_deliveries, ClaimDeliveries([share], 45_000))
+    sending = (await inside.get(f"/deliveries/{pending['id']}")).json()
+    assert (sending["status"], sending["nextTryAt"], sending["deliveredAt"]) == ("SENDING", None, None)
+
+    tried = RecordTry(
+        delivery=claimed.delivery,
+        started_at=NOW + 1,
+        duration_ms=7,
+        schedule=Schedule(),
+        chance=0.5,
+        status_code=204,
+        answer="hello",
+    )
+    inside.clock.now += 10
+    await inside.service.writer.submit(record_tries, tried)
+    delivered = (await inside.get(f"/deliveries/{pending['id']}")).json()
+    assert (delivered["status"], delivered["nextTryAt"]) == ("DELIVERED", None)
+    assert delivered["deliveredAt"] == format_instant(NOW + 10)
+    assert delivered["tries"] == [
+        {
+            "number": 1,
+            "startedAt": format_instant(NOW + 1),
+            "durationMs": 7,
+            "statusCode": 204,
+            "error": None,
+            "answer": "hello",
+        }
+    ]

@@ -225,15 +225,6 @@ def test_a_receiver_may_put_us_off_but_not_for_ever(outgoing: Outgoing, asked: i
     assert outgoing.rows(mine)[0].due_at == outgoing.now + seconds * 1000
 
 
-def test_an_endpoint_that_is_deleted_during_a_try_is_not_paused_by_its_answer(outgoing: Outgoing) -> None:
-    mine = outgoing.endpoint()
-    outgoing.happen("m1")
-    tried = outgoing.claim(mine, places=1)
-    outgoing.change(mine, deleted=True)
-    outgoing.record(*tried, status=410)
-    assert "endpoint.paused" not in [kind for kind, _ in outgoing.events()]
-
-
 def test_a_receiver_that_is_gone_is_paused_and_keeps_what_waits_and_what_is_yet_to_come(outgoing: Outgoing) -> None:
     mine = outgoing.endpoint()
     outgoing.happen("m1", "m1")
@@ -282,36 +273,3 @@ def test_of_tries_in_one_batch_the_one_that_ended_last_says_whether_the_endpoint
     ]
     outgoing.do(record_tries, *(tries[::-1] if last_to_end == "failure" else tries))
     assert outgoing.read(mine).failing_since == (None if last_to_end == "success" else outgoing.now)
-
-
-def test_what_waits_for_a_deleted_endpoint_is_dropped_whenever_it_is_due(outgoing: Outgoing) -> None:
-    mine, other = outgoing.endpoint(), outgoing.endpoint("m2")
-    outgoing.happen("m1", "m1", "m1", "m2")
-    failed, sent = outgoing.claim(mine, places=2)
-    outgoing.record(failed, status=500)  # It is due later.
-    outgoing.change(mine, enabled=False)
-    outgoing.change(mine, deleted=True)
-    assert outgoing.keep_up()
-    assert [row.status for row in outgoing.rows(mine)] == ["DROPPED", "SENDING", "DROPPED"]
-    assert not outgoing.keep_up()
-    outgoing.now += LEASE_MS
-    assert outgoing.keep_up()
-    assert {(row.status, row.due_at) for row in outgoing.rows(mine)} == {("DROPPED", None)}
-    outgoing.record(sent)
-    assert {row.status for row in outgoing.rows(mine)} == {"DROPPED"}
-    assert [row.status for row in outgoing.rows(other)] == ["PENDING"]
-    assert outgoing.waiting() == [other.id]
-
-
-def test_a_deleted_endpoint_is_not_sent_to_and_its_deliveries_are_dropped_in_small_steps(
-    outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("paidonce.webhook_endpoints.maintenance.DROP_MAX", 2)
-    mine = outgoing.endpoint()
-    outgoing.happen(*["m1"] * 5)
-    outgoing.change(mine, deleted=True)
-    assert outgoing.waiting() == []
-    dropped = []
-    while outgoing.keep_up():
-        dropped.append([row.status for row in outgoing.rows(mine)].count("DROPPED"))
-    assert dropped == [2, 4, 5]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from paidonce.webhook_endpoints.receiver_messages import ReceiverCallFailed, ReceiverSettings
+from paidonce.webhook_endpoints.receiver_process import MEMORY_BYTES_MAX
 from paidonce.webhook_endpoints.receiver_process_client import COMMAND, ReceiverProcessClient
 from paidonce.webhook_endpoints.ssrf import UrlRefused
 from tests.unit.webhook_endpoints.running import until
@@ -189,6 +190,10 @@ def environment_of(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def limits_of(pid: int) -> str:
+    return " ".join(Path(f"/proc/{pid}/limits").read_text().split())
+
+
 async def test_the_process_has_no_secret_in_its_environment_and_gives_way_to_its_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -201,6 +206,15 @@ async def test_the_process_has_no_secret_in_its_environment_and_gives_way_to_its
         assert os.getpriority(os.PRIO_PROCESS, process) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
+async def test_the_process_outlives_the_signals_that_its_group_gets_and_may_take_only_so_much_memory() -> None:
+    async with place() as receiver, caller() as outside:
+        process = await running(outside, receiver.url)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            os.kill(process, each)
+        assert await running(outside, receiver.url) == process
+        assert f"Max data size {MEMORY_BYTES_MAX} {MEMORY_BYTES_MAX} bytes" in limits_of(process)
+
+
 @pytest.mark.parametrize(
     ("url", "allow_private"),
     [("http://8.8.8.8/", False), ("https://10.0.0.1/", False), ("https://localhost/", False), ("ftp://a/", True)],
@@ -211,6 +225,32 @@ async def test_a_url_that_says_itself_where_it_leads_is_refused_without_a_proces
     async with caller("/nowhere/python", allow_private=allow_private) as outside:
         with pytest.raises(UrlRefused):
             await outside.check(url, seconds_max=30)
+
+
+PRIVATE = """
+import asyncio, socket, sys
+from aiohttp.abc import AbstractResolver
+from paidonce.webhook_endpoints.receiver_client import ReceiverClient
+from paidonce.webhook_endpoints.receiver_messages import ReceiverSettings
+from paidonce.webhook_endpoints.receiver_process import serve
+
+class Resolver(AbstractResolver):
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        address = "10.0.0.1" if host == "private.example" else "8.8.8.8"
+        return [{"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        pass
+
+asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), ReceiverClient(ReceiverSettings(False, 30), Resolver())))
+"""
+
+
+async def test_a_url_whose_name_leads_to_a_private_address_is_refused_and_another_is_taken() -> None:
+    async with caller(sys.executable, "-c", PRIVATE, allow_private=False) as outside:
+        with pytest.raises(UrlRefused, match="not on the public internet"):
+            await outside.check("https://private.example/", seconds_max=30)
+        await outside.check("https://public.example/", seconds_max=30)
 
 
 async def test_a_url_of_which_nothing_can_be_told_in_time_is_taken() -> None:

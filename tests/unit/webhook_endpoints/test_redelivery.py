@@ -159,6 +159,14 @@ def test_an_endpoint_has_so_many_unfinished_orders_and_no_more_and_others_have_t
     assert isinstance(outgoing.do(redeliver_ranges, order(mine, 1, 8))[0], RangeRedelivered)
 
 
+def test_of_two_orders_of_a_merchant_a_round_takes_one_a_step_further(outgoing: Outgoing) -> None:
+    outgoing.happen(*["m1"] * 8)
+    endpoints = [outgoing.endpoint(), outgoing.endpoint()]
+    outgoing.do(redeliver_ranges, *(order(one, 1, 8) for one in endpoints))
+    assert outgoing.keep_up()
+    assert sorted(len(outgoing.rows(one)) for one in endpoints) == [STEP, 2 * STEP]
+
+
 def test_an_order_that_is_given_again_after_an_unknown_commit_is_the_same(outgoing: Outgoing) -> None:
     outgoing.happen(*["m1"] * 8)
     mine = outgoing.endpoint()

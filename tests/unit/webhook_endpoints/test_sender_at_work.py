@@ -3,13 +3,16 @@
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from standardwebhooks import Webhook
 
+from paidonce.database.batcher import Batcher
 from paidonce.encryption import Keyring
+from paidonce.webhook_endpoints.delivery_actions import claim_deliveries
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT
 from paidonce.webhook_endpoints.receiver_messages import Answer, ReceiverCallFailed
 from tests.unit.webhook_endpoints.conftest import LEASE_MS, Outgoing
@@ -152,6 +155,34 @@ async def test_a_sender_beside_others_waits_for_the_end_of_their_leases(outgoing
         assert (outgoing.rows(mine)[0].status, len(receiver.posted)) == ("SENDING", 1)
         outgoing.now += LEASE_MS
         await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")
+
+
+class AnswersLate:
+    """A writer whose first answer to a claim arrives when the lease has just ended."""
+
+    def __init__(self, batcher: Batcher, outgoing: Outgoing) -> None:
+        self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
+        self._outgoing = outgoing
+        self._is_late = True
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        answer = await self._batcher.submit(action, request)
+        if action is claim_deliveries and answer and self._is_late:
+            self._is_late = False
+            self._outgoing.now += SENDER_LEASE_MS
+        return answer
+
+
+async def test_what_is_claimed_for_a_lease_that_is_over_is_not_sent_before_it_is_claimed_again(
+    outgoing: Outgoing,
+) -> None:
+    mine = outgoing.endpoint(keyring=KEYRING)
+    outgoing.happen("m1")
+    receiver = answering(200)
+    async with running(outgoing, receiver, writer=lambda writes: AnswersLate(writes, outgoing)):
+        await until(lambda: outgoing.rows(mine)[0].status == "DELIVERED")
+    assert (len(receiver.posted), [one.number for one in tries(outgoing)]) == (1, [2])
 
 
 async def test_stopping_waits_for_what_is_under_way_and_gives_the_rest_back(outgoing: Outgoing) -> None:
