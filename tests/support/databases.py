@@ -18,12 +18,15 @@ from typing import Final
 import psycopg
 from psycopg import sql
 from sqlalchemy import Table, inspect
+from sqlalchemy.event import listens_for
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from paidonce.clock import system_clock
 from paidonce.database.citus.layout import COORDINATOR_TABLES
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
 from paidonce.database.schema import metadata
+from paidonce.database.statement import IS_CITUS
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from tests.support import citus
@@ -220,3 +223,14 @@ def without_indexes(database: Database, table: Table) -> Iterator[Transaction]:
             index.drop(transaction.connection)
         yield transaction
         raise _RolledBackError
+
+
+def use_statements_for_citus(database: Database) -> None:
+    """Let a PostgreSQL execute the statements for Citus, which have the same results there."""
+    for engine in {database.writes, database.reads}:
+
+        @listens_for(engine, "connect")
+        def _take_for_citus(_connection: object, record: ConnectionPoolEntry) -> None:
+            record.info[IS_CITUS] = True
+
+        engine.dispose()

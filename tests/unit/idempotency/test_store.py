@@ -13,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from paidonce.clock import Instant
 from paidonce.database.citus.shards import SHARDS, NeedsCoordinator
 from paidonce.database.engine import Database, open_database
-from paidonce.database.schema import idempotency_key
+from paidonce.database.schema import idempotency_key, merchant
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.idempotency import store
 from paidonce.idempotency.model import Claim, IdempotencyRecord, ScopedKey, StoredResponse
-from tests.support.databases import make_schema, without_indexes
+from tests.support.databases import make_schema, use_statements_for_citus, without_indexes
 
 NOW: Final = 1_700_000_000_000
 
@@ -197,6 +197,17 @@ def test_the_longest_expired_keys_are_deleted_first_whatever_index_there_is(keys
         assert store.delete_expired(transaction, 2) == 2
         left = store.read_records(transaction, [scoped("m", str(number)) for number in range(5)])
     assert sorted(left) == [scoped("m", "0"), scoped("m", "1"), scoped("m", "2")]
+
+
+def test_on_postgresql_the_statements_for_citus_claim_what_is_new_beside_what_is_there(postgres_keys: Keys) -> None:
+    use_statements_for_citus(postgres_keys.database)
+    with postgres_keys.database.writes.begin() as connection:
+        connection.execute(
+            merchant.insert(), {"id": "known", "event_sequence": 0, "live_event_sequence": 0, "created_at": NOW}
+        )
+    assert postgres_keys.claim(claim("known", "1")) == {scoped("known", "1")}
+    claimed = postgres_keys.claim(claim("known", "1"), claim("known", "2"), claim("new", "1"))
+    assert claimed == {scoped("known", "2"), scoped("new", "1")}
 
 
 def test_on_postgresql_secrets_are_read_in_the_order_of_their_keys_whatever_the_plan(postgres_keys: Keys) -> None:

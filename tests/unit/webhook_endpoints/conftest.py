@@ -39,7 +39,7 @@ from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.secrets import seal_secret
-from tests.support.databases import fresh_database
+from tests.support.databases import fresh_database, use_statements_for_citus
 
 NOW: Final = 1_700_000_000_000
 LEASE_MS: Final = 45_000
@@ -159,7 +159,7 @@ class Outgoing:
         return [(row.type, json.loads(row.detail or "{}")) for row in rows]
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "statements for citus on postgresql"])
 def shared_outgoing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outgoing]:
     """Make one database of each kind for all of these tests: migrating takes longer than most of them."""
     with ExitStack() as stack:
@@ -169,6 +169,8 @@ def shared_outgoing(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
             url = stack.enter_context(fresh_database(request.getfixturevalue("postgres_server_url")))
         one = Outgoing(url)
         stack.callback(one.database.close)
+        if "citus" in request.param:
+            use_statements_for_citus(one.database)
         yield one
 
 

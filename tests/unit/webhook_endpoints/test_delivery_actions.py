@@ -1,7 +1,7 @@
 """Deliveries on both databases: written with their event, claimed in shares, tried on a schedule, never lost."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -98,24 +98,43 @@ def test_a_claim_takes_as_many_of_each_endpoint_as_it_has_places_the_longest_due
     assert [one.delivery.number for one in outgoing.claim(mine, places=1)] == [PLACES_OF_AN_ENDPOINT + 1]
 
 
-def test_a_claim_reads_as_little_where_many_deliveries_are_due_at_the_same_instant(outgoing: Outgoing) -> None:
+def count_steps(outgoing: Outgoing, action: Callable[[Transaction, Any], Any], request: object) -> tuple[int, Any]:
+    """Return how many steps SQLite takes for an action, and its outcome."""
     if outgoing.database.url.dialect != "sqlite":
         pytest.skip("SQLite tells how many steps a statement takes.")
+    counted: list[None] = []
+    with outgoing.database.write() as transaction:
+        driver: Any = transaction.connection.connection.driver_connection
+        driver.set_progress_handler(lambda: counted.append(None), 1)
+        (outcome,) = action(transaction, [request])
+        driver.set_progress_handler(None, 0)
+    return len(counted), outcome
+
+
+def test_a_claim_reads_as_little_where_many_deliveries_are_due_at_the_same_instant(outgoing: Outgoing) -> None:
     endpoint = outgoing.endpoint()
+    claim = ClaimDeliveries([Share(endpoint.id, endpoint.merchant_id, 8)], LEASE_MS)
     steps = []
     for _ in range(2):
         outgoing.happen(*["m1"] * 300)
-        with outgoing.database.write() as transaction:
-            driver: Any = transaction.connection.connection.driver_connection
-            counted: list[None] = []
-            driver.set_progress_handler(lambda counted=counted: counted.append(None), 1)
-            (claimed,) = claim_deliveries(
-                transaction, [ClaimDeliveries([Share(endpoint.id, endpoint.merchant_id, 8)], LEASE_MS)]
-            )
-            driver.set_progress_handler(None, 0)
-            assert len(claimed) == 8
-        steps.append(len(counted))
+        taken, claimed = count_steps(outgoing, claim_deliveries, claim)
+        assert len(claimed) == 8
+        steps.append(taken)
     assert steps[1] < 1.1 * steps[0]
+
+
+def test_a_look_for_what_waits_reads_as_little_however_many_endpoints_have_nothing_open(outgoing: Outgoing) -> None:
+    merchants = ["w1", "w2", "w3"]
+    endpoints = [outgoing.endpoint(one) for one in merchants]
+    outgoing.happen(*merchants)
+    before, _ = count_steps(outgoing, find_waiting_endpoints, 100)
+    for number in range(100):
+        idle = outgoing.endpoint(f"m{number}")
+        outgoing.happen(f"m{number}")
+        outgoing.record(*outgoing.claim(idle))
+    after, waiting = count_steps(outgoing, find_waiting_endpoints, 100)
+    assert after < 1.1 * before
+    assert [one.endpoint_id for one in waiting] == [one.id for one in endpoints]
 
 
 def test_what_is_claimed_is_nobody_elses_until_the_lease_is_over(outgoing: Outgoing) -> None:
