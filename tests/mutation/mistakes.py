@@ -35,6 +35,7 @@ SKIPPED: Final = m.OneOf(
     m.If(m.Comparison(m.Name("__name__"))),
     # What the declaration of a call says to people who read its documentation.
     m.Arg(keyword=m.Name("summary") | m.Name("description") | m.Name("because") | m.Name("raw_body")),
+    m.Assign([m.AssignTarget(m.Name("DESCRIPTION"))]),
 )
 # The name of a part of a statement, a message of an error: nobody reads them.
 NAMING_CALLS: Final = m.Call(m.Attribute(attr=m.Name("cte") | m.Name("alias") | m.Name("subquery"))) | m.Raise()

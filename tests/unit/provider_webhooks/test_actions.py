@@ -5,18 +5,26 @@ from itertools import permutations
 import pytest
 
 from paidonce.checkouts.actions import CancelCheckout, cancel_checkouts
+from paidonce.errors import DatabaseUnavailable
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks.actions import (
+    Applied,
+    ApplyWebhook,
     DueWebhooks,
     OldWebhooks,
+    ReceivedWebhook,
+    apply_webhooks,
     fail_webhooks,
     find_due_webhooks,
     find_old_webhooks,
     prune_webhooks,
+    store_webhooks,
 )
 from paidonce.provider_webhooks.model import RETRY_SECONDS
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, Succeeded, Unknown
+from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, Notice, Succeeded, Unknown
+from tests.support.partial_transaction import PartialTransaction
 from tests.unit.provider_webhooks.conftest import DECLINE, NOW, SUCCESS, Shop
 
 
@@ -97,6 +105,27 @@ def test_a_provider_says_nothing_about_the_attempts_of_another(shop: Shop) -> No
     checkout_id = shop.pays("one", "att_1")
     assert shop.apply(shop.receive(SUCCESS, provider="elsewhere")) == ["ATTEMPT_NOT_FOUND"]
     assert shop.status(checkout_id) == "PROCESSING"
+
+
+def test_a_body_that_is_no_text_is_stored_in_a_form_that_can_be_read(shop: Shop) -> None:
+    shop.do(store_webhooks, ReceivedWebhook("simulator", Notice("msg_1", "att_1", SUCCESS), b'{"a":"\xff\0"}'))
+    assert shop.row().body == '{"a":"\\xff\\0"}'
+
+
+def test_while_a_node_is_lost_a_webhook_whose_attempt_may_be_on_it_stays_due_and_the_others_are_applied(
+    shop: Shop,
+) -> None:
+    shop.pays("one", "att_1")
+    names = [shop.receive(SUCCESS), shop.receive(SUCCESS, key="att_2", webhook_id="msg_2")]
+    with shop.database.write() as transaction:
+        partial = PartialTransaction(transaction.connection, transaction.now)
+        wishes = [ApplyWebhook(name=name, schedule=LookupSchedule(), chance=0.5) for name in names]
+        applied, unavailable = apply_webhooks(partial, wishes)
+    assert isinstance(applied, Applied)
+    assert isinstance(unavailable, DatabaseUnavailable)
+    assert (shop.row().applied_at, shop.row("msg_2").tries) == (NOW, 0)
+    shop.now += RETRY_SECONDS[0] * 1000
+    assert shop.due() == ["msg_2"]
 
 
 def test_two_providers_may_give_the_same_id(shop: Shop) -> None:

@@ -13,6 +13,7 @@ from paidonce.payments.refund import StartRefund, start_refunds
 from paidonce.payments.settle import record_evidence
 from paidonce.provider_webhooks.model import POSTPONED_DAYS_MAX, RETRY_SECONDS
 from paidonce.providers.evidence import (
+    Accepted,
     AuthorizationEnded,
     Authorized,
     Declined,
@@ -179,6 +180,25 @@ def test_evidence_about_a_refund_is_found_by_the_reference_that_it_shares_with_i
     failed = Declined("expired_card", "pay_1", "refund")
     assert shop.apply(shop.receive(failed, None, "msg_2", ACCOUNT, reference="pay_1")) == ["CHANGED"]
     assert shop.attempts(checkout_id) == [("CHARGE", "SUCCEEDED"), ("REFUND", "DECLINED")]
+
+
+def test_evidence_about_a_refund_belongs_to_the_one_that_is_under_way_of_those_that_share_a_reference(
+    shop: Shop,
+) -> None:
+    checkout_id = shop.pays("one", "att_1", "pac_1")
+    shop.apply(shop.receive(Succeeded("pay_1"), provider=ACCOUNT))
+    for refund, evidence in (
+        ("ref_1", Succeeded("pay_1")),
+        ("ref_2", Accepted("pay_1")),
+        ("ref_3", Declined("refund_refused", "pay_1", "refund")),
+    ):
+        shop.now += 1
+        wish = StartRefund(attempt_id=refund, checkout=TenantScopedId(checkout_id, None), amount=100)
+        shop.do(start_refunds, wish)
+        shop.do(record_evidence, evidence_about(refund, evidence))
+    refunded = Succeeded("pay_1", 100, "USD", "refund")
+    assert shop.apply(shop.receive(refunded, None, "msg_2", ACCOUNT, reference="pay_1")) == ["CHANGED"]
+    assert [status for _, status in shop.attempts(checkout_id)] == ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "DECLINED"]
 
 
 def test_an_account_says_nothing_about_the_charges_of_another_account(shop: Shop) -> None:

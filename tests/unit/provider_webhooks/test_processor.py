@@ -1,6 +1,7 @@
 """The processor at work: it commits what it receives, applies it at once, and applies it again where that failed."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 
 from paidonce.clock import DAY_MS
 from paidonce.database.batcher import Batcher, threaded_batcher
@@ -16,13 +18,14 @@ from paidonce.errors import Overloaded
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.provider_webhooks import processor
 from paidonce.provider_webhooks.actions import (
+    Applied,
     ApplyWebhook,
     DueWebhooks,
     apply_webhooks,
     fail_webhooks,
     find_due_webhooks,
 )
-from paidonce.provider_webhooks.model import RETRY_SECONDS
+from paidonce.provider_webhooks.model import RETRY_SECONDS, WebhookResult
 from paidonce.provider_webhooks.processor import PRUNE_INTERVAL_MS, PRUNE_MAX, ProviderWebhookProcessor
 from paidonce.providers.evidence import Notice
 from tests.unit.provider_webhooks.conftest import SUCCESS, Shop
@@ -130,10 +133,39 @@ async def test_what_is_received_is_stored_and_applied_and_whoever_waits_is_told(
 
 
 async def test_stopping_waits_for_what_is_being_applied(shop: Shop) -> None:
-    shop.pays("one", "att_1")
+    checkout_id = shop.pays("one", "att_1")
     async with working(shop) as one:
         await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
-    assert shop.row().result == "CHANGED"
+        await one.processor.stop()
+        assert (shop.row().result, one.settled) == ("CHANGED", [checkout_id])
+
+
+class Noting:
+    """A writer that notes what came of applying webhooks."""
+
+    def __init__(self, batcher: Batcher, outcomes: list[object]) -> None:
+        self._batcher = batcher
+        self._outcomes = outcomes
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        outcome = await self._batcher.submit(action, request)
+        if action is apply_webhooks:
+            self._outcomes.append(outcome)
+        return outcome
+
+
+async def test_a_webhook_that_is_applied_and_then_comes_again_is_no_matter_for_the_log(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    outcomes: list[object] = []
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    with capture_logs() as lines:
+        async with working(shop, wrapped=lambda writer: Noting(writer, outcomes)) as one:
+            for count in (1, 2):
+                await one.processor.receive("simulator", [Notice("msg_1", "att_1", SUCCESS)], b"{}")
+                await until(lambda: len(outcomes) == count)  # noqa: B023 - within this round
+    gc.collect()
+    assert (outcomes, lines, errors) == ([Applied(WebhookResult.CHANGED, checkout_id), None], [], [])
 
 
 async def test_what_a_dead_process_left_is_applied_by_the_next(shop: Shop) -> None:
