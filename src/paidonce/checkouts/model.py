@@ -98,6 +98,13 @@ class LatestAttempt(msgspec.Struct, frozen=True):
         """Whether the provider has confirmed its outcome."""
         return self.settled_at is not None
 
+    @property
+    def held_reference(self) -> str | None:
+        """The provider's reference of the amount that is held for an AUTHORIZED checkout. A capture or void that was
+        declined names it as the charge that it was to change.
+        """
+        return self.charge_reference or self.provider_reference
+
 
 class Checkout(msgspec.Struct, frozen=True):
     """A checkout. Amounts are in minor units; ``metadata`` is the JSON text of an object of strings.

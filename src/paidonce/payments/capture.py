@@ -180,8 +180,7 @@ def _change(
         amount=amount,
         route=newest.route,
         payment_method=newest.payment_method,
-        # After a capture that was declined, the newest attempt names the charge that it was to capture.
-        charge_reference=newest.charge_reference or newest.provider_reference,
+        charge_reference=newest.held_reference,
     )
 
 

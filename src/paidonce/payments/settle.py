@@ -120,13 +120,14 @@ def record_evidence(transaction: Transaction, requests: Sequence[RecordEvidence]
         transaction, [(attempt, transition) for _, attempt, transition in decided.values()]
     )
     _follow(transaction, [one for attempt_id, one in decided.items() if attempt_id in applied])
-    _limit_expiry(transaction, requests, attempts)
     missed = [
         index
         for index, (request, outcome) in enumerate(zip(requests, outcomes, strict=True))
         if outcome.transition is not None
         and (request.attempt_id not in applied or decided[request.attempt_id][0] is not request)
     ]
+    counting = [one for index, one in enumerate(zip(requests, outcomes, strict=True)) if index not in missed]
+    _limit_expiry(transaction, counting, attempts)
     if missed:  # A second piece of evidence in this batch, or an attempt that is not as it was thought: look again.
         again = [msgspec.structs.replace(requests[index], attempt=None) for index in missed]
         for index, outcome in zip(missed, record_evidence(transaction, again), strict=True):
@@ -167,17 +168,24 @@ def _lapses_at(request: RecordEvidence, attempt: Attempt | None) -> Instant | No
 
 
 def _limit_expiry(
-    transaction: Transaction, requests: Sequence[RecordEvidence], attempts: Mapping[str, Attempt]
+    transaction: Transaction, recorded: Sequence[tuple[RecordEvidence, Settled]], attempts: Mapping[str, Attempt]
 ) -> None:
     """Have checkouts expire when their authorization lapses. Evidence that comes second may be the first to say when.
-
-    A checkout has at most one authorization that holds its amount: only an AUTHORIZED one is changed.
+    It may also be about an authorization that is released, because it was confirmed after another one had begun.
     """
-    for request in requests:
+    for request, settled in recorded:
         attempt = attempts.get(request.attempt_id)
-        lapses_at = _lapses_at(request, attempt)
-        if attempt is not None and lapses_at is not None and attempt.status != AttemptStatus.DECLINED:
-            checkouts.limit_expiry(transaction, _checkout_of(attempt), lapses_at)
+        if attempt is None or settled.lapses_at is None or attempt.status == AttemptStatus.DECLINED:
+            continue  # What was declined before limits its checkout where it moves it.
+        if settled.transition is not None or _is_held(transaction, attempt, request.evidence):
+            checkouts.limit_expiry(transaction, _checkout_of(attempt), settled.lapses_at)
+
+
+def _is_held(transaction: Transaction, attempt: Attempt, evidence: Evidence) -> bool:
+    """Whether what a checkout holds, where it is AUTHORIZED, is the authorization that evidence is about."""
+    name = _checkout_of(attempt)
+    newest = checkouts.read_by_id(transaction, [name])[name].attempt
+    return isinstance(evidence, Authorized) and newest is not None and newest.held_reference == evidence.reference
 
 
 def _decide(attempt: Attempt, request: RecordEvidence, transaction: Transaction) -> Transition | None:

@@ -6,17 +6,15 @@ import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from paidonce.checkouts.actions import Replayed, create_checkouts
 from paidonce.errors import AmountExceedsRefundable
-from paidonce.merchants.model import TenantScopedId
 from paidonce.money import AMOUNT_MAX
 from paidonce.payments.external_changes import record_changes
 from paidonce.payments.external_reducer import has_valid_amount
 from paidonce.payments.pay import Started
 from paidonce.payments.settle import record_evidence
 from paidonce.payments.store import insert_attempts
-from paidonce.providers.evidence import AuthorizationEnded, Authorized, Declined, Dispute, ExternalRefund, Succeeded
-from tests.support.payments import Payments, evidence_about, external, new_checkout
+from paidonce.providers.evidence import AuthorizationEnded, Authorized, Declined, ExternalRefund, Succeeded
+from tests.support.payments import Payments, evidence_about, external
 
 
 def refund(
@@ -29,10 +27,6 @@ def refund(
         currency,
         code="expired_card" if status == "failed" else None,
     )
-
-
-def dispute(status: str = "opened", amount: int = 1000, reference: str = "dp_1", currency: str = "USD") -> Dispute:
-    return Dispute(reference, status, amount, currency, "fraudulent")  # type: ignore[arg-type] # One of the three.
 
 
 # Refunds
@@ -279,125 +273,3 @@ def test_a_capture_that_another_process_starts_meanwhile_comes_first(payments: P
     )
     assert str(outcome.result) == "KNOWN"
     assert payments.status(checkout) == "CANCELED"
-
-
-# Disputes
-
-
-def test_a_dispute_is_recorded_once_told_and_counted_until_it_is_won(payments: Payments) -> None:
-    checkout = payments.paid()
-    assert [payments.change(dispute()), payments.change(dispute())] == ["CHANGED", "KNOWN"]
-    assert payments.checkout(checkout).amount_disputed == 1000
-    (opened,) = payments.disputes(checkout)
-    assert (opened.status, opened.amount, opened.reason, opened.reference) == ("OPENED", 1000, "fraudulent", "dp_1")
-    assert [payments.change(dispute("won")), payments.change(dispute("opened"))] == ["CHANGED", "KNOWN"]
-    assert payments.checkout(checkout).amount_disputed == 0
-    assert [one.status for one in payments.disputes(checkout)] == ["WON"]
-    assert payments.history(checkout)[-2:] == ["dispute.opened", "dispute.won"]
-
-
-@pytest.mark.parametrize("order", list(permutations(["opened", "lost", "opened again"])))
-def test_in_whatever_order_they_come_a_lost_dispute_is_lost(payments: Payments, order: tuple[str, ...]) -> None:
-    checkout = payments.paid()
-    for one in order:
-        payments.change(dispute(one.partition(" ")[0]))
-    assert [one.status for one in payments.disputes(checkout)] == ["LOST"]
-    assert payments.checkout(checkout).amount_disputed == 1000
-    assert payments.history(checkout)[-1] == "dispute.lost"
-    assert payments.sums(checkout) == (1000, 0, 0)
-
-
-def test_a_dispute_that_a_bank_decides_again_follows_the_last_decision(payments: Payments) -> None:
-    checkout = payments.paid()
-    disputed = []
-    for status in ("won", "lost", "won"):
-        payments.change(dispute(status, 400))
-        disputed.append(payments.checkout(checkout).amount_disputed)
-    assert disputed == [0, 400, 0]
-
-
-def test_what_is_disputed_is_not_refunded_a_second_time_by_us(payments: Payments) -> None:
-    checkout = payments.paid()
-    payments.change(dispute(amount=700))
-    assert isinstance(payments.refund(checkout, amount=301), AmountExceedsRefundable)
-    started = payments.refund(checkout)
-    assert isinstance(started, Started)
-    assert started.attempt.amount == 300
-    payments.prove("ref_1", Succeeded("re_1"))
-    # In the dashboard somebody refunded although it is disputed: it happened, so it is recorded.
-    assert payments.change(refund(200, "re_2")) == "CHANGED"
-    assert payments.sums(checkout) == (1000, 500, 0)
-    payments.change(dispute("won", 700))
-    assert isinstance(payments.refund(checkout, "ref_2", amount=500), Started)
-
-
-def test_a_dispute_in_another_currency_is_told_and_not_counted(payments: Payments) -> None:
-    checkout = payments.paid()
-    assert payments.change(dispute(currency="EUR")) == "CHANGED"
-    assert (payments.checkout(checkout).amount_disputed, len(payments.disputes(checkout))) == (0, 1)
-
-
-@pytest.mark.parametrize("amount", [0, -1, 10**15])
-def test_a_dispute_of_no_amount_needs_review(payments: Payments, amount: int) -> None:
-    checkout = payments.paid()
-    assert payments.change(dispute(amount=amount)) == "NEEDS_REVIEW"
-    assert (payments.disputes(checkout), payments.checkout(checkout).amount_disputed) == ([], 0)
-
-
-# When an authorization lapses
-
-
-def test_an_authorized_checkout_expires_when_its_authorization_lapses_if_that_is_earlier(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    requested = payments.checkout(checkout).expires_at
-    payments.pay(checkout)
-    payments.prove("att_1", Authorized("ch_1", capture_before=requested - 1000))
-    found = payments.checkout(checkout)
-    assert (found.status, found.expires_at, found.expires_at_requested) == ("AUTHORIZED", requested - 1000, requested)
-    # The client's retry asks for the same as before.
-    again = msgspec.structs.replace(new_checkout("1", manual=True), id="chk_again")
-    (replayed,) = payments.do(create_checkouts, again)
-    assert isinstance(replayed, Replayed)
-
-
-def test_an_authorization_that_lapses_later_than_its_checkout_changes_nothing(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    before = payments.checkout(checkout).expires_at
-    payments.pay(checkout)
-    payments.prove("att_1", Authorized("ch_1", capture_before=before + 1000))
-    found = payments.checkout(checkout)
-    assert (found.expires_at, found.expires_at_requested) == (before, None)
-
-
-def test_evidence_that_comes_second_may_be_the_first_to_say_when_the_authorization_lapses(payments: Payments) -> None:
-    checkout = payments.paid(manual=True)
-    requested = payments.checkout(checkout).expires_at
-    for earlier_ms in (3000, 5000, 4000):
-        payments.prove("att_1", Authorized("ch_1", capture_before=requested - earlier_ms))
-    assert payments.checkout(checkout).expires_at == requested - 5000
-    assert payments.checkout(checkout).expires_at_requested == requested
-
-
-def test_the_lapse_of_an_authorization_that_was_declined_does_not_shorten_another(payments: Payments) -> None:
-    checkout = payments.create(manual=True)
-    payments.pay(checkout)
-    payments.prove("att_1", Declined("do_not_honor"))
-    payments.pay(checkout, "att_2")
-    payments.prove("att_2", Authorized("ch_2"))
-    before = payments.checkout(checkout).expires_at
-    payments.prove("att_1", Authorized("ch_1", capture_before=before - 5000))
-    assert payments.checkout(checkout).expires_at == before
-
-
-def paid_by_capture(payments: Payments) -> TenantScopedId:
-    checkout = payments.paid(manual=True)
-    payments.capture(checkout)
-    payments.prove("att_2", Succeeded("ch_1"))
-    return checkout
-
-
-def test_a_paid_checkout_keeps_the_end_that_it_had(payments: Payments) -> None:
-    checkout = paid_by_capture(payments)
-    before = payments.checkout(checkout).expires_at
-    payments.prove("att_1", Authorized("ch_1", capture_before=before - 5000))
-    assert payments.checkout(checkout).expires_at == before
