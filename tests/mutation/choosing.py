@@ -93,10 +93,12 @@ class Lines:
         """Whether this function takes part in making a ``Statement``: only the first test that needs the statement runs
         it.
         """
-        if not mutant.function or mutant.path not in self._statements:
-            return False
-        places = [number for path, number in self._words.get(mutant.names[0], ()) if path == mutant.path]
-        return not self._statements[mutant.path].compiled.isdisjoint(places)
+        name = mutant.function
+        return any(
+            number in self._statements[path].compiled
+            for path, number in self._words.get(name, ())
+            if path == mutant.path or not name.startswith("_")
+        )
 
     def _naming(self, file: str, names: Iterable[str]) -> dict[str, int]:
         """Find the tests whose files name one of these, and those that run a function of one of these names, or a line

@@ -257,11 +257,6 @@ class ReadPosition(msgspec.Struct, frozen=True):
     mode: str
     seen: int
 
-    @property
-    def tenant(self) -> Tenant:
-        """Whose log it is."""
-        return Tenant(self.merchant_id, self.mode)
-
 
 def read_after(transaction: Transaction, seen: Sequence[ReadPosition], limit: int) -> list[Event]:
     """Read the next events of each of these logs, at most ``limit`` of each, oldest first."""

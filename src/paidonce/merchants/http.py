@@ -131,7 +131,7 @@ async def get_merchants(request: ApiRequest, parameters: ListMerchantsParameters
 )
 async def create_key(request: ApiRequest, body: CreateKeyBody) -> Command[NewKey, IssuedKey]:
     """Create an API key of a merchant."""
-    tenant = request.tenant(TenantFields(merchant_id=body.merchant_id, mode=body.mode), where="/merchantId")
+    tenant = request.tenant(TenantFields(merchant_id=body.merchant_id, mode=body.mode))
     key = NewKey(
         id=ids.new_id(ids.KEY),
         random_part=ids.draw_base62(RANDOM_LENGTH),

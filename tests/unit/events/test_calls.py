@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from paidonce.web import WebApp
 from tests.support.in_process_service import InProcessService, open_in_process_service
+from tests.support.in_process_transport import InProcessTransport
 
 
 @pytest.fixture
@@ -57,6 +60,19 @@ async def test_a_stream_is_never_stored_and_only_a_head_asks_for_nothing_but_its
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
         assert answer.headers["content-type"].startswith("text/event-stream")
     assert (got.text.startswith("retry: "), asked.text) == (True, "")
+
+
+async def test_a_stream_sends_events_of_the_types_that_are_named_from_where_it_is_asked_to_begin(
+    inside: InProcessService,
+) -> None:
+    for _ in range(2):
+        await inside.made(f"/checkouts/{await inside.checkout()}/cancel")
+    transport = InProcessTransport(WebApp(inside.service), stream_messages=2)
+    async with httpx.AsyncClient(transport=transport, base_url="http://paidonce") as http:
+        headers = {"Authorization": f"Bearer {inside.merchant_key}"}
+        stream = await http.get("/events/stream", params={"types": "checkout.canceled", "after": "2"}, headers=headers)
+    sent = [line for line in stream.text.splitlines() if line.startswith(("id:", "event:"))]
+    assert sent == ["id: 2", "id: 4", "event: checkout.canceled"]
 
 
 async def test_a_last_event_id_that_is_no_number_is_refused_by_its_name(inside: InProcessService) -> None:

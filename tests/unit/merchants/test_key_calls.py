@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from paidonce import ids
 from paidonce.clock import format_instant
+from paidonce.database.schema import idempotency_key
 from paidonce.merchants.actions import create_merchants
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR
 from tests.support.in_process_service import NOW, InProcessService, Json, open_in_process_service
@@ -113,6 +115,23 @@ async def test_an_operators_key_can_neither_be_replaced_nor_revoked_by_a_call(in
     for call in ("rotate", "revoke"):
         refused = await inside.post(f"/keys/{operators.key.id}/{call}", as_who=inside.operator_key)
         assert (refused.status_code, refused.json()["code"]) == (404, "key_not_found")
+
+
+async def test_a_key_that_does_not_exist_can_neither_be_replaced_nor_revoked(inside: InProcessService) -> None:
+    for call in ("rotate", "revoke"):
+        refused = await inside.post(f"/keys/{ids.new_id(ids.KEY)}/{call}", as_who=inside.operator_key)
+        assert (refused.status_code, refused.json()["code"]) == (404, "key_not_found")
+
+
+async def test_a_key_whose_secret_could_not_be_kept_is_shown_again_with_when_it_was_shown(
+    inside: InProcessService,
+) -> None:
+    body = {"merchantId": inside.merchant_id}
+    first = (await inside.post("/keys", body, key="k", as_who=inside.operator_key)).json()
+    with inside.service.database.write() as transaction:
+        transaction.run(update(idempotency_key).values(secret=None))
+    again = (await inside.post("/keys", body, key="k", as_who=inside.operator_key)).json()
+    assert again == {**{name: first[name] for name in first if name != "secret"}, "secretShownAt": format_instant(NOW)}
 
 
 async def test_a_merchant_that_is_made_again_with_its_key_is_answered_and_told_as_the_first_time(

@@ -200,6 +200,13 @@ def test_the_end_of_one_key_does_not_notify_watchers_of_another() -> None:
     assert len(told(story).ends) == 1
 
 
+def test_a_key_that_was_just_read_is_not_read_again_because_somebody_watches_it() -> None:
+    async def story(world: KeyLifetimesHarness) -> None:
+        await world.watch(await world.admitted(), 0.5)
+
+    assert len(told(story).looks) == 1
+
+
 def test_nothing_is_read_without_watchers() -> None:
     async def story(world: KeyLifetimesHarness) -> None:
         await world.watch(await world.admitted(), 10)

@@ -103,6 +103,19 @@ def test_only_accounts_are_paused_because_nothing_else_can_continue_elsewhere(
     assert list(breakers.paused) == []  # One call may try it.
 
 
+def test_what_speaks_against_a_provider_is_not_forgotten_however_many_accounts_are_used_meanwhile(
+    breakers: CircuitBreakers,
+) -> None:
+    for unknown in range(OPENS_AFTER):
+        assert breakers.begin("pac_bad")
+        breakers.record("pac_bad", Unknown("no answer in time"))
+        breakers.end("pac_bad")
+        for number in range(IDLE_MAX + 10 if unknown == OPENS_AFTER - 2 else 0):
+            assert breakers.begin(f"pac_{number}")
+            breakers.end(f"pac_{number}")
+    assert breakers.blocked == ("pac_bad",)
+
+
 def test_of_however_many_accounts_those_that_are_used_or_unhealthy_are_not_forgotten(breakers: CircuitBreakers) -> None:
     open_breaker(breakers, "pac_open")
     assert breakers.begin("pac_used")

@@ -204,6 +204,7 @@ def test_an_authorization_that_ended_at_the_provider_ends_its_checkout_with_an_a
     latest = payments.checkout(checkout).attempt
     assert latest is not None
     assert (latest.kind, latest.status) == ("VOID", "SUCCEEDED")
+    assert latest.id.startswith("att_")
     assert (payments.attempt(latest.id).initiated_by, payments.claim()) == ("provider", [])
 
 

@@ -68,6 +68,15 @@ def test_no_session_is_charged_for_an_attempt_that_has_ended_meanwhile(payments:
     assert payments.attempt("att_1") == ended
 
 
+def test_no_session_is_charged_for_an_attempt_whose_session_is_to_be_closed(payments: Payments) -> None:
+    checkout = awaiting_buyer(payments)
+    payments.do(start_cancels, StartCancel(attempt_id="att_2", checkout=checkout))
+    (to_close,) = payments.claim()
+    with payments.database.write() as transaction:
+        assert commit_sessions(transaction, [(to_close, "ses_2")]) == set()
+    assert payments.attempt("att_1").session_reference == "ses_1"
+
+
 def test_a_cancel_that_the_buyer_overtakes_is_refused(payments: Payments) -> None:
     checkout = awaiting_buyer(payments)
     paid = evidence_about("att_1", Succeeded("ch_1"))

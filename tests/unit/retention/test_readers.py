@@ -151,6 +151,22 @@ async def test_a_follower_that_waits_is_told_at_once_that_the_one_event_after_it
         assert await (await harness.join(1)).until(2) == [2]
 
 
+async def test_a_follower_that_has_read_all_is_told_of_what_was_deleted_before_it_was_read(
+    migrated_database_url: str,
+) -> None:
+    async with event_log_harness(migrated_database_url, is_notified=False) as harness:
+        follower = await harness.join(0)
+        await harness.happen(2)
+        harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
+        assert await follower.until(2) == [1, 2]
+        await harness.happen(3)
+        await delete_from_log(harness, 5)
+        harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
+        with pytest.raises(EventsDeleted) as told:
+            await asyncio.wait_for(follower.until(5), SECONDS_MAX)
+        assert (told.value.first_sequence, follower.sequences) == (5, [1, 2])
+
+
 async def test_a_follower_of_a_log_without_events_is_told_where_it_begins_and_does_not_spin(
     migrated_database_url: str,
 ) -> None:
