@@ -30,6 +30,23 @@ async def test_a_test_event_that_is_asked_for_again_with_its_key_is_sent_once(in
     assert [one["id"] for one in listed] == [sent[0].json()["id"]]
 
 
+async def test_an_event_that_is_sent_as_a_test_tells_which_request_asked_for_it(inside: InProcessService) -> None:
+    endpoint = await inside.made("/webhook-endpoints", {"url": URL})
+    asked = await inside.post(f"/webhook-endpoints/{endpoint['id']}/test")
+    (event,) = (await inside.get("/events", types="endpoint.test")).json()["data"]
+    assert event["requestId"] == asked.headers["x-request-id"]
+
+
+async def test_a_secret_that_is_replaced_again_with_the_same_idempotency_key_is_shown_as_the_first_time(
+    inside: InProcessService,
+) -> None:
+    endpoint = await inside.made("/webhook-endpoints", {"url": URL})
+    path = f"/webhook-endpoints/{endpoint['id']}/rotate-secret"
+    first, again = [await inside.post(path, {"overlapSeconds": 60}, key="k") for _ in range(2)]
+    assert (first.status_code, first.json()) == (again.status_code, again.json()) == (200, first.json())
+    assert first.json()["secret"] != endpoint["secret"]
+
+
 @pytest.mark.parametrize(("last", "status"), [(REDELIVERED_MAX, 202), (REDELIVERED_MAX + 1, 400), (1, 202), (0, 400)])
 async def test_a_range_is_sent_again_from_one_event_up_to_so_many_and_no_more(
     inside: InProcessService, last: int, status: int

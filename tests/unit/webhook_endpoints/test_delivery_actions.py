@@ -236,6 +236,17 @@ def test_healthy_endpoints_come_before_failing_ones_that_wait_longer(outgoing: O
     assert outgoing.waiting() == [healthy.id, failing.id]
 
 
+def test_an_endpoint_for_which_something_is_due_soon_takes_no_place_of_one_for_which_it_is_due_now(
+    outgoing: Outgoing,
+) -> None:
+    failing, soon = outgoing.endpoint(), outgoing.endpoint("m2")
+    outgoing.happen("m1", "m1", "m2")
+    outgoing.record(outgoing.claim(failing, places=1)[0], status=503)
+    outgoing.claim(soon)
+    outgoing.now += LEASE_MS - 1000
+    assert [one.endpoint_id for one in outgoing.do(find_waiting_endpoints, 1)[0]] == [failing.id]
+
+
 @pytest.mark.parametrize(("asked", "seconds"), [(60, 60), (2, 5), (10**9, 86_400)])
 def test_a_receiver_may_put_us_off_but_not_for_ever(outgoing: Outgoing, asked: int, seconds: int) -> None:
     mine = outgoing.endpoint()

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from paidonce import ids
 from paidonce.errors import DeliveryNotFound, TooManyWebhookEndpoints, WebhookEndpointNotFound
@@ -22,7 +23,7 @@ from paidonce.webhook_endpoints.actions import (
 )
 from paidonce.webhook_endpoints.model import ENDPOINTS_MAX, WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import RangeRedelivered, RedeliverRange, list_redeliveries, redeliver_ranges
-from paidonce.webhook_endpoints.store import EndpointFilter
+from paidonce.webhook_endpoints.store import EndpointFilter, read_all
 from tests.unit.webhook_endpoints.conftest import Outgoing
 
 
@@ -51,6 +52,7 @@ def test_a_merchant_has_so_many_endpoints_and_no_more_also_in_one_batch(outgoing
     made, refused = outgoing.do(create_endpoints, *wishes)
     assert isinstance(made, WebhookEndpoint)
     assert isinstance(refused, TooManyWebhookEndpoints)
+    assert f"at most {ENDPOINTS_MAX} webhook endpoints" in str(refused)
     outgoing.endpoint("m2")
     outgoing.change(made, deleted=True)
     assert isinstance(outgoing.do(create_endpoints, wishes[1])[0], WebhookEndpoint)
@@ -75,6 +77,28 @@ def test_another_merchants_endpoint_and_deliveries_are_not_there(outgoing: Outgo
     assert [type(one) for one in outcomes] == [WebhookEndpointNotFound] * 6 + [DeliveryNotFound] * 2
     assert outgoing.do(list_endpoints, EndpointFilter(limit=10, tenant=TenantFilter(merchant_id))) == [([], False)]
     assert isinstance(outgoing.do(load_endpoints, name(mine, None))[0], WebhookEndpoint)
+
+
+def test_an_endpoint_that_is_deleted_can_be_deleted_again_and_not_be_changed(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint()
+    deleted = outgoing.change(mine, deleted=True)
+    assert isinstance(outgoing.change(mine, enabled=False), WebhookEndpointNotFound)
+    outgoing.now += 1
+    assert outgoing.change(mine, deleted=True) == deleted
+
+
+def test_all_endpoints_are_read_in_the_order_of_their_ids_whatever_the_plan(outgoing: Outgoing) -> None:
+    for endpoint_id in ("whe_3", "whe_1", "whe_2"):
+        wish = CreateEndpoint(
+            id=endpoint_id, merchant_id="m1", url="https://a/", event_types=None, description=None, secret="s"
+        )
+        outgoing.do(create_endpoints, wish)
+    with outgoing.database.write() as transaction:
+        if outgoing.database.url.dialect != "sqlite":
+            transaction.connection.execute(text("SET LOCAL enable_seqscan = on"))
+            transaction.connection.execute(text("SET LOCAL enable_indexscan = off"))
+            transaction.connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        assert [one.id for one in read_all(transaction, after="", limit=2)] == ["whe_1", "whe_2"]
 
 
 def test_endpoints_are_listed_by_pages_in_both_directions(outgoing: Outgoing) -> None:

@@ -12,7 +12,7 @@ from paidonce.database.schema import checkout, event, webhook_endpoint
 from paidonce.encryption import Keyring
 from paidonce.merchants.model import TenantScopedId
 from paidonce.webhook_endpoints import redelivery_store
-from paidonce.webhook_endpoints.delivery_actions import claim_deliveries
+from paidonce.webhook_endpoints.delivery_actions import claim_deliveries, record_tries
 from paidonce.webhook_endpoints.maintenance import Upkeep, find_upkeep, put_off_upkeep
 from paidonce.webhook_endpoints.model import RETRY_SECONDS, WebhookEndpoint
 from paidonce.webhook_endpoints.redelivery import (
@@ -118,6 +118,29 @@ async def test_an_endpoint_whose_deliveries_cannot_be_claimed_keeps_no_other_fro
             await until(lambda: "deliveries_not_claimed" in {one["event"] for one in lines})
     assert statuses(outgoing, bad) == ["PENDING"]
     assert {one["endpoint_id"] for one in lines if one["event"] == "deliveries_not_claimed"} == {bad.id}
+
+
+class RecordsNothing:
+    """A writer that fails on every try that is to be recorded."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+        self.add_commit_listener = batcher.add_commit_listener
+
+    async def submit(self, action: Callable[..., Any], request: Any) -> Any:  # noqa: ANN401 - as the batcher's
+        if action is record_tries:
+            raise ZeroDivisionError
+        return await self._batcher.submit(action, request)
+
+
+async def test_a_try_that_can_in_no_way_be_recorded_is_logged_with_its_delivery(outgoing: Outgoing) -> None:
+    mine = outgoing.endpoint(keyring=KEYRING)
+    outgoing.happen("m1")
+    with capture_logs() as lines:
+        async with running(outgoing, answering(200), writer=RecordsNothing):
+            await until(lambda: "job_failed" in {one["event"] for one in lines})
+    failed = [(one["worker"], one["job_id"]) for one in lines if one["event"] == "job_failed"]
+    assert failed == [("deliveries", outgoing.rows(mine)[0].id)]
 
 
 async def test_while_nothing_can_be_claimed_what_a_deleted_endpoint_left_is_ended_all_the_same(

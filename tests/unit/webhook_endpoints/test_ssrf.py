@@ -146,7 +146,7 @@ REFUSED_URLS: Final = [
     "shop.example",
     "",
     "https://",
-    "https://" + "a" * 2048 + ".example/",
+    "https://shop.example/" + "a" * (2049 - len("https://shop.example/")),
 ]
 
 ALLOWED_URLS: Final = {
@@ -182,6 +182,11 @@ def test_the_corpus_is_as_large_as_is_promised() -> None:
 @pytest.mark.parametrize("url", list(ALLOWED_URLS))
 def test_a_url_on_the_public_internet_is_read_in_its_one_way(url: str) -> None:
     assert read_url(url, allow_private=False) == ALLOWED_URLS[url]
+
+
+def test_a_url_may_have_2048_characters() -> None:
+    url = "https://shop.example/".ljust(2048, "a")
+    assert read_url(url, allow_private=False).host == "shop.example"
 
 
 @pytest.mark.parametrize("address", REFUSED_ADDRESSES)
