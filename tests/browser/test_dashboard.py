@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from paidonce.dashboard.declarations import Declaration
 from paidonce.dashboard.routes import DECLARATIONS
@@ -91,6 +91,37 @@ def test_a_person_finds_a_payment_and_refunds_a_part_of_it_once(
         page.reload()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert merchant.read(checkout)["amountRefundPending"] == 0
+
+
+HIDE_OR_SHOW = """hidden => {
+    Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.mark.parametrize("was_away", [False, True], ids=["a new page", "a page to which somebody comes back"])
+def test_what_happens_between_reading_a_page_and_its_live_updates_is_shown(
+    new_page: NewPage, service: ServiceProcess, people: People, *, was_away: bool
+) -> None:
+    with merchant_of(service, people.shown.merchant_id) as merchant:
+        checkout = merchant.checkout()
+        merchant.call(checkout, "pay")
+        wait_until(lambda: merchant.read(checkout)["status"] == "COMPLETED")
+        page = new_page(DESKTOP, people.session("viewer"))
+
+        def refund_before_the_stream_begins(stream: Route) -> None:
+            merchant.call(checkout, "refunds", amount=500)
+            wait_until(lambda: merchant.read(checkout)["amountRefunded"] == 500)
+            stream.continue_()
+
+        if not was_away:
+            page.route("**/events/stream**", refund_before_the_stream_begins, times=1)
+        page.goto(people.url(f"/m/{{merchant_id}}/{{mode}}/payments/{checkout['id']}"))
+        if was_away:
+            page.evaluate(HIDE_OR_SHOW, True)  # noqa: FBT003 - Playwright's own signature
+            page.route("**/events/stream**", refund_before_the_stream_begins, times=1)
+            page.evaluate(HIDE_OR_SHOW, False)  # noqa: FBT003 - as above
+        expect(page.get_by_role("main")).to_contain_text(re.compile(r"Refunded\s*€5\.00"))
 
 
 @with_and_without_scripts

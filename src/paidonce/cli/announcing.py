@@ -1,16 +1,21 @@
 """What a server prints when it listens: where it is, what to try first, and links for a browser."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 import click
 
 from paidonce import ids
-from paidonce.cli.demo import demo_checkout
+from paidonce.cli.demo import MERCHANT, demo_checkout
 from paidonce.cli.users import link_url
+from paidonce.dashboard.paths import tenant_path
+from paidonce.merchants.model import Mode
 from paidonce.service import Service
 from paidonce.settings import Settings
 from paidonce.users.first_user import FirstLink, link_first_users
 from paidonce.users.model import hash_token
+
+DEMO_PAYMENTS: Final = f"{tenant_path(MERCHANT, Mode.TEST)}/payments"  # Where its payment arrives.
 
 
 class Links(NamedTuple):
@@ -47,9 +52,10 @@ def announce(settings: Settings, links: Links, url: str) -> None:
     if links.demo_token is not None:
         click.echo(f"Pay a demo checkout, in a browser (no money moves):\n  {url}/pay/{links.demo_token}\n")
     if links.log_in_token is not None:
-        click.echo(
-            f"Log in to the dashboard with this link, once, within 15 minutes:\n  {link_url(url, links.log_in_token)}\n"
-        )
+        link = link_url(url, links.log_in_token)
+        if links.demo_token is not None:
+            link += f"?{urlencode({'next': DEMO_PAYMENTS})}"
+        click.echo(f"Log in to the dashboard with this link, once, within 15 minutes:\n  {link}\n")
     elif settings.dashboard == "on":
         click.echo(f"The dashboard is at {url}/dashboard. To log in: paidonce users link EMAIL\n")
 

@@ -28,6 +28,7 @@ from paidonce.errors import (
     PaidonceError,
     RouteNotFound,
 )
+from paidonce.events.actions import load_newest_sequences
 from paidonce.http.context import context_of, path_in, prefix_in
 from paidonce.http.headers import read_idempotency_key
 from paidonce.http.problems import explain
@@ -108,6 +109,10 @@ class DashboardEndpoint:
 
 
 async def _show(request: DashboardRequest, declaration: Declaration) -> Response:
+    """Show a page. Its live updates go on from where the log was before the page was read: nothing is missed."""
+    if declaration.is_of_tenant:
+        newest = await request.service.reader.submit(load_newest_sequences, request.tenant)
+        request = replace(request, newest_sequence=newest)
     return await declaration.handle(request)
 
 
@@ -133,7 +138,7 @@ async def _act(request: DashboardRequest, declaration: Declaration) -> Response:
         if declaration.shows is None or status == NOT_FOUND or status >= SERVER_ERROR:
             raise
         refused = replace(request, form=received.refused(declaration.name, error, status))
-        return await declaration.shows.handle(refused)
+        return await _show(refused, declaration.shows)
 
 
 async def _run(request: DashboardRequest, declaration: Declaration, form: Form) -> Response:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from msgspec import Meta
 from starlette.responses import Response
@@ -53,6 +54,7 @@ class LinkForm(Form, frozen=True, kw_only=True):
     """A new password, if the person wants one."""
 
     new_password: Password | None = None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,7 @@ class _Begun:
 @open_page(paths.LOGIN, because="Nobody is logged in yet.")
 async def log_in_page(request: DashboardRequest) -> Response:
     """Ask for the e-mail address and the password."""
-    wanted = request.form.values.get("next") or request.http.query_params.get("next", "")
-    return request.page("log_in.html", {"next": wanted}, title="Log in")
+    return request.page("log_in.html", {"next": _wanted_page(request)}, title="Log in")
 
 
 @open_action(paths.LOGIN, because="Nobody is logged in yet.", form=LogInForm, shows=log_in_page)
@@ -98,8 +99,7 @@ async def second_factor_page(request: DashboardRequest) -> Response:
     """Ask for the code of the second factor."""
     if request.pending is None:
         return request.done(f"{request.dashboard_path}{paths.LOGIN}")
-    wanted = request.form.values.get("next") or request.http.query_params.get("next", "")
-    return request.page("second_factor.html", {"next": wanted}, title="Second factor")
+    return request.page("second_factor.html", {"next": _wanted_page(request)}, title="Second factor")
 
 
 @open_action(
@@ -127,9 +127,8 @@ async def second_factor(request: DashboardRequest, form: CodeForm) -> Response:
 async def link_page(request: DashboardRequest) -> Response:
     """Show the button of a one-time link. To open the page uses nothing up, because previews of links open it too."""
     user = await request.service.reader.submit(load_users_by_link, hash_token(request.path_values["token"]))
-    return request.page(
-        "link.html", {"email": user.email, "has_password": user.password_hash is not None}, title="Log in"
-    )
+    shown = {"email": user.email, "has_password": user.password_hash is not None, "next": _wanted_page(request)}
+    return request.page("link.html", shown, title="Log in")
 
 
 @open_action(
@@ -148,7 +147,7 @@ async def use_link(request: DashboardRequest, form: LinkForm) -> Response:
     used = UseLink(link_hash=link_hash, password_hash=password_hash, session=begun.session)
     user = await request.service.writer.submit(use_links, used)
     await record(request, AuditType.LINK_USED, user=user)
-    return _logged_in(request, begun, None, is_verified=user.totp_secret is None)
+    return _logged_in(request, begun, form.next, is_verified=user.totp_secret is None)
 
 
 @action("/logout", role=Role.VIEWER, form=EmptyForm)
@@ -208,12 +207,18 @@ def _logged_in(request: DashboardRequest, begun: _Begun, wanted: str | None, *, 
     """Set the cookie of a session, and lead to the page that was asked for, or to the second factor."""
     page = _own_path(wanted)
     if not is_verified:
-        page = f"{paths.PATH}{paths.LOGIN}/code"
+        query = "" if page == paths.PATH else f"?{urlencode({'next': page})}"
+        page = f"{paths.PATH}{paths.LOGIN}/code{query}"
     response = request.done(prefix_in(request.http.scope) + page)
     cookies.set_cookie(request.http, response, cookies.SESSION, begun.token)
     if is_verified:
         cookies.delete_cookie(request.http, response, cookies.VISITOR)
     return response
+
+
+def _wanted_page(request: DashboardRequest) -> str:
+    """Return the page to which the log-in is to lead, as the link or the form names it; empty where none is named."""
+    return request.form.values.get("next") or request.http.query_params.get("next", "")
 
 
 def _own_path(wanted: str | None) -> str:

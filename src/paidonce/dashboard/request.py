@@ -34,6 +34,7 @@ class DashboardRequest:
 
     ``signed_in`` is who is logged in, and ``tenant`` whose data the path names; both were checked. ``secret`` is the
     cookie that CSRF tokens are bound to. ``received`` is the form of an action, and ``form`` one that was refused.
+    ``newest_sequence`` is the number of the merchant's newest event before a page was read.
     ``declared`` has the paths of all pages. ``pending`` is who has given a password and no second factor yet.
     """
 
@@ -46,6 +47,7 @@ class DashboardRequest:
     signed_in: Person | None = None
     pending: Person | None = None
     tenant_or_none: Tenant | None = None
+    newest_sequence: int | None = None
     received: ReceivedForm | None = None
     form: FormState = NO_FORM
 
@@ -126,9 +128,9 @@ class DashboardRequest:
 
     @property
     def _events_path(self) -> str:
-        """The path of the merchant's event stream, for live updates; empty where there is none."""
-        is_there = self.tenant_or_none is not None and f"{paths.TENANT}/events/stream" in self.declared
-        return f"{self.tenant_path}/events/stream" if is_there else ""
+        """The path of the merchant's event stream, for live updates of this page; empty where there is none."""
+        is_there = self.newest_sequence is not None and f"{paths.TENANT}/events/stream" in self.declared
+        return f"{self.tenant_path}/events/stream?after={self.newest_sequence}" if is_there else ""
 
     def _common_values(self, secret: str) -> dict[str, Any]:
         """Return what every template may use; dashboard/templates/layout.html describes it."""

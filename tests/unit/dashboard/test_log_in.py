@@ -102,6 +102,26 @@ async def test_a_link_to_the_log_in_cannot_lead_out_of_the_dashboard(running: In
     assert response.headers["location"] == "/dashboard"
 
 
+async def test_a_one_time_link_leads_to_the_page_that_it_names(running: InProcessService) -> None:
+    path = f"/dashboard/login/{await link_for(running, (await logged_in(running)).user)}?next=/dashboard/account"
+    browser = Browser(running)
+    await browser.get(path)
+    assert 'name="next" value="/dashboard/account"' in browser.page
+    response = await browser.post(path, next="/dashboard/account")
+    assert (response.status_code, response.headers["location"]) == (303, "/dashboard/account")
+
+
+async def test_the_page_that_was_asked_for_comes_after_the_second_factor(running: InProcessService) -> None:
+    user = (await logged_in(running)).user
+    await with_second_factor(running, user)
+    browser = Browser(running)
+    response = await browser.log_in(user.email, next="/dashboard/account?x=1")
+    await browser.get(response.headers["location"])
+    assert 'name="next" value="/dashboard/account?x=1"' in browser.page
+    response = await browser.post("/dashboard/login/code", code=code(running), next="/dashboard/account?x=1")
+    assert (response.status_code, response.headers["location"]) == (303, "/dashboard/account?x=1")
+
+
 async def test_a_wrong_password_an_unknown_user_and_a_disabled_one_are_answered_alike(
     running: InProcessService,
 ) -> None:

@@ -5,7 +5,7 @@
 //   <form data-confirm="Refund 10.00 EUR?">   asks once before it is sent
 //   <div id="…" data-stream="checkout.* chk_…">  is loaded again when an event of the merchant has such a type or id
 //   <p data-live="URL" data-target="id">      says whether the stream at the URL is open; each event loads the target
-//   <main data-events="URL">                  the stream for data-stream
+//   <main data-events="URL">                  the stream for data-stream, from where the log was when the page was read
 "use strict";
 (() => {
   const get = (id) => document.getElementById(id);
@@ -21,6 +21,9 @@
       const fresh = page.getElementById(id);
       if (fresh && get(id)) get(id).replaceWith(document.adoptNode(fresh));
     }
+    const main = get("content");
+    const freshMain = page.getElementById("content");
+    if (main && freshMain && freshMain.dataset.events) main.dataset.events = freshMain.dataset.events;
     return page;
   }
 
@@ -164,8 +167,8 @@
     if (document.hidden) return close();
     document.querySelectorAll("[data-stream]").forEach((one) => one.id && due.add(one.id));
     document.querySelectorAll("[data-live]").forEach((one) => due.add(one.dataset.target));
-    if (due.size) plan(0);
-    listen();
+    clearTimeout(timer);
+    refresh().then(listen);
   });
   listen();
 })();
