@@ -54,15 +54,17 @@ class Lines:
     def tests(self, mutant: Mutant) -> list[str]:
         """Choose the tests against a mutant, in the order in which to run them."""
         found = dict.fromkeys(self._covering(mutant.path, mutant.lines), 0)
-        if mutant.on_import or found.keys() <= {""} or self._is_compiled_once(mutant):
+        is_compiled_once = self._is_compiled_once(mutant)
+        if mutant.on_import or found.keys() <= {""} or is_compiled_once:
             found = self._naming(mutant.path, mutant.names) | found
         if mutant.on_import and mutant.path.endswith(("http.py", "schemas.py")):
             found[OF_DECLARATIONS] = -1
         folder = Path(mutant.path).relative_to("src/paidonce").with_suffix("").parts[0]
 
-        def order(test: str) -> tuple[int, bool, float]:
-            is_near = test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py"))
-            return found[test], not is_near, self.seconds[test]
+        def order(test: str) -> tuple[bool, int, bool, float]:
+            is_far = not test.startswith((f"tests/unit/{folder}/", f"tests/unit/test_{folder}.py"))
+            # Whichever test runs first compiles a statement, however far and slow it is.
+            return is_compiled_once and is_far, found[test], is_far, self.seconds[test]
 
         quick = [test for test in found.keys() & self.seconds.keys() if self.seconds[test] < TEST_SHARE_MAX * self._all]
         quick.sort(key=order)
