@@ -18,6 +18,7 @@ from bench.plan import Places
 from bench.results import Figure, Findings, Goal, Run
 from bench.session import Session
 from bench.subjects import ROOT, SQLITE, ended, service_settings
+from paidonce.proving.processes import free_port
 from tests.support.service_process import START_SECONDS_MAX, ServiceProcess
 
 START_SECONDS_BOUND: Final = 1.0
@@ -50,7 +51,7 @@ def measure_start(session: Session) -> Findings:
 
 
 def _start(database_url: str, places: Places) -> float:
-    port = _free_port()
+    port = free_port()
     path = f"{_hidden_packages(places.folder)}{os.pathsep}{ROOT}"
     settings = {**service_settings(database_url), "PORT": str(port), "PYTHONPATH": path}
     began = time.perf_counter()
@@ -79,13 +80,6 @@ def _answers(port: int) -> bool:
             return connection.recv(64).startswith(b"HTTP/1.1 200")
     except ConnectionError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def measure_installed_size() -> Findings:

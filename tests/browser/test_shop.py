@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from examples.shop.start import service_settings, shop_arguments, shop_settings
+from paidonce.proving.processes import free_port
 from tests.browser.judging import check_page
 from tests.browser.looks import DESKTOP, PHONE, PHONE_WITHOUT_SCRIPTS, Look
 from tests.support.service_process import ServiceProcess, processes, wait_until
@@ -28,7 +28,7 @@ class Shop:
     def __init__(self, start: Callable[..., ServiceProcess], folder: Path) -> None:
         self._start = start
         self._folder = folder
-        self._port = free_port()
+        self._port = str(free_port())
         self.url = f"http://localhost:{self._port}"
         settings = service_settings(folder) | {"PAIDONCE_WEBHOOK_RETRY_FIRST_SECONDS": "0.5"}
         self.paidonce = start("dev", **settings)
@@ -52,12 +52,6 @@ class Shop:
         """Count the orders that the shop's own database calls paid."""
         with closing(sqlite3.connect(self._folder / "shop.db")) as connection:
             return int(connection.execute("SELECT count(*) FROM purchase WHERE paid_at IS NOT NULL").fetchone()[0])
-
-
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -140,7 +134,7 @@ def test_an_order_is_paid_by_the_webhook_although_the_shop_was_killed_while_its_
 
 
 def test_make_shop_starts_both_and_ctrl_c_ends_both(tmp_path: Path) -> None:
-    ports = {"PORT": free_port(), "SHOP_PORT": free_port(), "SHOP_FOLDER": str(tmp_path)}
+    ports = {"PORT": str(free_port()), "SHOP_PORT": str(free_port()), "SHOP_FOLDER": str(tmp_path)}
     with processes(tmp_path) as start:
         for _ in range(2):  # The second start finds the merchant, the key and the endpoint of the first one.
             both = start(program="examples.shop.start", **ports)

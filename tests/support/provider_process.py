@@ -1,20 +1,18 @@
 """The simulated provider in a separate process, and a service that receives its webhooks."""
 
 import secrets
-import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 import httpx
 
+from paidonce.proving.processes import free_port
 from paidonce.signing import SIGNATURE, TIMESTAMP, read_secret, signed_headers
 from tests.support.merchant_client import Json
 from tests.support.service_process import ServiceProcess
 
-PORTS: Final = range(16_000, 32_000)
 SECRET: Final = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
 OTHER_SECRET: Final = f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
 
@@ -95,18 +93,6 @@ def start_service_and_provider(
         **settings,
     )
     return ServiceAndProvider(service.wait_until_ready(), simulator)
-
-
-def free_port() -> int:
-    """Find a port that nobody has; it is taken by its number, because the other side must know it before.
-
-    It is none of those that the system gives to whoever asks for any: nobody else is given it until it is taken.
-    """
-    while True:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def signed(body: bytes, *, message_id: str | None = None, secret: str = SECRET, age_seconds: int = 0) -> dict[str, str]:

@@ -39,6 +39,7 @@ class Fleet:
     async def start(self) -> None:
         """Start all processes; returns when the service responds."""
         await self.processes[0].start()
+        await self.processes[0].up()
         await self._answers()
         for process in self.processes[1:]:
             await process.start()

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from paidonce.ids import system_chance
+
 START_SECONDS_MAX: Final = 120.0  # On a machine that does ten times as much as it can.
+PORTS: Final = range(16_000, 32_000)  # Outgoing connections get higher ones: from 32,768 on Linux, 49,152 on macOS.
 UP: Final = (b'"event": "serving"', b'"event": "working"', b'"event": "standing_by"')
 WRITER: Final = re.compile(rb'"writer_pid": (\d+)')
 
@@ -49,9 +52,13 @@ class Process:
             )
 
     async def up(self) -> None:
-        """Wait until its log shows that it serves, works or stands by; raises TimeoutError."""
+        """Wait until its log shows that it serves, works or stands by; raises TimeoutError, or RuntimeError where it
+        has ended instead.
+        """
         async with asyncio.timeout(START_SECONDS_MAX):
-            while not any(event in self._log.read_bytes()[self._log_bytes :] for event in UP):  # noqa: ASYNC110 - it is another process
+            while not any(event in self._log.read_bytes()[self._log_bytes :] for event in UP):
+                if not self.running:
+                    raise RuntimeError(self._failure())
                 await asyncio.sleep(0.02)
 
     @property
@@ -99,8 +106,10 @@ class Process:
         """Wait until it has finished; raises RuntimeError where it fails."""
         assert self._process is not None, "it was not started"
         if await asyncio.wait_for(self._process.wait(), START_SECONDS_MAX):
-            message = f"{self.name} failed: see {self._folder / self.name}.log"
-            raise RuntimeError(message)
+            raise RuntimeError(self._failure())
+
+    def _failure(self) -> str:
+        return f"{self.name} failed: see {self._log}"
 
     async def end(self) -> int:
         """Stop it, and kill it where it does not stop; returns its exit code."""
@@ -116,8 +125,12 @@ class Process:
 
 
 def free_port() -> int:
-    """Return a free port on loopback."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a free port on loopback, for a process that must be known by it before it listens, or while it is down.
+
+    It is none of those that the system gives to outgoing connections, one of which could take it meanwhile.
+    """
+    while True:
+        port = PORTS[int(system_chance() * len(PORTS))]
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from paidonce.proving.processes import free_port
 from tests.scenarios.providers.kits import SentWebhook
-from tests.support.provider_process import free_port
 
 SECONDS_MAX: Final = 60.0
 RELAY: Final = "/relayed/"

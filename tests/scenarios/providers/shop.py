@@ -17,10 +17,10 @@ from paidonce.providers.simulator.faults import Fault, FaultPlan
 from paidonce.proving.doubles.ledger import Ledger
 from paidonce.proving.doubles.server import Double
 from paidonce.proving.doubles.webhooks import WebhookTarget
+from paidonce.proving.processes import free_port
 from tests.scenarios.providers.address import ProviderAddress, Relay
 from tests.scenarios.providers.kits import Operation, ProviderKit
 from tests.support.merchant_client import Json
-from tests.support.provider_process import free_port
 from tests.support.service_process import WAIT_SECONDS_MAX, ServiceProcess
 
 ANSWER_SECONDS_MAX: Final = 60.0

@@ -115,8 +115,9 @@ class Shop:
 
     def attempts(self, checkout_id: str) -> list[tuple[str, str]]:
         wanted = select(attempt.c.kind, attempt.c.status).where(attempt.c.checkout_id == checkout_id)
+        oldest_first = wanted.order_by(attempt.c.created_at, attempt.c.id)
         with self.database.read() as transaction:
-            return [(row.kind, row.status) for row in transaction.rows(wanted.order_by(attempt.c.created_at))]
+            return [(row.kind, row.status) for row in transaction.rows(oldest_first)]
 
     def history(self, checkout_id: str) -> list[tuple[str, str]]:
         return [(event.type, event.cause) for event in self.do(load_timelines, TenantScopedId(checkout_id, None))[0]]

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from paidonce.providers.adyen import CONNECTOR
+from paidonce.proving.processes import free_port
 from tests.support.adyen import CREDENTIALS, connected
-from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
 
 LIVE = CREDENTIALS | {"livePrefix": "1797a841fbb37ca7-Shop"}

@@ -7,9 +7,9 @@ import pytest
 
 from paidonce.providers.base import HOSTED_PAGE, Provider
 from paidonce.providers.evidence import Evidence, NotDone, NotFound, Unknown
+from paidonce.proving.processes import free_port
 from tests.support.adyen import connected
 from tests.support.doubles import charge_request, modification
-from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
 
 CHARGE: Final = charge_request("att_1", "spm_M5N7TQ4TG5PFWR50_shopper-1", return_url=None)

@@ -10,9 +10,9 @@ import pytest
 from paidonce.providers.base import ChargeRequest, Modification, Provider
 from paidonce.providers.evidence import Evidence, NotDone, NotFound, OperationKind, Unknown
 from paidonce.proving.doubles.mollie.server import API_KEY
+from paidonce.proving.processes import free_port
 from tests.support.doubles import charge_request, modification
 from tests.support.mollie import CAPTURE, PAYMENT, REFUND, connected
-from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
 
 CHARGE: Final = charge_request("att_1")

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, RequiresAction, Succeeded, Unknown
+from paidonce.proving.processes import free_port
 from tests.support.doubles import NOW, SettableClock, charge_request, modification, page_of
 from tests.support.paypal import connected
-from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
 
 CHARGE: Final = charge_request("att_1", session_reference="O1")

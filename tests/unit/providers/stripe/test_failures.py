@@ -9,8 +9,8 @@ import pytest
 
 from paidonce.providers.base import Provider
 from paidonce.providers.evidence import Declined, Evidence, NotDone, NotFound, Unknown
+from paidonce.proving.processes import free_port
 from tests.support.doubles import charge_request, modification
-from tests.support.provider_process import free_port
 from tests.support.raw_server import Part, answer, raw_server
 from tests.support.stripe import connected
 

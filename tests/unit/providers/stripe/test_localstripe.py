@@ -21,8 +21,8 @@ import pytest
 
 from paidonce.providers.base import ChargeRequest, Provider
 from paidonce.providers.evidence import Authorized, Declined, Evidence, NotDone, Opened, Succeeded
+from paidonce.proving.processes import free_port
 from tests.support.doubles import charge_request, modification
-from tests.support.provider_process import free_port
 from tests.support.raw_server import raw_server
 from tests.support.stripe import WEBHOOK_SECRET, connected
 

@@ -15,9 +15,9 @@ from paidonce.providers.simulator.faults import Fault, FaultPlan, WebhookFault
 from paidonce.proving.doubles.adyen.server import API_KEY, AdyenDouble
 from paidonce.proving.doubles.faults import FaultSource
 from paidonce.proving.doubles.webhooks import Event, WebhookTarget
+from paidonce.proving.processes import free_port
 from tests.support.adyen import HMAC_KEY, adyen_double, connected
 from tests.support.doubles import SettableClock, charge_request, modification, page_of, visit
-from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, raw_server
 
 DAY_MS: Final = 24 * 60 * 60 * 1000

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from paidonce.proving.doubles.mollie.server import API_KEY, MollieDouble
+from paidonce.proving.processes import free_port
 from tests.support.doubles import SettableClock
 from tests.support.mollie import mollie_double
-from tests.support.provider_process import free_port
 
 HOUR_MS: Final = 60 * 60 * 1000
 AMOUNT: Final = {"currency": "EUR", "value": "10.00"}

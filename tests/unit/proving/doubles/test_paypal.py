@@ -26,9 +26,9 @@ from paidonce.providers.evidence import (
 from paidonce.providers.simulator.faults import FaultPlan
 from paidonce.proving.doubles.paypal.server import CLIENT_ID, CLIENT_SECRET, PayPalDouble
 from paidonce.proving.doubles.webhooks import WebhookTarget
+from paidonce.proving.processes import free_port
 from tests.support.doubles import RETURN_URL, SettableClock, charge_request, modification, visit
 from tests.support.paypal import WEBHOOK_ID, approve, approved, connected, opened, paypal_double
-from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, raw_server
 
 HOUR_MS: Final = 60 * 60 * 1000

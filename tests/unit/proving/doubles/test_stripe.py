@@ -19,8 +19,8 @@ from paidonce.proving.doubles.idempotency import IdempotencyKeys
 from paidonce.proving.doubles.stripe.books import Books
 from paidonce.proving.doubles.stripe.server import SECRET_KEY, StripeApi, StripeDouble
 from paidonce.proving.doubles.webhooks import WebhookTarget
+from paidonce.proving.processes import free_port
 from tests.support.doubles import SettableClock, charge_request, modification, page_of, visit
-from tests.support.provider_process import free_port
 from tests.support.raw_server import OK, Part, answer, raw_server
 from tests.support.stripe import WEBHOOK_SECRET, connected, stripe_double
 
