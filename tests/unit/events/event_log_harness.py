@@ -14,6 +14,7 @@ from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
+from paidonce.events.actions import load_newest_sequences
 from paidonce.events.feed import Feed, Follower
 from paidonce.events.store import write_events
 from paidonce.merchants.model import Tenant
@@ -77,6 +78,21 @@ class EventLogHarness:
         with patch.object(self.reader, "submit", counted):
             await asyncio.wait_for(enough.wait(), SECONDS_MAX)
         return asked
+
+    @asynccontextmanager
+    async def unread(self) -> AsyncIterator[None]:
+        """Let the feed read nothing for as long as this lasts. What it has begun to read is read before."""
+        resumed = asyncio.Event()
+        submit = self.reader.submit
+
+        async def wait_and_submit(action: Any, request: Any) -> Any:  # noqa: ANN401 - the batcher's own
+            await resumed.wait()
+            return await submit(action, request)
+
+        await submit(load_newest_sequences, Tenant("m1", "test"))
+        with patch.object(self.reader, "submit", wait_and_submit):
+            yield
+        resumed.set()
 
     async def join(self, after: int, merchant: str = "m1", mode: str = "test") -> "FollowerLog":
         tenant = Tenant(merchant, mode)

@@ -141,8 +141,9 @@ async def test_a_follower_that_waits_is_told_at_once_that_the_one_event_after_it
     async with event_log_harness(migrated_database_url, is_notified=False) as harness:
         waiting = await harness.join(0)
         reading = asyncio.create_task(waiting.until(2))
-        await harness.happen(2)
-        await delete_from_log(harness, 2)
+        async with harness.unread():
+            await harness.happen(2)
+            await delete_from_log(harness, 2)
         harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
         with pytest.raises(EventsDeleted) as told:
             await asyncio.wait_for(reading, SECONDS_MAX)
@@ -159,8 +160,9 @@ async def test_a_follower_that_has_read_all_is_told_of_what_was_deleted_before_i
         await harness.happen(2)
         harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
         assert await follower.until(2) == [1, 2]
-        await harness.happen(3)
-        await delete_from_log(harness, 5)
+        async with harness.unread():
+            await harness.happen(3)
+            await delete_from_log(harness, 5)
         harness.feed.committed(CommitNotice(frozenset({Tenant("m1", "test")})))
         with pytest.raises(EventsDeleted) as told:
             await asyncio.wait_for(follower.until(5), SECONDS_MAX)
