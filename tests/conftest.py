@@ -24,6 +24,7 @@ from tests.support.databases import (
     migrate_database,
     server_url,
     session_directory,
+    turn_autovacuum_off,
 )
 
 SESSION_DIRECTORY = pytest.StashKey[Path]()
@@ -195,6 +196,8 @@ def reused_postgres_url(postgres_server_url: str, migrated_postgres_template: st
     To create and to drop a database takes several times as long as most tests do.
     """
     with fresh_database(postgres_server_url, template=migrated_postgres_template) as url:
+        if not citus.cluster_urls():
+            turn_autovacuum_off(url)
         yield url
 
 

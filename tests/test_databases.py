@@ -50,6 +50,17 @@ def test_sqlalchemy_reaches_postgresql_and_finds_it_empty_and_durable(postgres_u
     engine.dispose()
 
 
+@pytest.mark.plain_postgresql(reason="tests of plans do not run on a cluster")
+def test_no_statistics_of_one_tests_rows_change_the_plans_of_the_next(migrated_postgres_url: str) -> None:
+    with psycopg.connect(migrated_postgres_url) as connection:
+        found = connection.execute(
+            "SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        ).fetchall()
+    assert len(found) > 20
+    analyzed = [name for name, options in found if "autovacuum_enabled=off" not in (options or [])]
+    assert analyzed == ["alembic_version"]
+
+
 def test_every_test_gets_a_database_of_each_kind(database_url: str) -> None:
     assert database_url.startswith(("file:/", "postgresql://"))
 

@@ -208,6 +208,16 @@ def empty_tables(url: str) -> None:
             connection.execute(sql.SQL("; ").join(deletes))
 
 
+def turn_autovacuum_off(url: str) -> None:
+    """Have the server take no statistics of a PostgreSQL database: those of the rows of one test would change the plans
+    of the next.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        for one in metadata.sorted_tables:
+            off = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(sql.Identifier(one.name))
+            connection.execute(off)
+
+
 class _RolledBackError(Exception):
     pass
 
