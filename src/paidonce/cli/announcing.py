@@ -15,7 +15,7 @@ from paidonce.settings import Settings
 from paidonce.users.first_user import FirstLink, link_first_users
 from paidonce.users.model import hash_token
 
-DEMO_PAYMENTS: Final = f"{tenant_path(MERCHANT, Mode.TEST)}/payments"  # Where its payment arrives.
+DEMO_PAYMENTS: Final = f"{tenant_path(MERCHANT, Mode.TEST)}/payments"  # The page that shows the payment of the demo.
 
 
 class Links(NamedTuple):

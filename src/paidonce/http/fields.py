@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+from paidonce.http.responses import encode
 from paidonce.http.validation_codes import validation_code_of, validation_code_of_parameter, without_null
 
 T = TypeVar("T", bound="Fields")
@@ -27,7 +28,6 @@ OBJECTS_SEARCHED_MAX: Final = 100
 QUOTE: Final = b'"'
 
 _decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
 
 Check = Callable[[Any], str | None]
 """A rule beyond types and ranges: returns the sentence that says what is wrong, or None."""
@@ -140,7 +140,7 @@ def _without_repetition(given: Iterable[tuple[str, str]]) -> tuple[dict[str, Any
 
 def _decode_any(body: bytes) -> object:
     try:
-        return msgspec.json.decode(body)
+        return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
 
@@ -155,7 +155,7 @@ def _names_are_unique(body: bytes) -> bool:
     A reader keeps one of two equal names. So if there are as many quotes after reading as before, none was dropped.
     An escaped quote would count as well, so a text with escapes is not decided here.
     """
-    return b"\\" not in body and body.count(QUOTE) == _encode(_decode(body)).count(QUOTE)
+    return b"\\" not in body and body.count(QUOTE) == encode(_decode(body)).count(QUOTE)
 
 
 def _refuse_repeated(body: bytes, *, objects_max: int | None = None) -> None:
