@@ -57,6 +57,24 @@ def test_every_page_and_action_is_in_the_table_with_its_role_and_no_other() -> N
     assert {call: line.role for call, line in LINES.items()} == declared
 
 
+def test_the_audit_log_keeps_each_field_of_an_action_that_is_no_secret() -> None:
+    fields = {
+        (one.name, field)
+        for one in DECLARATIONS
+        if one.form is not None and one.role is not None
+        for field in set(one.form.__struct_fields__) - set(one.form.audited)
+    }
+    assert fields == {
+        ("change_password", "password"),
+        ("change_password", "new_password"),
+        ("set_up_second_factor", "sealed"),
+        ("set_up_second_factor", "code"),
+        ("remove_second_factor", "password"),
+        # They are the subject of the entry.
+        *((name, field) for name in ("replay_webhook", "dismiss_webhook") for field in ("provider", "id")),
+    }
+
+
 @pytest.mark.parametrize("call", PAGES)
 async def test_a_page_is_shown_to_who_has_its_role(running: InProcessService, call: str) -> None:
     line = LINES[call]

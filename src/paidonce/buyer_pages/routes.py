@@ -45,7 +45,7 @@ FIELDS_MAX: Final = 10
 ATTEMPT_COUNT: Final = re.compile("[0-9]{1,3}")
 OWN_SITES: Final = frozenset({"same-origin", "none"})
 OPAQUE_ORIGIN: Final = "null"  # Which a browser names where our pages tell it to send no referrer.
-DONE: Final = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+DONE: Final = {"Referrer-Policy": "no-referrer"}
 
 
 def buyer_routes(service: Service) -> list[Route]:

@@ -1,8 +1,9 @@
 """The audit log: what people did and tried, for a merchant's admins and for operators."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
@@ -31,10 +32,11 @@ class AllAuditParameters(AuditParameters, frozen=True, kw_only=True):
 
 
 class ShownEntry(NamedTuple):
-    """An entry, who did it, and from which address; empty where the reader is not told."""
+    """An entry, who did it, what exactly, and from which address; empty where the reader is not told."""
 
     entry: AuditEntry
     who: str
+    detail: str
     address: str
 
 
@@ -69,11 +71,19 @@ async def _show(request: DashboardRequest, given: AuditParameters, merchant_id: 
 
 
 def _shown(entry: AuditEntry, people: Mapping[str, User], *, names_operators: bool) -> ShownEntry:
+    detail = _readable(entry.detail)
     if entry.actor is None:
-        return ShownEntry(entry, "nobody", entry.address)
+        return ShownEntry(entry, "nobody", detail, entry.address)
     user = people.get(entry.actor.removeprefix("user:"))
     if user is None:
-        return ShownEntry(entry, entry.actor, entry.address)
+        return ShownEntry(entry, entry.actor, detail, entry.address)
     if user.role == Role.OPERATOR and not names_operators:
-        return ShownEntry(entry, "an operator of this service", "")
-    return ShownEntry(entry, user.email, entry.address)
+        return ShownEntry(entry, "an operator of this service", detail, "")
+    return ShownEntry(entry, user.email, detail, entry.address)
+
+
+def _readable(detail: str | None) -> str:
+    """Return the fields of an entry's detail as a person reads them: ``change: role, role: admin``."""
+    fields: dict[str, Any] = msgspec.json.decode(detail) if detail else {}
+    texts = {name: " ".join(value) if isinstance(value, list) else str(value) for name, value in fields.items()}
+    return ", ".join(f"{name}: {text}" for name, text in texts.items())

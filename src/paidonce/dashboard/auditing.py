@@ -38,6 +38,7 @@ async def recorded(
         type=declaration.name,
         actor=person.actor,
         subject=subject,
+        detail=form.detail,
         address=request.address,
         request_id=context_of(request.http).id,
     )

@@ -1,7 +1,7 @@
 """How a merchant appears to its buyers: the profile, with a preview."""
 
 from base64 import b64encode
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Meta
 from starlette.datastructures import UploadFile
@@ -24,6 +24,8 @@ Typed = Annotated[str, Meta(max_length=2048)]
 
 class BrandingForm(Form, frozen=True, kw_only=True):
     """The whole profile: what is left empty is removed. The logo stays, unless another is sent or it is removed."""
+
+    audited: ClassVar = ("display_name", "color", "support_email", "support_url", "checkout_page", "remove_logo")
 
     display_name: Typed | None = None
     color: Typed | None = None

@@ -1,7 +1,7 @@
 """Forms: what a person sent, read into a struct, or shown again with what is wrong."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import msgspec
 from starlette.datastructures import FormData, UploadFile
@@ -15,6 +15,7 @@ CSRF_FIELD: Final = "csrfToken"
 KEY_FIELD: Final = "idempotencyKey"
 CREDENTIAL_FIELD: Final = "credentials."  # How the names of fields begin that hold a provider's credentials.
 FIELDS_MAX: Final = 200
+AUDITED_LENGTH_MAX: Final = 200  # Of a text, in characters. The log keeps what an action was, not all of what it wrote.
 SENT_WITH_OTHER_VALUES: Final = "This form was sent before with other values. Check these, and send it again."
 
 T = TypeVar("T", bound="Form")
@@ -23,12 +24,23 @@ T = TypeVar("T", bound="Form")
 class Form(Fields, frozen=True, kw_only=True):
     """The fields of a form, named in the page as in a body of the API: ``successUrl`` for ``success_url``. What a
     person leaves empty is absent. A field that is a list may be sent several times.
+
+    The audit log keeps the fields that ``audited`` names, by their names in Python, and no other: some are secret.
     """
+
+    audited: ClassVar[Sequence[str]] = ()
 
     @property
     def subject(self) -> str | None:
         """What it is done to, for the audit log, where its path does not tell it."""
         return None
+
+    @property
+    def detail(self) -> str | None:
+        """The fields that the audit log keeps, as a JSON object with their names in the page."""
+        names = {one.name: one.encode_name for one in msgspec.structs.fields(self) if one.name in self.audited}
+        kept = {shown: _shortened(value) for name, shown in names.items() if (value := getattr(self, name)) is not None}
+        return msgspec.json.encode(kept).decode() if kept else None
 
 
 class EmptyForm(Form, frozen=True, kw_only=True):
@@ -116,6 +128,10 @@ def _field_of(pointer: str) -> str:
 
 def _files(form: FormData) -> dict[str, UploadFile]:
     return {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.filename}
+
+
+def _shortened(value: object) -> object:
+    return value[:AUDITED_LENGTH_MAX] if isinstance(value, str | list) else value
 
 
 def _one(fields: Iterable[tuple[str, str]], wanted: str) -> str:

@@ -1,6 +1,6 @@
 """API keys of a merchant, which its admins manage, and the operators' keys."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.responses import Response
 
@@ -24,11 +24,15 @@ OVERLAPS: Final = (("86400", "A day"), ("3600", "An hour"), ("604800", "A week")
 class KeyForm(Form, frozen=True, kw_only=True):
     """A key to create; without scopes it may do all that a merchant may."""
 
+    audited: ClassVar = ("scopes",)
+
     scopes: list[str] | None = None
 
 
 class RotateForm(Form, frozen=True, kw_only=True):
     """How long the former key stays valid."""
+
+    audited: ClassVar = ("overlap_seconds",)
 
     overlap_seconds: int
 

@@ -1,6 +1,6 @@
 """The merchants of this service, for operators."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.responses import Response
 
@@ -31,6 +31,8 @@ class MerchantsParameters(Fields, frozen=True, kw_only=True):
 
 class MerchantForm(Form, frozen=True, kw_only=True):
     """A merchant to create."""
+
+    audited: ClassVar = ("id",)
 
     id: str
 

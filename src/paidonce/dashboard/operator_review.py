@@ -1,6 +1,6 @@
 """What needs review in the whole service: attempts and webhooks of all merchants, for operators."""
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from starlette.responses import Response
 
@@ -31,6 +31,8 @@ RESULTS: Final = ("NEEDS_REVIEW", "FAILED", "POSTPONED", "ATTEMPT_NOT_FOUND")
 
 class ResolveForm(Form, frozen=True, kw_only=True):
     """What the provider confirmed."""
+
+    audited: ClassVar = ("outcome", "reference", "decline_code")
 
     outcome: Literal["SUCCEEDED", "DECLINED"]
     reference: str | None = None

@@ -1,6 +1,6 @@
 """A merchant's accounts with payment providers, in the order of preference."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.responses import Response
 
@@ -36,12 +36,16 @@ class ChooseProviderParameters(Fields, frozen=True, kw_only=True):
 class AccountForm(Form, frozen=True, kw_only=True):
     """An account to add. Its credentials are fields named ``credentials.…``, which are kept apart."""
 
+    audited: ClassVar = ("provider", "name")
+
     provider: str
     name: str | None = None
 
 
 class PositionForm(Form, frozen=True, kw_only=True):
     """A place in the order of preference."""
+
+    audited: ClassVar = ("position",)
 
     position: int
 

@@ -1,7 +1,7 @@
 """The users of a merchant, for its administrators; and all users, for operators."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta
 from starlette.responses import Response
@@ -39,12 +39,16 @@ class UsersParameters(Fields, frozen=True, kw_only=True):
 class NewMerchantUserForm(Form, frozen=True, kw_only=True):
     """A user of the merchant."""
 
+    audited: ClassVar = ("email", "role")
+
     email: Email
     role: Literal["viewer", "refunds", "admin"]
 
 
 class NewUserForm(Form, frozen=True, kw_only=True):
     """A user of a merchant, or an operator."""
+
+    audited: ClassVar = ("email", "role", "merchant_id")
 
     email: Email
     role: Literal["viewer", "refunds", "admin", "operator"]
@@ -53,6 +57,8 @@ class NewUserForm(Form, frozen=True, kw_only=True):
 
 class ChangeForm(Form, frozen=True, kw_only=True):
     """What to change of a user."""
+
+    audited: ClassVar = ("change", "role")
 
     change: Literal["role", "disable", "enable", "link", "end_sessions"]
     role: Literal["viewer", "refunds", "admin"] | None = None

@@ -1,6 +1,6 @@
 """Webhook endpoints of a merchant: the list, and what can be done with them."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from starlette.responses import Response
 
@@ -43,6 +43,8 @@ TYPES: Final = tuple(one.value for one in EventType if not one.startswith(("endp
 class EndpointForm(Form, frozen=True, kw_only=True):
     """An endpoint to create or to change. An empty description removes it; no types are all types."""
 
+    audited: ClassVar = ("url", "description", "event_types")
+
     url: str
     description: str | None = None
     event_types: list[str] | None = None
@@ -51,12 +53,16 @@ class EndpointForm(Form, frozen=True, kw_only=True):
 class RangeForm(Form, frozen=True, kw_only=True):
     """The events to send again, by their numbers."""
 
+    audited: ClassVar = ("from_sequence", "to_sequence")
+
     from_sequence: int
     to_sequence: int
 
 
 class SinceForm(Form, frozen=True, kw_only=True):
     """The first day, in UTC, of what to send again."""
+
+    audited: ClassVar = ("since",)
 
     since: Annotated[str, whole("[0-9]{4}-[0-9]{2}-[0-9]{2}")]
 

@@ -21,9 +21,7 @@ def page_headers(**directives: str) -> dict[str, str]:
     """Return the headers of a page; ``directives`` replace those of its policy, as in ``form_action="'self'"``."""
     policy = {**POLICY, **{name.replace("_", "-"): value for name, value in directives.items()}}
     return {
-        "Cache-Control": "no-store",
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "same-origin",
-        "X-Content-Type-Options": "nosniff",
     }

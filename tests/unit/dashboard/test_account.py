@@ -185,22 +185,45 @@ async def test_the_last_operator_cannot_be_disabled(running: InProcessService) -
     assert await is_in(operator)
 
 
-async def test_each_action_of_a_person_is_in_the_audit_log_with_its_outcome(running: InProcessService) -> None:
+async def test_each_action_of_a_person_is_in_the_audit_log_with_what_was_sent_and_its_outcome(
+    running: InProcessService,
+) -> None:
     operator, admin = await logged_in(running, Role.OPERATOR), await logged_in(running, Role.ADMIN)
     person = await logged_in(running)
     path = f"/dashboard/m/{running.merchant_id}/test/users"
-    await admin.post(f"{path}/{person.user.id}", {"change": "disable"})
+    await admin.post(f"{path}/{person.user.id}", {"change": "role", "role": "admin"})
     await admin.post(path, {"email": person.user.email, "role": "viewer"})
-    rows = sorted((row[2], row[3], row[4], row[6]) for row in running.rows()["audit_entry"])
+    rows = sorted(row[2:7] for row in running.rows()["audit_entry"])
     actor = f"user:{admin.user.id}"
     assert rows == [
-        ("change_merchant_user", actor, person.user.id, "done"),
-        ("create_merchant_user", actor, None, "email_taken"),
+        ("change_merchant_user", actor, person.user.id, '{"change":"role","role":"admin"}', "done"),
+        (
+            "create_merchant_user",
+            actor,
+            None,
+            f'{{"email":"{person.user.email}","role":"viewer"}}',
+            "email_taken",
+        ),
     ]
     page = (await operator.get("/dashboard/operator/audit")).text
     assert admin.user.email in page
     assert "Email taken" in page
+    assert "change: role, role: admin" in page
     assert "Nothing was done yet." in (await operator.get("/dashboard/operator/audit", merchantId="m_none")).text
+
+
+async def test_the_audit_log_keeps_no_secret_and_of_a_long_text_the_beginning(running: InProcessService) -> None:
+    admin = await logged_in(running, Role.ADMIN)
+    base = f"/dashboard/m/{running.merchant_id}/test"
+    await admin.post("/dashboard/account/password", {"password": PASSWORD, "newPassword": "another password, 1"})
+    await admin.post("/dashboard/login", {"email": admin.user.email, "password": PASSWORD})
+    account = {"provider": "stripe", "name": "n" * 300, "credentials.secretKey": "sk_test_secret"}
+    await admin.post(f"{base}/accounts", account)
+    entries = {row[2]: row[5] for row in running.rows()["audit_entry"]}
+    assert entries["change_password"] is None
+    assert entries["add_account"] == f'{{"provider":"stripe","name":"{"n" * 200}"}}'
+    everything = str(running.rows()["audit_entry"])
+    assert not any(secret in everything for secret in (PASSWORD, "another password", "sk_test_secret"))
 
 
 async def test_the_audit_log_is_paged(running: InProcessService) -> None:

@@ -1,6 +1,6 @@
 """What people do about a payment: capture, cancel or void, and refund. Each runs the same call of the API."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Meta
 from starlette.responses import Response
@@ -28,11 +28,15 @@ VOIDING: Final = "The authorization is being voided."
 class CaptureForm(Form, frozen=True, kw_only=True):
     """How much to capture, as a person writes it; all that is authorized where it is left empty."""
 
+    audited: ClassVar = ("amount",)
+
     amount: TypedAmount | None = None
 
 
 class RefundForm(Form, frozen=True, kw_only=True):
     """How much to refund, as a person writes it, and why; all that is left where it is left empty."""
+
+    audited: ClassVar = ("amount", "reason")
 
     amount: TypedAmount | None = None
     reason: Text | None = None

@@ -80,13 +80,7 @@ class CsvStream(Response):
         *,
         stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
-        super().__init__(
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-            }
-        )
+        super().__init__(headers={"Content-Disposition": f'attachment; filename="{name}"'})
         del self.headers["content-length"]  # Nobody knows it yet.
         self._parts = parts
         self._rate_limit = rate_limit
