@@ -1,26 +1,57 @@
 """Records in the audit log what a command does, in the transaction that does it."""
 
-from typing import Any
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import msgspec
 
 from paidonce import ids
 from paidonce.database.transaction import Transaction
-from paidonce.users.audit import COMMAND_LINE, DONE, AuditType, record_entries
+from paidonce.users.audit import COMMAND_LINE, DONE, record_entries
 from paidonce.users.audit_store import AuditEntry
 
 
-def record_command(
-    transaction: Transaction, kind: AuditType, subject: str, detail: dict[str, Any], *, merchant_id: str = ""
-) -> None:
-    """Record what was done to a subject."""
-    entry = AuditEntry(
-        id=ids.new_id(ids.AUDIT_ENTRY),
-        merchant_id=merchant_id,
-        type=kind.value,
-        actor=COMMAND_LINE,
-        subject=subject,
-        detail=msgspec.json.encode(detail).decode(),
-        outcome=DONE,
-    )
-    record_entries(transaction, [entry])
+class CommandType(StrEnum):
+    """What a command does, by the name of the dashboard's action that does the same."""
+
+    CREATE_MERCHANT = "create_merchant"
+    CREATE_KEY = "create_key"
+    ROTATE_KEY = "rotate_key"
+    REVOKE_KEY = "revoke_key"
+    ADD_ACCOUNT = "add_account"
+    ROTATE_ACCOUNT = "rotate_account"
+    MOVE_ACCOUNT = "move_account"
+    DISABLE_ACCOUNT = "disable_account"
+    ENABLE_ACCOUNT = "enable_account"
+    RESOLVE_ATTEMPT = "resolve_attempt"
+    REPLAY_WEBHOOK = "replay_webhook"
+    DISMISS_WEBHOOK = "dismiss_webhook"
+    CREATE_USER = "create_user"
+    CHANGE_USER = "change_user"
+
+
+class CommandEntry(NamedTuple):
+    """An entry of the audit log: what was done to which subject, of which merchant, and the details."""
+
+    type: CommandType
+    subject: str
+    merchant_id: str = ""
+    detail: Mapping[str, Any] = {}
+
+
+def record_command(transaction: Transaction, *entries: CommandEntry) -> None:
+    """Record what a command does."""
+    rows = [
+        AuditEntry(
+            id=ids.new_id(ids.AUDIT_ENTRY),
+            merchant_id=one.merchant_id,
+            type=one.type.value,
+            actor=COMMAND_LINE,
+            subject=one.subject,
+            detail=msgspec.json.encode(one.detail).decode() if one.detail else None,
+            outcome=DONE,
+        )
+        for one in entries
+    ]
+    record_entries(transaction, rows)

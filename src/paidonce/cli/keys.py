@@ -9,13 +9,15 @@ import click
 import msgspec
 
 from paidonce import ids
+from paidonce.cli.auditing import CommandEntry, CommandType, record_command
 from paidonce.cli.opening import open_shared_database
-from paidonce.clock import Instant, format_instant
+from paidonce.clock import format_instant
 from paidonce.database.transaction import Transaction
 from paidonce.errors import PaidonceError
 from paidonce.merchants import actions
 from paidonce.merchants.actions import IssuedKey, MerchantFilter, NewKey, RevokeKey, RotateKey
 from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, ApiKey, Mode, Scope
+from paidonce.merchants.schemas import issued_key_response, key_response, merchant_response
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.merchants.store import KeyFilter
 from paidonce.settings import Settings
@@ -25,27 +27,12 @@ PAGE: Final = 1000
 MERCHANT_ID: Final = re.compile(r"[!-~]{1,128}")  # As in a checkout's body.
 
 
-class KeyRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An API key in JSON output. ``merchant_id`` is absent for an operator key."""
-
-    id: str
-    merchant_id: str | None = None
-    mode: str
-    scopes: list[str]
-    shown: str
-    status: str
-    created_at: str
-    expires_at: str | None = None
-    revoked_at: str | None = None
-    replaced_by: str | None = None
-    secret: str | None = None
-
-
 def create_merchant(settings: Settings, merchant_id: str) -> None:
     """Create a merchant, and print a message."""
     if not MERCHANT_ID.fullmatch(merchant_id):
         raise click.UsageError("The id of a merchant must be 1 to 128 printable ASCII characters without spaces.")
-    made = _run_action(settings, actions.create_merchants, merchant_id)
+    entry = CommandEntry(CommandType.CREATE_MERCHANT, merchant_id, merchant_id)
+    made = _run_action(settings, actions.create_merchants, merchant_id, lambda _: entry)
     click.echo(f"Created merchant {merchant_id}." if made.is_new else f"Merchant {merchant_id} already exists.")
     click.echo(f"Next: paidonce keys create {merchant_id}")
 
@@ -60,8 +47,7 @@ def list_merchants(settings: Settings, *, as_json: bool) -> None:
             found += page
             after = found[-1].id if found else ""
     if as_json:
-        shown = [{"id": one.id, "createdAt": format_instant(one.created_at)} for one in found]
-        click.echo(msgspec.json.encode(shown).decode())
+        click.echo(msgspec.json.encode([merchant_response(one) for one in found]).decode())
         return
     for one in found:
         click.echo(f"{format_instant(one.created_at)}  {one.id}")
@@ -79,7 +65,9 @@ def create_key(settings: Settings, merchant_id: str, *, scopes: tuple[str, ...],
         mode=Mode.LIVE if live else Mode.TEST,
         scopes=wanted,
     )
-    _show_issued(_run_action(settings, actions.create_keys, new), as_json=as_json)
+    detail = {"mode": new.mode.value, "scopes": sorted(wanted)}
+    entry = CommandEntry(CommandType.CREATE_KEY, new.id, merchant_id, detail)
+    _show_issued(_run_action(settings, actions.create_keys, new, lambda _: entry), as_json=as_json)
 
 
 def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
@@ -94,7 +82,7 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
             found += page
             before = found[-1].id if found else None
     if as_json:
-        click.echo(msgspec.json.encode([_key_row(one, now) for one in found]).decode())
+        click.echo(msgspec.json.encode([key_response(one, now) for one in found]).decode())
         return
     for one in found:
         until = f" until {format_instant(one.expires_at)}" if one.expires_at is not None else ""
@@ -107,7 +95,11 @@ def list_keys(settings: Settings, merchant_id: str, *, as_json: bool) -> None:
 
 def revoke_key(settings: Settings, key_id: str) -> None:
     """Revoke a key, and print a message."""
-    _run_action(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True))
+
+    def entry_of(revoked: ApiKey) -> CommandEntry:
+        return CommandEntry(CommandType.REVOKE_KEY, key_id, revoked.merchant_id)
+
+    _run_action(settings, actions.revoke_keys, RevokeKey(id=key_id, operators=True), entry_of)
     click.echo(f"Revoked {key_id}. Running servers refuse it within 5 seconds.")
 
 
@@ -120,14 +112,27 @@ def rotate_key(settings: Settings, key_id: str, *, overlap_seconds: int, as_json
         overlap_seconds=overlap_seconds,
         operators=True,
     )
-    _show_issued(_run_action(settings, actions.rotate_keys, request), as_json=as_json)
+
+    def entry_of(issued: IssuedKey) -> CommandEntry:
+        detail = {"overlapSeconds": overlap_seconds, "newKey": issued.key.id}
+        return CommandEntry(CommandType.ROTATE_KEY, key_id, issued.key.merchant_id, detail)
+
+    _show_issued(_run_action(settings, actions.rotate_keys, request, entry_of), as_json=as_json)
     if not as_json:
         click.echo(f"{key_id} stays valid for {overlap_seconds} seconds.", err=True)
 
 
-def _run_action(settings: Settings, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+def _run_action(
+    settings: Settings,
+    action: Callable[[Transaction, Any], Any],
+    request: object,
+    entry_of: Callable[[Any], CommandEntry],
+) -> Any:  # noqa: ANN401 - any action's outcome
+    """Run an action, and record it in the audit log; exit where it refuses."""
     with open_shared_database(settings) as database, database.write() as transaction:
         outcome = action(transaction, [request])[0]
+        if not isinstance(outcome, PaidonceError):
+            record_command(transaction, entry_of(outcome))
     if isinstance(outcome, PaidonceError):
         _fail(outcome)
     return outcome
@@ -141,26 +146,10 @@ def _fail(error: PaidonceError) -> NoReturn:
 def _show_issued(issued: IssuedKey, *, as_json: bool) -> None:
     key = issued.key
     if as_json:
-        shown = msgspec.structs.replace(_key_row(key, key.created_at), secret=issued.secret)
-        click.echo(msgspec.json.encode(shown).decode())
+        click.echo(msgspec.json.encode(issued_key_response(issued, key.created_at)).decode())
         return
     # Only the secret goes to standard output, so that a script can read it.
     owner = f"for merchant {key.merchant_id}" if key.merchant_id else "for an operator"
     click.echo(f"Created {key.id} {owner}, with the scopes: {key.scopes}", err=True)
     click.echo("The key is shown only once, and only its hash is stored:", err=True)
     click.echo(issued.secret)
-
-
-def _key_row(key: ApiKey, now: Instant) -> KeyRow:
-    return KeyRow(
-        id=key.id,
-        merchant_id=key.merchant_id or None,
-        mode=key.mode,
-        scopes=key.scopes.split(),
-        shown=key.shown,
-        status=key.status(now).value,
-        created_at=format_instant(key.created_at),
-        expires_at=None if key.expires_at is None else format_instant(key.expires_at),
-        revoked_at=None if key.revoked_at is None else format_instant(key.revoked_at),
-        replaced_by=key.replaced_by,
-    )

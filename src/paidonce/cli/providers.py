@@ -10,8 +10,9 @@ import click
 import msgspec
 
 from paidonce import ids
+from paidonce.cli.auditing import CommandEntry, CommandType, record_command
 from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
-from paidonce.clock import format_instant, system_clock
+from paidonce.clock import system_clock
 from paidonce.database.transaction import Transaction
 from paidonce.encryption import Keyring, key_finder
 from paidonce.errors import MerchantNotFound, PaidonceError, ProviderAccountNotFound, ProviderNotFound
@@ -32,6 +33,7 @@ from paidonce.provider_accounts.actions import (
 from paidonce.provider_accounts.credentials import find_faults
 from paidonce.provider_accounts.model import AccountName, AccountStatus, ProviderAccount
 from paidonce.provider_accounts.opening import AccountOpener, Connectors
+from paidonce.provider_accounts.schemas import account_response
 from paidonce.provider_accounts.store import AccountFilter
 from paidonce.providers.base import Connector
 from paidonce.providers.registry import CONNECTORS
@@ -41,22 +43,6 @@ PAGE: Final = 1000
 INPUT_BYTES_MAX: Final = 64 * 1024  # As of a request's body.
 NAME_LENGTH_MAX: Final = 100  # As of an account that is added over HTTP.
 ACCOUNT_ID: Final = re.compile(ids.pattern(ids.PROVIDER_ACCOUNT))
-
-
-class AccountRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An account in JSON output."""
-
-    id: str
-    merchant_id: str
-    provider: str
-    mode: str
-    name: str
-    status: str
-    position: int
-    credential_hints: dict[str, str]
-    created_at: str
-    updated_at: str
-    disabled_at: str | None = None
 
 
 class ProviderCommands:
@@ -78,7 +64,7 @@ class ProviderCommands:
         connector = self._connector(provider)
         if not name.isprintable() or len(name) > NAME_LENGTH_MAX:
             raise click.UsageError(f"A name must have at most {NAME_LENGTH_MAX} characters, all printable.")
-        self._run(load_merchants, merchant_id)  # Before anybody types a secret.
+        self._run(load_merchants, merchant_id, _read_only)  # Before anybody types a secret.
         account_id = ids.new_id(ids.PROVIDER_ACCOUNT)
         credentials = _read_credentials(connector, Mode(mode))
         sealed = self._or_fail(
@@ -94,9 +80,11 @@ class ProviderCommands:
             hints=sealed.hints,
             cause=Cause.OPERATOR,
         )
-        account = self._run(create_accounts, request)
+        detail = {"mode": mode, "provider": provider, "name": request.name}
+        entry = CommandEntry(CommandType.ADD_ACCOUNT, account_id, merchant_id, detail)
+        account = self._run(create_accounts, request, lambda _: [entry])
         if as_json:
-            click.echo(msgspec.json.encode(_row(account)).decode())
+            click.echo(msgspec.json.encode(account_response(account)).decode())
             return
         # Only the id goes to standard output, so that a script can read it.
         click.echo(f"Added a {mode} account with {connector.display_name} for merchant {merchant_id}.", err=True)
@@ -114,11 +102,10 @@ class ProviderCommands:
                 found += page
                 before = found[-1].id if found else None
         if as_json:
-            click.echo(msgspec.json.encode([_row(one) for one in found]).decode())
+            click.echo(msgspec.json.encode([account_response(one) for one in found]).decode())
             return
         for one in found:
-            row = _row(one)
-            hints = " ".join(f"{name}={hint}" for name, hint in row.credential_hints.items())
+            hints = " ".join(f"{name}={hint}" for name, hint in account_response(one).credential_hints.items())
             click.echo(
                 f"{one.id}  {one.status:<8}  {one.mode:<4}  {one.provider}  {one.merchant_id}"
                 f"  position {one.position}  {hints}  {one.name}"
@@ -145,24 +132,29 @@ class ProviderCommands:
                 account.provider, credentials, merchant_id=account.merchant_id, account_id=account.id
             )
         )
-        self._change(account_id, credentials=sealed.credentials, hints=sealed.hints)
+        self._change(CommandType.ROTATE_ACCOUNT, account_id, credentials=sealed.credentials, hints=sealed.hints)
         click.echo(f"Replaced the credentials of {account_id}. Running servers use them within 5 seconds.")
         click.echo(f"Next: paidonce providers check {account_id}")
 
     def prefer(self, account_ids: Sequence[str]) -> None:
         """Make accounts the first in their merchant's order of preference."""
         named = tuple(_name(account_id).id for account_id in account_ids)
-        for account in self._run(prefer_accounts, PreferAccounts(account_ids=named, cause=Cause.OPERATOR)):
+
+        def entries_of(preferred: Sequence[ProviderAccount]) -> list[CommandEntry]:
+            kind = CommandType.MOVE_ACCOUNT
+            return [CommandEntry(kind, one.id, one.merchant_id, {"position": one.position}) for one in preferred]
+
+        for account in self._run(prefer_accounts, PreferAccounts(account_ids=named, cause=Cause.OPERATOR), entries_of):
             click.echo(f"{account.id} has position {account.position}.")
 
     def disable(self, account_id: str) -> None:
         """Disable an account."""
-        self._change(account_id, status=AccountStatus.DISABLED)
+        self._change(CommandType.DISABLE_ACCOUNT, account_id, status=AccountStatus.DISABLED)
         click.echo(f"Disabled {account_id}. It takes no new payments; those that were begun with it go on.")
 
     def enable(self, account_id: str) -> None:
         """Enable an account."""
-        self._change(account_id, status=AccountStatus.ACTIVE)
+        self._change(CommandType.ENABLE_ACCOUNT, account_id, status=AccountStatus.ACTIVE)
         click.echo(f"Enabled {account_id}.")
 
     def _connector(self, provider: str) -> Connector:
@@ -173,15 +165,27 @@ class ProviderCommands:
         return connector
 
     def _load(self, account_id: str) -> ProviderAccount:
-        account: ProviderAccount = self._run(load_accounts, _name(account_id))
+        account: ProviderAccount = self._run(load_accounts, _name(account_id), _read_only)
         return account
 
-    def _change(self, account_id: str, **changes: Any) -> None:  # noqa: ANN401 - the fields of ChangeAccount
-        self._run(change_accounts, ChangeAccount(name=_name(account_id), cause=Cause.OPERATOR, **changes))
+    def _change(self, kind: CommandType, account_id: str, **changes: Any) -> None:  # noqa: ANN401 - the fields of ChangeAccount
+        def entries_of(changed: ProviderAccount) -> list[CommandEntry]:
+            return [CommandEntry(kind, changed.id, changed.merchant_id)]
 
-    def _run(self, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+        request = ChangeAccount(name=_name(account_id), cause=Cause.OPERATOR, **changes)
+        self._run(change_accounts, request, entries_of)
+
+    def _run(
+        self,
+        action: Callable[[Transaction, Any], Any],
+        request: object,
+        entries_of: Callable[[Any], Sequence[CommandEntry]],
+    ) -> Any:  # noqa: ANN401 - any action's outcome
+        """Run an action, and record in the audit log what it does; exit where it refuses."""
         with open_shared_database(self._settings) as database, database.write() as transaction:
             outcome = action(transaction, [request])[0]
+            if not isinstance(outcome, PaidonceError):
+                record_command(transaction, *entries_of(outcome))
         if isinstance(outcome, MerchantNotFound):
             _fail("There is no merchant with this id. Create it first: paidonce merchants create ID")
         if isinstance(outcome, PaidonceError):
@@ -193,6 +197,10 @@ class ProviderCommands:
             return run()
         except PaidonceError as error:
             _fail(error.detail)
+
+
+def _read_only(_outcome: object) -> list[CommandEntry]:
+    return []
 
 
 def _name(account_id: str) -> AccountName:
@@ -254,19 +262,3 @@ def _parse(text: str) -> dict[str, str]:
 def _fail(message: str) -> NoReturn:
     click.echo(f"paidonce: {message}", err=True)
     sys.exit(FAILURE_EXIT)
-
-
-def _row(account: ProviderAccount) -> AccountRow:
-    return AccountRow(
-        id=account.id,
-        merchant_id=account.merchant_id,
-        provider=account.provider,
-        mode=account.mode,
-        name=account.name,
-        status=account.status,
-        position=account.position,
-        credential_hints=msgspec.json.decode(account.hints),
-        created_at=format_instant(account.created_at),
-        updated_at=format_instant(account.updated_at),
-        disabled_at=None if account.disabled_at is None else format_instant(account.disabled_at),
-    )

@@ -1,16 +1,17 @@
 """``paidonce review``: lists attempts with an unconfirmed outcome, and records what a person found out."""
 
-import json
 import sys
 
 import click
+import msgspec
 
+from paidonce.cli.auditing import CommandEntry, CommandType, record_command
 from paidonce.cli.opening import open_shared_database
-from paidonce.clock import format_instant
 from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus
 from paidonce.payments.review import ResolveAttempt, resolve_attempts
+from paidonce.payments.review_schemas import attempt_response
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.store import read_unproven
 from paidonce.providers.evidence import Declined, Succeeded
@@ -29,7 +30,8 @@ def list_unproven(settings: Settings, *, as_json: bool) -> None:
         ]
         now = transaction.now
     if as_json:
-        click.echo(json.dumps([_row(attempt, now) for attempt in attempts], indent=2))
+        shown = msgspec.json.encode([attempt_response(one) for one in attempts])
+        click.echo(msgspec.json.format(shown, indent=2).decode())
         return
     if not attempts:
         click.echo("No attempt has an unknown outcome.")
@@ -37,10 +39,9 @@ def list_unproven(settings: Settings, *, as_json: bool) -> None:
     oldest = max(now - attempt.created_at for attempt in attempts)
     click.echo(f"{len(attempts)} with an unknown outcome, the oldest for {oldest // 1000} s:")
     for attempt in attempts:
-        row = _row(attempt, now)
         click.echo(
-            f"  {row['attempt']}  {row['status']:<12}  {row['kind']:<9}  {row['amount']:>12} {row['currency']}"
-            f"  {row['checkout']}  look-ups: {row['lookups']}"
+            f"  {attempt.id}  {attempt.status:<12}  {attempt.kind:<9}  {attempt.amount:>12} {attempt.currency}"
+            f"  {attempt.checkout_id}  look-ups: {attempt.lookup_count}"
         )
     click.echo(
         "After the provider has confirmed an outcome:\n"
@@ -59,6 +60,8 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
     )
     with open_shared_database(settings) as database, database.write() as transaction:
         [outcome] = resolve_attempts(transaction, [request])
+        if isinstance(outcome, Attempt):
+            record_command(transaction, _entry(outcome, reference, decline_code))
     match outcome:
         case AttemptNotFound():
             click.echo(f"paidonce: attempt {attempt_id} not found", err=True)
@@ -72,17 +75,10 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
             raise outcome
 
 
-def _row(attempt: Attempt, now: int) -> dict[str, str | int]:
-    return {
-        "attempt": attempt.id,
-        "kind": attempt.kind,
-        "status": attempt.status,
-        "checkout": attempt.checkout_id,
-        "merchant": attempt.merchant_id,
-        "provider": attempt.provider,
-        "amount": attempt.amount,
-        "currency": attempt.currency,
-        "since": format_instant(attempt.created_at),
-        "ageSeconds": (now - attempt.created_at) // 1000,
-        "lookups": attempt.lookup_count,
-    }
+def _entry(attempt: Attempt, reference: str | None, decline_code: str | None) -> CommandEntry:
+    found = (
+        {"outcome": "SUCCEEDED", "reference": reference}
+        if decline_code is None
+        else {"outcome": "DECLINED", "declineCode": decline_code}
+    )
+    return CommandEntry(CommandType.RESOLVE_ATTEMPT, attempt.id, attempt.merchant_id, found)

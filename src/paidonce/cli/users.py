@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from paidonce import ids
-from paidonce.cli.auditing import record_command
+from paidonce.cli.auditing import CommandEntry, CommandType, record_command
 from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.clock import format_instant
 from paidonce.database.transaction import Transaction
@@ -17,7 +17,6 @@ from paidonce.errors import PaidonceError
 from paidonce.settings import Settings
 from paidonce.users import actions
 from paidonce.users.actions import ChangeUser, NewUser, SetTotp, WantedUser
-from paidonce.users.audit import AuditType
 from paidonce.users.model import LINK_MS, Role, User, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
 from paidonce.users.store import UserFilter
@@ -54,7 +53,7 @@ def create_user(settings: Settings, email: str, *, role: str, merchant_id: str) 
     )
     with open_shared_database(settings) as database, database.write() as transaction:
         user = _run(transaction, actions.create_users, new)
-        _record(transaction, AuditType.USER_CREATED, user, {"role": role})
+        _record(transaction, CommandType.CREATE_USER, user, {"role": role})
     click.echo(f"Created {user.id} ({user.email}), {role}{f' of {merchant_id}' if merchant_id else ''}.", err=True)
     _print_link(settings, token)
 
@@ -80,13 +79,13 @@ def list_users(settings: Settings, *, as_json: bool) -> None:
 
 def disable_user(settings: Settings, email: str, *, is_disabled: bool) -> None:
     """Disable or enable a user."""
-    _change(settings, email, {"disabled": is_disabled}, is_disabled=is_disabled)
+    _change(settings, email, {"change": "disable" if is_disabled else "enable"}, is_disabled=is_disabled)
     click.echo(f"{'Disabled' if is_disabled else 'Enabled'} {email}.")
 
 
 def change_role(settings: Settings, email: str, role: str) -> None:
     """Change the role of a user."""
-    _change(settings, email, {"role": role}, role=Role(role))
+    _change(settings, email, {"change": "role", "role": role}, role=Role(role))
     click.echo(f"{email} has the role {role}. Their sessions have ended.")
 
 
@@ -99,7 +98,9 @@ def print_link(settings: Settings, email: str, *, reset_second_factor: bool) -> 
             _run(transaction, actions.set_totp, SetTotp(user_id=user.id, secret=None, step=None, recovery_codes=None))
         change = ChangeUser(user=WantedUser(user.id, None), link_hash=hash_token(token))
         _run(transaction, actions.change_users, change)
-        _record(transaction, AuditType.USER_CHANGED, user, {"link": True, "secondFactorReset": reset_second_factor})
+        _record(
+            transaction, CommandType.CHANGE_USER, user, {"change": "link", "secondFactorReset": reset_second_factor}
+        )
     _print_link(settings, token)
 
 
@@ -108,7 +109,7 @@ def end_all_sessions(settings: Settings, email: str) -> None:
     with open_shared_database(settings) as database, database.write() as transaction:
         user = _user(transaction, email)
         count = end_sessions(transaction, [EndSessions(user_id=user.id)])[0]
-        _record(transaction, AuditType.SESSIONS_ENDED, user, {"count": count})
+        _record(transaction, CommandType.CHANGE_USER, user, {"change": "end_sessions", "count": count})
     click.echo(f"Ended {count} sessions of {user.email}.")
 
 
@@ -121,7 +122,7 @@ def _change(settings: Settings, email: str, detail: dict[str, Any], **change: An
     with open_shared_database(settings) as database, database.write() as transaction:
         user = _user(transaction, email)
         _run(transaction, actions.change_users, ChangeUser(user=WantedUser(user.id, None), **change))
-        _record(transaction, AuditType.USER_CHANGED, user, detail)
+        _record(transaction, CommandType.CHANGE_USER, user, detail)
 
 
 def _user(transaction: Transaction, email: str) -> User:
@@ -138,8 +139,8 @@ def _run(transaction: Transaction, action: Callable[[Transaction, Any], Any], re
     return outcome
 
 
-def _record(transaction: Transaction, kind: AuditType, user: User, detail: dict[str, Any]) -> None:
-    record_command(transaction, kind, user.email, detail, merchant_id=user.merchant_id)
+def _record(transaction: Transaction, kind: CommandType, user: User, detail: dict[str, Any]) -> None:
+    record_command(transaction, CommandEntry(kind, user.id, user.merchant_id, {"email": user.email, **detail}))
 
 
 def _print_link(settings: Settings, token: str) -> None:

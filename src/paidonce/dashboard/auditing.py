@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 import structlog
 from starlette.responses import Response
 
@@ -32,13 +33,14 @@ async def recorded(
         return await run()
     person, tenant = request.person, request.tenant_or_none
     subject = request.path_values[declaration.variables[-1]] if declaration.variables else form.subject
+    detail = form.kept_fields if tenant is None else {"mode": tenant.mode, **form.kept_fields}
     entry = AuditEntry(
         id=ids.new_id(ids.AUDIT_ENTRY),
         merchant_id=person.user.merchant_id if tenant is None else tenant.merchant_id,
         type=declaration.name,
         actor=person.actor,
         subject=subject,
-        detail=form.detail,
+        detail=msgspec.json.encode(detail).decode() if detail else None,
         address=request.address,
         request_id=context_of(request.http).id,
     )

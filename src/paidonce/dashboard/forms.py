@@ -36,11 +36,10 @@ class Form(Fields, frozen=True, kw_only=True):
         return None
 
     @property
-    def detail(self) -> str | None:
-        """The fields that the audit log keeps, as a JSON object with their names in the page."""
+    def kept_fields(self) -> dict[str, object]:
+        """The fields that the audit log keeps, by their names in the page."""
         names = {one.name: one.encode_name for one in msgspec.structs.fields(self) if one.name in self.audited}
-        kept = {shown: _shortened(value) for name, shown in names.items() if (value := getattr(self, name)) is not None}
-        return msgspec.json.encode(kept).decode() if kept else None
+        return {shown: _shortened(value) for name, shown in names.items() if (value := getattr(self, name)) is not None}
 
 
 class EmptyForm(Form, frozen=True, kw_only=True):

@@ -17,16 +17,11 @@ COMMAND_LINE: Final = "command line"
 
 
 class AuditType(StrEnum):
-    """What is recorded beside the actions of the dashboard, which are recorded by their names."""
+    """What is recorded beside the actions of the dashboard and the commands, which are recorded by their names."""
 
     LOGGED_IN = "logged_in"
     LOG_IN_FAILED = "log_in_failed"
     LINK_USED = "link_used"
-    USER_CREATED = "user_created"
-    USER_CHANGED = "user_changed"
-    SESSIONS_ENDED = "sessions_ended"
-    WEBHOOK_REPLAYED = "webhook_replayed"
-    WEBHOOK_DISMISSED = "webhook_dismissed"
 
 
 def record_entries(transaction: Transaction, entries: Sequence[AuditEntry]) -> list[None]:

@@ -120,9 +120,9 @@ def test_an_account_is_rotated_disabled_and_enabled_with_events_of_the_operator(
     operate("providers", "check", account_id)
     assert fake.opened[-1].connection.credentials == {"apiKey": OTHER_KEY}
     assert operate("providers", "disable", account_id).exit_code == 0
-    assert [(row["status"], "disabledAt" in row) for row in listed(operate)] == [("DISABLED", True)]
+    assert [(row["status"], row["disabledAt"] is None) for row in listed(operate)] == [("DISABLED", False)]
     assert operate("providers", "enable", account_id).exit_code == 0
-    assert [(row["status"], "disabledAt" in row) for row in listed(operate)] == [("ACTIVE", False)]
+    assert [(row["status"], row["disabledAt"]) for row in listed(operate)] == [("ACTIVE", None)]
 
 
 def test_accounts_are_put_first_in_the_order_of_preference(operate: Operate) -> None:

@@ -196,19 +196,19 @@ async def test_each_action_of_a_person_is_in_the_audit_log_with_what_was_sent_an
     rows = sorted(row[2:7] for row in running.rows()["audit_entry"])
     actor = f"user:{admin.user.id}"
     assert rows == [
-        ("change_merchant_user", actor, person.user.id, '{"change":"role","role":"admin"}', "done"),
+        ("change_merchant_user", actor, person.user.id, '{"mode":"test","change":"role","role":"admin"}', "done"),
         (
             "create_merchant_user",
             actor,
             None,
-            f'{{"email":"{person.user.email}","role":"viewer"}}',
+            f'{{"mode":"test","email":"{person.user.email}","role":"viewer"}}',
             "email_taken",
         ),
     ]
     page = (await operator.get("/dashboard/operator/audit")).text
     assert admin.user.email in page
     assert "Email taken" in page
-    assert "change: role, role: admin" in page
+    assert "mode: test, change: role, role: admin" in page
     assert "Nothing was done yet." in (await operator.get("/dashboard/operator/audit", merchantId="m_none")).text
 
 
@@ -221,7 +221,7 @@ async def test_the_audit_log_keeps_no_secret_and_of_a_long_text_the_beginning(ru
     await admin.post(f"{base}/accounts", account)
     entries = {row[2]: row[5] for row in running.rows()["audit_entry"]}
     assert entries["change_password"] is None
-    assert entries["add_account"] == f'{{"provider":"stripe","name":"{"n" * 200}"}}'
+    assert entries["add_account"] == f'{{"mode":"test","provider":"stripe","name":"{"n" * 200}"}}'
     everything = str(running.rows()["audit_entry"])
     assert not any(secret in everything for secret in (PASSWORD, "another password", "sk_test_secret"))
 

@@ -109,7 +109,7 @@ def test_the_audit_log_names_each_webhook_that_was_replayed_or_dismissed_by_comm
     assert run("replay", "msg_1").exit_code == 1
     assert [run("dismiss", "msg_1").exit_code for _ in range(2)] == [0, 0]
     done = ("command line", "stripe/pac_1 msg_1", '{"result":"ATTEMPT_NOT_FOUND"}', "done")
-    assert audited(shop) == [("webhook_replayed", *done), ("webhook_dismissed", *done)]
+    assert audited(shop) == [("replay_webhook", *done), ("dismiss_webhook", *done)]
 
 
 def test_a_command_that_another_process_forestalls_says_so_and_records_nothing(

@@ -75,7 +75,7 @@ audit_entry = Table(
     Column("merchant_id", Id, nullable=False, comment="empty: it concerns no merchant"),
     Column("type", Text, nullable=False),
     Column("actor", Text, comment="who did it: a user, or the command line; none where nobody is logged in"),
-    Column("subject", Text, comment="the user that it was done to, or the e-mail address of a failed log-in"),
+    Column("subject", Text, comment="what it was done to, or the e-mail address of a failed log-in"),
     Column("detail", Text, comment="a JSON object"),
     Column("outcome", Text, comment="done, or the code of an error; none where the process ended before it was known"),
     Column("address", Text, nullable=False),

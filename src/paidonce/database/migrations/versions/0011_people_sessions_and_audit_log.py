@@ -94,9 +94,7 @@ def _create_audit_entries() -> None:
         sa.Column(
             "actor", sa.Text(), comment="who did it: a user, or the command line; none where nobody is logged in"
         ),
-        sa.Column(
-            "subject", sa.Text(), comment="the user that it was done to, or the e-mail address of a failed log-in"
-        ),
+        sa.Column("subject", sa.Text(), comment="what it was done to, or the e-mail address of a failed log-in"),
         sa.Column("detail", sa.Text(), comment="a JSON object"),
         sa.Column(
             "outcome",
