@@ -10,10 +10,9 @@ from paidonce.cli.opening import open_shared_database
 from paidonce.errors import AttemptNotFound, AttemptOutcomeKnown
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.model import Attempt, AttemptStatus
-from paidonce.payments.review import ResolveAttempt, resolve_attempts
+from paidonce.payments.review import ListAttempts, ResolveAttempt, list_attempts, resolve_attempts
 from paidonce.payments.review_schemas import attempt_response
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.store import read_unproven
 from paidonce.providers.evidence import Declined, Succeeded
 from paidonce.settings import Settings
 
@@ -24,10 +23,9 @@ NOTHING_CHANGED_EXIT = 1
 def list_unproven(settings: Settings, *, as_json: bool) -> None:
     """List attempts that need review, then attempts that are still being looked up, each oldest first."""
     with open_shared_database(settings) as database, database.read() as transaction:
-        attempts = [
-            *read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, LIST_MAX),
-            *read_unproven(transaction, AttemptStatus.UNKNOWN, LIST_MAX),
-        ]
+        statuses = (AttemptStatus.NEEDS_REVIEW, AttemptStatus.UNKNOWN)
+        pages = list_attempts(transaction, [ListAttempts(status=one, limit=LIST_MAX) for one in statuses])
+        attempts = [attempt for page, _ in pages for attempt in page]
         now = transaction.now
     if as_json:
         shown = msgspec.json.encode([attempt_response(one) for one in attempts])

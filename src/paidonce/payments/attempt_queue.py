@@ -13,12 +13,12 @@ from paidonce.events.model import Cause
 from paidonce.ids import Chance
 from paidonce.jobs.leased_worker import NextClaim
 from paidonce.payments.circuit_breakers import NO_ACCOUNT, CircuitBreakers
+from paidonce.payments.claim_store import Held
 from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_attempts
 from paidonce.payments.model import Attempt
 from paidonce.payments.provider_calls import Called, ProviderCaller
 from paidonce.payments.schedule import LookupSchedule
 from paidonce.payments.settle import RecordEvidence, record_evidence
-from paidonce.payments.store import Held
 from paidonce.providers.evidence import NotDone
 
 CLAIM_MAX: Final = 256  # Attempts in one statement: more would keep others from the database for too long.

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from paidonce.database.transaction import Transaction
-from paidonce.payments import store
+from paidonce.payments import claim_store
+from paidonce.payments.claim_store import Held
 from paidonce.payments.model import Attempt
-from paidonce.payments.store import Held
 
 
 class ClaimAttempts(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class ClaimAttempts(msgspec.Struct, frozen=True):
 def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) -> list[list[Attempt]]:
     """Claim due attempts for workers: READY ones, and those whose lease has ended."""
     return [
-        store.claim_due(
+        claim_store.claim_due(
             transaction,
             one.provider,
             limit=one.limit,
@@ -43,16 +43,16 @@ def claim_attempts(transaction: Transaction, requests: Sequence[ClaimAttempts]) 
 
 def find_due_providers(transaction: Transaction, requests: Sequence[Collection[str]]) -> list[set[str]]:
     """Return those of some providers for which attempts are due: one read, where each claim would be a transaction."""
-    return [store.find_providers_with_due(transaction, providers) for providers in requests]
+    return [claim_store.find_providers_with_due(transaction, providers) for providers in requests]
 
 
 def release_attempts(transaction: Transaction, requests: Sequence[Sequence[Held]]) -> list[None]:
     """Give leases back, so that another worker need not wait for their end."""
-    store.release(transaction, [held for request in requests for held in request])
+    claim_store.release(transaction, [held for request in requests for held in request])
     return [None for _ in requests]
 
 
 def release_all_attempts(transaction: Transaction, requests: Sequence[None]) -> list[None]:
     """Give back every lease: a process that is alone with its database knows that their owners are dead."""
-    store.release_all(transaction)
+    claim_store.release_all(transaction)
     return list(requests)

@@ -30,8 +30,8 @@ DUE_COLUMNS: Final = {
     "redelivery": "updated_at",
 }
 NOT_AWAITED: Final = {
-    "payments.store._RELEASE": "It is for other processes: this one stops, or has no place.",
-    "payments.store._RELEASE_ALL": "The worker starts, and looks for what is due.",
+    "payments.claim_store._RELEASE": "It is for other processes: this one stops, or has no place.",
+    "payments.claim_store._RELEASE_ALL": "The worker starts, and looks for what is due.",
     "webhook_endpoints.delivery_store._RELEASE": "It is for other processes: this one stops.",
     "webhook_endpoints.delivery_store._RELEASE_ALL": "The sender starts, and looks for what is due.",
     "webhook_endpoints.due_delivery_store._DROP": "What is dropped is not due any more.",

@@ -4,11 +4,11 @@ from paidonce.checkouts.actions import create_checkouts, expire_checkouts
 from paidonce.clock import Instant
 from paidonce.database.transaction import DueKey
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claim_store import find_providers_with_due
 from paidonce.payments.model import CloseReason
 from paidonce.payments.pay import start_payments
 from paidonce.payments.session_store import close_sessions
 from paidonce.payments.settle import record_evidence
-from paidonce.payments.store import find_providers_with_due
 from paidonce.providers.evidence import Authorized, Redirect, RequiresAction, Unknown
 from tests.support.payments import LEASE_MS, NOW, AnyAction, Payments, evidence_about, new_checkout, payment
 

@@ -7,10 +7,12 @@ from sqlalchemy import text
 
 from paidonce.database.schema import attempt
 from paidonce.merchants.model import TenantScopedId
+from paidonce.payments.claim_store import Held
 from paidonce.payments.claiming import ClaimAttempts, claim_attempts, release_all_attempts, release_attempts
 from paidonce.payments.external_store import read_by_reference
 from paidonce.payments.model import AttemptStatus, Transition
-from paidonce.payments.store import Held, apply_transitions, read_unproven
+from paidonce.payments.review import ListAttempts, list_attempts
+from paidonce.payments.store import apply_transitions
 from paidonce.providers.evidence import Declined, RequiresReview, Succeeded, Unknown
 from tests.support.databases import without_indexes
 from tests.support.payments import LEASE_MS, NOW, Payments, evidence_about
@@ -154,27 +156,12 @@ def test_a_lease_that_is_over_keeps_its_place_when_every_lease_is_given_back(pay
     assert payments.attempt("att_0").due_at == payments.now - 5
 
 
-def test_what_has_no_proof_is_read_by_status_the_oldest_first_and_no_more_than_is_asked_for(payments: Payments) -> None:
-    pay_several(payments, 6)
-    for number in (4, 1, 3):
-        payments.prove(f"att_{number}", Unknown("a 500"))
-    payments.prove("att_2", RequiresReview("a dispute"))
-    payments.prove("att_5", Succeeded("ch_5"))
-    with payments.database.read() as transaction:
-        unknown = read_unproven(transaction, AttemptStatus.UNKNOWN, 2)
-        in_review = read_unproven(transaction, AttemptStatus.NEEDS_REVIEW, 9)
-        ready = read_unproven(transaction, AttemptStatus.READY, 9)
-    assert [one.id for one in unknown] == ["att_1", "att_3"]
-    assert [one.id for one in in_review] == ["att_2"]
-    assert ready == []
-
-
 def test_the_oldest_without_a_proof_are_read_first_whatever_index_there_is(payments: Payments) -> None:
     pay_several_backwards(payments, 5)
     payments.record(*(evidence_about(f"att_{number}", Unknown("a 500")) for number in range(5)))
     with without_indexes(payments.database, attempt) as transaction:
-        unknown = read_unproven(transaction, AttemptStatus.UNKNOWN, 2)
-    assert [one.id for one in unknown] == ["att_4", "att_3"]
+        [(unknown, has_more)] = list_attempts(transaction, [ListAttempts(status=AttemptStatus.UNKNOWN, limit=2)])
+    assert ([one.id for one in unknown], has_more) == (["att_4", "att_3"], True)
 
 
 @pytest.mark.parametrize(("status", "target"), [("SUCCEEDED", AttemptStatus.DECLINED), ("SENT", AttemptStatus.READY)])

@@ -13,9 +13,9 @@ from paidonce.checkouts.model import NewCheckout
 from paidonce.database.citus.shard_keys import ShardKey, merchant_fields_of, merchants_in, shard_keys_in
 from paidonce.database.transaction import Transaction
 from paidonce.merchants.model import Tenant, TenantScopedId
+from paidonce.payments.claim_store import Held
 from paidonce.payments.claiming import ClaimAttempts
 from paidonce.payments.schedule import LookupSchedule
-from paidonce.payments.store import Held
 from paidonce.provider_webhooks.actions import ApplyWebhook, DueWebhooks, ReceivedWebhook
 from paidonce.provider_webhooks.store import DuePosition, WebhookName
 from paidonce.providers.evidence import Notice
