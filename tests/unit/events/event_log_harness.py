@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -14,6 +14,7 @@ from paidonce.database.batcher import threaded_batcher
 from paidonce.database.engine import open_database
 from paidonce.database.migrate import migrate
 from paidonce.database_url import parse_database_url
+from paidonce.errors import Overloaded
 from paidonce.events.actions import load_newest_sequences
 from paidonce.events.feed import Feed, Follower
 from paidonce.events.store import write_events
@@ -60,7 +61,15 @@ class EventLogHarness:
             for mode in modes
         ]
         for start in range(0, len(commands), at_once):
-            await asyncio.gather(*(self.writer.submit(create_checkouts, one) for one in commands[start:][:at_once]))
+            await asyncio.gather(*(self._create(one) for one in commands[start:][:at_once]))
+
+    async def _create(self, command: NewCheckout) -> None:
+        """Create a checkout; where too many requests wait, which a busy machine makes of few, ask again."""
+        async with asyncio.timeout(SECONDS_MAX):
+            while True:
+                with suppress(Overloaded):
+                    await self.writer.submit(create_checkouts, command)
+                    return
 
     async def look(self, times: int) -> int:
         """Wait for this many polls of the feed; returns the number of queries."""
@@ -112,6 +121,7 @@ class FollowerLog:
         """Read until an event with this number was received."""
         async with asyncio.timeout(SECONDS_MAX):
             while not self.sequences or self.sequences[-1] < sequence:
+                assert not self.follower.ended, "The feed was stopped: a read returns at once, and nothing ever comes."
                 await self.read()
         return self.sequences
 
