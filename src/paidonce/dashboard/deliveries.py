@@ -4,7 +4,6 @@ import msgspec
 from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.forms import EmptyForm
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -25,7 +24,6 @@ async def delivery(request: DashboardRequest) -> Response:
         "delivery": delivery_response(shown),
         "body": msgspec.json.format(write_message(message)).decode(),
         "path": f"{request.tenant_path}/deliveries/{name.id}",
-        **FORMATS,
     }
     return request.page("delivery.html", values, title=f"Delivery of {shown.type}")
 

@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from paidonce.dashboard import cookies
 from paidonce.dashboard.declarations import page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import PaidonceError
 from paidonce.events.actions import list_events, load_events, load_log_bounds
@@ -57,7 +56,6 @@ async def events(request: DashboardRequest) -> Response:
         "newer": f"{path}?before={last + PAGE_LENGTH + 1}" if last < log.newest else "",
         "live": f"{path}/stream?after={last}" if last == log.newest else "",
         "first_sequence": log.first,
-        **FORMATS,
     }
     return request.page("events.html", values, title="Events")
 
@@ -84,7 +82,7 @@ async def event_stream(request: DashboardRequest) -> Response:
 async def event(request: DashboardRequest) -> Response:
     """Show an event with its detail."""
     found = await request.service.reader.submit(load_events, request.caller.scoped_id(request.path_values["event_id"]))
-    values = {"event": event_response(found), "detail": _detail(found), **FORMATS}
+    values = {"event": event_response(found), "detail": _detail(found)}
     return request.page("event.html", values, title=found.type)
 
 

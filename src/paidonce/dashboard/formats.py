@@ -6,7 +6,7 @@ from typing import Any, Final
 from paidonce.clock import format_instant, parse_instant
 from paidonce.money import Money
 from paidonce.pages.amounts import format_amount
-from paidonce.pages.times import format_time
+from paidonce.pages.times import format_precise_time
 
 LOCALE: Final = "en"
 
@@ -17,10 +17,10 @@ def show_amount(amount: int, currency: str) -> str:
 
 
 def show_time(time: str | int | None) -> str:
-    """Write a time, which is an instant or as the API writes it; empty where there is none."""
+    """Write a time with its seconds. It is an instant or as the API writes it; empty where there is none."""
     if time is None:
         return ""
-    return format_time(time if isinstance(time, int) else parse_instant(time), LOCALE)
+    return format_precise_time(time if isinstance(time, int) else parse_instant(time), LOCALE)
 
 
 def machine_time(time: str | int) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS, present
+from paidonce.dashboard.formats import present
 from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -56,7 +56,6 @@ async def keys(request: DashboardRequest) -> Response:
         "scopes": sorted(MERCHANT_SCOPES),
         "overlaps": OVERLAPS,
         "path": path,
-        **FORMATS,
     }
     return request.page("keys.html", values, title="API keys")
 
@@ -98,7 +97,6 @@ async def operator_keys(request: DashboardRequest) -> Response:
         "keys": [key_response(one, service.clock()) for one in found],
         "older": f"{path}?after={found[-1].id}" if has_more else "",
         "path": path,
-        **FORMATS,
     }
     return request.page("operator_keys.html", values, title="Operators' API keys")
 
@@ -114,5 +112,5 @@ async def revoke_operator_key(request: DashboardRequest, _form: EmptyForm) -> Re
 def _show_secret(request: DashboardRequest, issued: object, title: str) -> Response:
     """Answer the form itself: a secret is neither put into a URL nor kept for another request."""
     assert isinstance(issued, IssuedKeyResponse)
-    values = {"key": issued, "secret": issued.secret or "", "shown_at": issued.secret_shown_at, **FORMATS}
+    values = {"key": issued, "secret": issued.secret or "", "shown_at": issued.secret_shown_at}
     return request.page("key_secret.html", values, title=title)

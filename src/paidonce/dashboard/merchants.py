@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.forms import Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -51,7 +50,6 @@ async def merchants(request: DashboardRequest) -> Response:
         "starts_with": parameters.prefix or "",
         "last": found[-1].id if has_more else "",
         "path": f"{request.dashboard_path}/operator/merchants",
-        **FORMATS,
     }
     return request.page("merchants.html", values, title="Merchants")
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS, present
+from paidonce.dashboard.formats import present
 from paidonce.dashboard.forms import Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -72,7 +72,6 @@ async def operator_review(request: DashboardRequest) -> Response:
         "has_more": webhooks.has_more,
         "result": result,
         "results": [(one, one.replace("_", " ").capitalize()) for one in RESULTS],
-        **FORMATS,
     }
     return request.page("operator_review.html", values, title="Needs review")
 

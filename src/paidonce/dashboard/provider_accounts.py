@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS, present
+from paidonce.dashboard.formats import present
 from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -66,7 +66,6 @@ async def accounts(request: DashboardRequest) -> Response:
         "chosen": chosen if connector else "",
         "connector": connector,
         "path": f"{request.tenant_path}/accounts",
-        **FORMATS,
     }
     return request.page("provider_accounts.html", values, title="Provider accounts")
 
@@ -82,7 +81,6 @@ async def account(request: DashboardRequest) -> Response:
         "connector": request.service.provider_accounts.opener.connectors.get(found.provider),
         "webhook_url": _webhook_url(request, found.provider, found.id),
         "path": f"{request.tenant_path}/accounts/{found.id}",
-        **FORMATS,
     }
     return request.page("provider_account.html", values, title=found.name)
 

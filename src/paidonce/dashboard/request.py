@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from paidonce import ids
 from paidonce.dashboard import cookies, paths
+from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.forms import NO_FORM, FormState, ReceivedForm
 from paidonce.dashboard.log_in_guard import LogInGuard
 from paidonce.dashboard.navigation import navigation_of
@@ -136,6 +137,7 @@ class DashboardRequest:
         """Return what every template may use; dashboard/templates/layout.html describes it."""
         tenant = self.tenant_or_none
         return {
+            **FORMATS,
             "dashboard": self.dashboard_path,
             "tenant": tenant,
             "tenant_path": None if tenant is None else self.tenant_path,

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from paidonce.checkouts.actions import load_timelines
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.doctor.waiting import ACCEPTED_MS_MAX
 from paidonce.events.model import Event
@@ -93,7 +92,7 @@ async def review(request: DashboardRequest) -> Response:
     """Show what waits for a person."""
     tenant = TenantFilter(request.tenant.merchant_id, request.tenant.mode)
     queues = await read_queues(request, tenant, f"{request.tenant_path}/review")
-    values = {"queues": queues, "attempt_path": f"{request.tenant_path}/review", **FORMATS}
+    values = {"queues": queues, "attempt_path": f"{request.tenant_path}/review"}
     return request.page("review.html", values, title="Needs review")
 
 
@@ -115,7 +114,6 @@ async def show_attempt(request: DashboardRequest, attempt: Attempt) -> Response:
         f"/payments/{attempt.checkout_id}",
         "resolve_path": f"{request.dashboard_path}{paths.OPERATOR}/review/attempts/{attempt.id}",
         "is_open": attempt.settled_at is None,
-        **FORMATS,
     }
     return request.page("attempt_review.html", values, title=f"Attempt {attempt.id}")
 

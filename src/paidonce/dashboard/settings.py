@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from paidonce import __version__
 from paidonce.dashboard.declarations import page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.database.health import Finding, Level
 from paidonce.doctor.examination import check_providers, examine_surroundings
@@ -41,7 +40,6 @@ async def settings(request: DashboardRequest) -> Response:
         "settings": describe_settings(service.settings, os.environ),
         "findings": sorted(findings, key=lambda one: ORDER[one.level]),
         "facts": _facts(service, measure_process()),
-        **FORMATS,
     }
     return request.page("settings.html", values, title="Settings and health")
 

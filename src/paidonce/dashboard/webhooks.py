@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 from starlette.responses import Response
 
 from paidonce.dashboard.declarations import action, page
-from paidonce.dashboard.formats import FORMATS, present
+from paidonce.dashboard.formats import present
 from paidonce.dashboard.forms import EmptyForm, Form
 from paidonce.dashboard.operations import run_operation
 from paidonce.dashboard.request import DashboardRequest
@@ -80,7 +80,7 @@ async def webhooks(request: DashboardRequest) -> Response:
     tenant = TenantFilter(request.tenant.merchant_id, request.tenant.mode)
     wanted = EndpointFilter(limit=ENDPOINTS_MAX, tenant=tenant)
     found, _ = await request.service.reader.submit(list_endpoints, wanted)
-    values = {"endpoints": [endpoint_response(one) for one in found], "types": TYPES, **FORMATS}
+    values = {"endpoints": [endpoint_response(one) for one in found], "types": TYPES}
     return request.page("webhooks.html", values, title="Webhooks")
 
 
@@ -104,7 +104,6 @@ async def webhook_endpoint(request: DashboardRequest) -> Response:
         "statuses": [("", "All"), *((one, one.capitalize()) for one in STATUSES)],
         "types": TYPES,
         "path": path,
-        **FORMATS,
     }
     return request.page("webhook_endpoint.html", values, title="Webhook endpoint")
 
@@ -203,7 +202,7 @@ async def redeliver_failed(request: DashboardRequest, form: SinceForm) -> Respon
 
 def _show_secret(request: DashboardRequest, endpoint: EndpointResponse, title: str) -> Response:
     """Answer the form itself: a secret is neither put into a URL nor kept for another request."""
-    values = {"endpoint": endpoint, "secret": endpoint.secret or "", "shown_at": endpoint.secret_shown_at, **FORMATS}
+    values = {"endpoint": endpoint, "secret": endpoint.secret or "", "shown_at": endpoint.secret_shown_at}
     return request.page("webhook_secret.html", values, title=title)
 
 

@@ -8,7 +8,6 @@ from paidonce.checkouts.schemas import check_currency
 from paidonce.clock import DAY_MS, Instant
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
-from paidonce.dashboard.formats import FORMATS
 from paidonce.dashboard.overview.figures import shown
 from paidonce.dashboard.overview.texts import duration_text
 from paidonce.dashboard.request import DashboardRequest
@@ -74,7 +73,6 @@ async def overview(request: DashboardRequest) -> Response:
         "currency": currency,
         "period": period,
         "up_to": found.up_to,
-        **FORMATS,
         "is_behind": found.up_to < now,
         "attention": [_linked(request, one) for one in _attention(state, now)],
         "shown": shown(found, currency, bounds, period.interval, zone),
