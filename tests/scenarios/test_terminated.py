@@ -64,7 +64,8 @@ async def test_after_a_termination_the_next_process_settles_at_once_what_was_und
     start: Callable[..., ServiceProcess], database_url: str, chance: Random
 ) -> None:
     service = start("dev", DATABASE_URL=database_url, PAIDONCE_SHUTDOWN_SECONDS="0", **LEASES).wait_until_ready()
-    buyers = Buyers(chance, slow="tok_delay_1500")
+    # So long that the end of a process on a busy machine does not outlast it.
+    buyers = Buyers(chance, slow="tok_delay_8000")
     buying = asyncio.create_task(buyers.buy(service.url))
     await buyers.until(lambda: len(buyers.paid) >= 60)
     service.terminate()
