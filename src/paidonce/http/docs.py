@@ -11,6 +11,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from paidonce.field_faults import NO_NUL
 from paidonce.http.problems import PROBLEM_TYPES
 
 Json: TypeAlias = dict[str, Any]
@@ -23,7 +24,6 @@ KNOWN_URL: Final = re.compile(
     r"https?://[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*"
 )  # Needs no escape, in HTML or a shell.
 IN_BACKTICKS: Final = re.compile(r"(`+)(.+?)\1")
-NO_NUL: Final = r"^[^\x00]*$"  # Every text keeps to this pattern: it would tell a reader nothing.
 PLACES: Final = {"path": "Path parameters", "query": "Query parameters", "header": "Request headers"}
 RANGES: Final = (
     ("minimum", "maximum", ""),

@@ -7,6 +7,7 @@ errors are found.
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from itertools import count, islice
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar, get_type_hints
@@ -15,17 +16,22 @@ import msgspec
 from msgspec import inspect
 
 from paidonce.errors import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+from paidonce.field_faults import Fault, fault_of, fault_of_parameter, without_null
 from paidonce.http.responses import encode
-from paidonce.http.validation_codes import validation_code_of, validation_code_of_parameter, without_null
 
 T = TypeVar("T", bound="Fields")
 
 # More than any body has that means well; a hostile one would be answered with eight times its size.
 ERRORS_MAX: Final = 100
+# To compare names takes time, so only the first unknown ones are compared, and none that is longer than a field's.
+GUESSES_MAX: Final = 3
+GUESSED_LENGTH_MAX: Final = 64
 # Of a body that is refused anyway, this many objects are searched for names that are there twice.
 OBJECTS_SEARCHED_MAX: Final = 100
 
 QUOTE: Final = b'"'
+
+OF_A_NAME: Final = "It is the name of the pair that is wrong."
 
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -234,9 +240,10 @@ def _mistakes(
 ) -> Iterator[FieldError]:
     """Find one mistake after the other; what fits is put into ``read``, by its name here."""
     fields = _fields(kind)
-    for name in values:
-        if name not in fields:
-            yield FieldError(f"{pointer}{_escape(name)}", "unknown_field", "This field is unknown.")
+    for number, name in enumerate(one for one in values if one not in fields):
+        near = get_close_matches(name, fields, n=1) if number < GUESSES_MAX and len(name) <= GUESSED_LENGTH_MAX else []
+        guess = f" Did you mean {near[0]}?" if near else ""
+        yield FieldError(f"{pointer}{_escape(name)}", "unknown_field", f"This field is unknown.{guess}")
     for name, field in fields.items():
         where = f"{pointer}{name}"
         is_needed = field.is_required or name in required
@@ -248,9 +255,8 @@ def _mistakes(
         try:
             read[field.name] = msgspec.convert(value, field.hint, strict=strict)
         except msgspec.ValidationError as error:
-            code = (validation_code_of if strict else validation_code_of_parameter)(value, field.type)
-            whole = [FieldError(where, code or "wrong_type", _sentence(error))]
-            yield from _wrong_pairs(where, value, field) or whole
+            fault = (fault_of if strict else fault_of_parameter)(value, field.type)
+            yield from _wrong_pairs(where, value, field) or [_field_error(where, fault, error)]
             continue
         if value is not None and read[field.name] is None:
             yield FieldError(where, "wrong_type", "Omit this parameter instead of sending null.")
@@ -275,15 +281,15 @@ def _wrong_pairs(where: str, value: object, field: _Field) -> list[FieldError]:
         try:
             msgspec.convert({name: inner}, field.hint)
         except msgspec.ValidationError as error:
-            code = validation_code_of(name, described.key_type) or validation_code_of(inner, described.value_type)
-            wrong.append(FieldError(f"{where}/{_escape(name)}", code or "wrong_type", _sentence(error)))
+            fault = fault_of(name, described.key_type)
+            fault = fault_of(inner, described.value_type) if fault is None else fault._replace(hint=OF_A_NAME)
+            wrong.append(_field_error(f"{where}/{_escape(name)}", fault, error))
     return wrong
 
 
-def _sentence(error: msgspec.ValidationError) -> str:
-    """Take msgspec's message, with a pattern as the document writes it and without the path, reported apart."""
-    sentence = str(error).partition(" - at `")[0].replace(r"\\Z'", "$'")
-    return f"{sentence.rstrip('.')}."
+def _field_error(where: str, fault: Fault | None, error: msgspec.ValidationError) -> FieldError:
+    """Tell a fault, or what msgspec says where it sees one and we do not."""
+    return FieldError(where, fault.code, fault.sentence) if fault else FieldError(where, "wrong_type", f"{error}.")
 
 
 def _escape(name: str) -> str:

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
+from msgspec import inspect
 
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import read_keys
 from paidonce.errors import InvalidSettings
+from paidonce.field_faults import fault_of_parameter
 from paidonce.settings.model import PREFIX, Settings, environment_name
 from paidonce.signing import read_secret
 
@@ -25,6 +27,9 @@ def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) ->
     values_by_name |= environment
     hints = get_type_hints(Settings, include_extras=True)
     names = {environment_name(field.name): field.name for field in msgspec.structs.fields(Settings)}
+    described = inspect.type_info(Settings)
+    assert isinstance(described, inspect.StructType), "the settings are a struct"
+    types = {field.name: field.type for field in described.fields}
     problems = [
         _unknown(name, names) for name in sorted(values_by_name) if name.startswith(PREFIX) and name not in names
     ]
@@ -34,7 +39,8 @@ def load_settings(environment: Mapping[str, str], dotenv: Path | None = None) ->
             try:
                 values[field] = msgspec.convert(values_by_name[name].strip(), hints[field], strict=False)
             except msgspec.ValidationError as error:
-                problems.append(f"{name}={values_by_name[name]}: {error}")
+                fault = fault_of_parameter(values_by_name[name].strip(), types[field])
+                problems.append(f"{name}={values_by_name[name]}: {f'must be {fault.requirement}' if fault else error}")
     settings = Settings(**values)
     problems += _contradictions(settings)
     if problems:
