@@ -57,7 +57,10 @@ def announce(settings: Settings, links: Links, url: str) -> None:
             link += f"?{urlencode({'next': DEMO_PAYMENTS})}"
         click.echo(f"Log in to the dashboard with this link, once, within 15 minutes:\n  {link}\n")
     elif settings.dashboard == "on":
-        click.echo(f"The dashboard is at {url}/dashboard. To log in: paidonce users link EMAIL\n")
+        click.echo(
+            f"The dashboard is at {url}/dashboard. To log in: paidonce users link EMAIL\n"
+            "  (the first time: paidonce users create EMAIL --role operator)\n"
+        )
 
 
 def _announce_without_keys(url: str) -> None:

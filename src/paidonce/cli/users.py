@@ -121,6 +121,8 @@ def link_url(base_url: str, token: str) -> str:
 def _change(settings: Settings, email: str, detail: dict[str, Any], **change: Any) -> None:  # noqa: ANN401 - any field
     with open_shared_database(settings) as database, database.write() as transaction:
         user = _user(transaction, email)
+        if "role" in change and not user.merchant_id:
+            _fail(f"{email} is an operator, whose role does not change. Disable them, and create another user.")
         _run(transaction, actions.change_users, ChangeUser(user=WantedUser(user.id, None), **change))
         _record(transaction, CommandType.CHANGE_USER, user, detail)
 
@@ -128,7 +130,7 @@ def _change(settings: Settings, email: str, detail: dict[str, Any], **change: An
 def _user(transaction: Transaction, email: str) -> User:
     user = actions.load_users_by_email(transaction, [email.lower()])[0]
     if user is None:
-        _fail(f"There is no user {email}.")
+        _fail(f"There is no user {email}. Create one: paidonce users create {email} --role ROLE")
     return user
 
 

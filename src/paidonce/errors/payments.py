@@ -13,12 +13,17 @@ class CheckoutNotFound(PaidonceError):
 
 
 class PaymentInProgress(PaidonceError):
-    """A payment with another payment method or provider is in progress."""
+    """A payment in another way, or a void, is in progress. What only waits for its buyer is ended."""
 
     code = "payment_in_progress"
 
-    def __init__(self) -> None:
-        super().__init__("A payment with another payment method is in progress. Wait until it ends.")
+    def __init__(self, *, is_ended: bool = False) -> None:
+        super().__init__(
+            "A payment with another payment method waits for its buyer, and is ended now. Read the checkout with "
+            "`Prefer: wait=30`, and pay again where nothing was charged."
+            if is_ended
+            else "Another operation of this checkout is in progress. Wait until it ends: `Prefer: wait=30`."
+        )
 
 
 class AttemptNotFound(PaidonceError):

@@ -1,11 +1,12 @@
 """Queries of the event log. Each is one function over a batch."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from paidonce.database.transaction import Transaction
-from paidonce.errors import EventNotFound, EventsDeleted
+from paidonce.errors import EventNotFound, EventsDeleted, FieldError, InvalidRequest
 from paidonce.events import store
 from paidonce.events.model import Event
 from paidonce.events.store import EventFilter, ReadPosition
@@ -20,15 +21,29 @@ class FoundEvents(msgspec.Struct, frozen=True):
     first_sequence: int
 
 
-def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[FoundEvents | EventsDeleted]:
+PageOutcome: TypeAlias = FoundEvents | EventsDeleted | InvalidRequest
+
+
+def list_events(transaction: Transaction, requests: Sequence[EventFilter]) -> list[PageOutcome]:
     """Load pages of events. A page after 0 begins where its log begins."""
     return [_page(transaction, request) for request in requests]
 
 
-def _page(transaction: Transaction, request: EventFilter) -> FoundEvents | EventsDeleted:
+def _page(transaction: Transaction, request: EventFilter) -> PageOutcome:
     events, has_more = store.read_page(transaction, request)
+    if not events and request.after > (newest := store.read_newest(transaction, request.tenant)):
+        return position_too_high(newest)
     first = store.read_start(transaction, request.tenant)
     return EventsDeleted(first) if 0 < request.after < first - 1 else FoundEvents(events, has_more, first)
+
+
+def position_too_high(newest: int) -> InvalidRequest:
+    """Refuse a reader that has read further than the log goes: the database was restored to an older state. If it were
+    told that there is nothing new, it would miss the events that get these numbers now.
+    """
+    return InvalidRequest(
+        [FieldError("after", "out_of_range", f"No event has this number yet; the newest is {newest}.")]
+    )
 
 
 def load_events(transaction: Transaction, requests: Sequence[TenantScopedId]) -> list[Event | EventNotFound]:

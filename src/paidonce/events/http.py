@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from paidonce.errors import EventNotFound, EventsDeleted, FieldError, InvalidRequest, WrongMerchant, WrongMode
-from paidonce.events.actions import list_events, load_events
+from paidonce.events.actions import list_events, load_events, position_too_high
 from paidonce.events.schemas import (
     EventPage,
     EventResponse,
@@ -39,7 +39,7 @@ SEQUENCE: Final = re.compile(r"[0-9]{1,18}")
     description="A merchant's events in one mode, in the order in which they happened, by pages: pass the last "
     "`sequence` as `after` for the next. Numbers have no gaps, and no event appears later before one that you have "
     "seen. Without a mode it is `test`. Old events may be deleted: the log begins with `firstSequence`, and so does "
-    "a page after 0. A position before it is a 410.",
+    "a page after 0. A position before it is a 410, and one after the newest event a 400.",
     responses={200: ResponseSpec(description="A page, oldest first.", schema=EventPage)},
     errors=[WrongMerchant, WrongMode, EventsDeleted],
 )
@@ -81,8 +81,7 @@ async def stream_events(request: ApiRequest, parameters: FollowEventsParameters)
     log = await feed.bounds_to_follow(tenant)
     after = log.newest if position is None else position or log.first - 1
     if after > log.newest:
-        detail = f"No event has this number yet; the newest is {log.newest}."
-        raise InvalidRequest([FieldError("after", "out_of_range", detail)])
+        raise position_too_high(log.newest)
     if after < log.first - 1:
         raise EventsDeleted(log.first)
     if request.http.method == "HEAD":

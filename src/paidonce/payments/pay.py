@@ -113,6 +113,7 @@ def start_payments(transaction: Transaction, requests: Sequence[StartPayment]) -
                 outcomes[index] = outcome
                 if isinstance(outcome, PaymentInProgress) and checkout.awaits_buyer:
                     # What is in the way only waits for its buyer: it ends, and then this can be tried again.
+                    outcomes[index] = PaymentInProgress(is_ended=True)
                     close_session(transaction, checkout, CloseReason.REPLACED, request.origin)
             else:
                 starting.setdefault(checkout.id, (index, request, checkout))

@@ -17,7 +17,10 @@ NotSupported: TypeAlias = CurrencyNotSupported | AmountNotSupported | PaymentMet
 _ERRORS: Final[Mapping[str, tuple[type[NotSupported], str]]] = {
     CURRENCY_NOT_SUPPORTED: (CurrencyNotSupported, "{currency} is not supported by {providers}."),
     AMOUNT_NOT_SUPPORTED: (AmountNotSupported, "This amount of {currency} is not supported by {providers}."),
-    PAYMENT_METHOD_NOT_SUPPORTED: (PaymentMethodNotSupported, "This payment method is not supported by {providers}."),
+    PAYMENT_METHOD_NOT_SUPPORTED: (
+        PaymentMethodNotSupported,
+        "This payment method is not supported by {providers}. Without one, the buyer pays on the provider's page.",
+    ),
 }
 
 

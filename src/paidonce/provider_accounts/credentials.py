@@ -11,6 +11,7 @@ import msgspec
 
 from paidonce.encryption import Keyring
 from paidonce.errors import FieldError
+from paidonce.field_faults import Fault
 from paidonce.provider_accounts.model import ProviderAccount
 from paidonce.providers.base import Connector
 
@@ -26,8 +27,9 @@ def find_faults(
 ) -> list[FieldError]:
     """Return what is wrong with credentials, each with a JSON pointer into the body; empty where nothing is."""
     fields = {field.name: field for field in connector.credential_fields}
+    known = ", ".join(fields)
     faults = [
-        FieldError(_pointer(name), "unknown_field", f"{connector.display_name} has no such credential.")
+        FieldError(_pointer(name), "unknown_field", f"The credentials of {connector.display_name} are: {known}.")
         for name in credentials
         if name not in fields
     ]
@@ -36,8 +38,8 @@ def find_faults(
             if field.is_required:
                 faults.append(FieldError(_pointer(name), "missing", "This field is required."))
         elif re.fullmatch(field.pattern, credentials[name]) is None:
-            detail = f"The value must match the regular expression {field.pattern} ({field.description})."
-            faults.append(FieldError(_pointer(name), "wrong_format", detail))
+            fault = Fault("wrong_format", f"a string that matches {field.pattern}", field.description)
+            faults.append(FieldError(_pointer(name), fault.code, fault.sentence))
     if faults:
         return faults
     refused = connector.refusal(credentials, mode)

@@ -107,7 +107,9 @@ def read_url(url: str, *, allow_private: bool) -> Target:
         raise UrlRefused(message)
     scheme = found["scheme"]
     if scheme != "https" and not allow_private:
-        message = "A webhook URL must begin with https://."
+        message = (
+            "A webhook URL must begin with https://. PAIDONCE_WEBHOOK_ALLOW_PRIVATE=true allows http for development."
+        )
         raise UrlRefused(message)
     port = int(found["port"] or PORTS[scheme])
     if port >= 2**16:

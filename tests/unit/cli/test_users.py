@@ -55,8 +55,8 @@ def test_a_user_is_disabled_enabled_gets_another_role_and_a_new_link(office: Run
         (("create", "b@example.com", "--role", "viewer", "--merchant", "m_none"), 1, "no merchant"),
         (("create", "a@example.com", "--role", "operator"), 1, "Another user has this e-mail address."),
         (("disable", "a@example.com"), 1, "last operator"),
-        (("role", "a@example.com", "admin"), 1, "no such user"),
-        (("link", "b@example.com"), 1, "There is no user b@example.com."),
+        (("role", "a@example.com", "admin"), 1, "an operator, whose role does not change"),
+        (("link", "b@example.com"), 1, "There is no user b@example.com. Create one: paidonce users create"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_sentence(

@@ -75,6 +75,22 @@ async def test_a_stream_sends_events_of_the_types_that_are_named_from_where_it_i
     assert sent == ["id: 2", "id: 4", "event: checkout.canceled"]
 
 
+@pytest.mark.parametrize("more", [{}, {"types": "checkout.completed"}])
+@pytest.mark.parametrize("path", ["/events", "/events/stream"])
+async def test_whoever_has_read_further_than_the_log_goes_is_told_so(
+    inside: InProcessService, path: str, more: dict[str, str]
+) -> None:
+    await inside.checkout()
+    headers = {"Authorization": f"Bearer {inside.merchant_key}"}
+    refused = await inside.http.get(path, params={"after": "2", **more}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    wrong = {"pointer": "after", "code": "out_of_range", "detail": "No event has this number yet; the newest is 1."}
+    assert refused.json()["errors"] == [wrong]
+    if path == "/events":
+        newest = await inside.http.get(path, params={"after": "1", **more}, headers=headers)
+        assert (newest.status_code, newest.json()["data"]) == (200, [])
+
+
 async def test_a_last_event_id_that_is_no_number_is_refused_by_its_name(inside: InProcessService) -> None:
     headers = {"Authorization": f"Bearer {inside.merchant_key}", "Last-Event-ID": "x"}
     refused = await inside.http.get("/events/stream", headers=headers)

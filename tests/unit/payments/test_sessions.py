@@ -197,7 +197,9 @@ def test_whoever_holds_the_lease_while_a_session_is_closed_records_and_charges_n
 
 def test_another_way_to_pay_has_the_session_closed_first_and_is_possible_then(payments: Payments) -> None:
     checkout = awaiting_buyer(payments)
-    assert isinstance(payments.pay(checkout, "att_2", payment_method="tok_other"), PaymentInProgress)
+    refused = payments.pay(checkout, "att_2", payment_method="tok_other")
+    assert isinstance(refused, PaymentInProgress)
+    assert "is ended now" in refused.detail
     assert payments.history(checkout)[-1] == "attempt.closing"
     assert payments.events(checkout)[-1].detail == '{"reason":"replaced"}'
     (claimed,) = payments.claim()
@@ -247,7 +249,9 @@ def test_a_payment_that_does_not_wait_for_its_buyer_is_not_closed(payments: Paym
     checkout = payments.create()
     payments.pay(checkout)
     assert isinstance(payments.cancel(checkout), InvalidState)
-    assert isinstance(payments.pay(checkout, "att_2", payment_method="tok_other"), PaymentInProgress)
+    refused = payments.pay(checkout, "att_2", payment_method="tok_other")
+    assert isinstance(refused, PaymentInProgress)
+    assert "Wait until it ends" in refused.detail
     assert payments.attempt("att_1").close_reason is None
 
 

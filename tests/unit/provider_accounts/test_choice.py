@@ -57,7 +57,11 @@ def test_the_accounts_that_can_take_the_charge_are_left_in_their_order() -> None
     [
         ("currency_not_supported", CurrencyNotSupported, "JPY is not supported by A or B."),
         ("amount_not_supported", AmountNotSupported, "This amount of JPY is not supported by A or B."),
-        ("payment_method_not_supported", PaymentMethodNotSupported, "This payment method is not supported by A or B."),
+        (
+            "payment_method_not_supported",
+            PaymentMethodNotSupported,
+            "This payment method is not supported by A or B. Without one, the buyer pays on the provider's page.",
+        ),
     ],
 )
 def test_where_no_account_can_the_error_says_whether_currency_amount_or_method_is_the_reason(
