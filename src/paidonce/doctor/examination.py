@@ -16,10 +16,10 @@ from paidonce.database.health_sqlite import examine_sqlite
 from paidonce.database.migrate import is_migrated
 from paidonce.doctor.file_permissions import examine_files
 from paidonce.doctor.waiting import Waiting, check_waiting, measure_waiting
-from paidonce.doctor.words import counted
+from paidonce.doctor.words import counted, listed
 from paidonce.encryption import read_keys
 from paidonce.errors import DatabaseNotSupported, DatabaseUnavailable, NotDurable
-from paidonce.settings import Settings
+from paidonce.settings import Settings, environment_name
 
 DOTENV: Final = Path(".env")
 
@@ -73,6 +73,8 @@ def _examine_waiting(settings: Settings) -> Iterator[Finding]:
 def examine_settings(settings: Settings) -> Iterator[Finding]:
     """Check the settings that decide who can do what."""
     yield _check_authentication(settings.auth)
+    yield _check_public_url(settings)
+    yield _check_provider_urls(settings)
     yield _check_encryption(settings)
     yield _check_webhooks(allow_private=settings.webhook_allow_private)
     yield _check_retention(settings)
@@ -93,6 +95,23 @@ def _check_authentication(auth: str) -> Finding:
     found = "off: every process on this machine, and every client of a proxy in front, can act for every merchant"
     remedy = "set PAIDONCE_AUTH=keys, or allow only your own backend to reach the service"
     return Finding("authentication", Level.WARNING, found, remedy)
+
+
+def _check_public_url(settings: Settings) -> Finding:
+    if settings.public_url:
+        return Finding("public URL", Level.OK, settings.public_url)
+    found = "not set: links for buyers begin with the Host of each request, and Mollie is told no URL for its webhooks"
+    # Without API keys the service is on loopback only, where the Host is right.
+    level = Level.WARNING if settings.auth == "keys" else Level.OK
+    return Finding("public URL", level, found, "set PAIDONCE_PUBLIC_URL" if level is Level.WARNING else "")
+
+
+def _check_provider_urls(settings: Settings) -> Finding:
+    names = [environment_name(f"{name}_url") for name, url in settings.provider_urls.items() if url]
+    if not names:
+        return Finding("provider URLs", Level.OK, "every provider is called at its own host")
+    found = f"{listed(names)} set: payments, also live ones, and credentials are sent there, not to the provider"
+    return Finding("provider URLs", Level.WARNING, found, "unset them; they are for tests against doubles")
 
 
 def _check_encryption(settings: Settings) -> Finding:

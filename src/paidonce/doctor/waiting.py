@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from paidonce.clock import DAY_MS, HOUR_MS, Instant
+from paidonce.clock import DAY_MS, HOUR_MS, MINUTE_MS, Instant
 from paidonce.database.health import Finding, Level
 from paidonce.database.transaction import Transaction
 from paidonce.doctor.words import counted, counted_up_to, listed
-from paidonce.payments.review_store import COUNTED_MAX, AcceptedForLong, count_accepted_for_long
+from paidonce.payments.review_store import COUNTED_MAX, AcceptedForLong, count_accepted_for_long, count_overdue
 from paidonce.payments.unproven_outcomes import UNKNOWN_MS_MAX, Unproven, measure_unproven
 from paidonce.provider_accounts.store import any_exists
 from paidonce.provider_webhooks.model import GIVEN_UP_RESULTS, WebhookResult
@@ -20,6 +20,7 @@ from paidonce.webhook_endpoints.store import FailingEndpoint, read_failing
 
 SILENT_MS_MAX: Final = DAY_MS  # An account that works sends its first webhook within minutes of its first payment.
 ACCEPTED_MS_MAX: Final = 3 * DAY_MS  # A capture or a refund takes minutes to two days. Bank transfers take longer.
+OVERDUE_MS_MAX: Final = 5 * MINUTE_MS  # A worker takes what is due within a second, or when its provider answers again.
 FAILING_MS_MAX: Final = HOUR_MS  # A receiver that is being deployed is back by then.
 
 
@@ -31,11 +32,14 @@ class GivenUp(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits. ``accepted`` has the attempts that a provider accepted more than a day ago, by account. ``silent``
-    names those of these accounts of which no webhook is stored. ``failing`` has the endpoints that fail, longest first.
+    """What waits. ``overdue`` counts the attempts that no worker takes. ``accepted`` has the attempts
+    that a provider accepted more than a day ago, by account. ``silent`` names those of these accounts of which no
+    webhook is stored. ``failing`` has the endpoints that fail, longest first.
     """
 
     unproven: Unproven = Unproven()
+    overdue: int = 0
+    overdue_since: Instant | None = None
     given_up: Mapping[WebhookResult, GivenUp] = {}
     accepted: Sequence[AcceptedForLong] = ()
     silent: frozenset[str] = frozenset()
@@ -48,8 +52,11 @@ def measure_waiting(transaction: Transaction, requests: Sequence[None]) -> list[
     now = transaction.now
     counted_by_result = {result: count_given_up(transaction, result) for result in GIVEN_UP_RESULTS}
     accepted = count_accepted_for_long(transaction, before=now - SILENT_MS_MAX)
+    overdue, overdue_since = count_overdue(transaction, before=now - OVERDUE_MS_MAX)
     measured = Waiting(
         unproven=measure_unproven(transaction, [None])[0],
+        overdue=overdue,
+        overdue_since=overdue_since,
         given_up={
             result: GivenUp(number, since) for result, (number, since) in counted_by_result.items() if since is not None
         },
@@ -67,15 +74,27 @@ def measure_waiting(transaction: Transaction, requests: Sequence[None]) -> list[
 
 def check_waiting(found: Waiting, now: Instant) -> Iterator[Finding]:
     """Judge what waits."""
+    yield check_overdue(found, now)
     yield check_unproven(found.unproven, now)
     yield check_given_up(found.given_up, now)
     yield check_accepted(found.accepted, found.silent, now)
     yield check_failing(found.failing, now)
 
 
+def check_overdue(found: Waiting, now: Instant) -> Finding:
+    """Check whether workers take what is due. A service that starts again finds this, too: so it is only a warning."""
+    if found.overdue_since is None:
+        return Finding("due operations", Level.OK, "workers take them in time")
+    minutes = (now - found.overdue_since) // MINUTE_MS
+    attempts = counted_up_to(COUNTED_MAX, found.overdue, "attempt")
+    summary = f"{attempts} due for up to {minutes} min: no worker runs, or calls of the provider are paused"
+    remedy = "run: paidonce serve, or paidonce worker beside servers with --no-worker; the log says whether calls fail"
+    return Finding("due operations", Level.WARNING, summary, remedy)
+
+
 def check_unproven(found: Unproven, now: Instant) -> Finding:
     """Check how many outcomes are not confirmed, and for how long."""
-    check, remedy = "proof", "run: paidonce review list; ask the provider for the outcome of each attempt"
+    check, remedy = "unknown outcomes", "run: paidonce review list; ask the provider for the outcome of each attempt"
     if found.in_review_since is not None:
         hours = (now - found.in_review_since) // HOUR_MS
         attempts = counted_up_to(COUNTED_MAX, found.in_review, "attempt")
@@ -117,7 +136,7 @@ def check_accepted(found: Sequence[AcceptedForLong], silent: frozenset[str], now
     """Check whether providers tell the outcomes that they owe. One that sends no webhooks is seen before the month is
     over after which its attempts need review.
     """
-    check = "outcomes owed"
+    check = "accepted operations"
     unheard = [one for one in found if one.provider in silent]
     if unheard:
         days = (now - min(one.since for one in unheard)) // DAY_MS
@@ -131,7 +150,7 @@ def check_accepted(found: Sequence[AcceptedForLong], silent: frozenset[str], now
         summary = f"{_attempts(late)} for up to {days} d: {listed(_of_merchants(late))}"
         remedy = "compare the provider's dashboard, and check whether its webhooks arrive; some transfers take days"
         return Finding(check, Level.WARNING, summary, remedy)
-    return Finding(check, Level.OK, "no provider owes an outcome for long")
+    return Finding(check, Level.OK, "none waits for its outcome for long")
 
 
 def _attempts(found: Iterable[AcceptedForLong]) -> str:

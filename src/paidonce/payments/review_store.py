@@ -84,6 +84,21 @@ def count_unproven(transaction: Transaction, status: AttemptStatus) -> tuple[int
     return row[0], row[1]
 
 
+def count_overdue(transaction: Transaction, *, before: Instant) -> tuple[int, Instant | None]:
+    """Count, up to COUNTED_MAX, the attempts that were due before an instant and that no worker has taken, and tell
+    since when the oldest of these is due.
+    """
+    overdue = (
+        select(attempt.c.due_at)
+        .where(attempt.c.due_at.is_not(None), attempt.c.due_at < bindparam("before"))
+        .limit(COUNTED_MAX)
+        .subquery("overdue")
+    )
+    statement = select(func.count(), func.min(overdue.c.due_at)).select_from(overdue)
+    [row] = transaction.rows(statement, {"before": before})
+    return row[0], row[1]
+
+
 def count_accepted_for_long(transaction: Transaction, *, before: Instant) -> list[AcceptedForLong]:
     """Count the attempts that were created before an instant and that their provider has only accepted, by account.
 

@@ -54,6 +54,23 @@ def test_with_keys_authentication_is_as_it_should_be(run: Run, sqlite_url: str) 
     assert found["authentication"]["level"] == "ok"
 
 
+def test_with_keys_links_that_begin_with_the_host_of_a_request_are_a_warning(run: Run, sqlite_url: str) -> None:
+    def level(**settings: str) -> str:
+        result = run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", **settings)
+        return str(findings(result)["public URL"]["level"])
+
+    keys = {"PAIDONCE_AUTH": "keys"}
+    assert level() == "ok"
+    assert level(**keys) == "warning"
+    assert level(**keys, PAIDONCE_PUBLIC_URL="https://pay.example.com") == "ok"
+
+
+def test_urls_that_send_payments_elsewhere_than_to_the_provider_are_a_warning(run: Run, sqlite_url: str) -> None:
+    double = {"PAIDONCE_STRIPE_URL": "http://127.0.0.1:4242"}
+    found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", **double))["provider URLs"]
+    assert (found["level"], found["found"].split()[0]) == ("warning", "PAIDONCE_STRIPE_URL")
+
+
 def test_how_long_old_rows_are_kept_is_told(run: Run, sqlite_url: str) -> None:
     def told(**settings: str) -> str:
         found = findings(run("doctor", "--json", DATABASE_URL=sqlite_url, PORT="0", **settings))

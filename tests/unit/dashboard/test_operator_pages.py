@@ -37,7 +37,14 @@ async def test_settings_are_shown_without_a_secret_with_what_the_doctor_says(
         for secret in (inside.service.settings.encryption_keys, "c2VjcmV0"):
             assert secret not in page.text
         assert shown.count("set, and not shown") == 2
-        for check in ("schema", "proof", "provider webhooks", "outcomes owed", "webhook endpoints", "authentication"):
+        for check in (
+            "schema",
+            "unknown outcomes",
+            "provider webhooks",
+            "accepted operations",
+            "webhook endpoints",
+            "authentication",
+        ):
             assert check in shown
         assert "1 webhook ATTEMPT_NOT_FOUND" in shown
 

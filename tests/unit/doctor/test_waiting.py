@@ -16,7 +16,8 @@ from paidonce.providers.evidence import Notice
 from tests.support.fake_connector import CREDENTIALS
 from tests.support.in_process_service import ENDPOINT, NOW, InProcessService, open_in_process_service
 
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
 
@@ -65,6 +66,19 @@ async def test_where_nothing_waits_all_is_well(inside: InProcessService) -> None
     assert {one.remedy for one in found.values()} == {""}
 
 
+async def test_attempts_that_no_worker_takes_are_a_warning(inside: InProcessService) -> None:
+    for minutes in (5, 7):
+        paying = await inside.paying()
+        with inside.service.database.write() as transaction:
+            found = attempt.c.id == paying["attempt"]["id"]
+            transaction.run(update(attempt).where(found).values(due_at=NOW - minutes * MINUTE_MS))
+    found = (await findings(inside))["due operations"]
+    assert (found.level, found.found) == (
+        Level.WARNING,
+        "1 attempt due for up to 7 min: no worker runs, or calls of the provider are paused",
+    )
+
+
 @pytest.mark.parametrize("result", ["NEEDS_REVIEW", "FAILED", "POSTPONED"])
 async def test_a_webhook_that_no_rule_covers_is_a_problem(inside: InProcessService, result: str) -> None:
     webhook_id = await inside.provider_webhook()
@@ -100,7 +114,7 @@ async def test_a_webhook_that_will_be_tried_again_is_no_finding(inside: InProces
 async def test_an_account_whose_webhooks_never_arrive_is_a_problem_after_a_day(inside: InProcessService) -> None:
     account_id = await account(inside)
     await accepted(inside, account_id, NOW - DAY_MS - 1)
-    found = (await findings(inside))["outcomes owed"]
+    found = (await findings(inside))["accepted operations"]
     assert found.level is Level.PROBLEM
     assert found.found == (
         f"no webhook has ever arrived for fake/{account_id} of {inside.merchant_id}, and 1 attempt waiting for its"
@@ -108,7 +122,7 @@ async def test_an_account_whose_webhooks_never_arrive_is_a_problem_after_a_day(i
     )
     received = ReceivedWebhook(f"fake/{account_id}", Notice("msg_1", "att_1", None, None), b"{}")
     await inside.service.writer.submit(store_webhooks, received)
-    assert (await findings(inside))["outcomes owed"].level is Level.OK
+    assert (await findings(inside))["accepted operations"].level is Level.OK
 
 
 async def test_attempts_that_a_provider_only_accepted_days_ago_are_a_warning(inside: InProcessService) -> None:
@@ -118,7 +132,7 @@ async def test_attempts_that_a_provider_only_accepted_days_ago_are_a_warning(ins
     await inside.service.writer.submit(store_webhooks, received)
     for days in (3, 4, 2):
         await accepted(inside, account_id, NOW - days * DAY_MS - 1)
-    found = (await findings(inside))["outcomes owed"]
+    found = (await findings(inside))["accepted operations"]
     assert found.level is Level.WARNING
     assert found.found == (
         f"4 attempts waiting for their outcome for up to 5 d: simulator of {inside.merchant_id},"

@@ -58,6 +58,15 @@ async def test_what_waits_is_listed_for_people_and_in_the_json_of_the_api(inside
     assert json.loads(run("list", "--json").output) == [one for answer in answers for one in answer["data"]]
 
 
+async def test_whoever_asks_the_provider_is_told_which_account_it_is_and_of_which_merchant(
+    inside: InProcessService, run: Run
+) -> None:
+    checkout = await stuck(inside, "NEEDS_REVIEW")
+    with inside.service.database.write() as transaction:
+        transaction.run(update(attempt).values(provider="fake", account_id="pac_1"))
+    assert f"fake/pac_1  {inside.merchant_id}  {checkout['id']}  look-ups: 0" in run("list").output
+
+
 @pytest.mark.parametrize(
     ("found", "status", "detail"),
     [
@@ -83,7 +92,8 @@ async def test_an_outcome_that_is_known_or_of_no_attempt_changes_and_records_not
     checkout = await stuck(inside, "NEEDS_REVIEW")
     attempt_id = checkout["attempt"]["id"]
     assert run("resolve", attempt_id).exit_code == 2
-    assert run("resolve", f"att_{'0' * 26}", "--declined", "x").exit_code == 1
+    missing = run("resolve", f"att_{'0' * 26}", "--declined", "x")
+    assert (missing.exit_code, "paidonce review list" in missing.output) == (1, True)
     assert audited(inside) == []
     assert run("resolve", attempt_id, "--succeeded", "ch_7").exit_code == 0
     refused = run("resolve", attempt_id, "--declined", "expired_card")

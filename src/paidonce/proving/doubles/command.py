@@ -27,8 +27,8 @@ def double_command(name: str, create: CreateDouble, credential: str) -> click.Co
     @click.option("--port", type=int, required=True)
     @click.option("--fault-rate", type=float, default=0.0, help="The share of calls and webhooks that fail, 0 to 1.")
     @click.option("--seed", type=int, default=0, help="Chooses which fail.")
-    @click.option("--webhook-url", default="")
-    @click.option("--webhook-secret", default="")
+    @click.option("--webhook-url", default="", help="URL for webhooks: …/providers/NAME/pac_…/webhooks. Default: none.")
+    @click.option("--webhook-secret", default="", help="The account's credential with which webhooks are verified.")
     def command(port: int, fault_rate: float, seed: int, webhook_url: str, webhook_secret: str) -> None:
         plan = FaultPlan(rate=fault_rate, seed=seed)
         target = WebhookTarget(webhook_url, webhook_secret) if webhook_url else None
