@@ -145,8 +145,11 @@ class Checkout(msgspec.Struct, frozen=True):
 
     @property
     def awaits_provider(self) -> bool:
-        """Whether it is PROCESSING and there is nothing to do but wait for the provider."""
-        return self.status == CheckoutStatus.PROCESSING and not self.awaits_buyer
+        """Whether it is PROCESSING and there is nothing to do but wait for the provider, also where that closes the
+        session of a buyer who is still expected.
+        """
+        is_closing = self.attempt is not None and self.attempt.close_reason is not None
+        return self.status == CheckoutStatus.PROCESSING and (is_closing or not self.awaits_buyer)
 
     @property
     def amount_left(self) -> int:

@@ -200,6 +200,7 @@ def test_another_way_to_pay_has_the_session_closed_first_and_is_possible_then(pa
     refused = payments.pay(checkout, "att_2", payment_method="tok_other")
     assert isinstance(refused, PaymentInProgress)
     assert "is ended now" in refused.detail
+    assert payments.checkout(checkout).awaits_provider, "a client that waits is answered when the session is closed"
     assert payments.history(checkout)[-1] == "attempt.closing"
     assert payments.events(checkout)[-1].detail == '{"reason":"replaced"}'
     (claimed,) = payments.claim()
