@@ -189,7 +189,7 @@ def problem_response(error: Exception, scope: Scope) -> Response:
 def explain(error: Exception, scope: Scope) -> tuple[PaidonceError, ProblemType]:
     """Tell what a client is told of an exception. One that is unexpected is logged, and becomes an InternalError."""
     if type(error) not in PROBLEM_TYPES:
-        log.error("request_failed", path=scope["path"], exc_info=error)
+        log.error("request_failed", path=scope["path"], request_id=context_in(scope).id, exc_info=error)
         error = InternalError()
     assert isinstance(error, PaidonceError)
     return error, PROBLEM_TYPES[type(error)]

@@ -23,7 +23,8 @@ class ProblemResponses:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if context_in(scope).has_begun:
-                log.error("response_failed", path=scope["path"], exc_info=error)
+            context = context_in(scope)
+            if context.has_begun:
+                log.error("response_failed", path=scope["path"], request_id=context.id, exc_info=error)
                 return
             await self._error_response(error, scope)(scope, receive, send)

@@ -27,7 +27,7 @@ async def test_an_error_is_a_problem_with_the_exchanges_id(on_sqlite: InProcessS
     assert answer.json()["requestId"] == answer.headers["x-request-id"]
 
 
-async def test_a_defect_is_a_problem_too_and_the_log_has_it(
+async def test_a_defect_is_a_problem_too_and_the_log_has_it_with_the_exchanges_id(
     on_sqlite: InProcessService, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def break_down(*_: object) -> None:
@@ -36,7 +36,8 @@ async def test_a_defect_is_a_problem_too_and_the_log_has_it(
     monkeypatch.setattr(on_sqlite.service.api_key_cache, "find", break_down)
     answer = await on_sqlite.get("/checkouts")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
-    assert "ZeroDivisionError" in "".join(capfd.readouterr())
+    logged = "".join(capfd.readouterr())
+    assert ("ZeroDivisionError" in logged, answer.json()["requestId"] in logged) == (True, True)
 
 
 async def test_the_first_page_leads_to_the_documents(on_sqlite: InProcessService) -> None:
