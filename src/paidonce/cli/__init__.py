@@ -21,6 +21,7 @@ FIRST_STEPS: Final = """\
 To try it:         paidonce dev                 then open http://localhost:3000/docs
 To serve with keys:
   export PAIDONCE_AUTH=keys
+  export PAIDONCE_ENCRYPTION_KEYS=pek_...    from: paidonce encryption-key
   paidonce db upgrade
   paidonce merchants create m123
   paidonce keys create m123
