@@ -136,7 +136,7 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _plain(number: float) -> str:
-    return f"{number:.15g}"
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def _length(kind: inspect.StrType | inspect.ListType | inspect.DictType, noun: str) -> str:

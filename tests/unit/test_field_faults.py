@@ -24,6 +24,7 @@ TIME = Annotated[str, Meta(pattern="^[0-9]$", extra_json_schema={"format": "date
     ("kind", "value", "code", "sentence"),
     [
         (Annotated[int, Meta(ge=1, le=999_999_999_999)], 0, "out_of_range", "an integer from 1 to 999999999999."),
+        (Annotated[int, Meta(le=2**53 - 1)], 2**53, "out_of_range", "an integer of at most 9007199254740991."),
         (Annotated[int, Meta(ge=1)], 0, "out_of_range", "an integer of at least 1."),
         (Annotated[int, Meta(le=9)], 10, "out_of_range", "an integer of at most 9."),
         (Annotated[int, Meta(ge=1, le=9)] | None, "1", "wrong_type", "an integer from 1 to 9, not a string."),
