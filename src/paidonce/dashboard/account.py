@@ -27,6 +27,7 @@ from paidonce.users.totp import (
 
 SETUP: Final = "set-up of a second factor"
 SECOND_FACTOR: Final = f"{paths.ACCOUNT}/second-factor"
+IS_SET_UP: Final = "A second factor is set up already. Remove it first, with your password."
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -87,6 +88,8 @@ async def change_password(request: DashboardRequest, form: PasswordForm) -> Resp
 async def second_factor_setup(request: DashboardRequest) -> Response:
     """Show a new secret as a QR code, and recovery codes. Nothing is stored yet."""
     user = request.person.user
+    if user.totp_secret is not None:
+        return request.done(_path(request), IS_SET_UP)
     sealed = request.form.values.get("sealed")
     setup = Setup(new_secret(), new_recovery_codes()) if sealed is None else _open(request, sealed)
     values = {
@@ -100,8 +103,12 @@ async def second_factor_setup(request: DashboardRequest) -> Response:
 
 @action(SECOND_FACTOR, role=Role.VIEWER, form=SetupForm, shows=second_factor_setup, leads_to=account)
 async def set_up_second_factor(request: DashboardRequest, form: SetupForm) -> Response:
-    """Store the second factor, because a code shows that the app has the secret."""
+    """Store the second factor, because a code shows that the app has the secret. It replaces none: whoever finds an
+    open session must not exchange what only the password removes.
+    """
     user = request.person.user
+    if user.totp_secret is not None:
+        raise InvalidRequest([FieldError("code", "contradiction", IS_SET_UP)])
     setup = _open(request, form.sealed)
     step = matching_step(setup.secret, form.code, request.service.clock(), None)
     if step is None:

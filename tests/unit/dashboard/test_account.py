@@ -16,6 +16,7 @@ from paidonce.merchants.model import Mode
 from paidonce.users.audit_store import AuditFilter, read_entries
 from paidonce.users.model import Role
 from paidonce.users.totp import open_totp_secret
+from tests.isolation.dashboard_routes import a_second_factor
 from tests.support.dashboard_client import PASSWORD, DashboardClient, logged_in
 from tests.support.in_process_service import InProcessService, open_in_process_service
 from tests.support.plans import plans_of
@@ -91,6 +92,22 @@ async def test_a_second_factor_is_stored_encrypted_once_a_code_shows_that_the_ap
     assert (await person.post(f"{path}/remove", {"password": "wrong"})).status_code == 422
     assert (await person.post(f"{path}/remove", {"password": PASSWORD})).status_code == 303
     assert next(row for row in running.rows()["dashboard_user"] if row[0] == person.user.id)[5] is None
+
+
+async def test_a_second_factor_is_replaced_only_after_the_password_has_removed_it(running: InProcessService) -> None:
+    person = await logged_in(running)
+    first, second = await a_second_factor(person), await a_second_factor(person)
+    path = "/dashboard/account/second-factor"
+    assert (await person.post(path, first, key="once")).status_code == 303
+    stored = running.rows()["dashboard_user"]
+    refused = await person.post(path, second)
+    assert (refused.headers["location"], "Remove it first" in flash(refused)) == ("/dashboard/account", True)
+    assert (await person.get(path)).headers["location"] == "/dashboard/account"
+    assert "sent before" in flash(await person.post(path, first, key="once"))
+    assert running.rows()["dashboard_user"] == stored
+    assert (await person.post(f"{path}/remove", {"password": PASSWORD})).status_code == 303
+    assert (await person.post(path, second)).status_code == 303
+    assert running.rows()["dashboard_user"] != stored
 
 
 async def test_the_way_in_leads_an_operator_to_a_page_that_exists(running: InProcessService) -> None:
