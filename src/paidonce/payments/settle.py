@@ -7,7 +7,7 @@ import msgspec
 
 from paidonce import ids
 from paidonce.checkouts import store as checkouts
-from paidonce.checkouts.model import Checkout, CheckoutStatus, CheckoutTransition
+from paidonce.checkouts.model import EXPIRES_IN_SECONDS_MAX, Checkout, CheckoutStatus, CheckoutTransition
 from paidonce.checkouts.store import RefundSums
 from paidonce.clock import Instant
 from paidonce.database.transaction import Transaction
@@ -162,9 +162,14 @@ def _settled(
 
 
 def _lapses_at(request: RecordEvidence, attempt: Attempt | None) -> Instant | None:
-    """Tell when an authorization lapses that evidence proves."""
-    is_authorization = attempt is not None and attempt.kind == AttemptKind.AUTHORIZE
-    return request.evidence.capture_before if isinstance(request.evidence, Authorized) and is_authorization else None
+    """Tell when an authorization lapses that evidence proves. A time that none can have is not believed: it is written
+    into the checkout, which could not be shown any more. One after the longest life of a checkout would shorten none.
+    """
+    if attempt is None or attempt.kind != AttemptKind.AUTHORIZE or not isinstance(request.evidence, Authorized):
+        return None
+    lapses_at, begun_at = request.evidence.capture_before, attempt.created_at
+    is_possible = lapses_at is not None and begun_at <= lapses_at <= begun_at + EXPIRES_IN_SECONDS_MAX * 1000
+    return lapses_at if is_possible else None
 
 
 def _limit_expiry(

@@ -6,7 +6,7 @@ import pytest
 from paidonce.checkouts.actions import Replayed, create_checkouts
 from paidonce.merchants.model import TenantScopedId
 from paidonce.providers.evidence import Authorized, Declined, Succeeded
-from tests.support.payments import Payments, evidence_about, new_checkout
+from tests.support.payments import NOW, Payments, evidence_about, new_checkout
 
 
 def authorized_by_the_second(payments: Payments) -> TenantScopedId:
@@ -39,6 +39,17 @@ def test_an_authorization_that_lapses_later_than_its_checkout_changes_nothing(pa
     payments.prove("att_1", Authorized("ch_1", capture_before=before + 1000))
     found = payments.checkout(checkout)
     assert (found.expires_at, found.expires_at_requested) == (before, None)
+
+
+@pytest.mark.parametrize("lapses_at", [-(10**17), -(10**30), 0, NOW - 1, 10**30])
+def test_a_lapse_at_a_time_that_no_authorization_has_changes_nothing(payments: Payments, lapses_at: int) -> None:
+    checkout = payments.create(manual=True)
+    before = payments.checkout(checkout).expires_at
+    payments.pay(checkout)
+    for _ in range(2):  # As the proof, and as what comes after it.
+        payments.prove("att_1", Authorized("ch_1", capture_before=lapses_at))
+        found = payments.checkout(checkout)
+        assert (found.status, found.expires_at, found.expires_at_requested) == ("AUTHORIZED", before, None)
 
 
 def test_evidence_that_comes_second_may_be_the_first_to_say_when_the_authorization_lapses(payments: Payments) -> None:
