@@ -1,16 +1,16 @@
 """The audit log: what people did and tried, for a merchant's admins and for operators."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Meta
 from starlette.responses import Response
 
 from paidonce.dashboard import paths
 from paidonce.dashboard.declarations import page
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.http.fields import Fields
+from paidonce.http.formats import Text
 from paidonce.users.actions import load_users_by_id
 from paidonce.users.audit import list_entries
 from paidonce.users.audit_store import AuditEntry, AuditFilter
@@ -22,13 +22,13 @@ PAGE_LENGTH: Final = 50
 class AuditParameters(Fields, frozen=True, kw_only=True):
     """Which entries: those before another one."""
 
-    before: Annotated[str, Meta(max_length=40)] | None = None
+    before: Text | None = None
 
 
 class AllAuditParameters(AuditParameters, frozen=True, kw_only=True):
     """Which entries, and of one merchant or of all."""
 
-    merchant_id: Annotated[str, Meta(max_length=128)] | None = None
+    merchant_id: Text | None = None
 
 
 class ShownEntry(NamedTuple):

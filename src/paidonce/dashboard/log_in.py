@@ -31,7 +31,7 @@ from paidonce.users.passwords import LENGTH_MAX, check_password
 from paidonce.users.sessions import EndSessions, NewSession, end_sessions
 from paidonce.users.totp import matching_step, open_totp_secret, without_recovery_code
 
-Email = Annotated[str, Meta(max_length=254)]
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL in a text.
 Password = Annotated[str, Meta(max_length=LENGTH_MAX)]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from msgspec import Meta
 from starlette.responses import Response
 
 from paidonce import ids
@@ -13,7 +12,7 @@ from paidonce.dashboard.forms import Form
 from paidonce.dashboard.request import DashboardRequest
 from paidonce.errors import FieldError, InvalidRequest
 from paidonce.http.fields import Fields
-from paidonce.http.formats import MerchantId, whole
+from paidonce.http.formats import MerchantId, Text, whole
 from paidonce.users.actions import ChangeUser, NewUser, WantedUser, change_users, create_users, list_users, load_users
 from paidonce.users.model import Role, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
@@ -33,7 +32,7 @@ Email = Annotated[str, whole(r"[^@\s\x00]{1,64}@[^@\s\x00]{1,189}", "An e-mail a
 class UsersParameters(Fields, frozen=True, kw_only=True):
     """Which page of users."""
 
-    after: Annotated[str, Meta(max_length=40)] = ""
+    after: Text = ""
 
 
 class NewMerchantUserForm(Form, frozen=True, kw_only=True):

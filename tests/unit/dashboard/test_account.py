@@ -281,3 +281,12 @@ async def test_the_audit_log_of_a_merchant_is_read_by_its_index(running: InProce
     assert "audit_entry_by_merchant" in plan
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize(
+    "page", ["operator/users?after=", "operator/audit?before=", "operator/audit?merchantId=", "m/{}/test/users?after="]
+)
+async def test_a_page_after_what_no_database_takes_is_refused(running: InProcessService, page: str) -> None:
+    operator = await logged_in(running, Role.OPERATOR)
+    response = await operator.get(f"/dashboard/{page.format(running.merchant_id)}%00")
+    assert response.status_code == 400

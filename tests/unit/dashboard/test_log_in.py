@@ -122,6 +122,11 @@ async def test_the_page_that_was_asked_for_comes_after_the_second_factor(running
     assert (response.status_code, response.headers["location"]) == (303, "/dashboard/account?x=1")
 
 
+async def test_an_e_mail_address_that_no_database_takes_is_refused(running: InProcessService) -> None:
+    response = await Browser(running).log_in("ann\0@example.com")
+    assert response.status_code == 422
+
+
 async def test_a_wrong_password_an_unknown_user_and_a_disabled_one_are_answered_alike(
     running: InProcessService,
 ) -> None:
