@@ -81,13 +81,14 @@ def values_of(checkout: Checkout, state: BuyerState, now: Instant, language: Lan
     """Return what the page shows of a checkout."""
     attempt = checkout.attempt
     paid_at = checkout.updated_at if attempt is None or attempt.settled_at is None else attempt.settled_at
+    amount = checkout.amount_captured if checkout.status == CheckoutStatus.COMPLETED else checkout.amount
     refunded = checkout.amount_refunded
     has_failed = checkout.status == CheckoutStatus.FAILED and attempt is not None
     declined = decline_text(attempt.decline_code) if has_failed and attempt is not None else None
     return {
         **language_values(language),
         "description": checkout.description,
-        "amount": format_amount(Money(checkout.amount, checkout.currency), language.locale),
+        "amount": format_amount(Money(amount, checkout.currency), language.locale),
         "is_test": checkout.mode == Mode.TEST,
         "declined": declined,
         "is_refusal": declined != NOT_COMPLETED,

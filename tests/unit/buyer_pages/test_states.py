@@ -51,6 +51,18 @@ async def test_the_receipt_tells_what_was_refunded(shop: BuyerPagesShop) -> None
     assert "$2.50" in page
 
 
+async def test_the_receipt_tells_what_was_captured_where_more_was_authorized(shop: BuyerPagesShop) -> None:
+    checkout = await shop.checkout(captureMethod="manual")
+    await shop.pay(checkout)
+    await shop.prove(checkout, Authorized("ch_1"))
+    assert "$10.00" in await shop.page(checkout)
+    await shop.running.made(f"/checkouts/{checkout['id']}/capture", {"amount": 300})
+    await shop.prove(checkout, Succeeded("ch_2"))
+    page = await shop.page(checkout)
+    assert page.count("$3.00") == 2
+    assert "$10.00" not in page
+
+
 async def test_an_authorized_amount_is_paid_for_the_buyer(shop: BuyerPagesShop) -> None:
     checkout = await shop.checkout(captureMethod="manual", successUrl=SUCCESS)
     await shop.pay(checkout)
