@@ -21,7 +21,7 @@ from paidonce.payments.store import find_attempts
 from paidonce.provider_webhooks import store
 from paidonce.provider_webhooks.model import APPLIED, ProviderWebhook, WebhookResult, next_due_at
 from paidonce.provider_webhooks.store import DuePosition, WebhookMark, WebhookName
-from paidonce.providers.evidence import Evidence, ExternalChange, NotFound, Notice, Unknown
+from paidonce.providers.evidence import Declined, Evidence, ExternalChange, NotFound, Notice, Unknown
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Evidence | ExternalChange).decode
@@ -133,6 +133,7 @@ class Waiting(msgspec.Struct, frozen=True):
 def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[WebhookName, Applied]:
     """Record the evidence about attempts that are there and are the provider's own."""
     found = _find_attempts(transaction, waiting)
+    waiting = [one for one in waiting if not _is_of_another_session(one, found.get(one.request.name))]
     proving = {
         one.request.name: RecordEvidence(
             attempt_id=attempt.id,
@@ -147,6 +148,15 @@ def _prove(transaction: Transaction, waiting: Sequence[Waiting]) -> dict[Webhook
     }
     settled = dict(zip(proving, record_evidence(transaction, list(proving.values())), strict=True))
     return {one.request.name: _proved(settled.get(one.request.name)) for one in waiting}
+
+
+def _is_of_another_session(waiting: Waiting, attempt: Attempt | None) -> bool:
+    """Whether a session has ended that is not the one of its attempt: the answer to its opening was lost, and another
+    was opened with the same key. That it takes no money proves nothing about the one that the buyer sees.
+    """
+    if attempt is None or not isinstance(waiting.statement, Declined):
+        return False
+    return None not in (ended := waiting.webhook.reference, shown := attempt.session_reference) and ended != shown
 
 
 def _proved(settled: Settled | None) -> Applied:

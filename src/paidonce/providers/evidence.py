@@ -212,7 +212,8 @@ class Notice(msgspec.Struct, frozen=True):
 
     ``key`` is our key: of the operation that the evidence is about, or of the charge that was changed. Where the
     webhook holds none of ours, ``reference`` finds the operation, or the charge that was changed: it is the provider's
-    reference of that, or of its session. ``evidence`` is None where the webhook does not concern a payment.
+    reference of that, or of its session. Beside a key, it says of which session Declined is the end: the key may have
+    opened several, of which the buyer sees one. ``evidence`` is None where the webhook does not concern a payment.
 
     A refund of ours has its key in the webhook, and is never an ExternalRefund.
     """

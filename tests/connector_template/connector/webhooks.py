@@ -8,7 +8,7 @@ from typing import Final
 
 from paidonce.clock import Instant
 from paidonce.providers.answers import read_webhook_object
-from paidonce.providers.evidence import Notice, RequiresAction
+from paidonce.providers.evidence import Declined, Notice, RequiresAction
 from tests.connector_template.connector.responses import of_payment
 from tests.connector_template.connector.wire import Webhook
 
@@ -32,5 +32,10 @@ def read(body: bytes) -> Notice:
     if webhook.payment is None:
         return Notice(webhook.id, None, None)
     evidence = of_payment(webhook.payment)
-    # That a buyer still has time is no news.
-    return Notice(webhook.id, webhook.payment.key, None if isinstance(evidence, RequiresAction) else evidence)
+    # That a buyer still has time is no news. An end is that of this payment, and not of another one with the same key.
+    return Notice(
+        webhook.id,
+        webhook.payment.key,
+        None if isinstance(evidence, RequiresAction) else evidence,
+        webhook.payment.id if isinstance(evidence, Declined) else None,
+    )

@@ -2,10 +2,11 @@
 
 import pytest
 
+from paidonce.providers.simulator.faults import Fault
 from tests.scenarios.providers.address import always
 from tests.scenarios.providers.kits import ProviderKit, SentWebhook, press
 from tests.scenarios.providers.mollie_kit import MollieKit
-from tests.scenarios.providers.shop import AMOUNT, Shop, wait_for
+from tests.scenarios.providers.shop import AMOUNT, Shop, page_in, wait_for
 from tests.support.oracle import expire_checkout
 
 pytestmark = pytest.mark.postgresql_in_prove
@@ -80,6 +81,25 @@ def test_a_payment_that_mollie_does_not_let_cancel_blocks_its_checkout_until_it_
         shop.until(checkout_id, "COMPLETED" if act == "pay" else "EXPIRED")
         assert shop.money(checkout_id).charged == ([AMOUNT] if act == "pay" else [])
         assert not any(call.startswith("DELETE") for call in shop.address.calls[calls:])
+
+
+def test_the_end_of_a_payment_whose_opening_was_never_answered_leaves_the_one_that_the_buyer_sees(shop: Shop) -> None:
+    with shop.provider() as mollie:
+        shop.fail_next("open", Fault.DROPPED_AFTER)
+        checkout_id = shop.create()
+        shop.start_paying(checkout_id)
+        page = page_in(shop.until(checkout_id, "REQUIRES_ACTION"))
+        shown = reference_of(page)
+        (unseen,) = (
+            one.id
+            for one in mollie.books
+            if one.payment["metadata"]["paidonce_checkout"] == checkout_id and one.id != shown
+        )
+        press(shop.browser, page.replace(shown, unseen), act="expire")
+        shop.come_back(shop.approve(page))
+        shop.until(checkout_id, "COMPLETED")
+        assert "checkout.failed" not in [kind for kind, _ in shop.causes(checkout_id)]
+        assert shop.money(checkout_id).charged == [AMOUNT]
 
 
 def test_a_refund_and_a_chargeback_at_mollie_are_noticed_by_webhooks_that_are_not_signed(shop: Shop) -> None:

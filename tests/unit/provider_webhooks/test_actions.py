@@ -23,7 +23,17 @@ from paidonce.provider_webhooks.actions import (
 )
 from paidonce.provider_webhooks.model import RETRY_SECONDS
 from paidonce.provider_webhooks.store import WebhookName
-from paidonce.providers.evidence import Authorized, Declined, Evidence, NotFound, Notice, Succeeded, Unknown
+from paidonce.providers.evidence import (
+    Authorized,
+    Declined,
+    Evidence,
+    NotFound,
+    Notice,
+    Redirect,
+    RequiresAction,
+    Succeeded,
+    Unknown,
+)
 from tests.support.partial_transaction import PartialTransaction
 from tests.unit.provider_webhooks.conftest import DECLINE, NOW, SUCCESS, Shop
 
@@ -99,6 +109,36 @@ def test_a_webhook_about_another_kind_of_operation_ends_nothing_and_a_person_mus
     assert shop.history(checkout_id)[-1] == ("attempt.needs_review", "webhook")
     assert shop.apply(shop.receive(Succeeded("ch_1", 1000, "USD", "charge"), webhook_id="msg_2")) == ["CHANGED"]
     assert shop.status(checkout_id) == "COMPLETED"
+
+
+def test_the_end_of_a_session_that_nobody_was_shown_does_not_end_the_payment(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    waits = RequiresAction("ses_2", Redirect("https://provider.example/ses_2"))
+    shop.apply(shop.receive(waits, webhook_id="opened"))
+    # The answer to the opening of the first session was lost, and the second was opened with the same key.
+    first, second = Declined("session_expired", "ses_1", "charge"), Declined("session_expired", "ses_2", "charge")
+    assert shop.apply(shop.receive(first, webhook_id="msg_1", reference="ses_1")) == ["NO_NEWS"]
+    assert (shop.status(checkout_id), shop.attempts(checkout_id)) == ("PROCESSING", [("CHARGE", "REQUIRES_ACTION")])
+    assert shop.apply(shop.receive(second, webhook_id="msg_2", reference="ses_2")) == ["CHANGED"]
+    assert (shop.status(checkout_id), shop.attempts(checkout_id)) == ("FAILED", [("CHARGE", "DECLINED")])
+
+
+def test_a_success_counts_whichever_session_it_is_of(shop: Shop) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    waits = RequiresAction("ses_2", Redirect("https://provider.example/ses_2"))
+    shop.apply(shop.receive(waits, webhook_id="opened"))
+    assert shop.apply(shop.receive(SUCCESS, reference="ses_1")) == ["CHANGED"]
+    assert shop.status(checkout_id) == "COMPLETED"
+
+
+@pytest.mark.parametrize("reference", [None, "ses_1"])
+def test_a_decline_ends_a_payment_whose_session_is_not_named_or_not_known(shop: Shop, reference: str | None) -> None:
+    checkout_id = shop.pays("one", "att_1")
+    if reference is None:
+        waits = RequiresAction("ses_2", Redirect("https://provider.example/ses_2"))
+        shop.apply(shop.receive(waits, webhook_id="opened"))
+    assert shop.apply(shop.receive(DECLINE, reference=reference)) == ["CHANGED"]
+    assert shop.status(checkout_id) == "FAILED"
 
 
 def test_a_provider_says_nothing_about_the_attempts_of_another(shop: Shop) -> None:

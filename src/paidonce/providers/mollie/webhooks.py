@@ -20,7 +20,15 @@ from paidonce.clock import Clock
 from paidonce.errors import RateLimited
 from paidonce.providers.answers import read_webhook_object
 from paidonce.providers.decline_codes import DECLINED
-from paidonce.providers.evidence import AuthorizationEnded, Dispute, Evidence, ExternalChange, ExternalRefund, Notice
+from paidonce.providers.evidence import (
+    AuthorizationEnded,
+    Declined,
+    Dispute,
+    Evidence,
+    ExternalChange,
+    ExternalRefund,
+    Notice,
+)
 from paidonce.providers.mollie import responses
 from paidonce.providers.mollie.amounts import from_mollie
 from paidonce.providers.mollie.wire import Capture, Chargeback, Entity, Event, Payment, Refund, key_in
@@ -112,7 +120,7 @@ def of_payment(notice_id: str, payment: Payment) -> Notice:
             evidence = AuthorizationEnded("canceled")
         elif payment.status == "expired":
             evidence = AuthorizationEnded("expired")
-    return Notice(notice_id, key, evidence)
+    return Notice(notice_id, key, evidence, payment.id if isinstance(evidence, Declined) else None)
 
 
 def of_refund(notice_id: str, refund: Refund, payment_key: str | None) -> Notice:

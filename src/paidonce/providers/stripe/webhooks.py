@@ -77,8 +77,8 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, *, now: Inst
 def read(body: bytes, *, live: bool) -> Notice:
     """Read a webhook whose signature is valid; raises MalformedBody where it is not one of Stripe's events."""
     event = read_webhook_object(body, Event, "Stripe")
-    reference = None
     key, statement = _statement(event)
+    reference = statement.reference if isinstance(statement, Declined) and statement.kind == "charge" else None
     if key is None:  # It is not about an operation of ours. Perhaps somebody has changed our charge.
         reference, statement = _external_change(event)
     if (key or reference) is None or statement is None or event.livemode is not live:

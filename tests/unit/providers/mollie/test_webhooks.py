@@ -86,6 +86,8 @@ async def test_a_signed_webhook_tells_what_became_of_a_payment(
 ) -> None:
     notice = await read_signed(event("payment.any", PAYMENT | about))
     assert (notice.id, notice.key, notice.evidence) == ("event_1", "att_1", evidence)
+    # An end is that of this payment, and not of another one that was opened with the same key.
+    assert notice.reference == ("tr_1234" if isinstance(evidence, Declined) else None)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,25 @@ async def test_an_event_tells_about_the_operation_with_our_key(
 
 
 @pytest.mark.parametrize(
+    ("kind", "about", "reference"),
+    [
+        ("payment_intent.canceled", INTENT | {"status": "canceled", "cancellation_reason": "abandoned"}, "pi_1"),
+        ("checkout.session.async_payment_failed", SESSION | {"payment_status": "unpaid"}, "cs_1"),
+        ("checkout.session.expired", SESSION | {"status": "expired", "payment_status": "unpaid"}, "cs_1"),
+        ("checkout.session.completed", SESSION, None),
+        ("refund.failed", REFUND | {"status": "failed"}, None),
+    ],
+)
+async def test_an_event_names_the_session_whose_end_it_tells(
+    reader: Provider, kind: str, about: dict[str, Any], reference: str | None
+) -> None:
+    body = event(kind, about)
+    notices = await reader.read_webhook(signed(body), body)
+    assert notices is not None
+    assert [(one.key, one.reference) for one in notices] == [("att_1", reference)]
+
+
+@pytest.mark.parametrize(
     ("kind", "about", "change"),
     [
         ("refund.created", REFUND | {"metadata": None}, ExternalRefund("re_1", "succeeded", 300, "USD")),
