@@ -26,6 +26,8 @@ from paidonce.providers.evidence import (
 # The payment goes on only when a buyer acts, whom nobody sends anywhere: see ``of_payment``.
 REQUIRES_BUYER: Final = frozenset({"RedirectShopper", "IdentifyShopper", "ChallengeShopper", "PresentToShopper"})
 
+STRANGE_AMOUNT: Final = Unknown("Adyen reports an amount that this currency cannot have")
+
 
 def of_link(link: PaymentLink) -> Evidence:
     """Return what a payment link proves about its charge.
@@ -74,7 +76,7 @@ def proof_of_charge(reference: str, amount: Amount | None, *, capture: bool) -> 
     """Return the proof of a payment that was authorized. One that is captured automatically has succeeded."""
     money = None if amount is None else from_adyen(amount.value, amount.currency)
     if amount is not None and money is None:
-        return Unknown("Adyen reports an amount that this currency cannot have")
+        return STRANGE_AMOUNT
     outcome = Succeeded if capture else Authorized
     return outcome(reference, money and money.amount, money and money.currency, "charge")
 

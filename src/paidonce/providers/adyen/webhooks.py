@@ -16,7 +16,7 @@ from paidonce.money import Money
 from paidonce.providers.adyen.amounts import from_adyen
 from paidonce.providers.adyen.decline_codes import decline_code, raw_code_of
 from paidonce.providers.adyen.references import AUTHORIZATIONS, CHARGES, LINKS, Reference, read_reference
-from paidonce.providers.adyen.responses import proof_of_charge
+from paidonce.providers.adyen.responses import STRANGE_AMOUNT, proof_of_charge
 from paidonce.providers.adyen.wire import Item, Webhook
 from paidonce.providers.answers import read_object
 from paidonce.providers.decline_codes import PROVIDER_REFUSED
@@ -117,8 +117,11 @@ def _of_modification(item: Item, reference: Reference, *, succeeded: bool) -> Ev
     if not succeeded:
         raw_code = raw_code_of(None, item.reason) or item.event_code
         return Declined(decline_code(raw_code, PROVIDER_REFUSED), item.psp_reference, reference.kind, raw_code)
-    # A cancellation is told with the amount of the payment.
-    money = None if reference.kind == "void" else _money(item)
+    if reference.kind == "void":  # It is told with the amount of the payment.
+        return Succeeded(item.psp_reference, kind="void")
+    money = _money(item)
+    if item.amount is not None and money is None:
+        return STRANGE_AMOUNT
     return Succeeded(item.psp_reference, money and money.amount, money and money.currency, reference.kind)
 
 

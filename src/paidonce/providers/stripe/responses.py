@@ -36,6 +36,8 @@ WITHOUT_PAGE: Final = "use_stripe_sdk"  # The buyer would have to act in a scrip
 # The buyer of embedded fields has not paid yet.
 WAITS_FOR_BUYER: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
+STRANGE_AMOUNT: Final = Unknown("Stripe reports an amount that this currency cannot have")
+
 # A buyer has paid, or cannot be stopped any more.
 MONEY_MAY_HAVE_MOVED: Final = frozenset({"succeeded", "requires_capture", "processing"})
 
@@ -59,7 +61,7 @@ def of_charge(intent: PaymentIntent, *, return_url: str | None = None) -> Eviden
             # What was captured since says nothing about the authorization.
             money = from_stripe(intent.amount, intent.currency)
             lapses_at = intent.latest_charge.capture_before if isinstance(intent.latest_charge, Charge) else None
-            return Authorized(intent.id, money and money.amount, intent.currency.upper(), "charge", lapses_at)
+            return Authorized(intent.id, money.amount, money.currency, "charge", lapses_at) if money else STRANGE_AMOUNT
         case "processing":
             return Accepted(intent.id)
         case "requires_action":
@@ -98,6 +100,8 @@ def of_session_event(session: Session) -> Evidence:
     )
     if session.status == "complete" and session.payment_status == "paid" and reference:
         money = from_stripe(session.amount_total, session.currency or "")
+        if session.amount_total is not None and money is None:
+            return STRANGE_AMOUNT
         outcome = Authorized if session.metadata.get(CAPTURE) == MANUAL else Succeeded
         return outcome(reference, money and money.amount, money and money.currency, "charge")
     if session.status == "expired":
@@ -144,7 +148,7 @@ def of_refund(refund: Refund) -> Evidence:
     match refund.status:
         case "succeeded":
             money = from_stripe(refund.amount, refund.currency)
-            return Succeeded(refund.id, money and money.amount, refund.currency.upper(), "refund")
+            return Succeeded(refund.id, money.amount, money.currency, "refund") if money else STRANGE_AMOUNT
         case "pending" | "requires_action":
             return Accepted(refund.id)
         case "failed" | "canceled":
@@ -159,9 +163,9 @@ def of_charge_event(charge: Charge) -> Evidence | None:
     if charge.captured or charge.capture_before is None or charge.payment_intent is None:
         return None
     money = from_stripe(charge.amount, charge.currency)
-    return Authorized(
-        charge.payment_intent, money and money.amount, charge.currency.upper(), "charge", charge.capture_before
-    )
+    if money is None:
+        return STRANGE_AMOUNT
+    return Authorized(charge.payment_intent, money.amount, money.currency, "charge", charge.capture_before)
 
 
 def was_authorized(intent: PaymentIntent) -> bool:
@@ -179,7 +183,7 @@ def _of_authentication(intent: PaymentIntent) -> Evidence:
 def _succeeded(intent: PaymentIntent, kind: OperationKind) -> Evidence:
     money = from_stripe(intent.amount_received, intent.currency)
     if intent.amount_received is not None and money is None:
-        return Unknown("Stripe reports an amount that this currency cannot have")
+        return STRANGE_AMOUNT
     return Succeeded(intent.id, money and money.amount, intent.currency.upper(), kind)
 
 

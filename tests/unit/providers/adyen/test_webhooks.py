@@ -16,6 +16,7 @@ from paidonce.providers.evidence import (
     ExternalRefund,
     Notice,
     Succeeded,
+    Unknown,
 )
 from tests.support.adyen import connected, item, signed, webhook
 
@@ -87,6 +88,17 @@ async def test_why_a_modification_failed_is_kept() -> None:
     reason = "Transaction hasn't been captured, refund not possible"
     evidence = await told("REFUND", "att_1.refund", originalReference="PSP0", success="false", reason=reason)
     assert evidence == Declined("provider_refused", "PSP1", "refund", reason)
+
+
+@pytest.mark.parametrize("money", [{"currency": "ISK", "value": 1050}, {"currency": "XYZ", "value": 1000}])
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [("AUTHORISATION", "charge"), ("AUTHORISATION", "authorize"), ("CAPTURE", "capture"), ("REFUND", "refund")],
+)
+async def test_money_that_its_currency_cannot_have_proves_nothing(
+    event: str, word: str, money: dict[str, object]
+) -> None:
+    assert isinstance(await told(event, f"att_1.{word}", amount=money), Unknown)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from paidonce.providers.evidence import (
     Redirect,
     RequiresAction,
     Succeeded,
+    Unknown,
 )
 from tests.support.doubles import NOW, SettableClock
 from tests.support.stripe import WEBHOOK_SECRET, connected, event
@@ -157,6 +158,26 @@ async def test_an_event_tells_about_the_operation_with_our_key(
     reader: Provider, kind: str, about: dict[str, Any], evidence: Evidence | ExternalChange
 ) -> None:
     assert await read(reader, event(kind, about)) == ("att_1", evidence)
+
+
+@pytest.mark.parametrize("money", [{"currency": "isk", "amount": 1050}, {"currency": "xyz", "amount": 1000}])
+@pytest.mark.parametrize(
+    ("kind", "about"),
+    [
+        ("payment_intent.succeeded", INTENT),
+        ("payment_intent.amount_capturable_updated", INTENT | AUTHORIZED),
+        ("checkout.session.completed", SESSION),
+        ("checkout.session.completed", MANUAL_SESSION),
+        ("charge.succeeded", CHARGE),
+        ("refund.updated", REFUND),
+    ],
+)
+async def test_money_that_its_currency_cannot_have_proves_nothing(
+    reader: Provider, kind: str, about: dict[str, Any], money: dict[str, Any]
+) -> None:
+    amounts = dict.fromkeys(about.keys() & {"amount", "amount_received", "amount_total"}, money["amount"])
+    key, evidence = await read(reader, event(kind, about | amounts | {"currency": money["currency"]}))
+    assert (key, type(evidence)) == ("att_1", Unknown)
 
 
 @pytest.mark.parametrize(
