@@ -6,12 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paidonce.buyer_pages.state import BuyerState, is_web_address, provider_url, state_of
-from paidonce.buyer_pages.texts import mark
+from paidonce.buyer_pages.texts import NOTHING_CHARGED, mark
 from paidonce.buyer_pages.view import TEMPLATES, language_of, language_values, plain_headers
 from paidonce.checkouts.model import Checkout
 from paidonce.clock import Instant
 
-NOTHING_CHARGED: Final = mark("Nothing was charged.")
 DECLINED: Final = mark("The payment was declined")
 # The heading for each state, and the sentences below it.
 TEXTS: Final = {
@@ -41,15 +40,15 @@ TEXTS: Final = {
 }
 
 
-def return_page(request: Request, checkout: Checkout, now: Instant) -> Response:
-    """Tell a buyer who has come back where their payment stands."""
+def return_page(request: Request, checkout: Checkout, charged: str, now: Instant) -> Response:
+    """Tell a buyer who has come back where their payment stands; ``charged`` stands for that nothing was charged."""
     state = state_of(checkout, now)
     title, texts = TEXTS[state]
     shop_url = None if state is BuyerState.PAID else checkout.cancel_url
     values = {
         **language_values(language_of(request)),
         "title": title,
-        "texts": texts,
+        "texts": [charged if one == NOTHING_CHARGED else one for one in texts],
         "is_waiting": state is BuyerState.WAITING,
         "provider_url": provider_url(checkout),
         "shop_url": shop_url if is_web_address(shop_url) else None,

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from paidonce.buyer_pages.charged import charged_text
 from paidonce.buyer_pages.errors import missing_page
 from paidonce.buyer_pages.methods import Method, methods_for
 from paidonce.buyer_pages.state import BuyerState, provider_url, shown_state, state_of
@@ -70,7 +71,7 @@ class BuyerPages:
         now = self._service.clock()
         is_payable = state_of(opened.checkout, now) is BuyerState.PAYABLE
         methods = await self._methods(opened.checkout) if is_payable else ()
-        return show(request, opened, methods, now)
+        return show(request, opened, methods, await charged_text(self._service, opened.checkout), now)
 
     async def pay(self, request: Request) -> Response:
         """Start a payment, or join the one that is under way, and send the buyer on.

@@ -26,6 +26,7 @@ class BuyerState(StrEnum):
 
 
 ENDED: Final = frozenset({BuyerState.PAID, BuyerState.CANCELED, BuyerState.EXPIRED})
+UNPAID: Final = frozenset({BuyerState.PAYABLE, BuyerState.EXHAUSTED, BuyerState.CANCELED, BuyerState.EXPIRED})
 
 
 def state_of(checkout: Checkout, now: Instant) -> BuyerState:

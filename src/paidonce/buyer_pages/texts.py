@@ -10,6 +10,9 @@ def mark(message: str) -> str:
     return message
 
 
+NOTHING_CHARGED: Final = mark("Nothing was charged.")
+PAID_BACK: Final = mark("A payment arrived too late. It is being paid back to you.")
+
 NOT_APPROVED: Final = mark("Your bank did not approve this payment.")
 NOT_COMPLETED: Final = mark("The payment was not completed.")
 NOT_SUPPORTED: Final = mark("This way to pay cannot be used for this purchase.")

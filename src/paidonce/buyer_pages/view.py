@@ -43,8 +43,10 @@ class OpenedPage(NamedTuple):
     profile: Profile
 
 
-def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: Instant) -> Response:
-    """Respond with the page of a checkout as it stands. ``methods`` matter where it can be paid."""
+def show(request: Request, opened: OpenedPage, methods: Sequence[Method], charged: str, now: Instant) -> Response:
+    """Respond with the page of a checkout as it stands. ``methods`` matter where it can be paid, and ``charged``, which
+    says that nothing was charged, where it is not paid.
+    """
     token, checkout, profile = opened
     state = state_of(checkout, now)
     language = language_of(request)
@@ -52,7 +54,7 @@ def show(request: Request, opened: OpenedPage, methods: Sequence[Method], now: I
         values_of(checkout, state, now, language)
         | _links(request, token, checkout, state, now)
         | _branding(profile)
-        | {"methods": methods}
+        | {"methods": methods, "charged": charged}
     )
     # Where the script is on but cannot be loaded, this is what shows the outcome. A script cannot take it back, and the
     # page may show its state for as long, so it is rare.

@@ -16,7 +16,8 @@ from paidonce.events.model import Event
 from paidonce.events.store import events_of_checkout
 from paidonce.merchants.model import TenantScopedId
 from paidonce.payments.dispute_store import RecordedDispute, read_disputes
-from paidonce.payments.model import Attempt
+from paidonce.payments.external_store import read_returned
+from paidonce.payments.model import Attempt, AttemptKind
 
 ATTEMPTS_MAX: Final = 200  # The newest. Only refunds can be as many.
 
@@ -54,3 +55,11 @@ def _history(transaction: Transaction, checkout: Checkout) -> PaymentHistory:
         read_disputes(transaction, name),
         events_of_checkout(transaction, name),
     )
+
+
+def find_paid_back(transaction: Transaction, requests: Sequence[Checkout]) -> list[bool]:
+    """Tell of each checkout whether a charge was confirmed too late for it, and was or is being paid back."""
+    return [
+        any(one.kind == AttemptKind.REVERSAL and one.reverses is None for one in read_returned(transaction, checkout))
+        for checkout in requests
+    ]

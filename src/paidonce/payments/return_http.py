@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 
+from paidonce.buyer_pages.charged import charged_text
 from paidonce.buyer_pages.return_page import return_page
 from paidonce.buyer_pages.state import PAID
 from paidonce.checkouts.http import checkout_page_path, load_checkout
@@ -50,7 +51,7 @@ async def return_from_provider(request: ApiRequest) -> Response:
     may_be_paid = checkout.status == CheckoutStatus.PROCESSING or (checkout.status in PAYABLE and page_path is not None)
     if may_be_paid or url is None:
         if page_path is None:
-            return return_page(request.http, checkout, service.clock())
+            return return_page(request.http, checkout, await charged_text(service, checkout), service.clock())
         url = in_language_of(page_path, request.http.query_params)
     return RedirectResponse(url, 303, {"Referrer-Policy": "no-referrer"})
 

@@ -138,3 +138,14 @@ async def test_after_the_last_attempt_the_page_says_that_there_are_none_left(sho
     page = await come_back(shop, checkout)
     assert title_of(page.text) == "The payment was declined"
     assert "There are no attempts left." in page.text
+
+
+async def test_a_charge_that_was_confirmed_too_late_is_told_as_paid_back(shop: BuyerPagesShop) -> None:
+    checkout = await shop.checkout()
+    await shop.running.made(f"/checkouts/{checkout['id']}/pay", {"paymentMethod": "tok_redirect"})
+    await shop.prove(checkout, Declined("buyer_declined"))
+    await shop.running.made(f"/checkouts/{checkout['id']}/cancel")
+    assert "Nothing was charged." in (await come_back(shop, checkout)).text
+    await shop.prove(checkout, Succeeded("ch_1"))
+    page = (await come_back(shop, checkout)).text
+    assert ("Nothing was charged." in page, "paid back" in page) == (False, True)

@@ -85,6 +85,40 @@ async def test_a_canceled_checkout_says_so_and_takes_no_payment(shop: BuyerPages
     assert (await shop.now(checkout))["attempt"] is None
 
 
+@pytest.mark.parametrize("end", ["canceled", "expired", "declined"])
+async def test_a_charge_that_was_confirmed_too_late_is_told_as_paid_back_and_not_as_nothing(
+    shop: BuyerPagesShop, end: str
+) -> None:
+    checkout = await shop.checkout()
+    await shop.pay(checkout)
+    late = (await shop.now(checkout))["attempt"]["id"]
+    await shop.prove(checkout, Declined("do_not_honor"))
+    if end == "canceled":
+        await shop.running.made(f"/checkouts/{checkout['id']}/cancel")
+    elif end == "expired":
+        shop.running.clock.now += DAY_SECONDS * 1000
+        await shop.expire()
+    else:
+        await shop.pay(checkout)
+        await shop.prove(checkout, Declined("expired_card"))
+    page = await shop.page(checkout)
+    assert ("Nothing was charged." in page, "paid back" in page) == (True, False)
+    await shop.running.prove(late)
+    page = await shop.page(checkout)
+    assert ("Nothing was charged." in page, "paid back" in page) == (False, True)
+
+
+async def test_of_an_authorization_that_was_confirmed_too_late_and_is_released_nothing_was_charged(
+    shop: BuyerPagesShop,
+) -> None:
+    checkout = await shop.checkout(captureMethod="manual")
+    await shop.pay(checkout)
+    await shop.prove(checkout, Declined("do_not_honor"))
+    await shop.running.made(f"/checkouts/{checkout['id']}/cancel")
+    await shop.prove(checkout, Authorized("ch_1"))
+    assert "Nothing was charged." in await shop.page(checkout)
+
+
 @pytest.mark.parametrize("swept", [True, False])
 async def test_an_expired_checkout_says_so_and_takes_no_payment(shop: BuyerPagesShop, *, swept: bool) -> None:
     checkout = await shop.checkout(cancelUrl=CANCEL)
