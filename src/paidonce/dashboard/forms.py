@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from paidonce.errors import IdempotencyKeyReused, InvalidRequest, MalformedBody, PaidonceError
 from paidonce.http.fields import Fields, read_form_fields
+from paidonce.redaction import redact
 
 CSRF_FIELD: Final = "csrfToken"
 KEY_FIELD: Final = "idempotencyKey"
@@ -39,7 +40,7 @@ class Form(Fields, frozen=True, kw_only=True):
     def kept_fields(self) -> dict[str, object]:
         """The fields that the audit log keeps, by their names in the page."""
         names = {one.name: one.encode_name for one in msgspec.structs.fields(self) if one.name in self.audited}
-        return {shown: _shortened(value) for name, shown in names.items() if (value := getattr(self, name)) is not None}
+        return {shown: _audited(value) for name, shown in names.items() if (value := getattr(self, name)) is not None}
 
 
 class EmptyForm(Form, frozen=True, kw_only=True):
@@ -129,8 +130,11 @@ def _files(form: FormData) -> dict[str, UploadFile]:
     return {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.filename}
 
 
-def _shortened(value: object) -> object:
-    return value[:AUDITED_LENGTH_MAX] if isinstance(value, str | list) else value
+def _audited(value: object) -> object:
+    """Return what the audit log keeps of a field. It is recorded before the call refuses what nobody may store."""
+    if isinstance(value, list):
+        return [_audited(one) for one in value[:AUDITED_LENGTH_MAX]]
+    return redact(value)[:AUDITED_LENGTH_MAX] if isinstance(value, str) else value
 
 
 def _one(fields: Iterable[tuple[str, str]], wanted: str) -> str:

@@ -284,6 +284,26 @@ async def test_the_audit_log_of_a_merchant_is_read_by_its_index(running: InProce
 
 
 @pytest.mark.parametrize(
+    ("path", "fields", "secret"),
+    [
+        ("payments/{}/refund", {"reason": "paid with 4242 4242 4242 4242"}, "4242 4242"),
+        ("branding", {"displayName": "4242424242424242"}, "4242"),
+        ("webhooks", {"url": "https://ann:hunter22@shop.example/"}, "hunter22"),
+        ("webhooks", {"url": "https://shop.example/", "description": "whsec_c2VjcmV0c2VjcmV0"}, "c2VjcmV0"),
+        ("keys", {"scopes": ["checkouts:read", "sk_live_abcdefgh"]}, "abcdefgh"),
+    ],
+)
+async def test_the_audit_log_keeps_no_card_number_and_no_secret_that_a_person_filled_in(
+    running: InProcessService, path: str, fields: dict[str, str | list[str]], secret: str
+) -> None:
+    admin = await logged_in(running, Role.ADMIN)
+    base = f"/dashboard/m/{running.merchant_id}/test"
+    await admin.post(f"{base}/{path.format(await running.paid())}", fields)
+    assert secret not in str(running.rows()["audit_entry"])
+    assert "…" in (await admin.get(f"{base}/audit")).text.partition("<tbody>")[2]
+
+
+@pytest.mark.parametrize(
     "page", ["operator/users?after=", "operator/audit?before=", "operator/audit?merchantId=", "m/{}/test/users?after="]
 )
 async def test_a_page_after_what_no_database_takes_is_refused(running: InProcessService, page: str) -> None:
