@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
@@ -38,6 +39,8 @@ STUCK_SECONDS: Final = 30.0  # For a client that takes nothing.
 BYTE_ORDER_MARK: Final = "\ufeff"
 # Spreadsheets take a cell that begins with one of these for a formula, which may send the other cells elsewhere.
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where people write a decimal comma, cells end at semicolons, and a quotation mark within a cell means nothing.
+INNER_FORMULA: Final = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
 HEADER: Final = (
     "id",
     "created",
@@ -170,8 +173,9 @@ def _decimal(amount: int, currency: str) -> str:
 
 
 def without_formula(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: one that begins like one gets an apostrophe before it."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    """Return a text that no spreadsheet takes for a formula: what begins like one gets an apostrophe before it."""
+    defused = INNER_FORMULA.sub(r"\1'", text)
+    return f"'{defused}" if text.startswith(FORMULAS) else defused
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:
