@@ -1,4 +1,4 @@
-"""What bounds log-in attempts, in each process: for each account, for each client address, and in total.
+"""What bounds log-in attempts, in each process: for each client address, for each account, and in total.
 
 An attempt is counted before anything is looked up, so a refusal says nothing about whether a user exists.
 """
@@ -21,11 +21,14 @@ class LogInGuard:
 
     def __init__(self, stopwatch: Stopwatch = time.monotonic_ns) -> None:
         self.passwords = PasswordHasher()
-        self._buckets = [TokenBuckets(one, stopwatch) for one in (PER_ACCOUNT, PER_ADDRESS, TOTAL)]
+        self._buckets = [TokenBuckets(one, stopwatch) for one in (PER_ADDRESS, PER_ACCOUNT, TOTAL)]
 
     def admit(self, account: str, address: str) -> None:
-        """Count an attempt to log in to an account, which an e-mail address or a link names; raises RateLimited."""
-        for buckets, name in zip(self._buckets, (account, client_address(address), ""), strict=True):
+        """Count an attempt to log in to an account, which an e-mail address or a link names; raises RateLimited.
+
+        The address comes first: what is refused for it uses up the attempts of no account, and no room for accounts.
+        """
+        for buckets, name in zip(self._buckets, (client_address(address), account, ""), strict=True):
             wait_seconds, _ = buckets.take(name)
             if wait_seconds:
                 raise RateLimited(

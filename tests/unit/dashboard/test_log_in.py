@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from paidonce import ids
 from paidonce.dashboard.cookies import SESSION, VISITOR
 from paidonce.dashboard.log_in_guard import LogInGuard
 from paidonce.errors import RateLimited
+from paidonce.http.token_buckets import BUCKETS_MAX, SHARED_BUCKETS
 from paidonce.users.actions import ChangeUser, SetTotp, WantedUser, change_users, set_totp
 from paidonce.users.model import IDLE_MS_MAX, LINK_MS, SECOND_FACTOR_MS, SESSION_MS, Role, User, hash_token
 from paidonce.users.sessions import EndSessions, end_sessions
@@ -191,6 +193,17 @@ def test_attempts_from_one_address_are_bounded() -> None:
     with pytest.raises(RateLimited):
         guard.admit("other@example.com", "192.0.2.1")
     guard.admit("other@example.com", "192.0.2.2")
+
+
+def test_an_address_that_is_refused_uses_up_the_attempts_of_nobody() -> None:
+    guard = LogInGuard(stopwatch=lambda: 1)
+    # So many names as there are buckets, and then those that must share the last ones.
+    names = [f"{number}@example.com" for number in range(BUCKETS_MAX + 30 * SHARED_BUCKETS)]
+    for name in [*names, *["ann@example.com"] * 20]:
+        with suppress(RateLimited):
+            guard.admit(name, "192.0.2.1")
+    guard.admit("ann@example.com", "192.0.2.2")
+    guard.admit(hash_token("a link"), "192.0.2.2")
 
 
 @pytest.mark.usefixtures("still_time")
