@@ -14,7 +14,7 @@ from paidonce.checkouts.model import NewCheckout
 from paidonce.clock import Instant
 from paidonce.database.engine import Database, open_database
 from paidonce.database.migrate import migrate
-from paidonce.database.schema import delivery, event, metadata
+from paidonce.database.schema import delivery, event
 from paidonce.database.transaction import Transaction
 from paidonce.database_url import parse_database_url
 from paidonce.encryption import Keyring
@@ -39,7 +39,7 @@ from paidonce.webhook_endpoints.maintenance import do_upkeep, find_upkeep
 from paidonce.webhook_endpoints.model import PLACES_OF_AN_ENDPOINT, Schedule, WebhookEndpoint
 from paidonce.webhook_endpoints.outbox import write_events_and_deliveries
 from paidonce.webhook_endpoints.secrets import seal_secret
-from tests.support.databases import fresh_database, use_statements_for_citus
+from tests.support.databases import delete_all_rows, fresh_database, use_statements_for_citus
 
 NOW: Final = 1_700_000_000_000
 LEASE_MS: Final = 45_000
@@ -49,6 +49,7 @@ class Outgoing:
     """What merchants and senders do with a database."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.now: Instant = NOW
         self.database: Database = open_database(
             parse_database_url(url), clock=lambda: self.now, before_commit=write_events_and_deliveries
@@ -178,7 +179,5 @@ def shared_outgoing(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 def outgoing(shared_outgoing: Outgoing) -> Outgoing:
     """Lend an empty database, with the clock at its start."""
     shared_outgoing.now = NOW
-    for table in reversed(metadata.sorted_tables):  # Citus allows it in one transaction only one after the other.
-        with shared_outgoing.database.writes.begin() as connection:
-            connection.execute(table.delete())
+    delete_all_rows(shared_outgoing.database, shared_outgoing.url)
     return shared_outgoing
