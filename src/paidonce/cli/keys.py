@@ -1,6 +1,5 @@
 """``paidonce merchants`` and ``paidonce keys``, which work while a server is running, too."""
 
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -16,7 +15,7 @@ from paidonce.database.transaction import Transaction
 from paidonce.errors import PaidonceError
 from paidonce.merchants import actions
 from paidonce.merchants.actions import IssuedKey, MerchantFilter, NewKey, RevokeKey, RotateKey
-from paidonce.merchants.model import MERCHANT_SCOPES, OPERATOR, ApiKey, Mode, Scope
+from paidonce.merchants.model import MERCHANT_ID, MERCHANT_SCOPES, OPERATOR, ApiKey, Mode, Scope
 from paidonce.merchants.schemas import issued_key_response, key_response, merchant_response
 from paidonce.merchants.secret import RANDOM_LENGTH
 from paidonce.merchants.store import KeyFilter
@@ -24,7 +23,6 @@ from paidonce.settings import Settings
 
 FAILURE_EXIT: Final = 1
 PAGE: Final = 1000
-MERCHANT_ID: Final = re.compile(r"[!-~]{1,128}")  # As in a checkout's body.
 
 
 def create_merchant(settings: Settings, merchant_id: str) -> None:

@@ -33,7 +33,7 @@ from paidonce.http.context import context_of, path_in, prefix_in
 from paidonce.http.headers import read_idempotency_key
 from paidonce.http.problems import explain
 from paidonce.merchants.actions import load_merchants
-from paidonce.merchants.model import Mode, Tenant
+from paidonce.merchants.model import MERCHANT_ID, Mode, Tenant
 from paidonce.service import Service
 from paidonce.users.model import USED_AT_MS, Person
 from paidonce.users.sessions import load_people, use_sessions
@@ -161,7 +161,7 @@ async def _tenant(request: DashboardRequest, person: Person) -> Tenant:
     """Return the merchant and the mode that the path names. One that is not the person's is not found."""
     merchant_id = paths.read_merchant_id(request.path_values["merchant_id"])
     mode = request.path_values["mode"]
-    if mode not in tuple(Mode) or not person.may_see(merchant_id):
+    if mode not in tuple(Mode) or not MERCHANT_ID.fullmatch(merchant_id) or not person.may_see(merchant_id):
         raise RouteNotFound("This page does not exist.")
     if person.is_operator:
         try:

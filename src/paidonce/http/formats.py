@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from paidonce import ids
 from paidonce.clock import parse_instant
+from paidonce.merchants.model import MERCHANT_ID
 from paidonce.money import AMOUNT_MAX
 from paidonce.redaction import holds_card_number
 
@@ -15,7 +16,7 @@ def whole(pattern: str, description: str | None = None, *, length_max: int | Non
     return Meta(pattern=rf"^{pattern}\Z", description=description, max_length=length_max)
 
 
-MerchantId = Annotated[str, whole(r"[!-~]{1,128}", "The merchant: 1 to 128 printable ASCII characters, no space.")]
+MerchantId = Annotated[str, whole(MERCHANT_ID.pattern, "The merchant: 1 to 128 printable ASCII characters, no space.")]
 CheckoutId = Annotated[str, whole(ids.pattern(ids.CHECKOUT))]
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="In the currency's minor unit.")]
 Limit = Annotated[int, Meta(ge=1, le=100)]

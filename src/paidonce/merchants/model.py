@@ -1,5 +1,6 @@
 """API keys, their scopes, and the caller that a request comes from."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
@@ -28,6 +29,8 @@ MERCHANT_SCOPES: Final = frozenset(Scope) - {Scope.ADMIN}
 
 # The merchant id of operator keys. No merchant can have it, and the column of the primary key is never null.
 OPERATOR: Final = ""
+
+MERCHANT_ID: Final = re.compile(r"[!-~]{1,128}")
 
 OVERLAP_SECONDS_DEFAULT: Final = 86_400  # A day is enough to deploy a new key.
 OVERLAP_SECONDS_MAX: Final = 30 * 86_400

@@ -117,6 +117,12 @@ async def test_the_way_in_leads_an_operator_to_a_page_that_exists(running: InPro
     assert (await operator.get(first)).status_code == 200
 
 
+async def test_a_page_of_what_is_no_id_of_a_merchant_is_not_found(running: InProcessService) -> None:
+    operator = await logged_in(running, Role.OPERATOR)
+    for strange in ("%00", "a%20b", "m" * 129):
+        assert (await operator.get(f"/dashboard/m/{strange}/test/payments")).status_code == 404
+
+
 async def test_the_way_in_leads_to_the_mode_in_which_something_has_happened(running: InProcessService) -> None:
     person = await logged_in(running)
     path = f"/dashboard/m/{running.merchant_id}"
