@@ -102,7 +102,8 @@ def run_command(environment: dict[str, str], *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for one in (signal.SIGINT, signal.SIGTERM):  # A shell has what it starts in the background ignore SIGINT.
+        signal.signal(one, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:
