@@ -39,7 +39,7 @@ def list_unproven(settings: Settings, *, as_json: bool) -> None:
     for attempt in attempts:
         click.echo(
             f"  {attempt.id}  {attempt.status:<12}  {attempt.kind:<9}  {attempt.amount:>12} {attempt.currency}"
-            f"  {_account(attempt)}  {attempt.merchant_id}  {attempt.checkout_id}  look-ups: {attempt.lookup_count}"
+            f"  {attempt.route}  {attempt.merchant_id}  {attempt.checkout_id}  look-ups: {attempt.lookup_count}"
         )
     click.echo(
         "After the provider has confirmed an outcome:\n"
@@ -73,10 +73,6 @@ def resolve(settings: Settings, attempt_id: str, *, reference: str | None, decli
             click.echo(f"{attempt_id} is {outcome.status} now.")
         case _:
             raise outcome
-
-
-def _account(attempt: Attempt) -> str:
-    return attempt.provider if attempt.account_id is None else f"{attempt.provider}/{attempt.account_id}"
 
 
 def _entry(attempt: Attempt, reference: str | None, decline_code: str | None) -> CommandEntry:

@@ -71,15 +71,11 @@ async def _show(request: DashboardRequest, given: AuditParameters, merchant_id: 
 
 
 def _shown(entry: AuditEntry, people: Mapping[str, User], *, names_operators: bool) -> ShownEntry:
-    detail = _readable(entry.detail)
-    if entry.actor is None:
-        return ShownEntry(entry, "nobody", detail, entry.address)
-    user = people.get(entry.actor.removeprefix("user:"))
-    if user is None:
-        return ShownEntry(entry, entry.actor, detail, entry.address)
-    if user.role == Role.OPERATOR and not names_operators:
-        return ShownEntry(entry, "an operator of this service", detail, "")
-    return ShownEntry(entry, user.email, detail, entry.address)
+    user = people.get(entry.actor.removeprefix("user:")) if entry.actor else None
+    who, address = user.email if user else entry.actor or "nobody", entry.address
+    if user and user.role == Role.OPERATOR and not names_operators:
+        who, address = "an operator of this service", ""
+    return ShownEntry(entry, who, _readable(entry.detail), address)
 
 
 def _readable(detail: str | None) -> str:
