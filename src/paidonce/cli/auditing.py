@@ -1,13 +1,16 @@
 """Records in the audit log what a command does, in the transaction that does it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
 from paidonce import ids
+from paidonce.cli.opening import open_shared_database
 from paidonce.database.transaction import Transaction
+from paidonce.errors import PaidonceError
+from paidonce.settings import Settings
 from paidonce.users.audit import COMMAND_LINE, DONE, record_entries
 from paidonce.users.audit_store import AuditEntry
 
@@ -38,6 +41,20 @@ class CommandEntry(NamedTuple):
     subject: str
     merchant_id: str = ""
     detail: Mapping[str, Any] = {}
+
+
+def run_recorded(
+    settings: Settings,
+    action: Callable[[Transaction, Any], Any],
+    request: object,
+    entries_of: Callable[[Any], Sequence[CommandEntry]],
+) -> Any:  # noqa: ANN401 - any action's outcome
+    """Run an action, and record what it does; one that refuses does nothing. Returns its outcome, or its error."""
+    with open_shared_database(settings) as database, database.write() as transaction:
+        outcome = action(transaction, [request])[0]
+        if not isinstance(outcome, PaidonceError):
+            record_command(transaction, *entries_of(outcome))
+    return outcome
 
 
 def record_command(transaction: Transaction, *entries: CommandEntry) -> None:

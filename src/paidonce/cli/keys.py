@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from paidonce import ids
-from paidonce.cli.auditing import CommandEntry, CommandType, record_command
+from paidonce.cli.auditing import CommandEntry, CommandType, run_recorded
 from paidonce.cli.opening import open_shared_database
 from paidonce.clock import format_instant
 from paidonce.database.transaction import Transaction
@@ -127,10 +127,7 @@ def _run_action(
     entry_of: Callable[[Any], CommandEntry],
 ) -> Any:  # noqa: ANN401 - any action's outcome
     """Run an action, and record it in the audit log; exit where it refuses."""
-    with open_shared_database(settings) as database, database.write() as transaction:
-        outcome = action(transaction, [request])[0]
-        if not isinstance(outcome, PaidonceError):
-            record_command(transaction, entry_of(outcome))
+    outcome = run_recorded(settings, action, request, lambda done: [entry_of(done)])
     if isinstance(outcome, PaidonceError):
         _fail(outcome)
     return outcome

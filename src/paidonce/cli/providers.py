@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from paidonce import ids
-from paidonce.cli.auditing import CommandEntry, CommandType, record_command
+from paidonce.cli.auditing import CommandEntry, CommandType, run_recorded
 from paidonce.cli.opening import FAILURE_EXIT, open_shared_database
 from paidonce.clock import system_clock
 from paidonce.database.transaction import Transaction
@@ -64,7 +64,7 @@ class ProviderCommands:
         connector = self._connector(provider)
         if not name.isprintable() or len(name) > NAME_LENGTH_MAX:
             raise click.UsageError(f"A name must have at most {NAME_LENGTH_MAX} characters, all printable.")
-        self._run(load_merchants, merchant_id, _read_only)  # Before anybody types a secret.
+        self._read(load_merchants, merchant_id)  # Before anybody types a secret.
         account_id = ids.new_id(ids.PROVIDER_ACCOUNT)
         credentials = _read_credentials(connector, Mode(mode))
         sealed = self._or_fail(
@@ -165,7 +165,7 @@ class ProviderCommands:
         return connector
 
     def _load(self, account_id: str) -> ProviderAccount:
-        account: ProviderAccount = self._run(load_accounts, _name(account_id), _read_only)
+        account: ProviderAccount = self._read(load_accounts, _name(account_id))
         return account
 
     def _change(self, kind: CommandType, account_id: str, **changes: Any) -> None:  # noqa: ANN401 - the fields of ChangeAccount
@@ -175,6 +175,10 @@ class ProviderCommands:
         request = ChangeAccount(name=_name(account_id), cause=Cause.OPERATOR, **changes)
         self._run(change_accounts, request, entries_of)
 
+    def _read(self, action: Callable[[Transaction, Any], Any], request: object) -> Any:  # noqa: ANN401 - any action's outcome
+        with open_shared_database(self._settings) as database, database.read() as transaction:
+            return _accepted(action(transaction, [request])[0])
+
     def _run(
         self,
         action: Callable[[Transaction, Any], Any],
@@ -182,15 +186,7 @@ class ProviderCommands:
         entries_of: Callable[[Any], Sequence[CommandEntry]],
     ) -> Any:  # noqa: ANN401 - any action's outcome
         """Run an action, and record in the audit log what it does; exit where it refuses."""
-        with open_shared_database(self._settings) as database, database.write() as transaction:
-            outcome = action(transaction, [request])[0]
-            if not isinstance(outcome, PaidonceError):
-                record_command(transaction, *entries_of(outcome))
-        if isinstance(outcome, MerchantNotFound):
-            _fail("There is no merchant with this id. Create it first: paidonce merchants create ID")
-        if isinstance(outcome, PaidonceError):
-            _fail(outcome.detail)
-        return outcome
+        return _accepted(run_recorded(self._settings, action, request, entries_of))
 
     def _or_fail(self, run: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
         try:
@@ -199,8 +195,12 @@ class ProviderCommands:
             _fail(error.detail)
 
 
-def _read_only(_outcome: object) -> list[CommandEntry]:
-    return []
+def _accepted(outcome: Any) -> Any:  # noqa: ANN401 - any action's outcome
+    if isinstance(outcome, MerchantNotFound):
+        _fail("There is no merchant with this id. Create it first: paidonce merchants create ID")
+    if isinstance(outcome, PaidonceError):
+        _fail(outcome.detail)
+    return outcome
 
 
 def _name(account_id: str) -> AccountName:
